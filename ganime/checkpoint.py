@@ -1,0 +1,98 @@
+"""A model as a folder: weights of both nets, config.json and a card, written and read whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ganime.card import model_card
+from ganime.config import to_dict
+from ganime.errors import CheckpointError
+from ganime.files import atomic_folder, load_tensors, save_tensors
+from ganime.model import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE, Discriminator, Generator, parse_model_config
+
+CARD_FILE = "README.md"
+RUN_SAVES = "saves"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A generator, the discriminator it was trained against (if kept), and facts about the training.
+
+    name: what to call the model; folder: where it was read from, None for one that was never saved.
+    """
+
+    generator: Generator
+    discriminator: Discriminator | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    name: str = "unnamed"
+    folder: Path | None = None
+
+    @property
+    def revision(self) -> str:
+        """The first 12 digits of the SHA-256 over the generator's weights as stored: equal weights, equal faces."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.generator.state_dict().items()):
+            if tensor.is_floating_point():  # BatchNorm's step counter changes no picture
+                digest.update(name.encode())
+                digest.update(tensor.cpu().half().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path, card: str | None = None) -> None:
+    """Write the model as `folder`, whole or not at all, taking the place of a model already there.
+
+    card: the text of its README.md; by default one made from the configuration and the facts of the training.
+    """
+    with atomic_folder(folder) as temporary:
+        write_checkpoint(checkpoint, temporary, card)
+
+
+def write_checkpoint(checkpoint: Checkpoint, folder: Path, card: str | None = None) -> None:
+    """Write the model's files into an existing folder; for callers that make the folder atomic themselves."""
+    save_tensors(checkpoint.generator.state_dict(), folder / WEIGHTS_FILE, half=True)
+    if checkpoint.discriminator:
+        save_tensors(checkpoint.discriminator.state_dict(), folder / DISCRIMINATOR_FILE, half=True)
+    config = to_dict(checkpoint.generator.config) | {"training": checkpoint.training}
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    text = card or model_card(checkpoint.name, checkpoint.generator.config, checkpoint.training)
+    (folder / CARD_FILE).write_text(text, encoding="utf-8")
+
+
+def load_checkpoint(folder: Path | str, with_discriminator: bool = False) -> Checkpoint:
+    """Read a model folder, or the last save of a training run's folder; nets in eval mode, fp32, on the CPU.
+
+    The discriminator is read when asked for and present. Raises CheckpointError, naming the file, when
+    anything is missing, damaged or of another shape than config.json says.
+    """
+    folder = model_folder(Path(folder))
+    path = folder / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing; a model folder holds {CONFIG_FILE} and {WEIGHTS_FILE}.") from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is no readable JSON ({error}). Fetch or save the model again.") from error
+    config = parse_model_config(values, str(path))
+    training = values.get("training", {})
+    if not isinstance(training, dict):
+        raise CheckpointError(f"{path}: training must be an object, got {type(training).__name__}.")
+    generator = Generator(config)
+    generator.load_state_dict(load_tensors(folder / WEIGHTS_FILE, generator.state_dict()))
+    discriminator = None
+    if with_discriminator and (folder / DISCRIMINATOR_FILE).exists():
+        discriminator = Discriminator(config)
+        discriminator.load_state_dict(load_tensors(folder / DISCRIMINATOR_FILE, discriminator.state_dict()))
+        discriminator.eval()
+    return Checkpoint(generator.eval().requires_grad_(False), discriminator, training, folder.name, folder)
+
+
+def model_folder(folder: Path) -> Path:
+    """The folder that holds the weights: `folder` itself, or the newest save when it is a training run."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is no folder. Give a model folder, a training run or a hub repo_id.")
+    runs = sorted((folder / RUN_SAVES).glob("[0-9]*"))
+    return runs[-1] if runs and not (folder / WEIGHTS_FILE).exists() else folder

@@ -1,0 +1,177 @@
+"""Frozen configurations of a model and of a training run; plain scalars that round-trip through JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ganime.errors import ConfigError
+
+IMAGE_SIZES = (32, 64, 128, 256)
+NORMS = ("batch", "spectral", "none")
+LOSSES = ("bce", "hinge", "relativistic")
+AUGMENTS = ("auto", "none", "diffaugment")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+Config = TypeVar("Config", "ModelConfig", "TrainConfig")
+
+
+def check_types(config: Any) -> None:
+    """Every field must have the type of its default; whole numbers are accepted for floats."""
+    for field in dataclasses.fields(config):
+        value, wanted = getattr(config, field.name), type(field.default)
+        if wanted is float and type(value) is int:
+            object.__setattr__(config, field.name, float(value))
+        elif type(value) is not wanted:
+            raise ConfigError(
+                f"{type(config).__name__}.{field.name} must be {wanted.__name__}, got {type(value).__name__} {value!r}."
+            )
+
+
+def check_choice(config: Any, name: str, choices: tuple[Any, ...]) -> None:
+    value = getattr(config, name)
+    if value not in choices:
+        listed = ", ".join(str(choice) for choice in choices)
+        raise ConfigError(f"{type(config).__name__}.{name} must be one of {listed}; got {value!r}.")
+
+
+def check_range(config: Any, name: str, low: float, high: float) -> None:
+    value = getattr(config, name)
+    if not low <= value <= high:  # also refuses NaN
+        raise ConfigError(f"{type(config).__name__}.{name} must lie in [{low:g}, {high:g}]; got {value!r}.")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Topology of a DCGAN generator and the discriminator that matches it (Radford et al. 2015).
+
+    image_size: side of the square picture in pixels, 32, 64, 128 or 256.
+    latent_dim: length of the Gaussian latent z.
+    base_channels: channels of the layer next to the picture; each layer away from it has twice as many.
+    max_channels: where that doubling stops.
+    generator_norm, discriminator_norm: "batch", "spectral" (Miyato et al. 2018) or "none".
+    attributes: length of the condition vector, 0 for an unconditional model.
+
+    Raises ConfigError when a value is out of range.
+    """
+
+    image_size: int = 64
+    latent_dim: int = 128
+    base_channels: int = 64
+    max_channels: int = 512
+    generator_norm: str = "batch"
+    discriminator_norm: str = "spectral"
+    attributes: int = 0
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choice(self, "image_size", IMAGE_SIZES)
+        check_choice(self, "generator_norm", NORMS)
+        check_choice(self, "discriminator_norm", NORMS)
+        check_range(self, "latent_dim", 1, 4096)
+        check_range(self, "base_channels", 1, 1024)
+        check_range(self, "max_channels", self.base_channels, 4096)
+        check_range(self, "attributes", 0, 1024)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each hidden layer, from the 4x4 one to the one next to the picture."""
+        depth = self.image_size.bit_length() - 3  # 64 px: 4x4, 8x8, 16x16, 32x32 -> 4 hidden layers
+        return tuple(min(self.base_channels * 2**level, self.max_channels) for level in reversed(range(depth)))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a run trains. `RECIPES` holds the named starting points; every field can be overridden.
+
+    recipe: the name this configuration began from.
+    batch_size: faces in a step.
+    generator_lr, discriminator_lr: Adam learning rates. beta1, beta2: Adam's decay rates.
+    loss: "bce" (Goodfellow et al. 2014, non-saturating), "hinge" (Lim & Ye 2017) or
+        "relativistic" (paired logistic, Jolicoeur-Martineau 2018).
+    ema_images: half-life of the generator's moving average in images, 0 for none; ema_warmup: the half-life
+        never exceeds this share of the images seen, so early samples are not dragged back to the noise.
+    augment: "diffaugment" (Zhao et al. 2020) on real and fake, "none", or "auto": only below 10,000 faces.
+    flip: mirror real faces at random.
+    precision: "fp32", "bf16" (autocast), or "auto": bf16 where the processor computes it natively.
+    seed: start of everything random in the run.
+    images, steps, minutes: limits, 0 for none; the first one reached ends the run.
+    save_minutes, preview_images: how often the run is saved (minutes) and a sample grid made (images).
+
+    Raises ConfigError when a value is out of range.
+    """
+
+    recipe: str = "modern"
+    batch_size: int = 64
+    generator_lr: float = 2e-4
+    discriminator_lr: float = 4e-4
+    beta1: float = 0.0
+    beta2: float = 0.9
+    loss: str = "hinge"
+    ema_images: int = 10_000
+    ema_warmup: float = 0.05
+    augment: str = "auto"
+    flip: bool = True
+    precision: str = "auto"
+    seed: int = 0
+    images: int = 0
+    steps: int = 0
+    minutes: float = 0.0
+    save_minutes: float = 5.0
+    preview_images: int = 20_000
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_choice(self, "loss", LOSSES)
+        check_choice(self, "augment", AUGMENTS)
+        check_choice(self, "precision", PRECISIONS)
+        check_range(self, "batch_size", 2, 65_536)
+        check_range(self, "generator_lr", 1e-8, 1.0)
+        check_range(self, "discriminator_lr", 1e-8, 1.0)
+        check_range(self, "beta1", 0.0, 0.9999)
+        check_range(self, "beta2", 0.0, 0.99999)
+        check_range(self, "ema_images", 0, 10**9)
+        check_range(self, "ema_warmup", 0.001, 1.0)
+        check_range(self, "seed", 0, 2**32 - 1)
+        check_range(self, "images", 0, 10**12)
+        check_range(self, "steps", 0, 10**12)
+        check_range(self, "minutes", 0.0, 10**6)
+        check_range(self, "save_minutes", 0.001, 10**6)
+        check_range(self, "preview_images", 1, 10**12)
+
+
+RECIPES: dict[str, tuple[TrainConfig, ModelConfig]] = {
+    "classic": (
+        TrainConfig(
+            recipe="classic",
+            generator_lr=2e-4,
+            discriminator_lr=2e-4,
+            beta1=0.5,
+            beta2=0.999,
+            loss="bce",
+            ema_images=0,
+            augment="none",
+            flip=False,
+            precision="fp32",
+        ),
+        ModelConfig(latent_dim=100, discriminator_norm="batch"),
+    ),
+    "modern": (TrainConfig(), ModelConfig()),
+}
+
+
+def to_dict(config: ModelConfig | TrainConfig) -> dict[str, Any]:
+    """The configuration as a dictionary of JSON scalars."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
+    """The inverse of `to_dict`. Raises ConfigError on unknown fields and wrong types."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{kind.__name__} needs a JSON object, got {type(values).__name__}.")
+    known = {field.name for field in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigError(f"{kind.__name__} has no field {', '.join(unknown)}; it knows {', '.join(sorted(known))}.")
+    return kind(**values)

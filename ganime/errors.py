@@ -1,0 +1,38 @@
+"""Every error Ganime raises on purpose; each message says what came, what was needed and how to mend it.
+
+GanimeError
+├── ConfigError        a setting outside its range, or settings that contradict each other
+├── RecipeError        a seed, truncation, count or walk that names no face
+├── DataError          a folder or zip of faces that cannot be read
+├── CheckpointError    a model folder or weight file that is missing, damaged or of another shape
+├── HubError           the hub is down, slow, private, or has no such model
+└── TrainingError      a run that cannot start, go on or resume
+"""
+
+
+class GanimeError(Exception):
+    """Base of all expected failures; its text is meant to be shown to a person as it is."""
+
+
+class ConfigError(GanimeError, ValueError):
+    """A configuration value is outside its range, or two values contradict each other."""
+
+
+class RecipeError(GanimeError, ValueError):
+    """A recipe (seed, truncation, count, walk) does not name a face."""
+
+
+class DataError(GanimeError):
+    """The training faces cannot be found or read."""
+
+
+class CheckpointError(GanimeError):
+    """A checkpoint is missing, damaged, or does not match its configuration."""
+
+
+class HubError(GanimeError):
+    """The Hugging Face hub did not hand over a model."""
+
+
+class TrainingError(GanimeError):
+    """A training run cannot start, continue or resume."""

@@ -1,0 +1,122 @@
+"""Files that are written whole or not at all, and safetensors that load exactly or say why not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ganime.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; it takes the place of `path` only when the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        flush(temporary)
+        temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; it becomes `path` only when the block succeeds.
+
+    A folder already at `path` is replaced; for an instant between two renames neither is there, never a half.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    retired = temporary.with_name(temporary.name + ".old")
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            flush(file)
+        temporary.chmod(0o755)
+        if path.exists():
+            os.replace(path, retired)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(retired, ignore_errors=True)
+
+
+def flush(path: Path) -> None:
+    """Force a file's bytes to the disk, so that a rename never gets there before them."""
+    if path.is_file():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, half: bool = False) -> None:
+    """Write named tensors as safetensors, atomically; `half` stores floating ones in 16 bits where they fit."""
+    stored = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        if half and tensor.is_floating_point():
+            halved = tensor.to(torch.float16)
+            tensor = halved if torch.isfinite(halved).all() else tensor.float()
+        stored[name] = tensor.clone()
+    with atomic_file(path) as temporary:
+        save_file(stored, temporary, metadata={"format": "pt"})
+
+
+def load_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Read safetensors that hold exactly the names and shapes of `expected`, in its dtypes, on the CPU.
+
+    Raises CheckpointError, naming the file, when it is missing, damaged, not finite, or shaped otherwise.
+    """
+    tensors = read_tensors(path)
+    missing = [name for name in expected if name not in tensors]
+    surplus = [name for name in tensors if name not in expected]
+    if missing or surplus:
+        raise CheckpointError(
+            f"{path} does not fit its config.json: "
+            + "; ".join(
+                f"{what} {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+                for what, names in (("missing", missing), ("unexpected", surplus))
+                if names
+            )
+            + ". Use the weights and the config.json that were saved together."
+        )
+    for name, wanted in expected.items():
+        got = tensors[name]
+        if got.shape != wanted.shape:
+            raise CheckpointError(
+                f"{path}: {name} has shape {tuple(got.shape)} where config.json asks for {tuple(wanted.shape)}. "
+                "Use the weights and the config.json that were saved together."
+            )
+        if not torch.isfinite(got).all():
+            raise CheckpointError(f"{path}: {name} holds NaN or infinity; the training run that wrote it diverged.")
+    return {name: tensors[name].to(wanted.dtype) for name, wanted in expected.items()}
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, as they are. Raises CheckpointError when it is missing or damaged."""
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; a checkpoint folder needs it.")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({path.stat().st_size:,} bytes; {error}). "
+            "It may be a cut-off download: fetch it again."
+        ) from error

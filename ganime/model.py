@@ -1,0 +1,207 @@
+"""The two nets of a DCGAN (Radford et al. 2015, arXiv:1511.06434): convolutions all the way up and down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from ganime.config import ModelConfig, from_dict, to_dict
+from ganime.errors import CheckpointError
+from ganime.files import load_tensors, save_tensors
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+WEIGHTS_FILE = "model.safetensors"
+DISCRIMINATOR_FILE = "discriminator.safetensors"
+CONFIG_FILE = "config.json"
+REPOSITORY = "https://huggingface.co/spaces/ganime/ganime"
+
+
+class Generator(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="ganime",
+    pipeline_tag="unconditional-image-generation",
+    tags=["dcgan"],
+):
+    """z -> picture: a projection to 4x4, then strided transposed convolutions, each doubling the side.
+
+    Every hidden layer is convolution, norm, ReLU; the last one is a convolution and tanh. No dense layers.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        norm, widths = config.generator_norm, config.channels
+        self.stem = up_layer(config.latent_dim + config.attributes, widths[0], norm, stride=1, padding=0)
+        self.blocks = nn.Sequential(*(up_layer(a, b, norm) for a, b in zip(widths, widths[1:], strict=False)))
+        self.to_rgb = with_norm(nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1), norm)
+        self.apply(init_weights)
+
+    def forward(
+        self, z: Float[Tensor, "b latent"], attributes: Float[Tensor, "b attributes"] | None = None
+    ) -> Float[Tensor, "b 3 size size"]:
+        """Pictures in [-1, 1] for latents from N(0, 1); `attributes` defaults to zeros where the model has any."""
+        x = with_condition(z, attributes, self.config.attributes)[:, :, None, None]  # (B, Z + A, 1, 1)
+        x = self.stem(x)  # (B, C, 4, 4)
+        x = self.blocks(x)  # (B, base, S / 2, S / 2)
+        return torch.tanh(self.to_rgb(x))  # (B, 3, S, S)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        save_tensors(self.state_dict(), save_directory / WEIGHTS_FILE, half=True)
+        (save_directory / CONFIG_FILE).write_text(json.dumps(to_dict(self.config), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, config: Any = None, map_location: str = "cpu", **hub: Any) -> Generator:
+        """Strict where the mixin is lenient: every weight must be there and fit, or CheckpointError says which."""
+        if Path(model_id).is_dir():
+            weights = Path(model_id) / WEIGHTS_FILE
+        else:
+            options = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+            weights = Path(hf_hub_download(model_id, WEIGHTS_FILE, **{name: hub[name] for name in options}))
+        model = cls(parse_model_config(config, f"{model_id}/{CONFIG_FILE}"))
+        model.load_state_dict(load_tensors(weights, model.state_dict()))
+        return model.eval().requires_grad_(False).to(map_location)
+
+
+class Discriminator(nn.Module):
+    """picture -> logit: strided convolutions, each halving the side, LeakyReLU(0.2), and a 4x4 convolution at the end.
+
+    With attributes the last layer has one more channel for each, weighed by the attribute and added to the logit,
+    the projection of Miyato & Koyama 2018 in convolutional form.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        norm, widths = config.discriminator_norm, config.channels[::-1]
+        self.from_rgb = down_layer(3, widths[0], "none" if norm == "batch" else norm)
+        self.blocks = nn.Sequential(*(down_layer(a, b, norm) for a, b in zip(widths, widths[1:], strict=False)))
+        self.head = with_norm(nn.Conv2d(widths[-1], 1 + config.attributes, 4, 1, 0), norm)
+        self.apply(init_weights)
+
+    def forward(
+        self, images: Float[Tensor, "b 3 size size"], attributes: Float[Tensor, "b attributes"] | None = None
+    ) -> Float[Tensor, " b"]:
+        """One logit a picture, positive for real; pictures in [-1, 1]."""
+        x = self.from_rgb(images)  # (B, base, S / 2, S / 2)
+        x = self.blocks(x)  # (B, C, 4, 4)
+        x = self.head(x).flatten(1)  # (B, 1 + A)
+        if attributes is None or not self.config.attributes:
+            return x[:, 0]
+        return x[:, 0] + (x[:, 1:] * attributes).sum(1)
+
+
+def up_layer(inputs: int, outputs: int, norm: str, stride: int = 2, padding: int = 1) -> nn.Sequential:
+    """Transposed convolution, norm, ReLU; with the default stride (B, C, H, W) -> (B, C', 2H, 2W)."""
+    conv = nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=norm != "batch")
+    layers = [with_norm(conv, norm), nn.ReLU(inplace=True)]
+    if norm == "batch":
+        layers.insert(1, nn.BatchNorm2d(outputs))
+    return nn.Sequential(*layers)
+
+
+def down_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
+    """Convolution, norm, LeakyReLU(0.2): (B, C, H, W) -> (B, C', H / 2, W / 2)."""
+    conv = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=norm != "batch")
+    layers = [with_norm(conv, norm), nn.LeakyReLU(0.2, inplace=True)]
+    if norm == "batch":
+        layers.insert(1, nn.BatchNorm2d(outputs))
+    return nn.Sequential(*layers)
+
+
+def with_norm(conv: nn.Module, norm: str) -> nn.Module:
+    """Spectral normalisation (Miyato et al. 2018) rewrites the weight itself; other norms are layers of their own."""
+    return parametrizations.spectral_norm(conv) if norm == "spectral" else conv
+
+
+def init_weights(module: nn.Module) -> None:
+    """N(0, 0.02) for convolutions, N(1, 0.02) for BatchNorm's scale, zero for every bias, as in the paper."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        weight = module.parametrizations.weight.original if hasattr(module, "parametrizations") else module.weight
+        nn.init.normal_(weight, 0.0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def with_condition(z: Tensor, attributes: Tensor | None, count: int) -> Tensor:
+    """The latent with its condition behind it, (B, Z + A); zeros where none is given."""
+    if not count:
+        return z
+    if attributes is None:
+        attributes = z.new_zeros(len(z), count)
+    return torch.cat([z, attributes.to(z)], dim=1)
+
+
+def parse_model_config(values: Any, origin: str) -> ModelConfig:
+    """The ModelConfig in a checkpoint's config.json, whose other keys describe the training.
+
+    Raises CheckpointError when it is absent or not a JSON object, ConfigError when a value is out of range.
+    """
+    if not isinstance(values, dict) or "image_size" not in values:
+        raise CheckpointError(
+            f"{origin} is missing or is no Ganime configuration: it needs image_size, latent_dim and the other fields "
+            "of ModelConfig. For a plain DCGAN weight file use `python -m ganime import`."
+        )
+    return from_dict(ModelConfig, {name: value for name, value in values.items() if name != "training"})
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One convolution of a net: output shape without the batch, learned parameters (norm included), multiply-adds."""
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+
+
+def summary(net: Generator | Discriminator) -> list[LayerSummary]:
+    """The topology layer by layer, measured by sending one picture (or latent) through the net."""
+    config, rows, handles = net.config, [], []
+
+    def record(name: str, layer: nn.Module, norm: nn.Module | None) -> None:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            taps = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output  # one kernel window for each pixel
+            kernel = module.weight.numel()
+            parameters = sum(p.numel() for part in (module, norm) if part for p in part.parameters())
+            rows.append(
+                LayerSummary(
+                    name, type(module).__name__.removeprefix("Parametrized"), tuple(output.shape[1:]), parameters,
+                    taps.shape[-2] * taps.shape[-1] * kernel,
+                )
+            )  # fmt: skip
+
+        handles.append(layer.register_forward_hook(hook))
+
+    modules = dict(net.named_modules())
+    for name, module in modules.items():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            following = modules.get(name[: -len("0")] + "1") if name.endswith(".0") else None
+            record(name.removesuffix(".0"), module, following if isinstance(following, nn.BatchNorm2d) else None)
+    was_training = net.training
+    device = next(net.parameters()).device
+    try:
+        net.eval()
+        with torch.no_grad():
+            if isinstance(net, Generator):
+                net(torch.zeros(1, config.latent_dim, device=device))
+            else:
+                net(torch.zeros(1, 3, config.image_size, config.image_size, device=device))
+    finally:
+        net.train(was_training)
+        for handle in handles:
+            handle.remove()
+    return rows
