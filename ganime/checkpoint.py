@@ -14,6 +14,7 @@ from ganime.errors import CheckpointError
 from ganime.files import atomic_folder, load_tensors, save_tensors
 from ganime.model import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE, Discriminator, Generator, parse_model_config
 
+EMBEDDED = Path(__file__).resolve().parent.parent / "weights" / "anime-64"
 CARD_FILE = "README.md"
 RUN_SAVES = "saves"
 
@@ -68,7 +69,7 @@ def load_checkpoint(folder: Path | str, with_discriminator: bool = False) -> Che
     The discriminator is read when asked for and present. Raises CheckpointError, naming the file, when
     anything is missing, damaged or of another shape than config.json says.
     """
-    folder = model_folder(Path(folder))
+    name, folder = Path(folder).resolve().name, model_folder(Path(folder))
     path = folder / CONFIG_FILE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -87,7 +88,7 @@ def load_checkpoint(folder: Path | str, with_discriminator: bool = False) -> Che
         discriminator = Discriminator(config)
         discriminator.load_state_dict(load_tensors(folder / DISCRIMINATOR_FILE, discriminator.state_dict()))
         discriminator.eval()
-    return Checkpoint(generator.eval().requires_grad_(False), discriminator, training, folder.name, folder)
+    return Checkpoint(generator.eval().requires_grad_(False), discriminator, training, name, folder)
 
 
 def model_folder(folder: Path) -> Path:

@@ -137,7 +137,7 @@ def decode_all(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
         raise DataError(
             f"{len(names)} usable faces were found in {', '.join(str(path) for path in paths)}; at least {MIN_FACES} "
-            f"are needed{f' (skipped: {reasons})' if reasons else ''}. Add pictures of faces: PNG, JPEG, WebP, GIF, BMP."
+            f"are needed{f' (skipped: {reasons})' if reasons else ''}. Add PNG, JPEG, WebP, GIF, BMP or AVIF pictures."
         )
     with atomic_file(folder / "faces.npy") as temporary:
         kept = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(names), *faces.shape[1:]))

@@ -31,7 +31,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         yield temporary
         flush(temporary)
         temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -51,8 +51,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             flush(file)
         temporary.chmod(0o755)
         if path.exists():
-            os.replace(path, retired)
-        os.replace(temporary, path)
+            path.replace(retired)
+        temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "model.safetensors"
 DISCRIMINATOR_FILE = "discriminator.safetensors"
 CONFIG_FILE = "config.json"
-REPOSITORY = "https://huggingface.co/spaces/ganime/ganime"
 
 
 class Generator(
@@ -43,7 +43,7 @@ class Generator(
         self.config = config
         norm, widths = config.generator_norm, config.channels
         self.stem = up_layer(config.latent_dim + config.attributes, widths[0], norm, stride=1, padding=0)
-        self.blocks = nn.Sequential(*(up_layer(a, b, norm) for a, b in zip(widths, widths[1:], strict=False)))
+        self.blocks = nn.Sequential(*(up_layer(a, b, norm) for a, b in itertools.pairwise(widths)))
         self.to_rgb = with_norm(nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1), norm)
         self.apply(init_weights)
 
@@ -85,7 +85,7 @@ class Discriminator(nn.Module):
         self.config = config
         norm, widths = config.discriminator_norm, config.channels[::-1]
         self.from_rgb = down_layer(3, widths[0], "none" if norm == "batch" else norm)
-        self.blocks = nn.Sequential(*(down_layer(a, b, norm) for a, b in zip(widths, widths[1:], strict=False)))
+        self.blocks = nn.Sequential(*(down_layer(a, b, norm) for a, b in itertools.pairwise(widths)))
         self.head = with_norm(nn.Conv2d(widths[-1], 1 + config.attributes, 4, 1, 0), norm)
         self.apply(init_weights)
 

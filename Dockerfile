@@ -1,0 +1,22 @@
+FROM python:3.12-slim
+
+# torch's CPU build keeps the image small; everything else comes from requirements.txt.
+WORKDIR /app
+COPY requirements.txt .
+RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu -r requirements.txt \
+    && useradd --uid 1000 --create-home ganime \
+    && mkdir -p /data/ganime && chown ganime /data/ganime
+
+COPY --chown=ganime app app
+COPY --chown=ganime ganime ganime
+COPY --chown=ganime weights weights
+
+USER ganime
+ENV GRADIO_SERVER_NAME=0.0.0.0 \
+    GRADIO_SERVER_PORT=7860 \
+    PYTHONUNBUFFERED=1
+EXPOSE 7860
+VOLUME /data
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:7860/', timeout=4)"]
+CMD ["python", "-m", "app"]

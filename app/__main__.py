@@ -1,0 +1,14 @@
+"""Start the page: `python -m app`, or `python app/__main__.py` as a Hugging Face Space does."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads that spin slow down everything else
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no request to the outside
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")  # else each event sums up all earlier ones
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from app.main import main  # noqa: E402 - only now can it be found, whichever way this was started
+
+main()

@@ -1,0 +1,58 @@
+"""The page's own components: HTML, CSS and JavaScript files here, made into gr.HTML by `component`."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from pydantic import ValidationError, validate_call
+
+from ganime.errors import GanimeError
+
+FOLDER = Path(__file__).parent
+MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp", ".gif": "image/gif", ".zip": "application/zip"}
+
+
+def component(name: str, server_functions: list[Callable[..., Any]], elem_id: str) -> gr.HTML:
+    """The component written in `name`.html, .css and .js; its JavaScript can call the server functions by name."""
+
+    def text(suffix: str) -> str:
+        return "".join((FOLDER / f"{part}{suffix}").read_text(encoding="utf-8") for part in ("common", name))
+
+    return gr.HTML(
+        value={},
+        html_template=(FOLDER / f"{name}.html").read_text(encoding="utf-8"),
+        css_template=text(".css"),
+        js_on_load=text(".js"),
+        server_functions=server_functions,
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+def answer_with_file(make: Callable[..., tuple[str, bytes]]) -> Callable[[Any], dict[str, str]]:
+    """A server function from one that returns (file name, bytes); the browser gets base64, or the error's text.
+
+    The browser sends one list of arguments; they come from the network, so each is checked against its type hint.
+    """
+    checked = validate_call(make)
+
+    def answer(arguments: Any) -> dict[str, str]:
+        try:
+            name, data = checked(*(arguments if isinstance(arguments, list) else [arguments]))
+        except ValidationError as error:
+            return {"error": f"{error.error_count()} values of this download are wrong; reload the page."}
+        except GanimeError as error:
+            return {"error": str(error)}
+        return {"name": name, "data": base64.b64encode(data).decode(), "type": MEDIA_TYPES[Path(name).suffix]}
+
+    answer.__name__ = make.__name__
+    return answer
+
+
+def data_url(png: bytes) -> str:
+    """A PNG as a URL that carries it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -1,0 +1,27 @@
+"""Every environment variable the app reads, in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def default_home() -> Path:
+    """`/data` where a Space has attached storage, else a hidden folder beside the code."""
+    data = Path("/data")
+    return data / "ganime" if data.is_dir() else ROOT / ".ganime"
+
+
+class Settings(BaseSettings):
+    """Read from variables named GANIME_*; see README for their meaning to a user."""
+
+    model_config = SettingsConfigDict(env_prefix="GANIME_")
+
+    model: str = Field("", description="Model at start: a folder or repo_id[@revision]; empty for the embedded one.")
+    home: Path = Field(default_factory=default_home, description="Where pulled models and everything else is kept.")
+    hub_timeout: float = Field(10.0, gt=0, le=600, description="Seconds to wait for an answer of the hub.")
+    models_in_memory: int = Field(4, ge=1, le=64, description="Models kept loaded beside the default one.")

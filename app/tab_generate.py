@@ -1,0 +1,88 @@
+"""The Generate tab: count, seed and truncation in, a gallery of faces out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gradio as gr
+
+from app.components import answer_with_file, component, data_url
+from app.studio import MAX_FACES, Studio
+from app.theme import private, shown_errors
+from ganime.images import png_bytes, sheet
+from ganime.latents import MAX_SEED, MAX_TRUNCATION, Recipe
+
+COLUMNS = 8
+ROLL = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
+Size = Literal[0, 256, 512]
+
+
+@dataclass(frozen=True)
+class GenerateTab:
+    """Handles for what lies outside the tab."""
+
+    gallery: gr.HTML
+    inputs: list[Any]
+    truncation: gr.Slider
+
+
+def build(studio: Studio, model_key: gr.State) -> GenerateTab:
+    """The tab's components, wired to the studio."""
+
+    @shown_errors
+    def draw(key: str, count: int, seed: int, truncation: float) -> dict[str, Any]:
+        return gallery_value(studio, key, count, seed, truncation)
+
+    with gr.Row(elem_classes="controls", equal_height=True):
+        count = gr.Slider(1, MAX_FACES, value=16, step=1, label="Faces", min_width=180)
+        seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=150)
+        truncation = gr.Slider(
+            0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", min_width=180,
+            info="Low: alike and clean. 1: as trained. High: bold.",
+        )  # fmt: skip
+    with gr.Row():
+        dice = gr.Button("⚄ Roll new faces", variant="primary", elem_id="dice")
+        go = gr.Button("Draw this seed", elem_id="draw")
+    gallery = component("gallery", [answer_with_file(face_file(studio)), answer_with_file(zip_file(studio))], "gallery")
+
+    inputs = [model_key, count, seed, truncation]
+    redraw: dict[str, Any] = {"fn": draw, "inputs": inputs, "outputs": gallery, **private("minimal")}
+    dice.click(None, None, seed, js=ROLL, api_visibility="private").then(**redraw)
+    go.click(**redraw)
+    seed.submit(**redraw)
+    count.release(**redraw)
+    truncation.release(**redraw)
+    return GenerateTab(gallery, inputs, truncation)
+
+
+def gallery_value(studio: Studio, key: str, count: int, seed: int, truncation: float) -> dict[str, Any]:
+    """What gallery.js shows: the sheet of faces and each one's seed and recipe."""
+    recipes = studio.recipes(key, count, seed, truncation)
+    faces = studio.faces(key, recipes)
+    columns = min(COLUMNS, len(faces))
+    return {
+        "key": key,
+        "model": recipes[0].model,
+        "revision": recipes[0].revision,
+        "sheet": data_url(png_bytes(sheet(faces, columns))),
+        "columns": columns,
+        "side": faces.shape[1],
+        "truncation": recipes[0].truncation,
+        "faces": [{"seed": recipe.seed, "recipe": recipe.to_json()} for recipe in recipes],
+    }
+
+
+def face_file(studio: Studio) -> Any:
+    def face_file(key: str, recipe: str, size: Size) -> tuple[str, bytes]:
+        parsed = Recipe.from_json(recipe)
+        return f"face-{parsed.seed}.png", studio.face_pngs(key, [parsed], size or None)[0]
+
+    return face_file
+
+
+def zip_file(studio: Studio) -> Any:
+    def zip_file(key: str, recipes: list[str], size: Size) -> tuple[str, bytes]:
+        return "faces.zip", studio.faces_zip(key, [Recipe.from_json(recipe) for recipe in recipes], size or None)
+
+    return zip_file

@@ -1,0 +1,89 @@
+"""The Interpolate tab: two seeds in, a walk out that the browser scrubs from memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gradio as gr
+
+from app.components import answer_with_file, component, data_url
+from app.studio import Studio
+from app.tab_generate import COLUMNS, ROLL, Size
+from app.theme import private, shown_errors
+from ganime.images import png_bytes, sheet
+from ganime.latents import MAX_SEED, MAX_TRUNCATION, Recipe, check_seed
+
+FRAMES = 48
+
+
+@dataclass(frozen=True)
+class InterpolateTab:
+    """Handles for what lies outside the tab; `redraw` are the arguments of an event that renders the walk."""
+
+    start: gr.Number
+    end: gr.Number
+    walk: gr.HTML
+    redraw: dict[str, Any]
+
+
+def build(studio: Studio, model_key: gr.State) -> InterpolateTab:
+    """The tab's components, wired to the studio."""
+
+    @shown_errors
+    def draw(key: str, start: int, end: int, truncation: float) -> dict[str, Any]:
+        return walk_value(studio, key, start, end, truncation)
+
+    with gr.Row(elem_classes="controls", equal_height=True):
+        start = gr.Number(3, label="From seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=150)
+        end = gr.Number(14, label="To seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=150)
+        truncation = gr.Slider(0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", min_width=180)
+    with gr.Row():
+        roll_start = gr.Button("⚄ From", elem_id="roll-start", min_width=80)
+        roll_end = gr.Button("⚄ To", elem_id="roll-end", min_width=80)
+        go = gr.Button("Walk", variant="primary", elem_id="walk-go", min_width=80)
+    walk = component("walk", [answer_with_file(frame_file(studio)), answer_with_file(walk_file(studio))], "walk")
+
+    inputs = [model_key, start, end, truncation]
+    redraw: dict[str, Any] = {"fn": draw, "inputs": inputs, "outputs": walk, **private("minimal")}
+    roll_start.click(None, None, start, js=ROLL, api_visibility="private").then(**redraw)
+    roll_end.click(None, None, end, js=ROLL, api_visibility="private").then(**redraw)
+    go.click(**redraw)
+    start.submit(**redraw)
+    end.submit(**redraw)
+    truncation.release(**redraw)
+    return InterpolateTab(start, end, walk, redraw)
+
+
+def walk_value(studio: Studio, key: str, start: int, end: int, truncation: float) -> dict[str, Any]:
+    """What walk.js shows: all frames of the walk in one exact sheet."""
+    frames = studio.walk(key, start, end, FRAMES, truncation)
+    return {
+        "key": key,
+        "sheet": data_url(png_bytes(sheet(frames, COLUMNS))),
+        "columns": COLUMNS,
+        "side": frames.shape[1],
+        "frames": len(frames),
+        "start": check_seed(start),
+        "end": check_seed(end),
+        "truncation": truncation,
+    }
+
+
+def frame_file(studio: Studio) -> Any:
+    def frame_file(key: str, recipe: str, size: Size) -> tuple[str, bytes]:
+        parsed = Recipe.from_json(recipe)
+        name = f"face-{parsed.seed}-{parsed.toward}-{round(parsed.position * 100)}.png"
+        return name, studio.face_pngs(key, [parsed], size or None)[0]
+
+    return frame_file
+
+
+def walk_file(studio: Studio) -> Any:
+    def walk_file(
+        key: str, start: int, end: int, frames: int, truncation: float, suffix: Literal[".webp", ".gif"]
+    ) -> tuple[str, bytes]:
+        data = studio.walk_animation(key, start, end, frames, truncation, suffix, size=256)
+        return f"walk-{start}-{end}{suffix}", data
+
+    return walk_file

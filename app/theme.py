@@ -1,0 +1,82 @@
+"""How the page looks, and what every event handler has in common."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import gradio as gr
+
+from ganime.errors import GanimeError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FONT = [gr.themes.Font(name) for name in ("system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")]
+MONO = [gr.themes.Font(name) for name in ("ui-monospace", "Menlo", "Consolas", "monospace")]
+
+THEME = gr.themes.Base(
+    primary_hue=gr.themes.colors.rose,
+    neutral_hue=gr.themes.colors.slate,
+    radius_size=gr.themes.sizes.radius_lg,
+    font=FONT,
+    font_mono=MONO,
+).set(
+    body_background_fill="#fdf9fa",
+    body_background_fill_dark="#15121a",
+    background_fill_secondary="#f8eef1",
+    background_fill_secondary_dark="#231d2b",
+    block_background_fill="#ffffff",
+    block_background_fill_dark="#1d1824",
+    body_text_color="#2a2230",
+    body_text_color_dark="#f1eaf3",
+    body_text_color_subdued="#5d5265",
+    body_text_color_subdued_dark="#bdb2c6",
+    block_info_text_color="#5d5265",
+    block_info_text_color_dark="#bdb2c6",
+    block_label_text_color="#4a3f52",
+    block_label_text_color_dark="#d9cfe0",
+    button_primary_background_fill="#b4234f",
+    button_primary_background_fill_hover="#961b41",
+    button_primary_background_fill_dark="#b4234f",
+    button_primary_background_fill_hover_dark="#cf2f60",
+    button_primary_text_color="#ffffff",
+    button_primary_text_color_dark="#ffffff",
+    color_accent="#b4234f",
+    slider_color="#b4234f",
+    slider_color_dark="#e0557f",
+)
+
+CSS = """
+.dark { --color-accent: #ff8fae; --link-text-color: #ff8fae; }
+.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+#title h1 { margin: 6px 0 0; font-size: 30px; letter-spacing: -0.02em; }
+#title p { margin: 2px 0 0; }
+#model-line { font-size: 14px; padding: 0; }
+#model-line strong { font-weight: 650; }
+#banner {
+  border-left: 4px solid #c2410c; padding: 10px 14px; border-radius: 8px; background: var(--background-fill-secondary);
+}
+footer { display: none !important; }
+pre { max-width: 100%; overflow-x: auto; }
+@media (max-width: 480px) { .gradio-container { padding: 0 4px !important; } }
+"""
+
+
+def private(progress: Literal["full", "minimal", "hidden"]) -> dict[str, Any]:
+    """Arguments of an event that no outside client should see and that answers at once, past the queue."""
+    return {"api_visibility": "private", "queue": False, "show_progress": progress}
+
+
+def shown_errors(handler: Callable[P, R]) -> Callable[P, R]:
+    """A handler whose expected failures reach the visitor in words; Gradio hides the text of any other exception."""
+
+    @functools.wraps(handler)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return handler(*args, **kwargs)
+        except GanimeError as error:
+            raise gr.Error(str(error)) from error
+
+    return wrapped

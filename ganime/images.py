@@ -1,0 +1,77 @@
+"""Pictures in and out: arrays to PNG with a recipe inside, sheets of many faces, animation files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from ganime.errors import GanimeError
+from ganime.files import atomic_file
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+RECIPE_KEY = "ganime"  # the PNG text chunk that holds a face's recipe as JSON
+ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
+MAX_SIDE = 2048
+
+
+def png_bytes(face: UInt8[np.ndarray, "h w 3"], recipe: str = "", size: int | None = None) -> bytes:
+    """A face as PNG, exact to the pixel, with its recipe (JSON) as text; `size` scales it to that many pixels."""
+    text = PngImagePlugin.PngInfo()
+    if recipe:
+        text.add_text(RECIPE_KEY, recipe)
+    buffer = io.BytesIO()
+    resize(Image.fromarray(face), size).save(buffer, "PNG", pnginfo=text)
+    return buffer.getvalue()
+
+
+def read_recipe(data: bytes) -> str:
+    """The recipe text in a PNG that Ganime made, or an empty string. Raises GanimeError for what is no PNG."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            image.load()  # text chunks may follow the pixels
+            return str(image.info.get(RECIPE_KEY, ""))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise GanimeError(f"This file is no readable PNG ({error}).") from error
+
+
+def resize(image: Image.Image, size: int | None) -> Image.Image:
+    """The picture at `size` x `size` pixels (Lanczos), or as it is. Raises GanimeError for a size outside 1 to 2048."""
+    if size is None or image.size == (size, size):
+        return image
+    if not 1 <= size <= MAX_SIDE:
+        raise GanimeError(f"A picture's side is 1 to {MAX_SIDE} pixels; got {size}.")
+    return image.resize((size, size), Image.Resampling.LANCZOS)
+
+
+def sheet(faces: UInt8[np.ndarray, "n h w 3"], columns: int) -> UInt8[np.ndarray, "rows columns 3"]:
+    """All faces in one picture, row by row, without gaps; tiles left over are black."""
+    count, height, width, _ = faces.shape
+    rows = -(-count // columns)
+    grid = np.zeros((rows * columns, height, width, 3), np.uint8)
+    grid[:count] = faces
+    grid = grid.reshape(rows, columns, height, width, 3).swapaxes(1, 2)  # (rows, H, columns, W, 3)
+    return grid.reshape(rows * height, columns * width, 3)
+
+
+def save_animation(
+    frames: UInt8[np.ndarray, "n h w 3"], path: Path, fps: float = 20.0, size: int | None = None
+) -> None:
+    """Write frames as an endless GIF (256 colours), lossless WebP or APNG, by the ending of `path`.
+
+    Raises GanimeError for another ending.
+    """
+    kind = ANIMATION_FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise GanimeError(f"{path.name} is no animation; use one of {', '.join(ANIMATION_FORMATS)}.")
+    first, *rest = [resize(Image.fromarray(frame), size) for frame in frames]
+    options: dict[str, Any] = {"lossless": True, "quality": 50, "method": 2} if kind == "WEBP" else {}
+    with atomic_file(path) as temporary:
+        first.save(
+            temporary, kind, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, **options
+        )  # fmt: skip

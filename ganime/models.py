@@ -1,0 +1,20 @@
+"""Opening a model by what a person calls it: a folder, a training run, or a repository on the hub."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ganime.checkpoint import Checkpoint, load_checkpoint
+from ganime.hub import pull
+
+
+def open_model(reference: str, hub_cache: Path, with_discriminator: bool = False, timeout: float = 10.0) -> Checkpoint:
+    """The model of a folder or training run where there is one of that name, else of repo_id[@revision] on the hub.
+
+    Only for references the owner of the machine gives: a path is read wherever it points. Raises GanimeError.
+    """
+    if Path(reference).exists() or reference.startswith((".", "/", "~")) or reference.count("/") != 1:
+        return load_checkpoint(Path(reference).expanduser(), with_discriminator)
+    found = pull(reference, hub_cache, timeout, with_discriminator=with_discriminator)
+    return replace(load_checkpoint(found.folder, with_discriminator), name=found.repo_id)

@@ -1,0 +1,60 @@
+"""From recipes to pixels: batches of latents through the generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ganime.checkpoint import Checkpoint
+from ganime.latents import Recipe, latents, walk
+from ganime.model import Generator
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+
+BATCH = 64
+
+
+def generate(
+    checkpoint: Checkpoint, seeds: Sequence[int], truncation: float = 1.0, batch_size: int = BATCH
+) -> UInt8[np.ndarray, "n size size 3"]:
+    """The faces of `seeds`, RGB 0 to 255; a seed gives the same face beside any others and in any batch size."""
+    config = checkpoint.generator.config
+    return render(checkpoint.generator, latents(seeds, config.latent_dim, truncation), batch_size)
+
+
+def generate_recipes(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> UInt8[np.ndarray, "n size size 3"]:
+    """The faces of `recipes`; their model and revision are for the caller to have matched."""
+    dim = checkpoint.generator.config.latent_dim
+    return render(checkpoint.generator, np.stack([recipe.latent(dim) for recipe in recipes]))
+
+
+def interpolate(
+    checkpoint: Checkpoint, seeds: Sequence[int], frames: int, truncation: float = 1.0, loop: bool = False
+) -> UInt8[np.ndarray, "frames size size 3"]:
+    """Frames of a walk by slerp through the faces of `seeds`, the first and last included unless it loops."""
+    config = checkpoint.generator.config
+    path = walk(latents(seeds, config.latent_dim), frames, loop)
+    return render(checkpoint.generator, path * np.float32(truncation))
+
+
+@torch.inference_mode()
+def render(
+    generator: Generator, z: Float[np.ndarray, "n latent"], batch_size: int = BATCH
+) -> UInt8[np.ndarray, "n size size 3"]:
+    """Latents to pixels in fp32, `batch_size` at a time, on the device the generator is on."""
+    size, device = generator.config.image_size, next(generator.parameters()).device
+    faces = np.empty((len(z), size, size, 3), np.uint8)
+    for start in range(0, len(z), batch_size):
+        images = generator(torch.from_numpy(z[start : start + batch_size]).to(device))  # (B, 3, S, S) in [-1, 1]
+        pixels = ((images + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)
+        faces[start : start + batch_size] = pixels.permute(0, 2, 3, 1).cpu().numpy()
+    return faces
+
+
+def recipes_for(checkpoint: Checkpoint, seeds: Sequence[int], truncation: float = 1.0) -> list[Recipe]:
+    """The recipe of each seed's face under this model."""
+    return [Recipe(checkpoint.name, checkpoint.revision, seed, truncation) for seed in seeds]
