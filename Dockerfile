@@ -5,13 +5,13 @@ WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu -r requirements.txt \
     && useradd --uid 1000 --create-home ganime \
-    && mkdir -p /data/ganime && chown ganime /data/ganime
+    && mkdir -p /data/ganime && chown 1000 /data/ganime
 
-COPY --chown=ganime app app
-COPY --chown=ganime ganime ganime
-COPY --chown=ganime weights weights
+COPY --chown=1000 app app
+COPY --chown=1000 ganime ganime
+COPY --chown=1000 weights weights
 
-USER ganime
+USER 1000
 ENV GRADIO_SERVER_NAME=0.0.0.0 \
     GRADIO_SERVER_PORT=7860 \
     PYTHONUNBUFFERED=1

@@ -21,7 +21,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GANIME_")
 
-    model: str = Field("", description="Model at start: a folder or repo_id[@revision]; empty for the embedded one.")
+    model: str = Field(
+        default="", description="Model at start: a folder or repo_id[@revision]; empty for the embedded one."
+    )
     home: Path = Field(default_factory=default_home, description="Where pulled models and everything else is kept.")
-    hub_timeout: float = Field(10.0, gt=0, le=600, description="Seconds to wait for an answer of the hub.")
-    models_in_memory: int = Field(4, ge=1, le=64, description="Models kept loaded beside the default one.")
+    hub_timeout: float = Field(default=10.0, gt=0, le=600, description="Seconds to wait for an answer of the hub.")
+    models_in_memory: int = Field(default=4, ge=1, le=64, description="Models kept loaded beside the default one.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import operator
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -132,13 +131,10 @@ def walk(
 
 def check_seed(seed: Any) -> int:
     """A seed as an int in [0, 2^32 - 1]; RecipeError for anything else."""
-    try:
-        value = int(seed) if isinstance(seed, float) and seed.is_integer() else operator.index(seed)
-    except TypeError:
-        value = -1
-    if isinstance(seed, bool) or not 0 <= value <= MAX_SEED:
+    whole = isinstance(seed, int | np.integer) or (isinstance(seed, float) and seed.is_integer())
+    if isinstance(seed, bool) or not whole or not 0 <= seed <= MAX_SEED:
         raise RecipeError(f"A seed is a whole number from 0 to {MAX_SEED:,}; got {seed!r}.")
-    return value
+    return int(seed)
 
 
 def check_truncation(truncation: Any) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from dataclasses import dataclass
@@ -127,8 +128,8 @@ def with_norm(conv: nn.Module, norm: str) -> nn.Module:
 def init_weights(module: nn.Module) -> None:
     """N(0, 0.02) for convolutions, N(1, 0.02) for BatchNorm's scale, zero for every bias, as in the paper."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        weight = module.parametrizations.weight.original if hasattr(module, "parametrizations") else module.weight
-        nn.init.normal_(weight, 0.0, 0.02)
+        learned = dict(module.named_parameters())  # spectral norm keeps the learned weight under another name
+        nn.init.normal_(learned.get("weight", learned.get("parametrizations.weight.original")), 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d) and module.bias is not None:
@@ -168,40 +169,28 @@ class LayerSummary:
     multiply_adds: int
 
 
+@torch.no_grad()
 def summary(net: Generator | Discriminator) -> list[LayerSummary]:
-    """The topology layer by layer, measured by sending one picture (or latent) through the net."""
-    config, rows, handles = net.config, [], []
-
-    def record(name: str, layer: nn.Module, norm: nn.Module | None) -> None:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            taps = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output  # one kernel window for each pixel
-            kernel = module.weight.numel()
-            parameters = sum(p.numel() for part in (module, norm) if part for p in part.parameters())
-            rows.append(
-                LayerSummary(
-                    name, type(module).__name__.removeprefix("Parametrized"), tuple(output.shape[1:]), parameters,
-                    taps.shape[-2] * taps.shape[-1] * kernel,
-                )
-            )  # fmt: skip
-
-        handles.append(layer.register_forward_hook(hook))
-
-    modules = dict(net.named_modules())
-    for name, module in modules.items():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            following = modules.get(name[: -len("0")] + "1") if name.endswith(".0") else None
-            record(name.removesuffix(".0"), module, following if isinstance(following, nn.BatchNorm2d) else None)
-    was_training = net.training
-    device = next(net.parameters()).device
-    try:
-        net.eval()
-        with torch.no_grad():
-            if isinstance(net, Generator):
-                net(torch.zeros(1, config.latent_dim, device=device))
-            else:
-                net(torch.zeros(1, 3, config.image_size, config.image_size, device=device))
-    finally:
-        net.train(was_training)
-        for handle in handles:
-            handle.remove()
+    """The topology layer by layer, measured by sending one latent (or picture) through a copy of the net."""
+    net, config, rows = copy.deepcopy(net).cpu().eval(), net.config, []
+    if isinstance(net, Generator):
+        x = torch.zeros(1, config.latent_dim + config.attributes, 1, 1)
+    else:
+        x = torch.zeros(1, 3, config.image_size, config.image_size)
+    layers = [("blocks." + name, layer) for name, layer in net.blocks.named_children()]
+    (first, last) = [(name, layer) for name, layer in net.named_children() if name != "blocks"]
+    for name, layer in (first, *layers, last):
+        before, x = x, layer(x)
+        conv = layer[0] if isinstance(layer, nn.Sequential) else layer
+        assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
+        windows = before if isinstance(conv, nn.ConvTranspose2d) else x  # the whole kernel acts once for each pixel
+        rows.append(
+            LayerSummary(
+                name=name,
+                kind="ConvTranspose2d" if windows is before else "Conv2d",
+                output=tuple(x.shape[1:]),
+                parameters=sum(parameter.numel() for parameter in layer.parameters()),
+                multiply_adds=windows.shape[-2] * windows.shape[-1] * conv.weight.numel(),
+            )
+        )
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -104,8 +105,8 @@ class TrainingState:
         with torch.random.fork_rng(devices=[]):  # initialisation uses the global source: leave it as it was
             torch.manual_seed(config.seed)
             generator, discriminator = Generator(model), Discriminator(model)
-        generator.to(device, memory_format=torch.channels_last)
-        discriminator.to(device, memory_format=torch.channels_last)
+        for net in (generator, discriminator):
+            net.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         betas = (config.beta1, config.beta2)
         return cls(
             generator,
@@ -202,7 +203,9 @@ def train(
                 )
             rate = (state.images - reported_images) / max(now - reported, 1e-9)
             reported, reported_images = now, state.images
-            yield Step(state.step, state.images, *means, rate, progress_of(config, state, now - started))
+            d_mean, g_mean, real_mean, fake_mean = means
+            progress = progress_of(config, state, now - started)
+            yield Step(state.step, state.images, d_mean, g_mean, real_mean, fake_mean, rate, progress)
         if state.images >= next_preview or reason:
             next_preview += config.preview_images
             yield Preview(state.images, preview(state.ema))
@@ -212,9 +215,9 @@ def train(
             folder = save(run, state, config, dataset)
             last_save = time.monotonic()
             yield Saved(state.images, folder)
-        if reason:
-            yield Done(state.images, reason, folder)
-            return
+            if reason:
+                yield Done(state.images, reason, folder)
+                return
 
 
 def judge(discriminator: Discriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
@@ -258,8 +261,8 @@ def faster_precision(model: ModelConfig, device: torch.device) -> str:
     """ "bf16" where a short trial of the discriminator runs at least a quarter faster in it, else "fp32"."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    net = Discriminator(model).to(device, memory_format=torch.channels_last)
-    images = torch.zeros(8, 3, model.image_size, model.image_size).to(device, memory_format=torch.channels_last)
+    net = Discriminator(model).to(device)
+    images = torch.zeros(8, 3, model.image_size, model.image_size, device=device)
 
     def seconds(precision: str) -> float:
         times = []
@@ -356,13 +359,13 @@ def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceData
 
 def load_last_save(run: Path, state: TrainingState) -> Path | None:
     """Put the newest readable save into `state`; a damaged one gives way to the one before. None for a new run."""
-    found = saves(run)
-    for folder in reversed(found):
+    problems = []
+    for folder in reversed(saves(run)):
         try:
             state.load_state_dict(torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True))
             return folder
-        except Exception as error:  # torch raises many kinds for a damaged file; each means: try the save before
-            problem = error
-    if found:
-        raise TrainingError(f"No save in {run} can be read; the last says: {problem}.")
+        except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+            problems.append(f"{folder.name}: {error}")
+    if problems:
+        raise TrainingError(f"No save in {run} can be read. {'; '.join(problems)}")
     return None
