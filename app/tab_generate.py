@@ -10,10 +10,9 @@ import gradio as gr
 from app.components import answer_with_file, component, data_url
 from app.studio import MAX_FACES, Studio
 from app.theme import private, shown_errors
-from ganime.images import png_bytes, sheet
+from ganime.images import COLUMNS, png_bytes, sheet
 from ganime.latents import MAX_SEED, MAX_TRUNCATION, Recipe
 
-COLUMNS = 8
 ROLL = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 Size = Literal[0, 256, 512]
 

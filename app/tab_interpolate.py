@@ -9,9 +9,9 @@ import gradio as gr
 
 from app.components import answer_with_file, component, data_url
 from app.studio import Studio
-from app.tab_generate import COLUMNS, ROLL, Size
+from app.tab_generate import ROLL, Size
 from app.theme import private, shown_errors
-from ganime.images import png_bytes, sheet
+from ganime.images import COLUMNS, png_bytes, sheet
 from ganime.latents import MAX_SEED, MAX_TRUNCATION, Recipe, check_seed
 
 FRAMES = 48

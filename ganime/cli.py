@@ -221,7 +221,7 @@ def show(events: Iterator[Event], run: Path, config: Any) -> None:
             )
         elif isinstance(event, Preview):
             with atomic_file(run / "previews" / f"{event.images:012d}.png") as temporary:
-                Image.fromarray(sheet(event.faces, 8)).save(temporary)
+                Image.fromarray(sheet(event.faces)).save(temporary)
         elif isinstance(event, Saved):
             print(f"saved {event.folder}", flush=True)
         elif isinstance(event, Notice):

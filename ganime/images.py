@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 RECIPE_KEY = "ganime"  # the PNG text chunk that holds a face's recipe as JSON
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
 MAX_SIDE = 2048
+COLUMNS = 8  # tiles in a row of a sheet
 
 
 def png_bytes(face: UInt8[np.ndarray, "h w 3"], recipe: str = "", size: int | None = None) -> bytes:
@@ -49,7 +50,7 @@ def resize(image: Image.Image, size: int | None) -> Image.Image:
     return image.resize((size, size), Image.Resampling.LANCZOS)
 
 
-def sheet(faces: UInt8[np.ndarray, "n h w 3"], columns: int) -> UInt8[np.ndarray, "rows columns 3"]:
+def sheet(faces: UInt8[np.ndarray, "n h w 3"], columns: int = COLUMNS) -> UInt8[np.ndarray, "rows columns 3"]:
     """All faces in one picture, row by row, without gaps; tiles left over are black."""
     count, height, width, _ = faces.shape
     rows = -(-count // columns)
@@ -62,16 +63,22 @@ def sheet(faces: UInt8[np.ndarray, "n h w 3"], columns: int) -> UInt8[np.ndarray
 def save_animation(
     frames: UInt8[np.ndarray, "n h w 3"], path: Path, fps: float = 20.0, size: int | None = None
 ) -> None:
-    """Write frames as an endless GIF (256 colours), lossless WebP or APNG, by the ending of `path`.
+    """Write frames as an endless animation of the kind that `path` ends in.
 
-    Raises GanimeError for another ending.
+    GIF: one palette of 256 colours for all frames, dithered. APNG: exact. WebP: exact at the frames' own size,
+    quality 90 when scaled. Raises GanimeError for another ending.
     """
     kind = ANIMATION_FORMATS.get(path.suffix.lower())
     if kind is None:
         raise GanimeError(f"{path.name} is no animation; use one of {', '.join(ANIMATION_FORMATS)}.")
-    first, *rest = [resize(Image.fromarray(frame), size) for frame in frames]
-    options: dict[str, Any] = {"lossless": True, "quality": 50, "method": 2} if kind == "WEBP" else {}
+    pictures = [resize(Image.fromarray(frame), size) for frame in frames]
+    options: dict[str, Any] = {}
+    if kind == "WEBP":
+        options = {"method": 2, "quality": 90, "lossless": pictures[0].size == frames.shape[2:0:-1]}
+    if kind == "GIF":
+        palette = Image.fromarray(sheet(frames, COLUMNS)).quantize(256, Image.Quantize.MEDIANCUT)
+        pictures = [image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for image in pictures]
     with atomic_file(path) as temporary:
-        first.save(
-            temporary, kind, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, **options
-        )  # fmt: skip
+        pictures[0].save(
+            temporary, kind, save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0, **options
+        )

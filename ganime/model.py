@@ -129,7 +129,7 @@ def init_weights(module: nn.Module) -> None:
     """N(0, 0.02) for convolutions, N(1, 0.02) for BatchNorm's scale, zero for every bias, as in the paper."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         learned = dict(module.named_parameters())  # spectral norm keeps the learned weight under another name
-        nn.init.normal_(learned.get("weight", learned.get("parametrizations.weight.original")), 0.0, 0.02)
+        nn.init.normal_(learned["weight" if "weight" in learned else "parametrizations.weight.original"], 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d) and module.bias is not None:
