@@ -50,7 +50,7 @@ THEME = gr.themes.Base(
 
 CSS = """
 .dark { --color-accent: #ff8fae; --link-text-color: #ff8fae; }
-.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
 #title h1 { margin: 6px 0 0; font-size: 30px; letter-spacing: -0.02em; }
 #title p { margin: 2px 0 0; }
 #model-line { font-size: 14px; padding: 0; }

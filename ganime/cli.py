@@ -18,14 +18,16 @@ from ganime.checkpoint import EMBEDDED, save_checkpoint
 from ganime.config import RECIPES
 from ganime.data import load_faces
 from ganime.errors import ConfigError, GanimeError, RecipeError
+from ganime.events import Done, Event, Notice, Preview, Saved, Step
 from ganime.files import atomic_file
 from ganime.foreign import import_generator
 from ganime.images import png_bytes, save_animation, sheet
 from ganime.latents import MAX_SEED, check_seed
 from ganime.model import LayerSummary, summary
 from ganime.models import open_model
+from ganime.runs import RUN_FILE, read_run
 from ganime.sampling import generate, interpolate, recipes_for
-from ganime.training import Done, Event, Notice, Preview, Saved, Step, read_run, train
+from ganime.training import train
 
 MAX_COUNT = 100_000
 
@@ -158,6 +160,8 @@ def train_command(
     run = resume or out
     if run is None or (resume and out):
         raise ConfigError("Say where the run lives: either --out FOLDER for a new one or --resume FOLDER.")
+    if out and (out / RUN_FILE).exists():
+        raise ConfigError(f"{out} holds a run already. Go on with it by --resume {out}, or choose another folder.")
     if recipe not in RECIPES:
         raise ConfigError(f"--recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
     config, model = read_run(run) if resume else RECIPES[recipe]

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import stat
-import warnings
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from ganime.errors import DataError
-from ganime.files import atomic_file, atomic_folder
+from ganime.files import atomic_folder
+from ganime.pictures import decode, folder_files, list_pictures, open_zip
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from torch import Tensor
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".avif"}
 MIN_FACES = 16
-MIN_SIDE = 16  # px; smaller pictures say nothing about a face
-MAX_PIXELS = 50_000_000
-MAX_FILE_BYTES = 64 * 1024**2
-MAX_ENTRIES = 2_000_000
-MAX_RATIO = 200  # unpacked to packed bytes of one zip entry; pictures are compressed already
+FACES_FILE, INDEX_FILE = "faces.bin", "index.json"
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 1_000
 NEAR_DUPLICATE_BITS = 6  # of the 64 bits of a difference hash
 
@@ -70,14 +63,6 @@ class FaceDataset:
         return faces.contiguous(memory_format=torch.channels_last)
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A file that may be a face: its name for people, its size in bytes, and how to read it."""
-
-    name: str
-    read: Callable[[], bytes]
-
-
 def load_faces(
     sources: Sequence[Path | str], image_size: int, cache: Path, progress: Callable[[int, int], None] | None = None
 ) -> FaceDataset:
@@ -92,12 +77,12 @@ def load_faces(
         raise DataError("No faces were named. Give a folder or zip of pictures, or several.")
     key = content_key(paths)
     folder = cache / f"{key[:32]}-{image_size}"
-    if not (folder / "index.json").is_file():
+    if not (folder / INDEX_FILE).is_file():
         with atomic_folder(folder) as temporary:
             decode_all(paths, image_size, temporary, progress)
-    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
     return FaceDataset(
-        images=np.load(folder / "faces.npy", mmap_mode="r"),
+        images=np.memmap(folder / FACES_FILE, np.uint8, "r", shape=(len(index["names"]), image_size, image_size, 3)),
         train=np.array(index["train"], np.int64),
         held_out=np.array(index["held_out"], np.int64),
         names=index["names"],
@@ -109,150 +94,36 @@ def load_faces(
 def decode_all(
     paths: Sequence[Path], image_size: int, folder: Path, progress: Callable[[int, int], None] | None
 ) -> None:
-    """Write `faces.npy` and `index.json` for all usable pictures of the sources."""
+    """Write all usable faces of the sources to `faces.bin`, one after the other, and what is known of them as JSON."""
     skipped: list[tuple[str, str]] = []
-    pictures = [picture for path in paths for picture in list_pictures(path, skipped)]
-    names, digests, hashes = [], set(), []
-    faces = np.lib.format.open_memmap(
-        folder / "all.npy", mode="w+", dtype=np.uint8, shape=(max(1, len(pictures)), image_size, image_size, 3)
-    )
-    for number, picture in enumerate(pictures):
-        try:
-            face = decode(picture.read(), image_size)
-        except DataError as error:
-            skipped.append((picture.name, str(error)))
-            continue
-        finally:
+    names, hashes, digests = [], [], set()
+    with ExitStack() as archives, (folder / FACES_FILE).open("wb") as file:
+        pictures = [picture for path in paths for picture in list_pictures(path, skipped, archives)]
+        for number, picture in enumerate(pictures):
+            try:
+                face = decode(picture.read(), image_size)
+            except DataError as error:
+                skipped.append((picture.name, str(error)))
+            else:
+                digest = hashlib.sha256(face.tobytes()).digest()
+                if digest in digests:
+                    skipped.append((picture.name, "exact duplicate"))
+                else:
+                    digests.add(digest)
+                    names.append(picture.name)
+                    hashes.append(difference_hash(face))
+                    file.write(face.tobytes())
             if progress:
                 progress(number + 1, len(pictures))
-        digest = hashlib.sha256(face.tobytes()).digest()
-        if digest in digests:
-            skipped.append((picture.name, "exact duplicate"))
-            continue
-        digests.add(digest)
-        faces[len(names)] = face
-        hashes.append(difference_hash(face))
-        names.append(picture.name)
     if len(names) < MIN_FACES:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
         raise DataError(
             f"{len(names)} usable faces were found in {', '.join(str(path) for path in paths)}; at least {MIN_FACES} "
             f"are needed{f' (skipped: {reasons})' if reasons else ''}. Add PNG, JPEG, WebP, GIF, BMP or AVIF pictures."
         )
-    with atomic_file(folder / "faces.npy") as temporary:
-        kept = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(names), *faces.shape[1:]))
-        kept[:] = faces[: len(names)]
-        kept.flush()
-    del faces, kept
-    (folder / "all.npy").unlink()
     train, held_out = split_by_group(near_duplicate_groups(np.array(hashes, np.uint64)))
     index = {"names": names, "skipped": skipped, "train": train.tolist(), "held_out": held_out.tolist()}
-    (folder / "index.json").write_text(json.dumps(index), encoding="utf-8")
-
-
-def decode(data: bytes, image_size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """One picture as a square RGB face: first frame, upright, on white, centre-cropped, Lanczos-resized.
-
-    Raises DataError with a short reason when it is no picture, damaged, too large or too small.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise DataError(f"{width} x {height} pixels; at most {MAX_PIXELS:,} are read")
-            if min(width, height) < MIN_SIDE:
-                raise DataError(f"{width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed")
-            image.draft("RGB", (image_size * 2, image_size * 2))  # JPEG alone: decode at a fraction, then resize
-            image = to_rgb(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError as error:
-        raise DataError("not a picture that can be read") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"damaged picture: {error}") from error
-    return np.asarray(ImageOps.fit(image, (image_size, image_size), Image.Resampling.LANCZOS))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode as RGB: 16-bit scaled down, transparency composited on white."""
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        values = np.asarray(image, np.float64)
-        values = values / (257 if image.mode != "F" or values.max() > 255 else 1)
-        return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def list_pictures(path: Path, skipped: list[tuple[str, str]]) -> Iterator[Picture]:
-    """The pictures in a folder (nested, links not followed) or zip, in order of name; odd files go to `skipped`."""
-    if path.is_dir():
-        for file in folder_files(path):
-            if file.stat().st_size > MAX_FILE_BYTES:
-                skipped.append((file.name, f"{file.stat().st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read"))
-            else:
-                yield Picture(str(file.relative_to(path)), file.read_bytes)
-        return
-    with open_zip(path) as archive:
-        entries = sorted(archive.infolist(), key=lambda entry: entry.filename)
-    if len(entries) > MAX_ENTRIES:
-        raise DataError(f"{path} has {len(entries):,} entries; at most {MAX_ENTRIES:,} are read.")
-    archive = open_zip(path)
-    for entry in entries:
-        if is_picture_name(entry.filename) and not entry.is_dir():
-            reason = refusal(entry)
-            if reason:
-                skipped.append((entry.filename, reason))
-            else:
-                yield Picture(entry.filename, lambda entry=entry: read_entry(archive, entry))
-
-
-def folder_files(path: Path) -> Iterator[Path]:
-    """Picture files below a folder in order of name, hidden files and symbolic links left out."""
-    for file in sorted(path.rglob("*")):
-        if file.is_file() and not file.is_symlink() and is_picture_name(file.relative_to(path).as_posix()):
-            yield file
-
-
-def is_picture_name(name: str) -> bool:
-    """Whether a name ends like a picture's and lies in no hidden or system folder."""
-    parts = PurePosixPath(name).parts
-    return PurePosixPath(name).suffix.lower() in SUFFIXES and not any(
-        part.startswith(".") or part == "__MACOSX" for part in parts
-    )
-
-
-def open_zip(path: Path) -> zipfile.ZipFile:
-    """A readable zip. Raises DataError naming the file when it is not there or not one."""
-    if not path.exists():
-        raise DataError(f"{path} does not exist. Give a folder or zip of pictures.")
-    try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{path} is neither a folder nor a whole zip file ({error}).") from error
-
-
-def refusal(entry: zipfile.ZipInfo) -> str:
-    """Why an entry of a zip is not read, or an empty string."""
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        return "a symbolic link"
-    if entry.flag_bits & 0x1:
-        return "encrypted"
-    if entry.file_size > MAX_FILE_BYTES:
-        return f"{entry.file_size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
-    if entry.file_size > MAX_RATIO * max(1, entry.compress_size):
-        return "unpacks to suspiciously much"
-    return ""
-
-
-def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """The bytes of an entry, never more than it declares."""
-    try:
-        with archive.open(entry) as file:
-            return file.read(entry.file_size)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"damaged in the zip: {error}") from error
+    (folder / INDEX_FILE).write_text(json.dumps(index), encoding="utf-8")
 
 
 def content_key(paths: Sequence[Path]) -> str:
