@@ -9,7 +9,7 @@ from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
 
 from app.studio import Studio
-from app.theme import shown_errors
+from app.theme import raised
 
 
 def publish(studio: Studio, cache: str) -> None:
@@ -19,7 +19,7 @@ def publish(studio: Studio, cache: str) -> None:
         path = save_bytes_to_cache(data, name, cache)
         return FileData(path=path, orig_name=name, size=len(data)).model_dump()
 
-    @shown_errors
+    @raised
     def generate(count: int = 16, seed: int = 0, truncation: float = 1.0) -> list[dict]:
         """Draw faces: a list of PNG files, one for each of the seeds `seed`, `seed` + 1, ...
 
@@ -30,7 +30,7 @@ def publish(studio: Studio, cache: str) -> None:
         pngs = studio.face_pngs(studio.start.key, recipes)
         return [served(f"face-{recipe.seed}.png", png) for recipe, png in zip(recipes, pngs, strict=True)]
 
-    @shown_errors
+    @raised
     def interpolate(start: int, end: int, frames: int = 48) -> dict:
         """Walk from the face of seed `start` to that of seed `end` and back: one endless, lossless WebP animation.
 

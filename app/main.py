@@ -10,7 +10,7 @@ import gradio as gr
 from app import api, tab_generate, tab_interpolate, tab_train
 from app.settings import Settings
 from app.studio import ModelInfo, Studio
-from app.theme import CSS, THEME, private
+from app.theme import CSS, THEME
 from ganime.errors import GanimeError
 
 TITLE = "# Ganime\nAnime faces from a small DCGAN: roll the dice, walk between two faces, keep what you like."
@@ -22,7 +22,7 @@ def create_app(studio: Studio) -> gr.Blocks:
         gr.Markdown(TITLE, elem_id="title")
         model_key = gr.State(studio.start.key)
         model_line = gr.HTML(model_text(studio.start), elem_id="model-line")
-        banner = gr.Markdown(visible=False, elem_id="banner")
+        banner = banner_with(studio.start.note)
         with gr.Accordion("Load another model", open=False), gr.Row(equal_height=True):
             reference = gr.Textbox(
                 label="Model on the Hugging Face hub", placeholder="owner/name or owner/name@revision", scale=4
@@ -31,31 +31,19 @@ def create_app(studio: Studio) -> gr.Blocks:
             back = gr.Button("Embedded model", min_width=140, elem_id="embedded")
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
-                generate = tab_generate.build(studio, model_key)
+                gallery = tab_generate.build(studio, model_key, page.load)
             with gr.Tab("Interpolate", id="interpolate"):
-                interpolate = tab_interpolate.build(studio, model_key)
+                start, end = tab_interpolate.build(studio, model_key, page.load)
             with gr.Tab("Train", id="train"):
                 tab_train.build()
 
-        def draw_both(key: str, count: int, seed: int, truncation: float, start: int, end: int) -> list[Any]:
-            faces = tab_generate.gallery_value(studio, key, count, seed, truncation)
-            return [faces, tab_interpolate.walk_value(studio, key, start, end, truncation)]
-
-        def change_model(wanted: str | None, key: str, *state: Any) -> list[Any]:
-            """Load what was asked for and draw it; when that fails, leave all as it was and say why."""
+        def change_model(key: str, reference: str | None) -> list[Any]:
+            """Load what was asked for; when that fails, leave the model as it was and say why."""
             try:
-                info = studio.load(wanted) if wanted is not None else studio.embedded()
-                drawn = draw_both(info.key, *state)
+                info = studio.load(reference) if reference is not None else studio.embedded()
             except GanimeError as error:
-                return [key, gr.skip(), warning(str(error)), gr.skip(), gr.skip()]
-            return [info.key, model_text(info), warning(info.note), *drawn]
-
-        state = [*generate.inputs[1:], interpolate.start, interpolate.end]
-        outputs = [model_key, model_line, banner, generate.gallery, interpolate.walk]
-        ask: dict[str, Any] = {"outputs": outputs, "api_visibility": "private", "concurrency_limit": 4}
-        load.click(change_model, [reference, model_key, *state], **ask)
-        reference.submit(change_model, [reference, model_key, *state], **ask)
-        back.click(lambda *rest: change_model(None, *rest), [model_key, *state], **ask)
+                return [key, gr.skip(), banner_with(str(error))]
+            return [info.key, model_text(info), banner_with(info.note)]
 
         def send(event: gr.EventData, start: int, end: int) -> list[Any]:
             """A face of the gallery becomes one end of the walk."""
@@ -63,15 +51,10 @@ def create_app(studio: Studio) -> gr.Blocks:
             ends = (seed, end) if event._data["slot"] == "a" else (start, seed)
             return [*ends, gr.Tabs(selected="interpolate")]
 
-        ends = [interpolate.start, interpolate.end]
-        sent = generate.gallery.send(send, ends, [*ends, tabs], **private("hidden"))
-        sent.then(**interpolate.redraw)
-        page.load(
-            lambda *values: [*draw_both(*values), warning(studio.start.note)],
-            [model_key, *state],
-            [generate.gallery, interpolate.walk, banner],
-            **private("hidden"),
-        )
+        changed: dict[str, Any] = {"outputs": [model_key, model_line, banner], "api_visibility": "private"}
+        gr.on([load.click, reference.submit], change_model, [model_key, reference], **changed, concurrency_limit=4)
+        back.click(lambda key: change_model(key, None), model_key, **changed)
+        gallery.send(send, [start, end], [start, end, tabs], api_visibility="private", queue=False)
         api.publish(studio, page.GRADIO_CACHE)
     return page
 
@@ -84,9 +67,9 @@ def model_text(info: ModelInfo) -> str:
     )
 
 
-def warning(text: str) -> Any:
-    """An update of the banner: shown with this text as plain words, or hidden when there is none."""
-    return gr.update(value=f"⚠️ {escape(text)}" if text else "", visible=bool(text))
+def banner_with(text: str) -> gr.HTML:
+    """The banner, or an update of it: shown with this text as plain words, hidden when there is none."""
+    return gr.HTML(f'<p role="alert">{escape(text)}</p>', visible=bool(text), elem_id="banner")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from app.settings import Settings
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.errors import GanimeError, RecipeError
-from ganime.hub import pull
+from ganime.hub import PulledModel, pull
 from ganime.images import png_bytes, save_animation
 from ganime.latents import MAX_SEED, Recipe, check_seed
 from ganime.models import open_model
@@ -71,10 +71,14 @@ class Studio:
 
     def load(self, reference: str) -> ModelInfo:
         """Fetch a model from the hub by `repo_id` or `repo_id@revision` and make it available under its key."""
-        found = pull(reference, self.hub_cache, timeout=self.settings.hub_timeout)
+        found = self.pull(reference)
         key = f"{found.repo_id}@{found.revision}"
         checkpoint = self.checkpoint(key, found.folder)
         return replace(describe(key, checkpoint, f"hub, revision {found.revision[:12]}"), note=found.note)
+
+    def pull(self, reference: str) -> PulledModel:
+        """Fetch what a visitor asks for: never with the owner's token, which may open private models."""
+        return pull(reference, self.hub_cache, self.settings.hub_timeout, token=False)
 
     def checkpoint(self, key: str, folder: Path | None = None) -> Checkpoint:
         """The model of a key, from memory or else from the hub's cache (or `folder`, where it has just been put)."""
@@ -84,7 +88,7 @@ class Studio:
             if key in self.pulled:
                 self.pulled.move_to_end(key)
                 return self.pulled[key]
-        folder = folder or pull(key, self.hub_cache, timeout=self.settings.hub_timeout).folder
+        folder = folder or self.pull(key).folder
         checkpoint = replace(load_checkpoint(folder), name=key.partition("@")[0])
         with self.registry:
             self.pulled[key] = checkpoint

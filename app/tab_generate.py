@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import gradio as gr
 
 from app.components import answer_with_file, component, data_url
 from app.studio import MAX_FACES, Studio
-from app.theme import private, shown_errors
+from app.theme import LIVE, Trigger, shown
 from ganime.images import COLUMNS, png_bytes, sheet
 from ganime.latents import MAX_SEED, MAX_TRUNCATION, Recipe
 
@@ -17,42 +16,30 @@ ROLL = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 Size = Literal[0, 256, 512]
 
 
-@dataclass(frozen=True)
-class GenerateTab:
-    """Handles for what lies outside the tab."""
+def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:
+    """The tab's components, wired to the studio; returns the gallery, whose event `send` names a slot and a seed.
 
-    gallery: gr.HTML
-    inputs: list[Any]
-    truncation: gr.Slider
+    model_key: which model draws. opened: fires when a visitor opens the page.
+    """
 
-
-def build(studio: Studio, model_key: gr.State) -> GenerateTab:
-    """The tab's components, wired to the studio."""
-
-    @shown_errors
-    def draw(key: str, count: int, seed: int, truncation: float) -> dict[str, Any]:
-        return gallery_value(studio, key, count, seed, truncation)
+    @shown
+    def draw(key: str, count: int, seed: int | None, truncation: float) -> dict[str, Any]:
+        return gr.skip() if seed is None else gallery_value(studio, key, count, seed, truncation)
 
     with gr.Row(elem_classes="controls", equal_height=True):
         count = gr.Slider(1, MAX_FACES, value=16, step=1, label="Faces", min_width=180)
-        seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=150)
+        seed = gr.Number(0, label="Seed", precision=0, min_width=150)
         truncation = gr.Slider(
             0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", min_width=180,
             info="Low: alike and clean. 1: as trained. High: bold.",
         )  # fmt: skip
-    with gr.Row():
-        dice = gr.Button("⚄ Roll new faces", variant="primary", elem_id="dice")
-        go = gr.Button("Draw this seed", elem_id="draw")
+    dice = gr.Button("⚄ Roll new faces", variant="primary", elem_id="dice")
     gallery = component("gallery", [answer_with_file(face_file(studio)), answer_with_file(zip_file(studio))], "gallery")
 
-    inputs = [model_key, count, seed, truncation]
-    redraw: dict[str, Any] = {"fn": draw, "inputs": inputs, "outputs": gallery, **private("minimal")}
-    dice.click(None, None, seed, js=ROLL, api_visibility="private").then(**redraw)
-    go.click(**redraw)
-    seed.submit(**redraw)
-    count.release(**redraw)
-    truncation.release(**redraw)
-    return GenerateTab(gallery, inputs, truncation)
+    dice.click(None, None, seed, js=ROLL, api_visibility="private")
+    changes = [opened, model_key.change, count.change, seed.change, truncation.change]
+    gr.on(changes, draw, [model_key, count, seed, truncation], gallery, **LIVE)
+    return gallery
 
 
 def gallery_value(studio: Studio, key: str, count: int, seed: int, truncation: float) -> dict[str, Any]:

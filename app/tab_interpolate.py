@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import gradio as gr
@@ -10,49 +9,37 @@ import gradio as gr
 from app.components import answer_with_file, component, data_url
 from app.studio import Studio
 from app.tab_generate import ROLL, Size
-from app.theme import private, shown_errors
+from app.theme import LIVE, Trigger, shown
 from ganime.images import COLUMNS, png_bytes, sheet
-from ganime.latents import MAX_SEED, MAX_TRUNCATION, Recipe, check_seed
+from ganime.latents import MAX_TRUNCATION, Recipe, check_seed
 
 FRAMES = 48
 
 
-@dataclass(frozen=True)
-class InterpolateTab:
-    """Handles for what lies outside the tab; `redraw` are the arguments of an event that renders the walk."""
+def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Number, gr.Number]:
+    """The tab's components, wired to the studio; returns the fields of the two seeds.
 
-    start: gr.Number
-    end: gr.Number
-    walk: gr.HTML
-    redraw: dict[str, Any]
+    model_key: which model draws. opened: fires when a visitor opens the page.
+    """
 
-
-def build(studio: Studio, model_key: gr.State) -> InterpolateTab:
-    """The tab's components, wired to the studio."""
-
-    @shown_errors
-    def draw(key: str, start: int, end: int, truncation: float) -> dict[str, Any]:
-        return walk_value(studio, key, start, end, truncation)
+    @shown
+    def draw(key: str, start: int | None, end: int | None, truncation: float) -> dict[str, Any]:
+        return gr.skip() if start is None or end is None else walk_value(studio, key, start, end, truncation)
 
     with gr.Row(elem_classes="controls", equal_height=True):
-        start = gr.Number(3, label="From seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=150)
-        end = gr.Number(14, label="To seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=150)
+        start = gr.Number(3, label="From seed", precision=0, min_width=150)
+        end = gr.Number(14, label="To seed", precision=0, min_width=150)
         truncation = gr.Slider(0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", min_width=180)
     with gr.Row():
-        roll_start = gr.Button("⚄ From", elem_id="roll-start", min_width=80)
-        roll_end = gr.Button("⚄ To", elem_id="roll-end", min_width=80)
-        go = gr.Button("Walk", variant="primary", elem_id="walk-go", min_width=80)
+        roll_start = gr.Button("⚄ Roll the first", elem_id="roll-start", min_width=120)
+        roll_end = gr.Button("⚄ Roll the second", elem_id="roll-end", min_width=120)
     walk = component("walk", [answer_with_file(frame_file(studio)), answer_with_file(walk_file(studio))], "walk")
 
-    inputs = [model_key, start, end, truncation]
-    redraw: dict[str, Any] = {"fn": draw, "inputs": inputs, "outputs": walk, **private("minimal")}
-    roll_start.click(None, None, start, js=ROLL, api_visibility="private").then(**redraw)
-    roll_end.click(None, None, end, js=ROLL, api_visibility="private").then(**redraw)
-    go.click(**redraw)
-    start.submit(**redraw)
-    end.submit(**redraw)
-    truncation.release(**redraw)
-    return InterpolateTab(start, end, walk, redraw)
+    roll_start.click(None, None, start, js=ROLL, api_visibility="private")
+    roll_end.click(None, None, end, js=ROLL, api_visibility="private")
+    changes = [opened, model_key.change, start.change, end.change, truncation.change]
+    gr.on(changes, draw, [model_key, start, end, truncation], walk, **LIVE)
+    return start, end
 
 
 def walk_value(studio: Studio, key: str, start: int, end: int, truncation: float) -> dict[str, Any]:

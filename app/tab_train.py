@@ -10,7 +10,7 @@ TEXT = """\
 Training from this page is not built yet. The trainer itself is: on your own machine it takes a folder or a zip of
 faces and writes a model that this page can show.
 
-```bash
+```text
 python -m ganime train my-faces/ \\
   --out runs/mine --minutes 60
 GANIME_MODEL=runs/mine python -m app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
 
@@ -64,13 +64,20 @@ pre { max-width: 100%; overflow-x: auto; }
 """
 
 
-def private(progress: Literal["full", "minimal", "hidden"]) -> dict[str, Any]:
-    """Arguments of an event that no outside client should see and that answers at once, past the queue."""
-    return {"api_visibility": "private", "queue": False, "show_progress": progress}
+Trigger = Callable[..., Any]  # an event listener of a component, as gr.on takes it
+
+# Arguments of an event that redraws whenever a control moves: past the queue, one at a time for each visitor, and of
+# the moves that came meanwhile only the last one counts, so that an old picture never replaces a newer one.
+LIVE: dict[str, Any] = {
+    "api_visibility": "private",
+    "queue": False,
+    "show_progress": "hidden",
+    "trigger_mode": "always_last",
+}
 
 
-def shown_errors(handler: Callable[P, R]) -> Callable[P, R]:
-    """A handler whose expected failures reach the visitor in words; Gradio hides the text of any other exception."""
+def raised(handler: Callable[P, R]) -> Callable[P, R]:
+    """An endpoint whose expected failures reach the client in words; Gradio hides the text of other exceptions."""
 
     @functools.wraps(handler)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -78,5 +85,21 @@ def shown_errors(handler: Callable[P, R]) -> Callable[P, R]:
             return handler(*args, **kwargs)
         except GanimeError as error:
             raise gr.Error(str(error)) from error
+
+    return wrapped
+
+
+def shown(handler: Callable[P, dict[str, Any]]) -> Callable[P, dict[str, Any]]:
+    """A handler whose expected failures are a value, {"error": text}, that the page's components show in place.
+
+    An event past the queue raises no toast, so a gr.Error would leave the visitor without a word.
+    """
+
+    @functools.wraps(handler)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+        try:
+            return handler(*args, **kwargs)
+        except GanimeError as error:
+            return {"error": str(error)}
 
     return wrapped

@@ -11,8 +11,16 @@ from typing import Any
 from ganime.card import model_card
 from ganime.config import to_dict
 from ganime.errors import CheckpointError
-from ganime.files import atomic_folder, load_tensors, save_tensors
-from ganime.model import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE, Discriminator, Generator, parse_model_config
+from ganime.files import atomic_folder, save_tensors
+from ganime.model import (
+    CONFIG_FILE,
+    DISCRIMINATOR_FILE,
+    WEIGHTS_FILE,
+    Discriminator,
+    Generator,
+    filled,
+    parse_model_config,
+)
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "weights" / "anime-64"
 CARD_FILE = "README.md"
@@ -75,20 +83,17 @@ def load_checkpoint(folder: Path | str, with_discriminator: bool = False) -> Che
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing; a model folder holds {CONFIG_FILE} and {WEIGHTS_FILE}.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is no readable JSON ({error}). Fetch or save the model again.") from error
     config = parse_model_config(values, str(path))
     training = values.get("training", {})
     if not isinstance(training, dict):
         raise CheckpointError(f"{path}: training must be an object, got {type(training).__name__}.")
-    generator = Generator(config)
-    generator.load_state_dict(load_tensors(folder / WEIGHTS_FILE, generator.state_dict()))
+    generator = filled(Generator, config, folder / WEIGHTS_FILE).requires_grad_(False)
     discriminator = None
     if with_discriminator and (folder / DISCRIMINATOR_FILE).exists():
-        discriminator = Discriminator(config)
-        discriminator.load_state_dict(load_tensors(folder / DISCRIMINATOR_FILE, discriminator.state_dict()))
-        discriminator.eval()
-    return Checkpoint(generator.eval().requires_grad_(False), discriminator, training, name, folder)
+        discriminator = filled(Discriminator, config, folder / DISCRIMINATOR_FILE)
+    return Checkpoint(generator, discriminator, training, name, folder)
 
 
 def model_folder(folder: Path) -> Path:

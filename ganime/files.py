@@ -50,12 +50,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         for file in temporary.rglob("*"):
             flush(file)
         temporary.chmod(0o755)
-        if path.exists():
+        if os.path.lexists(path):
             path.replace(retired)
         temporary.replace(path)
     finally:
+        if os.path.lexists(retired) and not os.path.lexists(path):
+            retired.replace(path)  # the new folder did not get there: the old one steps back
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(retired, ignore_errors=True)
+        if retired.is_dir() and not retired.is_symlink():
+            shutil.rmtree(retired, ignore_errors=True)
+        else:
+            retired.unlink(missing_ok=True)
 
 
 def flush(path: Path) -> None:

@@ -7,7 +7,7 @@ import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from ganime.config import ModelConfig, from_dict, to_dict
-from ganime.errors import CheckpointError
-from ganime.files import load_tensors, save_tensors
+from ganime.errors import CheckpointError, ConfigError
+from ganime.files import load_tensors, read_tensors, save_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "model.safetensors"
 DISCRIMINATOR_FILE = "discriminator.safetensors"
 CONFIG_FILE = "config.json"
+
+Net = TypeVar("Net", "Generator", "Discriminator")
 
 
 class Generator(
@@ -69,9 +71,8 @@ class Generator(
         else:
             options = ("revision", "cache_dir", "force_download", "local_files_only", "token")
             weights = Path(hf_hub_download(model_id, WEIGHTS_FILE, **{name: hub[name] for name in options}))
-        model = cls(parse_model_config(config, f"{model_id}/{CONFIG_FILE}"))
-        model.load_state_dict(load_tensors(weights, model.state_dict()))
-        return model.eval().requires_grad_(False).to(map_location)
+        model = filled(cls, parse_model_config(config, f"{model_id}/{CONFIG_FILE}"), weights)
+        return model.requires_grad_(False).to(map_location)
 
 
 class Discriminator(nn.Module):
@@ -136,6 +137,24 @@ def init_weights(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
+def filled(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
+    """A net in eval mode with the weights of a file; nothing is allocated before the file proves to fit.
+
+    Raises CheckpointError, naming the file, when it does not.
+    """
+    held = sum(tensor.numel() for tensor in read_tensors(weights).values())
+    least = 16 * sum(a * b for a, b in itertools.pairwise(config.channels))  # the hidden layers' 4x4 kernels
+    if held < least:
+        raise CheckpointError(
+            f"{weights} holds {held:,} numbers where the shape in its config.json needs over {least:,}. "
+            "Use the weights and the config.json that were saved together."
+        )
+    with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source: leave it as it was
+        net = kind(config)
+    net.load_state_dict(load_tensors(weights, net.state_dict()))
+    return net.eval()
+
+
 def with_condition(z: Tensor, attributes: Tensor | None, count: int) -> Tensor:
     """The latent with its condition behind it, (B, Z + A); zeros where none is given."""
     if not count:
@@ -155,7 +174,10 @@ def parse_model_config(values: Any, origin: str) -> ModelConfig:
             f"{origin} is missing or is no Ganime configuration: it needs image_size, latent_dim and the other fields "
             "of ModelConfig. For a plain DCGAN weight file use `python -m ganime import`."
         )
-    return from_dict(ModelConfig, {name: value for name, value in values.items() if name != "training"})
+    try:
+        return from_dict(ModelConfig, {name: value for name, value in values.items() if name != "training"})
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 // The gallery: one exact sheet of faces, cut into tiles by the browser; a picked tile is shown large with its recipe.
-// props.value = {key, sheet, columns, side, truncation, faces: [{seed, recipe}]}
+// props.value = {key, model, revision, sheet, columns, side, truncation, faces: [{seed, recipe}]} or {error}
+let shown = null; // the last value without an error
 let picked = 0;
 
 function tile(index, value) {
@@ -14,7 +15,7 @@ function tile(index, value) {
 }
 
 function pick(index, focus) {
-  const value = props.value;
+  const value = shown;
   picked = Math.max(0, Math.min(index, value.faces.length - 1));
   element.querySelectorAll(".tile").forEach((button, place) => {
     button.setAttribute("aria-pressed", String(place === picked));
@@ -30,8 +31,10 @@ function pick(index, focus) {
 }
 
 function draw() {
-  const value = props.value;
-  if (!value || !value.faces) return;
+  const value = props.value || {};
+  $(".alert").textContent = value.error || "";
+  if (!value.faces) return;
+  shown = value;
   $(".stage").hidden = false;
   $(".stage").style.setProperty("--sheet", `url(${value.sheet})`);
   $(".stage").dataset.key = value.key;
@@ -63,8 +66,8 @@ $(".tiles").addEventListener("keydown", (event) => {
 
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-action]");
-  const value = props.value;
-  if (!button || !value || !value.faces) return;
+  const value = shown;
+  if (!button || !value) return;
   const { seed, recipe } = value.faces[picked];
   const size = Number(button.dataset.size || 0);
   if (button.dataset.action === "png") fetchFile(button, () => server.face_file([value.key, recipe, size]));

@@ -1,12 +1,13 @@
 // The walk: all frames come in one exact sheet; the slider shows them from memory, without a request.
-// props.value = {key, sheet, columns, side, frames, start, end, truncation}
+// props.value = {key, sheet, columns, side, frames, start, end, truncation} or {error}
+let shown = null; // the last value without an error
 const picture = new Image();
 let playing = 0;
 let direction = 1;
 
 function show() {
-  const value = props.value;
-  if (!value || !value.frames || !picture.complete) return;
+  const value = shown;
+  if (!value || !picture.complete) return;
   const canvas = $(".frame");
   const index = Number($(".slider").value);
   const [column, row] = [index % value.columns, Math.floor(index / value.columns)];
@@ -40,8 +41,10 @@ function play() {
 }
 
 function draw() {
-  const value = props.value;
-  if (!value || !value.frames) return;
+  const value = props.value || {};
+  $(".alert").textContent = value.error || "";
+  if (!value.frames) return;
+  shown = value;
   stop();
   $(".walk").hidden = false;
   $(".walk").dataset.walk = `${value.start}-${value.end}`;
@@ -56,8 +59,8 @@ $(".play").addEventListener("click", () => (playing ? stop() : play()));
 
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-action]");
-  const value = props.value;
-  if (!button || !value || !value.frames) return;
+  const value = shown;
+  if (!button || !value) return;
   const { key, start, end, frames, truncation } = value;
   const position = Number($(".slider").value) / (frames - 1);
   const size = Number(button.dataset.size || 0);

@@ -1,0 +1,124 @@
+"""A running page, a hub on this machine for it to load from, and Chromium to look at it with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from ganime.checkpoint import Checkpoint, save_checkpoint
+from ganime.config import ModelConfig
+from ganime.model import Generator
+from tests.hub_server import HubServer
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 90
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(item.path).parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    assert executable, "The browser tests need Chromium: `make chromium` installs it."
+    flags = (
+        "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync"
+    )
+    return {"executable_path": executable, "args": flags.split()}
+
+
+@contextmanager
+def serve(home: Path, command: tuple[str, ...] = ("-m", "app"), **variables: str) -> Iterator[str]:
+    """The page in a process of its own, as a user starts it; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GANIME_", "HF_"))}
+    environment |= {"GRADIO_SERVER_PORT": str(port), "GANIME_HOME": str(home), **variables}
+    address, log = f"http://127.0.0.1:{port}", home / "app.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            wait_until_answering(address, process, log)
+            yield address
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+
+
+def wait_until_answering(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise AssertionError(f"The page did not start within {START_SECONDS} s:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    """A hub with one model, tester/tiny, that draws 32 px pictures."""
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    config = ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16)
+    save_checkpoint(Checkpoint(Generator(config).eval(), name="tiny"), folder)
+    with HubServer() as server:
+        server.add_model("tester/tiny", folder)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Iterator[str]:
+    """The page on the embedded model, with a hub that answers, and little patience for one that does not."""
+    with serve(tmp_path_factory.mktemp("home"), HF_ENDPOINT=hub.endpoint, GANIME_HUB_TIMEOUT="2") as url:
+        yield url
+
+
+@pytest.fixture(params=["desktop", "phone"])
+def viewport(request: pytest.FixtureRequest) -> dict[str, int]:
+    return DESKTOP if request.param == "desktop" else PHONE
+
+
+@pytest.fixture
+def complaints(page: Page) -> Iterator[list[str]]:
+    """Errors and warnings in the console, and requests to anywhere but this machine; there must be none."""
+    found: list[str] = []
+    page.on("console", lambda message: found.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("request", lambda request: found.append(request.url) if is_outside(request.url) else None)
+    yield found
+    assert found == []
+
+
+def is_outside(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+
+
+@pytest.fixture
+def opened(page: Page, address: str, viewport: dict[str, int], complaints: list[str]) -> Page:
+    """The page, opened at desktop or phone width, with its first faces drawn."""
+    page.set_viewport_size(viewport)  # type: ignore[arg-type]
+    page.goto(address)
+    page.wait_for_selector(".tile")
+    return page

@@ -1,0 +1,302 @@
+"""What a visitor does on the page, in real Chromium: make faces, pick, keep, walk, load other models."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from ganime.checkpoint import EMBEDDED, load_checkpoint
+from ganime.images import png_bytes
+from ganime.latents import Recipe
+from ganime.sampling import generate, generate_recipes
+from tests.browser.conftest import ROOT, serve
+from tests.hub_server import HubServer
+
+
+def download(page: Page, button: str, within: str = "body") -> tuple[str, bytes]:
+    with page.expect_download() as waiting:
+        page.locator(within).get_by_role("button", name=button, exact=True).click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+
+def seeds(page: Page) -> list[int]:
+    return [int(tile.get_attribute("data-seed") or "-1") for tile in page.locator(".tile").all()]
+
+
+def draw(page: Page, seed: int) -> None:
+    page.get_by_label("Seed", exact=True).fill(str(seed))
+    expect(page.locator(".tile").first).to_have_attribute("data-seed", str(seed))
+
+
+def shown_frame(page: Page) -> np.ndarray:
+    """The pixels of the walk's canvas, (H, W, 3)."""
+    url = page.evaluate("document.querySelector('.frame').toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
+
+
+def open_walk(page: Page) -> None:
+    page.get_by_role("tab", name="Interpolate").click()
+    expect(page.locator("#walk .where")).to_contain_text("0 % of the way")
+
+
+def test_first_visit_shows_faces_and_says_which_model_drew_them(opened: Page) -> None:
+    assert seeds(opened) == list(range(16))
+    expect(opened.locator("#model-line")).to_contain_text("anime-64 · embedded · 64 px")
+    expect(opened.locator("h1")).to_have_text("Ganime")
+
+
+def test_page_is_no_wider_than_the_screen_on_any_tab(opened: Page) -> None:
+    for tab in ("Generate", "Interpolate", "Train"):
+        opened.get_by_role("tab", name=tab).click()
+        opened.wait_for_timeout(300)
+        assert opened.evaluate("document.documentElement.scrollWidth") <= opened.evaluate("window.innerWidth"), tab
+
+
+def test_sheet_shows_the_exact_pixels_of_each_seed(opened: Page) -> None:
+    draw(opened, 40)
+    sheet_url = opened.evaluate("getComputedStyle(document.querySelector('.stage')).getPropertyValue('--sheet')")
+    data = opened.evaluate(
+        "url => fetch(url).then(r => r.arrayBuffer()).then(b => Array.from(new Uint8Array(b)))",
+        re.sub(r"^\s*url\(['\"]?|['\"]?\)\s*$", "", sheet_url),
+    )
+    sheet = np.asarray(Image.open(io.BytesIO(bytes(data))))
+    faces = generate(load_checkpoint(EMBEDDED), seeds(opened))
+    for index, face in enumerate(faces):
+        row, column = divmod(index, 8)
+        tile = sheet[row * 64 : row * 64 + 64, column * 64 : column * 64 + 64]
+        assert abs(tile.astype(int) - face.astype(int)).max() <= 1
+
+
+def test_dice_rolls_other_faces_and_shows_their_seeds(opened: Page) -> None:
+    before = seeds(opened)
+    opened.locator("#dice").click()
+    expect(opened.locator(".tile").first).not_to_have_attribute("data-seed", str(before[0]))
+    rolled = seeds(opened)
+    assert len(rolled) == 16
+    assert rolled[0] == int(opened.get_by_label("Seed", exact=True).input_value())
+    assert rolled == [(rolled[0] + step) % 2**32 for step in range(16)]
+
+
+def test_picked_face_is_downloaded_with_its_recipe_at_each_size(opened: Page) -> None:
+    draw(opened, 20)
+    opened.locator('.tile[data-seed="23"]').click()
+    expect(opened.locator("#gallery h2")).to_have_text("Seed 23")
+    face = generate(load_checkpoint(EMBEDDED), [23])[0]
+    for button, side in (("PNG 64 px", 64), ("PNG 256 px", 256), ("PNG 512 px", 512)):
+        name, data = download(opened, button)
+        image = Image.open(io.BytesIO(data))
+        assert (name, image.size, image.format) == ("face-23.png", (side, side), "PNG")
+        recipe = Recipe.from_json(image.info["ganime"])
+        assert (recipe.model, recipe.seed, recipe.truncation) == ("anime-64", 23, 1.0)
+        expected = np.asarray(Image.open(io.BytesIO(png_bytes(face, "", side))))
+        assert abs(np.asarray(image).astype(int) - expected.astype(int)).max() <= 2
+
+
+def test_zip_holds_every_face_of_the_gallery(opened: Page) -> None:
+    draw(opened, 100)
+    name, data = download(opened, "ZIP of all")
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    assert name == "faces.zip"
+    assert sorted(archive.namelist()) == sorted(f"face-{seed}.png" for seed in range(100, 116))
+    for entry in archive.namelist():
+        assert f'"seed": {entry[5:-4]}' in Image.open(io.BytesIO(archive.read(entry))).info["ganime"]
+
+
+def test_truncation_changes_the_faces_and_stands_in_the_recipe(opened: Page) -> None:
+    opened.get_by_label("number input for Truncation").first.fill("0.5")
+    opened.get_by_label("number input for Truncation").first.press("Enter")
+    draw(opened, 7)
+    expect(opened.locator("#gallery .recipe")).to_contain_text("truncation 0.5")
+    _, data = download(opened, "PNG 64 px")
+    image = Image.open(io.BytesIO(data))
+    assert json.loads(image.info["ganime"])["truncation"] == 0.5
+    assert abs(np.asarray(image).astype(int) - generate(load_checkpoint(EMBEDDED), [7], 0.5)[0].astype(int)).max() <= 1
+
+
+def test_of_many_quick_changes_the_last_one_stays(opened: Page) -> None:
+    field = opened.get_by_label("Seed", exact=True)
+    for seed in range(200, 230):
+        field.fill(str(seed))
+    expect(opened.locator(".tile").first).to_have_attribute("data-seed", "229")
+    opened.wait_for_timeout(500)
+    assert seeds(opened) == list(range(229, 245))
+
+
+def test_arrow_keys_move_the_pick(opened: Page) -> None:
+    opened.locator('.tile[data-seed="0"]').focus()
+    opened.keyboard.press("ArrowRight")
+    expect(opened.locator("#gallery h2")).to_have_text("Seed 1")
+    opened.keyboard.press("ArrowDown")
+    assert int(opened.locator("#gallery h2").inner_text().split()[1]) > 2
+    expect(opened.locator('.tile[aria-pressed="true"]')).to_be_focused()
+
+
+def test_nonsense_seed_is_answered_in_words_and_keeps_the_faces(opened: Page) -> None:
+    opened.get_by_label("Seed", exact=True).fill("-5")
+    expect(opened.locator("#gallery .alert")).to_contain_text(
+        "A seed is a whole number from 0 to 4,294,967,295; got -5"
+    )
+    assert seeds(opened) == list(range(16))
+    assert download(opened, "PNG 64 px")[0] == "face-0.png"
+    draw(opened, 5)
+    expect(opened.locator("#gallery .alert")).to_be_hidden()
+
+
+def test_slider_by_keyboard_changes_the_frame_without_a_request(opened: Page) -> None:
+    open_walk(opened)
+    first, asked = shown_frame(opened), []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.locator("#walk .slider").focus()
+    for _ in range(12):
+        opened.keyboard.press("ArrowRight")
+    assert not np.array_equal(shown_frame(opened), first)
+    expect(opened.locator("#walk .where")).to_contain_text("26 % of the way from seed 3 to seed 14")
+    opened.keyboard.press("End")
+    expect(opened.locator("#walk .where")).to_contain_text("100 %")
+    end = generate(load_checkpoint(EMBEDDED), [14])[0]
+    assert abs(shown_frame(opened).astype(int) - end.astype(int)).max() <= 1
+    assert [url for url in asked if "heartbeat" not in url] == []
+
+
+def test_slider_by_mouse_changes_the_frame_without_a_request(opened: Page) -> None:
+    open_walk(opened)
+    slider = opened.locator("#walk .slider")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    assert box
+    first, asked = shown_frame(opened), []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.mouse.move(box["x"] + 8, box["y"] + box["height"] / 2)
+    opened.mouse.down()
+    opened.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2, steps=8)
+    opened.mouse.up()
+    assert not np.array_equal(shown_frame(opened), first)
+    assert int(opened.locator("#walk .frame").get_attribute("data-index") or 0) > 20
+    assert [url for url in asked if "heartbeat" not in url] == []
+
+
+def test_play_walks_on_by_itself_and_pauses(opened: Page) -> None:
+    open_walk(opened)
+    opened.get_by_role("button", name="Play").click()
+    opened.wait_for_function("Number(document.querySelector('.frame').dataset.index) > 5")
+    opened.get_by_role("button", name="Pause").click()
+    stopped = opened.locator("#walk .slider").input_value()
+    opened.wait_for_timeout(300)
+    assert opened.locator("#walk .slider").input_value() == stopped
+
+
+def test_faces_of_the_gallery_become_the_ends_of_the_walk(opened: Page) -> None:
+    opened.locator('.tile[data-seed="5"]').click()
+    opened.get_by_role("button", name="Interpolate from here").click()
+    expect(opened.locator("#walk .where")).to_contain_text("from seed 5 to seed 14")
+    opened.get_by_role("tab", name="Generate").click()
+    opened.locator('.tile[data-seed="9"]').click()
+    opened.get_by_role("button", name="Interpolate to here").click()
+    expect(opened.locator("#walk .where")).to_contain_text("from seed 5 to seed 9")
+
+
+def test_shown_frame_and_animations_are_downloaded(opened: Page) -> None:
+    open_walk(opened)
+    opened.locator("#walk .slider").fill("24")
+    name, data = download(opened, "This frame as PNG")
+    image = Image.open(io.BytesIO(data))
+    recipe = Recipe.from_json(image.info["ganime"])
+    assert (name, recipe.seed, recipe.toward) == ("face-3-14-51.png", 3, 14)
+    again = generate_recipes(load_checkpoint(EMBEDDED), [recipe])[0]
+    assert abs(np.asarray(image).astype(int) - again.astype(int)).max() <= 1
+    assert abs(np.asarray(image).astype(int) - shown_frame(opened).astype(int)).max() <= 1
+    for button, kind in (("Animation, WebP", "WEBP"), ("Animation, GIF", "GIF")):
+        name, data = download(opened, button)
+        animation = Image.open(io.BytesIO(data))
+        assert (animation.format, animation.size, getattr(animation, "n_frames", 1)) == (kind, (256, 256), 94)
+        assert name == f"walk-3-14.{kind.lower()}"
+
+
+def load(page: Page, reference: str) -> None:
+    if not page.get_by_label("Model on the Hugging Face hub").is_visible():
+        page.get_by_role("button", name="Load another model").click()
+    page.get_by_label("Model on the Hugging Face hub").fill(reference)
+    page.locator("#load").click()
+
+
+def test_model_from_the_hub_draws_on_both_tabs_and_back_again(opened: Page) -> None:
+    load(opened, "tester/tiny")
+    expect(opened.locator("#model-line")).to_contain_text("tester/tiny · hub, revision")
+    expect(opened.locator("#gallery .native")).to_have_text("PNG 32 px")
+    open_walk(opened)
+    assert shown_frame(opened).shape == (32, 32, 3)
+    opened.locator("#embedded").click()
+    expect(opened.locator("#model-line")).to_contain_text("anime-64 · embedded")
+    opened.wait_for_function("document.querySelector('.frame').width === 64")
+
+
+@pytest.mark.parametrize(
+    ("mode", "reference"),
+    [("ok", "tester/absent"), ("500", "tester/other"), ("401", "tester/secret"), ("slow", "tester/late"),
+     ("ok", "nonsense"), ("ok", "<b>x</b>/<img src=x onerror=alert(1)>")],
+)  # fmt: skip
+def test_hub_failure_is_told_in_a_banner_and_leaves_the_model_in_place(
+    opened: Page, hub: HubServer, mode: str, reference: str
+) -> None:
+    hub.mode = mode
+    try:
+        load(opened, reference)
+        expect(opened.locator("#banner")).to_be_visible(timeout=15_000)
+    finally:
+        hub.mode = "ok"
+    assert len(opened.locator("#banner").inner_text()) > 20
+    expect(opened.locator("#model-line")).to_contain_text("anime-64 · embedded")
+    assert opened.locator("#banner img, #banner b").count() == 0
+    draw(opened, 77)
+
+
+def test_one_visitors_model_is_not_anothers(opened: Page, address: str) -> None:
+    load(opened, "tester/tiny")
+    expect(opened.locator("#model-line")).to_contain_text("tester/tiny")
+    other = opened.context.browser.new_page()  # type: ignore[union-attr]
+    other.goto(address)
+    expect(other.locator("#model-line")).to_contain_text("anime-64 · embedded")
+    other.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_accessibility_violation(opened: Page, scheme: str) -> None:
+    opened.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    opened.reload()
+    opened.wait_for_selector(".tile")
+    found = []
+    for tab in ("Generate", "Interpolate", "Train"):
+        opened.get_by_role("tab", name=tab).click()
+        opened.wait_for_timeout(400)
+        for violation in Axe().run(opened).response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                targets = [node["target"] for node in violation["nodes"][:4]]
+                found.append((tab, violation["id"], targets, violation["nodes"][0]["failureSummary"]))
+    assert found == []
+
+
+def test_spaces_app_file_serves_the_page(page: Page, tmp_path: Path) -> None:
+    front_matter = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1]
+    app_file = re.search(r"^app_file: (\S+)$", front_matter, re.MULTILINE)
+    assert app_file
+    with serve(tmp_path, command=(app_file[1],)) as url:
+        page.goto(url)
+        expect(page.locator(".tile").first).to_be_visible()
+
+
+def test_start_model_that_cannot_be_had_leaves_the_embedded_one_and_says_so(page: Page, tmp_path: Path) -> None:
+    with serve(tmp_path, GANIME_MODEL="tester/absent", HF_ENDPOINT="http://127.0.0.1:9") as url:
+        page.goto(url)
+        expect(page.locator("#banner")).to_contain_text("tester/absent could not be loaded")
+        expect(page.locator("#model-line")).to_contain_text("anime-64 · embedded")
+        expect(page.locator(".tile")).to_have_count(16)
