@@ -131,7 +131,7 @@ def pull(
                 with atomic_file(repository / "refs" / (reference.revision or constants.DEFAULT_REVISION)) as ref:
                     ref.write_text(sha, encoding="utf-8")
         load_checkpoint(folder, with_discriminator)
-    except (ConfigError, RecursionError) as error:  # brackets nested ten thousand deep are valid JSON
+    except ConfigError as error:
         raise HubError(f"{CONFIG_FILE} of {reference} describes no model Ganime can build: {error}") from error
     except OSError as error:
         raise HubError(f"The cache {cache} cannot be used: {error}. Make room in it or choose another.") from error

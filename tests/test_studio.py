@@ -1,0 +1,152 @@
+"""The studio: models by key, pictures by recipe, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.components import answer_with_file
+from app.settings import Settings
+from app.studio import EMBEDDED_KEY, Studio
+from app.tab_generate import face_file, zip_file
+from app.tab_interpolate import frame_file, walk_file
+from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.config import ModelConfig
+from ganime.errors import HubError, RecipeError
+from ganime.latents import Recipe
+from ganime.model import Generator
+from ganime.sampling import generate
+from tests.hub_server import HubServer
+
+TINY = ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub with the models tester/a ... tester/f."""
+    with HubServer() as server:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.endpoint)
+        for name in "abcdef":
+            save_checkpoint(Checkpoint(Generator(TINY).eval(), name=name), tmp_path / name)
+            server.add_model(f"tester/{name}", tmp_path / name)
+        yield server
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Studio:
+    return Studio(Settings(home=tmp_path / "home", models_in_memory=2, hub_timeout=2))
+
+
+def test_embedded_model_serves_without_any_hub(studio: Studio) -> None:
+    recipes = studio.recipes(EMBEDDED_KEY, 3, 5, 1.0)
+    assert [recipe.seed for recipe in recipes] == [5, 6, 7]
+    expected = generate(load_checkpoint(EMBEDDED), [5, 6, 7])
+    assert abs(studio.faces(EMBEDDED_KEY, recipes).astype(int) - expected.astype(int)).max() <= 1
+
+
+def test_seeds_begin_again_after_the_last_one(studio: Studio) -> None:
+    assert [recipe.seed for recipe in studio.recipes(EMBEDDED_KEY, 3, 2**32 - 2, 1.0)] == [2**32 - 2, 2**32 - 1, 0]
+
+
+@pytest.mark.parametrize(("count", "seed", "truncation"), [(0, 0, 1.0), (65, 0, 1.0), (4, -1, 1.0), (4, 0, 9.0)])
+def test_what_names_no_face_is_refused(studio: Studio, count: int, seed: int, truncation: float) -> None:
+    with pytest.raises(RecipeError):
+        studio.recipes(EMBEDDED_KEY, count, seed, truncation)
+
+
+@pytest.mark.parametrize("frames", [1, 121, 0])
+def test_walk_has_bounds(studio: Studio, frames: int) -> None:
+    with pytest.raises(RecipeError, match="frames"):
+        studio.walk(EMBEDDED_KEY, 1, 2, frames, 1.0)
+
+
+def test_png_names_the_model_that_drew_it_whatever_the_recipe_claims(studio: Studio) -> None:
+    [png] = studio.face_pngs(EMBEDDED_KEY, [Recipe("someone else's", "0" * 12, 4)])
+    recipe = Recipe.from_json(Image.open(io.BytesIO(png)).info["ganime"])
+    assert (recipe.model, recipe.revision) == ("anime-64", load_checkpoint(EMBEDDED).revision)
+
+
+def test_zip_has_one_file_for_each_recipe(studio: Studio) -> None:
+    data = studio.faces_zip(EMBEDDED_KEY, studio.recipes(EMBEDDED_KEY, 5, 0, 1.0), 256)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == [f"face-{seed}.png" for seed in range(5)]
+        assert Image.open(io.BytesIO(archive.read("face-3.png"))).size == (256, 256)
+
+
+def test_loaded_model_is_drawn_from_under_its_key_and_survives_leaving_memory(studio: Studio, hub: HubServer) -> None:
+    keys = [studio.load(f"tester/{name}").key for name in "abcd"]
+    assert len(studio.pulled) == 2
+    first = studio.faces(keys[0], studio.recipes(keys[0], 2, 0, 1.0))  # long out of memory: read from the cache again
+    assert first.shape == (2, 32, 32, 3)
+    assert all(key.startswith("tester/") and len(key.partition("@")[2]) == 40 for key in keys)
+
+
+def test_visitors_never_borrow_the_owners_token(
+    studio: Studio, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_owner")
+    studio.load("tester/e")
+    assert hub.requests
+    assert not any("hf_owner" in request.authorization for request in hub.requests)
+
+
+@pytest.mark.parametrize("reference", ["/etc", "../weights/anime-64", "weights/../weights", "C:/x", "", "a/b/c", "~/x"])
+def test_visitor_cannot_name_a_path(studio: Studio, hub: HubServer, reference: str) -> None:
+    with pytest.raises(HubError):
+        studio.load(reference)
+
+
+def test_failing_start_model_leaves_the_embedded_one_and_a_note(tmp_path: Path) -> None:
+    studio = Studio(Settings(model=str(tmp_path / "absent"), home=tmp_path))
+    assert studio.start.key == EMBEDDED_KEY
+    assert "absent" in studio.start.note
+
+
+def test_start_model_can_be_a_folder(tmp_path: Path) -> None:
+    save_checkpoint(Checkpoint(Generator(TINY).eval(), name="mine"), tmp_path / "mine")
+    studio = Studio(Settings(model=str(tmp_path / "mine"), home=tmp_path))
+    assert (studio.start.name, studio.start.image_size, studio.start.note) == ("mine", 32, "")
+    assert studio.embedded().image_size == 64
+
+
+def test_many_threads_draw_the_same_faces(studio: Studio) -> None:
+    recipes = studio.recipes(EMBEDDED_KEY, 4, 0, 1.0)
+    drawn: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: drawn.append(studio.faces(EMBEDDED_KEY, recipes))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(drawn) == 6
+    assert all(np.array_equal(faces, drawn[0]) for faces in drawn)
+
+
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (face_file, None),
+        (face_file, []),
+        (face_file, {"key": "embedded"}),
+        (face_file, ["embedded", "{}", 0]),
+        (face_file, ["embedded", "[" * 50_000, 0]),
+        (face_file, ["embedded", '{"model":"","revision":"","seed":1}', 100_000]),
+        (face_file, [["embedded"], '{"model":"","revision":"","seed":1}', 0]),
+        (face_file, ["../../etc", '{"model":"","revision":"","seed":1}', 0]),
+        (zip_file, ["embedded", [], 0]),
+        (zip_file, ["embedded", ['{"model":"","revision":"","seed":1}'] * 65, 0]),
+        (frame_file, ["embedded", '{"model":"","revision":"","seed":1,"toward":-2,"position":0.5}', 0]),
+        (walk_file, ["embedded", 1, 2, 10_000, 1.0, ".webp"]),
+        (walk_file, ["embedded", 1, 2, 10, 1.0, ".exe"]),
+    ],
+)
+def test_nonsense_from_the_network_is_answered_in_words(studio: Studio, make, arguments) -> None:
+    answer = answer_with_file(make(studio))(arguments)
+    assert list(answer) == ["error"]
+    assert len(answer["error"]) > 15
