@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from app.components import answer_with_file, component, data_url
+from app.components import answer_with_file, component, sheet_url
 from app.studio import MAX_FACES, Studio
 from app.theme import LIVE, Trigger, shown
-from ganime.images import COLUMNS, png_bytes, sheet
+from ganime.images import COLUMNS
 from ganime.latents import MAX_SEED, MAX_TRUNCATION, Recipe
 
 ROLL = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
@@ -46,13 +46,12 @@ def gallery_value(studio: Studio, key: str, count: int, seed: int, truncation: f
     """What gallery.js shows: the sheet of faces and each one's seed and recipe."""
     recipes = studio.recipes(key, count, seed, truncation)
     faces = studio.faces(key, recipes)
-    columns = min(COLUMNS, len(faces))
     return {
         "key": key,
         "model": recipes[0].model,
         "revision": recipes[0].revision,
-        "sheet": data_url(png_bytes(sheet(faces, columns))),
-        "columns": columns,
+        "sheet": sheet_url(faces),
+        "columns": COLUMNS,
         "side": faces.shape[1],
         "truncation": recipes[0].truncation,
         "faces": [{"seed": recipe.seed, "recipe": recipe.to_json()} for recipe in recipes],

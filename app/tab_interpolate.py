@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from app.components import answer_with_file, component, data_url
+from app.components import answer_with_file, component, sheet_url
 from app.studio import Studio
 from app.tab_generate import ROLL, Size
 from app.theme import LIVE, Trigger, shown
-from ganime.images import COLUMNS, png_bytes, sheet
+from ganime.images import COLUMNS
 from ganime.latents import MAX_TRUNCATION, Recipe, check_seed
 
 FRAMES = 48
@@ -47,7 +47,7 @@ def walk_value(studio: Studio, key: str, start: int, end: int, truncation: float
     frames = studio.walk(key, start, end, FRAMES, truncation)
     return {
         "key": key,
-        "sheet": data_url(png_bytes(sheet(frames, COLUMNS))),
+        "sheet": sheet_url(frames),
         "columns": COLUMNS,
         "side": frames.shape[1],
         "frames": len(frames),

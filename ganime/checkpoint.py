@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Checkpoint:
     name: str = "unnamed"
     folder: Path | None = None
 
-    @property
+    @cached_property
     def revision(self) -> str:
         """The first 12 digits of the SHA-256 over the generator's weights as stored: equal weights, equal faces."""
         digest = hashlib.sha256()

@@ -31,6 +31,13 @@ def png_bytes(face: UInt8[np.ndarray, "h w 3"], recipe: str = "", size: int | No
     return buffer.getvalue()
 
 
+def webp_bytes(pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    """A picture as lossless WebP: exact to the pixel, and encoded several times faster than PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "WEBP", lossless=True, quality=0, method=0, exact=True)
+    return buffer.getvalue()
+
+
 def read_recipe(data: bytes) -> str:
     """The recipe text in a PNG that Ganime made, or an empty string. Raises GanimeError for what is no PNG."""
     try:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from pydantic import ValidationError, validate_call
 
 from ganime.errors import GanimeError
+from ganime.images import sheet, webp_bytes
 
 FOLDER = Path(__file__).parent
 MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp", ".gif": "image/gif", ".zip": "application/zip"}
@@ -53,6 +55,6 @@ def answer_with_file(make: Callable[..., tuple[str, bytes]]) -> Callable[[Any], 
     return answer
 
 
-def data_url(png: bytes) -> str:
-    """A PNG as a URL that carries it."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def sheet_url(faces: np.ndarray) -> str:
+    """All faces (N, H, W, 3) as one exact picture, in a URL that carries it."""
+    return "data:image/webp;base64," + base64.b64encode(webp_bytes(sheet(faces))).decode()

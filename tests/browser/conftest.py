@@ -25,6 +25,15 @@ from tests.hub_server import HubServer
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -36,13 +45,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, Any]:
+    return {"executable_path": chromium(), "args": CHROMIUM_FLAGS}
+
+
+def chromium() -> str:
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     assert executable, "The browser tests need Chromium: `make chromium` installs it."
-    flags = (
-        "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync"
-    )
-    return {"executable_path": executable, "args": flags.split()}
+    return executable
 
 
 @contextmanager
