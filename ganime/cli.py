@@ -1,4 +1,4 @@
-"""The command line: `python -m ganime sample | interpolate | inspect | import | train | evaluate | fit-features`."""
+"""The command line, `python -m ganime`: sampling and models here, learning in `cli_learning`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption, SizeOption
 from ganime.errors import ConfigError, GanimeError, RecipeError
 from ganime.files import atomic_file
 from ganime.foreign import import_generator
-from ganime.images import png_bytes, save_animation
+from ganime.images import png_bytes, save_animation, sheet
 from ganime.latents import MAX_SEED, check_seed
 from ganime.model import LayerSummary, summary
 from ganime.models import open_model
@@ -47,11 +47,14 @@ def sample_command(
     model: ModelOption = str(EMBEDDED),
     out: Annotated[Path | None, typer.Option(help="Folder for face-SEED.png files.")] = None,
     npy: Annotated[Path | None, typer.Option(help="Instead: one uint8 array (N, H, W, 3).")] = None,
+    sheet_file: Annotated[
+        Path | None, typer.Option("--sheet", help="Instead: all faces in one PNG, eight in a row.")
+    ] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Draw faces, one for each seed, with the recipe inside every PNG."""
-    if (out is None) == (npy is None):
-        raise ConfigError("Say where the faces go: either --out FOLDER or --npy FILE.")
+    if sum(target is not None for target in (out, npy, sheet_file)) != 1:
+        raise ConfigError("Say where the faces go: --out FOLDER, or --npy FILE, or --sheet FILE.")
     if not 1 <= count <= MAX_COUNT:
         raise RecipeError(f"--count must lie in 1 to {MAX_COUNT:,}; got {count}.")
     if check_seed(seed) + count - 1 > MAX_SEED:
@@ -63,6 +66,11 @@ def sample_command(
         with atomic_file(npy) as temporary, temporary.open("wb") as file:
             np.save(file, faces)
         print(f"{count} faces in {npy}, {faces.dtype} {faces.shape}")
+        return
+    if sheet_file:
+        with atomic_file(sheet_file) as temporary:
+            temporary.write_bytes(png_bytes(sheet(faces)))
+        print(f"{count} faces in {sheet_file}")
         return
     assert out is not None
     for face, recipe in zip(faces, recipes_for(checkpoint, seeds, truncation), strict=True):
@@ -114,6 +122,18 @@ def inspect_command(
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("fit-features")(fit_features_command)
+
+
+@app.command("export")
+def export_command(
+    model: Annotated[str, typer.Argument(help="A training run, a model folder, or a hub repo_id[@revision].")],
+    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Write a model, such as the newest save of a run, as a model folder to keep or to share."""
+    checkpoint = replace(open_model(model, home / "hub", with_discriminator=True), name=out.name)
+    save_checkpoint(checkpoint, out)
+    print(f"{out}: revision {checkpoint.revision}")
 
 
 @app.command("import")

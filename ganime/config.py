@@ -22,7 +22,7 @@ def check_types(config: Any) -> None:
     for field in dataclasses.fields(config):
         value, wanted = getattr(config, field.name), type(field.default)
         if wanted is float and type(value) is int:
-            object.__setattr__(config, field.name, float(value))
+            object.__setattr__(config, field.name, float(min(max(value, -(10**300)), 10**300)))  # no OverflowError
         elif type(value) is not wanted:
             raise ConfigError(
                 f"{type(config).__name__}.{field.name} must be {wanted.__name__}, got {type(value).__name__} {value!r}."

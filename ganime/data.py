@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,13 +19,14 @@ from ganime.files import atomic_folder
 from ganime.pictures import decode, folder_files, list_pictures, open_zip
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+    from jaxtyping import Float, Int, UInt8, UInt64
     from torch import Tensor
 
 MIN_FACES = 16
 FACES_FILE, INDEX_FILE = "faces.bin", "index.json"
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 1_000
-NEAR_DUPLICATE_BITS = 6  # of the 64 bits of a difference hash
+NEAR_DUPLICATE_BITS = 32  # of the 256 bits of a difference hash; with 64 bits, unrelated portraits chain together
+SPLIT_VERSION = 2  # part of the cache's key: a cache that was split by another rule is made anew
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,19 @@ class FaceDataset:
         Every face comes once an epoch. The stream depends on `seed` alone, so a run can go on at any position.
         """
         positions, size = np.arange(start, start + count), len(self.train)
-        chosen = np.empty(count, np.int64)
+        chosen, mirrored = np.empty(count, np.int64), np.zeros(count, bool)
         for epoch in np.unique(positions // size):
             order = np.random.default_rng([seed, int(epoch)]).permutation(size)
             inside = positions // size == epoch
             chosen[inside] = self.train[order[positions[inside] % size]]
+            if flip:
+                mirrored[inside] = (
+                    np.random.default_rng([seed, int(epoch), 1]).random(size)[positions[inside] % size] < 0.5
+                )
         faces = torch.from_numpy(self.images[chosen]).permute(0, 3, 1, 2)  # (B, 3, S, S), channels-last in memory
         faces = faces.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
         if flip:
-            mirrored = torch.from_numpy(np.random.default_rng([seed, start, 1]).random(count) < 0.5)
-            faces = torch.where(mirrored[:, None, None, None], faces.flip(3), faces)
+            faces = torch.where(torch.from_numpy(mirrored)[:, None, None, None], faces.flip(3), faces)
         return faces.contiguous(memory_format=torch.channels_last)
 
 
@@ -76,7 +80,7 @@ def load_faces(
     if not paths:
         raise DataError("No faces were named. Give a folder or zip of pictures, or several.")
     key = content_key(paths)
-    folder = cache / f"{key[:32]}-{image_size}"
+    folder = cache / f"{key[:32]}-{image_size}-v{SPLIT_VERSION}"
     if not (folder / INDEX_FILE).is_file():
         with atomic_folder(folder) as temporary:
             decode_all(paths, image_size, temporary, progress)
@@ -102,7 +106,7 @@ def decode_all(
         for number, picture in enumerate(pictures):
             try:
                 face = decode(picture.read(), image_size)
-            except DataError as error:
+            except (DataError, OSError) as error:
                 skipped.append((picture.name, str(error)))
             else:
                 digest = hashlib.sha256(face.tobytes()).digest()
@@ -121,7 +125,7 @@ def decode_all(
             f"{len(names)} usable faces were found in {', '.join(str(path) for path in paths)}; at least {MIN_FACES} "
             f"are needed{f' (skipped: {reasons})' if reasons else ''}. Add PNG, JPEG, WebP, GIF, BMP or AVIF pictures."
         )
-    train, held_out = split_by_group(near_duplicate_groups(np.array(hashes, np.uint64)))
+    train, held_out = split_by_group(near_duplicate_groups(np.array(hashes)))
     index = {"names": names, "skipped": skipped, "train": train.tolist(), "held_out": held_out.tolist()}
     (folder / INDEX_FILE).write_text(json.dumps(index), encoding="utf-8")
 
@@ -133,7 +137,8 @@ def content_key(paths: Sequence[Path]) -> str:
         if path.is_dir():
             for file in folder_files(path):
                 digest.update(file.relative_to(path).as_posix().encode(errors="surrogateescape"))
-                digest.update(file_digest(file))
+                with suppress(OSError):  # a file that may not be read is skipped when its turn comes
+                    digest.update(file_digest(file))
         else:
             open_zip(path).close()
             digest.update(file_digest(path))
@@ -148,14 +153,14 @@ def file_digest(path: Path) -> bytes:
     return digest.digest()
 
 
-def difference_hash(face: UInt8[np.ndarray, "size size 3"]) -> int:
-    """The 64-bit difference hash (dHash) of a face: which of neighbouring pixels is brighter, in a 9x8 thumbnail."""
-    small = np.asarray(Image.fromarray(face).convert("L").resize((9, 8), Image.Resampling.LANCZOS), np.int16)
-    return int.from_bytes(np.packbits(small[:, 1:] > small[:, :-1]).tobytes(), "big")
+def difference_hash(face: UInt8[np.ndarray, "size size 3"]) -> UInt64[np.ndarray, " 4"]:
+    """The 256-bit difference hash (dHash) of a face: which of neighbouring pixels is brighter, in a 17x16 thumbnail."""
+    small = np.asarray(Image.fromarray(face).convert("L").resize((17, 16), Image.Resampling.LANCZOS), np.int16)
+    return np.packbits(small[:, 1:] > small[:, :-1]).view(np.uint64)
 
 
-def near_duplicate_groups(hashes: UInt8[np.ndarray, " n"]) -> np.ndarray:
-    """A group number for each hash: connected components of pairs that differ in at most 6 of 64 bits."""
+def near_duplicate_groups(hashes: UInt64[np.ndarray, "n 4"]) -> Int[np.ndarray, " n"]:
+    """A group number for each hash: connected components of pairs that differ in at most 32 of 256 bits."""
     parent = np.arange(len(hashes))
 
     def root(member: int) -> int:
@@ -166,7 +171,8 @@ def near_duplicate_groups(hashes: UInt8[np.ndarray, " n"]) -> np.ndarray:
 
     for row, value in enumerate(hashes):
         later = hashes[row + 1 :]
-        close = np.flatnonzero(np.bitwise_count(later ^ value) <= NEAR_DUPLICATE_BITS) + row + 1
+        differing = np.bitwise_count(later ^ value).sum(1, dtype=np.int64)  # (N - row - 1,)
+        close = np.flatnonzero(differing <= NEAR_DUPLICATE_BITS) + row + 1
         for other in close:
             parent[root(int(other))] = root(row)
     return np.array([root(member) for member in range(len(hashes))])

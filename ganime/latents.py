@@ -133,7 +133,7 @@ def check_seed(seed: Any) -> int:
     """A seed as an int in [0, 2^32 - 1]; RecipeError for anything else."""
     whole = isinstance(seed, int | np.integer) or (isinstance(seed, float) and seed.is_integer())
     if isinstance(seed, bool) or not whole or not 0 <= seed <= MAX_SEED:
-        raise RecipeError(f"A seed is a whole number from 0 to {MAX_SEED:,}; got {seed!r}.")
+        raise RecipeError(f"A seed is a whole number from 0 to {MAX_SEED:,}; got {shown(seed)}.")
     return int(seed)
 
 
@@ -142,7 +142,16 @@ def check_truncation(truncation: Any) -> float:
     return check_number("A truncation", truncation, 0.0, MAX_TRUNCATION)
 
 
+def shown(value: Any) -> str:
+    """A value as it is written, cut to a length that fits in a sentence."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no number of more than 4,300 digits
+        text = "a number of thousands of digits"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def check_number(what: str, value: Any, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise RecipeError(f"{what} is a number from {low:g} to {high:g}; got {value!r}.")
+        raise RecipeError(f"{what} is a number from {low:g} to {high:g}; got {shown(value)}.")
     return float(value)

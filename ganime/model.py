@@ -123,15 +123,14 @@ def down_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
 
 def with_norm(conv: nn.Module, norm: str) -> nn.Module:
     """Spectral normalisation (Miyato et al. 2018) rewrites the weight itself; other norms are layers of their own."""
+    assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
+    nn.init.normal_(conv.weight, 0.0, 0.02)  # before spectral norm takes the measure of it
     return parametrizations.spectral_norm(conv) if norm == "spectral" else conv
 
 
 def init_weights(module: nn.Module) -> None:
     """N(0, 0.02) for convolutions, N(1, 0.02) for BatchNorm's scale, zero for every bias, as in the paper."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        learned = dict(module.named_parameters())  # spectral norm keeps the learned weight under another name
-        nn.init.normal_(learned["weight" if "weight" in learned else "parametrizations.weight.original"], 0.0, 0.02)
-    elif isinstance(module, nn.BatchNorm2d):
+    if isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d) and module.bias is not None:
         nn.init.zeros_(module.bias)

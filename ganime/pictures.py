@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".avif"}
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")  # what a file may be, whatever its name ends in
 MIN_SIDE = 16  # px; smaller pictures say nothing about a face
 MAX_PIXELS = 50_000_000
 MAX_FILE_BYTES = 64 * 1024**2
@@ -44,7 +45,7 @@ def decode(data: bytes, image_size: int) -> UInt8[np.ndarray, "size size 3"]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise DataError(f"{width} x {height} pixels; at most {MAX_PIXELS:,} are read")
@@ -52,9 +53,11 @@ def decode(data: bytes, image_size: int) -> UInt8[np.ndarray, "size size 3"]:
                 raise DataError(f"{width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed")
             image.draft("RGB", (image_size * 2, image_size * 2))  # JPEG alone: decode at a fraction, then resize
             image = to_rgb(ImageOps.exif_transpose(image))
+    except DataError:
+        raise
     except UnidentifiedImageError as error:
         raise DataError("not a picture that can be read") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Exception as error:  # a damaged picture raises nearly every kind, AVIF's decoder RuntimeError
         raise DataError(f"damaged picture: {error}") from error
     return np.asarray(ImageOps.fit(image, (image_size, image_size), Image.Resampling.LANCZOS))
 
@@ -79,7 +82,9 @@ def list_pictures(path: Path, skipped: list[tuple[str, str]], archives: ExitStac
     if path.is_dir():
         for file in folder_files(path):
             if file.stat().st_size > MAX_FILE_BYTES:
-                skipped.append((file.name, f"{file.stat().st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read"))
+                skipped.append(
+                    (str(file.relative_to(path)), f"{file.stat().st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+                )
             else:
                 yield Picture(str(file.relative_to(path)), file.read_bytes)
         return
@@ -117,7 +122,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
         raise DataError(f"{path} does not exist. Give a folder or zip of pictures.")
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise DataError(f"{path} is neither a folder nor a whole zip file ({error}).") from error
 
 
@@ -139,5 +144,5 @@ def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(entry) as file:
             return file.read(entry.file_size)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+    except Exception as error:  # zlib's, lzma's and others that share no base
         raise DataError(f"damaged in the zip: {error}") from error

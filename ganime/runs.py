@@ -109,6 +109,12 @@ def saves(run: Path) -> list[Path]:
 
 def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceDataset) -> Path:
     """Write a checkpoint that can be sampled and resumed, then drop all but the last two."""
+    nets = (state.generator, state.discriminator)
+    if not all(torch.isfinite(tensor).all() for net in nets for tensor in net.state_dict().values()):
+        raise TrainingError(
+            f"The weights are no longer finite at {state.images:,} images, so they were not saved. The last save is "
+            "intact; resume it with lower learning rates."
+        )
     folder = run / RUN_SAVES / f"{state.images:012d}"
     training = {
         "recipe": config.recipe,
@@ -130,9 +136,14 @@ def load_last_save(run: Path, state: TrainingState) -> Path | None:
     for folder in reversed(saves(run)):
         try:
             state.load_state_dict(torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True))
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            problems.append((folder, error))
+        else:
+            for damaged, _ in problems:  # else a later, lower save would count as older
+                damaged.replace(damaged.with_name(f"damaged-{damaged.name}"))
             return folder
-        except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-            problems.append(f"{folder.name}: {error}")
     if problems:
-        raise TrainingError(f"No save in {run} can be read. {'; '.join(problems)}")
+        raise TrainingError(
+            f"No save in {run} can be read. {'; '.join(f'{folder.name}: {error}' for folder, error in problems)}"
+        )
     return None

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ganime.checkpoint import Checkpoint
-from ganime.latents import Recipe, latents, walk
+from ganime.latents import Recipe, check_truncation, latents, walk
 from ganime.model import Generator
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def generate(
 def generate_recipes(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> UInt8[np.ndarray, "n size size 3"]:
     """The faces of `recipes`; their model and revision are for the caller to have matched."""
     dim = checkpoint.generator.config.latent_dim
-    return render(checkpoint.generator, np.stack([recipe.latent(dim) for recipe in recipes]))
+    return render(
+        checkpoint.generator, np.array([recipe.latent(dim) for recipe in recipes], np.float32).reshape(-1, dim)
+    )
 
 
 def interpolate(
@@ -38,7 +40,7 @@ def interpolate(
     """Frames of a walk by slerp through the faces of `seeds`, the first and last included unless it loops."""
     config = checkpoint.generator.config
     path = walk(latents(seeds, config.latent_dim), frames, loop)
-    return render(checkpoint.generator, path * np.float32(truncation))
+    return render(checkpoint.generator, path * np.float32(check_truncation(truncation)))
 
 
 @torch.inference_mode()
@@ -46,6 +48,8 @@ def render(
     generator: Generator, z: Float[np.ndarray, "n latent"], batch_size: int = BATCH
 ) -> UInt8[np.ndarray, "n size size 3"]:
     """Latents to pixels in fp32, `batch_size` at a time, on the device the generator is on."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1; got {batch_size}")
     size, device = generator.config.image_size, next(generator.parameters()).device
     faces = np.empty((len(z), size, size, 3), np.uint8)
     for start in range(0, len(z), batch_size):

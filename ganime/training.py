@@ -55,6 +55,9 @@ def train(
     resumed = load_last_save(run, state)
     if resumed:
         yield Notice(state.images, f"Resumed at {state.images:,} images from {resumed}. {notice}".rstrip())
+        if reason := limit_reached(config, state, 0.0):
+            yield Done(state.images, reason, resumed)
+            return
     autocast = precision_context(config.precision, target)
     augment = config.augment == "diffaugment" or (config.augment == "auto" and len(dataset.train) < AUGMENT_BELOW)
     sums = torch.zeros(4, device=target)
@@ -146,8 +149,10 @@ def ema_decay(config: TrainConfig, images: int) -> float:
 @torch.no_grad()
 def update_ema(ema: Generator, generator: Generator, decay: float) -> None:
     """Move the average towards the generator, BatchNorm's running statistics included."""
-    for average, current in zip(ema.state_dict().values(), generator.state_dict().values(), strict=True):
-        if average.is_floating_point():
+    latest = generator.state_dict()
+    for name, average in ema.state_dict().items():
+        current = latest[name]
+        if average.is_floating_point() and not name.endswith(("._u", "._v")):  # an average of unit vectors is none
             average.lerp_(current, 1 - decay)
         else:
             average.copy_(current)

@@ -1,0 +1,213 @@
+"""The commands about learning: `train`, `evaluate` and `fit-features`."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+
+from ganime.cli_options import DEFAULT_HOME, HomeOption, ThreadsOption, TruncationOption
+from ganime.config import RECIPES
+from ganime.data import FaceDataset, load_faces
+from ganime.errors import ConfigError, DataError
+from ganime.evaluation import Report, evaluate
+from ganime.events import Done, Event, Notice, Preview, Saved, Step
+from ganime.feature_fit import FitStep, fit_features
+from ganime.features import SIDE, FeatureNet, extract, load_features
+from ganime.files import atomic_file
+from ganime.images import sheet
+from ganime.model import CONFIG_FILE
+from ganime.models import open_model
+from ganime.runs import RUN_FILE, read_run
+from ganime.sampling import generate
+from ganime.training import train
+
+
+def train_command(
+    data: Annotated[list[Path], typer.Argument(help="Folders or zips of faces.")],
+    out: Annotated[Path | None, typer.Option(help="The run's folder, for a new run.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="The folder of the run to go on with.")] = None,
+    recipe: Annotated[str | None, typer.Option(help=f"One of {', '.join(RECIPES)}; modern by default.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="32, 64, 128 or 256 px.")] = None,
+    images: Annotated[int, typer.Option(help="End after this many images seen.")] = 0,
+    steps: Annotated[int, typer.Option(help="End after this many steps.")] = 0,
+    minutes: Annotated[float, typer.Option(help="End after this many minutes.")] = 0.0,
+    batch_size: Annotated[int | None, typer.Option(help="Faces in a step.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Start of everything random in the run.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: ThreadsOption = 0,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Train a model on your faces. Stop with Ctrl+C at any time: the run is saved and can be resumed."""
+    run = resume or out
+    if run is None or (resume and out):
+        raise ConfigError("Say where the run lives: either --out FOLDER for a new one or --resume FOLDER.")
+    if out and (out / RUN_FILE).exists():
+        raise ConfigError(f"{out} holds a run already. Go on with it by --resume {out}, or choose another folder.")
+    if recipe is not None and recipe not in RECIPES:
+        raise ConfigError(f"--recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
+    fixed = {"--recipe": recipe, "--image-size": image_size, "--batch-size": batch_size, "--seed": seed}
+    if resume and (given := [name for name, value in fixed.items() if value is not None]):
+        raise ConfigError(f"A run keeps what it began with: leave out {', '.join(given)}, or begin a new one.")
+    config, model = read_run(run) if resume else RECIPES[recipe or "modern"]
+    changes = {"batch_size": batch_size, "seed": seed}
+    config = replace(config, **{name: value for name, value in changes.items() if value is not None})
+    config = replace(config, images=images, steps=steps, minutes=minutes)
+    model = replace(model, image_size=image_size) if image_size and not resume else model
+    set_threads(threads)
+    dataset = load_faces(data, model.image_size, home / "cache", print_decoding)
+    print(f"{len(dataset.train):,} faces to learn from, {len(dataset.held_out):,} held out, "
+          f"{len(dataset.skipped):,} skipped")  # fmt: skip
+    for name, reason in dataset.skipped[:10]:
+        print(f"  skipped {name}: {reason}")
+    with stop_on_signal() as should_stop:
+        show(train(dataset, run, config, model, device, should_stop), run, config)
+
+
+def evaluate_command(
+    model: Annotated[str, typer.Argument(help="A model folder, run, hub repo_id[@revision], or pictures to judge.")],
+    reference: Annotated[list[Path], typer.Option(help="Folder or zip of real faces; may be given several times.")],
+    train_faces: Annotated[
+        list[Path] | None, typer.Option("--train", help="What the model was trained on, to look for copies.")
+    ] = None,
+    split: Annotated[
+        bool, typer.Option("--split", help="--reference is what it was trained on: measure against the held-out part.")
+    ] = False,
+    count: Annotated[int, typer.Option(min=10, max=100_000, help="How many faces to generate.")] = 1000,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    truncation: TruncationOption = 1.0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here, too.")] = None,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Measure a model against real faces: quality, variety and copying, on anime features."""
+    if split and train_faces:
+        raise ConfigError("--split takes the training faces from --reference; leave --train out.")
+    net = load_features()
+    real = load_faces(reference, SIDE, home / "cache", print_decoding)
+    known = None
+    if split or train_faces:
+        seen = load_faces(train_faces, SIDE, home / "cache", print_decoding) if train_faces else real
+        known = known_features(net, seen)
+    faces = real.images[real.held_out] if split else real.images
+    report = evaluate(net, faces_to_judge(model, count, seed, truncation, home), faces, known)
+    print_report(report)
+    if json_file:
+        with atomic_file(json_file) as temporary:
+            temporary.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+def fit_features_command(
+    data: Annotated[list[Path], typer.Argument(help="Folders or zips of faces.")],
+    attributes: Annotated[Path, typer.Option(help="CSV: a file name, then 0 or 1 for each attribute, a row a face.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the network to.")],
+    minutes: Annotated[float, typer.Option(help="At most so long; 0 for the usual number of epochs.")] = 0.0,
+    threads: ThreadsOption = 0,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Fit the network that `evaluate` measures with to labelled faces."""
+    set_threads(threads)
+
+    def show_step(step: FitStep) -> None:
+        print(f"{step.progress:.0%} {step.images:,} faces, attribute loss {step.attribute_loss:.4f}", flush=True)
+
+    for score in fit_features(data, attributes, out, minutes, home / "cache", show_step):
+        print(f"{score.name:<16} {score.balanced_accuracy:.3f}")
+
+
+def known_features(net: FeatureNet, dataset: FaceDataset) -> np.ndarray:
+    """Features of the training faces in both orientations, since a run may have mirrored them; (2 N, D)."""
+    faces = dataset.images[dataset.train]
+    return np.concatenate([extract(net, faces)[0], extract(net, faces[:, :, ::-1])[0]])
+
+
+def faces_to_judge(model: str, count: int, seed: int, truncation: float, home: Path) -> np.ndarray:
+    """Generated faces of a model, or the pictures themselves where `model` is a folder or zip of pictures."""
+    path = Path(model)
+    is_model = any((path / name).exists() for name in (CONFIG_FILE, RUN_FILE))
+    if path.suffix == ".zip" or (path.is_dir() and not is_model):
+        pictures = load_faces([path], SIDE, home / "cache", print_decoding).images
+        if len(pictures) < count:
+            raise DataError(f"{model} has {len(pictures)} pictures; --count asks for {count}.")
+        return pictures[:count]
+    return generate(open_model(model, home / "hub"), range(seed, seed + count), truncation)
+
+
+def print_report(report: Report) -> None:
+    print(f"{report.generated:,} faces against {report.reference:,} real ones, on anime features")
+    print(f"Frechet distance   {report.frechet:9.2f}   0 is best; depends on the counts")
+    print(f"kernel distance    {report.kernel * 1000:9.2f}   x 1000, +- {report.kernel_error * 1000:.2f}; 0 is best")
+    print(f"precision          {report.precision:9.3f}   share of faces that look real")
+    print(f"recall             {report.recall:9.3f}   share of real variety that is covered")
+    print(f"density            {report.density:9.3f}")
+    print(f"coverage           {report.coverage:9.3f}   real faces with a generated one near")
+    if report.copying:
+        chance = 0.01 + 4 * (0.01 * 0.99 / report.generated) ** 0.5
+        verdict = "copies of training faces" if report.copying.near_copies > chance else "no more than chance gives"
+        print(f"near copies        {report.copying.near_copies:9.3f}   0.010 on average without copying: {verdict}")
+        print(
+            f"nearness           {report.copying.statistic:9.2f}   z-score; negative: nearer to the training faces than"
+        )
+        print("                             fresh faces are, as copies lie, and very typical faces")
+
+
+def set_threads(threads: int) -> None:
+    if threads < 0:
+        raise ConfigError(f"--threads must be at least 0; got {threads}.")
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def print_decoding(done: int, total: int) -> None:
+    if done == total or done % 2000 == 0:
+        print(f"decoding faces: {done:,}/{total:,}", flush=True)
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Ctrl+C or a termination signal asks for a save and an end; the question is answered after every step."""
+    asked: list[int] = []
+
+    def remember(number: int, frame: Any) -> None:
+        asked.append(number)
+        signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+
+    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def show(events: Iterator[Event], run: Path, config: Any) -> None:
+    """Print the events of a run and keep its sample grids in `previews/`."""
+    for event in events:
+        if isinstance(event, Step):
+            total = f"/{config.steps}" if config.steps else ""
+            print(
+                f"Step: {event.step}{total} [D loss: {event.d_loss:.4f} G loss: {event.g_loss:.4f}] "
+                f"{event.images:,} images, {event.images_per_second:.0f} images/s{eta(event)}",
+                flush=True,
+            )
+        elif isinstance(event, Preview):
+            with atomic_file(run / "previews" / f"{event.images:012d}.png") as temporary:
+                Image.fromarray(sheet(event.faces)).save(temporary)
+        elif isinstance(event, Saved):
+            print(f"saved {event.folder}", flush=True)
+        elif isinstance(event, Notice):
+            print(event.text, flush=True)
+        elif isinstance(event, Done):
+            print(f"ended ({event.reason}) after {event.images:,} images; the model is {event.folder}")
+
+
+def eta(event: Step) -> str:
+    return f", {event.progress:.0%}" if event.progress else ""

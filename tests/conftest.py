@@ -1,0 +1,114 @@
+"""Fixtures for all tests: one thread, a home of their own, a tiny model and faces drawn on the spot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from PIL import Image, ImageDraw
+
+from ganime.checkpoint import Checkpoint, save_checkpoint
+from ganime.config import ModelConfig
+from ganime.data import FaceDataset, load_faces
+from ganime.model import Discriminator, Generator
+
+ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile("ganime", max_examples=50, deadline=None, derandomize=True)  # the same everywhere
+settings.load_profile("ganime")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANIME_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ModelConfig:
+    return ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16)
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_config: ModelConfig) -> Checkpoint:
+    """A model whose pictures have all shades, though it was never trained."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator, discriminator = Generator(tiny_config), Discriminator(tiny_config)
+        with torch.no_grad():
+            for _ in range(120):  # BatchNorm's running statistics, spectral norm's singular vectors
+                discriminator(generator(torch.randn(64, tiny_config.latent_dim)))
+            generator.to_rgb.weight.mul_(8)
+    return Checkpoint(generator.eval().requires_grad_(False), discriminator.eval(), name="tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    save_checkpoint(tiny, folder)
+    return folder
+
+
+def _draw_face(seed: int, side: int = 64) -> Image.Image:
+    random = np.random.default_rng(seed)
+
+    def colour(low: int, high: int) -> tuple[int, ...]:
+        return tuple(int(value) for value in random.integers(low, high, 3))
+
+    def ellipse(x: float, y: float, width: float, height: float, fill: tuple[int, ...]) -> None:
+        box = [(x - width) * side, (y - height) * side, (x + width) * side, (y + height) * side]
+        draw.ellipse(box, fill=fill)
+
+    image = Image.new("RGB", (side, side), colour(150, 256))
+    draw = ImageDraw.Draw(image)
+    x, y = random.uniform(0.3, 0.7, 2)
+    hair, eyes = colour(0, 256), colour(0, 120)
+    for _ in range(4):
+        ellipse(*random.uniform(0, 1, 2), *random.uniform(0.05, 0.3, 2), colour(0, 256))
+    ellipse(x, y - 0.05, *random.uniform(0.25, 0.4, 2), hair)
+    ellipse(x, y + 0.05, 0.22, 0.26, (250, 225, 205))
+    for eye in (x - 0.1, x + 0.1):
+        ellipse(eye, y, 0.05, 0.08, eyes)
+    return image
+
+
+@pytest.fixture(scope="session")
+def draw_face() -> Callable[..., Image.Image]:
+    """A face by seed and side in pixels: ellipses for hair, head and eyes, in colours and places of their own."""
+    return _draw_face
+
+
+@pytest.fixture(scope="session")
+def faces_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faces")
+    for seed in range(64):
+        _draw_face(seed).save(folder / f"{seed:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def faces(faces_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
+    return load_faces([faces_folder], 32, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Python in a process of its own, from the repository's root and on one thread: run_python("-m", "ganime")."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *(str(argument) for argument in arguments)]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120)
+
+    return run

@@ -1,0 +1,205 @@
+"""Pictures as files: PNGs exact to the pixel with their recipe, sheets, and animations."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from ganime.errors import GanimeError
+from ganime.images import MAX_SIDE, RECIPE_KEY, png_bytes, read_recipe, resize, save_animation, sheet
+from ganime.latents import Recipe
+
+squares = st.integers(1, 12).flatmap(lambda side: hnp.arrays(np.uint8, (side, side, 3)))
+batches = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4)).flatmap(
+    lambda shape: hnp.arrays(np.uint8, (*shape, 3))
+)
+
+
+def pixels(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format == "PNG"
+        assert image.mode == "RGB"
+        return np.asarray(image)
+
+
+def noise(count: int, side: int = 16) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
+
+
+def read_frames(path: Path) -> tuple[list[np.ndarray], list[float], int]:
+    """All frames as RGB, how long each is shown (ms), and how often they are repeated, 0 for ever."""
+    frames, durations = [], []
+    with Image.open(path) as image:
+        for number in range(image.n_frames):
+            image.seek(number)
+            frames.append(np.asarray(image.convert("RGB")))
+            durations.append(image.info["duration"])
+        return frames, durations, image.info["loop"]
+
+
+# --- PNG
+
+
+@given(face=squares, recipe=st.text('{"seed": 1}é漢🙂\n', max_size=40))
+def test_png_gives_back_every_pixel_and_the_recipe(face: np.ndarray, recipe: str) -> None:
+    data = png_bytes(face, recipe)
+    assert np.array_equal(pixels(data), face)
+    assert read_recipe(data) == recipe
+
+
+def test_a_real_recipe_comes_back_whole_from_a_png() -> None:
+    recipe = Recipe('anime/漢字 "x"', "0123456789ab", 2**32 - 1, 0.7, 5, 0.25)
+    assert Recipe.from_json(read_recipe(png_bytes(noise(1)[0], recipe.to_json()))) == recipe
+
+
+def test_a_png_without_a_recipe_reads_as_empty_text() -> None:
+    data = png_bytes(noise(1)[0])
+    assert read_recipe(data) == ""
+    with Image.open(io.BytesIO(data)) as image:
+        assert RECIPE_KEY not in image.info
+
+
+@pytest.mark.parametrize("size", [1, 8, 16, 33, 256])
+def test_a_png_can_be_scaled_and_keeps_its_recipe(size: int) -> None:
+    data = png_bytes(noise(1)[0], "text", size)
+    assert pixels(data).shape == (size, size, 3)
+    assert read_recipe(data) == "text"
+
+
+def test_scaling_to_its_own_size_changes_no_pixel() -> None:
+    face = noise(1)[0]
+    assert np.array_equal(pixels(png_bytes(face, size=16)), face)
+
+
+@pytest.mark.parametrize("size", [-1, 0, MAX_SIDE + 1, 10**9])
+def test_sizes_out_of_range_are_refused(size: int) -> None:
+    with pytest.raises(GanimeError, match="1 to 2048"):
+        resize(Image.fromarray(noise(1)[0]), size)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"not a picture", b"GIF89a" + bytes(50)])
+def test_what_is_no_png_holds_no_recipe(data: bytes) -> None:
+    with pytest.raises(GanimeError, match="no readable PNG"):
+        read_recipe(data)
+
+
+def test_other_picture_formats_hold_no_recipe() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(noise(1)[0]).save(buffer, "JPEG")
+    with pytest.raises(GanimeError, match="no readable PNG"):
+        read_recipe(buffer.getvalue())
+
+
+@given(cut=st.integers(0, 400), place=st.integers(0, 400), value=st.integers(0, 255))
+def test_a_damaged_png_gives_text_or_a_plain_refusal(cut: int, place: int, value: int) -> None:
+    whole = png_bytes(noise(1, 8)[0], '{"seed": 1}')
+    damaged = bytearray(whole)
+    damaged[place % len(whole)] = value
+    for data in (whole[:cut], bytes(damaged)):
+        with contextlib.suppress(GanimeError):
+            assert isinstance(read_recipe(data), str)
+
+
+# --- sheets
+
+
+@given(faces=batches, columns=st.integers(1, 12))
+def test_a_sheet_gives_back_every_face_in_order(faces: np.ndarray, columns: int) -> None:
+    count, height, width, _ = faces.shape
+    picture = sheet(faces, columns)
+    rows = -(-count // columns)
+    assert picture.shape == (rows * height, columns * width, 3)
+    for number in range(rows * columns):
+        row, column = divmod(number, columns)
+        tile = picture[row * height : (row + 1) * height, column * width : (column + 1) * width]
+        assert np.array_equal(tile, faces[number] if number < count else np.zeros_like(tile))
+
+
+# --- animations
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".apng", ".WEBP"])
+def test_lossless_animations_give_back_every_pixel(tmp_path: Path, suffix: str) -> None:
+    frames, path = noise(7), tmp_path / f"walk{suffix}"
+    save_animation(frames, path, fps=25)
+    found, durations, loop = read_frames(path)
+    assert np.array_equal(np.stack(found), frames)
+    assert durations == [40] * 7
+    assert loop == 0
+
+
+def test_a_gif_has_all_frames_and_looks_like_them(tmp_path: Path) -> None:
+    frames = np.stack([np.full((16, 16, 3), level, np.uint8) for level in range(0, 250, 25)])
+    frames[:, :8, :, 0] = 255 - frames[:, :8, :, 0]
+    path = tmp_path / "walk.gif"
+    save_animation(frames, path, fps=25)
+    found, durations, loop = read_frames(path)
+    assert len(found) == len(frames)
+    assert abs(np.stack(found).astype(int) - frames).max() <= 8
+    assert durations == [40] * len(frames)
+    assert loop == 0
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".gif"])
+@pytest.mark.parametrize("fps", [1, 10, 20, 50])
+def test_an_animation_lasts_as_long_as_its_rate_says(tmp_path: Path, suffix: str, fps: float) -> None:
+    path = tmp_path / f"walk{suffix}"
+    save_animation(noise(5), path, fps)
+    _, durations, _ = read_frames(path)
+    assert sum(durations) == pytest.approx(5 * 1000 / fps, rel=0.01)
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".gif"])
+def test_an_animation_that_pauses_lasts_as_long(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"walk{suffix}"
+    save_animation(noise(3).repeat([3, 1, 2], 0), path, fps=10)
+    found, durations, _ = read_frames(path)
+    assert len(found) in (3, 6)  # a format may show one frame for longer instead of repeating it
+    assert sum(durations) == 600
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".gif"])
+def test_a_walk_that_goes_nowhere_is_still_a_picture(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"still{suffix}"
+    flat = np.full((6, 16, 16, 3), 90, np.uint8)
+    save_animation(flat, path, fps=10)
+    with Image.open(path) as image:
+        assert abs(np.asarray(image.convert("RGB")).astype(int) - 90).max() <= 8
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".gif"])
+def test_animations_can_be_scaled(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"walk{suffix}"
+    save_animation(noise(3), path, size=48)
+    found, _, _ = read_frames(path)
+    assert [frame.shape for frame in found] == [(48, 48, 3)] * 3
+
+
+@pytest.mark.parametrize("name", ["walk.mp4", "walk", "walk.jpg", ".webp"])
+def test_other_endings_are_refused_with_those_there_are(tmp_path: Path, name: str) -> None:
+    with pytest.raises(GanimeError, match=r"\.gif, \.webp, \.png"):
+        save_animation(noise(2), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_animation_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "walk.webp"
+    path.write_bytes(b"before")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_animation(noise(2), path)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,226 @@
+"""Measures of features: against torchmetrics, closed forms and brute force; copying is seen, freshness is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from ganime import metrics
+from ganime.errors import ConfigError, DataError
+from ganime.features import extract, load_features
+from ganime.metrics import (
+    copying_score,
+    density_coverage,
+    frechet_distance,
+    kernel_distance,
+    nearest,
+    precision_recall,
+)
+
+
+class Features(torch.nn.Module):
+    """Stands where torchmetrics has Inception, and passes features through."""
+
+    num_features = 12
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features
+
+
+def gaussian(seed: int, count: int = 200, width: int = 12, shift: float = 0.0, scale: float = 1.0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    mixing = np.random.default_rng(99).normal(size=(width, width)) / width**0.5
+    return (random.normal(size=(count, width)) @ mixing * scale + shift).astype(np.float32)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_frechet_distance_equals_torchmetrics() -> None:
+    real, fake = gaussian(0), gaussian(1, 150, shift=0.3, scale=1.2)
+    reference = FrechetInceptionDistance(feature=Features()).set_dtype(torch.float64)
+    reference.update(torch.from_numpy(real).double(), real=True)
+    reference.update(torch.from_numpy(fake).double(), real=False)
+    assert frechet_distance(real, fake) == pytest.approx(reference.compute().item(), abs=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_kernel_distance_equals_torchmetrics() -> None:
+    real, fake = gaussian(0), gaussian(1, shift=0.3, scale=1.2)
+    reference = KernelInceptionDistance(feature=Features(), subsets=2, subset_size=len(real))
+    reference.update(torch.from_numpy(real), real=True)
+    reference.update(torch.from_numpy(fake), real=False)
+    assert kernel_distance(real, fake)[0] == pytest.approx(reference.compute()[0].item(), abs=1e-3)
+
+
+def test_frechet_distance_of_shifted_features_is_the_squared_shift() -> None:
+    features = gaussian(0, 500).astype(np.float64)
+    assert frechet_distance(features, features) == pytest.approx(0, abs=1e-6)
+    assert frechet_distance(features, features + 0.5) == pytest.approx(12 * 0.25, abs=1e-6)
+    assert frechet_distance(features[:, :1], 3 * features[:, :1] + 1) == pytest.approx(
+        (2 * features[:, 0].mean() + 1) ** 2 + 4 * features[:, 0].var(ddof=1), rel=1e-6
+    )
+
+
+def test_frechet_distance_takes_fewer_faces_than_features() -> None:
+    assert np.isfinite(frechet_distance(gaussian(0, 5), gaussian(1, 6)))
+
+
+def test_kernel_distance_is_unbiased_and_its_error_tells_noise_from_difference() -> None:
+    values = [kernel_distance(gaussian(seed), gaussian(seed + 100)) for seed in range(0, 40)]
+    estimates, errors = np.array(values).T
+    assert abs(estimates.mean()) < 3 * estimates.std() / len(estimates) ** 0.5
+    assert 0.3 * estimates.std() < errors.mean() < 4 * estimates.std()
+    value, error = kernel_distance(gaussian(0), gaussian(1, shift=0.5))
+    assert value > 5 * error
+
+
+def brute_force(real: np.ndarray, fake: np.ndarray, k: int) -> tuple[float, float, float, float]:
+    def radius(points: np.ndarray, index: int) -> float:
+        return sorted(np.linalg.norm(points - points[index], axis=1))[k]  # number 0 is the point itself
+
+    def hit(points: np.ndarray, index: int, query: np.ndarray) -> bool:
+        return bool(np.linalg.norm(points[index] - query) <= radius(points, index))
+
+    real, fake = real.astype(np.float64), fake.astype(np.float64)
+    table = np.array([[hit(real, i, query) for i in range(len(real))] for query in fake])
+    recalled = [any(hit(fake, j, query) for j in range(len(fake))) for query in real]
+    return table.any(1).mean(), float(np.mean(recalled)), table.sum() / (k * len(fake)), table.any(0).mean()
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_neighbourhood_measures_equal_brute_force(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "CHUNK", 7)
+    real, fake = gaussian(0, 40, width=3), gaussian(1, 31, width=3, shift=0.2)
+    expected = brute_force(real, fake, k)
+    assert precision_recall(real, fake, k) == pytest.approx(expected[:2])
+    assert density_coverage(real, fake, k) == pytest.approx(expected[2:])
+
+
+def test_neighbourhood_measures_name_what_is_wrong() -> None:
+    real = gaussian(0, 300)
+    collapsed, elsewhere = real[:1] + 0.001 * gaussian(1, 300), real + 100
+    assert precision_recall(real, collapsed)[0] > 0.9
+    assert precision_recall(real, collapsed)[1] < 0.1
+    assert density_coverage(real, collapsed)[1] < 0.2
+    assert precision_recall(real, elsewhere) == (0, 0)
+    assert density_coverage(real, elsewhere) == (0, 0)
+    assert density_coverage(real, gaussian(2, 300))[0] == pytest.approx(1, abs=0.2)
+
+
+def test_nearest_finds_distance_and_position_whatever_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    references, picked = gaussian(0, 60), np.array([5, 59, 0, 17])
+    whole = nearest(gaussian(1, 20), references)
+    monkeypatch.setattr(metrics, "CHUNK", 3)
+    chunked = nearest(gaussian(1, 20), references)
+    np.testing.assert_allclose(whole[0], chunked[0])
+    np.testing.assert_array_equal(whole[1], chunked[1])
+    distances, positions = nearest(references[picked], references)
+    np.testing.assert_array_equal(positions, picked)
+    np.testing.assert_allclose(distances, 0, atol=1e-5)
+
+
+@given(st.integers(0, 1000), st.floats(0.1, 10))
+def test_measures_do_not_depend_on_order(seed: int, scale: float) -> None:
+    real, fake = gaussian(seed, 30) * scale, gaussian(seed + 1, 30) * scale
+    shuffled = fake[np.random.default_rng(seed).permutation(len(fake))]
+    assert frechet_distance(real, shuffled) == pytest.approx(frechet_distance(real, fake), rel=1e-4)
+    assert kernel_distance(real, shuffled)[0] == pytest.approx(kernel_distance(real, fake)[0], rel=1e-4, abs=1e-4)
+    assert precision_recall(real, shuffled) == precision_recall(real, fake)
+
+
+@pytest.fixture(scope="module")
+def drawn(draw_face: Callable[..., Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Drawn faces: 300 to train on, 100 held out, 100 more that a model without copying could draw."""
+    faces = np.stack([np.asarray(draw_face(seed)) for seed in range(500)])
+    return faces[:300], faces[300:400], faces[400:]
+
+
+def features_of(faces: np.ndarray) -> np.ndarray:
+    return extract(load_features(), faces)[0]
+
+
+def shift(faces: np.ndarray) -> np.ndarray:
+    return np.roll(faces, (1, -1), axis=(1, 2))
+
+
+def add_noise(faces: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 6, faces.shape)
+    return (faces + noise).round().clip(0, 255).astype(np.uint8)
+
+
+def flip(faces: np.ndarray) -> np.ndarray:
+    return faces[:, :, ::-1]
+
+
+@pytest.mark.parametrize("change", [np.array, shift, add_noise, flip, lambda faces: add_noise(shift(flip(faces)))])
+def test_copying_is_seen_through_small_changes(drawn: tuple[np.ndarray, ...], change: Callable[..., Any]) -> None:
+    train, held_out, _ = drawn
+    references = features_of(np.concatenate([train, flip(train)]))
+    score = copying_score(references, features_of(held_out), features_of(change(train[:100])))
+    assert score.statistic < -4
+    assert score.p_value < 1e-4
+    assert score.near_copies > 0.5
+
+
+def test_fresh_faces_are_not_called_copies(drawn: tuple[np.ndarray, ...]) -> None:
+    train, held_out, fresh = drawn
+    score = copying_score(features_of(train), features_of(held_out), features_of(fresh))
+    assert abs(score.statistic) < 2.5
+    assert score.near_copies < 0.12  # by chance: the percentile is that of 100 faces
+
+
+def test_poor_faces_far_from_everything_are_not_called_copies() -> None:
+    score = copying_score(gaussian(0), gaussian(1), gaussian(2) + 5)
+    assert score.statistic > 4
+    assert score.p_value > 0.999
+    assert score.near_copies == 0
+
+
+def test_a_few_copies_among_fresh_faces_show_as_near_copies() -> None:
+    train, held_out, fresh = gaussian(0, 1000), gaussian(1), gaussian(2)
+    score = copying_score(train, held_out, np.concatenate([fresh[:180], train[:20]]))
+    assert 0.09 <= score.near_copies <= 0.15
+
+
+def test_copying_score_is_neutral_where_all_distances_are_equal() -> None:
+    same = np.ones((20, 3))
+    score = copying_score(same, same, same)
+    assert (score.statistic, score.p_value, score.near_copies) == (0, 0.5, 0)
+
+
+def test_copying_p_values_are_uniform_without_copying() -> None:
+    train = gaussian(0, 100)
+    chances = [copying_score(train, gaussian(2 * n + 1), gaussian(2 * n + 2)).p_value for n in range(60)]
+    assert 0.35 < np.mean(chances) < 0.65
+    assert np.mean(np.array(chances) < 0.1) < 0.25
+
+
+@pytest.mark.parametrize("measure", [frechet_distance, kernel_distance, precision_recall, density_coverage, nearest])
+def test_bad_features_are_refused_in_words(measure: Callable[..., Any]) -> None:
+    good = gaussian(0, 20)
+    with pytest.raises(DataError, match=r"widths differ: 12 and 5.*same network"):
+        measure(good, good[:, :5])
+    with pytest.raises(DataError, match="at least"):
+        measure(good, good[:0])
+    with pytest.raises(DataError, match=r"table.*shape \(20,\)"):
+        measure(good, good[:, 0])
+    with pytest.raises(DataError, match="NaN"):
+        measure(good, np.where(good > 0, good, np.nan))
+
+
+def test_too_few_faces_are_refused_with_the_number_needed() -> None:
+    with pytest.raises(DataError, match=r"1 faces.*at least 2"):
+        frechet_distance(gaussian(0, 1), gaussian(1))
+    with pytest.raises(DataError, match=r"3 faces.*at least 4"):
+        precision_recall(gaussian(0, 3), gaussian(1))
+    with pytest.raises(DataError, match=r"9 faces.*at least 10"):
+        copying_score(gaussian(0), gaussian(1, 9), gaussian(2))
+    with pytest.raises(ConfigError, match="k must be at least 1"):
+        density_coverage(gaussian(0), gaussian(1), k=0)

@@ -1,0 +1,198 @@
+"""The two nets: shapes, the paper's rules for layers and initialisation, and the summary of the topology."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from ganime.config import IMAGE_SIZES, NORMS, ModelConfig
+from ganime.model import Discriminator, Generator, summary
+
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+STD = 0.02
+
+
+def tiny_config(size: int = 32, norm: str = "batch", attributes: int = 0) -> ModelConfig:
+    return ModelConfig(size, 8, 4, 16, generator_norm=norm, discriminator_norm=norm, attributes=attributes)
+
+
+def nets(config: ModelConfig, seed: int = 0) -> tuple[Generator, Discriminator]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Generator(config), Discriminator(config)
+
+
+def noise(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def learned_weight(conv: nn.Module) -> nn.Parameter:
+    """The weight that is learned, which spectral norm keeps under a name of its own."""
+    return next(parameter for name, parameter in conv.named_parameters() if "weight" in name)
+
+
+def largest_singular_value(conv: nn.Module) -> float:
+    weight = conv.weight.transpose(0, 1) if isinstance(conv, nn.ConvTranspose2d) else conv.weight
+    return float(torch.linalg.matrix_norm(weight.detach().flatten(1), 2))
+
+
+def convolutions(net: nn.Module) -> list[nn.Module]:
+    return [module for module in net.modules() if isinstance(module, CONVOLUTIONS)]
+
+
+@pytest.mark.parametrize("size", IMAGE_SIZES)
+@pytest.mark.parametrize("norm", NORMS)
+def test_shapes_fit_at_every_image_size(size: int, norm: str) -> None:
+    generator, discriminator = nets(tiny_config(size, norm))
+    pictures = generator(noise(2, 8))
+    assert pictures.shape == (2, 3, size, size)
+    assert discriminator(pictures).shape == (2,)
+
+
+def test_pictures_stay_between_minus_one_and_one() -> None:
+    generator, _ = nets(tiny_config())
+    pictures = generator(noise(4, 8) * 1000)
+    assert pictures.abs().max() <= 1
+
+
+@pytest.mark.parametrize("size", IMAGE_SIZES)
+@pytest.mark.parametrize("norm", NORMS)
+def test_nets_are_convolutions_without_dense_or_pooling_layers(size: int, norm: str) -> None:
+    allowed = (*CONVOLUTIONS, nn.BatchNorm2d, nn.ReLU, nn.LeakyReLU)
+    generator, discriminator = nets(tiny_config(size, norm))
+    for net, wanted in ((generator, nn.ConvTranspose2d), (discriminator, nn.Conv2d)):
+        leaves = [layer for part in net.modules() if isinstance(part, nn.Sequential) for layer in part]
+        leaves = [layer for layer in leaves if not isinstance(layer, nn.Sequential)]
+        assert leaves
+        assert all(isinstance(layer, allowed) for layer in leaves)
+        assert not any(isinstance(module, nn.Linear | nn.MaxPool2d | nn.AvgPool2d) for module in net.modules())
+        found = convolutions(net)
+        assert len(found) == int(math.log2(size)) - 1
+        assert all(isinstance(conv, wanted) and conv.kernel_size == (4, 4) for conv in found)
+        assert sorted(conv.stride[0] for conv in found) == [1] + [2] * (len(found) - 1)
+
+
+def test_picture_side_layers_carry_no_batch_norm() -> None:
+    generator, discriminator = nets(tiny_config(norm="batch"))
+    assert isinstance(generator.to_rgb, nn.ConvTranspose2d)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in discriminator.from_rgb)
+    for net in (generator, discriminator):
+        assert sum(isinstance(module, nn.BatchNorm2d) for module in net.modules()) == len(convolutions(net)) - 2 + (
+            net is generator
+        )
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_convolutions_start_normal_with_std_two_hundredths_and_zero_biases(norm: str) -> None:
+    config = ModelConfig(64, 64, 32, 256, generator_norm=norm, discriminator_norm=norm)
+    for net in nets(config):
+        for conv in convolutions(net):
+            weight = learned_weight(conv).detach()
+            allowed = 5 / math.sqrt(weight.numel())  # five standard errors
+            assert abs(weight.mean()) < STD * allowed
+            assert abs(weight.std() - STD) < STD * allowed
+            assert conv.bias is None or not conv.bias.any()
+
+
+def test_batch_norm_starts_around_one_with_zero_biases() -> None:
+    generator, discriminator = nets(ModelConfig(64, 64, 32, 256, discriminator_norm="batch"))
+    for net in (generator, discriminator):
+        norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+        scales = torch.cat([norm.weight.detach() for norm in norms])
+        assert abs(scales.mean() - 1) < STD * 5 / math.sqrt(len(scales))
+        assert abs(scales.std() - STD) < STD * 5 / math.sqrt(len(scales))
+        assert not any(norm.bias.any() for norm in norms)
+
+
+def test_spectral_norm_keeps_every_layer_at_most_one() -> None:
+    generator, discriminator = nets(tiny_config(norm="spectral"))
+    for step in range(60):
+        discriminator(generator(noise(4, 8, seed=step)))
+    for net in (generator, discriminator):
+        for conv in convolutions(net.eval()):
+            assert largest_singular_value(conv) == pytest.approx(1, abs=0.02)
+
+
+def test_spectral_norm_holds_before_the_first_training_step() -> None:
+    for net in nets(tiny_config(norm="spectral")):
+        for conv in convolutions(net.eval()):
+            assert largest_singular_value(conv) == pytest.approx(1, abs=0.1)
+
+
+def test_sixty_four_pixel_generator_has_the_topology_worked_out_by_hand() -> None:
+    rows = summary(Generator(ModelConfig()))
+    assert [row.output for row in rows] == [(512, 4, 4), (256, 8, 8), (128, 16, 16), (64, 32, 32), (3, 64, 64)]
+    assert [row.multiply_adds for row in rows] == [1_048_576, 33_554_432, 33_554_432, 33_554_432, 3_145_728]
+    assert sum(row.multiply_adds for row in rows) == 104_857_600
+    assert [row.parameters for row in rows] == [1_049_600, 2_097_664, 524_544, 131_200, 3_075]
+    assert {row.kind for row in rows} == {"ConvTranspose2d"}
+
+
+def test_sixty_four_pixel_discriminator_has_the_topology_worked_out_by_hand() -> None:
+    rows = summary(Discriminator(ModelConfig()))
+    assert [row.output for row in rows] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4), (1, 1, 1)]
+    assert [row.multiply_adds for row in rows] == [3_145_728, 33_554_432, 33_554_432, 33_554_432, 8_192]
+    assert [row.parameters for row in rows] == [3_136, 131_200, 524_544, 2_097_664, 8_193]
+    assert {row.kind for row in rows} == {"Conv2d"}
+
+
+@pytest.mark.parametrize("size", IMAGE_SIZES)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("attributes", [0, 3])
+def test_summary_counts_every_parameter_once(size: int, norm: str, attributes: int) -> None:
+    for net in nets(tiny_config(size, norm, attributes)):
+        rows = summary(net)
+        assert sum(row.parameters for row in rows) == sum(parameter.numel() for parameter in net.parameters())
+        assert len(rows) == len(convolutions(net))
+        assert len({row.name for row in rows}) == len(rows)
+
+
+def test_summary_leaves_the_net_as_it_was() -> None:
+    for net in nets(tiny_config(norm="batch")):
+        before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+        summary(net.train())
+        assert net.training
+        assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_attributes_change_what_both_nets_say(norm: str) -> None:
+    generator, discriminator = nets(tiny_config(norm=norm, attributes=3))
+    generator.eval()
+    discriminator.eval()
+    z, pictures = noise(2, 8), noise(2, 3, 32, 32)
+    one, other = torch.eye(3)[:2], torch.eye(3)[1:]
+    assert not torch.allclose(generator(z, one), generator(z, other), atol=1e-6, rtol=0)
+    assert not torch.allclose(discriminator(pictures, one), discriminator(pictures, other), atol=1e-6, rtol=0)
+
+
+def test_missing_attributes_count_as_zeros() -> None:
+    generator, discriminator = nets(tiny_config(attributes=3))
+    z, pictures, zeros = noise(2, 8), noise(2, 3, 32, 32), torch.zeros(2, 3)
+    assert torch.equal(generator.eval()(z), generator(z, zeros))
+    assert torch.equal(discriminator.eval()(pictures), discriminator(pictures, zeros))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("attributes", [0, 3])
+def test_gradient_reaches_every_parameter(norm: str, attributes: int) -> None:
+    generator, discriminator = nets(tiny_config(norm=norm, attributes=attributes))
+    condition = noise(4, attributes, seed=2) if attributes else None
+    discriminator(generator(noise(4, 8), condition), condition).square().sum().backward()
+    for net in (generator, discriminator):
+        for name, parameter in net.named_parameters():
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+            assert parameter.grad.any(), name
+
+
+def test_batch_size_does_not_change_what_eval_nets_say() -> None:
+    generator, discriminator = (net.eval() for net in nets(tiny_config()))
+    z = noise(8, 8)
+    together = generator(z)
+    alone = torch.cat([generator(one[None]) for one in z])
+    assert torch.allclose(together, alone, atol=1e-6)
+    assert torch.allclose(discriminator(together), torch.cat([discriminator(one[None]) for one in together]), atol=1e-5)

@@ -1,0 +1,539 @@
+"""Training: events in order, runs that resume to the bit, and saves that survive whatever ends a run."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganime import training
+from ganime.checkpoint import load_checkpoint
+from ganime.config import RECIPES, ModelConfig, TrainConfig
+from ganime.data import FaceDataset
+from ganime.errors import ConfigError, TrainingError
+from ganime.events import Done, Event, Notice, Preview, Saved, Step
+from ganime.runs import RUN_FILE, STATE_FILE, TrainingState, read_run, saves
+from ganime.sampling import generate
+from ganime.training import ema_decay, train
+
+ROOT = Path(__file__).resolve().parent.parent
+BATCH = 16
+OFTEN = 0.001  # minutes between saves; the least there is
+Run = Callable[..., list[Event]]
+
+
+@pytest.fixture(scope="module")
+def run(faces: FaceDataset, tiny_config: ModelConfig) -> Run:
+    """Train the tiny model in a folder, with a few settings of one's own, and give all events."""
+
+    def start(
+        folder: Path,
+        should_stop: Callable[[], bool] = lambda: False,
+        recipe: str = "modern",
+        model: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> list[Event]:
+        config = TrainConfig(**(vars(RECIPES[recipe][0]) | {"batch_size": BATCH, "precision": "fp32"} | changes))
+        shape = ModelConfig(**(vars(tiny_config) | (model or {})))
+        return list(train(faces, folder, config, shape, should_stop=should_stop))
+
+    return start
+
+
+def of_kind(events: list[Event], kind: type) -> list[Any]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    """All that a save holds, but for the seconds it took."""
+    state = torch.load(folder / STATE_FILE, weights_only=True)
+    return {name: value for name, value in state.items() if name != "seconds"}
+
+
+def assert_same(a: Any, b: Any, path: str = "state") -> None:
+    """Two nestings of tensors and plain values are equal to the bit."""
+    assert type(a) is type(b), path
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            assert_same(a[key], b[key], f"{path}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), path
+        for number, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{path}.{number}")
+    elif isinstance(a, Tensor):
+        assert torch.equal(a, b), path
+    else:
+        assert a == b, path
+
+
+def assert_sound(run: Path) -> None:
+    """Every save of a run is whole, finite, and can be sampled."""
+    folders = saves(run)
+    assert folders
+    for folder in folders:
+        state = torch.load(folder / STATE_FILE, weights_only=True)
+        for net in ("generator", "discriminator", "ema"):
+            for name, tensor in state[net].items():
+                assert torch.isfinite(tensor).all(), f"{folder.name}: {net}.{name}"
+        assert generate(load_checkpoint(folder, with_discriminator=True), [0, 1]).shape == (2, 32, 32, 3)
+
+
+def broken_after(good: int, loss: Callable[..., Tensor], seconds: float = 0.0) -> Callable[..., Tensor]:
+    """The loss, which is NaN after so many good steps."""
+    calls = itertools.count(1)
+
+    def broken(*arguments: Any) -> Tensor:
+        time.sleep(seconds)
+        value = loss(*arguments)
+        return value * float("nan") if next(calls) > good else value
+
+    return broken
+
+
+# --- events
+
+
+def test_events_come_in_order_and_end_with_a_save(run: Run, tmp_path: Path) -> None:
+    events = run(tmp_path / "run", steps=25)
+    assert [type(event) for event in events] == [Step, Step, Step, Preview, Saved, Done]
+    assert [event.step for event in of_kind(events, Step)] == [10, 20, 25]
+    assert [event.images for event in events] == [10 * BATCH, 20 * BATCH, *[25 * BATCH] * 4]
+    done = events[-1]
+    assert (done.reason, done.folder) == ("steps", events[-2].folder)
+    assert saves(tmp_path / "run") == [done.folder]
+
+
+def test_progress_and_losses_are_finite_and_sensible(run: Run, tmp_path: Path) -> None:
+    steps = of_kind(run(tmp_path / "run", steps=30), Step)
+    assert [step.progress for step in steps] == pytest.approx([1 / 3, 2 / 3, 1])
+    for step in steps:
+        assert np.isfinite([step.d_loss, step.g_loss, step.d_real, step.d_fake, step.images_per_second]).all()
+        assert 0 <= step.d_loss < 10
+        assert step.images_per_second > 0
+
+
+def test_previews_come_as_often_as_asked_and_show_the_model(run: Run, tmp_path: Path) -> None:
+    events = run(tmp_path / "run", steps=10, preview_images=4 * BATCH)
+    previews = of_kind(events, Preview)
+    assert [event.images for event in previews] == [4 * BATCH, 8 * BATCH, 10 * BATCH]
+    for event in previews:
+        assert event.faces.shape == (64, 32, 32, 3)
+        assert event.faces.dtype == np.uint8
+    drawn = generate(load_checkpoint(tmp_path / "run"), range(64))
+    assert abs(previews[-1].faces.astype(int) - drawn).max() <= 2  # the weights of a model folder have 16 bits
+
+
+def test_a_tiny_run_brings_generated_colours_nearer_to_real_ones(run: Run, faces: FaceDataset, tmp_path: Path) -> None:
+    quick = {"generator_lr": 4e-3, "discriminator_lr": 4e-3, "beta1": 0.5, "ema_images": 200, "augment": "none"}
+    events = run(tmp_path / "run", steps=130, loss="relativistic", preview_images=5 * BATCH, **quick)
+    real = faces.images[faces.train].mean((0, 1, 2))
+    distances = [abs(event.faces.mean((0, 1, 2)) - real).mean() for event in of_kind(events, Preview)]
+    assert distances[0] > 30
+    assert np.mean(distances[-13:]) < distances[0] / 2
+
+
+# --- limits
+
+
+def test_a_run_ends_after_the_images_it_was_given(run: Run, tmp_path: Path) -> None:
+    done = run(tmp_path / "run", images=100, steps=1000)[-1]
+    assert (done.reason, done.images) == ("images", 7 * BATCH)
+
+
+def test_a_run_ends_after_the_steps_it_was_given(run: Run, tmp_path: Path) -> None:
+    done = run(tmp_path / "run", images=10**6, steps=3)[-1]
+    assert (done.reason, done.images) == ("steps", 3 * BATCH)
+
+
+def test_a_run_ends_after_the_minutes_it_was_given(run: Run, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    events = run(tmp_path / "run", minutes=0.01, images=10**9)
+    assert events[-1].reason == "minutes"
+    assert time.monotonic() - begun >= 0.6
+    assert of_kind(events, Step)[-1].progress == 1
+
+
+def test_stop_saves_a_resumable_checkpoint(run: Run, tmp_path: Path) -> None:
+    asked = itertools.count(1)
+    events = run(tmp_path / "run", should_stop=lambda: next(asked) == 3)
+    assert [type(event) for event in events[-3:]] == [Preview, Saved, Done]
+    assert (events[-1].reason, events[-1].images) == ("stopped", 3 * BATCH)
+    notice, *_, done = run(tmp_path / "run", steps=5)
+    assert isinstance(notice, Notice)
+    assert notice.images == 3 * BATCH
+    assert f"Resumed at {3 * BATCH}" in notice.text
+    assert (done.reason, done.images) == ("steps", 5 * BATCH)
+
+
+def test_a_run_that_is_at_its_limit_learns_no_further(run: Run, tmp_path: Path) -> None:
+    folder = run(tmp_path / "run", steps=4)[-1].folder
+    before = state_of(folder)
+    done = run(tmp_path / "run", steps=4)[-1]
+    assert (done.reason, done.images) == ("steps", 4 * BATCH)
+    assert_same(before, state_of(done.folder))
+
+
+# --- the same run, whatever happens to it
+
+KINDS = {
+    "modern": {},
+    "diffaugment": {"augment": "diffaugment"},
+    "no augmentation": {"augment": "none"},
+    "classic": {"recipe": "classic"},
+    "relativistic": {"loss": "relativistic", "beta1": 0.5},
+    "spectral generator": {"model": {"generator_norm": "spectral"}},
+    "no norms": {"model": {"generator_norm": "none", "discriminator_norm": "none"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "split"), [("modern", [1]), ("modern", [5]), *((kind, [3, 4, 9]) for kind in KINDS)], ids=str
+)
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    run: Run, faces: FaceDataset, tmp_path: Path, kind: str, split: list[int]
+) -> None:
+    assert all(part * BATCH % len(faces.train) for part in split)  # in the middle of an epoch
+    whole = run(tmp_path / "whole", steps=10, **KINDS[kind])[-1]
+    for steps in (*split, 10):
+        parts = run(tmp_path / "parts", steps=steps, **KINDS[kind])[-1]
+    assert whole.images == parts.images == 10 * BATCH
+    assert_same(state_of(whole.folder), state_of(parts.folder))
+    assert load_checkpoint(whole.folder).revision == load_checkpoint(parts.folder).revision
+    assert_sound(tmp_path / "parts")
+
+
+def test_a_seed_gives_the_same_run_and_another_seed_another(run: Run, tmp_path: Path) -> None:
+    a, b, c = (
+        state_of(run(tmp_path / name, steps=3, seed=seed)[-1].folder) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert_same(a, b)
+    assert not torch.equal(a["ema"]["to_rgb.weight"], c["ema"]["to_rgb.weight"])
+
+
+def test_reports_previews_and_saves_change_nothing(run: Run, tmp_path: Path) -> None:
+    quiet = run(tmp_path / "quiet", steps=12)[-1]
+    noisy = run(tmp_path / "noisy", steps=12, preview_images=BATCH, save_minutes=OFTEN)[-1]
+    assert_same(state_of(quiet.folder), state_of(noisy.folder))
+
+
+def test_automatic_augmentation_augments_few_faces(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def revision(folder: str, augment: str) -> str:
+        return load_checkpoint(run(tmp_path / folder, steps=3, augment=augment)[-1].folder).revision
+
+    always, never = revision("always", "diffaugment"), revision("never", "none")
+    assert always != never
+    assert revision("few", "auto") == always
+    monkeypatch.setattr(training, "AUGMENT_BELOW", 10)
+    assert revision("many", "auto") == never
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_training_touches_no_global_source(run: Run, tmp_path: Path, precision: str) -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    run(tmp_path / "run", steps=2, precision=precision)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])
+    assert random.getstate() == before[2]
+
+
+def test_a_run_keeps_its_own_settings_and_takes_new_limits(run: Run, tmp_path: Path, tiny_config: ModelConfig) -> None:
+    run(tmp_path / "run", steps=2, seed=5)
+    done = run(tmp_path / "run", steps=3, seed=6, batch_size=8, model={"latent_dim": 4})[-1]
+    assert done.images == 3 * BATCH
+    config, model = read_run(tmp_path / "run")
+    assert (config.seed, config.batch_size, config.steps) == (5, BATCH, 3)
+    assert model == tiny_config
+
+
+def test_a_run_with_automatic_precision_settles_on_one(run: Run, tmp_path: Path) -> None:
+    run(tmp_path / "run", steps=1, precision="auto")
+    settled = read_run(tmp_path / "run")[0].precision
+    assert settled in ("fp32", "bf16")
+    run(tmp_path / "run", steps=2, precision="auto")
+    assert read_run(tmp_path / "run")[0].precision == settled
+
+
+@pytest.mark.parametrize("changes", [{"precision": "bf16"}, {"batch_size": 2}, {"batch_size": 100}], ids=str)
+def test_half_precision_and_odd_batches_train_too(run: Run, tmp_path: Path, changes: dict[str, Any]) -> None:
+    events = run(tmp_path / "run", steps=3, **changes)
+    [step] = of_kind(events, Step)
+    assert np.isfinite([step.d_loss, step.g_loss]).all()
+    assert_sound(tmp_path / "run")
+
+
+# --- the moving average
+
+
+def test_the_average_warms_up_to_its_half_life() -> None:
+    config = TrainConfig(batch_size=64, ema_images=10_000, ema_warmup=0.05)
+    assert ema_decay(config, 64) == pytest.approx(0.5 ** (64 / 3.2))
+    assert ema_decay(config, 100_000) == pytest.approx(0.5 ** (64 / 5_000))
+    assert ema_decay(config, 200_000) == pytest.approx(0.5 ** (64 / 10_000))
+    assert ema_decay(config, 10**9) == pytest.approx(0.5 ** (64 / 10_000))
+    decays = [ema_decay(config, images) for images in range(64, 300_000, 640)]
+    assert decays == sorted(decays)
+
+
+def test_no_half_life_means_no_average(run: Run, tmp_path: Path) -> None:
+    assert ema_decay(TrainConfig(ema_images=0), 10**6) == 0
+    state = state_of(run(tmp_path / "run", steps=4, ema_images=0)[-1].folder)
+    assert_same(dict(state["ema"]), dict(state["generator"]))
+
+
+def test_the_average_moves_from_the_start_towards_the_generator(
+    run: Run, tmp_path: Path, tiny_config: ModelConfig
+) -> None:
+    config = TrainConfig(batch_size=BATCH, ema_images=BATCH, ema_warmup=1.0, precision="fp32")
+    start = TrainingState.create(tiny_config, config, torch.device("cpu")).generator.state_dict()
+    state = state_of(run(tmp_path / "run", steps=1, ema_images=BATCH, ema_warmup=1.0)[-1].folder)
+    for name, average in state["ema"].items():
+        if average.is_floating_point():  # half-life of one batch: the average is half way after the first
+            assert torch.allclose(average, (start[name] + state["generator"][name]) / 2, atol=1e-7), name
+
+
+def test_the_average_of_a_spectral_generator_keeps_its_norm(run: Run, tmp_path: Path) -> None:
+    spectral = {"model": {"generator_norm": "spectral"}, "generator_lr": 2e-3, "ema_images": 500}
+    folder = run(tmp_path / "run", steps=60, **spectral)[-1].folder
+    for conv in load_checkpoint(folder).generator.modules():
+        if isinstance(conv, nn.ConvTranspose2d):
+            largest = torch.linalg.matrix_norm(conv.weight.transpose(0, 1).flatten(1), 2)
+            assert largest == pytest.approx(1, abs=0.35)  # one power iteration a step runs after moving weights
+
+
+# --- saves
+
+
+def test_a_save_can_be_sampled_and_knows_its_training(run: Run, faces: FaceDataset, tmp_path: Path) -> None:
+    done = run(tmp_path / "run", steps=3)[-1]
+    checkpoint = load_checkpoint(tmp_path / "run", with_discriminator=True)
+    assert checkpoint.folder == done.folder
+    assert checkpoint.discriminator is not None
+    facts = checkpoint.training
+    assert (facts["recipe"], facts["images"], facts["faces"]) == ("modern", 3 * BATCH, len(faces.train))
+
+
+def test_only_the_last_two_saves_are_kept(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = broken_after(10**9, training.discriminator_loss, OFTEN * 60)
+    monkeypatch.setattr(training, "discriminator_loss", slow)
+    saved = of_kind(run(tmp_path / "run", steps=5, save_minutes=OFTEN), Saved)
+    assert [event.images for event in saved] == [BATCH, 2 * BATCH, 3 * BATCH, 4 * BATCH, 5 * BATCH]
+    assert saves(tmp_path / "run") == [event.folder for event in saved[-2:]]
+    assert sorted((tmp_path / "run" / "saves").iterdir()) == saves(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def kept(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with saves at 3 and at 6 steps, to be copied."""
+    folder = tmp_path_factory.mktemp("kept") / "run"
+    run(folder, steps=3)
+    run(folder, steps=6)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The state after 8 steps without an interruption."""
+    return state_of(run(tmp_path_factory.mktemp("whole") / "run", steps=8)[-1].folder)
+
+
+@pytest.fixture
+def two_saves(kept: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """The saves at 3 and at 6 steps of a run in `tmp_path / "run"`."""
+    shutil.copytree(kept, tmp_path / "run")
+    first, last = saves(tmp_path / "run")
+    return first, last
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def overwrite(path: Path) -> None:
+    with path.open("rb+") as file:
+        file.seek(path.stat().st_size // 3)
+        file.write(b"\xff" * 2000)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        truncate,
+        overwrite,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"no weights"),
+        lambda path: torch.save([1, 2], path),
+        lambda path: torch.save({"step": 6}, path),
+        Path.unlink,
+    ],
+    ids=["cut", "overwritten", "empty", "text", "list", "lacking", "gone"],
+)
+def test_a_damaged_last_save_gives_way_to_the_one_before(
+    run: Run, tmp_path: Path, two_saves: tuple[Path, Path], whole: dict[str, Any], damage: Callable[[Path], Any]
+) -> None:
+    damage(two_saves[1] / STATE_FILE)
+    notice, *_, done = run(tmp_path / "run", steps=8)
+    assert notice.images == 3 * BATCH
+    assert_same(whole, state_of(done.folder))
+
+
+def test_a_damaged_newer_save_does_not_hide_what_was_saved_since(
+    run: Run, tmp_path: Path, two_saves: tuple[Path, Path]
+) -> None:
+    truncate(two_saves[1] / STATE_FILE)
+    done = run(tmp_path / "run", steps=5)[-1]
+    assert load_checkpoint(tmp_path / "run").folder == done.folder
+    assert run(tmp_path / "run", steps=7)[0].images == 5 * BATCH
+
+
+def test_a_run_without_a_readable_save_is_refused(run: Run, tmp_path: Path, two_saves: tuple[Path, Path]) -> None:
+    for folder in two_saves:
+        truncate(folder / STATE_FILE)
+    with pytest.raises(TrainingError, match="No save in"):
+        run(tmp_path / "run", steps=8)
+
+
+def test_a_crash_while_saving_leaves_the_earlier_saves_whole(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "run", steps=3)
+    write = torch.save
+
+    def half(state: Any, path: Path) -> None:
+        write(state, path)
+        truncate(path)
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", half)
+        with pytest.raises(OSError, match="No space"):
+            run(tmp_path / "run", steps=6)
+    assert_sound(tmp_path / "run")
+    assert run(tmp_path / "run", steps=8)[0].images == 3 * BATCH
+
+
+def test_a_killed_run_goes_on_from_a_whole_save(run: Run, tmp_path: Path, faces_folder: Path) -> None:
+    run(tmp_path / "run", steps=3, save_minutes=OFTEN)
+    command = [sys.executable, "-m", "ganime", "train", str(faces_folder), "--resume", str(tmp_path / "run")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+        assert process.stdout
+        told = (line for line in process.stdout if line.startswith("saved"))
+        assert len(list(itertools.islice(told, 4))) == 4
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert_sound(tmp_path / "run")
+    notice, *_, done = run(tmp_path / "run", images=10**9, minutes=0.001)
+    assert notice.images > 3 * BATCH
+    assert done.images > notice.images
+
+
+# --- losses that are no longer finite
+
+
+@pytest.mark.parametrize("which", ["discriminator_loss", "generator_loss"])
+def test_losses_that_are_no_longer_finite_end_the_run_and_leave_its_saves_intact(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    run(tmp_path / "run", steps=10)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, which, broken_after(2, getattr(training, which)))
+        with pytest.raises(TrainingError, match=r"no longer finite.*learning rates"):
+            run(tmp_path / "run", steps=1000)
+    assert_sound(tmp_path / "run")
+    assert run(tmp_path / "run", steps=12)[-1].images == 12 * BATCH
+
+
+def test_a_save_between_two_reports_never_holds_broken_weights(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "discriminator_loss", broken_after(3, training.discriminator_loss, OFTEN * 60))
+    with pytest.raises(TrainingError, match="no longer finite"):
+        run(tmp_path / "run", steps=1000, save_minutes=OFTEN)  # it is time to save after every step
+    assert_sound(tmp_path / "run")
+
+
+def test_the_last_save_never_holds_weights_that_its_own_step_broke(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "run", steps=3)
+    right = training.generator_loss
+
+    def steep(*arguments: Any) -> Tensor:
+        value = right(*arguments)
+        return value + (value * 0).sqrt()  # finite, but its gradient is not
+
+    monkeypatch.setattr(training, "generator_loss", steep)
+    with pytest.raises(TrainingError, match="no longer finite"):
+        run(tmp_path / "run", steps=4)
+    assert_sound(tmp_path / "run")
+
+
+def test_an_absurd_learning_rate_never_saves_broken_weights(run: Run, tmp_path: Path) -> None:
+    absurd = {"generator_lr": 1.0, "discriminator_lr": 1.0, "model": {"discriminator_norm": "none"}}
+    run(tmp_path / "run", steps=1, **absurd)
+    with contextlib.suppress(TrainingError):
+        run(tmp_path / "run", steps=40, save_minutes=OFTEN, **absurd)
+    assert_sound(tmp_path / "run")
+
+
+# --- what cannot be trained
+
+
+def test_faces_of_another_size_than_the_model_are_refused_before_anything_is_written(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"faces are 32 px, the model is 64 px"):
+        run(tmp_path / "run", steps=1, model={"image_size": 64})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=f"{RUN_FILE} cannot be read"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "[]", "{}", '{"train": {}}', '{"train": {"loss": "x"}, "model": {}}', '{"train": 1, "model": 2}'],
+)
+def test_a_damaged_run_file_is_refused(run: Run, tmp_path: Path, text: str) -> None:
+    (tmp_path / RUN_FILE).write_text(text)
+    with pytest.raises(TrainingError, match=f"{RUN_FILE} cannot be read"):
+        run(tmp_path, steps=1)
+
+
+def test_a_resumed_run_tells_when_its_faces_are_others(run: Run, faces: FaceDataset, tmp_path: Path) -> None:
+    run(tmp_path / "run", steps=1)
+    content = json.loads((tmp_path / "run" / RUN_FILE).read_text())
+    assert content["key"] == faces.key
+    assert "not the ones" not in run(tmp_path / "run", steps=2)[0].text
+    content["key"] = "another"
+    (tmp_path / "run" / RUN_FILE).write_text(json.dumps(content))
+    assert "not the ones" in run(tmp_path / "run", steps=3)[0].text
+
+
+@pytest.mark.parametrize("device", ["abacus", "", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(faces: FaceDataset, tmp_path: Path, device: str) -> None:
+    with pytest.raises(ConfigError, match="no device"):
+        next(train(faces, tmp_path / "run", device=device))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_can_be_moved(run: Run, tmp_path: Path) -> None:
+    run(tmp_path / "run", steps=2)
+    shutil.move(tmp_path / "run", tmp_path / "moved")
+    assert run(tmp_path / "moved", steps=3)[0].images == 2 * BATCH
