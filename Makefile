@@ -14,7 +14,7 @@ test: setup-dev chromium lint
 lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/hadolint Dockerfile
 
 setup: $(VENV)/.installed
