@@ -101,5 +101,5 @@ def model_folder(folder: Path) -> Path:
     """The folder that holds the weights: `folder` itself, or the newest save when it is a training run."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no folder. Give a model folder, a training run or a hub repo_id.")
-    runs = sorted((folder / RUN_SAVES).glob("[0-9]*"))
-    return runs[-1] if runs and not (folder / WEIGHTS_FILE).exists() else folder
+    saves = sorted(path for path in (folder / RUN_SAVES).glob("[0-9]*") if (path / WEIGHTS_FILE).is_file())
+    return saves[-1] if saves and not (folder / WEIGHTS_FILE).exists() else folder

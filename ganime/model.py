@@ -64,6 +64,21 @@ class Generator(
         (save_directory / CONFIG_FILE).write_text(json.dumps(to_dict(self.config), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Generator:
+        """The generator of a folder or a repository on the hub, in huggingface-hub's own form; eval mode, fp32.
+
+        options: those of PyTorchModelHubMixin (revision, token, cache_dir, ...). Raises CheckpointError, naming the
+        file, when it is damaged or does not fit, and huggingface-hub's errors when there is no such model.
+        """
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, **options)
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, RecursionError) as error:
+            raise CheckpointError(
+                f"{CONFIG_FILE} of {pretrained_model_name_or_path} is no JSON object ({error}). "
+                "Fetch or save the model again."
+            ) from error
+
+    @classmethod
     def _from_pretrained(cls, *, model_id: str, config: Any = None, map_location: str = "cpu", **hub: Any) -> Generator:
         """Strict where the mixin is lenient: every weight must be there and fit, or CheckpointError says which."""
         if Path(model_id).is_dir():

@@ -132,6 +132,8 @@ def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceData
 
 def load_last_save(run: Path, state: TrainingState) -> Path | None:
     """Put the newest readable save into `state`; a damaged one gives way to the one before. None for a new run."""
+    for abandoned in (run / RUN_SAVES).glob(".[0-9]*"):  # a save that a kill cut off
+        shutil.rmtree(abandoned, ignore_errors=True)
     problems = []
     for folder in reversed(saves(run)):
         try:

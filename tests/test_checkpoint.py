@@ -464,3 +464,19 @@ def test_save_over_a_file_leaves_nothing_behind(tmp_path: Path) -> None:
     save_checkpoint(model(), tmp_path / "faces")
     assert load_checkpoint(tmp_path / "faces").name == "faces"
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1, 2]", "7", "[" * 100_000])
+def test_hub_form_with_a_broken_config_names_the_file(tmp_path: Path, content: str) -> None:
+    save_checkpoint(Checkpoint(Generator(ModelConfig(32, 8, 4, 16)).eval()), tmp_path / "model")
+    (tmp_path / "model" / "config.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        Generator.from_pretrained(tmp_path / "model")
+
+
+def test_stray_files_among_the_saves_of_a_run_are_no_model(tmp_path: Path) -> None:
+    save_checkpoint(
+        Checkpoint(Generator(ModelConfig(32, 8, 4, 16)).eval()), tmp_path / "run" / "saves" / "000000000064"
+    )
+    (tmp_path / "run" / "saves" / "999-notes").mkdir()
+    assert load_checkpoint(tmp_path / "run").folder == tmp_path / "run" / "saves" / "000000000064"

@@ -401,6 +401,14 @@ def test_a_damaged_newer_save_does_not_hide_what_was_saved_since(
     assert run(tmp_path / "run", steps=7)[0].images == 5 * BATCH
 
 
+def test_what_a_kill_left_of_a_save_is_cleared_away(run: Run, tmp_path: Path, two_saves: tuple[Path, Path]) -> None:
+    abandoned = two_saves[1].with_name(f".{two_saves[1].name}.x1y2z3")
+    abandoned.mkdir()
+    (abandoned / STATE_FILE).write_bytes(b"half")
+    run(tmp_path / "run", steps=5)
+    assert not abandoned.exists()
+
+
 def test_a_run_without_a_readable_save_is_refused(run: Run, tmp_path: Path, two_saves: tuple[Path, Path]) -> None:
     for folder in two_saves:
         truncate(folder / STATE_FILE)
