@@ -26,8 +26,8 @@ def publish(studio: Studio, cache: str) -> None:
         Each file holds its recipe (model, revision, seed, truncation) as PNG text under the key `ganime`.
         count: 1 to 64. seed: 0 to 4294967295. truncation: 0 (the average face) to 1.5; 1 is as trained.
         """
-        recipes = studio.recipes(studio.start.key, count, seed, truncation)
-        pngs = studio.face_pngs(studio.start.key, recipes)
+        recipes = studio.recipes(studio.library.start.key, count, seed, truncation)
+        pngs = studio.face_pngs(studio.library.start.key, recipes)
         return [served(f"face-{recipe.seed}.png", png) for recipe, png in zip(recipes, pngs, strict=True)]
 
     @raised
@@ -36,7 +36,7 @@ def publish(studio: Studio, cache: str) -> None:
 
         start, end: 0 to 4294967295. frames: one way, 2 to 120; the animation has 2 * frames - 2.
         """
-        data = studio.walk_animation(studio.start.key, start, end, frames, 1.0, ".webp")
+        data = studio.walk_animation(studio.library.start.key, start, end, frames, 1.0, ".webp")
         return served(f"walk-{start}-{end}.webp", data)
 
     gr.api(generate, api_name="generate", concurrency_id="device", concurrency_limit=2)

@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 
 from app import api, tab_generate, tab_interpolate, tab_train
+from app.library import ModelInfo
 from app.settings import Settings
-from app.studio import ModelInfo, Studio
+from app.studio import Studio
 from app.theme import CSS, THEME
 from ganime.errors import GanimeError
 
@@ -20,9 +21,9 @@ def create_app(studio: Studio) -> gr.Blocks:
     """The page, ready to launch; every visitor begins with the studio's start model."""
     with gr.Blocks(title="Ganime: anime faces", delete_cache=(3600, 3600), fill_width=True) as page:
         gr.Markdown(TITLE, elem_id="title")
-        model_key = gr.State(studio.start.key)
-        model_line = gr.HTML(model_text(studio.start), elem_id="model-line")
-        banner = banner_with(studio.start.note)
+        model_key = gr.State(studio.library.start.key)
+        model_line = gr.HTML(model_text(studio.library.start), elem_id="model-line")
+        banner = banner_with(studio.library.start.note)
         with gr.Accordion("Load another model", open=False), gr.Row(equal_height=True):
             reference = gr.Textbox(
                 label="Model on the Hugging Face hub", placeholder="owner/name or owner/name@revision", scale=4
@@ -40,7 +41,7 @@ def create_app(studio: Studio) -> gr.Blocks:
         def change_model(key: str, reference: str | None) -> list[Any]:
             """Load what was asked for; when that fails, leave the model as it was and say why."""
             try:
-                info = studio.load(reference) if reference is not None else studio.embedded()
+                info = studio.library.load(reference) if reference is not None else studio.library.embedded()
             except GanimeError as error:
                 return [key, gr.skip(), banner_with(str(error))]
             return [info.key, model_text(info), banner_with(info.note)]
@@ -63,7 +64,7 @@ def model_text(info: ModelInfo) -> str:
     """The model line in HTML; names come from strangers and are escaped."""
     return (
         f"<p>Model: <strong>{escape(info.name)}</strong> · {escape(info.origin)} · {info.image_size} px · "
-        f"{info.parameters / 1e6:.1f} M parameters · weights {escape(info.revision)}</p>"
+        f"{info.parameters:,} parameters · weights {escape(info.revision)}</p>"
     )
 
 
@@ -76,4 +77,5 @@ def main() -> None:
     """Start the page on the address in GRADIO_SERVER_NAME and GRADIO_SERVER_PORT (127.0.0.1:7860)."""
     page = create_app(Studio(Settings()))
     page.queue(max_size=64, default_concurrency_limit=2)
-    page.launch(theme=THEME, css=CSS, show_error=True, footer_links=[])
+    # The page takes no uploads, so none are let in; texts of unexpected errors stay on the server.
+    page.launch(theme=THEME, css=CSS, show_error=False, footer_links=[], max_file_size="1kb", enable_monitoring=False)

@@ -26,4 +26,6 @@ class Settings(BaseSettings):
     )
     home: Path = Field(default_factory=default_home, description="Where pulled models and everything else is kept.")
     hub_timeout: float = Field(default=10.0, gt=0, le=600, description="Seconds to wait for an answer of the hub.")
+    model_megabytes: int = Field(default=64, ge=1, le=512, description="The largest file of a model visitors may load.")
+    cache_megabytes: int = Field(default=2048, ge=64, description="Disk for pulled models; the oldest give way.")
     models_in_memory: int = Field(default=4, ge=1, le=64, description="Models kept loaded beside the default one.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import gradio as gr
+from pydantic import Field
 
-from app.components import answer_with_file, component, sheet_url
+from app.components import answer_with_file, component, forgiving, sheet_url
 from app.studio import MAX_FACES, Studio
 from app.theme import LIVE, Trigger, shown
 from ganime.images import COLUMNS
@@ -27,12 +28,12 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:
         return gr.skip() if seed is None else gallery_value(studio, key, count, seed, truncation)
 
     with gr.Row(elem_classes="controls", equal_height=True):
-        count = gr.Slider(1, MAX_FACES, value=16, step=1, label="Faces", min_width=180)
-        seed = gr.Number(0, label="Seed", precision=0, min_width=150)
-        truncation = gr.Slider(
-            0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", min_width=180,
-            info="Low: alike and clean. 1: as trained. High: bold.",
-        )  # fmt: skip
+        count = forgiving(gr.Slider(1, MAX_FACES, value=16, step=1, label="Faces", min_width=180))
+        seed = gr.Number(0, label="Seed", min_width=150)
+        info = "Low: alike and clean. 1: as trained. High: bold."
+        truncation = forgiving(
+            gr.Slider(0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", info=info, min_width=180)
+        )
     dice = gr.Button("⚄ Roll new faces", variant="primary", elem_id="dice")
     gallery = component("gallery", [answer_with_file(face_file(studio)), answer_with_file(zip_file(studio))], "gallery")
 
@@ -67,7 +68,7 @@ def face_file(studio: Studio) -> Any:
 
 
 def zip_file(studio: Studio) -> Any:
-    def zip_file(key: str, recipes: list[str], size: Size) -> tuple[str, bytes]:
-        return "faces.zip", studio.faces_zip(key, [Recipe.from_json(recipe) for recipe in recipes], size or None)
+    def zip_file(key: str, recipes: Annotated[list[str], Field(max_length=MAX_FACES)]) -> tuple[str, bytes]:
+        return "faces.zip", studio.faces_zip(key, [Recipe.from_json(recipe) for recipe in recipes])
 
     return zip_file

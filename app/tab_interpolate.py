@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from app.components import answer_with_file, component, sheet_url
+from app.components import answer_with_file, component, forgiving, sheet_url
 from app.studio import Studio
 from app.tab_generate import ROLL, Size
 from app.theme import LIVE, Trigger, shown
@@ -27,9 +27,9 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Numb
         return gr.skip() if start is None or end is None else walk_value(studio, key, start, end, truncation)
 
     with gr.Row(elem_classes="controls", equal_height=True):
-        start = gr.Number(3, label="From seed", precision=0, min_width=150)
-        end = gr.Number(14, label="To seed", precision=0, min_width=150)
-        truncation = gr.Slider(0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", min_width=180)
+        start = gr.Number(3, label="From seed", min_width=150)
+        end = gr.Number(14, label="To seed", min_width=150)
+        truncation = forgiving(gr.Slider(0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", min_width=180))
     with gr.Row():
         roll_start = gr.Button("⚄ Roll the first", elem_id="roll-start", min_width=120)
         roll_end = gr.Button("⚄ Roll the second", elem_id="roll-end", min_width=120)
@@ -44,7 +44,7 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Numb
 
 def walk_value(studio: Studio, key: str, start: int, end: int, truncation: float) -> dict[str, Any]:
     """What walk.js shows: all frames of the walk in one exact sheet."""
-    frames = studio.walk(key, start, end, FRAMES, truncation)
+    frames = studio.faces(key, studio.walk_recipes(key, start, end, FRAMES, truncation))
     return {
         "key": key,
         "sheet": sheet_url(frames),
@@ -60,8 +60,8 @@ def walk_value(studio: Studio, key: str, start: int, end: int, truncation: float
 def frame_file(studio: Studio) -> Any:
     def frame_file(key: str, recipe: str, size: Size) -> tuple[str, bytes]:
         parsed = Recipe.from_json(recipe)
-        name = f"face-{parsed.seed}-{parsed.toward}-{round(parsed.position * 100)}.png"
-        return name, studio.face_pngs(key, [parsed], size or None)[0]
+        way = "" if parsed.toward is None else f"-{parsed.toward}-{round(parsed.position * 100)}"
+        return f"face-{parsed.seed}{way}.png", studio.face_pngs(key, [parsed], size or None)[0]
 
     return frame_file
 

@@ -44,6 +44,11 @@ THEME = gr.themes.Base(
     button_primary_text_color="#ffffff",
     button_primary_text_color_dark="#ffffff",
     color_accent="#b4234f",
+    input_background_fill_dark="#2a2333",
+    button_secondary_background_fill="#f3e3e8",
+    button_secondary_background_fill_dark="#352b40",
+    button_secondary_background_fill_hover="#ecd5dc",
+    button_secondary_background_fill_hover_dark="#43364f",
     slider_color="#b4234f",
     slider_color_dark="#e0557f",
 )
@@ -53,12 +58,14 @@ CSS = """
 .gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
 #title h1 { margin: 6px 0 0; font-size: 30px; letter-spacing: -0.02em; }
 #title p { margin: 2px 0 0; }
-#model-line { font-size: 14px; padding: 0; }
+#model-line, #model-line > * { font-size: 14px; padding-left: 0 !important; }
 #model-line strong { font-weight: 650; }
 #banner {
   border-left: 4px solid #c2410c; padding: 10px 14px; border-radius: 8px; background: var(--background-fill-secondary);
 }
 footer { display: none !important; }
+input[type="range"]:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 4px; }
+input[type="number"]:focus-visible { outline: 2px solid var(--color-accent); }
 pre { max-width: 100%; overflow-x: auto; }
 @media (max-width: 480px) { .gradio-container { padding: 0 4px !important; } }
 """

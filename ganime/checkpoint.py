@@ -26,6 +26,7 @@ from ganime.model import (
 EMBEDDED = Path(__file__).resolve().parent.parent / "weights" / "anime-64"
 CARD_FILE = "README.md"
 RUN_SAVES = "saves"
+MODEL_FILES = (WEIGHTS_FILE, DISCRIMINATOR_FILE, CONFIG_FILE, CARD_FILE)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ganime.checkpoint import EMBEDDED, save_checkpoint
+from ganime.checkpoint import EMBEDDED, MODEL_FILES, save_checkpoint
 from ganime.cli_learning import evaluate_command, fit_features_command, train_command
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption, SizeOption, TruncationOption
 from ganime.errors import ConfigError, GanimeError, RecipeError
-from ganime.files import atomic_file
+from ganime.files import atomic_file, refuse_to_replace
 from ganime.foreign import import_generator
 from ganime.images import png_bytes, save_animation, sheet
 from ganime.latents import MAX_SEED, check_seed
@@ -55,6 +55,10 @@ def sample_command(
     """Draw faces, one for each seed, with the recipe inside every PNG."""
     if sum(target is not None for target in (out, npy, sheet_file)) != 1:
         raise ConfigError("Say where the faces go: --out FOLDER, or --npy FILE, or --sheet FILE.")
+    if size and not out:
+        raise ConfigError("--size scales the files of --out; leave it out with --npy and --sheet.")
+    if sheet_file and sheet_file.suffix.lower() != ".png":
+        raise ConfigError(f"--sheet writes PNG; {sheet_file} should end in .png.")
     if not 1 <= count <= MAX_COUNT:
         raise RecipeError(f"--count must lie in 1 to {MAX_COUNT:,}; got {count}.")
     if check_seed(seed) + count - 1 > MAX_SEED:
@@ -131,7 +135,8 @@ def export_command(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Write a model, such as the newest save of a run, as a model folder to keep or to share."""
-    checkpoint = replace(open_model(model, home / "hub", with_discriminator=True), name=out.name)
+    refuse_to_replace(out, MODEL_FILES)
+    checkpoint = replace(open_model(model, home / "hub", with_discriminator=True), name=out.resolve().name)
     save_checkpoint(checkpoint, out)
     print(f"{out}: revision {checkpoint.revision}")
 
@@ -142,7 +147,8 @@ def import_command(
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
 ) -> None:
     """Turn a DCGAN generator's weight file into a model folder."""
-    checkpoint = replace(import_generator(file), name=out.name)
+    refuse_to_replace(out, MODEL_FILES)
+    checkpoint = replace(import_generator(file), name=out.resolve().name)
     save_checkpoint(checkpoint, out)
     print(f"{out}: {checkpoint.generator.config}")
 

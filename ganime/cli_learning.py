@@ -15,6 +15,7 @@ import torch
 import typer
 from PIL import Image
 
+from ganime.checkpoint import MODEL_FILES
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ThreadsOption, TruncationOption
 from ganime.config import RECIPES
 from ganime.data import FaceDataset, load_faces
@@ -23,7 +24,7 @@ from ganime.evaluation import Report, evaluate
 from ganime.events import Done, Event, Notice, Preview, Saved, Step
 from ganime.feature_fit import FitStep, fit_features
 from ganime.features import SIDE, FeatureNet, extract, load_features
-from ganime.files import atomic_file
+from ganime.files import atomic_file, refuse_to_replace
 from ganime.images import sheet
 from ganime.model import CONFIG_FILE
 from ganime.models import open_model
@@ -114,6 +115,7 @@ def fit_features_command(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Fit the network that `evaluate` measures with to labelled faces."""
+    refuse_to_replace(out, MODEL_FILES)
     set_threads(threads)
 
     def show_step(step: FitStep) -> None:

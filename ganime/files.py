@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(retired, ignore_errors=True)
         else:
             retired.unlink(missing_ok=True)
+
+
+def refuse_to_replace(folder: Path, but: Collection[str]) -> None:
+    """Raise CheckpointError when writing to `folder` would lose anything beside the files named in `but`."""
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"{folder} is a file. Choose a new folder.")
+    if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - set(but))):
+        raise CheckpointError(f"{folder} holds {', '.join(others[:3])}, which would be lost. Choose a new folder.")
 
 
 def flush(path: Path) -> None:

@@ -98,19 +98,21 @@ def pull(
     *,
     with_discriminator: bool = False,
     endpoint: str | None = None,
+    max_bytes: int | None = None,
 ) -> PulledModel:
     """Fetch the model that `text` names (see `parse_reference`) into the hub cache in folder `cache`, and check it.
 
     timeout: seconds for the hub to say what it has, and then the longest silence while it sends; all of it ends
     within PULL_SECONDS. token: by default that of HF_TOKEN or `hf auth login`; False sends none.
     with_discriminator: fetch it too, where there is one, to train on from. endpoint: address of the hub, by
-    default that of HF_ENDPOINT.
+    default that of HF_ENDPOINT. max_bytes: the largest file of weights to fetch, by
+    default MAX_FILE_BYTES.
     When the hub cannot be reached a copy in the cache is used, and the note says so.
 
     Raises HubError when the hub hands over no model, CheckpointError when config.json and weights do not fit.
     """
     reference, note, begin = parse_reference(text), "", time.monotonic()
-    hub = Hub(reference, (endpoint or constants.ENDPOINT).rstrip("/"), token, timeout)
+    hub = Hub(reference, (endpoint or constants.ENDPOINT).rstrip("/"), token, timeout, max_bytes or MAX_FILE_BYTES)
     repository = cache / repo_folder_name(repo_id=reference.repo_id, repo_type="model")
     names = [CONFIG_FILE, CARD_FILE, WEIGHTS_FILE] + [DISCRIMINATOR_FILE] * with_discriminator
     try:
@@ -146,6 +148,7 @@ class Hub:
     endpoint: str
     token: str | bool | None
     timeout: float
+    max_bytes: int
 
     @property
     def host(self) -> str:
@@ -171,7 +174,7 @@ class Hub:
                 text += f" {pickles[0]} may run code: if you trust it, fetch it and `python -m ganime import` it."
             raise HubError(text)
         for file in files:
-            if file.size > (limit := MAX_FILE_BYTES if file.name.endswith(".safetensors") else MAX_TEXT_BYTES):
+            if file.size > (limit := self.max_bytes if file.name.endswith(".safetensors") else MAX_TEXT_BYTES):
                 raise HubError(f"{file.name} of {self.reference} has {file.size:,} bytes; {limit:,} are allowed.")
         return sha, files
 
@@ -218,6 +221,8 @@ class Hub:
     def refusal(self, status: int, code: str, what: str) -> HubError:
         """What an answer other than 200 means, in words."""
         model, host, remedy = self.reference.repo_id, self.host, "set HF_TOKEN to a token that may read it"
+        if self.token is False:
+            remedy = "choose a public model, for only those are read here"
         if status in (408, 429) or status >= 500:
             return HubUnreachable(f"{host} is overloaded or broken just now (HTTP {status}). Try again later.")
         if code == "GatedRepo":

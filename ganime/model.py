@@ -157,7 +157,8 @@ def filled(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
     Raises CheckpointError, naming the file, when it does not.
     """
     held = sum(tensor.numel() for tensor in read_tensors(weights).values())
-    least = 16 * sum(a * b for a, b in itertools.pairwise(config.channels))  # the hidden layers' 4x4 kernels
+    widths = (config.latent_dim + config.attributes, *config.channels) if kind is Generator else config.channels
+    least = 16 * sum(a * b for a, b in itertools.pairwise(widths))  # the 4x4 kernels of all layers but the picture's
     if held < least:
         raise CheckpointError(
             f"{weights} holds {held:,} numbers where the shape in its config.json needs over {least:,}. "

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from ganime import __version__, cli
-from ganime.checkpoint import Checkpoint, load_checkpoint
+from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.cli_learning import stop_on_signal
 from ganime.config import TrainConfig
 from ganime.data import FaceDataset
@@ -538,3 +538,19 @@ def test_a_first_signal_asks_to_stop_and_a_second_one_ends_at_once(number: signa
 
 def test_the_package_names_its_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+
+
+@pytest.mark.parametrize("command", ["export", "import"])
+def test_a_folder_with_other_things_in_it_is_never_replaced(tmp_path: Path, command: str) -> None:
+    precious = tmp_path / "precious" / "thesis.txt"
+    precious.parent.mkdir()
+    precious.write_text("years of work")
+    refused = subprocess.run(
+        [sys.executable, "-m", "ganime", command, str(EMBEDDED), "--out", str(precious.parent)],
+        capture_output=True,
+        text=True,
+        cwd=EMBEDDED.parents[1],
+    )
+    assert refused.returncode == 1
+    assert "thesis.txt, which would be lost" in refused.stderr
+    assert precious.read_text() == "years of work"

@@ -8,18 +8,20 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
 
-from app.components import answer_with_file
+from app.components import answer_with_file, forgiving
+from app.library import EMBEDDED_KEY
 from app.settings import Settings
-from app.studio import EMBEDDED_KEY, Studio
+from app.studio import Studio
 from app.tab_generate import face_file, zip_file
 from app.tab_interpolate import frame_file, walk_file
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
-from ganime.errors import HubError, RecipeError
+from ganime.errors import CheckpointError, HubError, RecipeError
 from ganime.latents import Recipe
 from ganime.model import Generator
 from ganime.sampling import generate
@@ -64,7 +66,7 @@ def test_what_names_no_face_is_refused(studio: Studio, count: int, seed: int, tr
 @pytest.mark.parametrize("frames", [1, 121, 0])
 def test_walk_has_bounds(studio: Studio, frames: int) -> None:
     with pytest.raises(RecipeError, match="frames"):
-        studio.walk(EMBEDDED_KEY, 1, 2, frames, 1.0)
+        studio.walk_recipes(EMBEDDED_KEY, 1, 2, frames, 1.0)
 
 
 def test_png_names_the_model_that_drew_it_whatever_the_recipe_claims(studio: Studio) -> None:
@@ -74,15 +76,15 @@ def test_png_names_the_model_that_drew_it_whatever_the_recipe_claims(studio: Stu
 
 
 def test_zip_has_one_file_for_each_recipe(studio: Studio) -> None:
-    data = studio.faces_zip(EMBEDDED_KEY, studio.recipes(EMBEDDED_KEY, 5, 0, 1.0), 256)
+    data = studio.faces_zip(EMBEDDED_KEY, studio.recipes(EMBEDDED_KEY, 5, 0, 1.0))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.namelist() == [f"face-{seed}.png" for seed in range(5)]
-        assert Image.open(io.BytesIO(archive.read("face-3.png"))).size == (256, 256)
+        assert Image.open(io.BytesIO(archive.read("face-3.png"))).size == (64, 64)
 
 
 def test_loaded_model_is_drawn_from_under_its_key_and_survives_leaving_memory(studio: Studio, hub: HubServer) -> None:
-    keys = [studio.load(f"tester/{name}").key for name in "abcd"]
-    assert len(studio.pulled) == 2
+    keys = [studio.library.load(f"tester/{name}").key for name in "abcd"]
+    assert len(studio.library.loaded) == 2
     first = studio.faces(keys[0], studio.recipes(keys[0], 2, 0, 1.0))  # long out of memory: read from the cache again
     assert first.shape == (2, 32, 32, 3)
     assert all(key.startswith("tester/") and len(key.partition("@")[2]) == 40 for key in keys)
@@ -92,28 +94,70 @@ def test_visitors_never_borrow_the_owners_token(
     studio: Studio, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_owner")
-    studio.load("tester/e")
+    studio.library.load("tester/e")
     assert hub.requests
     assert not any("hf_owner" in request.authorization for request in hub.requests)
+
+
+def test_key_that_was_never_loaded_asks_no_hub(studio: Studio, hub: HubServer) -> None:
+    with pytest.raises(HubError, match="Load it again"):
+        studio.recipes(f"tester/a@{'0' * 40}", 1, 0, 1.0)
+    assert hub.requests == []
+
+
+def test_models_not_used_for_longest_leave_a_full_disk(studio: Studio, hub: HubServer) -> None:
+    first = studio.library.load("tester/a").key
+    object.__setattr__(studio.library.settings, "cache_megabytes", 0)
+    second = studio.library.load("tester/b").key
+    for key in "cd":
+        studio.library.load(f"tester/{key}")  # pushes the first two out of memory, too
+    assert not list(studio.library.cache.glob("models--tester--a/snapshots/*/*"))
+    for key in (first, second):
+        with pytest.raises(HubError, match="Load it again"):
+            studio.recipes(key, 1, 0, 1.0)
+
+
+def test_model_too_slow_for_a_shared_page_is_refused(studio: Studio, hub: HubServer, tmp_path: Path) -> None:
+    config = ModelConfig(image_size=256, latent_dim=8, base_channels=256, max_channels=256)
+    save_checkpoint(Checkpoint(Generator(config).eval(), name="slow"), tmp_path / "slow")
+    hub.add_model("tester/slow", tmp_path / "slow")
+    with pytest.raises(CheckpointError, match="billion multiply-adds"):
+        studio.library.load("tester/slow")
+
+
+def test_file_larger_than_visitors_may_load_is_refused(studio: Studio, hub: HubServer) -> None:
+    hub.claimed_sizes["model.safetensors"] = 65 * 2**20
+    with pytest.raises(HubError, match=r"model\.safetensors"):
+        studio.library.load("tester/f")
+
+
+def test_loading_is_refused_in_words_while_others_load(studio: Studio, hub: HubServer) -> None:
+    with studio.library.turn(), studio.library.turn(), pytest.raises(HubError, match="Others are loading"):
+        studio.library.load("tester/a")
 
 
 @pytest.mark.parametrize("reference", ["/etc", "../weights/anime-64", "weights/../weights", "C:/x", "", "a/b/c", "~/x"])
 def test_visitor_cannot_name_a_path(studio: Studio, hub: HubServer, reference: str) -> None:
     with pytest.raises(HubError):
-        studio.load(reference)
+        studio.library.load(reference)
 
 
 def test_failing_start_model_leaves_the_embedded_one_and_a_note(tmp_path: Path) -> None:
     studio = Studio(Settings(model=str(tmp_path / "absent"), home=tmp_path))
-    assert studio.start.key == EMBEDDED_KEY
-    assert "absent" in studio.start.note
+    assert studio.library.start.key == EMBEDDED_KEY
+    assert "absent" in studio.library.start.note
 
 
 def test_start_model_can_be_a_folder(tmp_path: Path) -> None:
     save_checkpoint(Checkpoint(Generator(TINY).eval(), name="mine"), tmp_path / "mine")
     studio = Studio(Settings(model=str(tmp_path / "mine"), home=tmp_path))
-    assert (studio.start.name, studio.start.image_size, studio.start.note) == ("mine", 32, "")
-    assert studio.embedded().image_size == 64
+    assert (studio.library.start.name, studio.library.start.image_size, studio.library.start.note) == ("mine", 32, "")
+    assert studio.library.embedded().image_size == 64
+
+
+@pytest.mark.parametrize(("given", "taken"), [(65, 64), (-1, 1), (None, 1), (float("nan"), 1), ("x", 1), (7, 7)])
+def test_slider_takes_what_is_out_of_range_as_its_nearest_end(given: object, taken: int) -> None:
+    assert forgiving(gr.Slider(1, 64, step=1)).preprocess(given) == taken
 
 
 def test_many_threads_draw_the_same_faces(studio: Studio) -> None:
@@ -139,8 +183,9 @@ def test_many_threads_draw_the_same_faces(studio: Studio) -> None:
         (face_file, ["embedded", '{"model":"","revision":"","seed":1}', 100_000]),
         (face_file, [["embedded"], '{"model":"","revision":"","seed":1}', 0]),
         (face_file, ["../../etc", '{"model":"","revision":"","seed":1}', 0]),
-        (zip_file, ["embedded", [], 0]),
-        (zip_file, ["embedded", ['{"model":"","revision":"","seed":1}'] * 65, 0]),
+        (zip_file, ["embedded", []]),
+        (zip_file, ["embedded", ['{"model":"","revision":"","seed":1}'] * 65]),
+        (face_file, ["tester/never", '{"model":"","revision":"","seed":1}', 0]),
         (frame_file, ["embedded", '{"model":"","revision":"","seed":1,"toward":-2,"position":0.5}', 0]),
         (walk_file, ["embedded", 1, 2, 10_000, 1.0, ".webp"]),
         (walk_file, ["embedded", 1, 2, 10, 1.0, ".exe"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,20 @@ from ganime.errors import GanimeError
 from ganime.images import sheet, webp_bytes
 
 FOLDER = Path(__file__).parent
+ENCODERS = threading.BoundedSemaphore(2)  # files made at a time; the rest wait their turn
 MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp", ".gif": "image/gif", ".zip": "application/zip"}
+
+
+def forgiving(slider: gr.Slider) -> gr.Slider:
+    """A slider that takes what lies outside its range as its nearest end, where it would fail by itself."""
+    strict = slider.preprocess
+
+    def preprocess(payload: Any) -> float:
+        known = isinstance(payload, int | float) and payload == payload  # not NaN
+        return strict(min(max(payload, slider.minimum), slider.maximum) if known else slider.minimum)
+
+    slider.preprocess = preprocess
+    return slider
 
 
 def component(name: str, server_functions: list[Callable[..., Any]], elem_id: str) -> gr.HTML:
@@ -44,9 +58,10 @@ def answer_with_file(make: Callable[..., tuple[str, bytes]]) -> Callable[[Any], 
 
     def answer(arguments: Any) -> dict[str, str]:
         try:
-            name, data = checked(*(arguments if isinstance(arguments, list) else [arguments]))
-        except ValidationError as error:
-            return {"error": f"{error.error_count()} values of this download are wrong; reload the page."}
+            with ENCODERS:
+                name, data = checked(*(arguments if isinstance(arguments, list) else [arguments]))
+        except ValidationError:
+            return {"error": "This download asks for what is not there; reload the page."}
         except GanimeError as error:
             return {"error": str(error)}
         return {"name": name, "data": base64.b64encode(data).decode(), "type": MEDIA_TYPES[Path(name).suffix]}

@@ -15,6 +15,7 @@ async function fetchFile(button, call) {
   $(".status").textContent = "Preparing the file…";
   try {
     const answer = await call();
+    if (!answer) throw new Error("The server does not answer. Try again.");
     if (answer.error) throw new Error(answer.error);
     download(answer);
     $(".status").textContent = `Saved ${answer.name}`;

@@ -72,7 +72,7 @@ element.addEventListener("click", (event) => {
   const size = Number(button.dataset.size || 0);
   if (button.dataset.action === "png") fetchFile(button, () => server.face_file([value.key, recipe, size]));
   if (button.dataset.action === "zip") {
-    fetchFile(button, () => server.zip_file([value.key, value.faces.map((face) => face.recipe), size]));
+    fetchFile(button, () => server.zip_file([value.key, value.faces.map((face) => face.recipe)]));
   }
   if (button.dataset.action === "send") trigger("send", { slot: button.dataset.slot, seed });
 });

@@ -300,3 +300,24 @@ def test_start_model_that_cannot_be_had_leaves_the_embedded_one_and_says_so(page
         expect(page.locator("#banner")).to_contain_text("tester/absent could not be loaded")
         expect(page.locator("#model-line")).to_contain_text("anime-64 · embedded")
         expect(page.locator(".tile")).to_have_count(16)
+
+
+@pytest.mark.parametrize(("typed", "drawn"), [("65", 64), ("0", 1), ("100", 64)])
+def test_count_out_of_range_draws_the_nearest_that_is_in_it(opened: Page, typed: str, drawn: int) -> None:
+    field = opened.get_by_label("number input for Faces")
+    field.fill(typed)
+    field.press("Tab")
+    expect(opened.locator(".tile")).to_have_count(drawn)
+
+
+def test_seed_that_is_no_whole_number_is_answered_in_words(opened: Page) -> None:
+    opened.get_by_label("Seed", exact=True).fill("1.5")
+    expect(opened.locator("#gallery .alert")).to_contain_text("got 1.5")
+
+
+def test_page_takes_no_uploads(opened: Page, address: str) -> None:
+    answer = opened.request.post(
+        f"{address}/gradio_api/upload",
+        multipart={"files": {"name": "big.bin", "mimeType": "application/octet-stream", "buffer": b"0" * 5_000}},
+    )
+    assert answer.status == 413

@@ -1,0 +1,132 @@
+"""The models the page can draw from: the embedded one, the one it was started with, and those visitors load."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from huggingface_hub import scan_cache_dir, try_to_load_from_cache
+
+from app.settings import Settings
+from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.errors import CheckpointError, GanimeError, HubError
+from ganime.hub import parse_reference, pull
+from ganime.model import CONFIG_FILE, summary
+from ganime.models import open_model
+
+EMBEDDED_KEY, START_KEY = "embedded", "start"
+PULLS = 2  # at a time; each holds a model in memory twice while it is checked
+BUSY_SECONDS = 3.0
+MAX_MULTIPLY_ADDS = 4_000_000_000  # for a face; the embedded model needs a fortieth of it
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the page tells about a model. key: how the page names it to the studio."""
+
+    key: str
+    name: str
+    origin: str
+    revision: str
+    image_size: int
+    parameters: int
+    note: str = ""
+
+
+class Library:
+    """Models by key, for any thread. Every method raises GanimeError with a text for the visitor."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.lock = threading.Lock()
+        self.pulls = threading.BoundedSemaphore(PULLS)
+        self.loaded: OrderedDict[str, Checkpoint] = OrderedDict()  # least recently used first
+        self.kept = {EMBEDDED_KEY: load_checkpoint(EMBEDDED)}
+        self.start = self.embedded()
+        if settings.model:
+            try:
+                self.kept[START_KEY] = open_model(settings.model, self.cache, timeout=settings.hub_timeout)
+                self.start = describe(START_KEY, self.kept[START_KEY], f"from {settings.model}")
+            except GanimeError as error:
+                note = f"{settings.model} could not be loaded, so the embedded model is in place. {error}"
+                self.start = replace(self.start, note=note)
+
+    @property
+    def cache(self) -> Path:
+        return self.settings.home / "hub"
+
+    def embedded(self) -> ModelInfo:
+        """The model that is always there."""
+        return describe(EMBEDDED_KEY, self.kept[EMBEDDED_KEY], "embedded")
+
+    def load(self, reference: str) -> ModelInfo:
+        """Fetch a model from the hub by `repo_id` or `repo_id@revision` and make it available under its key.
+
+        The owner's token is never sent for a visitor: it may open private models.
+        """
+        limit = self.settings.model_megabytes * 2**20
+        with self.turn():
+            found = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
+            key = f"{found.repo_id}@{found.revision}"
+            checkpoint = self.remember(key, found.folder)
+            self.trim(found.repo_id)
+        return replace(describe(key, checkpoint, f"hub, revision {found.revision[:12]}"), note=found.note)
+
+    def checkpoint(self, key: str) -> Checkpoint:
+        """The model of a key that `load` gave; from memory, or else from the cache on disk, never from the network."""
+        if key in self.kept:
+            return self.kept[key]
+        with self.lock:
+            if key in self.loaded:
+                self.loaded.move_to_end(key)
+                return self.loaded[key]
+        reference = parse_reference(key)
+        config = try_to_load_from_cache(reference.repo_id, CONFIG_FILE, self.cache, reference.revision)
+        if not isinstance(config, str):
+            raise HubError(f"{reference.repo_id} is no longer here. Load it again.")
+        with self.turn():
+            return self.remember(key, Path(config).parent)
+
+    def remember(self, key: str, folder: Path) -> Checkpoint:
+        """Read a model that was fetched into memory, and let go of the one that was not used for longest."""
+        checkpoint = replace(load_checkpoint(folder), name=key.partition("@")[0])
+        needed = sum(layer.multiply_adds for layer in summary(checkpoint.generator))
+        if needed > MAX_MULTIPLY_ADDS:
+            raise CheckpointError(
+                f"{checkpoint.name} needs {needed / 1e9:.1f} billion multiply-adds for a face; this page draws with at "
+                f"most {MAX_MULTIPLY_ADDS / 1e9:.0f} billion, so that others need not wait. Run it on your own machine."
+            )
+        with self.lock:
+            self.loaded[key] = checkpoint
+            while len(self.loaded) > self.settings.models_in_memory:
+                self.loaded.popitem(last=False)
+        return checkpoint
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """A turn at loading; refused in words when others are at it for long."""
+        if not self.pulls.acquire(timeout=BUSY_SECONDS):
+            raise HubError("Others are loading models just now. Try again in a moment.")
+        try:
+            yield
+        finally:
+            self.pulls.release()
+
+    def trim(self, newest: str) -> None:
+        """Delete the models that were not used for longest while the cache on disk is too large."""
+        found = scan_cache_dir(self.cache)
+        excess = found.size_on_disk - self.settings.cache_megabytes * 2**20
+        for repo in sorted(found.repos, key=lambda repo: repo.last_accessed):
+            if excess > 0 and repo.repo_id != newest:
+                found.delete_revisions(*(revision.commit_hash for revision in repo.revisions)).execute()
+                excess -= repo.size_on_disk
+
+
+def describe(key: str, checkpoint: Checkpoint, origin: str) -> ModelInfo:
+    parameters = sum(parameter.numel() for parameter in checkpoint.generator.parameters())
+    size = checkpoint.generator.config.image_size
+    return ModelInfo(key, checkpoint.name, origin, checkpoint.revision, size, parameters)
