@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 WEIGHTS_FILE = "model.safetensors"
 DISCRIMINATOR_FILE = "discriminator.safetensors"
 CONFIG_FILE = "config.json"
+SMALL = 500_000  # numbers; a net of that size may be made before it is known whether its weights fit
 
 Net = TypeVar("Net", "Generator", "Discriminator")
 
@@ -159,7 +160,7 @@ def filled(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
     held = sum(tensor.numel() for tensor in read_tensors(weights).values())
     widths = (config.latent_dim + config.attributes, *config.channels) if kind is Generator else config.channels
     least = 16 * sum(a * b for a, b in itertools.pairwise(widths))  # the 4x4 kernels of all layers but the picture's
-    if held < least:
+    if least > max(held, SMALL):
         raise CheckpointError(
             f"{weights} holds {held:,} numbers where the shape in its config.json needs over {least:,}. "
             "Use the weights and the config.json that were saved together."
