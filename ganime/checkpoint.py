@@ -25,7 +25,7 @@ from ganime.model import (
 
 EMBEDDED = Path(__file__).resolve().parent.parent / "weights" / "anime-64"
 CARD_FILE = "README.md"
-RUN_SAVES = "saves"
+RUN_SAVES, BEST_SAVE = "saves", "best"
 MODEL_FILES = (WEIGHTS_FILE, DISCRIMINATOR_FILE, CONFIG_FILE, CARD_FILE)
 
 
@@ -74,7 +74,7 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path, card: str | None = No
 
 
 def load_checkpoint(folder: Path | str, with_discriminator: bool = False) -> Checkpoint:
-    """Read a model folder, or the last save of a training run's folder; nets in eval mode, fp32, on the CPU.
+    """Read a model folder, or the best save of a training run's folder; nets in eval mode, fp32, on the CPU.
 
     The discriminator is read when asked for and present. Raises CheckpointError, naming the file, when
     anything is missing, damaged or of another shape than config.json says.
@@ -99,8 +99,9 @@ def load_checkpoint(folder: Path | str, with_discriminator: bool = False) -> Che
 
 
 def model_folder(folder: Path) -> Path:
-    """The folder that holds the weights: `folder` itself, or the newest save when it is a training run."""
+    """The folder that holds the weights: `folder` itself, or of a training run the best save, else the newest."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no folder. Give a model folder, a training run or a hub repo_id.")
-    saves = sorted(path for path in (folder / RUN_SAVES).glob("[0-9]*") if (path / WEIGHTS_FILE).is_file())
+    found = [*sorted((folder / RUN_SAVES).glob("[0-9]*")), folder / RUN_SAVES / BEST_SAVE]
+    saves = [path for path in found if (path / WEIGHTS_FILE).is_file()]
     return saves[-1] if saves and not (folder / WEIGHTS_FILE).exists() else folder

@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from ganime.checkpoint import EMBEDDED, MODEL_FILES, save_checkpoint
+from ganime.cli_data import audit_command
 from ganime.cli_learning import evaluate_command, fit_features_command, train_command
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption, SizeOption, TruncationOption
 from ganime.errors import ConfigError, GanimeError, RecipeError
@@ -57,6 +58,10 @@ def sample_command(
         raise ConfigError("Say where the faces go: --out FOLDER, or --npy FILE, or --sheet FILE.")
     if size and not out:
         raise ConfigError("--size scales the files of --out; leave it out with --npy and --sheet.")
+    if npy and npy.suffix.lower() != ".npy":
+        raise ConfigError(f"--npy writes a NumPy array; {npy} should end in .npy.")
+    if out and out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file; name a folder, which is made where there is none.")
     if sheet_file and sheet_file.suffix.lower() != ".png":
         raise ConfigError(f"--sheet writes PNG; {sheet_file} should end in .png.")
     if not 1 <= count <= MAX_COUNT:
@@ -66,21 +71,22 @@ def sample_command(
     checkpoint = open_model(model, home / "hub")
     seeds = range(seed, seed + count)
     faces = generate(checkpoint, seeds, truncation)
+    made = f"{count} face{'s' if count > 1 else ''}"
     if npy:
         with atomic_file(npy) as temporary, temporary.open("wb") as file:
             np.save(file, faces)
-        print(f"{count} faces in {npy}, {faces.dtype} {faces.shape}")
+        print(f"{made} in {npy}, {faces.dtype} {faces.shape}")
         return
     if sheet_file:
         with atomic_file(sheet_file) as temporary:
             temporary.write_bytes(png_bytes(sheet(faces)))
-        print(f"{count} faces in {sheet_file}")
+        print(f"{made} in {sheet_file}")
         return
     assert out is not None
     for face, recipe in zip(faces, recipes_for(checkpoint, seeds, truncation), strict=True):
         with atomic_file(out / f"face-{recipe.seed}.png") as temporary:
             temporary.write_bytes(png_bytes(face, recipe.to_json(), size or None))
-    print(f"{count} faces in {out}")
+    print(f"{made} in {out}")
 
 
 @app.command("interpolate")
@@ -123,6 +129,7 @@ def inspect_command(
         print("\nThis model comes without a discriminator.")
 
 
+app.command("audit")(audit_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
 app.command("fit-features")(fit_features_command)

@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
 import typer
-from PIL import Image
 
-from ganime.checkpoint import MODEL_FILES
+from ganime.checkpoint import EMBEDDED, MODEL_FILES, load_checkpoint
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ThreadsOption, TruncationOption
+from ganime.cli_show import asked_by_signal, show
 from ganime.config import RECIPES
 from ganime.data import FaceDataset, load_faces
 from ganime.errors import ConfigError, DataError
 from ganime.evaluation import Report, evaluate
-from ganime.events import Done, Event, Notice, Preview, Saved, Step
 from ganime.feature_fit import FitStep, fit_features
 from ganime.features import SIDE, FeatureNet, extract, load_features
 from ganime.files import atomic_file, refuse_to_replace
-from ganime.images import sheet
 from ganime.model import CONFIG_FILE
 from ganime.models import open_model
 from ganime.runs import RUN_FILE, read_run
 from ganime.sampling import generate
 from ganime.training import train
+from ganime.workers import Workers
+
+SCRATCH = "scratch"
+SMALL_FOLDER = 10_000  # faces; with fewer, a model that has seen many more is the better beginning
 
 
 def train_command(
     data: Annotated[list[Path], typer.Argument(help="Folders or zips of faces.")],
     out: Annotated[Path | None, typer.Option(help="The run's folder, for a new run.")] = None,
     resume: Annotated[Path | None, typer.Option(help="The folder of the run to go on with.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="What to begin from: scratch, a model folder, run or hub repo_id[@revision]. By default the embedded "
+            "model for fewer than 10,000 faces, else scratch.",
+        ),
+    ] = None,
     recipe: Annotated[str | None, typer.Option(help=f"One of {', '.join(RECIPES)}; modern by default.")] = None,
     image_size: Annotated[int | None, typer.Option(help="32, 64, 128 or 256 px.")] = None,
     images: Annotated[int, typer.Option(help="End after this many images seen.")] = 0,
@@ -56,22 +64,43 @@ def train_command(
         raise ConfigError(f"{out} holds a run already. Go on with it by --resume {out}, or choose another folder.")
     if recipe is not None and recipe not in RECIPES:
         raise ConfigError(f"--recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
-    fixed = {"--recipe": recipe, "--image-size": image_size, "--batch-size": batch_size, "--seed": seed}
+    fixed = {
+        "--from": start,
+        "--recipe": recipe,
+        "--image-size": image_size,
+        "--batch-size": batch_size,
+        "--seed": seed,
+    }
     if resume and (given := [name for name, value in fixed.items() if value is not None]):
         raise ConfigError(f"A run keeps what it began with: leave out {', '.join(given)}, or begin a new one.")
     config, model = read_run(run) if resume else RECIPES[recipe or "modern"]
     changes = {"batch_size": batch_size, "seed": seed}
     config = replace(config, **{name: value for name, value in changes.items() if value is not None})
     config = replace(config, images=images, steps=steps, minutes=minutes)
-    model = replace(model, image_size=image_size) if image_size and not resume else model
+    begun = open_model(start, home / "hub", with_discriminator=True) if start not in (None, SCRATCH) else None
+    if begun and image_size not in (None, begun.generator.config.image_size):
+        raise ConfigError(
+            f"--from {start} draws {begun.generator.config.image_size} px; leave out --image-size {image_size}, or "
+            "begin from scratch."
+        )
+    model = begun.generator.config if begun else replace(model, image_size=image_size or model.image_size)
+    workers = Workers.join(device)
     set_threads(threads)
-    dataset = load_faces(data, model.image_size, home / "cache", print_decoding)
-    print(f"{len(dataset.train):,} faces to learn from, {len(dataset.held_out):,} held out, "
-          f"{len(dataset.skipped):,} skipped")  # fmt: skip
-    for name, reason in dataset.skipped[:10]:
-        print(f"  skipped {name}: {reason}")
-    with stop_on_signal() as should_stop:
-        show(train(dataset, run, config, model, device, should_stop), run, config)
+    with workers.in_turn():
+        dataset = load_faces(data, model.image_size, home / "cache", print_decoding)
+    if workers.leads:
+        print_faces(dataset)
+    if not resume and start is None and recipe != "classic" and len(dataset.train) < SMALL_FOLDER:
+        embedded = load_checkpoint(EMBEDDED, with_discriminator=True)
+        begun = embedded if embedded.generator.config.image_size == model.image_size else None
+    if begun and workers.leads:
+        print(f"begins from {begun.name}, revision {begun.revision}; --from {SCRATCH} begins afresh")
+    with asked_by_signal() as (should_stop, should_save):
+        events = train(dataset, run, config, model, device, should_stop, should_save, begun)
+        if workers.leads:
+            show(events, run, config)
+        else:
+            deque(events, maxlen=0)  # works along in silence
 
 
 def evaluate_command(
@@ -168,48 +197,13 @@ def set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
+def print_faces(dataset: FaceDataset) -> None:
+    print(f"{len(dataset.train):,} faces to learn from, {len(dataset.held_out):,} held out, "
+          f"{len(dataset.skipped):,} skipped")  # fmt: skip
+    for name, reason in dataset.skipped[:10]:
+        print(f"  skipped {name}: {reason}")
+
+
 def print_decoding(done: int, total: int) -> None:
     if done == total or done % 2000 == 0:
         print(f"decoding faces: {done:,}/{total:,}", flush=True)
-
-
-@contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Ctrl+C or a termination signal asks for a save and an end; the question is answered after every step."""
-    asked: list[int] = []
-
-    def remember(number: int, frame: Any) -> None:
-        asked.append(number)
-        signal.signal(number, signal.SIG_DFL)  # a second one ends at once
-
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def show(events: Iterator[Event], run: Path, config: Any) -> None:
-    """Print the events of a run and keep its sample grids in `previews/`."""
-    for event in events:
-        if isinstance(event, Step):
-            total = f"/{config.steps}" if config.steps else ""
-            print(
-                f"Step: {event.step}{total} [D loss: {event.d_loss:.4f} G loss: {event.g_loss:.4f}] "
-                f"{event.images:,} images, {event.images_per_second:.0f} images/s{eta(event)}",
-                flush=True,
-            )
-        elif isinstance(event, Preview):
-            with atomic_file(run / "previews" / f"{event.images:012d}.png") as temporary:
-                Image.fromarray(sheet(event.faces)).save(temporary)
-        elif isinstance(event, Saved):
-            print(f"saved {event.folder}", flush=True)
-        elif isinstance(event, Notice):
-            print(event.text, flush=True)
-        elif isinstance(event, Done):
-            print(f"ended ({event.reason}) after {event.images:,} images; the model is {event.folder}")
-
-
-def eta(event: Step) -> str:
-    return f", {event.progress:.0%}" if event.progress else ""

@@ -13,6 +13,7 @@ NORMS = ("batch", "spectral", "none")
 LOSSES = ("bce", "hinge", "relativistic")
 AUGMENTS = ("auto", "none", "diffaugment")
 PRECISIONS = ("auto", "fp32", "bf16")
+FORMS = ("convolution", "gradient", "matmul")
 
 Config = TypeVar("Config", "ModelConfig", "TrainConfig")
 
@@ -52,6 +53,7 @@ class ModelConfig:
     max_channels: where that doubling stops.
     generator_norm, discriminator_norm: "batch", "spectral" (Miyato et al. 2018) or "none".
     attributes: length of the condition vector, 0 for an unconditional model.
+    discriminator_channels: base_channels of the discriminator where it is to be wider or narrower, 0 for the same.
 
     Raises ConfigError when a value is out of range.
     """
@@ -63,6 +65,7 @@ class ModelConfig:
     generator_norm: str = "batch"
     discriminator_norm: str = "spectral"
     attributes: int = 0
+    discriminator_channels: int = 0
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -73,12 +76,21 @@ class ModelConfig:
         check_range(self, "base_channels", 1, 1024)
         check_range(self, "max_channels", self.base_channels, 4096)
         check_range(self, "attributes", 0, 1024)
+        check_range(self, "discriminator_channels", 0, 1024)
 
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of each hidden layer, from the 4x4 one to the one next to the picture."""
+        return self.doubled(self.base_channels)
+
+    @property
+    def judging_channels(self) -> tuple[int, ...]:
+        """The same for the discriminator, from the layer next to the picture to the 4x4 one."""
+        return self.doubled(self.discriminator_channels or self.base_channels)[::-1]
+
+    def doubled(self, base: int) -> tuple[int, ...]:
         depth = self.image_size.bit_length() - 3  # 64 px: 4x4, 8x8, 16x16, 32x32 -> 4 hidden layers
-        return tuple(min(self.base_channels * 2**level, self.max_channels) for level in reversed(range(depth)))
+        return tuple(min(base * 2**level, self.max_channels) for level in reversed(range(depth)))
 
 
 @dataclass(frozen=True)
@@ -90,61 +102,86 @@ class TrainConfig:
     generator_lr, discriminator_lr: Adam learning rates. beta1, beta2: Adam's decay rates.
     loss: "bce" (Goodfellow et al. 2014, non-saturating), "hinge" (Lim & Ye 2017) or
         "relativistic" (paired logistic, Jolicoeur-Martineau 2018).
+    r1, r2: weights of the gradient penalties on real and on generated faces, 0 for none (Mescheder et al. 2018);
+    penalty_steps: they are applied every so many steps, that much stronger (Karras et al. 2020).
     ema_images: half-life of the generator's moving average in images, 0 for none; ema_warmup: the half-life
         never exceeds this share of the images seen, so early samples are not dragged back to the noise.
     augment: "diffaugment" (Zhao et al. 2020) on real and fake, "none", or "auto": only below 10,000 faces.
+    freeze: how many of the discriminator's first layers stay as they begin (FreezeD, Mo et al. 2020).
     flip: mirror real faces at random.
-    precision: "fp32", "bf16" (autocast), or "auto": bf16 where the processor computes it natively.
+    precision: "fp32", "bf16" (autocast), or "auto": bf16 where a trial finds it faster.
+    deep_layers: forms in which the deep layers compute, deepest first, by commas (`matmul.use_forms`), or "auto": the
+        fastest ones by a trial. What "auto" came to is written down with the run.
+    start: what the nets begin from: "scratch", or the name of the model whose weights they took over.
     seed: start of everything random in the run.
     images, steps, minutes: limits, 0 for none; the first one reached ends the run.
-    save_minutes, preview_images: how often the run is saved (minutes) and a sample grid made (images).
+    save_minutes, preview_images, measure_images: how often the run is saved (minutes), a sample grid made (images)
+        and the faces measured (images, 0 for never).
 
     Raises ConfigError when a value is out of range.
     """
 
     recipe: str = "modern"
-    batch_size: int = 64
-    generator_lr: float = 2e-4
-    discriminator_lr: float = 4e-4
+    batch_size: int = 32
+    generator_lr: float = 4e-4
+    discriminator_lr: float = 8e-4
     beta1: float = 0.0
     beta2: float = 0.9
     loss: str = "hinge"
+    r1: float = 0.0
+    r2: float = 0.0
+    penalty_steps: int = 16
     ema_images: int = 10_000
     ema_warmup: float = 0.05
     augment: str = "auto"
+    freeze: int = 0
     flip: bool = True
     precision: str = "auto"
+    deep_layers: str = "auto"
+    start: str = "scratch"
     seed: int = 0
     images: int = 0
     steps: int = 0
     minutes: float = 0.0
     save_minutes: float = 5.0
     preview_images: int = 20_000
+    measure_images: int = 10_000
 
     def __post_init__(self) -> None:
         check_types(self)
         check_choice(self, "loss", LOSSES)
         check_choice(self, "augment", AUGMENTS)
         check_choice(self, "precision", PRECISIONS)
+        if self.deep_layers != "auto" and not set(self.deep_layers.split(",")) <= set(FORMS):
+            raise ConfigError(
+                f"TrainConfig.deep_layers must be auto or a list of {', '.join(FORMS)} with commas; got "
+                f"{self.deep_layers!r}."
+            )
         check_range(self, "batch_size", 2, 65_536)
         check_range(self, "generator_lr", 1e-8, 1.0)
         check_range(self, "discriminator_lr", 1e-8, 1.0)
         check_range(self, "beta1", 0.0, 0.9999)
         check_range(self, "beta2", 0.0, 0.99999)
+        check_range(self, "r1", 0.0, 10**6)
+        check_range(self, "r2", 0.0, 10**6)
+        check_range(self, "penalty_steps", 1, 10**6)
         check_range(self, "ema_images", 0, 10**9)
         check_range(self, "ema_warmup", 0.001, 1.0)
+        check_range(self, "freeze", 0, 16)
         check_range(self, "seed", 0, 2**32 - 1)
         check_range(self, "images", 0, 10**12)
         check_range(self, "steps", 0, 10**12)
         check_range(self, "minutes", 0.0, 10**6)
         check_range(self, "save_minutes", 0.001, 10**6)
         check_range(self, "preview_images", 1, 10**12)
+        check_range(self, "measure_images", 0, 10**12)
 
 
 RECIPES: dict[str, tuple[TrainConfig, ModelConfig]] = {
     "classic": (
         TrainConfig(
             recipe="classic",
+            batch_size=64,
             generator_lr=2e-4,
             discriminator_lr=2e-4,
             beta1=0.5,
@@ -154,6 +191,7 @@ RECIPES: dict[str, tuple[TrainConfig, ModelConfig]] = {
             augment="none",
             flip=False,
             precision="fp32",
+            deep_layers="convolution",
         ),
         ModelConfig(latent_dim=100, discriminator_norm="batch"),
     ),

@@ -4,29 +4,61 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 
+from ganime.duplicates import copies_in_groups, difference_hash, near_duplicate_groups, split_by_group
 from ganime.errors import DataError
 from ganime.files import atomic_folder
-from ganime.pictures import decode, folder_files, list_pictures, open_zip
+from ganime.pictures import (
+    Face,
+    Picture,
+    TooSmallError,
+    decode,
+    in_order,
+    is_grey,
+    is_picture_name,
+    list_pictures,
+    printable,
+    walk,
+)
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int, UInt8, UInt64
+    from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
 MIN_FACES = 16
 FACES_FILE, INDEX_FILE = "faces.bin", "index.json"
-HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 1_000
-NEAR_DUPLICATE_BITS = 32  # of the 256 bits of a difference hash; with 64 bits, unrelated portraits chain together
-SPLIT_VERSION = 2  # part of the cache's key: a cache that was split by another rule is made anew
+VERSION = 3  # part of the cache's name: one that was made by other rules is made anew
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the sources beside the faces; `ganime.audit` puts it into words.
+
+    sizes: (N, 2), width and height of each face's picture, upright, in px. grey: (N,), whether a face has no colour.
+    groups: (N,), near duplicates have the same number. kinds: what is wrong with each of `skipped`, in a word.
+    copies: (name, name of the face it duplicates, kind) of each duplicate, safe to print. duplicates_kept: whether
+    they are among the faces, too. passed_over: how many files of the sources were not looked into, by kind.
+    """
+
+    sizes: Int[np.ndarray, "n 2"]
+    grey: Bool[np.ndarray, " n"]
+    groups: Int[np.ndarray, " n"]
+    kinds: list[str]
+    copies: list[tuple[str, str, str]]
+    duplicates_kept: bool
+    passed_over: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -34,8 +66,9 @@ class FaceDataset:
     """Square faces on disk, memory-mapped, split into a training and a held-out part.
 
     images: uint8, (N, size, size, 3), RGB. train, held_out: positions in `images`, ascending and disjoint.
-    names: where each face came from. skipped: (name, reason) of every file that is not used.
-    key: SHA-256 of what the sources held; equal sources give equal keys wherever they lie.
+    names: where each face came from, as it is called there. skipped: (name, reason), safe to print, of every file that
+    is named like a picture and not used. key: SHA-256 of what the sources held; equal sources give equal keys
+    wherever they lie. facts: what else is known of the sources.
     """
 
     images: np.ndarray
@@ -44,6 +77,7 @@ class FaceDataset:
     names: list[str]
     skipped: list[tuple[str, str]]
     key: str
+    facts: Facts
 
     def batch(self, start: int, count: int, seed: int, flip: bool) -> Float[Tensor, "b 3 size size"]:
         """Training faces number `start` to `start + count` of an endless shuffled stream, in [-1, 1].
@@ -68,79 +102,185 @@ class FaceDataset:
 
 
 def load_faces(
-    sources: Sequence[Path | str], image_size: int, cache: Path, progress: Callable[[int, int], None] | None = None
+    sources: Sequence[Path | str],
+    image_size: int,
+    cache: Path,
+    progress: Callable[[int, int], None] | None = None,
+    keep_duplicates: bool = False,
 ) -> FaceDataset:
     """Read folders and zips, decode every picture once into `cache`, and open the result.
 
-    The cache is keyed by content: a second call with the same pictures only maps files. `progress` gets
-    (done, total) while pictures are decoded. Exact duplicates are dropped. Raises DataError when a source
-    cannot be read or fewer than 16 faces are usable.
+    The cache is keyed by content: a second call with the same pictures only maps files. `progress` gets (done, total)
+    while pictures are decoded. Pictures with the very pixels of an earlier one, and all but the largest of those that
+    are one picture saved several times, are dropped unless `keep_duplicates`. Raises DataError when a source cannot
+    be read or fewer than 16 faces are usable.
     """
     paths = [Path(source) for source in sources]
     if not paths:
         raise DataError("No faces were named. Give a folder or zip of pictures, or several.")
-    key = content_key(paths)
-    folder = cache / f"{key[:32]}-{image_size}-v{SPLIT_VERSION}"
-    if not (folder / INDEX_FILE).is_file():
-        with atomic_folder(folder) as temporary:
-            decode_all(paths, image_size, temporary, progress)
+    refused: list[tuple[str, str]] = []
+    passed_over: Counter[str] = Counter()
+    with ExitStack() as archives:
+        pictures = [picture for path in paths for picture in list_pictures(path, refused, archives, passed_over)]
+        key = content_key(paths, keep_duplicates)
+        folder = cache / f"{key[:32]}-{image_size}-v{VERSION}"
+        if not (folder / INDEX_FILE).is_file():
+            try:
+                with atomic_folder(folder) as temporary:
+                    index = decode_all(pictures, image_size, temporary / FACES_FILE, keep_duplicates, progress)
+                    if len(index["names"]) < MIN_FACES:
+                        raise too_few(paths, index, refused)
+                    (temporary / INDEX_FILE).write_text(json.dumps(index), encoding="utf-8")
+                    if (folder / INDEX_FILE).is_file():
+                        raise FileExistsError(f"{folder} was made by another process meanwhile")
+            except OSError:  # of two processes at once, the second one takes what the first one left
+                if not appears(folder / INDEX_FILE):
+                    raise
+    return open_cache(folder, image_size, key, refused, passed_over)
+
+
+def open_cache(
+    folder: Path, image_size: int, key: str, refused: Sequence[tuple[str, str]], passed_over: Mapping[str, int]
+) -> FaceDataset:
+    """The dataset in a cache's folder; `refused` and `passed_over` are what its sources hold beside pictures."""
+    appears(folder / INDEX_FILE)
     index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+    unused = [*((name, reason, "unreadable") for name, reason in refused), *index["skipped"]]
+    if not index["duplicates_kept"]:
+        unused += [(name, f"{kind} of {original}", kind) for name, original, kind in index["copies"]]
+    shapes = np.array(index["shapes"], np.int64)  # (N, 3)
     return FaceDataset(
-        images=np.memmap(folder / FACES_FILE, np.uint8, "r", shape=(len(index["names"]), image_size, image_size, 3)),
+        images=np.memmap(folder / FACES_FILE, np.uint8, "r", shape=(len(shapes), image_size, image_size, 3)),
         train=np.array(index["train"], np.int64),
         held_out=np.array(index["held_out"], np.int64),
         names=index["names"],
-        skipped=[(name, reason) for name, reason in index["skipped"]],
+        skipped=[(printable(name), printable(reason)) for name, reason, _ in unused],
         key=key,
+        facts=Facts(
+            sizes=shapes[:, :2],
+            grey=shapes[:, 2] > 0,
+            groups=np.array(index["groups"], np.int64),
+            kinds=[kind for _, _, kind in unused],
+            copies=[(printable(name), printable(original), kind) for name, original, kind in index["copies"]],
+            duplicates_kept=index["duplicates_kept"],
+            passed_over=dict(passed_over),
+        ),
+    )
+
+
+def appears(path: Path) -> bool:
+    """Whether a file is there, or comes within a second: another process may be moving its folder into place."""
+    for _ in range(20):
+        if path.is_file():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def too_few(paths: Sequence[Path], index: Mapping[str, Any], refused: Sequence[tuple[str, str]]) -> DataError:
+    reasons = [(name, reason) for name, reason, *_ in [*refused, *index["skipped"]]]
+    reasons += [(name, f"{kind} of {original}") for name, original, kind in index["copies"]]
+    told = "; ".join(f"{printable(name)}: {printable(reason)}" for name, reason in reasons[:3])
+    more = f"; and {len(reasons) - 3:,} more" if len(reasons) > 3 else ""
+    return DataError(
+        f"{len(index['names'])} usable faces were found in {', '.join(str(path) for path in paths)}; at least "
+        f"{MIN_FACES} are needed{f' (skipped: {told}{more})' if reasons else ''}. "
+        "Add PNG, JPEG, WebP, GIF, BMP or AVIF pictures."
     )
 
 
 def decode_all(
-    paths: Sequence[Path], image_size: int, folder: Path, progress: Callable[[int, int], None] | None
-) -> None:
-    """Write all usable faces of the sources to `faces.bin`, one after the other, and what is known of them as JSON."""
-    skipped: list[tuple[str, str]] = []
-    names, hashes, digests = [], [], set()
-    with ExitStack() as archives, (folder / FACES_FILE).open("wb") as file:
-        pictures = [picture for path in paths for picture in list_pictures(path, skipped, archives)]
-        for number, picture in enumerate(pictures):
-            try:
-                face = decode(picture.read(), image_size)
-            except (DataError, OSError) as error:
-                skipped.append((picture.name, str(error)))
-            else:
-                digest = hashlib.sha256(face.tobytes()).digest()
-                if digest in digests:
-                    skipped.append((picture.name, "exact duplicate"))
-                else:
-                    digests.add(digest)
-                    names.append(picture.name)
-                    hashes.append(difference_hash(face))
-                    file.write(face.tobytes())
+    pictures: Sequence[Picture],
+    image_size: int,
+    file: Path,
+    keep_duplicates: bool,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    """Write all faces to use to `file`, one after the other, and return what is known of them, ready for JSON."""
+    names: list[str] = []
+    shapes: list[tuple[int, int, bool]] = []
+    skipped: list[tuple[str, str, str]] = []
+    copies: list[tuple[str, str, str]] = []
+    hashes, repeated = bytearray(), []
+    first: dict[bytes, int] = {}  # the digest of a face's pixels -> the first face that has them
+    with ExitStack() as stack:
+        out = stack.enter_context(file.open("wb"))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # Pillow's remarks on what it repaired, and on sizes that `decode` refuses
+        examined = stack.enter_context(closing(in_order(partial(examine, image_size), pictures)))
+        for number, (picture, found) in enumerate(zip(pictures, examined, strict=True), start=1):
             if progress:
-                progress(number + 1, len(pictures))
-    if len(names) < MIN_FACES:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped[:3])
-        raise DataError(
-            f"{len(names)} usable faces were found in {', '.join(str(path) for path in paths)}; at least {MIN_FACES} "
-            f"are needed{f' (skipped: {reasons})' if reasons else ''}. Add PNG, JPEG, WebP, GIF, BMP or AVIF pictures."
-        )
-    train, held_out = split_by_group(near_duplicate_groups(np.array(hashes)))
-    index = {"names": names, "skipped": skipped, "train": train.tolist(), "held_out": held_out.tolist()}
-    (folder / INDEX_FILE).write_text(json.dumps(index), encoding="utf-8")
+                progress(number, len(pictures))
+            if isinstance(found, Exception):
+                kind = "too small" if isinstance(found, TooSmallError) else "unreadable"
+                skipped.append((picture.name, str(found), kind))
+                continue
+            face, grey, bits = found
+            pixels = face.pixels.tobytes()
+            original = first.setdefault(hashlib.sha256(pixels).digest(), len(names))
+            if original < len(names):
+                copies.append((picture.name, names[original], "exact duplicate"))
+                if not keep_duplicates:
+                    continue
+                repeated.append(len(names))
+            names.append(picture.name)
+            shapes.append((face.width, face.height, grey))
+            hashes += bits
+            out.write(pixels)
+    codes = np.frombuffer(bytes(hashes), np.uint64).reshape(-1, 4)  # (N, 4)
+    groups = near_duplicate_groups(codes)
+    compared = groups.copy()
+    compared[repeated] = len(groups) + np.arange(len(repeated))  # groups of their own: they are known as duplicates
+    areas = [width * height for width, height, _ in shapes]
+    near = copies_in_groups(file, image_size, codes, compared, areas)
+    copies += [(names[number], names[original], "near duplicate") for number, original in sorted(near.items())]
+    kept = [number for number in range(len(names)) if keep_duplicates or number not in near]
+    keep_records(file, image_size**2 * 3, kept)
+    train, held_out = split_by_group(groups[kept])
+    return {
+        "names": [names[number] for number in kept],
+        "shapes": [shapes[number] for number in kept],
+        "groups": groups[kept].tolist(),
+        "train": train.tolist(),
+        "held_out": held_out.tolist(),
+        "skipped": skipped,
+        "copies": copies,
+        "duplicates_kept": keep_duplicates,
+    }
 
 
-def content_key(paths: Sequence[Path]) -> str:
+def examine(image_size: int, picture: Picture) -> tuple[Face, bool, bytes] | Exception:
+    """The face in a picture, whether it is grey, and its difference hash; or why there is none."""
+    try:
+        face = decode(picture.read(), image_size)
+    except (DataError, OSError) as error:
+        return error
+    return face, is_grey(face.pixels), difference_hash(face.pixels).tobytes()
+
+
+def keep_records(file: Path, length: int, kept: Sequence[int]) -> None:
+    """Leave of a file of equally long records those whose numbers are given, ascending, without a second copy."""
+    with file.open("r+b") as records:
+        for place, number in enumerate(kept):
+            if place != number:
+                records.seek(number * length)
+                record = records.read(length)
+                records.seek(place * length)
+                records.write(record)
+        records.truncate(len(kept) * length)
+
+
+def content_key(paths: Sequence[Path], keep_duplicates: bool = False) -> str:
     """SHA-256 over the bytes of every zip and every picture below every folder, with their relative names."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(b"duplicates kept" if keep_duplicates else b"")
     for path in paths:
         if path.is_dir():
-            for file in folder_files(path):
-                digest.update(file.relative_to(path).as_posix().encode(errors="surrogateescape"))
-                with suppress(OSError):  # a file that may not be read is skipped when its turn comes
-                    digest.update(file_digest(file))
+            for name, reason in walk(path):
+                if not reason and is_picture_name(name):
+                    digest.update(name.encode(errors="surrogateescape"))
+                    with suppress(OSError):  # a file that may not be read is skipped when its turn comes
+                        digest.update(file_digest(path / name))
         else:
-            open_zip(path).close()
             digest.update(file_digest(path))
     return digest.hexdigest()
 
@@ -151,42 +291,3 @@ def file_digest(path: Path) -> bytes:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.digest()
-
-
-def difference_hash(face: UInt8[np.ndarray, "size size 3"]) -> UInt64[np.ndarray, " 4"]:
-    """The 256-bit difference hash (dHash) of a face: which of neighbouring pixels is brighter, in a 17x16 thumbnail."""
-    small = np.asarray(Image.fromarray(face).convert("L").resize((17, 16), Image.Resampling.LANCZOS), np.int16)
-    return np.packbits(small[:, 1:] > small[:, :-1]).view(np.uint64)
-
-
-def near_duplicate_groups(hashes: UInt64[np.ndarray, "n 4"]) -> Int[np.ndarray, " n"]:
-    """A group number for each hash: connected components of pairs that differ in at most 32 of 256 bits."""
-    parent = np.arange(len(hashes))
-
-    def root(member: int) -> int:
-        while parent[member] != member:
-            parent[member] = parent[parent[member]]
-            member = parent[member]
-        return member
-
-    for row, value in enumerate(hashes):
-        later = hashes[row + 1 :]
-        differing = np.bitwise_count(later ^ value).sum(1, dtype=np.int64)  # (N - row - 1,)
-        close = np.flatnonzero(differing <= NEAR_DUPLICATE_BITS) + row + 1
-        for other in close:
-            parent[root(int(other))] = root(row)
-    return np.array([root(member) for member in range(len(hashes))])
-
-
-def split_by_group(groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions for training and for holding out, a tenth but at most 1,000; a group is never divided."""
-    wanted = min(int(len(groups) * HELD_OUT_SHARE), HELD_OUT_MOST)
-    order = np.random.default_rng(0).permutation(np.unique(groups))
-    sizes = np.bincount(groups, minlength=groups.max() + 1)
-    chosen, count = [], 0
-    for group in order:
-        if count + sizes[group] <= wanted:
-            chosen.append(group)
-            count += sizes[group]
-    held = np.isin(groups, chosen)
-    return np.flatnonzero(~held), np.flatnonzero(held)

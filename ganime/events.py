@@ -35,6 +35,45 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """How good, varied and original the faces of the moving average are now, on anime features.
+
+    generated, reference: how many faces were compared; the reference is the held-out part where it is large enough.
+    frechet, kernel, precision, recall, coverage: as in `evaluation.Report`.
+    diversity: how far a generated face lies from the others, over the same of real faces; 1 is as varied as those.
+    near_copies: share of generated faces nearer to a training face than all but 1 % of fresh faces are; 0.01 by chance.
+    copying: z-score of that comparison, strongly negative for copies.
+    memory: how far the discriminator tells training faces from fresh ones, 0 for not at all, 1 for as well as
+    training faces from generated ones; None without fresh faces to ask it about.
+    best: whether this is the lowest Fréchet distance of the run so far.
+    """
+
+    images: int
+    generated: int
+    reference: int
+    frechet: float
+    kernel: float
+    precision: float
+    recall: float
+    coverage: float
+    diversity: float
+    near_copies: float
+    copying: float
+    memory: float | None
+    best: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the run is doing, in words: the state, what it was seen by, and what to do about it."""
+
+    images: int
+    state: str  # one of VERDICTS
+    reason: str
+    advice: str
+
+
+@dataclass(frozen=True)
 class Saved:
     """A checkpoint that was written whole and can be resumed, sampled or shared."""
 
@@ -59,4 +98,6 @@ class Done:
     folder: Path
 
 
-Event = Step | Preview | Saved | Notice | Done
+VERDICTS = ("early", "healthy", "discriminator winning", "stalled", "collapsed", "copying", "diverged")
+
+Event = Step | Preview | Measured | Verdict | Saved | Notice | Done

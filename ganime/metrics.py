@@ -134,7 +134,11 @@ def copying_score(
     orientations as `train`. Needs 10 held-out and 10 generated faces.
     """
     held_out, generated = checked(held_out, generated, least=10)
-    fresh, drawn = nearest(held_out, train)[0], nearest(generated, train)[0]
+    return compare_nearness(nearest(held_out, train)[0], nearest(generated, train)[0])
+
+
+def compare_nearness(fresh: Float[np.ndarray, " m"], drawn: Float[np.ndarray, " g"]) -> CopyingScore:
+    """The copying test on distances to the nearest training face: of fresh real faces, and of generated ones."""
     ordered = np.sort(fresh)
     below, up_to = np.searchsorted(ordered, drawn, "left"), np.searchsorted(ordered, drawn, "right")
     farther = float((below + up_to).sum() / 2)  # pairs in which the generated face is farther; ties count half
@@ -145,6 +149,18 @@ def copying_score(
     statistic = (farther - m * g / 2) / math.sqrt(variance) if variance > 0 else 0.0
     near = float((drawn < np.percentile(fresh, NEAR_PERCENTILE)).mean())
     return CopyingScore(statistic, 0.5 * math.erfc(-statistic / math.sqrt(2)), near)
+
+
+def diversity(real: Float[np.ndarray, "n d"], generated: Float[np.ndarray, "g d"], k: int = 5) -> float:
+    """How far a generated face lies from the others, over the same of real faces: 1 as varied, 0 all the same face.
+
+    Medians of the distance to the k-th nearest other face of the same set, with equally many of both, so a generator
+    that returns to a few faces again and again shows, however unlike one another those are. Needs k + 1 faces a set.
+    """
+    real, generated = checked(real, generated, least=k + 1)
+    count = min(len(real), len(generated))
+    reach = [float(np.median(radii(faces[:count], k))) for faces in (generated, real)]
+    return reach[0] / reach[1] if reach[1] > 0 else 1.0
 
 
 def checked(

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrizations
 
 from ganime.config import ModelConfig, from_dict, to_dict
 from ganime.errors import CheckpointError, ConfigError
-from ganime.files import load_tensors, read_tensors, save_tensors
+from ganime.files import fitting, read_tensors, save_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -101,11 +101,15 @@ class Discriminator(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        norm, widths = config.discriminator_norm, config.channels[::-1]
+        norm, widths = config.discriminator_norm, config.judging_channels
         self.from_rgb = down_layer(3, widths[0], "none" if norm == "batch" else norm)
         self.blocks = nn.Sequential(*(down_layer(a, b, norm) for a, b in itertools.pairwise(widths)))
         self.head = with_norm(nn.Conv2d(widths[-1], 1 + config.attributes, 4, 1, 0), norm)
         self.apply(init_weights)
+
+    def layers(self) -> list[nn.Module]:
+        """The layers from the picture to the logit."""
+        return [self.from_rgb, *self.blocks, self.head]
 
     def forward(
         self, images: Float[Tensor, "b 3 size size"], attributes: Float[Tensor, "b attributes"] | None = None
@@ -157,8 +161,9 @@ def filled(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
 
     Raises CheckpointError, naming the file, when it does not.
     """
-    held = sum(tensor.numel() for tensor in read_tensors(weights).values())
-    widths = (config.latent_dim + config.attributes, *config.channels) if kind is Generator else config.channels
+    tensors = read_tensors(weights)
+    held = sum(tensor.numel() for tensor in tensors.values())
+    widths = (config.latent_dim + config.attributes, *config.channels) if kind is Generator else config.judging_channels
     least = 16 * sum(a * b for a, b in itertools.pairwise(widths))  # the 4x4 kernels of all layers but the picture's
     if least > max(held, SMALL):
         raise CheckpointError(
@@ -167,7 +172,7 @@ def filled(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
         )
     with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source: leave it as it was
         net = kind(config)
-    net.load_state_dict(load_tensors(weights, net.state_dict()))
+    net.load_state_dict(fitting(tensors, net.state_dict(), weights))
     return net.eval()
 
 

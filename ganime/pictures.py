@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -20,100 +24,186 @@ from ganime.errors import DataError
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".avif"}
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")  # what a file may be, whatever its name ends in
+OTHER_PICTURES = {".tif", ".tiff", ".heic", ".heif", ".jxl", ".jp2", ".psd", ".svg", ".ico", ".tga"}
+ARCHIVES = {".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst"}
+SYSTEM_NAMES = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 MIN_SIDE = 16  # px; smaller pictures say nothing about a face
 MAX_PIXELS = 50_000_000
 MAX_FILE_BYTES = 64 * 1024**2
 MAX_ENTRIES = 2_000_000
 MAX_RATIO = 200  # unpacked to packed bytes of one zip entry; pictures are compressed already
+LARGE_PIXELS = 16_000_000  # decoded one at a time, so that many threads never hold many of them
+GREY_LEVELS = 12  # of 255; a picture whose channels never differ by more has no colour, only traces of compression
+MOST_THREADS = 8
+LARGE = Lock()
+LINK, CLOSED_FOLDER = "a symbolic link", "a folder that cannot be opened"
 
 
-@dataclass(frozen=True)
+class TooSmallError(DataError):
+    """A picture with fewer pixels than a face needs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
-    """A file that may be a face: its name for people, its size in bytes, and how to read it."""
+    """A file that may be a face: its name for people, and how to read its bytes."""
 
     name: str
     read: Callable[[], bytes]
 
 
-def decode(data: bytes, image_size: int) -> UInt8[np.ndarray, "size size 3"]:
+@dataclass(frozen=True)
+class Face:
+    """A picture as a square face: uint8 (size, size, 3), RGB; width and height of the whole picture, upright, in px."""
+
+    pixels: UInt8[np.ndarray, "size size 3"]
+    width: int
+    height: int
+
+
+def decode(data: bytes, image_size: int) -> Face:
     """One picture as a square RGB face: first frame, upright, on white, centre-cropped, Lanczos-resized.
 
-    Raises DataError with a short reason when it is no picture, damaged, too large or too small.
+    Raises DataError with a short reason when it is no picture, damaged, too large or (TooSmallError) too small.
     """
+    if not data:
+        raise DataError("an empty file")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise DataError(f"{width} x {height} pixels; at most {MAX_PIXELS:,} are read")
-            if min(width, height) < MIN_SIDE:
-                raise DataError(f"{width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed")
-            image.draft("RGB", (image_size * 2, image_size * 2))  # JPEG alone: decode at a fraction, then resize
-            image = to_rgb(ImageOps.exif_transpose(image))
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise DataError(f"{width} x {height} pixels; at most {MAX_PIXELS:,} are read")
+        if min(width, height) < MIN_SIDE:
+            raise TooSmallError(f"{width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed")
+        image.draft("RGB", (image_size * 2, image_size * 2))  # JPEG alone: decode at a fraction, then resize
+        with LARGE if image.width * image.height > LARGE_PIXELS else nullcontext():
+            upright = ImageOps.exif_transpose(image)
+            if upright.size != image.size:
+                width, height = height, width
+            square = ImageOps.fit(to_rgb(upright), (image_size, image_size), Image.Resampling.LANCZOS)
     except DataError:
         raise
+    except Image.DecompressionBombError as error:
+        raise DataError(f"far more than the {MAX_PIXELS:,} pixels that are read") from error
     except UnidentifiedImageError as error:
         raise DataError("not a picture that can be read") from error
     except Exception as error:  # a damaged picture raises nearly every kind, AVIF's decoder RuntimeError
         raise DataError(f"damaged picture: {error}") from error
-    return np.asarray(ImageOps.fit(image, (image_size, image_size), Image.Resampling.LANCZOS))
+    return Face(np.asarray(square), width, height)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode as RGB: 16-bit scaled down, transparency composited on white."""
-    if image.mode in ("I", "I;16", "I;16B", "I;16L", "F"):
-        values = np.asarray(image, np.float64)
-        values = values / (257 if image.mode != "F" or values.max() > 255 else 1)
-        return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
+    """Any Pillow mode that these formats have as RGB: 16-bit scaled down, transparency composited on white."""
+    if image.mode in ("I", "I;16", "I;16B"):
+        values = np.asarray(image)
+        grey = (values // 257).clip(0, 255).astype(np.uint8)  # 65535 is 255, and 0 is 0
+        if isinstance(clear := image.info.get("transparency"), int):
+            grey[values == clear] = 255
+        return Image.fromarray(grey).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
 
 
-def list_pictures(path: Path, skipped: list[tuple[str, str]], archives: ExitStack) -> Iterator[Picture]:
-    """The pictures in a folder (nested, links not followed) or zip, in order of name; odd files go to `skipped`.
+def is_grey(face: UInt8[np.ndarray, "size size 3"]) -> bool:
+    """Whether no pixel of a face has more than a trace of colour."""
+    red, green, blue = (face[..., channel].astype(np.int16) for channel in range(3))  # (size, size) each
+    return bool(max(abs(red - green).max(), abs(green - blue).max(), abs(red - blue).max()) <= GREY_LEVELS)
 
-    Zips stay open, so that their pictures can be read, until `archives` is closed.
+
+def list_pictures(
+    path: Path, skipped: list[tuple[str, str]], archives: ExitStack, passed_over: Counter[str] | None = None
+) -> Iterator[Picture]:
+    """The pictures in a folder (nested, links not followed) or zip, in order of name.
+
+    What is named like a picture and is not read goes to `skipped` with the reason; all other files are counted by
+    kind in `passed_over`. Zips stay open, so that their pictures can be read, until `archives` is closed.
+    Raises DataError for what is neither a folder nor a whole zip.
     """
+    passed_over = Counter() if passed_over is None else passed_over
     if path.is_dir():
-        for file in folder_files(path):
-            if file.stat().st_size > MAX_FILE_BYTES:
-                skipped.append(
-                    (str(file.relative_to(path)), f"{file.stat().st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
-                )
+        for name, reason in walk(path):
+            if reason and (is_picture_name(name) or reason == CLOSED_FOLDER):
+                skipped.append((name, reason))
+            elif is_picture_name(name):
+                yield Picture(name, partial(read_file, path, name))
             else:
-                yield Picture(str(file.relative_to(path)), file.read_bytes)
+                passed_over["links" if reason == LINK else kind_of(name)] += 1
         return
-    archive = archives.enter_context(open_zip(path))
+    archive, lock = archives.enter_context(open_zip(path)), Lock()
     entries = sorted(archive.infolist(), key=lambda entry: entry.filename)
     if len(entries) > MAX_ENTRIES:
         raise DataError(f"{path} has {len(entries):,} entries; at most {MAX_ENTRIES:,} are read.")
     for entry in entries:
-        if is_picture_name(entry.filename) and not entry.is_dir():
-            reason = refusal(entry)
-            if reason:
-                skipped.append((entry.filename, reason))
-            else:
-                yield Picture(entry.filename, lambda entry=entry: read_entry(archive, entry))
+        if entry.is_dir():
+            continue
+        if not is_picture_name(entry.filename):
+            passed_over[kind_of(entry.filename)] += 1
+        elif reason := refusal(entry):
+            skipped.append((entry.filename, reason))
+        else:
+            yield Picture(entry.filename, partial(read_entry, archive, lock, entry))
 
 
-def folder_files(path: Path) -> Iterator[Path]:
-    """Picture files below a folder in order of name, hidden files and symbolic links left out."""
-    for file in sorted(path.rglob("*")):
-        if file.is_file() and not file.is_symlink() and is_picture_name(file.relative_to(path).as_posix()):
-            yield file
+def walk(folder: Path) -> Iterator[tuple[str, str]]:
+    """All below a folder that is no folder itself, in order of name: the path in it, and why it is not read or "".
+
+    Links are not followed. A folder that cannot be opened comes as one such thing. Names alone are held in memory.
+    """
+    waiting = [("", "folder")]
+    while waiting:
+        name, kind = waiting.pop()
+        if kind != "folder":
+            yield name, kind
+            continue
+        try:
+            with os.scandir(folder / name) as entries:
+                below = [(f"{name}/{entry.name}" if name else entry.name, kind_of_entry(entry)) for entry in entries]
+        except OSError:
+            yield name or ".", CLOSED_FOLDER
+        else:
+            waiting += sorted(below, reverse=True)
+
+
+def kind_of_entry(entry: os.DirEntry[str]) -> str:
+    """Folder, or why an entry of a folder is not read, or "" for a plain file."""
+    if entry.is_symlink():
+        return LINK
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "" if entry.is_file(follow_symlinks=False) else "neither a file nor a folder"
+
+
+def kind_of(name: str) -> str:
+    """What a file that is named like no picture may be, for the count of those that are passed over."""
+    path = PurePosixPath(name)
+    if any(part.startswith(".") or part in SYSTEM_NAMES for part in path.parts):
+        return "hidden and system files"
+    suffix = path.suffix.lower()
+    if suffix in ARCHIVES:
+        return "archives inside"
+    return "pictures of other formats" if suffix in OTHER_PICTURES else "other files"
 
 
 def is_picture_name(name: str) -> bool:
     """Whether a name ends like a picture's and lies in no hidden or system folder."""
-    parts = PurePosixPath(name).parts
-    return PurePosixPath(name).suffix.lower() in SUFFIXES and not any(
-        part.startswith(".") or part == "__MACOSX" for part in parts
+    path = PurePosixPath(name)
+    return path.suffix.lower() in SUFFIXES and not any(
+        part.startswith(".") or part in SYSTEM_NAMES for part in path.parts
     )
+
+
+def read_file(folder: Path, name: str) -> bytes:
+    """The bytes of a file below a folder. Raises DataError when they are too many."""
+    with (folder / name).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_FILE_BYTES:
+            raise DataError(f"{size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+        return file.read(size)
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
@@ -121,6 +211,8 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     if not path.exists():
         raise DataError(f"{path} does not exist. Give a folder or zip of pictures.")
     try:
+        if not path.is_file():
+            raise ValueError("no ordinary file")
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise DataError(f"{path} is neither a folder nor a whole zip file ({error}).") from error
@@ -129,7 +221,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
 def refusal(entry: zipfile.ZipInfo) -> str:
     """Why an entry of a zip is not read, or an empty string."""
     if stat.S_ISLNK(entry.external_attr >> 16):
-        return "a symbolic link"
+        return LINK
     if entry.flag_bits & 0x1:
         return "encrypted"
     if entry.file_size > MAX_FILE_BYTES:
@@ -139,10 +231,39 @@ def refusal(entry: zipfile.ZipInfo) -> str:
     return ""
 
 
-def read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """The bytes of an entry, never more than it declares."""
+def read_entry(archive: zipfile.ZipFile, lock: Lock, entry: zipfile.ZipInfo) -> bytes:
+    """The bytes of an entry, never more than it declares; one thread at a time reads an archive."""
     try:
-        with archive.open(entry) as file:
+        with lock, archive.open(entry) as file:
             return file.read(entry.file_size)
     except Exception as error:  # zlib's, lzma's and others that share no base
         raise DataError(f"damaged in the zip: {error}") from error
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
+    """The results of `function` in the order of `items`, computed by several threads a little ahead."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(cores, MOST_THREADS)
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def printable(text: str, most: int = 120) -> str:
+    """A stranger's text on one line that is safe to show: control characters escaped, and the middle of a long one cut.
+
+    Only what Python calls printable is left as it is, so no line break, escape sequence, lone surrogate or mark that
+    turns the direction of writing gets through.
+    """
+    if len(text) > most:
+        text = f"{text[: most - 24]}...{text[-20:]}"
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -12,16 +12,18 @@ from typing import Any
 
 import torch
 
-from ganime.checkpoint import RUN_SAVES, Checkpoint, write_checkpoint
+from ganime.checkpoint import BEST_SAVE, RUN_SAVES, Checkpoint, save_checkpoint, write_checkpoint
 from ganime.config import ModelConfig, TrainConfig, from_dict, to_dict
 from ganime.data import FaceDataset
 from ganime.errors import ConfigError, TrainingError
+from ganime.events import Notice
 from ganime.files import atomic_file, atomic_folder
-from ganime.model import Discriminator, Generator
+from ganime.model import CONFIG_FILE, Discriminator, Generator
 
 KEPT_SAVES = 2
 RUN_FILE, STATE_FILE = "run.json", "state.pt"
-LIMITS = ("images", "steps", "minutes", "save_minutes", "preview_images")
+LIMITS = ("images", "steps", "minutes", "save_minutes", "preview_images", "measure_images")
+COUNTS = ("step", "images", "seconds", "rescues")
 
 
 @dataclass
@@ -36,12 +38,22 @@ class TrainingState:
     step: int = 0
     images: int = 0
     seconds: float = 0.0
+    rescues: int = 0
 
     @classmethod
-    def create(cls, model: ModelConfig, config: TrainConfig, device: torch.device) -> TrainingState:
+    def create(
+        cls, model: ModelConfig, config: TrainConfig, device: torch.device, start: Checkpoint | None = None
+    ) -> TrainingState:
+        """Fresh nets, or those of `start`; a discriminator that it lacks is fresh."""
         with torch.random.fork_rng(devices=[]):  # initialisation uses the global source: leave it as it was
             torch.manual_seed(config.seed)
             generator, discriminator = Generator(model), Discriminator(model)
+        if start:
+            generator.load_state_dict(start.generator.state_dict())
+            if start.discriminator:
+                discriminator.load_state_dict(start.discriminator.state_dict())
+        for layer in discriminator.layers()[: config.freeze]:
+            layer.requires_grad_(False)
         for net in (generator, discriminator):
             net.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         betas = (config.beta1, config.beta2)
@@ -55,25 +67,34 @@ class TrainingState:
 
     def state_dict(self) -> dict[str, Any]:
         parts = {name: value.state_dict() for name, value in vars(self).items() if hasattr(value, "state_dict")}
-        return parts | {"step": self.step, "images": self.images, "seconds": self.seconds}
+        return parts | {name: getattr(self, name) for name in COUNTS}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, value in vars(self).items():
             if hasattr(value, "load_state_dict"):
                 value.load_state_dict(state[name])
-        self.step, self.images, self.seconds = state["step"], state["images"], state["seconds"]
+        for name in COUNTS:
+            setattr(self, name, state.get(name, 0))  # a save of an earlier version lacks some
+
+    def finite(self) -> bool:
+        """Whether all weights are numbers still."""
+        nets = (self.generator, self.discriminator)
+        return all(bool(torch.isfinite(tensor).all()) for net in nets for tensor in net.state_dict().values())
 
 
 def settle_run(
-    run: Path, config: TrainConfig, model: ModelConfig, dataset: FaceDataset
+    run: Path, config: TrainConfig, model: ModelConfig, dataset: FaceDataset, start: Checkpoint | None = None
 ) -> tuple[TrainConfig, ModelConfig]:
     """The configurations to train with: of a run that is going on, its own with the limits of `config`.
 
+    A new run that begins from a model, `start`, has that model's configuration.
     Raises ConfigError when the faces have another size than the model, TrainingError when run.json is damaged.
     """
     if (run / RUN_FILE).is_file():
         begun, model = read_run(run)
         config = replace(begun, **{name: getattr(config, name) for name in LIMITS})
+    if start and not (run / RUN_FILE).is_file():
+        model, config = start.generator.config, replace(config, start=start.name)
     if dataset.images.shape[1] != model.image_size:
         raise ConfigError(
             f"The faces are {dataset.images.shape[1]} px, the model is {model.image_size} px. Load the faces at the "
@@ -108,20 +129,12 @@ def saves(run: Path) -> list[Path]:
 
 
 def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceDataset) -> Path:
-    """Write a checkpoint that can be sampled and resumed, then drop all but the last two."""
-    nets = (state.generator, state.discriminator)
-    if not all(torch.isfinite(tensor).all() for net in nets for tensor in net.state_dict().values()):
-        raise TrainingError(
-            f"The weights are no longer finite at {state.images:,} images, so they were not saved. The last save is "
-            "intact; resume it with lower learning rates."
-        )
+    """Write a checkpoint that can be sampled and resumed, then drop all but the last two.
+
+    Raises OSError when it cannot be written, on a full disk for one; the earlier saves are intact then.
+    """
     folder = run / RUN_SAVES / f"{state.images:012d}"
-    training = {
-        "recipe": config.recipe,
-        "images": state.images,
-        "seconds": round(state.seconds),
-        "faces": len(dataset.train),
-    }
+    training = facts(state, config, dataset)
     with atomic_folder(folder) as temporary:
         write_checkpoint(Checkpoint(state.ema, state.discriminator, training, run.name), temporary)
         torch.save(state.state_dict(), temporary / STATE_FILE)
@@ -130,9 +143,31 @@ def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceData
     return folder
 
 
+def save_best(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceDataset, frechet: float) -> None:
+    """Keep the model as the run's best by the Fréchet distance on held-out faces, in place of an earlier best."""
+    training = facts(state, config, dataset) | {"frechet": round(frechet, 2)}
+    save_checkpoint(Checkpoint(state.ema, state.discriminator, training, run.name), run / RUN_SAVES / BEST_SAVE)
+
+
+def best_distance(run: Path) -> float:
+    """The Fréchet distance of the run's best save, infinite where there is none."""
+    try:
+        values = json.loads((run / RUN_SAVES / BEST_SAVE / CONFIG_FILE).read_text(encoding="utf-8"))
+        return float(values["training"]["frechet"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+def facts(state: TrainingState, config: TrainConfig, dataset: FaceDataset) -> dict[str, Any]:
+    """What the card of a save tells of its training."""
+    begun = {} if config.start == "scratch" else {"start": config.start}
+    counts = {"images": state.images, "seconds": round(state.seconds), "faces": len(dataset.train)}
+    return {"recipe": config.recipe, **begun, **counts}
+
+
 def load_last_save(run: Path, state: TrainingState) -> Path | None:
     """Put the newest readable save into `state`; a damaged one gives way to the one before. None for a new run."""
-    for abandoned in (run / RUN_SAVES).glob(".[0-9]*"):  # a save that a kill cut off
+    for abandoned in (run / RUN_SAVES).glob(".*"):  # a save that a kill cut off
         shutil.rmtree(abandoned, ignore_errors=True)
     problems = []
     for folder in reversed(saves(run)):
@@ -149,3 +184,26 @@ def load_last_save(run: Path, state: TrainingState) -> Path | None:
             f"No save in {run} can be read. {'; '.join(f'{folder.name}: {error}' for folder, error in problems)}"
         )
     return None
+
+
+def rescue(run: Path, state: TrainingState) -> Notice:
+    """Go back to the last save with the learning rates halved; this is done once in a run.
+
+    Raises TrainingError the second time, and when nothing was saved yet.
+    """
+    broken_at = state.images
+    if state.rescues or not load_last_save(run, state):
+        raise TrainingError(
+            f"The losses or weights are no longer finite at {broken_at:,} images"
+            f"{', for the second time' if state.rescues else ', before the first save'}. "
+            f"{'The last save is intact. ' if saves(run) else ''}Begin a new run with lower learning rates."
+        )
+    state.rescues += 1
+    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
+        for group in optimizer.param_groups:
+            group["lr"] *= 0.5
+    return Notice(
+        state.images,
+        f"The losses were no longer finite at {broken_at:,} images: back to the save at {state.images:,}, at half the "
+        "learning rates.",
+    )

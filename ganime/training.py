@@ -12,16 +12,22 @@ import numpy as np
 import torch
 
 from ganime.augment import diff_augment
+from ganime.averaging import ema_decay, settle_statistics, update_ema
+from ganime.checkpoint import Checkpoint
 from ganime.config import ModelConfig, TrainConfig
 from ganime.data import FaceDataset
-from ganime.devices import faster_precision, pick_device, precision_context
+from ganime.devices import plan_for, precision_context
 from ganime.errors import TrainingError
 from ganime.events import Done, Event, Notice, Preview, Saved, Step
+from ganime.health import Health
 from ganime.latents import latents
-from ganime.losses import discriminator_loss, generator_loss
+from ganime.losses import discriminator_loss, generator_loss, gradient_penalty
+from ganime.matmul import use_forms
 from ganime.model import Discriminator, Generator
-from ganime.runs import TrainingState, load_last_save, save, settle_run, write_run
+from ganime.progress import Gauge
+from ganime.runs import TrainingState, best_distance, load_last_save, rescue, save, save_best, settle_run, write_run
 from ganime.sampling import render
+from ganime.workers import Workers
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 REPORT_STEPS = 10
 PREVIEW_FACES = 64
 AUGMENT_BELOW = 10_000  # faces; with more, a discriminator has too much to see to learn it by heart
+MEASURING_SHARE = 0.05  # of the time at most
 
 
 def train(
@@ -39,90 +46,161 @@ def train(
     model: ModelConfig | None = None,
     device: str = "cpu",
     should_stop: Callable[[], bool] = lambda: False,
+    should_save: Callable[[], bool] = lambda: False,
+    start: Checkpoint | None = None,
 ) -> Iterator[Event]:
     """Train a DCGAN in the folder `run`, or go on with the run that is in it, yielding events.
 
     All randomness derives from the seed and the count of images seen, so a run that was stopped and resumed
-    draws what an uninterrupted one draws. `should_stop` is asked after every step; when it says yes the run is
-    saved and ends. Raises TrainingError when the run cannot be resumed or the losses are no longer finite.
+    draws what an uninterrupted one draws. A new run begins from the nets of `start` where that is given.
+    `should_stop` and `should_save` are asked after every step; the one saves the run and ends it, the other saves it
+    and draws a sample grid. Losses that are no longer finite are met once by going back to the last save at half the
+    learning rates, and a batch too large for the memory by halving it. Raises TrainingError when the run cannot be
+    resumed or breaks again, OSError when it cannot be saved; the last save is intact then.
     """
-    target = pick_device(device)
-    config, model = settle_run(run, config or TrainConfig(), model or ModelConfig(), dataset)
-    if config.precision == "auto":
-        config = replace(config, precision=faster_precision(model, target))
-    notice = write_run(run, config, model, dataset)
-    state = TrainingState.create(model, config, target)
-    resumed = load_last_save(run, state)
+    workers = Workers.join(device)
+    target = workers.device
+    with workers.in_turn():  # the first process settles the run, the others find it settled
+        config, model = settle_run(run, config or TrainConfig(), model or ModelConfig(), dataset, start)
+        plan = plan_for(model, config.batch_size, target, config.precision, config.deep_layers)
+        config = replace(config, precision=plan.precision, deep_layers=plan.deep_layers)
+        share = workers.share(config.batch_size)
+        notice = write_run(run, config, model, dataset) if workers.leads else ""
+        state = TrainingState.create(model, config, target, start)
+        resumed = load_last_save(run, state)
+    workers.agree(config, model, dataset.key, state.step, state.images)
+    workers.share_statistics(state.generator, state.discriminator)
     if resumed:
         yield Notice(state.images, f"Resumed at {state.images:,} images from {resumed}. {notice}".rstrip())
         if reason := limit_reached(config, state, 0.0):
             yield Done(state.images, reason, resumed)
             return
+    elif start and not start.discriminator:
+        yield Notice(0, f"{start.name} has no discriminator; a fresh one has to catch up with its generator first.")
+    learning = [parameter for parameter in state.discriminator.parameters() if parameter.requires_grad]
+    for net in (state.generator, state.discriminator):
+        use_forms(net, config.deep_layers.split(","))
     autocast = precision_context(config.precision, target)
-    augment = config.augment == "diffaugment" or (config.augment == "auto" and len(dataset.train) < AUGMENT_BELOW)
+    augmented = config.augment == "diffaugment" or (config.augment == "auto" and len(dataset.train) < AUGMENT_BELOW)
+    health = Health(config.loss, len(dataset.train), config.start == "scratch")
+    gauge: Gauge | None = None
     sums = torch.zeros(4, device=target)
-    started = reported = last_save = time.monotonic()
-    earlier, reported_images = state.seconds, state.images
+    began = reported = last_save = rested = time.monotonic()
+    earlier, reported_steps = state.seconds, state.step
     next_preview = (state.images // config.preview_images + 1) * config.preview_images
+    next_measure = 0 if start and not resumed else state.images + config.measure_images  # a model may be best as it is
 
     while True:
-        # --- batch: faces and latents of this position in the stream
-        draw = random_source(config.seed, state.images)
-        real = dataset.batch(state.images, config.batch_size, config.seed, config.flip).to(target)
-        z = torch.randn(config.batch_size, model.latent_dim, generator=draw).to(target)
-        view = (lambda images: diff_augment(images, draw)) if augment else (lambda images: images)  # noqa: B023
+        try:
+            # --- batch: this process's share of the faces and latents at this position in the stream
+            first = state.images + share.start
+            real = dataset.batch(first, share.stop - share.start, config.seed, config.flip).to(target)
+            z = torch.randn(config.batch_size, model.latent_dim, generator=random_source(config.seed, state.images))
+            z = z[share].to(target)
+            draw = random_source(config.seed, first, stream=1)
+            view = (lambda images: diff_augment(images, draw)) if augmented else (lambda images: images)  # noqa: B023
 
-        # --- discriminator step
-        with autocast():
-            fake = state.generator(z)  # (B, 3, S, S)
-            d_real, d_fake = judge(state.discriminator, view(real), view(fake.detach().float()))
-        d_loss = discriminator_loss(config.loss, d_real, d_fake)
-        state.discriminator_optimizer.zero_grad(set_to_none=True)
-        d_loss.backward()
-        state.discriminator_optimizer.step()
+            # --- discriminator step
+            with autocast():
+                fake = state.generator(z)  # (B, 3, S, S)
+                d_real, d_fake = judge(state.discriminator, view(real), view(fake.detach().float()))
+            d_loss = discriminator_loss(config.loss, d_real, d_fake)
+            penalised = (config.r1 or config.r2) and state.step % config.penalty_steps == 0
+            penalty = penalties(config, state.discriminator, view(real), view(fake.detach())) if penalised else 0.0
+            state.discriminator_optimizer.zero_grad(set_to_none=True)
+            (d_loss + penalty).backward()
+            workers.average(learning)
+            state.discriminator_optimizer.step()
 
-        # --- generator step, on the same fakes
-        state.discriminator.requires_grad_(False)
-        with autocast():
-            if config.loss == "relativistic":
-                g_real, g_fake = judge(state.discriminator, view(real), view(fake.float()))
-            else:
-                g_real, g_fake = d_real.detach(), state.discriminator(view(fake.float())).float()
-        g_loss = generator_loss(config.loss, g_real, g_fake)
-        state.generator_optimizer.zero_grad(set_to_none=True)
-        g_loss.backward()
-        state.generator_optimizer.step()
-        state.discriminator.requires_grad_(True)
+            # --- generator step, on the same fakes
+            toggle(learning, False)
+            with autocast():
+                if config.loss == "relativistic":
+                    g_real, g_fake = judge(state.discriminator, view(real), view(fake.float()))
+                else:
+                    g_real, g_fake = d_real.detach(), state.discriminator(view(fake.float())).float()
+            g_loss = generator_loss(config.loss, g_real, g_fake)
+            state.generator_optimizer.zero_grad(set_to_none=True)
+            g_loss.backward()
+            workers.average(state.generator.parameters())
+            state.generator_optimizer.step()
+            toggle(learning, True)
+        except RuntimeError as error:
+            if not out_of_memory(error) or config.batch_size < 4:
+                raise
+            if workers.count > 1:  # the others wait in the middle of this step
+                raise TrainingError(
+                    f"There is no memory for {config.batch_size // workers.count} faces in each of {workers.count} "
+                    "processes. Begin a new run with a smaller batch, or go on with more processes by --resume."
+                ) from error
+            toggle(learning, True)
+            config = replace(config, batch_size=config.batch_size // 2)
+            share = workers.share(config.batch_size)
+            write_run(run, config, model, dataset)
+            yield Notice(state.images, f"Out of memory; the batch is halved to {config.batch_size} faces.")
+            continue
 
         # --- moving average
         state.step += 1
         state.images += config.batch_size
         update_ema(state.ema, state.generator, ema_decay(config, state.images))
 
-        # --- report
+        # --- report, every few steps and when there is something to decide
         sums += torch.stack([d_loss.detach(), g_loss.detach(), d_real.detach().mean(), d_fake.detach().mean()])
         now = time.monotonic()
-        state.seconds = earlier + now - started
-        reason = "stopped" if should_stop() else limit_reached(config, state, now - started)
-        if state.step % REPORT_STEPS == 0 or reason:
-            means = (sums / max(1, (state.images - reported_images) // config.batch_size)).tolist()
-            sums.zero_()
-            if not all(np.isfinite(means)):
-                raise TrainingError(
-                    f"The losses are no longer finite at {state.images:,} images (generator {means[1]}, discriminator "
-                    f"{means[0]}). The last save is intact; resume it with lower learning rates."
-                )
-            rate = (state.images - reported_images) / max(now - reported, 1e-9)
-            reported, reported_images = now, state.images
-            d_mean, g_mean, real_mean, fake_mean = means
-            progress = progress_of(config, state, now - started)
-            yield Step(state.step, state.images, d_mean, g_mean, real_mean, fake_mean, rate, progress)
-        if state.images >= next_preview or reason:
-            next_preview += config.preview_images
+        state.seconds = earlier + now - began
+        limit = limit_reached(config, state, now - began)
+        stop, late, asked = workers.any([should_stop(), limit == "minutes", should_save()])  # each has its own clock
+        reason = "minutes" if late else limit or ("stopped" if stop else "")
+        if state.step % REPORT_STEPS and not reason and not asked:
+            continue
+        steps = state.step - reported_steps
+        d_mean, g_mean, real_mean, fake_mean = (workers.mean(sums) / steps).tolist()
+        rate = steps * config.batch_size / max(now - reported, 1e-9)
+        progress = progress_of(config, state, now - began)
+        report = Step(state.step, state.images, d_mean, g_mean, real_mean, fake_mean, rate, progress)
+        reported, reported_steps = now, state.step
+        sums.zero_()
+        yield report
+        if verdict := health.see(report):
+            yield verdict
+        broken = not np.isfinite([d_mean, g_mean]).all() or not state.finite()
+        if workers.any([broken])[0]:
+            with workers.in_turn():
+                rescued = rescue(run, state)
+            yield rescued
+            if workers.leads:
+                save(run, state, config, dataset)
+            reported_steps = state.step
+            continue
+        if not workers.leads:
+            if reason:
+                return
+            continue
+
+        # --- show and measure the moving average
+        ended = bool(reason) and reason != "stopped"  # who stops a run does not want to wait
+        showing = state.images >= next_preview or bool(reason) or asked
+        measuring = config.measure_images and (ended or (state.images >= next_measure and now >= rested))
+        saving = bool(reason) or asked or now - last_save >= config.save_minutes * 60
+        if config.ema_images and (showing or measuring or saving):
+            settle_statistics(state.ema)
+        if showing:
+            next_preview = (state.images // config.preview_images + 1) * config.preview_images
             yield Preview(state.images, preview(state.ema))
+        if measuring:
+            gauge = gauge or Gauge(dataset, config.flip, target, best_distance(run))
+            measured = gauge.measure(state.ema, state.discriminator, state.images)
+            if measured.best:
+                save_best(run, state, config, dataset, measured.frechet)
+            yield measured
+            if verdict := health.see(measured):
+                yield verdict
+            next_measure = state.images + config.measure_images
+            rested = time.monotonic() + (time.monotonic() - now) / MEASURING_SHARE
 
         # --- save
-        if reason or now - last_save >= config.save_minutes * 60:
+        if saving:
             folder = save(run, state, config, dataset)
             last_save = time.monotonic()
             yield Saved(state.images, folder)
@@ -140,27 +218,29 @@ def judge(discriminator: Discriminator, real: Tensor, fake: Tensor) -> tuple[Ten
     return logits[: len(real)], logits[len(real) :]
 
 
-def ema_decay(config: TrainConfig, images: int) -> float:
-    """How much of the average stays after one step, from the half-life in images (Karras et al. 2024)."""
-    half_life = min(config.ema_images, images * config.ema_warmup)
-    return 0.5 ** (config.batch_size / half_life) if half_life > 0 else 0.0
+def penalties(config: TrainConfig, discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
+    """R1 and R2 (Mescheder et al. 2018) in fp32, as strong as the steps between two of them ask for."""
+    total = real.new_zeros(())
+    for weight, images in ((config.r1, real), (config.r2, fake)):
+        if weight:
+            images = images.detach().float().requires_grad_(True)  # (B, 3, S, S)
+            total = total + config.penalty_steps * weight / 2 * gradient_penalty(discriminator(images), images)
+    return total
 
 
-@torch.no_grad()
-def update_ema(ema: Generator, generator: Generator, decay: float) -> None:
-    """Move the average towards the generator, BatchNorm's running statistics included."""
-    latest = generator.state_dict()
-    for name, average in ema.state_dict().items():
-        current = latest[name]
-        if average.is_floating_point() and not name.endswith(("._u", "._v")):  # an average of unit vectors is none
-            average.lerp_(current, 1 - decay)
-        else:
-            average.copy_(current)
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says that the device, or the CPU's allocator, has no room left."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def random_source(seed: int, images: int) -> torch.Generator:
-    """The source for everything drawn at one position of the run, the same on every device."""
-    state = np.random.SeedSequence([seed, images]).generate_state(1, np.uint64)[0]
+def toggle(parameters: list[torch.nn.Parameter], learns: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(learns)
+
+
+def random_source(seed: int, images: int, stream: int = 0) -> torch.Generator:
+    """The source of what is drawn at one position of the run, the same on every device; streams are independent."""
+    state = np.random.SeedSequence([seed, images, stream]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) >> 1)
 
 

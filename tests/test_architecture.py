@@ -11,11 +11,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # a file imports from the floors below its own, and on its own floor only from those named before it
-    ("errors", "config", "files", "events", "images", "losses", "augment", "damage", "card"),
-    ("model", "latents", "pictures", "data", "features", "feature_fit"),
-    ("checkpoint", "sampling", "metrics", "evaluation", "foreign", "devices", "directions", "inversion"),
-    ("runs", "training", "health", "hub", "models"),
-    ("cli_options", "cli_learning", "cli", "__main__"),
+    ("errors", "config", "files", "events", "images", "journal", "losses", "augment", "damage", "card"),
+    ("model", "latents", "pictures", "duplicates", "data", "audit", "features", "feature_fit", "matmul"),
+    ("checkpoint", "sampling", "metrics", "evaluation", "foreign", "devices", "workers", "averaging", "directions", "inversion"),
+    ("runs", "health", "progress", "training", "hub", "models"),
+    ("cli_options", "cli_data", "cli_show", "cli_learning", "cli", "__main__"),
 )
 PLACES = {name: place for place, name in enumerate(name for floor in FLOORS for name in floor)}
 MOST_LINES = 300

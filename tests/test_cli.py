@@ -20,7 +20,6 @@ from PIL import Image
 
 from ganime import __version__, cli
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
-from ganime.cli_learning import stop_on_signal
 from ganime.config import TrainConfig
 from ganime.data import FaceDataset
 from ganime.model import Discriminator, Generator
@@ -523,17 +522,6 @@ def test_stop_saves_a_resumable_checkpoint(faces_folder: Path, tmp_path: Path, s
     ended = re.search(r"ended \(stopped\) after ([\d,]+) images; the model is (.+)", out)
     assert ended
     assert load_checkpoint(ended[2]).training["images"] == int(ended[1].replace(",", ""))
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_first_signal_asks_to_stop_and_a_second_one_ends_at_once(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with stop_on_signal() as should_stop:
-        assert not should_stop()
-        signal.raise_signal(number)
-        assert should_stop()
-        assert signal.getsignal(number) == signal.SIG_DFL
-    assert signal.getsignal(number) == before
 
 
 def test_the_package_names_its_version() -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import random
 import shutil
 import stat
 import struct
+import subprocess
+import sys
 import time
 import warnings
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +29,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import EpsImagePlugin, Image, features
 
-from ganime.data import NEAR_DUPLICATE_BITS, FaceDataset, load_faces, near_duplicate_groups, split_by_group
+from ganime.data import FaceDataset, decode_all, load_faces
+from ganime.duplicates import NEAR_DUPLICATE_BITS, near_duplicate_groups, split_by_group
 from ganime.errors import DataError
-from ganime.pictures import decode
+from ganime.pictures import Face, in_order, is_grey, printable
+from ganime.pictures import decode as decode_face
 
 SIDE = 32
 KINDS = ["PNG", "JPEG", "GIF", "WEBP", "BMP", *(["AVIF"] if features.check("avif") else [])]
@@ -38,6 +43,10 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def decode(data: bytes, size: int) -> np.ndarray:
+    return decode_face(data, size).pixels
 
 
 def raw_png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
@@ -76,6 +85,10 @@ def make_zip(
         for name, data in entries:
             archive.writestr(name, data)
     return path
+
+
+def names_below(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in files_below(folder))
 
 
 def files_below(folder: Path) -> set[Path]:
@@ -152,6 +165,14 @@ def test_sixteen_bit_colour_is_scaled_to_eight_bits() -> None:
     assert abs(face.astype(float) - pixels / 257).max() <= 1
 
 
+def test_a_transparent_level_of_sixteen_bit_grey_lies_on_white() -> None:
+    levels = np.full((SIDE, SIDE), 30_000, np.uint16)
+    levels[:, SIDE // 2 :] = 5_000
+    face = decode(encoded(Image.fromarray(levels), transparency=5_000), SIDE)
+    assert face[4, 4].tolist() == [30_000 // 257] * 3
+    assert face[4, -4].tolist() == [255, 255, 255]
+
+
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF"])
 def test_transparent_pictures_lie_on_white(kind: str) -> None:
     image = Image.new("RGBA", (64, 64), (200, 0, 0, 0))
@@ -222,6 +243,25 @@ def test_pictures_come_out_at_the_size_asked_for(size: int, draw_face: Callable[
 def test_a_large_jpeg_looks_the_same_as_one_decoded_in_full(draw_face: Callable[..., Image.Image]) -> None:
     image = draw_face(3, 1000)
     assert_like(decode(encoded(image, "JPEG", quality=95), SIDE), image, 3)
+
+
+@pytest.mark.parametrize(("orientation", "upright"), [(1, (900, 700)), (3, (900, 700)), (6, (700, 900))])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_the_size_of_a_picture_is_that_of_the_whole_of_it_upright(
+    kind: str, orientation: int, upright: tuple[int, int]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    face: Face = decode_face(encoded(Image.new("RGB", (900, 700)), kind, exif=exif), SIDE)  # JPEG is decoded smaller
+    assert (face.width, face.height) == upright
+
+
+def test_only_faces_without_colour_are_grey(draw_face: Callable[..., Image.Image]) -> None:
+    face = draw_face(5)
+    for grey in (face.convert("L"), face.convert("L").convert("RGB")):
+        assert is_grey(decode(encoded(grey, "JPEG", quality=60), SIDE))
+    assert not is_grey(decode(encoded(face), SIDE))
+    assert not is_grey(decode(encoded(Image.blend(face, face.convert("L").convert("RGB"), 0.7)), SIDE))
 
 
 @pytest.mark.parametrize(("width", "height"), [(15, 64), (64, 15), (1, 1)])
@@ -335,14 +375,33 @@ def test_several_sources_make_one_dataset(
     assert dataset.names == [name for name, _ in pngs]
 
 
-def test_hidden_and_foreign_files_are_passed_over(folder: Path, load: Callable[..., FaceDataset]) -> None:
+def test_hidden_and_foreign_files_are_passed_over_and_counted(
+    folder: Path, tmp_path: Path, load: Callable[..., FaceDataset]
+) -> None:
     good = (folder / "000.png").read_bytes()
     for name in (".hidden.png", "__MACOSX/a.png", ".git/b.png", "notes.txt", "labels.csv", "c.png.part", "d.tiff"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(good)
+    (folder / "pictures.zip").write_bytes(b"any")
+    expected = {
+        "hidden and system files": 3,
+        "other files": 3,
+        "pictures of other formats": 1,
+        "archives inside": 1,
+    }
+    zipped = make_zip(tmp_path / "faces.zip", [(name, (folder / name).read_bytes()) for name in names_below(folder)])
+    for dataset in (load(folder), load(zipped)):
+        assert len(dataset.images) == 20
+        assert dataset.skipped == []
+        assert dataset.facts.passed_over == expected
+
+
+def test_files_that_are_passed_over_are_counted_anew_with_a_ready_cache(folder: Path, load: Callable) -> None:
+    key = load(folder).key
+    (folder / "notes.txt").write_text("new")
     dataset = load(folder)
-    assert len(dataset.images) == 20
-    assert dataset.skipped == []
+    assert dataset.key == key
+    assert dataset.facts.passed_over == {"other files": 1}
 
 
 def test_links_are_not_followed(folder: Path, tmp_path: Path, draw_face: Callable, load: Callable) -> None:
@@ -351,7 +410,34 @@ def test_links_are_not_followed(folder: Path, tmp_path: Path, draw_face: Callabl
     draw_face(99).save(outside / "secret.png")
     (folder / "link.png").symlink_to(outside / "secret.png")
     (folder / "linked").symlink_to(outside, target_is_directory=True)
-    assert len(load(folder).images) == 20
+    dataset = load(folder)
+    assert len(dataset.images) == 20
+    assert dataset.skipped == [("link.png", "a symbolic link")]
+    assert dataset.facts.passed_over == {"links": 1}
+
+
+def test_a_thousand_folders_in_each_other_are_no_trouble(folder: Path, load: Callable) -> None:
+    deep = folder / "/".join("d" * 1200)
+    try:
+        subprocess.run(["mkdir", "-p", deep], check=True)
+        shutil.copy(folder / "000.png", deep / "copy.png")
+        assert [reason for _, reason in load(folder).skipped] == ["exact duplicate of 000.png"]
+    finally:
+        subprocess.run(["rm", "-rf", folder / "d"], check=True)  # Python's own way to remove it gives up
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.mkdir()], ids=["pipe", "folder"])
+def test_what_is_named_like_a_picture_and_is_no_file_never_stops(folder: Path, load: Callable, make: Callable) -> None:
+    make(folder / "odd.png")
+    dataset = load(folder)
+    assert len(dataset.images) == 20
+    assert [name for name, _ in dataset.skipped] == (["odd.png"] if (folder / "odd.png").is_fifo() else [])
+
+
+def test_a_pipe_is_no_source(tmp_path: Path, load: Callable) -> None:
+    os.mkfifo(tmp_path / "faces.zip")
+    with pytest.raises(DataError, match=r"faces\.zip is neither a folder nor a whole zip"):
+        load(tmp_path / "faces.zip")
 
 
 def test_one_bad_picture_never_stops_and_is_named(folder: Path, draw_face: Callable, load: Callable) -> None:
@@ -364,6 +450,7 @@ def test_one_bad_picture_never_stops_and_is_named(folder: Path, draw_face: Calla
     assert len(dataset.images) == 20
     assert {name for name, _ in dataset.skipped} == {"empty.png", "text.jpg", "cut.png", "huge.png", "small.gif"}
     assert all(reason for _, reason in dataset.skipped)
+    assert dict(dataset.skipped)["empty.png"] == "an empty file"
 
 
 def test_a_file_that_may_not_be_read_never_stops(
@@ -398,7 +485,53 @@ def test_exact_duplicates_are_dropped(folder: Path, load: Callable[..., FaceData
     Image.open(folder / "004.png").save(folder / "same pixels.bmp")
     dataset = load(folder)
     assert len(dataset.images) == 20
-    assert dataset.skipped == [("copy.png", "exact duplicate"), ("same pixels.bmp", "exact duplicate")]
+    assert dataset.skipped == [
+        ("copy.png", "exact duplicate of 003.png"),
+        ("same pixels.bmp", "exact duplicate of 004.png"),
+    ]
+
+
+def save_again(image: Image.Image, folder: Path) -> None:
+    """The kinds of copies that gather in collections: other formats, qualities and sizes."""
+    image.save(folder / "again.jpg", quality=75)
+    image.save(folder / "again.webp", quality=80)
+    image.resize((48, 48), Image.Resampling.BICUBIC).save(folder / "again small.png")
+    image.resize((200, 200), Image.Resampling.LANCZOS).save(folder / "again large.jpg", quality=90)
+
+
+def test_of_a_picture_saved_several_times_the_largest_is_kept(folder: Path, load: Callable[..., FaceDataset]) -> None:
+    save_again(Image.open(folder / "003.png"), folder)
+    dataset = load(folder)
+    assert len(dataset.images) == 20
+    assert "again large.jpg" in dataset.names
+    others = ("003.png", "again.jpg", "again.webp", "again small.png")
+    assert dict(dataset.skipped) == dict.fromkeys(others, "near duplicate of again large.jpg")
+    assert sorted([*dataset.train, *dataset.held_out]) == list(range(20))
+    for name, face in zip(dataset.names, dataset.images, strict=True):
+        assert np.array_equal(face, decode((folder / name).read_bytes(), SIDE))
+
+
+def test_duplicates_are_kept_on_request_and_stay_together(folder: Path, load: Callable) -> None:
+    save_again(Image.open(folder / "003.png"), folder)
+    shutil.copy(folder / "003.png", folder / "copy.png")
+    dropped = load(folder)
+    kept = load_faces([folder], SIDE, folder.parent / "cache", keep_duplicates=True)
+    assert (len(dropped.images), len(kept.images)) == (20, 25)
+    assert kept.key != dropped.key
+    assert kept.skipped == []
+    assert Counter(kind for _, _, kind in kept.facts.copies) == {"exact duplicate": 1, "near duplicate": 4}
+    groups = {kept.facts.groups[kept.names.index(name)] for name in ("003.png", "copy.png", "again.jpg")}
+    assert len(groups) == 1
+    assert len(load(folder).images) == 20
+
+
+def test_another_expression_is_no_copy(folder: Path, load: Callable) -> None:
+    face = Image.open(folder / "003.png").convert("RGB")
+    face.paste(face.resize((1, 1)).resize((30, 8)), (17, 28))
+    face.save(folder / "eyes closed.png")
+    dataset = load(folder)
+    assert len(dataset.images) == 21
+    assert dataset.facts.groups[dataset.names.index("003.png")] == dataset.facts.groups[-1]
 
 
 @pytest.mark.parametrize("count", [0, 1, 15])
@@ -620,6 +753,16 @@ def test_a_second_load_decodes_nothing(folder: Path, load: Callable, monkeypatch
     assert np.array_equal(first.held_out, second.held_out)
 
 
+def test_a_ready_cache_is_opened_without_imagehash(
+    folder: Path, load: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = load(folder)
+    monkeypatch.setitem(sys.modules, "imagehash", None)  # as if it were not installed
+    assert load(folder).names == first.names
+    with pytest.raises(ImportError):
+        load(folder, size=64)
+
+
 def test_equal_content_elsewhere_is_found_in_the_cache(
     folder: Path, tmp_path: Path, load: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -628,6 +771,46 @@ def test_equal_content_elsewhere_is_found_in_the_cache(
     moved = folder.rename(tmp_path / "moved")
     os.utime(moved / "000.png", (1, 1))
     assert load(moved).key == first.key
+
+
+MEET = """
+import sys, time
+from pathlib import Path
+from ganime import data
+decode_all = data.decode_all
+def decode_and_meet(*arguments):
+    index = decode_all(*arguments)
+    Path(sys.argv[3], "there").touch()
+    while not Path(sys.argv[3], "here").exists():
+        time.sleep(0.001)
+    return index
+data.decode_all = decode_and_meet
+dataset = data.load_faces([sys.argv[1]], int(sys.argv[2]), Path(sys.argv[3]) / "cache")
+print(len(dataset.images), dataset.images.sum())
+"""
+
+
+def test_two_processes_that_decode_at_once_both_end_well(
+    folder: Path, tmp_path: Path, load: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).resolve().parent.parent
+    command = [sys.executable, "-c", MEET, str(folder), str(SIDE), str(tmp_path)]
+    other = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root, text=True)
+
+    def decode_and_meet(*arguments: Any) -> dict[str, Any]:
+        index = decode_all(*arguments)
+        while not (tmp_path / "there").exists():
+            assert other.poll() is None, other.communicate()
+            time.sleep(0.001)
+        (tmp_path / "here").touch()
+        return index
+
+    monkeypatch.setattr("ganime.data.decode_all", decode_and_meet)
+    dataset = load(folder)
+    told, errors = other.communicate(timeout=60)
+    assert (other.returncode, errors) == (0, "")
+    assert told.split() == ["20", str(dataset.images.sum())]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [f"{dataset.key[:32]}-{SIDE}-v3"]
 
 
 def test_changed_content_is_decoded_anew(folder: Path, draw_face: Callable, load: Callable) -> None:
@@ -661,6 +844,37 @@ def test_progress_counts_every_picture_once(folder: Path, tmp_path: Path) -> Non
     assert told == [(done, 22) for done in range(1, 23)]
 
 
+def test_results_come_in_order_and_little_is_worked_on_ahead() -> None:
+    begun: list[int] = []
+
+    def squared(number: int) -> int:
+        time.sleep(0.002 * (number % 3))
+        return number**2
+
+    def numbers() -> Iterator[int]:
+        for number in range(1000):
+            begun.append(number)
+            yield number
+
+    with contextlib.closing(in_order(squared, numbers())) as results:
+        assert list(itertools.islice(results, 50)) == [number**2 for number in range(50)]
+        assert len(begun) < 100
+
+
+def test_an_error_in_a_thread_reaches_the_caller() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(lambda number: 1 // number, [2, 1, 0]))
+
+
+@given(name=st.text(st.characters(), max_size=300))
+def test_printable_names_are_one_line_without_tricks(name: str) -> None:
+    shown = printable(name)
+    assert shown.isprintable()
+    shown.encode()  # raises for a lone surrogate
+    if name.isprintable() and len(name) <= 120:
+        assert shown == name
+
+
 # --- what is held out
 
 
@@ -675,7 +889,7 @@ def test_a_face_and_its_near_duplicate_are_never_divided(tmp_path: Path, draw_fa
     for seed in range(60):
         face = draw_face(seed)
         face.save(folder / f"{seed:02d}a.png")
-        face.point(lambda level: min(255, level + 3)).save(folder / f"{seed:02d}b.png")
+        face.point(lambda level: level // 2 + 80).save(folder / f"{seed:02d}b.png")  # paler: no copy, but near
     dataset = load(folder)
     assert len(dataset.images) == 120
     held = {dataset.names[position] for position in dataset.held_out}
@@ -710,6 +924,20 @@ def test_hashes_that_hardly_differ_share_a_group(hashes: np.ndarray, flips: list
     assert groups[0] == groups[-1]
     for i, j in np.argwhere(np.bitwise_count(hashes[:, None] ^ hashes).sum(2, dtype=int) <= NEAR_DUPLICATE_BITS):
         assert groups[i] == groups[j]
+
+
+@given(bits=hnp.arrays(np.bool_, st.tuples(st.integers(1, 60), st.just(12))), columns=st.integers(1, 70))
+def test_groups_are_those_of_comparing_each_with_each(bits: np.ndarray, columns: int) -> None:
+    hashes = np.zeros((len(bits), 32), np.uint8)
+    hashes[:, :12] = bits * 255  # each bit eight times: pairs differ in 0, 8, 16, 24, 32, 40 ... bits
+    hashes = hashes.view(np.uint64)
+    groups = np.arange(len(hashes))
+    for i, j in np.argwhere(np.bitwise_count(hashes[:, None] ^ hashes).sum(2, dtype=int) <= NEAR_DUPLICATE_BITS):
+        groups[groups == groups[i]] = groups[j]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ganime.duplicates.COLUMNS", columns)
+        found = near_duplicate_groups(hashes)
+    assert np.array_equal(found[:, None] == found, groups[:, None] == groups)
 
 
 def test_hashes_far_apart_stay_apart() -> None:

@@ -224,3 +224,15 @@ def test_too_few_faces_are_refused_with_the_number_needed() -> None:
         copying_score(gaussian(0), gaussian(1, 9), gaussian(2))
     with pytest.raises(ConfigError, match="k must be at least 1"):
         density_coverage(gaussian(0), gaussian(1), k=0)
+
+
+def test_diversity_is_one_for_the_same_kind_and_falls_with_every_collapse() -> None:
+    random = np.random.default_rng(0)
+    real, fresh = random.normal(size=(2, 300, 16))
+    assert metrics.diversity(real, fresh) == pytest.approx(1, abs=0.1)
+    assert metrics.diversity(real, 0.3 * fresh) == pytest.approx(0.3, abs=0.05)  # all alike
+    few = np.repeat(fresh[:10], 30, axis=0) + 0.01 * random.normal(size=(300, 16))
+    assert metrics.diversity(real, few) < 0.05  # ten faces, unlike one another, again and again
+    assert metrics.diversity(real, np.zeros((300, 16))) == 0
+    with pytest.raises(DataError, match="too few"):
+        metrics.diversity(real, fresh[:5])

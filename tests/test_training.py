@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +24,20 @@ import torch
 from torch import Tensor, nn
 
 from ganime import training
-from ganime.checkpoint import load_checkpoint
+from ganime.averaging import ema_decay, settle_statistics
+from ganime.checkpoint import Checkpoint, load_checkpoint
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.data import FaceDataset
 from ganime.errors import ConfigError, TrainingError
-from ganime.events import Done, Event, Notice, Preview, Saved, Step
+from ganime.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict
 from ganime.runs import RUN_FILE, STATE_FILE, TrainingState, read_run, saves
 from ganime.sampling import generate
-from ganime.training import ema_decay, train
+from ganime.training import train
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 16
 OFTEN = 0.001  # minutes between saves; the least there is
+QUICK = {"batch_size": BATCH, "precision": "fp32", "measure_images": 0}
 Run = Callable[..., list[Event]]
 
 
@@ -41,18 +45,19 @@ Run = Callable[..., list[Event]]
 def run(faces: FaceDataset, tiny_config: ModelConfig) -> Run:
     """Train the tiny model in a folder, with a few settings of one's own, and give all events."""
 
-    def start(
+    def events_of(
         folder: Path,
         should_stop: Callable[[], bool] = lambda: False,
         recipe: str = "modern",
         model: dict[str, Any] | None = None,
+        start: Checkpoint | None = None,
         **changes: Any,
     ) -> list[Event]:
-        config = TrainConfig(**(vars(RECIPES[recipe][0]) | {"batch_size": BATCH, "precision": "fp32"} | changes))
+        config = TrainConfig(**(vars(RECIPES[recipe][0]) | QUICK | changes))
         shape = ModelConfig(**(vars(tiny_config) | (model or {})))
-        return list(train(faces, folder, config, shape, should_stop=should_stop))
+        return list(train(faces, folder, config, shape, should_stop=should_stop, start=start))
 
-    return start
+    return events_of
 
 
 def of_kind(events: list[Event], kind: type) -> list[Any]:
@@ -94,14 +99,16 @@ def assert_sound(run: Path) -> None:
         assert generate(load_checkpoint(folder, with_discriminator=True), [0, 1]).shape == (2, 32, 32, 3)
 
 
-def broken_after(good: int, loss: Callable[..., Tensor], seconds: float = 0.0) -> Callable[..., Tensor]:
-    """The loss, which is NaN after so many good steps."""
+def broken_after(
+    good: int, loss: Callable[..., Tensor], seconds: float = 0.0, breaks: float = float("inf")
+) -> Callable[..., Tensor]:
+    """The loss, which is NaN after so many good steps, for ever or so many times."""
     calls = itertools.count(1)
 
     def broken(*arguments: Any) -> Tensor:
         time.sleep(seconds)
         value = loss(*arguments)
-        return value * float("nan") if next(calls) > good else value
+        return value * float("nan") if good < next(calls) <= good + breaks else value
 
     return broken
 
@@ -128,7 +135,10 @@ def test_progress_and_losses_are_finite_and_sensible(run: Run, tmp_path: Path) -
         assert step.images_per_second > 0
 
 
-def test_previews_come_as_often_as_asked_and_show_the_model(run: Run, tmp_path: Path) -> None:
+def test_previews_come_as_often_as_asked_and_show_the_model(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "REPORT_STEPS", 1)
     events = run(tmp_path / "run", steps=10, preview_images=4 * BATCH)
     previews = of_kind(events, Preview)
     assert [event.images for event in previews] == [4 * BATCH, 8 * BATCH, 10 * BATCH]
@@ -144,8 +154,8 @@ def test_a_tiny_run_brings_generated_colours_nearer_to_real_ones(run: Run, faces
     events = run(tmp_path / "run", steps=130, loss="relativistic", preview_images=5 * BATCH, **quick)
     real = faces.images[faces.train].mean((0, 1, 2))
     distances = [abs(event.faces.mean((0, 1, 2)) - real).mean() for event in of_kind(events, Preview)]
-    assert distances[0] > 30
-    assert np.mean(distances[-13:]) < distances[0] / 2
+    assert distances[0] > 20
+    assert np.mean(distances[-13:]) < 0.7 * distances[0]
 
 
 # --- limits
@@ -303,7 +313,9 @@ def test_the_average_moves_from_the_start_towards_the_generator(
     start = TrainingState.create(tiny_config, config, torch.device("cpu")).generator.state_dict()
     state = state_of(run(tmp_path / "run", steps=1, ema_images=BATCH, ema_warmup=1.0)[-1].folder)
     for name, average in state["ema"].items():
-        if average.is_floating_point():  # half-life of one batch: the average is half way after the first
+        if (
+            average.is_floating_point() and "running" not in name
+        ):  # half-life of one batch: the average is half way after the first
             assert torch.allclose(average, (start[name] + state["generator"][name]) / 2, atol=1e-7), name
 
 
@@ -314,6 +326,23 @@ def test_the_average_of_a_spectral_generator_keeps_its_norm(run: Run, tmp_path: 
         if isinstance(conv, nn.ConvTranspose2d):
             largest = torch.linalg.matrix_norm(conv.weight.transpose(0, 1).flatten(1), 2)
             assert largest == pytest.approx(1, abs=0.35)  # one power iteration a step runs after moving weights
+
+
+def test_a_saved_average_has_the_statistics_of_its_own_activations(run: Run, tmp_path: Path) -> None:
+    """BatchNorm then hands on what has mean 0 and variance 1, up to its scale and shift."""
+    ema = load_checkpoint(run(tmp_path / "run", steps=30, ema_images=500)[-1].folder).generator
+    settled = {name: value.clone() for name, value in ema.state_dict().items()}
+    with torch.no_grad():
+        x = ema.stem[0](torch.randn(4096, ema.config.latent_dim, 1, 1, generator=torch.Generator().manual_seed(1)))
+    norm = ema.stem[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert torch.allclose(norm.running_mean, x.mean((0, 2, 3)), atol=0.1 * float(x.std()))
+    assert torch.allclose(norm.running_var, x.var((0, 2, 3)), rtol=0.2)
+    settle_statistics(ema)  # they come from the weights alone
+    for name, value in ema.state_dict().items():
+        assert torch.allclose(value.float(), settled[name].float(), rtol=2e-2, atol=2e-3) or "tracked" in name, name
+    assert not ema.training
+    assert not norm.training
 
 
 # --- saves
@@ -331,6 +360,7 @@ def test_a_save_can_be_sampled_and_knows_its_training(run: Run, faces: FaceDatas
 def test_only_the_last_two_saves_are_kept(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = broken_after(10**9, training.discriminator_loss, OFTEN * 60)
     monkeypatch.setattr(training, "discriminator_loss", slow)
+    monkeypatch.setattr(training, "REPORT_STEPS", 1)
     saved = of_kind(run(tmp_path / "run", steps=5, save_minutes=OFTEN), Saved)
     assert [event.images for event in saved] == [BATCH, 2 * BATCH, 3 * BATCH, 4 * BATCH, 5 * BATCH]
     assert saves(tmp_path / "run") == [event.folder for event in saved[-2:]]
@@ -455,28 +485,38 @@ def test_a_killed_run_goes_on_from_a_whole_save(run: Run, tmp_path: Path, faces_
 
 
 @pytest.mark.parametrize("which", ["discriminator_loss", "generator_loss"])
-def test_losses_that_are_no_longer_finite_end_the_run_and_leave_its_saves_intact(
+def test_broken_losses_send_the_run_back_to_its_save_at_half_the_rates_once(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     run(tmp_path / "run", steps=10)
     with monkeypatch.context() as patch:
+        patch.setattr(training, which, broken_after(2, getattr(training, which), breaks=1))
+        events = run(tmp_path / "run", steps=30)
+    [told] = [event for event in of_kind(events, Notice) if "no longer finite" in event.text]
+    assert told.images == 10 * BATCH
+    assert "half the learning rates" in told.text
+    assert next(event.state for event in of_kind(events, Verdict)) == "diverged"
+    assert events[-1].images == 30 * BATCH
+    state = torch.load(events[-1].folder / STATE_FILE, weights_only=True)
+    for name, rate in (("generator_optimizer", 4e-4), ("discriminator_optimizer", 8e-4)):
+        assert state[name]["param_groups"][0]["lr"] == pytest.approx(rate / 2)
+    with monkeypatch.context() as patch:
         patch.setattr(training, which, broken_after(2, getattr(training, which)))
-        with pytest.raises(TrainingError, match=r"no longer finite.*learning rates"):
+        with pytest.raises(TrainingError, match=r"for the second time.*last save is intact.*lower learning rates"):
             run(tmp_path / "run", steps=1000)
     assert_sound(tmp_path / "run")
-    assert run(tmp_path / "run", steps=12)[-1].images == 12 * BATCH
 
 
-def test_a_save_between_two_reports_never_holds_broken_weights(
+def test_losses_that_break_before_the_first_save_end_the_run(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "discriminator_loss", broken_after(3, training.discriminator_loss, OFTEN * 60))
-    with pytest.raises(TrainingError, match="no longer finite"):
-        run(tmp_path / "run", steps=1000, save_minutes=OFTEN)  # it is time to save after every step
-    assert_sound(tmp_path / "run")
+    monkeypatch.setattr(training, "discriminator_loss", broken_after(3, training.discriminator_loss))
+    with pytest.raises(TrainingError, match="before the first save"):
+        run(tmp_path / "run", steps=1000, save_minutes=OFTEN)
+    assert not saves(tmp_path / "run")
 
 
-def test_the_last_save_never_holds_weights_that_its_own_step_broke(
+def test_weights_that_the_last_step_broke_are_never_saved(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(tmp_path / "run", steps=3)
@@ -498,6 +538,131 @@ def test_an_absurd_learning_rate_never_saves_broken_weights(run: Run, tmp_path: 
     with contextlib.suppress(TrainingError):
         run(tmp_path / "run", steps=40, save_minutes=OFTEN, **absurd)
     assert_sound(tmp_path / "run")
+
+
+# --- memory and disk
+
+
+def test_a_batch_too_large_for_the_memory_is_halved(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = training.judge
+
+    def needs_room(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Any:
+        if len(real) > 4:
+            raise torch.OutOfMemoryError("no room")
+        return right(discriminator, real, fake)
+
+    monkeypatch.setattr(training, "judge", needs_room)
+    events = run(tmp_path / "run", images=64)
+    assert [event.text for event in of_kind(events, Notice)] == [
+        "Out of memory; the batch is halved to 8 faces.",
+        "Out of memory; the batch is halved to 4 faces.",
+    ]
+    assert events[-1].images == 64
+    assert read_run(tmp_path / "run")[0].batch_size == 4
+
+
+def test_an_error_that_is_not_about_memory_is_not_swallowed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*arguments: Any) -> Any:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(training, "judge", wrong)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        run(tmp_path / "run", steps=2)
+
+
+def test_a_full_disk_ends_the_run_with_its_last_save_intact(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "run", steps=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.save", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            run(tmp_path / "run", steps=6)
+    assert [folder.name for folder in saves(tmp_path / "run")] == [f"{3 * BATCH:012d}"]
+    assert sorted((tmp_path / "run" / "saves").iterdir()) == saves(tmp_path / "run")
+    assert run(tmp_path / "run", steps=6)[-1].images == 6 * BATCH
+
+
+def full_disk(value: Any, path: Path) -> None:
+    path.write_bytes(b"the beginning")
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+# --- measuring, and beginning from a model
+
+
+def test_a_measured_run_keeps_its_best_model_and_learns_the_same(run: Run, tmp_path: Path) -> None:
+    events = run(tmp_path / "measured", steps=20, measure_images=10 * BATCH)
+    measured = of_kind(events, Measured)
+    assert [event.images for event in measured][-1] == 20 * BATCH
+    assert measured[0].best
+    best = min(event.frechet for event in measured)
+    kept = load_checkpoint(tmp_path / "measured")
+    assert kept.training["frechet"] == pytest.approx(best, abs=0.01)
+    assert of_kind(events, Verdict)
+    plain = run(tmp_path / "plain", steps=20)
+    assert_same(state_of(events[-1].folder), state_of(plain[-1].folder))
+
+
+def test_a_resumed_run_knows_how_good_its_best_model_was(run: Run, tmp_path: Path) -> None:
+    run(tmp_path / "run", steps=10, measure_images=BATCH)
+    config = tmp_path / "run" / "saves" / "best" / "config.json"
+    values = json.loads(config.read_text())
+    values["training"]["frechet"] = 0.5
+    config.write_text(json.dumps(values))
+    events = run(tmp_path / "run", steps=20, measure_images=BATCH)
+    assert of_kind(events, Measured)
+    assert not any(event.best for event in of_kind(events, Measured))
+    assert json.loads(config.read_text()) == values
+
+
+def test_a_run_begins_from_a_model_and_says_so(run: Run, tiny: Checkpoint, tmp_path: Path) -> None:
+    events = run(tmp_path / "run", start=tiny, steps=1, generator_lr=1e-8, discriminator_lr=1e-8)
+    saved = load_checkpoint(events[-1].folder, with_discriminator=True)
+    assert saved.training["start"] == "tiny"
+    assert read_run(tmp_path / "run")[0].start == "tiny"
+    begun = dict(tiny.generator.named_parameters())
+    for name, parameter in saved.generator.named_parameters():
+        assert torch.allclose(parameter, begun[name], atol=2e-3), name
+    assert saved.discriminator
+    assert tiny.discriminator
+    begun = dict(tiny.discriminator.named_parameters())
+    for name, parameter in saved.discriminator.named_parameters():
+        assert torch.allclose(parameter, begun[name], atol=2e-3), name
+
+
+def test_a_model_without_a_discriminator_is_told_of(run: Run, tiny: Checkpoint, tmp_path: Path) -> None:
+    events = run(tmp_path / "run", start=replace(tiny, discriminator=None), steps=1)
+    assert "no discriminator" in of_kind(events, Notice)[0].text
+
+
+def test_frozen_layers_stay_as_they_begin(run: Run, tiny: Checkpoint, tmp_path: Path) -> None:
+    events = run(tmp_path / "run", start=tiny, steps=3, freeze=2)
+    assert tiny.discriminator
+    begun = dict(tiny.discriminator.named_parameters())
+    state = torch.load(events[-1].folder / STATE_FILE, weights_only=True)["discriminator"]
+    moved = {name.split(".")[0] for name, parameter in begun.items() if not torch.equal(state[name], parameter)}
+    still = {name for name, parameter in begun.items() if torch.equal(state[name], parameter)}
+    assert "head" in moved
+    assert {name for name in begun if name.startswith("from_rgb")} <= still
+    assert {name for name in begun if name.startswith("blocks.0")} <= still
+
+
+@pytest.mark.parametrize("changes", [{"r1": 1.0}, {"r2": 1.0}, {"r1": 1.0, "r2": 1.0, "loss": "relativistic"}])
+def test_gradient_penalties_hold_the_discriminator_down(run: Run, tmp_path: Path, changes: dict[str, Any]) -> None:
+    rates = {"penalty_steps": 1, "model": {"discriminator_norm": "none"}, "discriminator_lr": 5e-3}
+    free = of_kind(run(tmp_path / "free", steps=60, **rates | {"loss": changes.get("loss", "hinge")}), Step)
+    held = of_kind(
+        run(
+            tmp_path / "held",
+            steps=60,
+            **rates | changes | {"r1": 100 * changes.get("r1", 0.0), "r2": 100 * changes.get("r2", 0.0)},
+        ),
+        Step,
+    )
+    assert held[-1].d_real - held[-1].d_fake < 0.7 * (free[-1].d_real - free[-1].d_fake)
 
 
 # --- what cannot be trained

@@ -1,0 +1,197 @@
+"""The processes that train one model together, as torchrun or accelerate start them; usually there is only one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ganime.devices import pick_device
+from ganime.errors import ConfigError, TrainingError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+PATIENCE = timedelta(hours=2)  # for one exchange; while the first process decodes new faces the others wait in one
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process among all: its device, its rank, how many there are, and what they do together.
+
+    Every process draws the same latents and takes its own share of them and of the faces, so that together they make
+    the steps that one process would make with the whole batch. Only the views of augmentation are drawn otherwise.
+    turn: 0 for the process that leads, 1 for the first one of every other machine, 2 for the rest.
+    """
+
+    device: torch.device
+    rank: int = 0
+    count: int = 1
+    turn: int = 0
+
+    @classmethod
+    def join(cls, device: str = "auto") -> Workers:
+        """Meet the other processes where a launcher started several (WORLD_SIZE), each with a GPU of its own.
+
+        The second call finds them met. Raises ConfigError when the device is not there or cannot be shared out, when
+        the launcher did not say which process this is, and when accelerate is not installed; TrainingError when they
+        cannot meet.
+        """
+        count = int(os.environ.get("WORLD_SIZE", "1"))
+        if count <= 1:
+            return cls(pick_device(device))
+        if device not in ("auto", "cpu", "cuda"):
+            raise ConfigError(f"{count} processes cannot share the device {device!r}; use auto, cpu or cuda.")
+        if missing := [name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ]:
+            raise ConfigError(
+                f"WORLD_SIZE asks for {count} processes, but {', '.join(missing)} is not set. Start them with torchrun "
+                "or accelerate launch."
+            )
+        try:
+            from accelerate import PartialState
+        except ImportError as error:
+            raise ConfigError("Several processes need one more package: pip install accelerate.") from error
+        local = int(os.environ["LOCAL_RANK"])
+        on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
+        if not on_cpu and local >= torch.cuda.device_count():
+            raise ConfigError(
+                f"Process {local + 1} of this machine has no GPU of its own; there are {torch.cuda.device_count()}. "
+                "Start at most one process for each, or choose --device cpu."
+            )
+        backend = {} if on_cpu else {"backend": "cuda:nccl,cpu:gloo"}  # what the CPU exchanges never waits for the GPU
+        os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))  # else accelerate chooses, and warns
+        try:
+            state = PartialState(on_cpu, timeout=PATIENCE, **backend)
+        except RuntimeError as error:
+            raise TrainingError(f"The {count} processes could not meet: {error}") from error
+        assert state.device is not None
+        turn = 0 if state.process_index == 0 else 1 if local == 0 else 2
+        return cls(state.device, state.process_index, state.num_processes, turn)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one process that tells, measures and saves."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> slice:
+        """The rows of a whole batch that fall to this process. Raises ConfigError when it cannot be divided evenly."""
+        if batch % self.count or batch // self.count < 2:
+            raise ConfigError(
+                f"A batch of {batch} cannot be divided among {self.count} processes with at least 2 faces each. Choose "
+                f"a multiple of {self.count}, such as {self.count * max(2, batch // self.count)}."
+            )
+        size = batch // self.count
+        return slice(self.rank * size, (self.rank + 1) * size)
+
+    def share_statistics(self, *nets: nn.Module) -> None:
+        """Let BatchNorm in these nets see the whole batch. The layers are replaced, their tensors are the same."""
+        for net in nets if self.count > 1 else ():
+            for name, layer in list(net.named_modules()):
+                if isinstance(layer, nn.BatchNorm2d):
+                    net.set_submodule(name, WholeBatchNorm(layer, self))
+
+    def average(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace every gradient by its mean over the processes, in one exchange."""
+        if self.count > 1:
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            flat = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+            for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+                gradient.copy_(mean.view_as(gradient))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean of a tensor over the processes, on its device. Raises TrainingError when one of them is gone."""
+        if self.count == 1:
+            return values
+        from accelerate.utils import reduce
+
+        try:
+            return reduce(values, "mean")  # pyright: ignore[reportReturnType]
+        except RuntimeError as error:
+            reason = re.sub(r"^\[\S*\] ", "", str(error)).partition(". ")[0]  # without the place in torch's own source
+            raise TrainingError(
+                f"Another process of this run is gone ({reason}). Mend what it says of itself, if anything; a run that "
+                "was saved goes on from there with --resume."
+            ) from error
+
+    def any(self, here: Sequence[bool]) -> list[bool]:
+        """For each question whether its answer is yes in any of the processes, known to all of them."""
+        return (self.mean(torch.tensor(here, dtype=torch.float32)) > 0).tolist()
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """The leading process goes first, then one of every other machine, then the rest; all go on together."""
+        for _ in range(self.turn):
+            self.any([False])
+        yield
+        for _ in range(self.turn, 3):
+            self.any([False])
+
+    def agree(self, *facts: Any) -> None:
+        """Raise ConfigError, in all processes, unless these things have the same text in all of them."""
+        digest = int.from_bytes(hashlib.sha256(repr(facts).encode()).digest()[:4], "big")
+        own = torch.tensor(digest, dtype=torch.float64)  # exact, and so is the mean of equal ones
+        if self.any([bool(self.mean(own) != own)])[0]:
+            raise ConfigError(
+                "The processes of this run differ in its settings, its faces or its last save. Every machine needs "
+                "the same command, the same faces, and the run's folder on a disk that they share."
+            )
+
+
+class WholeBatchNorm(nn.BatchNorm2d):
+    """BatchNorm by the mean and variance of the whole batch, of which this process sees its share.
+
+    torch's own SyncBatchNorm needs a GPU and cannot be differentiated twice, as R1 asks.
+    """
+
+    def __init__(self, layer: nn.BatchNorm2d, workers: Workers) -> None:
+        super().__init__(layer.num_features, layer.eps, layer.momentum)
+        self.workers = workers
+        self.weight, self.bias = layer.weight, layer.bias
+        self.running_mean, self.running_var = layer.running_mean, layer.running_var
+        self.num_batches_tracked = layer.num_batches_tracked
+        self.train(layer.training)
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        if not self.training:
+            return super().forward(input)
+        x = input.float()
+        moments = torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))])  # (2, C)
+        mean, square = Mean.apply(moments, self.workers)  # (C,), (C,)
+        variance = (square - mean.square()).clamp(min=0)
+        self.track(mean.detach(), variance.detach(), x.numel() // len(mean) * self.workers.count)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        shift = self.bias - mean * scale
+        return (x * scale[:, None, None] + shift[:, None, None]).to(input.dtype)
+
+    @torch.no_grad()
+    def track(self, mean: Float[Tensor, " c"], variance: Float[Tensor, " c"], count: int) -> None:
+        """Move the running statistics, as torch does: with the unbiased variance of `count` values."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * count / max(count - 1, 1), self.momentum)
+        self.num_batches_tracked += 1
+
+
+class Mean(torch.autograd.Function):
+    """The mean over the processes as a step that gradients pass: theirs is the mean of the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, workers: Workers) -> Tensor:
+        ctx.workers = workers
+        return workers.mean(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Mean.apply(gradient, ctx.workers), None

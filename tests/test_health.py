@@ -1,0 +1,347 @@
+"""Health: the run behind the embedded model raises no alarm, and runs that are made to fail are told apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor, nn
+
+from ganime import progress, training
+from ganime.checkpoint import Checkpoint
+from ganime.config import ModelConfig, TrainConfig
+from ganime.data import FaceDataset
+from ganime.errors import ConfigError, TrainingError
+from ganime.events import VERDICTS, Done, Event, Measured, Notice, Saved, Step, Verdict
+from ganime.health import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, Health, chance_of_nearness
+from ganime.progress import Gauge
+
+DATA = Path(__file__).parent / "data"
+MEASURED = Measured(
+    images=0,
+    generated=500,
+    reference=1000,
+    frechet=100.0,
+    kernel=0.3,
+    precision=0.6,
+    recall=0.4,
+    coverage=0.6,
+    diversity=1.0,
+    near_copies=0.01,
+    copying=5.0,
+    memory=0.1,
+    best=False,
+)
+BCE = TrainConfig(
+    loss="bce", batch_size=4, beta1=0.5, beta2=0.999, augment="none", precision="fp32", preview_images=10**9
+)
+TINY = ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16, discriminator_norm="none")
+BARE = dataclasses.replace(TINY, generator_norm="none")
+
+
+def watch(health: Health, events: Iterable[Event]) -> list[Verdict]:
+    return [verdict for event in events if (verdict := health.see(event))]
+
+
+def reports(count: int, start: int = 0, noise: float = 0.05, **losses: float) -> Iterator[Step]:
+    """Reports every 320 images, by default with the hinge losses of a healthy run and the noise they have."""
+    random, means = np.random.default_rng(0), {"d_loss": 1.7, "g_loss": 0.5, "d_real": 0.1, "d_fake": -0.3} | losses
+    for number in range(1, count + 1):
+        values = {name: mean + noise * random.standard_normal() for name, mean in means.items()}
+        yield Step(step=10 * number, images=start + 320 * number, images_per_second=50.0, progress=0.0, **values)
+
+
+def measures(distances: Iterable[float], start: int = 0, **values: float) -> Iterator[Event]:
+    """A measurement every 16,000 images, each behind the healthy reports that led to it."""
+    for number, distance in enumerate(distances):
+        yield from reports(WINDOW, start + number * 16_000)
+        yield dataclasses.replace(MEASURED, images=start + (number + 1) * 16_000, frechet=distance, **values)
+
+
+def recorded(name: str) -> Iterator[Step | Measured]:
+    """The events of a run that was recorded; where only the losses were logged, the logits are filled in."""
+    for text in (DATA / name).read_text(encoding="utf-8").splitlines():
+        line = json.loads(text)
+        if "frechet" in line:
+            yield Measured(**line)
+        else:
+            line.setdefault("d_real", (2 - line["d_loss"]) / 2)
+            line.setdefault("d_fake", -line["g_loss"] / 2)
+            yield Step(images_per_second=50.0, progress=0.0, **line)
+
+
+@pytest.fixture
+def run(
+    faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[TrainConfig, ModelConfig], list[Event]]:
+    """The losses and measures of a real run on drawn faces, up to its end or to its break."""
+    monkeypatch.setattr(progress, "GENERATED", 100)
+    monkeypatch.setattr(training, "MEASURING_SHARE", 1e9)  # however long it takes
+    monkeypatch.setattr(training, "REPORT_STEPS", 4)
+
+    def go(config: TrainConfig, model: ModelConfig) -> list[Event]:
+        events: list[Event] = []
+        try:
+            for event in training.train(faces, tmp_path / "run", config, model):
+                events += [event] if isinstance(event, Step | Measured) else []
+        except TrainingError:
+            assert not np.isfinite(events[-1].d_loss if isinstance(events[-1], Step) else 0)
+        return events
+
+    return go
+
+
+def test_the_run_that_made_the_embedded_model_raises_no_alarm() -> None:
+    events = list(recorded("healthy-run.jsonl"))
+    verdicts = watch(Health("hinge", 29_696), events)
+    assert len(verdicts) >= sum(isinstance(event, Measured) for event in events)
+    assert {verdict.state for verdict in verdicts} == {"early", "healthy"}
+    assert verdicts[-1].state == "healthy"
+    assert "213.9" in verdicts[-1].reason
+    assert verdicts[-1].advice == "Go on."
+
+
+def test_losses_that_are_no_numbers_have_diverged(run: Callable[..., list[Event]]) -> None:
+    config = dataclasses.replace(
+        BCE, generator_lr=1.0, discriminator_lr=1.0, beta1=0.9, beta2=0.0, batch_size=8, steps=60
+    )
+    events = run(config, BARE)
+    health = Health("bce", 58)
+    (verdict,) = watch(health, events)
+    assert verdict.state == "diverged"
+    assert "nan" in verdict.reason
+    assert "to a half" in verdict.advice
+
+
+def test_losses_blown_up_by_a_high_learning_rate_have_diverged(run: Callable[..., list[Event]]) -> None:
+    config = dataclasses.replace(BCE, loss="hinge", generator_lr=1.0, discriminator_lr=1.0, steps=100, measure_images=0)
+    events = run(config, BARE)
+    assert all(np.isfinite(event.d_loss) for event in events if isinstance(event, Step))
+    (verdict,) = watch(Health("hinge", 58), events)
+    assert verdict.state == "diverged"
+    assert "e+0" in verdict.reason  # the logits, millions and more
+    assert "a tenth" in verdict.advice
+
+
+def test_a_discriminator_that_learns_a_thousand_times_faster_wins(run: Callable[..., list[Event]]) -> None:
+    config = dataclasses.replace(BCE, generator_lr=1e-6, discriminator_lr=1e-3, steps=260, measure_images=160)
+    verdicts = watch(Health("bce", 58), run(config, dataclasses.replace(TINY, discriminator_norm="batch")))
+    assert {verdict.state for verdict in verdicts} == {"early", "discriminator winning"}
+    assert verdicts[-1].state == "discriminator winning", verdicts
+    assert "where knowing nothing gives 1.39" in verdicts[-1].reason
+    assert "Fréchet distance" in verdicts[-1].reason
+    assert verdicts[-1].advice.startswith("Lower the discriminator's learning rate to a quarter")
+    assert "58 faces are few" in verdicts[-1].advice
+
+
+def test_a_discriminator_that_stands_still_lets_the_losses_go_flat(run: Callable[..., list[Event]]) -> None:
+    config = dataclasses.replace(BCE, generator_lr=0.02, discriminator_lr=1e-8, steps=220, measure_images=0)
+    (flat,) = watch(Health("bce", 58), run(config, TINY))
+    assert flat.state == "stalled"
+    assert "the same to three digits" in flat.reason
+    assert "more images change nothing" in flat.advice
+
+
+def test_a_generator_that_draws_one_face_has_collapsed(run: Callable[..., list[Event]]) -> None:
+    config = dataclasses.replace(BCE, generator_lr=1.0, discriminator_lr=2e-4, steps=220, measure_images=400)
+    verdicts = watch(Health("bce", 58), run(config, dataclasses.replace(TINY, discriminator_norm="spectral")))
+    assert verdicts[-1].state == "collapsed"
+    assert verdicts[-1].reason.startswith("two generated faces differ 0.0")
+    assert "lower the generator's learning rate to a tenth" in verdicts[-1].advice
+
+
+def test_a_few_faces_learned_for_long_from_scratch_end_in_a_stall() -> None:
+    """Recorded: 18 drawn faces, 24,000 images, hinge loss, no augmentation, both learning rates 1e-3."""
+    verdicts = watch(Health("hinge", 18), recorded("few-faces.jsonl"))
+    states = [verdict.state for verdict in verdicts]
+    assert states == sorted(states, key=["early", "healthy", "stalled"].index)
+    assert states.count("healthy") >= 3  # while it got better
+    stall = verdicts[-1]
+    assert stall.state == "stalled"
+    assert stall.reason.startswith("no better for the last 17,600 images: Fréchet distance 674.9 at best, 88")
+    assert "so it gets worse; the discriminator knows its training faces by heart (1.00" in stall.reason
+    assert stall.advice.endswith("18 faces are few: add more, or start from the embedded model.")
+    assert "embedded" not in watch(Health("hinge", 18, scratch=False), recorded("few-faces.jsonl"))[-1].advice
+
+
+class Replay(nn.Module):
+    """A generator that gives back known faces with a little noise, one after the other, whatever the latent."""
+
+    def __init__(self, faces: np.ndarray, like: Checkpoint) -> None:
+        super().__init__()
+        self.config, self.place = like.generator.config, 0
+        self.faces = torch.from_numpy(np.array(faces)).permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, 3, S, S)
+        self.anchor = nn.Parameter(torch.zeros(1))
+
+    def forward(self, z: Tensor, attributes: Tensor | None = None) -> Tensor:
+        rows = (torch.arange(len(z)) + self.place) % len(self.faces)
+        self.place += len(z)
+        noise = torch.randn(len(z), *self.faces.shape[1:], generator=torch.Generator().manual_seed(self.place))
+        return (self.faces[rows] + 0.01 * noise).clamp(-1, 1)  # (B, 3, S, S)
+
+
+def test_copies_of_training_faces_are_told_from_fresh_faces(
+    faces: FaceDataset, tiny: Checkpoint, draw_face: Callable[..., Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "GENERATED", 100)
+    gauge = Gauge(faces)
+
+    def verdict_on(pictures: np.ndarray) -> Verdict:
+        health = Health("hinge", 58)
+        watch(health, reports(WINDOW))
+        for images in (16_000, 16_100):
+            measured = gauge.measure(Replay(pictures, tiny), tiny.discriminator, images)  # pyright: ignore[reportArgumentType]
+            verdict = health.see(measured)
+        assert verdict
+        return verdict
+
+    fresh = np.stack([np.asarray(draw_face(seed, 32)) for seed in range(1000, 1100)])
+    assert verdict_on(fresh).state == "healthy"
+    mixed = np.concatenate([faces.images[faces.train[:50]], fresh[:50]])
+    assert verdict_on(mixed).state == "copying"
+    copying = verdict_on(faces.images[faces.train])
+    assert copying.state == "copying"
+    assert copying.reason.startswith("100% of the generated faces lie as near to a training face as")
+    assert "keep an earlier save" in copying.advice
+
+
+def test_a_loss_that_stands_at_one_value_to_four_digits_is_a_stall() -> None:
+    health = Health("bce", 20)
+    flat = reports(30, noise=1e-5, d_loss=0.6, g_loss=0.1167, d_real=1.0, d_fake=2.0)
+    (verdict,) = watch(health, flat)
+    assert verdict.state == "stalled"
+    assert "has stood at 0.1167 for 6,080 images" in verdict.reason
+    assert not watch(Health("bce", 20), reports(30, noise=0.001, d_loss=0.6, g_loss=0.1167))
+
+
+@pytest.mark.parametrize(
+    ("distances", "state"),
+    [((500.0, 480.0, 460.0, 440.0), "healthy"), ((500.0, 505.0, 495.0, 500.0), "discriminator winning")],
+)
+def test_a_sure_discriminator_wins_only_where_the_distance_does_not_fall(
+    distances: tuple[float, ...], state: str
+) -> None:
+    health, verdict = Health("bce", 5000), None
+    for number, distance in enumerate(distances, start=1):
+        watch(health, reports(WINDOW, number * 16_000, d_loss=0.05, g_loss=4.0, d_real=4.0, d_fake=-4.0))
+        verdict = health.see(dataclasses.replace(MEASURED, images=(number + 1) * 16_000, frechet=distance))
+    assert verdict
+    assert verdict.state == state
+
+
+def test_no_better_for_long_is_a_stall_until_it_gets_better() -> None:
+    health = Health("hinge", 5000)
+    waiting = watch(health, measures([100.0, 80.0, 78.0] + [79.0] * (PATIENCE - 1)))
+    assert {verdict.state for verdict in waiting} == {"early", "healthy"}
+    (stall,) = watch(health, measures([79.0], start=16_000 * (PATIENCE + 2)))
+    assert stall.state == "stalled"
+    assert stall.reason.startswith("no better for the last 128,000 images: Fréchet distance 78.0 at best, 79.0 now")
+    assert "keep the best save" in stall.advice
+    better = watch(health, measures([70.0], start=16_000 * (PATIENCE + 3)))
+    assert better[-1].state == "healthy"
+
+
+def test_a_distance_that_rises_is_noticed_sooner() -> None:
+    verdicts = watch(Health("hinge", 5000), measures([100.0, 80.0, 85.0, 90.0, 95.0, 100.0], memory=0.9))
+    assert [verdict.state for verdict in verdicts[-2:]] == ["healthy", "stalled"]
+    assert "gets worse" in verdicts[-1].reason
+    assert "knows its training faces by heart (0.90" in verdicts[-1].reason
+
+
+def test_a_good_model_that_new_rates_disturb_at_first_is_given_time() -> None:
+    disturbed = [76.0, 113.0, 109.0, 105.0, 102.0, 99.0, 96.0, 93.0, 90.0, 87.0, 85.0, 83.0]
+    verdicts = watch(Health("hinge", 5000), measures(disturbed))
+    assert {verdict.state for verdict in verdicts} == {"early", "healthy"}
+
+
+def test_slow_but_steady_learning_is_no_stall() -> None:
+    verdicts = watch(Health("hinge", 5000), measures([100 * 0.997**number for number in range(60)]))
+    assert {verdict.state for verdict in verdicts} == {"early", "healthy"}
+
+
+def test_a_run_on_the_border_does_not_flicker() -> None:
+    health = Health("hinge", 5000)
+    watch(health, measures([100.0, 90.0]))
+    border = [0.2, 0.3, 0.34, 0.32, 0.36, 0.31, 0.4, 0.44]
+    states = [
+        verdict.state
+        for number, diversity in enumerate(border)
+        for verdict in watch(health, measures([80.0 - number], start=16_000 * (number + 2), diversity=diversity))
+    ]
+    assert states == ["healthy"] + ["collapsed"] * 7
+    (recovered,) = watch(health, measures([60.0], start=16_000 * 10, diversity=ALIKE[1] + 0.01))
+    assert recovered.state == "healthy"
+
+
+def test_going_back_to_a_save_forgets_what_came_after() -> None:
+    health = Health("hinge", 5000)
+    watch(health, measures([100.0, 90.0, 80.0]))
+    broken = Step(0, 50_000, float("nan"), 0.0, 0.0, 0.0, 50.0, 0.0)
+    (first,) = watch(health, [broken])
+    assert first.state == "diverged"
+    (going_on,) = watch(health, reports(1, start=33_000))
+    assert going_on.state == "early"
+    assert [measured.frechet for measured in health.measures] == [100.0, 90.0]
+    assert health.lowest
+    assert health.lowest.frechet == 90.0
+    (second,) = watch(health, [broken])
+    assert "further" in second.advice
+
+
+def test_only_losses_and_measures_are_judged() -> None:
+    health = Health("hinge", 5000)
+    events = [Notice(0, "hello"), Saved(0, Path()), Verdict(0, "stalled", "", ""), Done(0, "images", Path())]
+    assert not watch(health, events)
+    assert health.state == "early"
+
+
+def test_an_unknown_loss_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'wasserstein'"):
+        Health("wasserstein", 100)
+
+
+def test_near_copies_by_chance_are_one_in_a_hundred_and_uncertain_for_few_faces() -> None:
+    assert chance_of_nearness(500, 1_000_000)[0] == pytest.approx(0.01, abs=1e-5)
+    random = np.random.default_rng(0)
+    for fresh in (20, 64, 1000):
+        chance, error = chance_of_nearness(500, fresh)
+        bars = [np.percentile(random.random(fresh), 1) for _ in range(2000)]  # of distances that are alike in law
+        shares = np.array([random.binomial(500, bar) / 500 for bar in bars])
+        assert shares.mean() == pytest.approx(chance, abs=0.25 * chance + 0.002)
+        assert (shares > chance + 4 * error).mean() < 0.01
+
+
+number = st.floats(allow_nan=True, allow_infinity=True)
+images = st.integers(0, 10**12)
+anything = st.one_of(
+    st.builds(Step, st.integers(), images, number, number, number, number, number, number),
+    st.builds(
+        Measured, images, st.integers(), st.integers(), *[number] * 8, memory=st.none() | number, best=st.booleans()
+    ),
+)
+
+
+@given(st.sampled_from(sorted(CHANCE)), st.integers(1, 10**9), st.lists(anything, max_size=20), st.integers(1, 40))
+def test_whatever_the_events_are_there_is_a_verdict(loss: str, faces: int, events: list[Event], times: int) -> None:
+    events = sorted(events, key=lambda event: event.images) * times
+    health, again = Health(loss, faces), Health(loss, faces)
+    for event in events:
+        verdict = health.see(event)
+        assert verdict == again.see(event)
+        assert health.state in VERDICTS
+        assert verdict is not None or not isinstance(event, Measured)
+        if verdict:
+            assert verdict.state == health.state
+            assert verdict.images == event.images
+            assert verdict.reason
+            assert verdict.advice.endswith(".")
+    assert len(health.reports) <= WINDOW
+    assert len(health.measures) <= MEASURES

@@ -1,0 +1,139 @@
+"""Measuring a run: good and bad generators are told apart, also by few faces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganime import progress
+from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.data import FaceDataset
+from ganime.progress import Gauge
+from ganime.sampling import generate
+
+
+class Replay(nn.Module):
+    """A "generator" that gives back known faces, one after the other, whatever the latent."""
+
+    def __init__(self, faces: np.ndarray, like: Checkpoint, noise: float = 0.0) -> None:
+        super().__init__()
+        self.config = like.generator.config
+        self.faces = torch.from_numpy(np.array(faces)).permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, 3, S, S)
+        self.anchor = nn.Parameter(torch.zeros(1))
+        self.noise, self.place = noise, 0
+
+    def forward(self, z: Tensor, attributes: Tensor | None = None) -> Tensor:
+        rows = (torch.arange(len(z)) + self.place) % len(self.faces)
+        self.place += len(z)
+        torch.manual_seed(self.place)
+        return (self.faces[rows] + self.noise * torch.randn(len(z), *self.faces.shape[1:])).clamp(-1, 1)
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Checkpoint:
+    return load_checkpoint(EMBEDDED, with_discriminator=True)
+
+
+@pytest.fixture(scope="module")
+def dataset(embedded: Checkpoint) -> FaceDataset:
+    """Faces of the embedded model in the place of real ones: 240 to learn from, 80 held out."""
+    faces = generate(embedded, range(320))
+    return FaceDataset(faces, np.arange(240), np.arange(240, 320), [str(n) for n in range(320)], [], "key")
+
+
+@pytest.fixture(scope="module")
+def gauge(dataset: FaceDataset) -> Gauge:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(progress, "GENERATED", 160)
+        return Gauge(dataset)
+
+
+@pytest.fixture(autouse=True)
+def _fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "GENERATED", 160)
+
+
+def test_fresh_faces_of_the_same_kind_measure_well(gauge: Gauge, embedded: Checkpoint) -> None:
+    fresh = Replay(generate(embedded, range(1000, 1160)), embedded)
+    assert embedded.discriminator
+    measured = gauge.measure(fresh, embedded.discriminator, 64)  # pyright: ignore[reportArgumentType]
+    assert measured.images == 64
+    assert (measured.generated, measured.reference) == (160, 80)
+    assert measured.diversity == pytest.approx(1, abs=0.15)
+    assert measured.near_copies < 0.08
+    assert abs(measured.copying) < 4
+    assert measured.coverage > 0.8
+    assert measured.recall > 0.5
+
+
+def test_copies_of_training_faces_are_found_out(gauge: Gauge, dataset: FaceDataset, embedded: Checkpoint) -> None:
+    mirrored = dataset.images[:120, :, ::-1]
+    copies = Replay(np.concatenate([dataset.images[:120], mirrored]), embedded, noise=0.02)
+    measured = gauge.measure(copies, embedded.discriminator, 64)  # pyright: ignore[reportArgumentType]
+    assert measured.near_copies > 0.5
+    assert measured.copying < -8
+
+
+def test_a_collapsed_generator_shows_in_its_diversity(gauge: Gauge, dataset: FaceDataset, embedded: Checkpoint) -> None:
+    collapsed = Replay(dataset.images[300:302], embedded, noise=0.02)
+    measured = gauge.measure(collapsed, embedded.discriminator, 64)  # pyright: ignore[reportArgumentType]
+    assert measured.diversity < 0.2
+    assert measured.coverage < 0.2
+
+
+def test_only_a_lower_distance_than_before_is_the_best(dataset: FaceDataset, embedded: Checkpoint) -> None:
+    gauge = Gauge(dataset)
+    noisy, good = (Replay(dataset.images[:160], embedded, noise) for noise in (0.8, 0.0))
+    found = [gauge.measure(net, embedded.discriminator, 0).best for net in (noisy, good, noisy)]  # pyright: ignore[reportArgumentType]
+    assert found == [True, True, False]
+
+
+def test_few_faces_are_measured_without_a_held_out_part(dataset: FaceDataset, embedded: Checkpoint) -> None:
+    """The 20 training faces themselves say how far apart faces lie."""
+    few = replace(dataset, images=dataset.images[:20], train=np.arange(20), held_out=np.arange(0))
+    gauge = Gauge(few)
+    copies = gauge.measure(Replay(few.images, embedded, 0.02), embedded.discriminator, 0)  # pyright: ignore[reportArgumentType]
+    fresh = gauge.measure(Replay(dataset.images[100:260], embedded), embedded.discriminator, 0)  # pyright: ignore[reportArgumentType]
+    assert copies.memory is None
+    assert copies.near_copies > 0.9
+    assert fresh.near_copies < 0.2
+    assert copies.copying < fresh.copying - 4
+
+
+def test_a_discriminator_that_knows_its_faces_by_heart_shows(dataset: FaceDataset, embedded: Checkpoint) -> None:
+    class ByHeart(nn.Module):
+        """Logit 1 for the faces of a set, -1 for all others."""
+
+        def __init__(self, known: np.ndarray) -> None:
+            super().__init__()
+            self.anchor = nn.Parameter(torch.zeros(1))
+            self.known = {face.tobytes() for face in known}
+
+        def forward(self, images: Tensor) -> Tensor:
+            faces = ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+            return torch.tensor([1.0 if face.tobytes() in self.known else -1.0 for face in faces])
+
+    gauge, fresh = Gauge(dataset), Replay(generate(embedded, range(1000, 1160)), embedded)
+    knows_training, knows_real = ByHeart(dataset.images[:240]), ByHeart(dataset.images)
+    assert gauge.measure(fresh, knows_training, 0).memory == pytest.approx(1.0)  # pyright: ignore[reportArgumentType]
+    assert gauge.measure(fresh, knows_real, 0).memory == pytest.approx(0.0)  # pyright: ignore[reportArgumentType]
+
+
+def test_measuring_leaves_both_nets_as_they_were(gauge: Gauge, embedded: Checkpoint, tmp_path: Path) -> None:
+    assert embedded.discriminator
+    nets = (embedded.generator, embedded.discriminator)
+    before = [{name: value.clone() for name, value in net.state_dict().items()} for net in nets]
+    embedded.discriminator.train()
+    first = gauge.measure(embedded.generator, embedded.discriminator, 5)
+    assert embedded.discriminator.training
+    embedded.discriminator.eval()
+    for net, state in zip(nets, before, strict=True):
+        for name, value in net.state_dict().items():
+            assert torch.equal(value, state[name]), name
+    again = gauge.measure(embedded.generator, embedded.discriminator, 5)
+    assert replace(again, best=first.best) == first
