@@ -22,6 +22,7 @@ from ganime.evaluation import Report, evaluate
 from ganime.feature_fit import FitStep, fit_features
 from ganime.features import SIDE, FeatureNet, extract, load_features
 from ganime.files import atomic_file, refuse_to_replace
+from ganime.metrics import chance_of_nearness
 from ganime.model import CONFIG_FILE
 from ganime.models import open_model
 from ganime.runs import RUN_FILE, read_run
@@ -181,9 +182,12 @@ def print_report(report: Report) -> None:
     print(f"density            {report.density:9.3f}")
     print(f"coverage           {report.coverage:9.3f}   real faces with a generated one near")
     if report.copying:
-        chance = 0.01 + 4 * (0.01 * 0.99 / report.generated) ** 0.5
-        verdict = "copies of training faces" if report.copying.near_copies > chance else "no more than chance gives"
-        print(f"near copies        {report.copying.near_copies:9.3f}   0.010 on average without copying: {verdict}")
+        chance, error = chance_of_nearness(report.generated, report.reference)
+        copies = report.copying.near_copies > chance + 4 * error
+        verdict = "copies of training faces" if copies else "no more than chance gives"
+        print(
+            f"near copies        {report.copying.near_copies:9.3f}   {chance:.3f} on average without copying: {verdict}"
+        )
         print(
             f"nearness           {report.copying.statistic:9.2f}   z-score; negative: nearer to the training faces than"
         )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ganime.config import LOSSES
 from ganime.errors import ConfigError
 from ganime.events import Event, Measured, Step, Verdict
+from ganime.metrics import chance_of_nearness
 
 CHANCE = {"bce": 2 * math.log(2), "hinge": 2.0, "relativistic": math.log(2)}  # loss of a discriminator without a clue
 WINDOW = 50  # reports of losses that are looked at
@@ -288,13 +289,3 @@ def falls(distances: list[float]) -> bool | None:
     """Whether the last few are lower than the few before them; None for fewer than two."""
     recent = min(RECENT, len(distances) - 1)
     return min(distances[-recent:]) < FALLEN * min(distances[:-recent][-RECENT:]) if recent > 0 else None
-
-
-def chance_of_nearness(generated: int, fresh: int) -> tuple[float, float]:
-    """The share of near copies that is to be expected without copying, and its standard error.
-
-    The bar is the nearest hundredth of the fresh faces; where they are few it lies higher and is itself uncertain.
-    """
-    fresh, generated = max(1, fresh), max(1, generated)
-    chance = (1 + 0.01 * (fresh - 1)) / (fresh + 1)
-    return chance, math.sqrt(chance * (1 - chance) * (1 / fresh + 1 / generated))

@@ -151,6 +151,16 @@ def compare_nearness(fresh: Float[np.ndarray, " m"], drawn: Float[np.ndarray, " 
     return CopyingScore(statistic, 0.5 * math.erfc(-statistic / math.sqrt(2)), near)
 
 
+def chance_of_nearness(generated: int, fresh: int) -> tuple[float, float]:
+    """The share of near copies that is to be expected without copying, and its standard error.
+
+    The bar is the nearest hundredth of the fresh faces; where they are few it lies higher and is itself uncertain.
+    """
+    fresh, generated = max(1, fresh), max(1, generated)
+    chance = (1 + 0.01 * (fresh - 1)) / (fresh + 1)
+    return chance, math.sqrt(chance * (1 - chance) * (1 / fresh + 1 / generated))
+
+
 def diversity(real: Float[np.ndarray, "n d"], generated: Float[np.ndarray, "g d"], k: int = 5) -> float:
     """How far a generated face lies from the others, over the same of real faces: 1 as varied, 0 all the same face.
 

@@ -165,8 +165,11 @@ def facts(state: TrainingState, config: TrainConfig, dataset: FaceDataset) -> di
     return {"recipe": config.recipe, **begun, **counts}
 
 
-def load_last_save(run: Path, state: TrainingState) -> Path | None:
-    """Put the newest readable save into `state`; a damaged one gives way to the one before. None for a new run."""
+def load_last_save(run: Path, state: TrainingState) -> tuple[Path | None, str]:
+    """Put the newest readable save into `state`; a damaged one gives way to the one before.
+
+    The save, None for a new run, and a sentence to tell about damaged ones, else an empty string.
+    """
     for abandoned in (run / RUN_SAVES).glob(".*"):  # a save that a kill cut off
         shutil.rmtree(abandoned, ignore_errors=True)
     problems = []
@@ -178,12 +181,13 @@ def load_last_save(run: Path, state: TrainingState) -> Path | None:
         else:
             for damaged, _ in problems:  # else a later, lower save would count as older
                 damaged.replace(damaged.with_name(f"damaged-{damaged.name}"))
-            return folder
+            told = "; ".join(f"{damaged.name} could not be read ({error})" for damaged, error in problems)
+            return folder, f"Save {told}; the one before is used." if told else ""
     if problems:
         raise TrainingError(
             f"No save in {run} can be read. {'; '.join(f'{folder.name}: {error}' for folder, error in problems)}"
         )
-    return None
+    return None, ""
 
 
 def rescue(run: Path, state: TrainingState) -> Notice:
@@ -192,7 +196,7 @@ def rescue(run: Path, state: TrainingState) -> Notice:
     Raises TrainingError the second time, and when nothing was saved yet.
     """
     broken_at = state.images
-    if state.rescues or not load_last_save(run, state):
+    if state.rescues or not load_last_save(run, state)[0]:
         raise TrainingError(
             f"The losses or weights are no longer finite at {broken_at:,} images"
             f"{', for the second time' if state.rescues else ', before the first save'}. "

@@ -67,11 +67,12 @@ def train(
         share = workers.share(config.batch_size)
         notice = write_run(run, config, model, dataset) if workers.leads else ""
         state = TrainingState.create(model, config, target, start)
-        resumed = load_last_save(run, state)
+        resumed, damage = load_last_save(run, state)
     workers.agree(config, model, dataset.key, state.step, state.images)
     workers.share_statistics(state.generator, state.discriminator)
     if resumed:
-        yield Notice(state.images, f"Resumed at {state.images:,} images from {resumed}. {notice}".rstrip())
+        told = (f"Resumed at {state.images:,} images from save {resumed.name}.", damage, notice)
+        yield Notice(state.images, " ".join(text for text in told if text))
         if reason := limit_reached(config, state, 0.0):
             yield Done(state.images, reason, resumed)
             return

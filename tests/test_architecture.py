@@ -13,7 +13,18 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # a file imports from the floors below its own, and on its own floor only from those named before it
     ("errors", "config", "files", "events", "images", "journal", "losses", "augment", "damage", "card"),
     ("model", "latents", "pictures", "duplicates", "data", "audit", "features", "feature_fit", "matmul"),
-    ("checkpoint", "sampling", "metrics", "evaluation", "foreign", "devices", "workers", "averaging", "directions", "inversion"),
+    (
+        "checkpoint",
+        "sampling",
+        "metrics",
+        "evaluation",
+        "foreign",
+        "devices",
+        "workers",
+        "averaging",
+        "directions",
+        "inversion",
+    ),
     ("runs", "health", "progress", "training", "hub", "models"),
     ("cli_options", "cli_data", "cli_show", "cli_learning", "cli", "__main__"),
 )

@@ -21,7 +21,8 @@ from ganime.config import ModelConfig, TrainConfig
 from ganime.data import FaceDataset
 from ganime.errors import ConfigError, TrainingError
 from ganime.events import VERDICTS, Done, Event, Measured, Notice, Saved, Step, Verdict
-from ganime.health import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, Health, chance_of_nearness
+from ganime.health import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, Health
+from ganime.metrics import chance_of_nearness
 from ganime.progress import Gauge
 
 DATA = Path(__file__).parent / "data"

@@ -419,6 +419,7 @@ def test_a_damaged_last_save_gives_way_to_the_one_before(
     damage(two_saves[1] / STATE_FILE)
     notice, *_, done = run(tmp_path / "run", steps=8)
     assert notice.images == 3 * BATCH
+    assert f"Save {6 * BATCH:012d} could not be read" in notice.text or damage is Path.unlink
     assert_same(whole, state_of(done.folder))
 
 
