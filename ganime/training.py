@@ -85,6 +85,7 @@ def train(
     augmented = config.augment == "diffaugment" or (config.augment == "auto" and len(dataset.train) < AUGMENT_BELOW)
     health = Health(config.loss, len(dataset.train), config.start == "scratch")
     gauge: Gauge | None = None
+    resident = dataset.on(target)
     sums = torch.zeros(4, device=target)
     began = reported = last_save = rested = time.monotonic()
     earlier, reported_steps = state.seconds, state.step
@@ -95,7 +96,7 @@ def train(
         try:
             # --- batch: this process's share of the faces and latents at this position in the stream
             first = state.images + share.start
-            real = dataset.batch(first, share.stop - share.start, config.seed, config.flip).to(target)
+            real = dataset.batch(first, share.stop - share.start, config.seed, config.flip, resident).to(target)
             z = torch.randn(config.batch_size, model.latent_dim, generator=random_source(config.seed, state.images))
             z = z[share].to(target)
             draw = random_source(config.seed, first, stream=1)

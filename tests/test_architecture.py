@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # a file imports from the floors below its own, and on its own floor only from those named before it
     ("errors", "config", "files", "events", "images", "journal", "losses", "augment", "damage", "card"),
-    ("model", "latents", "pictures", "duplicates", "data", "audit", "features", "feature_fit", "matmul"),
+    ("model", "latents", "dataset", "pictures", "duplicates", "data", "audit", "features", "feature_fit", "matmul"),
     (
         "checkpoint",
         "sampling",

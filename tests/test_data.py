@@ -963,6 +963,13 @@ def test_a_batch_is_floats_between_minus_one_and_one_in_channels_last(faces: Fac
     assert -1 <= batch.min() < -0.5 < 0.5 < batch.max() <= 1
 
 
+def test_faces_in_the_memory_of_a_device_give_the_same_batches(faces: FaceDataset) -> None:
+    resident = torch.from_numpy(np.array(faces.images))  # what `on` gives for a GPU, here on the CPU
+    for start in (0, 40):
+        assert torch.equal(faces.batch(start, 32, 3, True), faces.batch(start, 32, 3, True, resident))
+    assert faces.on(torch.device("cpu")) is None
+
+
 @pytest.mark.parametrize("count", [1, 7, 16, 60, 200])
 def test_every_training_face_comes_once_an_epoch(faces: FaceDataset, count: int) -> None:
     size = len(faces.train)

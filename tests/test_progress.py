@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganime import progress
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
-from ganime.data import FaceDataset
+from ganime.dataset import FaceDataset, Facts
 from ganime.progress import Gauge
 from ganime.sampling import generate
 
@@ -43,7 +43,8 @@ def embedded() -> Checkpoint:
 def dataset(embedded: Checkpoint) -> FaceDataset:
     """Faces of the embedded model in the place of real ones: 240 to learn from, 80 held out."""
     faces = generate(embedded, range(320))
-    return FaceDataset(faces, np.arange(240), np.arange(240, 320), [str(n) for n in range(320)], [], "key")
+    facts = Facts(np.full((320, 2), 64), np.zeros(320, bool), np.arange(320), [], [], False, {})
+    return FaceDataset(faces, np.arange(240), np.arange(240, 320), [str(n) for n in range(320)], [], "key", facts)
 
 
 @pytest.fixture(scope="module")
