@@ -31,6 +31,7 @@ from ganime.training import train
 from ganime.workers import Workers
 
 SCRATCH = "scratch"
+FROZEN = 1  # layers of the discriminator that a small folder leaves as they were (`benchmarks.finetuning`)
 SMALL_FOLDER = 10_000  # faces; with fewer, a model that has seen many more is the better beginning
 
 
@@ -94,6 +95,8 @@ def train_command(
     if not resume and start is None and recipe != "classic" and len(dataset.train) < SMALL_FOLDER:
         embedded = load_checkpoint(EMBEDDED, with_discriminator=True)
         begun = embedded if embedded.generator.config.image_size == model.image_size else None
+    if begun and len(dataset.train) < SMALL_FOLDER:
+        config = replace(config, freeze=FROZEN)
     if begun and workers.leads:
         print(f"begins from {begun.name}, revision {begun.revision}; --from {SCRATCH} begins afresh")
     with asked_by_signal() as (should_stop, should_save):
