@@ -1,4 +1,4 @@
-"""The models the page can draw from: the embedded one, the one it was started with, and those visitors load."""
+"""The models the page can draw from: the embedded one, the one it was started with, those visitors load or train."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from huggingface_hub import scan_cache_dir, try_to_load_from_cache
 
+from app.job_store import JobError
+from app.jobs import Jobs
 from app.settings import Settings
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.errors import CheckpointError, GanimeError, HubError
@@ -19,6 +21,7 @@ from ganime.model import CONFIG_FILE, summary
 from ganime.models import open_model
 
 EMBEDDED_KEY, START_KEY = "embedded", "start"
+JOB_PREFIX, UNNAMED = "job:", "trained here"
 PULLS = 2  # at a time; each holds a model in memory twice while it is checked
 BUSY_SECONDS = 3.0
 MAX_MULTIPLY_ADDS = 4_000_000_000  # for a face; the embedded model needs a fortieth of it
@@ -38,10 +41,15 @@ class ModelInfo:
 
 
 class Library:
-    """Models by key, for any thread. Every method raises GanimeError with a text for the visitor."""
+    """Models by key, for any thread. Every method raises GanimeError with a text for the visitor.
 
-    def __init__(self, settings: Settings) -> None:
+    A visitor's own model has the key "job:JOB_KEY@REVISION": only who has the key of the job can name it, and whoever
+    shows the key of a model to others gives it away. jobs: where such models come from, None where nobody trains.
+    """
+
+    def __init__(self, settings: Settings, jobs: Jobs | None = None) -> None:
         self.settings = settings
+        self.jobs = jobs
         self.lock = threading.Lock()
         self.pulls = threading.BoundedSemaphore(PULLS)
         self.loaded: OrderedDict[str, Checkpoint] = OrderedDict()  # least recently used first
@@ -72,14 +80,30 @@ class Library:
         with self.turn():
             found = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
             key = f"{found.repo_id}@{found.revision}"
-            checkpoint = self.remember(key, found.folder)
+            checkpoint = self.remember(key, replace(load_checkpoint(found.folder), name=found.repo_id))
             self.trim(found.repo_id)
         return replace(describe(key, checkpoint, f"hub, revision {found.revision[:12]}"), note=found.note)
 
+    def load_job(self, job_key: str) -> ModelInfo:
+        """Make the model of a training job, as it is now, available under its key."""
+        with self.turn():
+            checkpoint = self.trained(job_key)
+            key = f"{JOB_PREFIX}{job_key}@{checkpoint.revision}"
+            self.remember(key, checkpoint)
+        return describe(key, checkpoint, "trained on this page")
+
+    def trained(self, job_key: str) -> Checkpoint:
+        """The model of a job, read anew, by the name that the visitor gave it."""
+        if self.jobs is None:
+            raise JobError("Training is switched off on this page, so it has no models of visitors.")
+        return replace(load_checkpoint(self.jobs.model(job_key)), name=self.jobs.get(job_key).name or UNNAMED)
+
     def checkpoint(self, key: str) -> Checkpoint:
-        """The model of a key that `load` gave; from memory, or else from the cache on disk, never from the network."""
+        """The model of a key that was given out; from memory, or else from the disk, never from the network."""
         if key in self.kept:
             return self.kept[key]
+        if key.startswith(JOB_PREFIX):
+            return self.job_checkpoint(key)
         with self.lock:
             if key in self.loaded:
                 self.loaded.move_to_end(key)
@@ -89,11 +113,27 @@ class Library:
         if not isinstance(config, str):
             raise HubError(f"{reference.repo_id} is no longer here. Load it again.")
         with self.turn():
-            return self.remember(key, Path(config).parent)
+            return self.remember(key, replace(load_checkpoint(Path(config).parent), name=reference.repo_id))
 
-    def remember(self, key: str, folder: Path) -> Checkpoint:
-        """Read a model that was fetched into memory, and let go of the one that was not used for longest."""
-        checkpoint = replace(load_checkpoint(folder), name=key.partition("@")[0])
+    def job_checkpoint(self, key: str) -> Checkpoint:
+        """The model of a job in the very revision that its key names; JobMissing once the job is deleted."""
+        job_key, _, revision = key.removeprefix(JOB_PREFIX).rpartition("@")
+        if self.jobs:
+            self.jobs.get(job_key)
+        with self.lock:
+            if key in self.loaded:
+                self.loaded.move_to_end(key)
+                return self.loaded[key]
+        with self.turn():
+            checkpoint = self.trained(job_key)
+            if checkpoint.revision != revision:
+                raise CheckpointError(
+                    f"{checkpoint.name} has learnt on since it was chosen. Choose it again on the Train tab."
+                )
+            return self.remember(key, checkpoint)
+
+    def remember(self, key: str, checkpoint: Checkpoint) -> Checkpoint:
+        """Keep a model in memory, and let go of the one that was not used for longest."""
         needed = sum(layer.multiply_adds for layer in summary(checkpoint.generator))
         if needed > MAX_MULTIPLY_ADDS:
             raise CheckpointError(

@@ -11,7 +11,7 @@ from app import api, tab_generate, tab_interpolate, tab_train
 from app.library import ModelInfo
 from app.settings import Settings
 from app.studio import Studio
-from app.theme import CSS, THEME
+from app.theme import CSS, THEME, asked
 from ganime.errors import GanimeError
 
 TITLE = "# Ganime\nAnime faces from a small DCGAN: roll the dice, walk between two faces, keep what you like."
@@ -36,7 +36,7 @@ def create_app(studio: Studio) -> gr.Blocks:
             with gr.Tab("Interpolate", id="interpolate"):
                 start, end = tab_interpolate.build(studio, model_key, page.load)
             with gr.Tab("Train", id="train"):
-                tab_train.build()
+                job = tab_train.build(studio, model_key, page.load)
 
         def change_model(key: str, reference: str | None) -> list[Any]:
             """Load what was asked for; when that fails, leave the model as it was and say why."""
@@ -45,6 +45,14 @@ def create_app(studio: Studio) -> gr.Blocks:
             except GanimeError as error:
                 return [key, gr.skip(), banner_with(str(error))]
             return [info.key, model_text(info), banner_with(info.note)]
+
+        def use(event: gr.EventData, key: str) -> list[Any]:
+            """The model of a training job becomes that of all tabs."""
+            try:
+                info = studio.library.load_job(asked(event, "key"))
+            except GanimeError as error:
+                return [key, gr.skip(), banner_with(str(error)), gr.skip()]
+            return [info.key, model_text(info), banner_with(info.note), gr.Tabs(selected="generate")]
 
         def send(event: gr.EventData, start: int, end: int) -> list[Any]:
             """A face of the gallery becomes one end of the walk."""
@@ -55,6 +63,8 @@ def create_app(studio: Studio) -> gr.Blocks:
         changed: dict[str, Any] = {"outputs": [model_key, model_line, banner], "api_visibility": "private"}
         gr.on([load.click, reference.submit], change_model, [model_key, reference], **changed, concurrency_limit=4)
         back.click(lambda key: change_model(key, None), model_key, **changed)
+        if job:
+            job.use(use, model_key, [*changed["outputs"], tabs], api_visibility="private", concurrency_limit=2)
         gallery.send(send, [start, end], [start, end, tabs], api_visibility="private", queue=False)
         api.publish(studio, page.GRADIO_CACHE)
     return page
@@ -75,7 +85,17 @@ def banner_with(text: str) -> gr.HTML:
 
 def main() -> None:
     """Start the page on the address in GRADIO_SERVER_NAME and GRADIO_SERVER_PORT (127.0.0.1:7860)."""
-    page = create_app(Studio(Settings()))
+    studio = Studio(Settings())
+    page = create_app(studio)
     page.queue(max_size=64, default_concurrency_limit=2)
-    # The page takes no uploads, so none are let in; texts of unexpected errors stay on the server.
-    page.launch(theme=THEME, css=CSS, show_error=False, footer_links=[], max_file_size="1kb", enable_monitoring=False)
+    # Where nobody trains, no uploads are let in; texts of unexpected errors stay on the server.
+    largest = f"{studio.settings.upload_megabytes}mb" if studio.jobs else "1kb"
+    if studio.jobs:
+        studio.jobs.start()
+    try:
+        page.launch(
+            theme=THEME, css=CSS, show_error=False, footer_links=[], max_file_size=largest, enable_monitoring=False
+        )
+    finally:
+        if studio.jobs:
+            studio.jobs.close()

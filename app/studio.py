@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from app.jobs import Jobs
 from app.library import Library
 from app.settings import Settings
-from ganime.errors import RecipeError
+from ganime.errors import GanimeError, RecipeError
 from ganime.images import png_bytes, save_animation
 from ganime.latents import MAX_SEED, Recipe, check_seed
 from ganime.sampling import generate_recipes, recipes_for
@@ -28,10 +29,19 @@ class Studio:
 
     Every method may be called from any thread; one batch is drawn at a time, so that the cores are not fought over.
     Each raises GanimeError with a text for the visitor when what was asked for cannot be had.
+    jobs: the training jobs, None when nobody can train here; `no_jobs` then says why.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.library = Library(settings)
+        self.settings = settings
+        self.jobs: Jobs | None = None
+        self.no_jobs = "The owner of this page has switched training off (GANIME_TRAINING=off)."
+        if settings.training != "off":
+            try:
+                self.jobs = Jobs(settings)
+            except GanimeError as error:  # such as a disk that cannot be written: faces are drawn nevertheless
+                self.no_jobs = f"Nothing can be trained on this page just now. {error}"
+        self.library = Library(settings, self.jobs)
         self.device = threading.Lock()
 
     def recipes(self, key: str, count: int, seed: int, truncation: float) -> list[Recipe]:

@@ -1,26 +1,202 @@
-"""The Train tab: how to train a model on one's own faces today."""
+"""The Train tab: faces in, a few settings, and a job to watch until its model can be used on the other tabs."""
 
 from __future__ import annotations
 
-import gradio as gr
+import math
+import time
+from pathlib import Path
+from typing import Any
 
-TEXT = """\
+import gradio as gr
+from gradio.data_classes import FileData, ListFiles
+
+from app.components import answer_with_file, component, forgiving
+from app.job_limits import Plan
+from app.job_store import JobError
+from app.job_view import archive_file, faces_value, server_functions, visitor_of
+from app.jobs import Jobs
+from app.studio import Studio
+from app.theme import Trigger, asked
+from app.uploads import Upload
+from ganime.config import RECIPES
+from ganime.errors import GanimeError
+from ganime.pictures import SUFFIXES
+
+EMBEDDED, LOADED, SCRATCH = "embedded", "loaded", "scratch"
+STARTS = [("Embedded model", EMBEDDED), ("Model named above", LOADED), ("Scratch", SCRATCH)]
+SIZES, MINUTES = [64, 32], 15
+PROGRESS = gr.Progress()  # as a handler's default, the mark by which Gradio hands over a bar of its own
+OFF = """\
 ## Train on your own faces
 
-Training from this page is not built yet. The trainer itself is: on your own machine it takes a folder or a zip of
-faces and writes a model that this page can show.
+{why} On your own machine, the command line takes a folder or a zip of faces and writes a model that this page can show:
 
 ```text
 python -m ganime train my-faces/ \\
   --out runs/mine --minutes 60
 GANIME_MODEL=runs/mine python -m app
 ```
-
-Stop it with Ctrl+C whenever you like and go on later with `--resume runs/mine`. Sample grids are kept in
-`runs/mine/previews`. From scratch it needs thousands of faces and, on two CPU cores, hours.
 """
+INTRODUCTION = """\
+## Train on your own faces
+
+Give some hundreds of faces, choose for how long, and watch. The faces and the model are yours alone: a key that only
+this browser keeps opens them, and after a while without use they are deleted.
+"""
+LOGIN = "On this page only those who have signed in may train (GANIME_TRAINING=login), and you have not."
+# A link to a job carries its key. It is taken out of the address at once and kept where job.js keeps all keys.
+TAKE_LINK = """() => {
+  const found = [location.hash.slice(1), location.search.slice(1)]
+    .map((text) => new URLSearchParams(text).get("job")).find(Boolean);
+  if (!found) return;
+  const search = new URLSearchParams(location.search);
+  search.delete("job");
+  history.replaceState(null, "", location.pathname + (search.size ? `?${search}` : ""));
+  let kept = [];
+  try { kept = JSON.parse(localStorage.getItem("ganime-jobs")) || []; } catch { kept = []; }
+  if (!Array.isArray(kept)) kept = [];
+  localStorage.setItem("ganime-jobs", JSON.stringify([
+    { key: found, name: "" }, ...kept.filter((job) => job && job.key !== found),
+  ]));
+  [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === "Train")?.click();
+}"""
 
 
-def build() -> None:
-    """The tab's text."""
-    gr.Markdown(TEXT)
+def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | None:
+    """The tab's components, wired to the jobs; returns the job's view, whose event `use` names a job by its key.
+
+    model_key: which model is loaded, to begin from. opened: fires when a visitor opens the page. Returns None where
+    nobody trains, and the tab says why.
+    """
+    jobs = studio.jobs
+    if jobs is None:
+        gr.Markdown(OFF.format(why=studio.no_jobs))
+        return None
+    settings = studio.settings
+    gr.Markdown(INTRODUCTION)
+    draft = gr.State("")
+    with gr.Row():
+        files = gr.File(
+            label=f"Faces: a zip or pictures, up to {settings.upload_megabytes:,} MB",
+            file_count="multiple",
+            file_types=[*sorted(SUFFIXES), ".zip"],
+            height=150,
+            scale=4,
+            min_width=260,
+            elem_id="faces-files",
+        )
+        folder = gr.UploadButton("Or a whole folder", file_count="directory", min_width=150, elem_id="faces-folder")
+    for source in (files, folder):
+        source.preprocess = uploads_of  # pyright: ignore[reportAttributeAccessIssue]
+    faces = component("faces", [], "faces")
+    with gr.Row(elem_classes="controls", equal_height=True):
+        start = gr.Radio(STARTS, value=EMBEDDED, label="Start from", min_width=320, scale=3)
+        minutes = forgiving(
+            gr.Slider(
+                min(1, settings.job_minutes),
+                settings.job_minutes,
+                value=min(MINUTES, settings.job_minutes),
+                step=1,
+                label="Minutes",
+                min_width=180,
+                scale=2,
+            )
+        )
+        name = gr.Textbox(label="Name of the model", value="My faces", max_length=60, min_width=160, scale=2)
+    with gr.Accordion("Advanced", open=False), gr.Row():
+        info = "modern: hinge loss, averaged weights. classic: the DCGAN of 2015."
+        recipe = gr.Radio(sorted(RECIPES, reverse=True), value="modern", label="Recipe", info=info)
+        size = gr.Radio(SIZES, value=SIZES[0], label="Image size, px", info="When the model starts from scratch.")
+    begin = gr.Button("Start training", variant="primary", elem_id="start-training")
+    job = component("job", [*server_functions(jobs), answer_with_file(archive_file(jobs))], "job")
+
+    def take(uploads: list[Upload] | None, old: str, request: gr.Request, progress: gr.Progress = PROGRESS) -> Any:
+        """Uploaded files become a draft in place of the one before."""
+        if not uploads:
+            return [old, gr.skip(), gr.skip()]
+        try:
+            allow(studio, request)
+            key = jobs.draft(uploads, visitor_of(request))
+        except GanimeError as error:
+            return [old, failed(error), None]
+        forget(jobs, old)
+        try:
+            return [key, look(jobs, key, progress), None]
+        except GanimeError as error:
+            forget(jobs, key)
+            return ["", failed(error), None]
+
+    def submit(
+        draft: str, model: str, start: str, minutes: float, name: str, recipe: str, size: int, request: gr.Request
+    ) -> Any:
+        try:
+            allow(studio, request)
+            if not draft:
+                raise JobError("There are no faces to train on yet. Give some above first.")
+            source = {EMBEDDED: "embedded", LOADED: model}.get(start)
+            folder = studio.library.checkpoint(source).folder if source else None
+            plan = Plan(str(recipe), int(size), float(minutes), name=str(name), start=folder)
+            jobs.submit(draft, plan, visitor_of(request))
+        except GanimeError as error:
+            return [draft, failed(error), gr.skip()]
+        return ["", {"chosen": draft, "name": str(name)[:60], "time": time.time()}, {}]
+
+    def resume(event: gr.EventData, request: gr.Request) -> dict[str, Any]:
+        key, minutes = asked(event, "key"), asked(event, "minutes")
+        try:
+            allow(studio, request)
+            jobs.resume(key, visitor_of(request), float(minutes) if minutes.isdecimal() else math.nan)
+        except GanimeError as error:
+            return failed(error)
+        return {"chosen": key, "time": time.time()}
+
+    def reconsider(event: gr.EventData, old: str, progress: gr.Progress = PROGRESS) -> Any:
+        """Faces whose job was taken out of the queue are to be trained on after all."""
+        try:
+            value = look(jobs, asked(event, "key"), progress)
+        except GanimeError as error:
+            return [old, failed(error)]
+        return [asked(event, "key"), value]
+
+    private: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
+    for source in (files, folder):
+        source.upload(take, [source, draft], [draft, faces, source], **private)
+    plan = [draft, model_key, start, minutes, name, recipe, size]
+    begin.click(submit, plan, [draft, job, faces], **private)
+    job.resume(resume, None, job, **private)
+    job.reconsider(reconsider, draft, [draft, faces], **private)
+    opened(None, None, None, js=TAKE_LINK, api_visibility="private")
+    return job
+
+
+def uploads_of(payload: ListFiles | FileData | None) -> list[Upload]:
+    """Uploaded files with the names that their visitor gave them; Gradio itself hands over changed ones."""
+    files = payload.root if isinstance(payload, ListFiles) else [payload] if payload else []
+    return [Upload(Path(file.path), file.orig_name or Path(file.path).name) for file in files if file.path]
+
+
+def look(jobs: Jobs, key: str, progress: gr.Progress) -> dict[str, Any]:
+    def tell(done: int, of: int) -> None:
+        progress((done, of), desc="Reading the faces", unit="faces")
+
+    return faces_value(jobs.sources(key, 64), tell)
+
+
+def allow(studio: Studio, request: gr.Request) -> None:
+    """Raise JobError for a visitor who has not signed in where that is needed, in words that say so."""
+    if studio.settings.training == "login" and not visitor_of(request).signed_in:
+        raise JobError(LOGIN)
+
+
+def forget(jobs: Jobs, key: str) -> None:
+    """Delete a draft that nobody will train on; one that has been submitted or is gone stays as it is."""
+    try:
+        if key and jobs.status(key).state == "draft":
+            jobs.delete(key)
+    except JobError:
+        return  # it is gone already, or will go as too old
+
+
+def failed(error: GanimeError) -> dict[str, Any]:
+    """An error as a component shows it; the time makes the same error twice two values."""
+    return {"error": str(error), "time": time.time()}

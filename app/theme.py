@@ -67,6 +67,7 @@ footer { display: none !important; }
 input[type="range"]:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 4px; }
 input[type="number"]:focus-visible { outline: 2px solid var(--color-accent); }
 pre { max-width: 100%; overflow-x: auto; }
+#faces-folder, #start-training { min-height: 44px; }
 @media (max-width: 480px) { .gradio-container { padding: 0 4px !important; } }
 """
 
@@ -81,6 +82,13 @@ LIVE: dict[str, Any] = {
     "show_progress": "hidden",
     "trigger_mode": "always_last",
 }
+
+
+def asked(event: gr.EventData, name: str) -> str:
+    """A text that the page's JavaScript sent with an event; empty when there is none, for it comes from the network."""
+    data = event._data
+    value = data.get(name) if isinstance(data, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def raised(handler: Callable[P, R]) -> Callable[P, R]:

@@ -1,6 +1,6 @@
 """Training images a second: the PyTorch DCGAN example's way of training against ours, in turn on one machine.
 
-`python -m benchmarks.training [FACES...] [--device cpu] [--threads 1] [--rounds 4] [--batch-size 64]`
+`python -m benchmarks.training [FACES...] [--device cpu] [--threads 1] [--rounds 3] [--batch-size 64]`
 
 All train nets of the example's size (64 px, latent 100, 64 base channels, batch 64) on the same faces: those named, or
 some that the embedded model draws. The example's way is its recipe written down plainly: fp32, contiguous tensors, a
@@ -14,7 +14,6 @@ what else the machine does counts little; anything else is timed by the clock on
 from __future__ import annotations
 
 import itertools
-import json
 import statistics
 import tempfile
 import time
@@ -36,7 +35,7 @@ from ganime.data import FaceDataset, load_faces
 from ganime.devices import pick_device
 from ganime.events import Step
 from ganime.images import png_bytes
-from ganime.runs import RUN_FILE
+from ganime.runs import read_run
 from ganime.sampling import generate
 
 SIDE, LATENT, BASE = 64, 100, 64
@@ -44,8 +43,9 @@ DRAWN = 512
 BURST = training.REPORT_STEPS = 4  # short turns, so that all meet the same moods of the machine
 Clock = Callable[[], float]
 OURS: dict[str, dict[str, object]] = {
-    "classic, fp32": {"recipe": "classic", "precision": "fp32"},
-    "classic": {"recipe": "classic", "precision": "auto"},
+    "classic": {"recipe": "classic"},
+    "classic, fp32, forms by trial": {"recipe": "classic", "precision": "fp32", "deep_layers": "auto"},
+    "classic, all by trial": {"recipe": "classic", "precision": "auto", "deep_layers": "auto"},
     "modern": {"recipe": "modern"},
 }
 
@@ -137,15 +137,15 @@ def draw_faces(folder: Path) -> list[Path]:
 
 def chosen(run: Path) -> str:
     """What the run settled on, as its folder tells."""
-    settled = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))["train"]
-    return f"{settled['precision']}, {settled.get('deep_layers', 'convolution')}"
+    config, _ = read_run(run)
+    return f"{config.precision}, {config.deep_layers}"
 
 
 def main(
     data: Annotated[list[Path] | None, typer.Argument(help="Folders and zips of faces.", show_default=False)] = None,
     device: str = "cpu",
     threads: int = 1,
-    rounds: int = 4,
+    rounds: int = 3,
     batch_size: int = 64,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:

@@ -60,7 +60,7 @@ def in_words(event: Event, config: TrainConfig) -> str:
             f"near copies {event.near_copies:.3f}"
         )
     if isinstance(event, Verdict):
-        return f"{event.state}: {event.reason} {event.advice}"
+        return f"{event.state}: {event.reason}. {event.advice}"
     if isinstance(event, Saved):
         return f"saved {event.folder}"
     if isinstance(event, Done):

@@ -62,9 +62,9 @@ def train(
     target = workers.device
     with workers.in_turn():  # the first process settles the run, the others find it settled
         config, model = settle_run(run, config or TrainConfig(), model or ModelConfig(), dataset, start)
-        plan = plan_for(model, config.batch_size, target, config.precision, config.deep_layers)
-        config = replace(config, precision=plan.precision, deep_layers=plan.deep_layers)
         share = workers.share(config.batch_size)
+        plan = plan_for(model, share.stop - share.start, target, config.precision, config.deep_layers)
+        config = replace(config, precision=plan.precision, deep_layers=plan.deep_layers)
         notice = write_run(run, config, model, dataset) if workers.leads else ""
         state = TrainingState.create(model, config, target, start)
         resumed, damage = load_last_save(run, state)

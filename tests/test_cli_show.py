@@ -24,7 +24,7 @@ def events(run: Path) -> Iterator[Event]:
     yield Step(40, 320, 1.25, 0.5, 0.1, -0.1, 71.6, 0.25)
     yield Preview(320, np.zeros((16, 32, 32, 3), np.uint8))
     yield MEASURED
-    yield Verdict(320, "healthy", "The distance falls.", "Go on.")
+    yield Verdict(320, "healthy", "the distance falls", "Go on.")
     yield Saved(320, run / "saves" / "000000000320")
     yield Done(320, "steps", run / "saves" / "000000000320")
 
@@ -41,7 +41,7 @@ def test_plain_lines_tell_all_and_the_journal_keeps_all(run: Path, capsys: pytes
         "Batch [bold]halved[/bold].",
         "Step: 40/500 [D loss: 1.2500 G loss: 0.5000] 320 images, 72 images/s, 25%",
         "measured at 320 images: Frechet 91.4 (best), precision 0.80, recall 0.70, diversity 0.95, near copies 0.012",
-        "healthy: The distance falls. Go on.",
+        "healthy: the distance falls. Go on.",
         f"saved {run / 'saves' / '000000000320'}",
         f"ended (steps) after 320 images; the model is {run / 'saves' / '000000000320'}",
     ]
@@ -57,7 +57,7 @@ def test_a_terminal_shows_a_bar_with_the_losses_and_what_is_said_beside_it(run: 
     assert "Step: 40/500 [D loss: 1.2500 G loss: 0.5000]" in told  # brackets are no markup
     assert "Batch [bold]halved[/bold]." in told
     assert "25%" in told
-    assert "healthy: The distance falls. Go on." in told
+    assert "healthy: the distance falls. Go on." in told
     assert len(read_journal(run)) == len(list(events(run)))
 
 

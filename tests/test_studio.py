@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gradio as gr
@@ -14,11 +14,15 @@ import pytest
 from PIL import Image
 
 from app.components import answer_with_file, forgiving
+from app.job_limits import Visitor
+from app.job_store import JobError, JobMissing
+from app.job_view import server_functions
 from app.library import EMBEDDED_KEY
 from app.settings import Settings
 from app.studio import Studio
 from app.tab_generate import face_file, zip_file
 from app.tab_interpolate import frame_file, walk_file
+from app.uploads import Upload
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import CheckpointError, HubError, RecipeError
@@ -153,6 +157,75 @@ def test_start_model_can_be_a_folder(tmp_path: Path) -> None:
     studio = Studio(Settings(model=str(tmp_path / "mine"), home=tmp_path))
     assert (studio.library.start.name, studio.library.start.image_size, studio.library.start.note) == ("mine", 32, "")
     assert studio.library.embedded().image_size == 64
+
+
+def trained_job(studio: Studio, draw_face: Callable[..., Image.Image], folder: Path) -> str:
+    """The key of a job that is called <b>mine</b> and has a model."""
+    assert studio.jobs
+    draw_face(1).save(folder / "face.png")
+    key = studio.jobs.draft([Upload(folder / "face.png", "face.png")], Visitor("me"))
+    with studio.jobs.changing(key) as (_, job):
+        job.name = "<b>mine</b>"
+    save_checkpoint(Checkpoint(Generator(TINY).eval()), studio.jobs.folder(key).run / "saves" / "best")
+    return key
+
+
+def test_model_of_a_job_draws_under_the_visitors_name_and_never_tells_the_key(
+    studio: Studio, draw_face: Callable[..., Image.Image], tmp_path: Path
+) -> None:
+    job = trained_job(studio, draw_face, tmp_path)
+    info = studio.library.load_job(job)
+    assert (info.name, info.image_size) == ("<b>mine</b>", 32)
+    [png] = studio.face_pngs(info.key, studio.recipes(info.key, 1, 7, 1.0))
+    text = Image.open(io.BytesIO(png)).info["ganime"]
+    recipe = Recipe.from_json(text)
+    assert (recipe.model, recipe.revision) == ("<b>mine</b>", info.revision)
+    assert job.partition(".")[2] not in text
+    studio.library.loaded.clear()
+    assert studio.library.checkpoint(info.key).revision == info.revision  # read from the disk again
+
+
+def test_model_of_a_job_opens_with_its_own_key_alone_and_until_it_is_deleted(
+    studio: Studio, draw_face: Callable[..., Image.Image], tmp_path: Path
+) -> None:
+    job = trained_job(studio, draw_face, tmp_path)
+    key = studio.library.load_job(job).key
+    for wrong in ("job:", "job:@", "job:../x@1", key.replace(job, job[:-4] + "aaaa"), key.replace(job, "0" * 16)):
+        with pytest.raises(JobMissing):
+            studio.recipes(wrong, 1, 0, 1.0)
+    assert studio.jobs
+    studio.jobs.delete(job)
+    with pytest.raises(JobMissing):
+        studio.recipes(key, 1, 0, 1.0)
+
+
+def test_model_that_has_learnt_on_must_be_chosen_again(
+    studio: Studio, draw_face: Callable[..., Image.Image], tmp_path: Path
+) -> None:
+    job = trained_job(studio, draw_face, tmp_path)
+    key = studio.library.load_job(job).key
+    assert studio.jobs
+    save_checkpoint(Checkpoint(Generator(TINY).eval()), studio.jobs.folder(job).run / "saves" / "best")
+    studio.library.loaded.clear()
+    with pytest.raises(CheckpointError, match="Choose it again"):
+        studio.recipes(key, 1, 0, 1.0)
+    assert studio.library.load_job(job).key != key
+
+
+def test_where_training_is_off_there_are_no_jobs(tmp_path: Path) -> None:
+    studio = Studio(Settings(home=tmp_path / "home", training="off"))
+    assert studio.jobs is None
+    for ask in (studio.library.load_job, lambda key: studio.library.checkpoint(f"job:{key}@0")):
+        with pytest.raises(JobError, match="switched off"):
+            ask("0.0")
+
+
+@pytest.mark.parametrize("arguments", [None, [], [7], ["x"], [["x"] * 51], ["x", -1], ["x", 10**9], {"key": "x"}])
+def test_nonsense_asked_about_jobs_is_answered_in_words(studio: Studio, arguments: object) -> None:
+    assert studio.jobs
+    for function in server_functions(studio.jobs):
+        answer = function(arguments)
+        assert answer == {"jobs": []} or len(answer["error"]) > 15
 
 
 @pytest.mark.parametrize(("given", "taken"), [(65, 64), (-1, 1), (None, 1), (float("nan"), 1), ("x", 1), (7, 7)])

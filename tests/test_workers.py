@@ -92,9 +92,12 @@ def losses(events: list[Event]) -> list[float]:
 
 
 def digest(state: TrainingState) -> str:
-    """Of all weights, running statistics and singular vectors."""
-    nets = (state.generator, state.discriminator, state.ema)
-    tensors = [tensor for net in nets for tensor in net.state_dict().values()]
+    """Of all weights, and of the statistics and singular vectors of the nets that learn.
+
+    The statistics of the average are settled only where it is shown and saved.
+    """
+    nets = (state.generator, state.discriminator)
+    tensors = [*(tensor for net in nets for tensor in net.state_dict().values()), *state.ema.parameters()]
     return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in tensors)).hexdigest()
 
 

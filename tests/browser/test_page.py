@@ -313,11 +313,3 @@ def test_count_out_of_range_draws_the_nearest_that_is_in_it(opened: Page, typed:
 def test_seed_that_is_no_whole_number_is_answered_in_words(opened: Page) -> None:
     opened.get_by_label("Seed", exact=True).fill("1.5")
     expect(opened.locator("#gallery .alert")).to_contain_text("got 1.5")
-
-
-def test_page_takes_no_uploads(opened: Page, address: str) -> None:
-    answer = opened.request.post(
-        f"{address}/gradio_api/upload",
-        multipart={"files": {"name": "big.bin", "mimeType": "application/octet-stream", "buffer": b"0" * 5_000}},
-    )
-    assert answer.status == 413

@@ -1,0 +1,264 @@
+// A visitor's training jobs: the keys are kept in this browser alone; the job that is picked is asked about every 2 s.
+// props.value = {chosen: key, name} for a job just started or continued, or {error}; all texts are shown as text.
+const KEYS = "ganime-jobs";
+const MOST_KEYS = 50;
+const SECONDS = 2;
+const STATES = {
+  draft: "Not started", queued: "Waiting", running: "Training", stopping: "Stopping, and saving what was learnt",
+  finished: "Finished", failed: "Failed", interrupted: "Interrupted",
+};
+let picked = ""; // the key of the job that is shown
+let shown = null; // its last status
+let drawn = ""; // which sample grid is shown
+let follow = true; // whether a new sample grid is shown as soon as it is there
+let asking = false;
+
+function keys() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(KEYS));
+    return Array.isArray(kept) ? kept.filter((job) => job && typeof job.key === "string") : [];
+  } catch {
+    return [];
+  }
+}
+
+function keep(jobs) {
+  try {
+    localStorage.setItem(KEYS, JSON.stringify(jobs.slice(0, MOST_KEYS).map(({ key, name }) => ({ key, name }))));
+  } catch {
+    $(".status").textContent = "This browser keeps nothing. Copy the link, or the job is lost with this page.";
+  }
+}
+
+const text = (selector, words) => { // a live region speaks up only when its words change
+  if ($(selector).textContent !== words) $(selector).textContent = words;
+};
+const whole = (number) => Number(number || 0).toLocaleString("en");
+const label = (job) => job.name || "Unnamed";
+
+async function list() {
+  const known = keys();
+  const answer = known.length ? await server.mine([known.slice(0, MOST_KEYS).map(({ key }) => key)]) : { jobs: [] };
+  if (!answer || answer.error) return text(".alert", answer?.error || "The server does not answer. Try again.");
+  const names = Object.fromEntries(known.map(({ key, name }) => [key, name]));
+  if (known.some(({ key }) => key === asked && !answer.jobs.some((job) => job.key === key))) {
+    text(".alert", "There is no such job, or the link is not the right one.");
+  }
+  keep(answer.jobs.map(({ key, name }) => ({ key, name: name || names[key] || "" })));
+  $(".own").hidden = !answer.jobs.length;
+  $(".list").replaceChildren(...answer.jobs.map((job) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = `${label(job)} · ${(STATES[job.state] || job.state).split(",")[0]}`;
+    button.setAttribute("aria-pressed", String(job.key === picked));
+    button.addEventListener("click", () => pick(job.key));
+    return button;
+  }));
+  if (!answer.jobs.some(({ key }) => key === picked)) pick(answer.jobs[0]?.key || "", false);
+}
+
+function pick(key, again = true) {
+  [picked, shown, drawn, follow] = [key, null, "", true];
+  $(".job").hidden = true;
+  $(".pictures").hidden = true;
+  $(".confirm").hidden = true;
+  $(".log").open = false;
+  text(".status", "");
+  if (again || key) list();
+  if (key) refresh();
+}
+
+async function refresh() {
+  const key = picked;
+  if (!key || asking) return;
+  asking = true;
+  try {
+    const answer = await server.status([key]);
+    if (key !== picked) return;
+    if (answer?.missing) return gone(key);
+    if (answer?.error) return text(".alert", answer.error);
+    if (answer) show(answer);
+  } catch {
+    text(".pace", "The server does not answer. It is asked again in a moment.");
+  } finally {
+    asking = false;
+    if (key !== picked) refresh();
+  }
+}
+
+function gone(key) {
+  keep(keys().filter((job) => job.key !== key));
+  picked = "";
+  $(".job").hidden = true;
+  list();
+}
+
+function show(job) {
+  const before = shown?.state;
+  shown = job;
+  $(".job").hidden = false;
+  $(".job").dataset.state = job.state;
+  text(".name", label(job));
+  const place = job.state === "queued" && job.place ? `: number ${job.place} in the queue` : "";
+  text(".state", `${STATES[job.state] || job.state}${place}`);
+  text(".reason", job.reason || "");
+  const live = job.state === "running" || job.state === "stopping";
+  $(".bar").hidden = !live;
+  $(".bar").setAttribute("aria-valuenow", String(Math.round(job.share * 100)));
+  $(".bar span").style.width = `${Math.min(100, job.share * 100)}%`;
+  const facts = [job.image_size ? `${job.image_size} px` : "", `${whole(job.faces)} pictures`];
+  if (job.images) facts.push(`${whole(job.images)} images seen`);
+  if (live && job.images_per_second) facts.push(`${job.images_per_second.toFixed(1)} images/s`);
+  if (live && job.seconds_left !== null) facts.push(`${left(job.seconds_left)} left`);
+  if (live && !job.share) facts.push("reading the faces, making ready");
+  text(".pace", facts.filter(Boolean).join(" · "));
+  const can = {
+    use: job.has_model, archive: job.has_model, save: job.state === "running", stop: live || job.state === "queued",
+    reconsider: job.state === "draft",
+  };
+  for (const [action, possible] of Object.entries(can)) $(`[data-action="${action}"]`).hidden = !possible;
+  $('[data-action="stop"]').disabled = job.state === "stopping";
+  text('[data-action="stop"]', job.state === "queued" ? "Leave the queue" : "Stop and keep");
+  text('[data-action="discard"]', live || job.state === "queued" ? "Discard" : "Delete");
+  $(".more").hidden = !job.can_resume;
+  verdict(job);
+  chart(".losses", ["Discriminator loss", "Generator loss"], job.losses, true);
+  chart(".measures", ["Fréchet distance", "Diversity"], job.measures, false);
+  const notes = job.notes.map((words) => Object.assign(document.createElement("li"), { textContent: words }));
+  $(".notes").replaceChildren(...notes);
+  grids(job);
+  if ($(".log").open) readLog();
+  if (before && before !== job.state) list();
+}
+
+function left(seconds) {
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+function verdict(job) {
+  $(".verdict").hidden = !job.verdict;
+  if (!job.verdict) return;
+  const { state, reason, advice } = job.verdict;
+  text(".verdict h4", state.charAt(0).toUpperCase() + state.slice(1));
+  text(".why", reason || "");
+  text(".todo", advice || "");
+}
+
+// Two lines over the images seen; `together` on one scale, or else each on its own.
+function chart(selector, names, points, together) {
+  $(selector).hidden = points.length < 2;
+  if (points.length < 2) return;
+  const known = (column) => points.map((point) => point[column]).filter((value) => Number.isFinite(value));
+  const [first, last] = [points[0][0], points[points.length - 1][0]];
+  const paths = [1, 2].map((column) => {
+    const values = together ? [...known(1), ...known(2)] : known(column);
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+    const line = points.filter((point) => Number.isFinite(point[column])).map((point) => {
+      const x = ((point[0] - first) / (last - first || 1)) * 300;
+      return `${x.toFixed(1)} ${(85 - ((point[column] - least) / (most - least || 1)) * 80).toFixed(1)}`;
+    });
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", line.length ? `M${line.join("L")}` : "");
+    path.setAttribute("class", column === 1 ? "first" : "second");
+    return path;
+  });
+  $(`${selector} svg`).replaceChildren(...paths);
+  const now = [1, 2].map((column) => `${names[column - 1]} ${known(column).at(-1)?.toFixed(3) ?? "unknown"}`);
+  $(`${selector} svg`).setAttribute("aria-label", `${now.join(", ")}, after ${whole(last)} images`);
+  const legend = now.map((words, place) => {
+    const entry = Object.assign(document.createElement("span"), { className: "entry" });
+    entry.append(Object.assign(document.createElement("span"), { className: place ? "key second" : "key" }), words);
+    return entry;
+  });
+  $(`${selector} figcaption`).replaceChildren(...legend);
+}
+
+function grids(job) {
+  const slider = $(".scrub");
+  $(".pictures").hidden = !job.grids.length;
+  if (!job.grids.length) return;
+  slider.max = String(job.grids.length - 1);
+  slider.hidden = job.grids.length < 2;
+  if (follow) slider.value = slider.max;
+  drawGrid();
+}
+
+async function drawGrid() {
+  const [index, key] = [Number($(".scrub").value), picked];
+  const images = shown.grids[index];
+  const words = `Sample ${index + 1} of ${shown.grids.length}, after ${whole(images)} images`;
+  $(".scrub").setAttribute("aria-valuetext", words);
+  text(".when", words);
+  const name = `${key} ${images}`;
+  if (name === drawn) return;
+  drawn = name;
+  const answer = await server.grid([key, index]);
+  if (name !== drawn) return; // the slider has moved on meanwhile
+  if (!answer?.url) {
+    drawn = "";
+    return;
+  }
+  $(".grid").src = answer.url;
+  $(".grid").alt = `Faces drawn after ${whole(images)} images`;
+}
+
+async function readLog() {
+  const key = picked;
+  const answer = await server.log([key]);
+  if (key === picked) text(".log pre", answer?.text || answer?.error || "Nothing was written yet.");
+}
+
+async function tell(call, words) {
+  text(".alert", "");
+  const answer = await call().catch(() => null);
+  if (!answer || answer.error) text(".alert", answer?.error || "The server does not answer. Try again.");
+  else text(".status", words);
+  await refresh();
+}
+
+const ACTIONS = {
+  use: (key) => trigger("use", { key }),
+  resume: (key) => trigger("resume", { key, minutes: $(".minutes").value }),
+  reconsider: (key) => trigger("reconsider", { key }),
+  archive: (key, button) => fetchFile(button, () => server.archive_file([key])),
+  save: (key) => tell(() => server.save_now([key]), "It saves and draws a sample after the step it is at."),
+  stop: (key) => tell(() => server.stop([key]), ""),
+  discard: () => { $(".confirm").hidden = false; $('[data-action="keep"]').focus(); },
+  keep: () => { $(".confirm").hidden = true; $('[data-action="discard"]').focus(); },
+  really: async (key) => {
+    await tell(() => server.discard([key]), "");
+    if (!$(".alert").textContent) gone(key);
+  },
+  link: async (key) => {
+    const link = `${location.origin}${location.pathname}#job=${key}`;
+    const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
+    text(".status", copied ? "Copied. Who has the link can do with this job what you can." : link);
+  },
+};
+
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-action]");
+  if (button && picked) ACTIONS[button.dataset.action](picked, button);
+});
+$(".scrub").addEventListener("input", () => {
+  follow = $(".scrub").value === $(".scrub").max;
+  drawGrid();
+});
+$(".log").addEventListener("toggle", () => $(".log").open && readLog());
+
+watch("value", () => {
+  const value = props.value || {};
+  text(".alert", value.error || "");
+  if (!value.chosen) return;
+  const known = keys().find(({ key }) => key === value.chosen);
+  const name = value.name || known?.name || "";
+  keep([{ key: value.chosen, name }, ...keys().filter(({ key }) => key !== value.chosen)]);
+  pick(value.chosen);
+});
+
+const timer = setInterval(() => {
+  if (!element.isConnected) return clearInterval(timer);
+  if (document.visibilityState === "visible" && element.offsetParent !== null) refresh();
+}, SECONDS * 1000);
+const asked = keys()[0]?.name === "" ? keys()[0].key : ""; // a key that came with a link
+list();

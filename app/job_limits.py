@@ -1,0 +1,125 @@
+"""The limits of training on this page: who may, how much, how many, and on how much disk."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from app.job_store import ACTIVE, ENDED, QUEUED, Job, JobError, count
+from app.settings import Settings
+from ganime.config import IMAGE_SIZES, RECIPES
+
+SAVE_MEGABYTES = {32: 31, 64: 100, 128: 225, 256: 350}  # by image size, for the nets of the recipes
+SMALL_MEGABYTES = 60  # sample grids, the best model, logs
+SPARE_BYTES = 200 * 2**20  # always left free on the disk
+MOST_IMAGES = 10**9
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who asks: what tells visitors apart, such as an address or a login; whether they have signed in."""
+
+    identity: str
+    signed_in: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train. minutes: at most so long. images: at most so many seen, 0 for no such limit.
+
+    start: a model folder or run to begin from, with its own image size; None for scratch. name: for people.
+    """
+
+    recipe: str = "modern"
+    image_size: int = 64
+    minutes: float = 30.0
+    images: int = 0
+    name: str = ""
+    start: Path | None = None
+
+
+def check_visitor(visitor: Visitor, settings: Settings) -> None:
+    """Raise JobError when this visitor may not train here."""
+    if settings.training == "off":
+        raise JobError("Training is switched off on this page (GANIME_TRAINING=off). Run Ganime on your own machine.")
+    if settings.training == "login" and not visitor.signed_in:
+        raise JobError("Sign in to train on this page (GANIME_TRAINING=login).")
+
+
+def check_plan(plan: Plan, settings: Settings) -> None:
+    """Raise JobError when a plan is outside what this page does."""
+    if plan.recipe not in RECIPES:
+        raise JobError(f"The recipe must be one of {', '.join(RECIPES)}; got {str(plan.recipe)[:40]!r}.")
+    if plan.start is None:
+        check_image_size(plan.image_size)
+    check_minutes(plan.minutes, settings)
+    if isinstance(plan.images, bool) or not isinstance(plan.images, int) or not 0 <= plan.images <= MOST_IMAGES:
+        raise JobError(f"The number of images must lie in 0 to {MOST_IMAGES:,}; got {plan.images!r}.")
+
+
+def check_image_size(image_size: int) -> None:
+    if image_size not in IMAGE_SIZES:
+        raise JobError(f"The image size must be one of {', '.join(map(str, IMAGE_SIZES))}; got {image_size!r}.")
+
+
+def check_minutes(minutes: float, settings: Settings) -> None:
+    known = isinstance(minutes, int | float) and math.isfinite(minutes)
+    if not known or not 0 < minutes <= settings.job_minutes:
+        raise JobError(
+            f"A job may train for up to {settings.job_minutes:g} minutes on this page (GANIME_JOB_MINUTES), and be "
+            f"continued after that; got {minutes!r}."
+        )
+
+
+def check_queue(session: Session, settings: Settings) -> None:
+    """Raise JobError when no more jobs may wait."""
+    waiting = count(session, col(Job.state).in_((QUEUED, *ACTIVE)))
+    if waiting >= settings.jobs + settings.queue:
+        raise JobError(
+            f"{waiting} jobs run or wait already, which is as many as this page takes (GANIME_JOBS and GANIME_QUEUE). "
+            "Try again later; your faces are kept."
+        )
+
+
+def check_count(session: Session, settings: Settings, visitor: str) -> None:
+    """Raise JobError when a visitor has as many jobs as one may; ended ones count until they may give way."""
+    old = time.time() - settings.keep_hours * 3600
+    fresh = col(Job.state).not_in(ENDED) | (col(Job.ended) > old)
+    if count(session, col(Job.visitor) == visitor, fresh) >= settings.visitor_jobs:
+        raise JobError(
+            f"A visitor may have {settings.visitor_jobs} jobs here (GANIME_VISITOR_JOBS), uploads and those of the "
+            f"last {settings.keep_hours:g} hours (GANIME_KEEP_HOURS) included. Delete one of yours first."
+        )
+
+
+def make_room(session: Session, settings: Settings, needed: int, but: str = "") -> None:
+    """Let the oldest ended jobs give way until `needed` bytes more fit; the job `but` is not counted and stays.
+
+    Raises JobError when they do not fit nevertheless.
+    """
+    others = select(Job).where(col(Job.deleted).is_(False), Job.id != but)
+    jobs = session.exec(others.order_by(col(Job.ended))).all()
+    excess = sum(job.bytes for job in jobs) + needed - int(settings.disk_gigabytes * 2**30)
+    old = time.time() - settings.keep_hours * 3600
+    for job in jobs:
+        if excess > 0 and job.state in ENDED and job.ended < old:
+            job.deleted, excess = True, excess - job.bytes
+    megabytes = f"{needed / 2**20:,.0f} MB"
+    if needed and excess > 0:
+        raise JobError(
+            f"All jobs together may take {settings.disk_gigabytes:g} GB here (GANIME_DISK_GIGABYTES), and {megabytes} "
+            f"more do not fit. Ended jobs give way after {settings.keep_hours:g} hours (GANIME_KEEP_HOURS); upload "
+            "less, delete what you no longer need, or come back later."
+        )
+    if needed and shutil.disk_usage(settings.home).free < needed + SPARE_BYTES:
+        raise JobError(f"The disk of this page is nearly full: {megabytes} more do not fit.")
+
+
+def bytes_needed(uploaded: int, faces: int, image_size: int) -> int:
+    """The disk a job may come to take: the upload, the decoded faces, and three saves at a time with what is small."""
+    return uploaded + faces * image_size**2 * 3 + (3 * SAVE_MEGABYTES[image_size] + SMALL_MEGABYTES) * 2**20

@@ -1,0 +1,230 @@
+"""What the folder of a training job tells: how far it has come, how it ended, and the end of its log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from app.job_store import ACTIVE, ENDED, FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPING, Job
+from ganime.checkpoint import BEST_SAVE, RUN_SAVES
+from ganime.journal import EVENTS_FILE, PREVIEWS, read_journal
+from ganime.model import CONFIG_FILE, WEIGHTS_FILE
+from ganime.runs import saves
+
+EVENTS_SHOWN = 200
+LOG_BYTES, LINE_BYTES, ERROR_CHARACTERS = 20_000, 8_000, 1_000
+FULL_BYTES = 32 * 2**20  # with less room than a save takes, the disk counts as full
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """Where the parts of a job lie. The folder's name is the job's id, never anything a visitor chose."""
+
+    path: Path
+
+    @property
+    def uploads(self) -> Path:
+        return self.path / "uploads"
+
+    @property
+    def cache(self) -> Path:
+        """The decoded faces, where the command line puts them with `--home` at this folder."""
+        return self.path / "cache"
+
+    @property
+    def start(self) -> Path:
+        """Holds the folder of the model the run begins from."""
+        return self.path / "start"
+
+    @property
+    def run(self) -> Path:
+        return self.path / "run"
+
+    def log(self, attempt: int) -> Path:
+        return self.path / f"log-{attempt}.txt"
+
+    def models(self) -> list[Path]:
+        """The model folders of the run, the one to prefer first: the best save, the newest, the one before."""
+        found = [self.run / RUN_SAVES / BEST_SAVE, *reversed(saves(self.run))]
+        return [folder for folder in found if (folder / WEIGHTS_FILE).is_file()]
+
+    def saved_images(self) -> int:
+        """How many images the newest save has seen, 0 without one."""
+        return max((int(folder.name) for folder in saves(self.run)), default=0)
+
+    def trained_seconds(self) -> float:
+        """How long the newest save was trained, 0 without one; a damaged one gives way to the one before."""
+        for folder in reversed(saves(self.run)):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                return float(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["training"]["seconds"])
+        return 0.0
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """All that the page tells about a job; names and texts may hold what strangers chose and must be escaped.
+
+    state: "draft", "queued", "running", "stopping", "finished", "failed" or "interrupted"; reason: why, in words.
+    place: in the queue, 1 for the next one, 0 outside of it. faces: pictures uploaded. Times are seconds since 1970,
+    0 for not yet. images: seen so far; saved: what a resume goes on from. share: of the nearest limit, 0 to 1.
+    seconds_left: None while unknown. verdict, measured: the last such lines of the journal; events: its last 200
+    lines but for notices, oldest first, as in ganime.journal. preview: the last sample grid. notes: what a person
+    should know. can_resume, has_model: what is possible now.
+    """
+
+    id: str
+    name: str
+    state: str
+    reason: str
+    recipe: str
+    image_size: int
+    minutes: float
+    faces: int
+    created: float
+    started: float
+    ended: float
+    bytes: int
+    place: int = 0
+    images: int = 0
+    saved: int = 0
+    share: float = 0.0
+    images_per_second: float = 0.0
+    seconds_left: float | None = None
+    verdict: dict[str, Any] | None = None
+    measured: dict[str, Any] | None = None
+    preview: Path | None = None
+    notes: list[str] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    can_resume: bool = False
+    has_model: bool = False
+
+
+FACTS = [fact.name for fact in fields(JobStatus) if fact.default is MISSING and fact.default_factory is MISSING]
+
+
+def status_of(job: Job, place: int, folder: JobFolder, now: float) -> JobStatus:
+    """The job as it stands; now: seconds since 1970."""
+    lines = journal_of(folder)
+    last = {line["event"]: line for line in lines}
+    step = last.get("Step", {})
+    current = job.state in ACTIVE and step.get("time", 0.0) >= job.started
+    notes = [without_paths(line["text"], folder) for line in lines if line["event"] == "Notice"]
+    if list((folder.run / RUN_SAVES).glob("damaged-*")):
+        notes.append("A save was damaged; it was set aside, and the one before it was used.")
+    return JobStatus(
+        **{name: getattr(job, name) for name in FACTS},
+        place=place,
+        images=lines[-1]["images"] if lines else 0,
+        saved=folder.saved_images(),
+        share=step["progress"] if current else float(job.state == FINISHED),
+        images_per_second=step["images_per_second"] if current else 0.0,
+        seconds_left=seconds_left(job, step, now) if current else None,
+        verdict=last.get("Verdict"),
+        measured=last.get("Measured"),
+        preview=max((folder.run / PREVIEWS).glob("*.png"), default=None),
+        notes=notes,
+        events=[line for line in lines if line["event"] != "Notice"][-EVENTS_SHOWN:],
+        can_resume=job.state in ENDED,
+        has_model=bool(folder.models()),
+    )
+
+
+def journal_of(folder: JobFolder) -> list[dict[str, Any]]:
+    """The journal of a job; it is read anew only when it has grown, for it is long and the page asks often."""
+    path = folder.run / EVENTS_FILE
+    return journal_at(folder.run, path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else []
+
+
+@lru_cache(maxsize=4)
+def journal_at(run: Path, time_ns: int, size: int) -> list[dict[str, Any]]:
+    return read_journal(run)
+
+
+def seconds_left(job: Job, step: dict[str, Any], now: float) -> float:
+    """Until the nearest limit, by the last report of this attempt."""
+    left = [(1 - step["progress"]) * job.minutes * 60]
+    if job.images and step["images_per_second"] > 0:
+        left.append((job.images - step["images"]) / step["images_per_second"])
+    return max(0.0, min(left) - (now - step["time"]))
+
+
+def outcome(job: Job, code: int | None, folder: JobFolder, killed: bool) -> tuple[str, str]:
+    """The state and the reason of a job whose child has ended.
+
+    code: the exit status, negative for a signal, None where it is unknown because another process started the child.
+    killed: whether the page itself ended it, since it did not stop by itself.
+    """
+    log, saved, last = log_tail(folder, job.attempt), folder.saved_images(), last_line(job, folder)
+    kept = f"{saved:,} images are saved; resume to go on from there." if saved else "Nothing was saved yet."
+    done = last["reason"] if last.get("event") == "Done" else ""
+    if code == 0 or done:
+        if done == "stopped" and job.state == RUNNING:
+            return INTERRUPTED, f"It was told to end from outside, as when a machine shuts down. {kept}"
+        return FINISHED, job.reason or ("Stopped." if done == "stopped" else "")
+    if error := error_in(log):
+        return FAILED, f"{error} {kept}"
+    if killed:
+        return INTERRUPTED, f"It did not stop in time (GANIME_STOP_SECONDS) and was ended. {kept}"
+    if job.state == STOPPING and code == -signal.SIGTERM:
+        return INTERRUPTED, f"Stopped before the first step. {kept}"
+    if shutil.disk_usage(folder.path).free < FULL_BYTES:
+        return FAILED, f"The disk of this page is full. {kept}"
+    if code is None:
+        return INTERRUPTED, f"It ended while nobody watched, as when the machine restarts. {kept}"
+    if code > 0:
+        ending = log.strip().splitlines()[-1:] or ["its log is empty"]
+        return FAILED, f"It ended with status {code} ({ending[0][:ERROR_CHARACTERS]}). {kept}"
+    why = "perhaps for want of memory" if code == -signal.SIGKILL else "by somebody or something on this machine"
+    return INTERRUPTED, f"It was killed from outside (signal {-code}), {why}. {kept}"
+
+
+def last_line(job: Job, folder: JobFolder) -> dict[str, Any]:
+    """The last line that this attempt has written to the journal, empty before the first."""
+    for text in reversed(tail(folder.run / EVENTS_FILE, LINE_BYTES).splitlines()):
+        with contextlib.suppress(ValueError):  # a line that is cut short
+            line = json.loads(text)
+            if isinstance(line, dict) and {"event", "time"} <= line.keys():
+                return line if line["time"] >= job.started - 1 else {}
+    return {}
+
+
+def folder_bytes(path: Path) -> int:
+    """The disk that all files below a folder take."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+                total += Path(folder, name).lstat().st_size
+    return total
+
+
+def log_tail(folder: JobFolder, attempt: int) -> str:
+    """The end of the log of one attempt, without the paths of this machine."""
+    return without_paths(tail(folder.log(attempt), LOG_BYTES), folder)
+
+
+def tail(path: Path, most: int) -> str:
+    """The last `most` bytes of a file as text; empty where there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - most))
+        return file.read(most).decode(errors="replace")
+
+
+def without_paths(text: str, folder: JobFolder) -> str:
+    return text.replace(f"{folder.path}{os.sep}", "")
+
+
+def error_in(log: str) -> str:
+    """The last error that the command line told, to the end of the log, or an empty string."""
+    starts = list(re.finditer(r"^Error: ", log, re.MULTILINE))
+    return " ".join(log[starts[-1].end() :].split())[:ERROR_CHARACTERS] if starts else ""

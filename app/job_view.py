@@ -1,0 +1,172 @@
+"""What the Train tab shows of faces and jobs: plain values for its components, and the calls that give them."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, validate_call
+
+from app.job_limits import Visitor
+from app.job_report import journal_of
+from app.job_store import JobError, JobMissing
+from app.jobs import Jobs, Sources
+from app.uploads import PICTURES, short_name
+from ganime.audit import Audit, audit, contact_sheet
+from ganime.data import load_faces
+from ganime.errors import DataError, GanimeError
+from ganime.images import webp_bytes
+from ganime.journal import PREVIEWS
+
+AUDIT_SIZE = 64  # px, as the faces are looked at before training
+UNREADABLE_SHOWN, NOTES_SHOWN, POINTS, KEYS_MOST = 10, 10, 160, 50
+GRID_BYTES = 8 * 2**20  # the largest sample grid that is sent
+LOSSES, MEASURES = ("d_loss", "g_loss"), ("frechet", "diversity")
+
+Keys = Annotated[list[str], Field(max_length=KEYS_MOST)]
+
+
+def visitor_of(request: Any) -> Visitor:
+    """Who asks: the name they have signed in with, or else the address they come from."""
+    signed_in = getattr(request, "username", None)
+    client = getattr(request, "client", None)
+    return Visitor(f"user {signed_in}" if signed_in else f"address {getattr(client, 'host', '')}", bool(signed_in))
+
+
+def faces_value(sources: Sources, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+    """What faces.js shows of uploaded faces. Raises DataError, by the visitor's own names, for what is unusable."""
+    try:
+        dataset = load_faces(sources.paths, AUDIT_SIZE, sources.cache, progress)
+    except DataError as error:
+        raise DataError(own_names(str(error), sources)) from error
+    report = audit(dataset)
+    unused = report.unused_files[:UNREADABLE_SHOWN]
+    return {
+        "sheet": picture_url("webp", webp_bytes(contact_sheet(dataset))),
+        "rows": counts_of(report),
+        "unread": [{"name": own_name(name, sources), "reason": reason} for name, _, reason in unused],
+        "more": max(0, len(report.unused_files) - UNREADABLE_SHOWN),
+        "advice": list(report.advice),
+    }
+
+
+def picture_url(kind: str, data: bytes) -> str:
+    """A URL that carries a picture of this kind."""
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
+
+
+def counts_of(report: Audit) -> list[tuple[str, str]]:
+    """The report as rows of a table; what there is none of is left out."""
+    again = report.exact_duplicates + report.near_duplicates
+    width, height = (f"{least:,.0f} to {most:,.0f} px" for least, _, most in (report.widths, report.heights))
+    rows = [
+        ("Faces to learn from", report.train),
+        ("Held out, to measure against", report.held_out),
+        ("Duplicates, left out", again),
+        ("Unreadable", report.unused.get("unreadable", 0)),
+        ("Too small", report.unused.get("too small", 0)),
+        ("Other files", sum(report.passed_over.values())),
+        ("Grey", report.grey),
+    ]
+    return [*((name, f"{count:,}") for name, count in rows if count), ("Width", width), ("Height", height)]
+
+
+def own_name(name: str, sources: Sources) -> str:
+    """What the visitor calls a file that is kept under a number; pictures inside zips have their own names already."""
+    return short_name(sources.names.get(f"{PICTURES}/{name}", name), 120)
+
+
+def own_names(text: str, sources: Sources) -> str:
+    """An error's text without paths and numbers of this page."""
+    text = text.replace(f"{sources.folder}/", "")
+    for kept, name in sources.names.items():
+        text = text.replace(kept, short_name(name)).replace(kept.removeprefix(f"{PICTURES}/"), short_name(name))
+    return text
+
+
+def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
+    """What job.js shows of a job: its status, the images at each sample grid, and the points of its charts."""
+    value = asdict(jobs.status(key))
+    lines = journal_of(jobs.folder(key))
+    return {
+        **{name: fact for name, fact in value.items() if name not in ("preview", "events", "notes")},
+        "key": key,
+        "notes": value["notes"][-NOTES_SHOWN:],
+        "grids": [int(path.stem) for path in grids_of(jobs, key)],
+        "losses": points(lines, "Step", LOSSES),
+        "measures": points(lines, "Measured", MEASURES),
+    }
+
+
+def points(lines: list[dict[str, Any]], event: str, fields: tuple[str, ...]) -> list[list[float | None]]:
+    """[images, value of each field] of at most POINTS lines of one kind, at even distances and the last among them."""
+    found = [line for line in lines if line["event"] == event]
+    every = -(-len(found) // POINTS) or 1
+    return [[line["images"], *(line.get(name) for name in fields)] for line in found[::-1][::every]][::-1]
+
+
+def grids_of(jobs: Jobs, key: str) -> list[Any]:
+    return sorted((jobs.folder(key).run / PREVIEWS).glob("[0-9]*.png"))
+
+
+def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
+    """What job.js may call with nothing but keys; each answers {"error": text} where it cannot."""
+
+    def mine(keys: Keys) -> dict[str, Any]:
+        found = []
+        for key in keys:
+            with contextlib.suppress(JobMissing):
+                status = jobs.status(key)
+                found.append({"key": key, "name": status.name, "state": status.state})
+        return {"jobs": found}
+
+    def status(key: str) -> dict[str, Any]:
+        return job_value(jobs, key)
+
+    def grid(key: str, index: int) -> dict[str, Any]:
+        paths = grids_of(jobs, key)
+        if not 0 <= index < len(paths) or paths[index].stat().st_size > GRID_BYTES:
+            raise JobError("There is no such sample grid.")
+        return {"url": picture_url("png", paths[index].read_bytes())}
+
+    def log(key: str) -> dict[str, Any]:
+        return {"text": jobs.log(key)}
+
+    def save_now(key: str) -> dict[str, Any]:
+        return {"done": jobs.save_now(key)}
+
+    def stop(key: str) -> dict[str, Any]:
+        return {"done": jobs.stop(key)}
+
+    def discard(key: str) -> dict[str, Any]:
+        return {"done": jobs.delete(key)}
+
+    return [answered(make) for make in (mine, status, grid, log, save_now, stop, discard)]
+
+
+def answered(make: Callable[..., dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    """A server function from one of plain arguments; they come from the network as one list, and are checked."""
+    checked = validate_call(make)
+
+    def answer(arguments: Any) -> dict[str, Any]:
+        try:
+            return checked(*(arguments if isinstance(arguments, list) else [arguments]))
+        except ValidationError:
+            return {"error": "The page asked for what is not there; reload it."}
+        except JobMissing as error:
+            return {"error": str(error), "missing": True}
+        except GanimeError as error:
+            return {"error": str(error)}
+
+    answer.__name__ = make.__name__
+    return answer
+
+
+def archive_file(jobs: Jobs) -> Any:
+    def archive_file(key: str) -> tuple[str, bytes]:
+        return "ganime-model.zip", jobs.archive(key).read_bytes()
+
+    return archive_file

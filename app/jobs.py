@@ -1,0 +1,258 @@
+"""Training jobs: what a visitor may do with them, by the key that only this visitor has."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import re
+import secrets
+import shutil
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from app import job_limits, uploads
+from app.job_limits import Plan, Visitor
+from app.job_report import JobFolder, JobStatus, folder_bytes, log_tail, status_of
+from app.job_store import (
+    ACTIVE,
+    DRAFT,
+    ENDED,
+    FINISHED,
+    INTERRUPTED,
+    QUEUED,
+    RUNNING,
+    STOPPING,
+    Job,
+    JobError,
+    JobMissing,
+    Store,
+    digest,
+)
+from app.settings import Settings
+from app.supervisor import Supervisor
+from app.uploads import Upload
+from ganime.checkpoint import MODEL_FILES, load_checkpoint
+from ganime.errors import CheckpointError
+from ganime.files import atomic_file, atomic_folder
+
+KEYS_MOST = 100  # looked at in one call
+LEAST_MINUTES = 1.0  # what a resume trains at least
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a job trains on: folders and zips, where they are kept decoded, and the visitor's names for them.
+
+    names: by path relative to `folder`, such as "pictures/00000001.png"; strangers chose them.
+    """
+
+    paths: list[Path]
+    cache: Path
+    folder: Path
+    names: dict[str, str]
+
+
+class Jobs:
+    """All training jobs of a home, for any thread and any number of processes.
+
+    A key is made with a draft and opens that job alone; only its SHA-256 is kept. The owner's token in place of the
+    secret, `ID.TOKEN`, opens any. What is asked for is written down; the supervisor carries it out, after a restart of
+    the page just the same. Every method raises JobError with a text for the visitor.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.store = Store(settings.home)
+        self.supervisor = Supervisor(self.store, settings)
+
+    def start(self) -> None:
+        """Begin to supervise: find the jobs of an earlier process again, start those that wait."""
+        self.supervisor.thread.start()
+
+    def close(self) -> None:
+        """Stop supervising; the jobs that run go on, and the next process of this home finds them."""
+        self.supervisor.close()
+        self.store.close()
+
+    def draft(self, files: Sequence[Upload], visitor: Visitor) -> str:
+        """Take in uploaded faces, to be trained on later, and return the key. Raises DataError for a broken zip.
+
+        A draft that is not submitted is dropped after GANIME_DRAFT_HOURS.
+        """
+        job_limits.check_visitor(visitor, self.settings)
+        chosen = uploads.choose(files, self.settings)
+        taken, secret = uploads.total_bytes(chosen), secrets.token_urlsafe(32)
+        job = Job(id=secrets.token_hex(8), key=digest(secret), visitor=digest(visitor.identity), created=time.time())
+        job.bytes = taken
+        with self.store.writing() as session:
+            job_limits.check_count(session, self.settings, job.visitor)
+            job_limits.make_room(session, self.settings, taken)
+            session.add(job)
+        key, folder = f"{job.id}.{secret}", self.supervisor.folder(job.id)
+        try:
+            faces = uploads.count_faces(chosen, self.settings)
+            uploads.keep(chosen, folder.uploads)
+            with self.changing(key) as (_, draft):
+                draft.faces = faces
+        except BaseException as error:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            with contextlib.suppress(JobError):  # if not now, then as a draft that is too old
+                self.delete(key)
+            if isinstance(error, OSError):
+                raise JobError(f"The files could not be kept ({error.strerror}). Try again later.") from error
+            raise
+        return key
+
+    def sources(self, key: str, image_size: int) -> Sources:
+        """The faces of a job, to look at in this size before training; what is decoded into `cache` stays decoded."""
+        job_limits.check_image_size(image_size)
+        with self.changing(key) as (session, job):
+            if job.state == DRAFT:
+                self.reserve(session, job, image_size)
+        folder = self.supervisor.folder(job.id)
+        return Sources(uploads.kept(folder.uploads), folder.cache, folder.uploads, uploads.names_of(folder.uploads))
+
+    def submit(self, key: str, plan: Plan, visitor: Visitor) -> None:
+        """Queue a draft to be trained on. Raises CheckpointError for a model to begin from that cannot be read."""
+        job_limits.check_visitor(visitor, self.settings)
+        job_limits.check_plan(plan, self.settings)
+        if self.get(key).state != DRAFT:
+            raise JobError("This job has been started already.")
+        start, size = keep_start(plan.start, self.folder(key).start) if plan.start else ("", plan.image_size)
+        with self.changing(key, DRAFT) as (session, job):
+            job.recipe, job.image_size, job.start, job.name = plan.recipe, size, start, uploads.short_name(plan.name)
+            job.minutes, job.images = float(plan.minutes), plan.images
+            self.enqueue(session, job)
+
+    def resume(self, key: str, visitor: Visitor, minutes: float | None = None) -> None:
+        """Queue an ended job to go on from its last save, for what it lacks of its minutes or for these `minutes`."""
+        job_limits.check_visitor(visitor, self.settings)
+        if minutes is not None:
+            job_limits.check_minutes(minutes, self.settings)
+        trained = self.folder(key).trained_seconds()
+        with self.changing(key, *ENDED) as (session, job):
+            if minutes is None and job.state == FINISHED:
+                raise JobError("This job has come to its end. Say for how many minutes more it is to go on.")
+            left = max(LEAST_MINUTES, job.minutes - (trained - job.trained) / 60)
+            job.minutes = min(left, self.settings.job_minutes) if minutes is None else float(minutes)
+            job.images, job.trained = job.images if minutes is None else 0, trained
+            self.enqueue(session, job)
+
+    def stop(self, key: str) -> None:
+        """Have a job saved and ended after the step it is at, or taken out of the queue; what it learnt is kept."""
+        with self.changing(key, QUEUED, *ACTIVE) as (_, job):
+            if job.state == QUEUED:
+                job.state, job.reason = (INTERRUPTED if job.attempt else DRAFT), "Taken out of the queue."
+            job.state = STOPPING if job.state == RUNNING else job.state
+
+    def save_now(self, key: str) -> None:
+        """Have a running job save and draw a sample grid after the step it is at, and go on."""
+        with self.changing(key, RUNNING) as (_, job):
+            job.save = True
+
+    def delete(self, key: str) -> None:
+        """Discard a job with all its files, faces included; one that runs is ended at once and saves nothing more."""
+        with self.changing(key) as (_, job):
+            job.deleted = True
+
+    def status(self, key: str) -> JobStatus:
+        """How a job stands."""
+        with self.store.reading() as session:
+            job = self.find(session, key)
+            place = self.store.place(session, job)
+        return self.describe(job, place)
+
+    def mine(self, keys: Sequence[str]) -> list[JobStatus]:
+        """How the jobs of these keys stand, those left out that are no longer there."""
+        found = []
+        for key in keys[:KEYS_MOST]:
+            with contextlib.suppress(JobMissing):
+                found.append(self.status(key))
+        return found
+
+    def overview(self, token: str) -> list[JobStatus]:
+        """How all jobs stand, newest first, for the owner who has set GANIME_ADMIN_TOKEN."""
+        owner = self.settings.admin_token.get_secret_value()
+        if not hmac.compare_digest(digest(token), digest(owner)) or not owner:
+            raise JobError("The overview is for the owner of this page alone (GANIME_ADMIN_TOKEN).")
+        with self.store.reading() as session:
+            jobs = session.exec(select(Job).where(col(Job.deleted).is_(False)).order_by(col(Job.created).desc())).all()
+            places = [self.store.place(session, job) for job in jobs]
+        return [self.describe(job, place) for job, place in zip(jobs, places, strict=True)]
+
+    def log(self, key: str) -> str:
+        """The end of the log of the last attempt, as plain text that must be escaped."""
+        job = self.get(key)
+        return log_tail(self.supervisor.folder(job.id), job.attempt)
+
+    def model(self, key: str) -> Path:
+        """The model folder of a job: the run's best save, else the newest; one that cannot be read gives way."""
+        for folder in self.folder(key).models():
+            with contextlib.suppress(CheckpointError):
+                load_checkpoint(folder)
+                return folder
+        raise JobError("This job has no model yet: nothing was saved. Wait for its first save, or ask for one now.")
+
+    def archive(self, key: str) -> Path:
+        """A zip of the model's folder, which Ganime opens anywhere; made anew at every call."""
+        folder, path = self.model(key), self.folder(key).path / "model.zip"
+        try:
+            with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+                for name in MODEL_FILES:
+                    if (folder / name).is_file():
+                        archive.write(folder / name, f"ganime-model/{name}")
+        except OSError as error:
+            raise JobError(f"The zip could not be written ({error.strerror}). Try again later.") from error
+        return path
+
+    def find(self, session: Session, key: str) -> Job:
+        return self.store.find(session, key, self.settings.admin_token.get_secret_value())
+
+    def get(self, key: str) -> Job:
+        with self.store.reading() as session:
+            return self.find(session, key)
+
+    def folder(self, key: str) -> JobFolder:
+        return self.supervisor.folder(self.get(key).id)
+
+    def describe(self, job: Job, place: int) -> JobStatus:
+        return status_of(job, place, self.supervisor.folder(job.id), time.time())
+
+    @contextmanager
+    def changing(self, key: str, *states: str) -> Iterator[tuple[Session, Job]]:
+        """The row of a job in one of these states, to be changed; the supervisor looks at it at once."""
+        with self.store.writing() as session:
+            job = self.find(session, key)
+            if states and job.state not in states:
+                raise JobError(f"This job is {job.state}; that can be done only while it is {' or '.join(states)}.")
+            yield session, job
+        self.supervisor.wake.set()
+
+    def enqueue(self, session: Session, job: Job) -> None:
+        job_limits.check_queue(session, self.settings)
+        self.reserve(session, job, job.image_size)
+        job.state, job.reason, job.queued = QUEUED, "", time.time()
+
+    def reserve(self, session: Session, job: Job, image_size: int) -> None:
+        """Promise the job the disk that it may come to take with faces of this size."""
+        uploaded = folder_bytes(self.supervisor.folder(job.id).uploads)
+        job.bytes = job_limits.bytes_needed(uploaded, job.faces, image_size)
+        job_limits.make_room(session, self.settings, job.bytes, but=job.id)
+
+
+def keep_start(source: Path, folder: Path) -> tuple[str, int]:
+    """Copy the model at `source`, which may be gone when its turn comes, below `folder`; its name and image size."""
+    checkpoint = load_checkpoint(source)
+    found = checkpoint.folder or source
+    name = checkpoint.name if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,60}", checkpoint.name, re.ASCII) else "model"
+    with atomic_folder(folder / name) as temporary:
+        for file in MODEL_FILES:
+            if (found / file).is_file():
+                shutil.copyfile(found / file, temporary / file)
+    return name, checkpoint.generator.config.image_size

@@ -1,0 +1,484 @@
+"""Training jobs: what a visitor can do with them, who may, how much, and in which order they run."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+import os
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from pydantic import SecretStr, ValidationError
+
+from app import job_limits, supervisor
+from app.job_limits import Plan, Visitor
+from app.job_store import ENDED, Job, JobError, JobMissing
+from app.jobs import Jobs
+from app.settings import Settings
+from app.uploads import Upload
+from ganime.checkpoint import load_checkpoint
+from ganime.data import load_faces
+from ganime.errors import DataError, GanimeError
+from ganime.sampling import generate
+from tests.trainers import trainer
+
+ME, OTHER = Visitor("me"), Visitor("other")
+PLAN = Plan(image_size=32, minutes=5)
+TOKEN = "the owner's own token"
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 180) -> None:
+    """Wait until something holds; what does not within `seconds` is a failure."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "this never came to be"
+        time.sleep(0.02)
+
+
+def children_of(home: Path) -> list[psutil.Process]:
+    """The trainers that run for jobs of a home."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        words = process.info["cmdline"] or []
+        if "train" in words and any(word.startswith(str(home)) for word in words):
+            found.append(process)
+    return found
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home", stop_seconds=20, admin_token=SecretStr(TOKEN))
+
+
+@pytest.fixture
+def open_jobs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Jobs]]:
+    """open_jobs(kind, setting=value, ...): jobs whose trainer is a stand-in; nothing of them is left over."""
+    opened: list[Jobs] = []
+
+    def make(kind: str = "mock", start: bool = True, **changes: object) -> Jobs:
+        monkeypatch.setattr(supervisor, "TRAINER", trainer(kind))
+        if kind == "tiny":
+            monkeypatch.setattr(supervisor, "NICENESS", 0)  # else these tests wait for whatever else runs here
+        jobs = Jobs(settings.model_copy(update=changes))
+        if start:
+            jobs.start()
+        opened.append(jobs)
+        return jobs
+
+    monkeypatch.setattr(supervisor, "POLL_SECONDS", 0.05)
+    yield make
+    for jobs in opened:
+        jobs.close()
+    for process in children_of(settings.home):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+            process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory, draw_face: Callable[..., Image.Image]) -> list[Upload]:
+    """Sixteen faces as Gradio hands them over."""
+    folder = tmp_path_factory.mktemp("uploaded")
+    for seed in range(16):
+        draw_face(seed).save(folder / f"face{seed}.png")
+    return [Upload(path, path.name) for path in sorted(folder.iterdir())]
+
+
+def submitted(jobs: Jobs, files: list[Upload], visitor: Visitor = ME, plan: Plan = PLAN) -> str:
+    key = jobs.draft(files, visitor)
+    jobs.submit(key, plan, visitor)
+    return key
+
+
+def state_of(jobs: Jobs, key: str) -> str:
+    return jobs.status(key).state
+
+
+def wait_until(jobs: Jobs, key: str, *states: str) -> None:
+    wait_for(lambda: state_of(jobs, key) in states)
+
+
+def wait_to_learn(jobs: Jobs, key: str) -> None:
+    """Until the job's trainer has told of its first steps."""
+    wait_for(lambda: jobs.status(key).share)
+
+
+def arguments(jobs: Jobs, key: str) -> list:
+    return json.loads((jobs.folder(key).run / "arguments.json").read_text())
+
+
+def test_faces_become_a_model_that_can_be_drawn_from_and_downloaded(
+    open_jobs: Callable[..., Jobs], files: list[Upload]
+) -> None:
+    jobs = open_jobs("tiny")
+    key = submitted(jobs, files, plan=Plan(image_size=32, minutes=5, images=320, name="mine"))
+    wait_until(jobs, key, *ENDED)
+    done = jobs.status(key)
+    assert (done.state, done.reason, done.images, done.saved, done.share) == ("finished", "", 320, 320, 1.0)
+    assert (done.name, done.faces, done.has_model) == ("mine", 16, True)
+    assert done.preview
+    assert done.preview.is_file()
+    model = load_checkpoint(jobs.model(key))
+    assert model.training["images"] == 320
+    with zipfile.ZipFile(jobs.archive(key)) as archive:
+        archive.extractall(jobs.settings.home / "elsewhere")
+    copy = load_checkpoint(jobs.settings.home / "elsewhere" / "ganime-model")
+    assert np.array_equal(generate(copy, [1, 2]), generate(model, [1, 2]))
+
+    with pytest.raises(JobError, match="how many minutes"):
+        jobs.resume(key, ME)
+    assert "saved run/saves/" in jobs.log(key)
+    assert str(jobs.settings.home) not in jobs.log(key)
+
+
+def test_stop_keeps_what_was_learnt_and_save_now_goes_on(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock")
+    key = submitted(jobs, files)
+    wait_until(jobs, key, "running")
+    jobs.save_now(key)
+    wait_for(lambda: jobs.status(key).saved)
+    assert state_of(jobs, key) == "running"
+    saved = jobs.status(key).saved
+    jobs.stop(key)
+    wait_until(jobs, key, *ENDED)
+    ended = jobs.status(key)
+    assert (ended.state, ended.reason, ended.can_resume) == ("finished", "Stopped.", True)
+    assert ended.saved == ended.images > saved
+    assert not children_of(jobs.settings.home)
+    with pytest.raises(JobError, match="This job is finished"):
+        jobs.stop(key)
+    with pytest.raises(JobError, match="only while it is running"):
+        jobs.save_now(key)
+
+
+def test_status_tells_progress_speed_and_the_time_that_is_left(
+    open_jobs: Callable[..., Jobs], files: list[Upload]
+) -> None:
+    jobs = open_jobs("mock")
+    key = submitted(jobs, files, plan=replace(PLAN, images=64_000))
+    wait_to_learn(jobs, key)
+    status = jobs.status(key)
+    assert (status.share, status.images_per_second) == (0.25, 64.0)
+    assert status.seconds_left is not None
+    assert 180 < status.seconds_left <= 225  # three quarters of five minutes come before 64,000 images
+    assert status.events[-1]["event"] == "Step"
+
+
+def test_jobs_run_one_at_a_time_first_come_first_served(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock")
+    first, second, third = (submitted(jobs, files, visitor) for visitor in (ME, OTHER, ME))
+    wait_until(jobs, first, "running")
+    assert [jobs.status(key).place for key in (first, second, third)] == [0, 1, 2]
+    jobs.stop(second)  # it waits no more, and can be submitted again
+    assert (state_of(jobs, second), jobs.status(third).place) == ("draft", 1)
+    jobs.submit(second, PLAN, OTHER)
+    assert jobs.status(second).place == 2
+    jobs.stop(first)
+    wait_until(jobs, third, "running")
+    assert (state_of(jobs, second), len(children_of(jobs.settings.home))) == ("queued", 1)
+
+
+def test_several_jobs_run_where_the_owner_says_so(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock", jobs=2)
+    keys = [submitted(jobs, files) for _ in range(3)]
+    for key in keys[:2]:
+        wait_until(jobs, key, "running")
+    time.sleep(0.3)
+    assert state_of(jobs, keys[2]) == "queued"
+
+
+def test_a_job_gives_way_to_those_who_draw(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    jobs = open_jobs("mock", job_threads=3)
+    key = submitted(jobs, files)
+    wait_to_learn(jobs, key)
+    words, threads, _ = arguments(jobs, key)
+    assert (words[words.index("--threads") + 1], threads) == ("3", "3")
+    [child] = children_of(jobs.settings.home)
+    assert child.nice() == 10
+    assert os.getsid(child.pid) == child.pid  # it does not end with the page
+    assert "HF_TOKEN" not in child.environ()
+
+
+@pytest.mark.parametrize(("text", "expected"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("", 8)])
+def test_cores_are_those_a_container_gets(
+    text: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    (tmp_path / "cpu.max").write_text(text)
+    assert supervisor.cores(tmp_path / "cpu.max") == expected
+
+
+def test_command_has_nothing_in_it_that_a_visitor_wrote(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock")
+    name = "--home=/ ; rm -rf $(HOME)\n<script>\udcff" + "x" * 300
+    key = jobs.draft([Upload(file.path, f"../../{name}{number}.png") for number, file in enumerate(files)], ME)
+    jobs.submit(key, replace(PLAN, name=name), ME)
+    wait_to_learn(jobs, key)
+    words, _, _ = arguments(jobs, key)
+    assert not [word for word in words if "rm" in word or "script" in word]
+    assert "<script>" in jobs.status(key).name  # as data, on one short line
+    assert len(jobs.status(key).name) <= 60
+    assert jobs.status(key).name.isprintable()
+    assert sorted(path.name for path in (jobs.folder(key).uploads / "pictures").iterdir())[0] == "00000000.png"
+    assert jobs.sources(key, 32).names["pictures/00000003.png"].startswith("../../--home")
+
+
+def test_only_the_key_opens_a_job(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock")
+    mine, other = (submitted(jobs, files, visitor) for visitor in (ME, OTHER))
+    identity, _, secret = mine.partition(".")
+    assert len(secret) >= 43  # 256 bits
+    attempts = [
+        other.partition(".")[0] + "." + secret,
+        f"{identity}.",
+        identity,
+        "",
+        "../..",
+        f"{identity}.\udcff",
+        None,
+    ]
+    calls: list[Callable[..., object]] = [
+        *(jobs.status, jobs.stop, jobs.delete, jobs.model, jobs.archive, jobs.log, jobs.save_now),
+        lambda key: jobs.sources(key, 32),
+        lambda key: jobs.submit(key, PLAN, ME),
+        lambda key: jobs.resume(key, ME),
+    ]
+    for key in attempts:
+        for call in calls:
+            with pytest.raises(JobMissing, match="no such job"):
+                call(key)
+    assert [status.id for status in jobs.mine([mine, *attempts, other])] == [identity, other.partition(".")[0]]  # type: ignore[list-item]
+
+
+def test_keys_and_visitors_are_written_down_nowhere(
+    open_jobs: Callable[..., Jobs], files: list[Upload], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    jobs = open_jobs("mock")
+    visitor = Visitor("203.0.113.77")
+    key = submitted(jobs, files, visitor)
+    wait_to_learn(jobs, key)
+    with pytest.raises(JobMissing) as caught:
+        jobs.status(key + "x")
+    told = caplog.text + repr(jobs.overview(TOKEN)) + jobs.log(key) + str(caught.value)
+    written = b"".join(path.read_bytes() for path in jobs.settings.home.rglob("*") if path.is_file())
+    for secret in (key.partition(".")[2], visitor.identity, TOKEN):
+        assert secret not in told
+        assert secret.encode() not in written
+
+
+def test_owner_sees_all_jobs_and_can_end_any(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock")
+    keys = [submitted(jobs, files, visitor) for visitor in (ME, OTHER)]
+    assert [status.id for status in jobs.overview(TOKEN)] == [key.partition(".")[0] for key in reversed(keys)]
+    jobs.delete(f"{keys[0].partition('.')[0]}.{TOKEN}")
+    with pytest.raises(JobMissing):
+        jobs.status(keys[0])
+    for wrong in ("", "the owner's own toke", TOKEN + " "):
+        with pytest.raises(JobError, match="GANIME_ADMIN_TOKEN"):
+            jobs.overview(wrong)
+    without = open_jobs("mock", start=False, admin_token=SecretStr(""))
+    with pytest.raises(JobError, match="GANIME_ADMIN_TOKEN"):
+        without.overview("")
+    with pytest.raises(JobMissing):
+        without.status(f"{keys[1].partition('.')[0]}.")
+
+
+def test_a_guessable_token_is_refused_without_being_repeated(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="at least 16 characters") as caught:
+        Settings(home=tmp_path, admin_token=SecretStr("hunter2"))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_deleting_a_running_job_ends_it_and_leaves_nothing(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock")
+    key = submitted(jobs, files)
+    wait_to_learn(jobs, key)
+    folder = jobs.folder(key)
+    jobs.delete(key)
+    with pytest.raises(JobMissing):
+        jobs.status(key)
+    wait_for(lambda: not folder.path.exists())
+    assert not children_of(jobs.settings.home)
+
+
+def test_a_job_begins_from_a_copy_of_the_model_it_was_given(
+    open_jobs: Callable[..., Jobs], files: list[Upload], tiny_folder: Path
+) -> None:
+    jobs = open_jobs("mock")
+    key = jobs.draft(files, ME)
+    jobs.submit(key, Plan(image_size=64, minutes=5, start=tiny_folder), ME)
+    assert jobs.status(key).image_size == 32  # the model's own
+    wait_to_learn(jobs, key)
+    words, _, _ = arguments(jobs, key)
+    start = Path(words[words.index("--from") + 1])
+    assert "--image-size" not in words
+    assert load_checkpoint(start).revision == load_checkpoint(tiny_folder).revision
+    assert start.is_relative_to(jobs.folder(key).path)
+    with pytest.raises(GanimeError, match="is no folder"):
+        jobs.submit(jobs.draft(files, ME), replace(PLAN, start=tiny_folder / "missing"), ME)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"recipe": "other"}, "recipe must be one of classic, modern"),
+        ({"image_size": 48}, "image size must be one of"),
+        ({"minutes": 121}, "GANIME_JOB_MINUTES"),
+        ({"minutes": 0}, "GANIME_JOB_MINUTES"),
+        ({"minutes": float("nan")}, "GANIME_JOB_MINUTES"),
+        ({"minutes": "5"}, "GANIME_JOB_MINUTES"),
+        ({"images": -1}, "number of images"),
+        ({"images": 1.5}, "number of images"),
+    ],
+)
+def test_plans_outside_the_limits_are_refused_in_words(
+    change: dict, words: str, open_jobs: Callable[..., Jobs], files: list[Upload]
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = jobs.draft(files, ME)
+    with pytest.raises(JobError, match=words):
+        jobs.submit(key, replace(PLAN, **change), ME)
+    assert state_of(jobs, key) == "draft"
+
+
+def test_training_is_open_for_those_signed_in_or_off(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    login = open_jobs("mock", start=False, training="login")
+    with pytest.raises(JobError, match="GANIME_TRAINING=login"):
+        login.draft(files, ME)
+    key = submitted(login, files, Visitor("me", signed_in=True))
+    off = open_jobs("mock", start=False, training="off")
+    assert state_of(off, key) == "queued"
+    for call in (lambda: off.draft(files, ME), lambda: off.submit(key, PLAN, ME), lambda: off.resume(key, ME)):
+        with pytest.raises(JobError, match="GANIME_TRAINING=off"):
+            call()
+
+
+def test_queue_and_jobs_of_a_visitor_are_limited(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock", start=False, visitor_jobs=2, queue=1)
+    keys = [submitted(jobs, files), submitted(jobs, files)]
+    with pytest.raises(JobError, match=r"may have 2 jobs.*GANIME_VISITOR_JOBS"):
+        jobs.draft(files, ME)
+    other = jobs.draft(files, OTHER)
+    with pytest.raises(JobError, match="GANIME_JOBS and GANIME_QUEUE"):
+        jobs.submit(other, PLAN, OTHER)
+    jobs.delete(keys[0])
+    jobs.submit(other, PLAN, OTHER)
+    jobs.draft(files, ME)
+
+
+def test_uploads_beyond_a_limit_are_refused_and_leave_nothing(
+    open_jobs: Callable[..., Jobs], files: list[Upload], tmp_path: Path
+) -> None:
+    bomb = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.bmp", os.urandom(20_000) * 60)  # more than a megabyte in some kilobytes
+    refused = [
+        ({"upload_megabytes": 1}, [Upload(bomb, "bomb.zip")], "1 MB unpacked.*GANIME_UPLOAD_MEGABYTES"),
+        ({"upload_faces": 15}, files, "GANIME_UPLOAD_FACES"),
+        ({"upload_megapixels": 0.06}, files, "GANIME_UPLOAD_MEGAPIXELS"),
+        ({"upload_megabytes": 0.01}, files, "GANIME_UPLOAD_MEGABYTES"),
+        ({"disk_gigabytes": 1e-6}, files, "GANIME_DISK_GIGABYTES"),
+        ({}, [Upload(files[0].path, "notes.txt")], "no picture and no zip"),
+        ({}, [], "no picture and no zip"),
+    ]
+    for changes, uploads, words in refused:
+        jobs = open_jobs("mock", start=False, **changes)
+        with pytest.raises(JobError, match=words):
+            jobs.draft(uploads, ME)
+    (tmp_path / "link.png").symlink_to("/etc/passwd")
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"PK")
+    jobs = open_jobs("mock")
+    with pytest.raises(JobError, match="no picture and no zip"):
+        jobs.draft([Upload(tmp_path / "link.png", "link.png")], ME)
+    with pytest.raises(DataError, match=r"^my <faces>\.zip is neither a folder nor a whole zip"):
+        jobs.draft([Upload(broken, "my <faces>.zip")], ME)
+    wait_for(lambda: not list((jobs.settings.home / "jobs").glob("*")))
+    assert jobs.overview(TOKEN) == []
+    assert all(file.path.is_file() for file in files)
+
+
+def test_old_drafts_and_ended_jobs_give_way_and_young_ones_do_not(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOCK", "done")
+    monkeypatch.setattr(supervisor, "SWEEP_SECONDS", 0.05)
+    jobs = open_jobs("mock", visitor_jobs=9)
+    draft, fresh = jobs.draft(files, ME), jobs.draft(files, ME)
+    keys = [submitted(jobs, files) for _ in range(3)]
+    for key in keys:
+        wait_until(jobs, key, "finished")
+    change(jobs, draft, created=time.time() - 7 * 3600)
+    wait_for(lambda: not jobs.mine([draft]))
+    for age, key in zip((60, 50, 1), keys, strict=True):
+        change(jobs, key, ended=time.time() - age * 3600, bytes=9 * 2**30)
+    wait_for(lambda: not jobs.mine(keys[:1]))
+    time.sleep(0.3)
+    assert len(jobs.mine([*keys, fresh])) == 3  # 20 GB are enough for two; of the young one none goes
+    change(jobs, keys[2], bytes=20 * 2**30)
+    wait_for(lambda: not jobs.mine(keys[1:2]))
+    with pytest.raises(JobError, match=r"GANIME_DISK_GIGABYTES.*48 hours"):
+        jobs.draft(files, ME)
+    assert state_of(jobs, keys[2]) == "finished"
+
+
+def change(jobs: Jobs, key: str, **values: object) -> None:
+    """Alter a row as time or chance might."""
+    with jobs.store.writing() as session:
+        job = session.get_one(Job, key.partition(".")[0])
+        for name, value in values.items():
+            setattr(job, name, value)
+
+
+def test_interrupted_job_asks_for_the_minutes_it_lacks(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOCK", "die")  # after a save at 30 seconds
+    jobs = open_jobs("mock")
+    key = submitted(jobs, files, plan=Plan(image_size=32, minutes=5, images=9_999))
+    wait_until(jobs, key, "interrupted")
+    monkeypatch.setenv("MOCK", "")
+    jobs.resume(key, ME)
+    wait_to_learn(jobs, key)
+    words, _, _ = arguments(jobs, key)
+    asked = dict(itertools.pairwise(words))
+    assert (asked["--minutes"], asked["--images"]) == ("4.5", "9999")
+    assert asked["--resume"] == str(jobs.folder(key).run)
+    assert not {"--recipe", "--from", "--image-size"} & set(words)
+
+
+def test_faces_that_were_looked_at_are_decoded_once(
+    open_jobs: Callable[..., Jobs], files: list[Upload], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        for file in files[:8]:
+            archive.write(file.path, file.name)
+    jobs = open_jobs("mock")
+    key = jobs.draft([Upload(tmp_path / "some.zip", "Some.ZIP"), *files[8:]], ME)
+    sources = jobs.sources(key, 32)
+    assert len(load_faces(sources.paths, 32, sources.cache).names) == jobs.status(key).faces == 16
+    assert sources.names["00000000.zip"] == "Some.ZIP"
+    jobs.submit(key, PLAN, ME)
+    wait_to_learn(jobs, key)
+    words, _, _ = arguments(jobs, key)
+    assert words[1 : words.index("--home")] == [str(path) for path in sources.paths]
+    assert sources.cache == Path(words[words.index("--home") + 1]) / "cache"
+    with pytest.raises(JobError, match="image size must be one of"):
+        jobs.sources(key, 33)
+
+
+def test_bytes_are_reckoned_with_all_that_a_job_may_write() -> None:
+    assert job_limits.bytes_needed(10, 1000, 64) > 10 + 1000 * 64 * 64 * 3 + 3 * 94_192_563  # a save as measured
