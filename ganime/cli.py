@@ -141,7 +141,7 @@ def export_command(
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Write a model, such as the newest save of a run, as a model folder to keep or to share."""
+    """Write a model, such as the best save of a run, as a model folder to keep or to share."""
     refuse_to_replace(out, MODEL_FILES)
     checkpoint = replace(open_model(model, home / "hub", with_discriminator=True), name=out.resolve().name)
     save_checkpoint(checkpoint, out)

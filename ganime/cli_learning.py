@@ -15,7 +15,7 @@ import typer
 from ganime.checkpoint import EMBEDDED, MODEL_FILES, load_checkpoint
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ThreadsOption, TruncationOption
 from ganime.cli_show import asked_by_signal, show
-from ganime.config import RECIPES
+from ganime.config import AUGMENTS, RECIPES
 from ganime.data import FaceDataset, load_faces
 from ganime.errors import ConfigError, DataError
 from ganime.evaluation import Report, evaluate
@@ -53,6 +53,9 @@ def train_command(
     steps: Annotated[int, typer.Option(help="End after this many steps.")] = 0,
     minutes: Annotated[float, typer.Option(help="End after this many minutes.")] = 0.0,
     batch_size: Annotated[int | None, typer.Option(help="Faces in a step.")] = None,
+    generator_lr: Annotated[float | None, typer.Option(help="Learning rate of the generator.")] = None,
+    discriminator_lr: Annotated[float | None, typer.Option(help="Learning rate of the discriminator.")] = None,
+    augment: Annotated[str | None, typer.Option(help=f"One of {', '.join(AUGMENTS)}.")] = None,
     seed: Annotated[int | None, typer.Option(help="Start of everything random in the run.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: ThreadsOption = 0,
@@ -66,17 +69,17 @@ def train_command(
         raise ConfigError(f"{out} holds a run already. Go on with it by --resume {out}, or choose another folder.")
     if recipe is not None and recipe not in RECIPES:
         raise ConfigError(f"--recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
-    fixed = {
-        "--from": start,
-        "--recipe": recipe,
-        "--image-size": image_size,
-        "--batch-size": batch_size,
-        "--seed": seed,
+    changes = {
+        "batch_size": batch_size,
+        "generator_lr": generator_lr,
+        "discriminator_lr": discriminator_lr,
+        "augment": augment,
+        "seed": seed,
     }
-    if resume and (given := [name for name, value in fixed.items() if value is not None]):
+    fixed = {"from": start, "recipe": recipe, "image_size": image_size, **changes}
+    if resume and (given := [f"--{name.replace('_', '-')}" for name, value in fixed.items() if value is not None]):
         raise ConfigError(f"A run keeps what it began with: leave out {', '.join(given)}, or begin a new one.")
     config, model = read_run(run) if resume else RECIPES[recipe or "modern"]
-    changes = {"batch_size": batch_size, "seed": seed}
     config = replace(config, **{name: value for name, value in changes.items() if value is not None})
     config = replace(config, images=images, steps=steps, minutes=minutes)
     begun = open_model(start, home / "hub", with_discriminator=True) if start not in (None, SCRATCH) else None
@@ -95,7 +98,7 @@ def train_command(
     if not resume and start is None and recipe != "classic" and len(dataset.train) < SMALL_FOLDER:
         embedded = load_checkpoint(EMBEDDED, with_discriminator=True)
         begun = embedded if embedded.generator.config.image_size == model.image_size else None
-    if begun and len(dataset.train) < SMALL_FOLDER:
+    if begun and begun.discriminator and len(dataset.train) < SMALL_FOLDER:
         config = replace(config, freeze=FROZEN)
     if begun and workers.leads:
         print(f"begins from {begun.name}, revision {begun.revision}; --from {SCRATCH} begins afresh")

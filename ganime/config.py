@@ -191,7 +191,6 @@ RECIPES: dict[str, tuple[TrainConfig, ModelConfig]] = {
             augment="none",
             flip=False,
             precision="fp32",
-            deep_layers="convolution",
         ),
         ModelConfig(latent_dim=100, discriminator_norm="batch"),
     ),

@@ -90,7 +90,9 @@ def train(
     began = reported = last_save = rested = time.monotonic()
     earlier, reported_steps = state.seconds, state.step
     next_preview = (state.images // config.preview_images + 1) * config.preview_images
-    next_measure = 0 if start and not resumed else state.images + config.measure_images  # a model may be best as it is
+    next_measure = state.images + config.measure_images
+    if start and not resumed and workers.leads:  # else a kill before the first save would lose what it began from
+        yield Saved(0, save(run, state, config, dataset))
 
     while True:
         try:

@@ -711,3 +711,22 @@ def test_a_run_can_be_moved(run: Run, tmp_path: Path) -> None:
     run(tmp_path / "run", steps=2)
     shutil.move(tmp_path / "run", tmp_path / "moved")
     assert run(tmp_path / "moved", steps=3)[0].images == 2 * BATCH
+
+
+def test_a_run_cut_off_before_its_first_save_still_begins_from_its_model(
+    run: Run, tiny: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "judge", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "run", start=tiny, steps=3)
+    notice, *_, done = run(tmp_path / "run", steps=3, generator_lr=1e-8)
+    assert notice.images == 0
+    first = torch.load(saves(tmp_path / "run")[0] / STATE_FILE, weights_only=True)["generator"]
+    for name, value in tiny.generator.state_dict().items():
+        assert torch.equal(first[name], value), name
+    assert load_checkpoint(done.folder).training["start"] == "tiny"
+
+
+def interrupted(*arguments: Any) -> Any:
+    raise KeyboardInterrupt
