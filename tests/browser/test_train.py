@@ -119,7 +119,8 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(page.locator("#gallery .native")).to_have_text("PNG 64 px")
     with page.expect_download() as waiting:
         page.get_by_role("button", name="PNG 64 px").click()
-    text = Image.open(waiting.value.path()).info["ganime"]
+    with Image.open(waiting.value.path()) as picture:
+        text = picture.info["ganime"]
     recipe = Recipe.from_json(text)
     assert (recipe.model, recipe.revision) == ("<b>mine</b>", trained.revision)
     assert key not in text
