@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -145,7 +144,9 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | Non
         key, minutes = asked(event, "key"), asked(event, "minutes")
         try:
             allow(studio, request)
-            jobs.resume(key, visitor_of(request), float(minutes) if minutes.isdecimal() else math.nan)
+            if not minutes.isdecimal():
+                raise JobError(f"Give whole minutes, such as {MINUTES}; got {minutes or 'nothing'}.")
+            jobs.resume(key, visitor_of(request), float(minutes))
         except GanimeError as error:
             return failed(error)
         return {"chosen": key, "time": time.time()}

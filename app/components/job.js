@@ -44,7 +44,9 @@ async function list() {
   if (known.some(({ key }) => key === asked && !answer.jobs.some((job) => job.key === key))) {
     text(".alert", "There is no such job, or the link is not the right one.");
   }
-  keep(answer.jobs.map(({ key, name }) => ({ key, name: name || names[key] || "" })));
+  const told = answer.jobs.map(({ key, name }) => ({ key, name: name || names[key] || "" }));
+  const askedAbout = new Set(known.slice(0, MOST_KEYS).map(({ key }) => key));
+  keep([...keys().filter(({ key }) => !askedAbout.has(key)), ...told]); // what was stored meanwhile stays
   $(".own").hidden = !answer.jobs.length;
   $(".list").replaceChildren(...answer.jobs.map((job) => {
     const button = document.createElement("button");
