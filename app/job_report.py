@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from app.job_store import ACTIVE, ENDED, FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPING, Job
-from ganime.checkpoint import BEST_SAVE, RUN_SAVES
+from ganime.checkpoint import saved_models
 from ganime.journal import EVENTS_FILE, PREVIEWS, read_journal
-from ganime.model import CONFIG_FILE, WEIGHTS_FILE
+from ganime.model import CONFIG_FILE
 from ganime.runs import saves
 
 EVENTS_SHOWN = 200
@@ -52,9 +52,8 @@ class JobFolder:
         return self.path / f"log-{attempt}.txt"
 
     def models(self) -> list[Path]:
-        """The model folders of the run, the one to prefer first: the best save, the newest, the one before."""
-        found = [self.run / RUN_SAVES / BEST_SAVE, *reversed(saves(self.run))]
-        return [folder for folder in found if (folder / WEIGHTS_FILE).is_file()]
+        """The model folders of the run, the one to prefer first."""
+        return saved_models(self.run)
 
     def saved_images(self) -> int:
         """How many images the newest save has seen, 0 without one."""
@@ -117,8 +116,6 @@ def status_of(job: Job, place: int, folder: JobFolder, now: float) -> JobStatus:
     step = last.get("Step", {})
     current = job.state in ACTIVE and step.get("time", 0.0) >= job.started
     notes = [without_paths(line["text"], folder) for line in lines if line["event"] == "Notice"]
-    if list((folder.run / RUN_SAVES).glob("damaged-*")):
-        notes.append("A save was damaged; it was set aside, and the one before it was used.")
     return JobStatus(
         **{name: getattr(job, name) for name in FACTS},
         place=place,

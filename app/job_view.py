@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, validate_call
+from pydantic import Field
 
+from app.components import answered, picture_url
 from app.job_limits import Visitor
-from app.job_report import journal_of
+from app.job_report import JobFolder, journal_of
 from app.job_store import JobError, JobMissing
 from app.jobs import Jobs, Sources
 from app.uploads import PICTURES, short_name
 from ganime.audit import Audit, audit, contact_sheet
 from ganime.data import load_faces
-from ganime.errors import DataError, GanimeError
+from ganime.errors import DataError
 from ganime.images import webp_bytes
 from ganime.journal import PREVIEWS
 
@@ -53,11 +54,6 @@ def faces_value(sources: Sources, progress: Callable[[int, int], None] | None = 
     }
 
 
-def picture_url(kind: str, data: bytes) -> str:
-    """A URL that carries a picture of this kind."""
-    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
-
-
 def counts_of(report: Audit) -> list[tuple[str, str]]:
     """The report as rows of a table; what there is none of is left out."""
     again = report.exact_duplicates + report.near_duplicates
@@ -90,12 +86,13 @@ def own_names(text: str, sources: Sources) -> str:
 def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     """What job.js shows of a job: its status, the images at each sample grid, and the points of its charts."""
     value = asdict(jobs.status(key))
-    lines = journal_of(jobs.folder(key))
+    folder = jobs.folder(key)
+    lines = journal_of(folder)
     return {
         **{name: fact for name, fact in value.items() if name not in ("preview", "events", "notes")},
         "key": key,
         "notes": value["notes"][-NOTES_SHOWN:],
-        "grids": [int(path.stem) for path in grids_of(jobs, key)],
+        "grids": [int(path.stem) for path in grids_of(folder)],
         "losses": points(lines, "Step", LOSSES),
         "measures": points(lines, "Measured", MEASURES),
     }
@@ -108,8 +105,8 @@ def points(lines: list[dict[str, Any]], event: str, fields: tuple[str, ...]) -> 
     return [[line["images"], *(line.get(name) for name in fields)] for line in found[::-1][::every]][::-1]
 
 
-def grids_of(jobs: Jobs, key: str) -> list[Any]:
-    return sorted((jobs.folder(key).run / PREVIEWS).glob("[0-9]*.png"))
+def grids_of(folder: JobFolder) -> list[Path]:
+    return sorted((folder.run / PREVIEWS).glob("[0-9]*.png"))
 
 
 def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
@@ -119,15 +116,15 @@ def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
         found = []
         for key in keys:
             with contextlib.suppress(JobMissing):
-                status = jobs.status(key)
-                found.append({"key": key, "name": status.name, "state": status.state})
+                job = jobs.get(key)
+                found.append({"key": key, "name": job.name, "state": job.state})
         return {"jobs": found}
 
     def status(key: str) -> dict[str, Any]:
         return job_value(jobs, key)
 
     def grid(key: str, index: int) -> dict[str, Any]:
-        paths = grids_of(jobs, key)
+        paths = grids_of(jobs.folder(key))
         if not 0 <= index < len(paths) or paths[index].stat().st_size > GRID_BYTES:
             raise JobError("There is no such sample grid.")
         return {"url": picture_url("png", paths[index].read_bytes())}
@@ -145,24 +142,6 @@ def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
         return {"done": jobs.delete(key)}
 
     return [answered(make) for make in (mine, status, grid, log, save_now, stop, discard)]
-
-
-def answered(make: Callable[..., dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
-    """A server function from one of plain arguments; they come from the network as one list, and are checked."""
-    checked = validate_call(make)
-
-    def answer(arguments: Any) -> dict[str, Any]:
-        try:
-            return checked(*(arguments if isinstance(arguments, list) else [arguments]))
-        except ValidationError:
-            return {"error": "The page asked for what is not there; reload it."}
-        except JobMissing as error:
-            return {"error": str(error), "missing": True}
-        except GanimeError as error:
-            return {"error": str(error)}
-
-    answer.__name__ = make.__name__
-    return answer
 
 
 def archive_file(jobs: Jobs) -> Any:

@@ -104,10 +104,8 @@ class Library:
             return self.kept[key]
         if key.startswith(JOB_PREFIX):
             return self.job_checkpoint(key)
-        with self.lock:
-            if key in self.loaded:
-                self.loaded.move_to_end(key)
-                return self.loaded[key]
+        if found := self.recall(key):
+            return found
         reference = parse_reference(key)
         config = try_to_load_from_cache(reference.repo_id, CONFIG_FILE, self.cache, reference.revision)
         if not isinstance(config, str):
@@ -120,10 +118,8 @@ class Library:
         job_key, _, revision = key.removeprefix(JOB_PREFIX).rpartition("@")
         if self.jobs:
             self.jobs.get(job_key)
-        with self.lock:
-            if key in self.loaded:
-                self.loaded.move_to_end(key)
-                return self.loaded[key]
+        if found := self.recall(key):
+            return found
         with self.turn():
             checkpoint = self.trained(job_key)
             if checkpoint.revision != revision:
@@ -131,6 +127,13 @@ class Library:
                     f"{checkpoint.name} has learnt on since it was chosen. Choose it again on the Train tab."
                 )
             return self.remember(key, checkpoint)
+
+    def recall(self, key: str) -> Checkpoint | None:
+        """A model that is still in memory."""
+        with self.lock:
+            if key in self.loaded:
+                self.loaded.move_to_end(key)
+            return self.loaded.get(key)
 
     def remember(self, key: str, checkpoint: Checkpoint) -> Checkpoint:
         """Keep a model in memory, and let go of the one that was not used for longest."""

@@ -24,6 +24,7 @@ from app.job_report import JobFolder, folder_bytes, last_line, outcome
 from app.job_store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
 from app.uploads import kept
+from ganime.config import SCRATCH
 from ganime.runs import RUN_FILE
 
 TRAINER = (sys.executable, "-m", "ganime")
@@ -245,7 +246,7 @@ def command(job: Job, folder: JobFolder, threads: int) -> list[str]:
     words += ["--out", str(folder.run), "--recipe", job.recipe]
     if job.start:
         return [*words, "--from", str(folder.start / job.start)]
-    return [*words, "--from", "scratch", "--image-size", str(job.image_size)]
+    return [*words, "--from", SCRATCH, "--image-size", str(job.image_size)]
 
 
 def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

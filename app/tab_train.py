@@ -17,11 +17,11 @@ from app.jobs import Jobs
 from app.studio import Studio
 from app.theme import Trigger, asked
 from app.uploads import Upload
-from ganime.config import RECIPES
+from ganime.config import RECIPES, SCRATCH
 from ganime.errors import GanimeError
 from ganime.pictures import SUFFIXES
 
-EMBEDDED, LOADED, SCRATCH = "embedded", "loaded", "scratch"
+EMBEDDED, LOADED = "embedded", "loaded"
 STARTS = [("Embedded model", EMBEDDED), ("Model named above", LOADED), ("Scratch", SCRATCH)]
 SIZES, MINUTES = [64, 32], 15
 PROGRESS = gr.Progress()  # as a handler's default, the mark by which Gradio hands over a bar of its own

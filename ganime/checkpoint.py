@@ -102,6 +102,11 @@ def model_folder(folder: Path) -> Path:
     """The folder that holds the weights: `folder` itself, or of a training run the best save, else the newest."""
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is no folder. Give a model folder, a training run or a hub repo_id.")
-    found = [*sorted((folder / RUN_SAVES).glob("[0-9]*")), folder / RUN_SAVES / BEST_SAVE]
-    saves = [path for path in found if (path / WEIGHTS_FILE).is_file()]
-    return saves[-1] if saves and not (folder / WEIGHTS_FILE).exists() else folder
+    saved = saved_models(folder)
+    return saved[0] if saved and not (folder / WEIGHTS_FILE).exists() else folder
+
+
+def saved_models(run: Path) -> list[Path]:
+    """The model folders in a training run's folder, the one to prefer first: the best save, the newest, older ones."""
+    found = [run / RUN_SAVES / BEST_SAVE, *sorted((run / RUN_SAVES).glob("[0-9]*"), reverse=True)]
+    return [folder for folder in found if (folder / WEIGHTS_FILE).is_file()]

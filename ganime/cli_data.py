@@ -18,7 +18,7 @@ from rich.table import Table
 from ganime.audit import Audit, audit, contact_sheet
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
-from ganime.data import load_faces
+from ganime.data import FaceDataset, load_faces
 from ganime.errors import ConfigError
 from ganime.files import atomic_file
 from ganime.images import png_bytes
@@ -42,8 +42,7 @@ def audit_command(
     """Tell what a set of faces is made of, what will be used of it, and what to do about the rest."""
     if sheet_file and sheet_file.suffix.lower() != ".png":
         raise ConfigError(f"--sheet writes PNG; {sheet_file} should end in .png.")
-    with decoding() as progress:
-        dataset = load_faces(data, image_size, home / "cache", progress, keep_duplicates)
+    dataset = read_faces(data, image_size, home, keep_duplicates)
     report = audit(dataset)
     console = Console(emoji=False, highlight=False)  # a file may be called ":smile:.png"
     if console.is_terminal:
@@ -57,6 +56,12 @@ def audit_command(
         with atomic_file(sheet_file) as temporary:
             temporary.write_bytes(png_bytes(contact_sheet(dataset)))
         print(f"contact sheet: {sheet_file}")
+
+
+def read_faces(data: list[Path], image_size: int, home: Path, keep_duplicates: bool = False) -> FaceDataset:
+    """The faces of folders and zips; where they have to be decoded first, it is told how far that is."""
+    with decoding() as progress:
+        return load_faces(data, image_size, home / "cache", progress, keep_duplicates)
 
 
 @contextmanager

@@ -13,10 +13,11 @@ import torch
 import typer
 
 from ganime.checkpoint import EMBEDDED, MODEL_FILES, load_checkpoint
+from ganime.cli_data import read_faces
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ThreadsOption, TruncationOption
 from ganime.cli_show import asked_by_signal, show
-from ganime.config import AUGMENTS, RECIPES
-from ganime.data import FaceDataset, load_faces
+from ganime.config import AUGMENTS, RECIPES, SCRATCH
+from ganime.data import FaceDataset
 from ganime.errors import ConfigError, DataError
 from ganime.evaluation import Report, evaluate
 from ganime.feature_fit import FitStep, fit_features
@@ -30,7 +31,6 @@ from ganime.sampling import generate
 from ganime.training import train
 from ganime.workers import Workers
 
-SCRATCH = "scratch"
 FROZEN = 1  # layers of the discriminator that a small folder leaves as they were (`benchmarks.finetuning`)
 SMALL_FOLDER = 10_000  # faces; with fewer, a model that has seen many more is the better beginning
 
@@ -92,7 +92,7 @@ def train_command(
     workers = Workers.join(device)
     set_threads(threads)
     with workers.in_turn():
-        dataset = load_faces(data, model.image_size, home / "cache", print_decoding)
+        dataset = read_faces(data, model.image_size, home)
     if workers.leads:
         print_faces(dataset)
     if not resume and start is None and recipe != "classic" and len(dataset.train) < SMALL_FOLDER:
@@ -129,10 +129,10 @@ def evaluate_command(
     if split and train_faces:
         raise ConfigError("--split takes the training faces from --reference; leave --train out.")
     net = load_features()
-    real = load_faces(reference, SIDE, home / "cache", print_decoding)
+    real = read_faces(reference, SIDE, home)
     known = None
     if split or train_faces:
-        seen = load_faces(train_faces, SIDE, home / "cache", print_decoding) if train_faces else real
+        seen = read_faces(train_faces, SIDE, home) if train_faces else real
         known = known_features(net, seen)
     faces = real.images[real.held_out] if split else real.images
     report = evaluate(net, faces_to_judge(model, count, seed, truncation, home), faces, known)
@@ -172,7 +172,7 @@ def faces_to_judge(model: str, count: int, seed: int, truncation: float, home: P
     path = Path(model)
     is_model = any((path / name).exists() for name in (CONFIG_FILE, RUN_FILE))
     if path.suffix == ".zip" or (path.is_dir() and not is_model):
-        pictures = load_faces([path], SIDE, home / "cache", print_decoding).images
+        pictures = read_faces([path], SIDE, home).images
         if len(pictures) < count:
             raise DataError(f"{model} has {len(pictures)} pictures; --count asks for {count}.")
         return pictures[:count]
@@ -212,8 +212,3 @@ def print_faces(dataset: FaceDataset) -> None:
           f"{len(dataset.skipped):,} skipped")  # fmt: skip
     for name, reason in dataset.skipped[:10]:
         print(f"  skipped {name}: {reason}")
-
-
-def print_decoding(done: int, total: int) -> None:
-    if done == total or done % 2000 == 0:
-        print(f"decoding faces: {done:,}/{total:,}", flush=True)

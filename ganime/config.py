@@ -12,6 +12,7 @@ IMAGE_SIZES = (32, 64, 128, 256)
 NORMS = ("batch", "spectral", "none")
 LOSSES = ("bce", "hinge", "relativistic")
 AUGMENTS = ("auto", "none", "diffaugment")
+SCRATCH = "scratch"  # what a run begins from that begins from no model
 PRECISIONS = ("auto", "fp32", "bf16")
 FORMS = ("convolution", "gradient", "matmul")
 
@@ -138,7 +139,7 @@ class TrainConfig:
     flip: bool = True
     precision: str = "auto"
     deep_layers: str = "auto"
-    start: str = "scratch"
+    start: str = SCRATCH
     seed: int = 0
     images: int = 0
     steps: int = 0

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ganime.checkpoint import BEST_SAVE, RUN_SAVES, Checkpoint, save_checkpoint, write_checkpoint
-from ganime.config import ModelConfig, TrainConfig, from_dict, to_dict
+from ganime.config import SCRATCH, ModelConfig, TrainConfig, from_dict, to_dict
 from ganime.data import FaceDataset
 from ganime.errors import ConfigError, TrainingError
 from ganime.events import Notice
@@ -160,7 +160,7 @@ def best_distance(run: Path) -> float:
 
 def facts(state: TrainingState, config: TrainConfig, dataset: FaceDataset) -> dict[str, Any]:
     """What the card of a save tells of its training."""
-    begun = {} if config.start == "scratch" else {"start": config.start}
+    begun = {} if config.start == SCRATCH else {"start": config.start}
     counts = {"images": state.images, "seconds": round(state.seconds), "faces": len(dataset.train)}
     return {"recipe": config.recipe, **begun, **counts}
 
@@ -182,7 +182,7 @@ def load_last_save(run: Path, state: TrainingState) -> tuple[Path | None, str]:
             for damaged, _ in problems:  # else a later, lower save would count as older
                 damaged.replace(damaged.with_name(f"damaged-{damaged.name}"))
             told = "; ".join(f"{damaged.name} could not be read ({error})" for damaged, error in problems)
-            return folder, f"Save {told}; the one before is used." if told else ""
+            return folder, f"Save {told}. It is damaged, so the one before is used." if told else ""
     if problems:
         raise TrainingError(
             f"No save in {run} can be read. {'; '.join(f'{folder.name}: {error}' for folder, error in problems)}"

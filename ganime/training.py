@@ -14,7 +14,7 @@ import torch
 from ganime.augment import diff_augment
 from ganime.averaging import ema_decay, settle_statistics, update_ema
 from ganime.checkpoint import Checkpoint
-from ganime.config import ModelConfig, TrainConfig
+from ganime.config import SCRATCH, ModelConfig, TrainConfig
 from ganime.data import FaceDataset
 from ganime.devices import plan_for, precision_context
 from ganime.errors import TrainingError
@@ -83,7 +83,7 @@ def train(
         use_forms(net, config.deep_layers.split(","))
     autocast = precision_context(config.precision, target)
     augmented = config.augment == "diffaugment" or (config.augment == "auto" and len(dataset.train) < AUGMENT_BELOW)
-    health = Health(config.loss, len(dataset.train), config.start == "scratch")
+    health = Health(config.loss, len(dataset.train), config.start == SCRATCH)
     gauge: Gauge | None = None
     resident = dataset.on(target)
     sums = torch.zeros(4, device=target)

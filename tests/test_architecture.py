@@ -12,14 +12,25 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (  # a file imports from the floors below its own, and on its own floor only from those named before it
     ("errors", "config", "files", "events", "images", "journal", "losses", "augment", "damage", "card"),
-    ("model", "latents", "dataset", "pictures", "duplicates", "data", "audit", "features", "feature_fit", "matmul"),
+    (
+        "model",
+        "latents",
+        "dataset",
+        "pictures",
+        "duplicates",
+        "data",
+        "audit",
+        "features",
+        "matmul",
+        "devices",
+        "feature_fit",
+    ),
     (
         "checkpoint",
         "sampling",
         "metrics",
         "evaluation",
         "foreign",
-        "devices",
         "workers",
         "averaging",
         "directions",

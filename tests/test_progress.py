@@ -62,7 +62,7 @@ def _fewer(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_fresh_faces_of_the_same_kind_measure_well(gauge: Gauge, embedded: Checkpoint) -> None:
     fresh = Replay(generate(embedded, range(1000, 1160)), embedded)
     assert embedded.discriminator
-    measured = gauge.measure(fresh, embedded.discriminator, 64)  # pyright: ignore[reportArgumentType]
+    measured = gauge.measure(fresh, embedded.discriminator, 64)
     assert measured.images == 64
     assert (measured.generated, measured.reference) == (160, 80)
     assert measured.diversity == pytest.approx(1, abs=0.15)
@@ -75,14 +75,14 @@ def test_fresh_faces_of_the_same_kind_measure_well(gauge: Gauge, embedded: Check
 def test_copies_of_training_faces_are_found_out(gauge: Gauge, dataset: FaceDataset, embedded: Checkpoint) -> None:
     mirrored = dataset.images[:120, :, ::-1]
     copies = Replay(np.concatenate([dataset.images[:120], mirrored]), embedded, noise=0.02)
-    measured = gauge.measure(copies, embedded.discriminator, 64)  # pyright: ignore[reportArgumentType]
+    measured = gauge.measure(copies, embedded.discriminator, 64)
     assert measured.near_copies > 0.5
     assert measured.copying < -8
 
 
 def test_a_collapsed_generator_shows_in_its_diversity(gauge: Gauge, dataset: FaceDataset, embedded: Checkpoint) -> None:
     collapsed = Replay(dataset.images[300:302], embedded, noise=0.02)
-    measured = gauge.measure(collapsed, embedded.discriminator, 64)  # pyright: ignore[reportArgumentType]
+    measured = gauge.measure(collapsed, embedded.discriminator, 64)
     assert measured.diversity < 0.2
     assert measured.coverage < 0.2
 
@@ -90,7 +90,7 @@ def test_a_collapsed_generator_shows_in_its_diversity(gauge: Gauge, dataset: Fac
 def test_only_a_lower_distance_than_before_is_the_best(dataset: FaceDataset, embedded: Checkpoint) -> None:
     gauge = Gauge(dataset)
     noisy, good = (Replay(dataset.images[:160], embedded, noise) for noise in (0.8, 0.0))
-    found = [gauge.measure(net, embedded.discriminator, 0).best for net in (noisy, good, noisy)]  # pyright: ignore[reportArgumentType]
+    found = [gauge.measure(net, embedded.discriminator, 0).best for net in (noisy, good, noisy)]
     assert found == [True, True, False]
 
 
@@ -98,8 +98,8 @@ def test_few_faces_are_measured_without_a_held_out_part(dataset: FaceDataset, em
     """The 20 training faces themselves say how far apart faces lie."""
     few = replace(dataset, images=dataset.images[:20], train=np.arange(20), held_out=np.arange(0))
     gauge = Gauge(few)
-    copies = gauge.measure(Replay(few.images, embedded, 0.02), embedded.discriminator, 0)  # pyright: ignore[reportArgumentType]
-    fresh = gauge.measure(Replay(dataset.images[100:260], embedded), embedded.discriminator, 0)  # pyright: ignore[reportArgumentType]
+    copies = gauge.measure(Replay(few.images, embedded, 0.02), embedded.discriminator, 0)
+    fresh = gauge.measure(Replay(dataset.images[100:260], embedded), embedded.discriminator, 0)
     assert copies.memory is None
     assert copies.near_copies > 0.9
     assert fresh.near_copies < 0.2
@@ -121,8 +121,8 @@ def test_a_discriminator_that_knows_its_faces_by_heart_shows(dataset: FaceDatase
 
     gauge, fresh = Gauge(dataset), Replay(generate(embedded, range(1000, 1160)), embedded)
     knows_training, knows_real = ByHeart(dataset.images[:240]), ByHeart(dataset.images)
-    assert gauge.measure(fresh, knows_training, 0).memory == pytest.approx(1.0)  # pyright: ignore[reportArgumentType]
-    assert gauge.measure(fresh, knows_real, 0).memory == pytest.approx(0.0)  # pyright: ignore[reportArgumentType]
+    assert gauge.measure(fresh, knows_training, 0).memory == pytest.approx(1.0)
+    assert gauge.measure(fresh, knows_real, 0).memory == pytest.approx(0.0)
 
 
 def test_measuring_leaves_both_nets_as_they_were(gauge: Gauge, embedded: Checkpoint, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import gradio as gr
 import numpy as np
 from pydantic import ValidationError, validate_call
 
+from app.job_store import JobMissing
 from ganime.errors import GanimeError
 from ganime.images import sheet, webp_bytes
 
 FOLDER = Path(__file__).parent
 ENCODERS = threading.BoundedSemaphore(2)  # files made at a time; the rest wait their turn
+AT_ONCE = nullcontext()
 MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp", ".gif": "image/gif", ".zip": "application/zip"}
 
 
@@ -49,27 +52,50 @@ def component(name: str, server_functions: list[Callable[..., Any]], elem_id: st
     )
 
 
-def answer_with_file(make: Callable[..., tuple[str, bytes]]) -> Callable[[Any], dict[str, str]]:
-    """A server function from one that returns (file name, bytes); the browser gets base64, or the error's text.
+def answered(
+    make: Callable[..., Any],
+    pack: Callable[[Any], dict[str, Any]] = dict,
+    turn: AbstractContextManager[Any] = AT_ONCE,
+    unknown: str = "The page asked for what is not there; reload it.",
+) -> Callable[[Any], dict[str, Any]]:
+    """A server function from one of plain arguments; it answers {"error": text} where it cannot do what it is asked.
 
     The browser sends one list of arguments; they come from the network, so each is checked against its type hint.
+    pack: makes the answer of what `make` returns. turn: held meanwhile. unknown: said of arguments that do not fit.
     """
     checked = validate_call(make)
 
-    def answer(arguments: Any) -> dict[str, str]:
+    def answer(arguments: Any) -> dict[str, Any]:
         try:
-            with ENCODERS:
-                name, data = checked(*(arguments if isinstance(arguments, list) else [arguments]))
+            with turn:
+                made = checked(*(arguments if isinstance(arguments, list) else [arguments]))
         except ValidationError:
-            return {"error": "This download asks for what is not there; reload the page."}
+            return {"error": unknown}
+        except JobMissing as error:
+            return {"error": str(error), "missing": True}
         except GanimeError as error:
             return {"error": str(error)}
-        return {"name": name, "data": base64.b64encode(data).decode(), "type": MEDIA_TYPES[Path(name).suffix]}
+        return pack(made)
 
     answer.__name__ = make.__name__
     return answer
 
 
+def answer_with_file(make: Callable[..., tuple[str, bytes]]) -> Callable[[Any], dict[str, str]]:
+    """A server function from one that returns (file name, bytes); the browser gets base64, or the error's text."""
+    return answered(make, packed, ENCODERS, "This download asks for what is not there; reload the page.")
+
+
+def packed(file: tuple[str, bytes]) -> dict[str, str]:
+    name, data = file
+    return {"name": name, "data": base64.b64encode(data).decode(), "type": MEDIA_TYPES[Path(name).suffix]}
+
+
 def sheet_url(faces: np.ndarray) -> str:
     """All faces (N, H, W, 3) as one exact picture, in a URL that carries it."""
-    return "data:image/webp;base64," + base64.b64encode(webp_bytes(sheet(faces))).decode()
+    return picture_url("webp", webp_bytes(sheet(faces)))
+
+
+def picture_url(kind: str, data: bytes) -> str:
+    """A URL that carries a picture of this kind, such as "webp"."""
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
