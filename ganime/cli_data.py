@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ganime.audit import Audit, audit, contact_sheet
-from ganime.cli_options import DEFAULT_HOME, HomeOption
+from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption
 from ganime.config import RECIPES
 from ganime.data import FaceDataset, load_faces
 from ganime.errors import ConfigError
@@ -32,9 +32,7 @@ def audit_command(
     image_size: Annotated[
         int, typer.Option(min=16, max=1024, help="Side of the faces in px, as they will be trained.")
     ] = RECIPES["modern"][1].image_size,
-    keep_duplicates: Annotated[
-        bool, typer.Option("--keep-duplicates", help="Use pictures again that are there already.")
-    ] = False,
+    keep_duplicates: DuplicatesOption = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report here, too.")] = None,
     sheet_file: Annotated[Path | None, typer.Option("--sheet", help="Write a PNG with 64 of the faces.")] = None,
     home: HomeOption = DEFAULT_HOME,

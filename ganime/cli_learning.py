@@ -14,7 +14,7 @@ import typer
 
 from ganime.checkpoint import EMBEDDED, MODEL_FILES, load_checkpoint
 from ganime.cli_data import read_faces
-from ganime.cli_options import DEFAULT_HOME, HomeOption, ThreadsOption, TruncationOption
+from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ThreadsOption, TruncationOption
 from ganime.cli_show import asked_by_signal, show
 from ganime.config import AUGMENTS, RECIPES, SCRATCH
 from ganime.data import FaceDataset
@@ -23,6 +23,7 @@ from ganime.evaluation import Report, evaluate
 from ganime.feature_fit import FitStep, fit_features
 from ganime.features import SIDE, FeatureNet, extract, load_features
 from ganime.files import atomic_file, refuse_to_replace
+from ganime.growing import grow
 from ganime.metrics import chance_of_nearness
 from ganime.model import CONFIG_FILE
 from ganime.models import open_model
@@ -43,8 +44,8 @@ def train_command(
         str | None,
         typer.Option(
             "--from",
-            help="What to begin from: scratch, a model folder, run or hub repo_id[@revision]. By default the embedded "
-            "model for fewer than 10,000 faces, else scratch.",
+            help="What to begin from: scratch, a model folder, run or hub repo_id[@revision]; it grows to a larger "
+            "--image-size. By default the embedded model for fewer than 10,000 faces, else scratch.",
         ),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help=f"One of {', '.join(RECIPES)}; modern by default.")] = None,
@@ -57,6 +58,7 @@ def train_command(
     discriminator_lr: Annotated[float | None, typer.Option(help="Learning rate of the discriminator.")] = None,
     augment: Annotated[str | None, typer.Option(help=f"One of {', '.join(AUGMENTS)}.")] = None,
     seed: Annotated[int | None, typer.Option(help="Start of everything random in the run.")] = None,
+    keep_duplicates: DuplicatesOption = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: ThreadsOption = 0,
     home: HomeOption = DEFAULT_HOME,
@@ -83,25 +85,31 @@ def train_command(
     config = replace(config, **{name: value for name, value in changes.items() if value is not None})
     config = replace(config, images=images, steps=steps, minutes=minutes)
     begun = open_model(start, home / "hub", with_discriminator=True) if start not in (None, SCRATCH) else None
-    if begun and image_size not in (None, begun.generator.config.image_size):
+    size = image_size or (begun.generator.config if begun else model).image_size
+    if begun and size < begun.generator.config.image_size:
         raise ConfigError(
-            f"--from {start} draws {begun.generator.config.image_size} px; leave out --image-size {image_size}, or "
-            "begin from scratch."
+            f"--from {start} draws {begun.generator.config.image_size} px and can grow, not shrink; leave out "
+            f"--image-size {size}, or begin from scratch."
         )
-    model = begun.generator.config if begun else replace(model, image_size=image_size or model.image_size)
     workers = Workers.join(device)
     set_threads(threads)
     with workers.in_turn():
-        dataset = read_faces(data, model.image_size, home)
+        dataset = read_faces(data, size, home, keep_duplicates)
     if workers.leads:
         print_faces(dataset)
-    if not resume and start is None and recipe != "classic" and len(dataset.train) < SMALL_FOLDER:
+    few = len(dataset.train) < SMALL_FOLDER
+    if few and not resume and start is None and recipe != "classic":
         embedded = load_checkpoint(EMBEDDED, with_discriminator=True)
-        begun = embedded if embedded.generator.config.image_size == model.image_size else None
-    if begun and begun.discriminator and len(dataset.train) < SMALL_FOLDER:
-        config = replace(config, freeze=FROZEN)
-    if begun and workers.leads:
-        print(f"begins from {begun.name}, revision {begun.revision}; --from {SCRATCH} begins afresh")
+        begun = embedded if embedded.generator.config.image_size <= size else None
+    if begun:
+        grows = begun.generator.config.image_size < size
+        if few and begun.discriminator and not grows:
+            config = replace(config, freeze=FROZEN)
+        if workers.leads:
+            how = f", grown to {size} px" if grows else ""
+            print(f"begins from {begun.name}, revision {begun.revision}{how}; --from {SCRATCH} begins afresh")
+        begun = grow(begun, size)
+    model = replace(model, image_size=size)
     with asked_by_signal() as (should_stop, should_save):
         events = train(dataset, run, config, model, device, should_stop, should_save, begun)
         if workers.leads:
@@ -122,6 +130,7 @@ def evaluate_command(
     count: Annotated[int, typer.Option(min=10, max=100_000, help="How many faces to generate.")] = 1000,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     truncation: TruncationOption = 1.0,
+    keep_duplicates: DuplicatesOption = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here, too.")] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
@@ -129,10 +138,10 @@ def evaluate_command(
     if split and train_faces:
         raise ConfigError("--split takes the training faces from --reference; leave --train out.")
     net = load_features()
-    real = read_faces(reference, SIDE, home)
+    real = read_faces(reference, SIDE, home, keep_duplicates)
     known = None
     if split or train_faces:
-        seen = read_faces(train_faces, SIDE, home) if train_faces else real
+        seen = read_faces(train_faces, SIDE, home, keep_duplicates) if train_faces else real
         known = known_features(net, seen)
     faces = real.images[real.held_out] if split else real.images
     report = evaluate(net, faces_to_judge(model, count, seed, truncation, home), faces, known)

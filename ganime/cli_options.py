@@ -17,4 +17,5 @@ HomeOption = Annotated[
 TruncationOption = Annotated[float, typer.Option(help="Factor on the latent: 0 the average face, 1 as trained.")]
 SizeOption = Annotated[int, typer.Option(help="Scale to this many pixels; 0 keeps the model's own size.")]
 ThreadsOption = Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")]
+DuplicatesOption = Annotated[bool, typer.Option("--keep-duplicates", help="Use pictures again that are there already.")]
 DEFAULT_HOME = Path(".ganime")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +32,13 @@ from ganime.pictures import (
     walk,
 )
 
-if TYPE_CHECKING:
-    pass
-
 MIN_FACES = 16
 FACES_FILE, INDEX_FILE = "faces.bin", "index.json"
-VERSION = 3  # part of the cache's name: one that was made by other rules is made anew
+JUDGED_FILE, JUDGED_SIDE = (
+    "judged.bin",
+    64,
+)  # duplicates are found at one size, so the split is the same for every model
+VERSION = 4  # part of the cache's name: one that was made by other rules is made anew
 
 
 def load_faces(
@@ -135,7 +136,11 @@ def decode_all(
     keep_duplicates: bool,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
-    """Write all faces to use to `file`, one after the other, and return what is known of them, ready for JSON."""
+    """Write all faces to use to `file`, one after the other, and return what is known of them, ready for JSON.
+
+    Which faces are duplicates and which are held out is judged at 64 px, whatever size is written.
+    """
+    judged_file = file if image_size == JUDGED_SIDE else file.with_name(JUDGED_FILE)
     names: list[str] = []
     shapes: list[tuple[int, int, bool]] = []
     skipped: list[tuple[str, str, str]] = []
@@ -144,6 +149,7 @@ def decode_all(
     first: dict[bytes, int] = {}  # the digest of a face's pixels -> the first face that has them
     with ExitStack() as stack:
         out = stack.enter_context(file.open("wb"))
+        judged_out = out if judged_file == file else stack.enter_context(judged_file.open("wb"))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # Pillow's remarks on what it repaired, and on sizes that `decode` refuses
         examined = stack.enter_context(closing(in_order(partial(examine, image_size), pictures)))
@@ -154,8 +160,8 @@ def decode_all(
                 kind = "too small" if isinstance(found, TooSmallError) else "unreadable"
                 skipped.append((picture.name, str(found), kind))
                 continue
-            face, grey, bits = found
-            pixels = face.pixels.tobytes()
+            face, judged, grey, bits = found
+            pixels = judged.pixels.tobytes()
             original = first.setdefault(hashlib.sha256(pixels).digest(), len(names))
             if original < len(names):
                 copies.append((picture.name, names[original], "exact duplicate"))
@@ -165,16 +171,20 @@ def decode_all(
             names.append(picture.name)
             shapes.append((face.width, face.height, grey))
             hashes += bits
-            out.write(pixels)
+            out.write(face.pixels.tobytes())
+            if judged_out is not out:
+                judged_out.write(pixels)
     codes = np.frombuffer(bytes(hashes), np.uint64).reshape(-1, 4)  # (N, 4)
     groups = near_duplicate_groups(codes)
     compared = groups.copy()
     compared[repeated] = len(groups) + np.arange(len(repeated))  # groups of their own: they are known as duplicates
     areas = [width * height for width, height, _ in shapes]
-    near = copies_in_groups(file, image_size, codes, compared, areas)
+    near = copies_in_groups(judged_file, JUDGED_SIDE, codes, compared, areas)
     copies += [(names[number], names[original], "near duplicate") for number, original in sorted(near.items())]
     kept = [number for number in range(len(names)) if keep_duplicates or number not in near]
     keep_records(file, image_size**2 * 3, kept)
+    if judged_file != file:
+        judged_file.unlink()
     train, held_out = split_by_group(groups[kept])
     return {
         "names": [names[number] for number in kept],
@@ -188,13 +198,15 @@ def decode_all(
     }
 
 
-def examine(image_size: int, picture: Picture) -> tuple[Face, bool, bytes] | Exception:
-    """The face in a picture, whether it is grey, and its difference hash; or why there is none."""
+def examine(image_size: int, picture: Picture) -> tuple[Face, Face, bool, bytes] | Exception:
+    """The face in a picture, the same at 64 px, whether it is grey, and its difference hash; or why there is none."""
     try:
-        face = decode(picture.read(), image_size)
+        data = picture.read()
+        face = decode(data, image_size)
+        judged = face if image_size == JUDGED_SIDE else decode(data, JUDGED_SIDE)
     except (DataError, OSError) as error:
         return error
-    return face, is_grey(face.pixels), difference_hash(face.pixels).tobytes()
+    return face, judged, is_grey(judged.pixels), difference_hash(judged.pixels).tobytes()
 
 
 def keep_records(file: Path, length: int, kept: Sequence[int]) -> None:

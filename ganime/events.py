@@ -45,7 +45,7 @@ class Measured:
     copying: z-score of that comparison, strongly negative for copies.
     memory: how far the discriminator tells training faces from fresh ones, 0 for not at all, 1 for as well as
     training faces from generated ones; None without fresh faces to ask it about.
-    best: whether this is the lowest Fréchet distance of the run so far.
+    best: whether this is the lowest Fréchet distance of the run so far, and not reached by copies.
     """
 
     images: int

@@ -190,18 +190,21 @@ class Health:
         )
 
     def copied(self) -> Finding | None:
-        """Generated faces nearer to the training faces than fresh faces are, and some of them next to one."""
+        """Generated faces nearer to the training faces than fresh faces are, and some of them next to one.
+
+        Where few fresh faces say how near is near, a discriminator that knows its faces by heart counts instead.
+        """
         if not self.measures:
             return None
         now = self.measures[-1]
         chance, error = chance_of_nearness(now.generated, now.reference)
         many = now.near_copies > chance + self.limit("copying", COPIED) * error
-        if not (many and now.copying < -self.limit("copying", NEARER)):
+        if now.copying > -self.limit("copying", NEARER) or not (many or self.memory()):
             return None
         return Finding(
             "copying",
-            f"{now.near_copies:.0%} of the generated faces lie as near to a training face as only {chance:.0%} of "
-            f"fresh faces do, and on the whole they lie nearer than those (z {now.copying:.1f}){self.memory()}",
+            f"generated faces lie nearer to the training faces than fresh faces do (z {now.copying:.1f}), and "
+            f"{now.near_copies:.0%} of them as near as {chance:.0%} of fresh ones{self.memory()}",
             f"Stop here and keep an earlier save: more training brings more copies.{self.more_faces()}",
         )
 

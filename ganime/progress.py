@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from ganime.events import Measured
 from ganime.features import extract, load_features, to_tensor
 from ganime.latents import latents
 from ganime.metrics import (
+    chance_of_nearness,
     compare_nearness,
     density_coverage,
     diversity,
@@ -31,6 +33,15 @@ REFERENCE_LEAST, REFERENCE_MOST = 64, 1_000
 TRAINING_MOST = 2_000  # training faces among which copies are looked for
 FRESH_LEAST = 100
 JUDGED = 256  # faces of each kind that the discriminator is asked about
+COPIED, NEARER, BY_HEART = 4.0, -2.0, 0.5  # what looks like copying, as `health` sees it, is never the best
+
+
+class Real(NamedTuple):
+    """Features of the training faces (T, D), of the faces to compare with (R, D), and how near fresh faces lie (F,)."""
+
+    known: Float[np.ndarray, "t d"]
+    reference: Float[np.ndarray, "r d"]
+    fresh: Float[np.ndarray, " f"]
 
 
 class Gauge:
@@ -39,7 +50,7 @@ class Gauge:
     The reference is the held-out part, or all faces where fewer than 64 are held out. Copies are looked for among up
     to 2,000 training faces, in both orientations where the run mirrors them. How near a fresh face lies to those is
     learned from the held-out faces, and where they are few also from the training faces, each beside the others.
-    best: the lowest Fréchet distance so far.
+    best: the lowest Fréchet distance so far, among measurements that did not look like copying.
     """
 
     def __init__(
@@ -49,22 +60,26 @@ class Gauge:
         device: torch.device | None = None,
         best: float = float("inf"),
     ) -> None:
-        self.dataset, self.best = dataset, best
+        self.dataset, self.flip, self.best = dataset, flip, best
         self.net = load_features().to(device or "cpu")
         choose = np.random.default_rng(0).permutation
         self.held_out = np.sort(choose(dataset.held_out)[:REFERENCE_MOST])
         self.train = np.sort(choose(dataset.train)[:TRAINING_MOST])
-        held, own, mirrored = (
-            self.features(dataset.images[self.held_out]),
-            self.features(dataset.images[self.train]),
-            self.features(dataset.images[self.train][:, :, ::-1]) if flip else None,
-        )
-        self.known = own if mirrored is None else np.concatenate([own, mirrored])  # (T, D) or (2 T, D)
-        self.reference = held if len(held) >= REFERENCE_LEAST else np.concatenate([held, own])
-        fresh = [nearest(held, self.known)[0]] if len(held) else []
+
+    @cached_property
+    def real(self) -> Real:
+        """What is known of the real faces; it takes seconds, once."""
+        faces = self.dataset.images
+        held, own = self.features(faces[self.held_out]), self.features(faces[self.train])
+        mirrored = self.features(faces[self.train][:, :, ::-1]) if self.flip else None
+        fresh = [nearest(held, own if mirrored is None else np.concatenate([own, mirrored]))[0]] if len(held) else []
         if len(held) < FRESH_LEAST:
             fresh.append(nearest_other(own, mirrored))
-        self.fresh = np.concatenate(fresh)
+        return Real(
+            known=own if mirrored is None else np.concatenate([own, mirrored]),
+            reference=held if len(held) >= REFERENCE_LEAST else np.concatenate([held, own]),
+            fresh=np.concatenate(fresh),
+        )
 
     def features(self, faces: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"]:
         return extract(self.net, faces)[0]
@@ -73,23 +88,29 @@ class Gauge:
         """The measures of `generator` after `images` images seen; `discriminator` is asked which faces it knows."""
         faces = render(generator, latents(range(GENERATED), generator.config.latent_dim))
         drawn = self.features(faces)
-        frechet = frechet_distance(self.reference, drawn)
-        precision, recall = precision_recall(self.reference, drawn)
-        nearness = compare_nearness(self.fresh, nearest(drawn, self.known)[0])
-        best, self.best = frechet < self.best, min(frechet, self.best)
+        known, reference, fresh = self.real
+        frechet = frechet_distance(reference, drawn)
+        precision, recall = precision_recall(reference, drawn)
+        nearness = compare_nearness(fresh, nearest(drawn, known)[0])
+        memory = self.memory(discriminator, faces)
+        chance, error = chance_of_nearness(len(drawn), len(reference))
+        by_heart = memory is not None and memory > BY_HEART
+        copied = nearness.statistic < NEARER and (by_heart or nearness.near_copies > chance + COPIED * error)
+        best = frechet < self.best and not copied
+        self.best = frechet if best else self.best
         return Measured(
             images=images,
             generated=len(drawn),
-            reference=len(self.reference),
+            reference=len(reference),
             frechet=frechet,
-            kernel=kernel_distance(self.reference, drawn)[0],
+            kernel=kernel_distance(reference, drawn)[0],
             precision=precision,
             recall=recall,
-            coverage=density_coverage(self.reference, drawn)[1],
-            diversity=diversity(self.reference, drawn),
+            coverage=density_coverage(reference, drawn)[1],
+            diversity=diversity(reference, drawn),
             near_copies=nearness.near_copies,
             copying=nearness.statistic,
-            memory=self.memory(discriminator, faces),
+            memory=memory,
             best=best,
         )
 

@@ -6,11 +6,14 @@ import copy
 import json
 import pickle
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from ganime.checkpoint import BEST_SAVE, RUN_SAVES, Checkpoint, save_checkpoint, write_checkpoint
 from ganime.config import SCRATCH, ModelConfig, TrainConfig, from_dict, to_dict
@@ -21,7 +24,7 @@ from ganime.files import atomic_file, atomic_folder
 from ganime.model import CONFIG_FILE, Discriminator, Generator
 
 KEPT_SAVES = 2
-RUN_FILE, STATE_FILE = "run.json", "state.pt"
+RUN_FILE, STATE_FILE, LOCK_FILE = "run.json", "state.pt", ".lock"
 LIMITS = ("images", "steps", "minutes", "save_minutes", "preview_images", "measure_images")
 COUNTS = ("step", "images", "seconds", "rescues")
 
@@ -82,6 +85,26 @@ class TrainingState:
         return all(bool(torch.isfinite(tensor).all()) for net in nets for tensor in net.state_dict().values())
 
 
+@contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Have a run to oneself: two that train in one folder would drop each other's saves.
+
+    The system lets go of it when the process ends, however it ends. Raises TrainingError when another one has it.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run / LOCK_FILE, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise TrainingError(f"{run} is being trained by another process. Wait until it ends, or stop it.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        if {path.name for path in run.iterdir()} <= {LOCK_FILE}:  # it never began: leave no trace
+            shutil.rmtree(run)
+
+
 def settle_run(
     run: Path, config: TrainConfig, model: ModelConfig, dataset: FaceDataset, start: Checkpoint | None = None
 ) -> tuple[TrainConfig, ModelConfig]:
@@ -104,10 +127,23 @@ def settle_run(
 
 
 def write_run(run: Path, config: TrainConfig, model: ModelConfig, dataset: FaceDataset) -> str:
-    """Write run.json; a sentence to tell when the faces are not those the run began with, else an empty string."""
+    """Write run.json; a sentence to tell when the faces are not those the run began with, else an empty string.
+
+    The best save so far is set aside then: it was measured against other faces.
+    """
     path, notice = run / RUN_FILE, ""
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("key") != dataset.key:
-        notice = "The faces are not the ones it began with; it goes on with these."
+    earlier = json.loads(path.read_text(encoding="utf-8")).get("key", "") if path.is_file() else dataset.key
+    if earlier != dataset.key:
+        notice = (
+            "The faces are not the ones it began with; it goes on with these. Which of them are held out was drawn "
+            "anew, so some may have been learned from, and measures do not compare with earlier ones."
+        )
+        best = run / RUN_SAVES / BEST_SAVE
+        if best.is_dir():
+            aside = best.with_name(f"{BEST_SAVE}-{str(earlier)[:12]}")
+            shutil.rmtree(aside, ignore_errors=True)
+            best.replace(aside)
+            notice += f" The best save so far was set aside as {RUN_SAVES}/{aside.name}."
     content = {"train": to_dict(config), "model": to_dict(model), "faces": len(dataset.train), "key": dataset.key}
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -188,6 +224,21 @@ def load_last_save(run: Path, state: TrainingState) -> tuple[Path | None, str]:
             f"No save in {run} can be read. {'; '.join(f'{folder.name}: {error}' for folder, error in problems)}"
         )
     return None, ""
+
+
+def limit_reached(config: TrainConfig, state: TrainingState, seconds: float) -> str:
+    """Which limit the run has come to, or an empty string."""
+    if config.images and state.images >= config.images:
+        return "images"
+    if config.steps and state.step >= config.steps:
+        return "steps"
+    return "minutes" if config.minutes and seconds >= config.minutes * 60 else ""
+
+
+def progress_of(config: TrainConfig, state: TrainingState, seconds: float) -> float:
+    """Share of the nearest limit that is done, 0 to 1; 0 for a run without limits."""
+    limits = ((state.images, config.images), (state.step, config.steps), (seconds, config.minutes * 60))
+    return min(1.0, max((done / limit for done, limit in limits if limit), default=0.0))
 
 
 def rescue(run: Path, state: TrainingState) -> Notice:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,19 @@ from ganime.losses import discriminator_loss, generator_loss, gradient_penalty
 from ganime.matmul import use_forms
 from ganime.model import Discriminator, Generator
 from ganime.progress import Gauge
-from ganime.runs import TrainingState, best_distance, load_last_save, rescue, save, save_best, settle_run, write_run
+from ganime.runs import (
+    TrainingState,
+    alone,
+    best_distance,
+    limit_reached,
+    load_last_save,
+    progress_of,
+    rescue,
+    save,
+    save_best,
+    settle_run,
+    write_run,
+)
 from ganime.sampling import render
 from ganime.workers import Workers
 
@@ -56,9 +69,24 @@ def train(
     `should_stop` and `should_save` are asked after every step; the one saves the run and ends it, the other saves it
     and draws a sample grid. Losses that are no longer finite are met once by going back to the last save at half the
     learning rates, and a batch too large for the memory by halving it. Raises TrainingError when the run cannot be
-    resumed or breaks again, OSError when it cannot be saved; the last save is intact then.
+    resumed, breaks again, or is going on elsewhere, OSError when it cannot be saved; the last save is intact then.
     """
     workers = Workers.join(device)
+    with alone(run) if workers.leads else nullcontext():
+        yield from events_of(dataset, run, config, model, workers, should_stop, should_save, start)
+
+
+def events_of(
+    dataset: FaceDataset,
+    run: Path,
+    config: TrainConfig | None,
+    model: ModelConfig | None,
+    workers: Workers,
+    should_stop: Callable[[], bool],
+    should_save: Callable[[], bool],
+    start: Checkpoint | None,
+) -> Iterator[Event]:
+    """The run itself, for the one who has its folder; see `train`."""
     target = workers.device
     with workers.in_turn():  # the first process settles the run, the others find it settled
         config, model = settle_run(run, config or TrainConfig(), model or ModelConfig(), dataset, start)
@@ -84,7 +112,7 @@ def train(
     autocast = precision_context(config.precision, target)
     augmented = config.augment == "diffaugment" or (config.augment == "auto" and len(dataset.train) < AUGMENT_BELOW)
     health = Health(config.loss, len(dataset.train), config.start == SCRATCH)
-    gauge: Gauge | None = None
+    gauge = Gauge(dataset, config.flip, target, best_distance(run)) if config.measure_images else None
     resident = dataset.on(target)
     sums = torch.zeros(4, device=target)
     began = reported = last_save = rested = time.monotonic()
@@ -93,6 +121,9 @@ def train(
     next_measure = state.images + config.measure_images
     if start and not resumed and workers.leads:  # else a kill before the first save would lose what it began from
         yield Saved(0, save(run, state, config, dataset))
+        if gauge:  # what it began from is the first to be beaten
+            yield from measured(gauge, health, run, state, config, dataset)
+            reported = time.monotonic()
 
     while True:
         try:
@@ -185,21 +216,15 @@ def train(
         # --- show and measure the moving average
         ended = bool(reason) and reason != "stopped"  # who stops a run does not want to wait
         showing = state.images >= next_preview or bool(reason) or asked
-        measuring = config.measure_images and (ended or (state.images >= next_measure and now >= rested))
+        measuring = ended or (state.images >= next_measure and now >= rested)
         saving = bool(reason) or asked or now - last_save >= config.save_minutes * 60
         if config.ema_images and (showing or measuring or saving):
             settle_statistics(state.ema)
         if showing:
             next_preview = (state.images // config.preview_images + 1) * config.preview_images
             yield Preview(state.images, preview(state.ema))
-        if measuring:
-            gauge = gauge or Gauge(dataset, config.flip, target, best_distance(run))
-            measured = gauge.measure(state.ema, state.discriminator, state.images)
-            if measured.best:
-                save_best(run, state, config, dataset, measured.frechet)
-            yield measured
-            if verdict := health.see(measured):
-                yield verdict
+        if gauge and measuring:
+            yield from measured(gauge, health, run, state, config, dataset)
             next_measure = state.images + config.measure_images
             rested = time.monotonic() + (time.monotonic() - now) / MEASURING_SHARE
 
@@ -211,6 +236,24 @@ def train(
             if reason:
                 yield Done(state.images, reason, folder)
                 return
+
+
+def measured(
+    gauge: Gauge, health: Health, run: Path, state: TrainingState, config: TrainConfig, dataset: FaceDataset
+) -> Iterator[Event]:
+    """Measure the moving average, keep it if it is the best so far, and say how the run is; or why not."""
+    try:
+        event = gauge.measure(state.ema, state.discriminator, state.images)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        yield Notice(state.images, "There was no memory to measure the faces with; it goes on unmeasured.")
+        return
+    if event.best:
+        save_best(run, state, config, dataset, event.frechet)
+    yield event
+    if verdict := health.see(event):
+        yield verdict
 
 
 def judge(discriminator: Discriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
@@ -251,18 +294,3 @@ def random_source(seed: int, images: int, stream: int = 0) -> torch.Generator:
 def preview(ema: Generator, count: int = PREVIEW_FACES) -> UInt8[np.ndarray, "n h w 3"]:
     """Faces of seeds 0 to `count` - 1, always the same latents, so that learning can be watched."""
     return render(ema, latents(range(count), ema.config.latent_dim))
-
-
-def limit_reached(config: TrainConfig, state: TrainingState, seconds: float) -> str:
-    """Which limit the run has come to, or an empty string."""
-    if config.images and state.images >= config.images:
-        return "images"
-    if config.steps and state.step >= config.steps:
-        return "steps"
-    return "minutes" if config.minutes and seconds >= config.minutes * 60 else ""
-
-
-def progress_of(config: TrainConfig, state: TrainingState, seconds: float) -> float:
-    """Share of the nearest limit that is done, 0 to 1; 0 for a run without limits."""
-    limits = ((state.images, config.images), (state.step, config.steps), (seconds, config.minutes * 60))
-    return min(1.0, max((done / limit for done, limit in limits if limit), default=0.0))

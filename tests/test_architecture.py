@@ -33,10 +33,11 @@ FLOORS = (  # a file imports from the floors below its own, and on its own floor
         "foreign",
         "workers",
         "averaging",
+        "growing",
         "directions",
         "inversion",
     ),
-    ("runs", "health", "progress", "training", "hub", "models"),
+    ("runs", "health", "progress", "nearest", "training", "hub", "models"),
     ("cli_options", "cli_data", "cli_show", "cli_learning", "cli", "__main__"),
 )
 PLACES = {name: place for place, name in enumerate(name for floor in FLOORS for name in floor)}

@@ -424,6 +424,36 @@ def test_train_makes_a_run_that_can_be_sampled_and_resumed(
     assert ganime("inspect", run).status == 0
 
 
+def test_train_grows_a_model_to_the_size_that_is_asked_for(
+    ganime: Callable[..., Answer], faces_folder: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    wide = tmp_path / "wide"
+    config = ModelConfig(image_size=32, latent_dim=8, base_channels=16, max_channels=32)
+    save_checkpoint(Checkpoint(Generator(config), Discriminator(config)), wide)
+    run, options = tmp_path / "run", ("--steps", 1, "--batch-size", 2)
+    answer = ganime("train", faces_folder, "--out", run, "--from", wide, "--image-size", 64, *options)
+    assert answer.status == 0
+    assert "begins from wide, revision" in answer.out
+    assert "grown to 64 px" in answer.out
+    assert load_checkpoint(run).generator.config.image_size == 64
+    answer = ganime("train", faces_folder, "--out", tmp_path / "no", "--from", run, "--image-size", 32, *options)
+    assert_refused(answer, "can grow, not shrink")
+    answer = ganime("train", faces_folder, "--out", tmp_path / "no", "--from", tiny_folder, "--image-size", 64)
+    assert_refused(answer, "at least 12")
+
+
+def test_train_and_evaluate_keep_duplicates_where_asked(
+    ganime: Callable[..., Answer], faces_folder: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(faces_folder, tmp_path / "faces")
+    for number in range(6):
+        shutil.copy(folder / f"{number:03d}.png", folder / f"{number:03d}-again.png")
+    answer = ganime("train", folder, "--out", tmp_path / "run", "--steps", 1, "--keep-duplicates", *TRAIN)
+    assert "63 faces to learn from, 7 held out, 0 skipped" in answer.out
+    options = ("--reference", folder, "--count", 20, "--keep-duplicates")
+    assert "20 faces against 70 real ones" in ganime("evaluate", tiny_folder, *options).out
+
+
 def test_train_keeps_decoded_faces_in_its_home(
     ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from PIL import EpsImagePlugin, Image, features
 from ganime.data import FaceDataset, decode_all, load_faces
 from ganime.duplicates import NEAR_DUPLICATE_BITS, near_duplicate_groups, split_by_group
 from ganime.errors import DataError
-from ganime.pictures import Face, in_order, is_grey, printable
+from ganime.pictures import Face, TooManyError, in_order, is_grey, list_pictures, printable
 from ganime.pictures import decode as decode_face
 
 SIDE = 32
@@ -621,6 +622,23 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, pngs: list[tupl
     assert "suspiciously" in reason
 
 
+@pytest.mark.parametrize("declared", [None, 1])
+def test_a_zip_of_very_many_entries_is_refused_before_they_are_taken_apart(
+    tmp_path: Path, pngs: list[tuple[str, bytes]], monkeypatch: pytest.MonkeyPatch, declared: int | None
+) -> None:
+    path = make_zip(tmp_path / "faces.zip", pngs)
+    if declared:  # the number that the end of the zip tells is not what zipfile goes by
+        data = path.read_bytes()
+        path.write_bytes(data[:-14] + struct.pack("<HH", declared, declared) + data[-10:])
+    with ExitStack() as archives:
+        assert len(list(list_pictures(path, [], archives, most_entries=len(pngs)))) == len(pngs)
+        monkeypatch.setattr(zipfile, "ZipInfo", None)
+        with pytest.raises(TooManyError, match=r"faces\.zip has 20 entries; at most 19 are read"):
+            list(list_pictures(path, [], archives, most_entries=19))
+        with pytest.raises(TooManyError, match=r"directory of 1,\d\d\d bytes, too much for 2 entries"):
+            list(list_pictures(path, [], archives, most_entries=2))
+
+
 def changed_header(data: bytes, name: bytes, local: int, central: int, form: str, value: int) -> bytes:
     """The zip with one field of an entry overwritten in both its headers."""
     changed = bytearray(data)
@@ -810,7 +828,7 @@ def test_two_processes_that_decode_at_once_both_end_well(
     told, errors = other.communicate(timeout=60)
     assert (other.returncode, errors) == (0, "")
     assert told.split() == ["20", str(dataset.images.sum())]
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [f"{dataset.key[:32]}-{SIDE}-v3"]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [f"{dataset.key[:32]}-{SIDE}-v4"]
 
 
 def test_changed_content_is_decoded_anew(folder: Path, draw_face: Callable, load: Callable) -> None:
@@ -904,6 +922,27 @@ def test_a_split_never_divides_a_group(groups: list[int]) -> None:
     assert sorted([*train, *held_out]) == list(range(len(groups)))
     assert len(held_out) <= len(groups) // 10
     assert not set(array[train]) & set(array[held_out])
+
+
+def test_the_split_is_the_same_at_every_size(draw_face: Callable[..., Image.Image], tmp_path: Path) -> None:
+    """Also where a picture is a near duplicate at one size alone."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    for seed in range(80):
+        face = draw_face(seed, 128)
+        face.save(folder / f"{seed:03d}.png")
+        if seed % 8 == 0:
+            face.save(folder / f"{seed:03d}-again.jpg", quality=60 + seed // 4)
+        if seed % 8 == 1:
+            face.rotate(seed / 16).save(folder / f"{seed:03d}-turned.png")
+    split = {
+        size: (dataset.names, dataset.train.tolist(), dataset.held_out.tolist(), dataset.facts.copies)
+        for size in (32, 64, 128)
+        for dataset in [load_faces([folder], size, tmp_path / "cache")]
+    }
+    assert split[32] == split[64] == split[128]
+    assert len(split[64][3]) >= 8
+    assert not list((tmp_path / "cache").glob("*/judged.bin"))
 
 
 def test_at_most_a_thousand_faces_are_held_out() -> None:

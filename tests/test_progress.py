@@ -89,9 +89,20 @@ def test_a_collapsed_generator_shows_in_its_diversity(gauge: Gauge, dataset: Fac
 
 def test_only_a_lower_distance_than_before_is_the_best(dataset: FaceDataset, embedded: Checkpoint) -> None:
     gauge = Gauge(dataset)
-    noisy, good = (Replay(dataset.images[:160], embedded, noise) for noise in (0.8, 0.0))
+    fresh = generate(embedded, range(1000, 1160))
+    noisy, good = (Replay(fresh, embedded, noise) for noise in (0.8, 0.0))
     found = [gauge.measure(net, embedded.discriminator, 0).best for net in (noisy, good, noisy)]
     assert found == [True, True, False]
+
+
+def test_copies_are_never_the_best(dataset: FaceDataset, embedded: Checkpoint) -> None:
+    """Though nothing has a lower distance, where the training faces are among those that it is measured to."""
+    few = replace(dataset, images=dataset.images[:60], train=np.arange(54), held_out=np.arange(54, 60))
+    gauge = Gauge(few)
+    copies = gauge.measure(Replay(few.images[:54], embedded), embedded.discriminator, 0)
+    fresh = gauge.measure(Replay(generate(embedded, range(1000, 1160)), embedded), embedded.discriminator, 0)
+    assert copies.frechet < fresh.frechet
+    assert (copies.best, fresh.best) == (False, True)
 
 
 def test_few_faces_are_measured_without_a_held_out_part(dataset: FaceDataset, embedded: Checkpoint) -> None:

@@ -23,7 +23,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganime import training
+from ganime import progress, training
 from ganime.averaging import ema_decay, settle_statistics
 from ganime.checkpoint import Checkpoint, load_checkpoint
 from ganime.config import RECIPES, ModelConfig, TrainConfig
@@ -594,6 +594,30 @@ def full_disk(value: Any, path: Path) -> None:
 # --- measuring, and beginning from a model
 
 
+def test_what_a_run_begins_from_is_measured_first(run: Run, tiny: Checkpoint, tmp_path: Path) -> None:
+    """Learning rates of nothing: the model stays as it was, and nothing is better than it was."""
+    events = run(tmp_path / "run", start=tiny, steps=20, measure_images=BATCH, generator_lr=1e-8, discriminator_lr=1e-8)
+    assert [type(event) for event in events[:3]] == [Saved, Measured, Verdict]
+    first, *_, last = of_kind(events, Measured)
+    assert (first.images, first.best) == (0, True)
+    assert last.frechet == pytest.approx(first.frechet, rel=0.05)
+
+
+def test_without_memory_to_measure_with_a_run_goes_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*arguments: Any) -> Any:
+        raise torch.OutOfMemoryError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "extract", no_room)
+        events = run(tmp_path / "run", steps=20, measure_images=10 * BATCH)
+    assert "no memory to measure" in of_kind(events, Notice)[0].text
+    assert not of_kind(events, Measured)
+    assert events[-1].images == 20 * BATCH
+    assert of_kind(run(tmp_path / "run", steps=30, measure_images=10 * BATCH), Measured)
+
+
 def test_a_measured_run_keeps_its_best_model_and_learns_the_same(run: Run, tmp_path: Path) -> None:
     events = run(tmp_path / "measured", steps=20, measure_images=10 * BATCH)
     measured = of_kind(events, Measured)
@@ -698,6 +722,35 @@ def test_a_resumed_run_tells_when_its_faces_are_others(run: Run, faces: FaceData
     content["key"] = "another"
     (tmp_path / "run" / RUN_FILE).write_text(json.dumps(content))
     assert "not the ones" in run(tmp_path / "run", steps=3)[0].text
+
+
+def test_a_best_model_by_other_faces_is_set_aside(run: Run, tmp_path: Path) -> None:
+    run(tmp_path / "run", steps=10, measure_images=BATCH)
+    best, path = tmp_path / "run" / "saves" / "best", tmp_path / "run" / RUN_FILE
+    weights = (best / "model.safetensors").read_bytes()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"key": "another"}))
+    events = run(tmp_path / "run", steps=20, measure_images=BATCH)
+    assert "set aside as saves/best-another" in events[0].text
+    assert (best.with_name("best-another") / "model.safetensors").read_bytes() == weights
+    assert of_kind(events, Measured)[0].best
+    assert (best / "model.safetensors").read_bytes() != weights
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(
+    run: Run, tmp_path: Path, faces_folder: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    asked: list[subprocess.CompletedProcess[str]] = []
+
+    def meanwhile() -> bool:
+        if not asked:
+            command = ("train", faces_folder, "--resume", tmp_path / "run", "--steps", "9", "--home", tmp_path / "home")
+            asked.append(run_python("-m", "ganime", *command))
+        return False
+
+    assert run(tmp_path / "run", meanwhile, steps=3)[-1].images == 3 * BATCH
+    assert asked[0].returncode != 0
+    assert "is being trained by another process" in asked[0].stderr
+    assert run(tmp_path / "run", steps=4)[-1].images == 4 * BATCH
 
 
 @pytest.mark.parametrize("device", ["abacus", "", "cuda:99"])
