@@ -1,0 +1,75 @@
+"""What a training job costs those who draw: how long Generate takes alone and beside a job, as a table of medians.
+
+python -m benchmarks.beside [--rounds 20]
+
+The page runs as `python -m app` starts it; the job begins from the embedded model, on faces that it draws itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+from gradio_client import Client, handle_file
+
+from ganime.checkpoint import EMBEDDED, load_checkpoint
+from ganime.images import png_bytes
+from ganime.sampling import generate
+from tests.browser.conftest import serve
+
+COUNTS = (1, 16, 64)
+FACES = 256
+READY_SECONDS = 300
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as address:
+        client = Client(address, verbose=False, download_files=False)
+        alone = latencies(client, rounds)
+        key = begin(client, Path(folder) / "faces.zip")
+        beside = latencies(client, rounds)
+        pace = client.predict(key=key, api_name="/train_status")["images_per_second"]
+        client.predict(key=key, api_name="/train_stop")
+        client.close()
+    print("| faces | alone, ms | beside a job, ms | ratio |\n|---|---|---|---|")
+    for count in COUNTS:
+        print(f"| {count} | {alone[count]:.0f} | {beside[count]:.0f} | {beside[count] / alone[count]:.2f} |")
+    print(f"\nThe job went on at {pace:.1f} images a second meanwhile.")
+
+
+def latencies(client: Client, rounds: int) -> dict[int, float]:
+    """Median milliseconds from asking for so many faces to having their addresses."""
+    medians = {}
+    for count in COUNTS:
+        taken = []
+        for seed in range(rounds + 1):
+            begun = time.perf_counter()
+            client.predict(count=count, seed=seed * 64, api_name="/generate")
+            taken.append((time.perf_counter() - begun) * 1000)
+        medians[count] = statistics.median(taken[1:])  # the first one warms up
+    return medians
+
+
+def begin(client: Client, path: Path) -> str:
+    """Start a job and wait until it learns; its key."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for seed, face in enumerate(generate(load_checkpoint(EMBEDDED), range(FACES))):
+            archive.writestr(f"{seed}.png", png_bytes(face))
+    key = client.predict(files=[handle_file(str(path))], minutes=60, api_name="/train_start")
+    end = time.monotonic() + READY_SECONDS
+    while not (status := client.predict(key=key, api_name="/train_status"))["share"]:
+        if status["reason"] or time.monotonic() > end:
+            raise SystemExit(f"The job did not begin to learn: {status['state']} {status['reason']}")
+        time.sleep(1)
+    return key
+
+
+if __name__ == "__main__":
+    main()

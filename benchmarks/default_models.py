@@ -1,0 +1,182 @@
+"""The default models from beginning to end: train each in stages, measure it, write its weights, card and faces.
+
+`python -m benchmarks.default_models FACES... --peer PICTURES [--only anime-64] [--scale 1] [--device auto]`
+
+Every stage is a run in its own folder below --runs: called again, a stage that was cut off goes on, and one that is
+done is passed over. --scale 0.001 tries the whole way in minutes; on a GPU a scale of 20 and more is affordable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+
+from ganime.card import FRONT_MATTER
+from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ganime.cli_learning import known_features
+from ganime.cli_options import DEFAULT_HOME, HomeOption
+from ganime.config import RECIPES, SCRATCH
+from ganime.data import FaceDataset, load_faces
+from ganime.evaluation import Report, evaluate
+from ganime.events import Measured, Notice, Step, Verdict
+from ganime.features import SIDE, load_features
+from ganime.growing import grow
+from ganime.images import sheet
+from ganime.journal import record
+from ganime.sampling import generate
+from ganime.training import train
+
+COUNT, SHOWN = 1000, 100
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run: what it begins from (an earlier stage by name, or scratch), its side in px, its rates and its length."""
+
+    name: str
+    start: str
+    image_size: int
+    images: int
+    generator_lr: float = 4e-4
+    discriminator_lr: float = 8e-4
+    ema_images: int = 10_000
+
+    def __str__(self) -> str:
+        return (
+            f"{self.image_size} px from {self.start}, {self.images:,} images, learning rates {self.generator_lr:g} and "
+            f"{self.discriminator_lr:g}, half-life of the average {self.ema_images:,} images"
+        )
+
+
+STAGES = {
+    "anime-64": (
+        Stage("anime-64-fast", SCRATCH, 64, 400_000),
+        Stage("anime-64-slow", "anime-64-fast", 64, 150_000, 1e-4, 2e-4, 40_000),
+    ),
+    "anime-128": (
+        Stage("anime-128-fast", "anime-64-slow", 128, 250_000),
+        Stage("anime-128-slow", "anime-128-fast", 128, 150_000, 1e-4, 2e-4, 40_000),
+    ),
+}
+
+
+def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: Path) -> None:
+    """Train, or go on with, one stage in its folder below `runs`."""
+    config, model = RECIPES["modern"]
+    config = replace(
+        config,
+        images=stage.images,
+        generator_lr=stage.generator_lr,
+        discriminator_lr=stage.discriminator_lr,
+        ema_images=stage.ema_images,
+        preview_images=max(1, stage.images // 10),
+        measure_images=max(1, stage.images // 20),
+    )
+    start = None
+    if stage.start != SCRATCH:
+        start = grow(load_checkpoint(runs / stage.start, with_discriminator=True), stage.image_size)
+    faces = load_faces(data, stage.image_size, home / "cache")
+    run = runs / stage.name
+    for event in train(faces, run, config, replace(model, image_size=stage.image_size), device, start=start):
+        record(run, event)
+        if isinstance(event, Measured):
+            print(f"  {event.images:,} images: Fréchet {event.frechet:.1f}, recall {event.recall:.2f}", flush=True)
+        elif isinstance(event, Verdict | Notice):
+            print(f"  {event}", flush=True)
+        elif isinstance(event, Step) and event.step % 1000 == 0:
+            print(f"  {event.images:,} images, {event.images_per_second:.0f} a second", flush=True)
+
+
+def measured(faces: np.ndarray, real: FaceDataset, copies: bool) -> Report:
+    """The measures of 1,000 faces against the held-out ones, with the test for copies where asked."""
+    net = load_features()
+    return evaluate(net, faces, real.images[real.held_out], known_features(net, real) if copies else None)
+
+
+def table(columns: dict[str, Report]) -> str:
+    """The measures of several sets of faces side by side, in Markdown."""
+    rows = [
+        ("Fréchet distance", lambda report: f"{report.frechet:.1f}", "0"),
+        ("kernel distance x 1000", lambda report: f"{report.kernel * 1e3:.0f} ± {report.kernel_error * 1e3:.0f}", "0"),
+        ("precision", lambda report: f"{report.precision:.2f}", "1"),
+        ("recall", lambda report: f"{report.recall:.2f}", "1"),
+        ("density", lambda report: f"{report.density:.2f}", "1"),
+        ("coverage", lambda report: f"{report.coverage:.2f}", "1"),
+        (
+            "near copies of training faces",
+            lambda report: f"{report.copying.near_copies:.3f}" if report.copying else "",
+            "0.010 by chance",
+        ),
+    ]
+    lines = [f"| measure | {' | '.join(columns)} | best |", "|---" * (len(columns) + 2) + "|"]
+    lines += [f"| {name} | {' | '.join(map(told, columns.values()))} | {best} |" for name, told, best in rows]
+    return "\n".join(lines)
+
+
+def write(model: Checkpoint, history: list[str], real: FaceDataset, peer: np.ndarray | None, folder: Path) -> None:
+    """Measure a model and write it as `folder`: both nets, a card with the figures, and 100 faces, none picked out."""
+    columns = {folder.name: measured(generate(model, range(COUNT)), real, copies=True)}
+    if peer is not None:
+        columns["MakeGirls.moe"] = measured(peer, real, copies=False)
+    some = np.random.default_rng(0).permutation(real.train)[:COUNT]
+    columns["training faces"] = measured(real.images[np.sort(some)], real, copies=False)
+    config, training = model.generator.config, model.training
+    facts = {
+        "title": f"{FRONT_MATTER}\n# {folder.name}\n",
+        "name": folder.name,
+        "size": config.image_size,
+        "latent": config.latent_dim,
+        "generator": sum(parameter.numel() for parameter in model.generator.parameters()),
+        "discriminator": sum(parameter.numel() for parameter in (model.discriminator or model.generator).parameters()),
+        "images": training["images"],
+        "faces": training["faces"],
+        "hours": training["seconds"] / 3600,
+        "history": "\n".join(f"{number}. {line}" for number, line in enumerate(history, start=1)),
+        "table": table(columns),
+        "shown": SHOWN - 1,
+    }
+    card = (Path(__file__).parent / "default_card.md").read_text(encoding="utf-8").format(**facts)
+    save_checkpoint(replace(model, name=folder.name), folder, card)
+    faces = Image.fromarray(sheet(generate(load_checkpoint(folder), range(SHOWN)), columns=10))
+    faces.save(folder / "faces.webp", quality=90, method=6)
+    print(f"{folder}, revision {load_checkpoint(folder).revision}\n{table(columns)}", flush=True)
+
+
+def main(
+    data: list[Path],
+    peer: Annotated[Path | None, typer.Option(help="Folder or zip of another model's faces, to compare with.")] = None,
+    only: list[str] | None = None,
+    scale: Annotated[float, typer.Option(help="Factor on the length of every stage.")] = 1.0,
+    device: str = "auto",
+    threads: int = 0,
+    runs: Path = Path("runs"),
+    out: Path = Path("weights"),
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Train, measure and write the default models; each goes on from the one before."""
+    if threads:
+        torch.set_num_threads(threads)
+    real = load_faces(data, SIDE, home / "cache")
+    other = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT] if peer else None
+    made: list[tuple[str, Checkpoint]] = []
+    for name, stages in STAGES.items():
+        if only and name not in only:
+            continue
+        for stage in stages:
+            stage = replace(stage, images=max(64, int(stage.images * scale)))
+            print(stage, flush=True)
+            train_stage(stage, data, runs, device, home)
+            made.append((str(stage), load_checkpoint(runs / stage.name, with_discriminator=True)))
+        sums = {fact: sum(model.training[fact] for _, model in made) for fact in ("images", "seconds")}
+        training = {"recipe": "modern", **sums, "faces": len(real.train)}
+        write(replace(made[-1][1], training=training), [line for line, _ in made], real, other, out / name)
+
+
+if __name__ == "__main__":
+    typer.run(main)
