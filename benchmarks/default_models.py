@@ -18,11 +18,13 @@ import typer
 from PIL import Image
 
 from ganime.card import FRONT_MATTER
-from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ganime.checkpoint import CARD_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.cli_learning import known_features
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, SCRATCH
 from ganime.data import FaceDataset, load_faces
+from ganime.direction_fit import find_directions
+from ganime.directions import Directions, save_directions, told
 from ganime.evaluation import Report, evaluate
 from ganime.events import Measured, Notice, Step, Verdict
 from ganime.features import SIDE, load_features
@@ -120,12 +122,20 @@ def table(columns: dict[str, Report]) -> str:
 
 
 def write(model: Checkpoint, history: list[str], real: FaceDataset, peer: np.ndarray | None, folder: Path) -> None:
-    """Measure a model and write it as `folder`: both nets, a card with the figures, and 100 faces, none picked out."""
+    """Write a model as `folder`: both nets, its directions, 100 faces, none picked out, and a card with the figures."""
+    save_checkpoint(replace(model, name=folder.name), folder)
+    model = load_checkpoint(folder, with_discriminator=True)  # as stored, in half precision
+    faces = Image.fromarray(sheet(generate(model, range(SHOWN)), columns=10))
+    faces.save(folder / "faces.webp", quality=90, method=6)
     columns = {folder.name: measured(generate(model, range(COUNT)), real, copies=True)}
     if peer is not None:
         columns["MakeGirls.moe"] = measured(peer, real, copies=False)
     some = np.random.default_rng(0).permutation(real.train)[:COUNT]
     columns["training faces"] = measured(real.images[np.sort(some)], real, copies=False)
+    *_, directions = find_directions(model, load_features())
+    assert isinstance(directions, Directions)
+    save_directions(directions, folder)
+
     config, training = model.generator.config, model.training
     facts = {
         "title": f"{FRONT_MATTER}\n# {folder.name}\n",
@@ -139,13 +149,12 @@ def write(model: Checkpoint, history: list[str], real: FaceDataset, peer: np.nda
         "hours": training["seconds"] / 3600,
         "history": "\n".join(f"{number}. {line}" for number, line in enumerate(history, start=1)),
         "table": table(columns),
+        "directions": "\n".join(f"| {' | '.join(row)} |" for row in told(directions.items)),
         "shown": SHOWN - 1,
     }
-    card = (Path(__file__).parent / "default_card.md").read_text(encoding="utf-8").format(**facts)
-    save_checkpoint(replace(model, name=folder.name), folder, card)
-    faces = Image.fromarray(sheet(generate(load_checkpoint(folder), range(SHOWN)), columns=10))
-    faces.save(folder / "faces.webp", quality=90, method=6)
-    print(f"{folder}, revision {load_checkpoint(folder).revision}\n{table(columns)}", flush=True)
+    card = Path(__file__).with_name("default_card.md").read_text(encoding="utf-8").format(**facts)
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    print(f"{folder}, revision {model.revision}\n{table(columns)}", flush=True)
 
 
 def main(

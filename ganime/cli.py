@@ -12,8 +12,10 @@ import typer
 
 from ganime.checkpoint import EMBEDDED, MODEL_FILES, save_checkpoint
 from ganime.cli_data import audit_command
+from ganime.cli_explore import register
 from ganime.cli_learning import evaluate_command, fit_features_command, train_command
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption, SizeOption, TruncationOption
+from ganime.directions import DIRECTION_FILES, load_directions, save_directions
 from ganime.errors import ConfigError, GanimeError, RecipeError
 from ganime.files import atomic_file, refuse_to_replace
 from ganime.foreign import import_generator
@@ -129,6 +131,7 @@ def inspect_command(
         print("\nThis model comes without a discriminator.")
 
 
+register(app)
 app.command("audit")(audit_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)
@@ -142,9 +145,12 @@ def export_command(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Write a model, such as the best save of a run, as a model folder to keep or to share."""
-    refuse_to_replace(out, MODEL_FILES)
-    checkpoint = replace(open_model(model, home / "hub", with_discriminator=True), name=out.resolve().name)
-    save_checkpoint(checkpoint, out)
+    refuse_to_replace(out, (*MODEL_FILES, *DIRECTION_FILES))
+    checkpoint = open_model(model, home / "hub", with_discriminator=True)
+    directions = load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
+    save_checkpoint(replace(checkpoint, name=out.resolve().name), out)
+    if directions:
+        save_directions(directions, out)
     print(f"{out}: revision {checkpoint.revision}")
 
 

@@ -25,6 +25,7 @@ from huggingface_hub.utils import HFValidationError, get_session, get_token_to_s
 
 from ganime import __version__
 from ganime.checkpoint import CARD_FILE, load_checkpoint
+from ganime.directions import DIRECTION_FILES
 from ganime.errors import ConfigError, HubError
 from ganime.files import atomic_file
 from ganime.model import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE
@@ -114,7 +115,7 @@ def pull(
     reference, note, begin = parse_reference(text), "", time.monotonic()
     hub = Hub(reference, (endpoint or constants.ENDPOINT).rstrip("/"), token, timeout, max_bytes or MAX_FILE_BYTES)
     repository = cache / repo_folder_name(repo_id=reference.repo_id, repo_type="model")
-    names = [CONFIG_FILE, CARD_FILE, WEIGHTS_FILE] + [DISCRIMINATOR_FILE] * with_discriminator
+    names = [CONFIG_FILE, CARD_FILE, WEIGHTS_FILE, *DIRECTION_FILES] + [DISCRIMINATOR_FILE] * with_discriminator
     try:
         late = f"{hub.host} did not answer within {timeout:g} seconds. Try again later."
         sha, files = in_time(begin + min(timeout, PULL_SECONDS), late, lambda by: hub.list_files(names, by))

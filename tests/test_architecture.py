@@ -35,10 +35,14 @@ FLOORS = (  # a file imports from the floors below its own, and on its own floor
         "averaging",
         "growing",
         "directions",
-        "inversion",
+        "direction_fit",
+        "explore",
+        "choosing",
+        "projection",
+        "layers",
     ),
     ("runs", "health", "progress", "nearest", "training", "hub", "models"),
-    ("cli_options", "cli_data", "cli_show", "cli_learning", "cli", "__main__"),
+    ("cli_options", "cli_data", "cli_show", "cli_learning", "cli_explore", "cli", "__main__"),
 )
 PLACES = {name: place for place, name in enumerate(name for floor in FLOORS for name in floor)}
 MOST_LINES = 300

@@ -22,6 +22,7 @@ from ganime import __version__, cli
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.config import TrainConfig
 from ganime.data import FaceDataset
+from ganime.directions import Direction, Directions, load_directions, save_directions
 from ganime.model import Discriminator, Generator
 from ganime.sampling import generate
 from ganime.training import train
@@ -325,7 +326,24 @@ def test_inspect_refuses_what_is_no_model(ganime: Callable[..., Answer], tmp_pat
     assert_refused(ganime("inspect", tmp_path), "config.json")
 
 
-# --- import
+# --- export and import
+
+
+def test_export_takes_a_model_with_its_directions_and_no_others(
+    ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(tiny_folder, tmp_path / "model")
+    tiny = load_checkpoint(model)
+    way = Direction("smile", "own", np.ones(tiny.generator.config.latent_dim))
+    save_directions(Directions("tiny", tiny.revision, (way,)), model)
+    for _ in range(2):  # the second time over the first
+        assert ganime("export", model, "--out", tmp_path / "copy").status == 0
+    copy = load_checkpoint(tmp_path / "copy")
+    found = load_directions(copy.folder, copy.revision, copy.generator.config.latent_dim)
+    assert found
+    assert found.names == ("smile",)
+    save_directions(Directions("other", "0" * 12, (way,)), model)
+    assert_refused(ganime("export", model, "--out", tmp_path / "other"), "made for the weights of revision '0000")
 
 
 def test_import_makes_a_model_that_draws_the_same_faces(

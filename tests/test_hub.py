@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants, hf_hub_download, scan_cache_dir
@@ -21,6 +22,7 @@ from huggingface_hub.utils import close_session
 import ganime.hub
 from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
+from ganime.directions import Direction, Directions, load_directions, save_directions
 from ganime.errors import CheckpointError, HubError
 from ganime.hub import HubUnreachable, ModelReference, PulledModel, parse_reference, pull
 from ganime.model import Discriminator, Generator
@@ -172,6 +174,17 @@ def test_card_and_discriminator_are_optional(hub: HubServer, cache: Path, own_fa
     hub.add_model("ada/bare", own_faces)
     pulled = pull("ada/bare", cache, endpoint=hub.endpoint, with_discriminator=True)
     assert names(pulled.folder) == {"config.json", "model.safetensors"}
+
+
+def test_directions_come_with_the_model(hub: HubServer, cache: Path, own_faces: Path) -> None:
+    model = load_checkpoint(own_faces)
+    way = Direction("smile", "own", np.ones(SMALL.latent_dim))
+    save_directions(Directions(model.name, model.revision, (way,)), own_faces)
+    hub.add_model("ada/steered", own_faces)
+    pulled = pull("ada/steered", cache, endpoint=hub.endpoint).folder
+    found = load_directions(pulled, load_checkpoint(pulled).revision, SMALL.latent_dim)
+    assert found
+    assert found.names == ("smile",)
 
 
 def test_nothing_but_the_model_is_fetched_even_where_there_is_a_pickle(

@@ -26,9 +26,12 @@ from ganime.latents import (
     Recipe,
     check_seed,
     check_truncation,
+    decoded,
+    encoded,
     latent,
     latents,
     lerp,
+    rounded,
     slerp,
     walk,
 )
@@ -365,3 +368,82 @@ def test_any_other_json_is_refused_without_another_error(value: Any) -> None:
         except RecipeError:
             continue
         assert recipe.seed == value
+
+
+# --- recipes that hold a latent
+
+
+@given(z=hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(-16, 16, width=32)))
+def test_a_latent_round_trips_through_a_recipe(z: np.ndarray) -> None:
+    recipe = Recipe("m", "r", 3, 0.5, vector=encoded(z))
+    again = Recipe.from_json(recipe.to_json())
+    assert again == recipe
+    assert hash(again) == hash(recipe)
+    np.testing.assert_array_equal(again.untruncated(len(z)), rounded(z))
+    np.testing.assert_array_equal(again.latent(len(z)), rounded(z) * np.float32(0.5))
+    assert encoded(decoded(encoded(z))) == encoded(z)
+
+
+@given(seed=seeds)
+def test_a_kept_latent_is_short_and_nearly_the_same(seed: int) -> None:
+    z = latent(seed, 128)
+    assert len(encoded(z)) == 342
+    assert set(encoded(z)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    np.testing.assert_allclose(rounded(z), z, rtol=1e-3, atol=1e-6)
+    np.testing.assert_array_equal(rounded(rounded(z)), rounded(z))
+
+
+def test_recipes_without_a_latent_are_written_as_ever() -> None:
+    assert Recipe("m", "r", 1).to_json() == (
+        '{"model": "m", "revision": "r", "seed": 1, "truncation": 1.0, "position": 0.0}'
+    )
+    assert Recipe.from_json('{"model": "m", "revision": "r", "seed": 1}') == Recipe("m", "r", 1)
+
+
+def test_equal_latents_have_equal_recipes() -> None:
+    text = encoded(np.zeros(1, np.float32))
+    assert text == "AAA"
+    assert Recipe("m", "r", 1, vector="AAA=") == Recipe("m", "r", 1, vector="AAA")
+    assert Recipe("m", "r", 1, vector="AAB") == Recipe("m", "r", 1, vector="AAA")  # two bits that say nothing
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [
+        "",
+        "A",
+        "AA",
+        "AAAA",
+        "AAAAA",
+        "AA A",
+        "AA+/",
+        "é" * 3,
+        "A" * 10_926,
+        "AH4",
+        "AHw",
+        "APw",
+        3,
+        b"AAA",
+        ["AAA"],
+    ],
+)
+def test_text_that_is_no_latent_is_refused(vector: Any) -> None:
+    with pytest.raises(RecipeError, match="vector"):
+        Recipe("m", "r", 1, vector=vector)
+
+
+@pytest.mark.parametrize(
+    "z", [[], [math.nan], [math.inf], [16.1], np.zeros(4097), np.zeros((2, 2)), np.zeros(())], ids=lambda z: str(z)[:20]
+)
+def test_arrays_that_are_no_latent_are_refused(z: Any) -> None:
+    with pytest.raises(RecipeError, match="latent"):
+        encoded(np.asarray(z, np.float32))
+
+
+def test_a_kept_latent_goes_toward_no_seed_and_fits_its_model_alone() -> None:
+    vector = encoded(latent(1, 8))
+    for toward, position in ((2, 0.0), (None, 0.5)):
+        with pytest.raises(RecipeError, match="never both"):
+            Recipe("m", "r", 1, 1.0, toward, position, vector)
+    with pytest.raises(RecipeError, match=r"holds 8 numbers, and the model takes 128.*'m'"):
+        Recipe("m", "r", 1, vector=vector).latent(128)

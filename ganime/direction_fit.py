@@ -1,0 +1,266 @@
+"""Finding directions: fitted to what the feature network sees in the model's own faces, and found without any names.
+
+Named ones are ridge regressions of its answers on the latent; as latents are N(0, 1), such a slope is the mean gradient
+of the answer. They are made independent of one another as far as that measures better. Unnamed ones are the closed-form
+factorisation of the first layer (SeFa, Shen & Zhou 2021, arXiv:2007.06600) and the principal components of its
+activations (GANSpace, Härkönen et al. 2020, arXiv:2004.02546). Each is kept only if its measured effect deserves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from ganime.checkpoint import Checkpoint
+from ganime.directions import MAX_STRENGTH, Direction, Directions, Effect, moved, works
+from ganime.errors import ConfigError
+from ganime.features import FeatureNet, extract
+from ganime.latents import latents
+from ganime.model import Generator
+from ganime.sampling import render
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+FACES = 6000  # that the regressions are fitted to
+JUDGED = 256  # fresh faces that an effect is measured on
+CHOSEN = 96  # fresh faces that the independence is chosen on
+FIRST_SEED = 3_000_000_000  # far from the seeds that people try first
+LEAST_FACES = 20  # with and without an attribute, for a direction to be fitted
+RIDGE = 0.01
+INDEPENDENCE = (0.0, 0.3, 1.0, 3.0, 10.0)  # how hard the other attributes are held, of which the best is chosen
+ENOUGH_FLIPS = 0.6  # from there on it is chosen by how little else moves
+REACH, LONGEST = 0.8, 1.6  # what a unit of strength is to move, in standard deviations; how long it may be
+LEAST = (0.4, 3.0, 1.33)  # flips, ratio and lead that a named direction needs to be kept; see `directions.works`
+UNNAMED = 6  # directions of each unnamed kind that are tried
+UNNAMED_LENGTH = 1.5
+SAME = 0.8  # cosine from which an unnamed direction says nothing that another one did not
+ACTIVATIONS = 1024  # faces whose activations the principal components are taken of
+HAIR_LENGTH, BRIGHTNESS = "hair_length", "brightness"
+OPPOSITES = {"long_hair": "short_hair"}  # one slider instead of two, by the name above
+CLEAR = 1e-3  # probabilities nearer to 0 and 1 say no more
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How far the search for directions has come, 0 to 1, and what it is about."""
+
+    progress: float
+    about: str
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What is seen in faces: a table of probabilities whose columns `names` gives, and features.
+
+    spread: distance from one face to another on the features, in the median. shades: brightness of many faces, sorted.
+    """
+
+    generator: Generator
+    net: FeatureNet
+    names: tuple[str, ...]
+    shades: Float[np.ndarray, " n"]
+    spread: float = 1.0
+
+    def see(self, z: Float[np.ndarray, "n latent"]) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n d"]]:
+        """Probabilities, hair length and brightness among them, and features of the faces of latents."""
+        faces = render(self.generator, z)
+        features, probabilities = extract(self.net, faces)
+        shades = np.searchsorted(self.shades, brightness(faces)) / max(1, len(self.shades))
+        return columns(self.net, probabilities, shades)[1], features
+
+    def rivals(self, place: int) -> list[int]:
+        """Columns that a direction for this one should leave alone: all but those that exclude it by nature."""
+        own, name = group(self.names[place]), self.names[place]
+        free = {BRIGHTNESS} if own == "hair colour" or name == BRIGHTNESS else set()
+        return [j for j, other in enumerate(self.names) if group(other) != own and other not in free]
+
+
+def find_directions(
+    checkpoint: Checkpoint, net: FeatureNet, faces: int = FACES, judged: int = JUDGED
+) -> Iterator[Finding | Directions]:
+    """Fit, measure and choose directions for a model: Finding after Finding, then the Directions as the last item.
+
+    faces: how many of the model's own faces the fit looks at; judged: how many fresh ones each effect is measured on.
+    Always the same for the same weights. Raises ConfigError for fewer than 100 faces or 16 judged ones.
+    """
+    if faces < 100 or judged < 16:
+        raise ConfigError(f"Directions need at least 100 faces and 16 judged ones; got {faces} and {judged}.")
+    generator, dim = checkpoint.generator, checkpoint.generator.config.latent_dim
+    seen, shades, count = [], [], 512
+    for start in range(0, faces, count):
+        yield Finding(0.4 * start / faces, "the model's own faces")
+        drawn = render(generator, latents(range(FIRST_SEED + start, FIRST_SEED + min(start + count, faces)), dim))
+        seen.append(extract(net, drawn)[1])
+        shades.append(brightness(drawn))
+    shade = np.concatenate(shades)
+    names, table = columns(net, np.concatenate(seen), shade.argsort().argsort() / len(shade))
+    judge = Judge(generator, net, names, np.sort(shade))
+    z = latents(range(FIRST_SEED + faces, FIRST_SEED + faces + judged + CHOSEN), dim)
+    before, features = judge.see(z)
+    judge = Judge(generator, net, names, judge.shades, distance(features, np.roll(features, 1, 0)))
+    fresh, chosen = (slice(0, judged), slice(judged, None))
+
+    slopes = fit(latents(range(FIRST_SEED, FIRST_SEED + faces), dim), table)  # (K, latent)
+    clear = [k for k in range(len(names)) if min((table[:, k] > 0.5).sum(), (table[:, k] <= 0.5).sum()) >= LEAST_FACES]
+    items = []
+    for tried, k in enumerate(clear):
+        yield Finding(0.4 + 0.5 * tried / len(clear), names[k])
+        ways = [independent(slopes, k, judge.rivals(k), weight) for weight in INDEPENDENCE]
+        effects = [push(judge, z[chosen], way, before[chosen], features[chosen], k) for way in ways]
+        best = max(range(len(ways)), key=lambda i: merit(effects[i]))
+        effect = push(judge, z[fresh], ways[best], before[fresh], features[fresh], k)
+        if works(effect, *LEAST):
+            items.append(Direction(names[k], "attribute", ways[best], effect))
+    yield Finding(0.9, "directions without a name")
+    random = np.random.RandomState(0).standard_normal((UNNAMED, dim))
+    blind = [push(judge, z[fresh], unit(way), before[fresh], features[fresh]).distance for way in random]
+    without_name = []
+    for kind, ways in (("sefa", factorised(generator)), ("pca", principal(generator))):
+        for number, way in enumerate(ways, start=1):
+            yield Finding(0.9, f"{kind}-{number}")
+            if any(abs(way @ other) > SAME for other in without_name):
+                continue
+            without_name.append(way)
+            effect = push(judge, z[fresh], unit(way), before[fresh], features[fresh])
+            if effect.distance > np.mean(blind):  # it must do more to a face than just any direction
+                upward = unit(way) * (-1 if effect.own < 0 else 1)
+                items.append(Direction(f"{kind}-{number}", kind, upward, replace(effect, own=abs(effect.own))))
+    yield Directions(checkpoint.name, checkpoint.revision, tuple(items))
+
+
+def push(
+    judge: Judge,
+    z: Float[np.ndarray, "n latent"],
+    way: Float[np.ndarray, " latent"],
+    before: Float[np.ndarray, "n k"],
+    features: Float[np.ndarray, "n d"],
+    place: int | None = None,
+) -> Effect:
+    """The effect of the greatest strength on faces, each pushed away from what it is in the column `place`.
+
+    Without a column every second face is pushed back instead of forth, and the column that answers most is reported.
+    """
+    back = np.arange(len(z)) % 2 > 0 if place is None else before[:, place] > 0.5
+    sign = np.where(back, -1.0, 1.0)  # (N,)
+    after, there = judge.see(moved(z, (sign[:, None] * MAX_STRENGTH * way).astype(np.float32)))
+    change = after - before  # (N, K)
+    own = (sign[:, None] * change).mean(0)  # (K,)
+    if place is None:
+        place = int(abs(own).argmax())
+    rivals = judge.rivals(place)
+    others = abs(change[:, rivals]).mean(0)  # (R,)
+    return Effect(
+        attribute=judge.names[place],
+        strength=MAX_STRENGTH,
+        own=float(own[place]),
+        others=float(others.mean()),
+        flips=float(((after[:, place] > 0.5) != (before[:, place] > 0.5)).mean()),
+        side=judge.names[rivals[int(others.argmax())]],
+        side_change=float(others.max()),
+        distance=distance(features, there) / max(judge.spread, 1e-9),
+    )
+
+
+def merit(effect: Effect) -> tuple[bool, float, float]:
+    """What to choose by: first whether it works, then how many faces turn until they are enough, then how little else
+    moves, that which moves most counted on top."""
+    calm = effect.own / max(effect.others + effect.side_change / 4, 0.01)
+    return works(effect, *LEAST), min(effect.flips, ENOUGH_FLIPS), calm
+
+
+def columns(
+    net: FeatureNet, probabilities: Float[np.ndarray, "n a"], shades: Float[np.ndarray, " n"]
+) -> tuple[tuple[str, ...], Float[np.ndarray, "n k"]]:
+    """What sliders are made for: the attributes, opposites as one, and brightness as a rank from 0 to 1."""
+    seen = dict(zip(net.attributes, probabilities.T, strict=True))
+    for one, other in OPPOSITES.items():
+        if one in seen and other in seen:
+            first, second = seen.pop(one), seen.pop(other)
+            seen[HAIR_LENGTH] = first / (first + second).clip(CLEAR)
+    seen[BRIGHTNESS] = shades
+    return tuple(seen), np.stack([*seen.values()], 1).astype(np.float32)  # (N, K)
+
+
+def group(name: str) -> str:
+    """Attributes of one group exclude each other, as colours of the hair do."""
+    if name.endswith("_hair") and name not in OPPOSITES and name not in OPPOSITES.values():
+        return "hair colour"
+    return "eye colour" if name.endswith("_eyes") else name
+
+
+def brightness(faces: np.ndarray) -> Float[np.ndarray, " n"]:
+    """Mean over all pixels and channels, 0 to 255."""
+    return faces.mean((1, 2, 3), dtype=np.float32)  # (N, H, W, 3) -> (N,)
+
+
+def fit(z: Float[np.ndarray, "n latent"], table: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k latent"]:
+    """Ridge regression of standardised log odds on the latent: what a unit step changes, in standard deviations."""
+    clipped = table.clip(CLEAR, 1 - CLEAR)
+    odds = np.log(clipped / (1 - clipped))  # (N, K)
+    odds = (odds - odds.mean(0)) / odds.std(0).clip(1e-6)
+    x = z - z.mean(0)
+    return np.linalg.solve(x.T @ x / len(x) + RIDGE * np.eye(x.shape[1]), x.T @ odds / len(x)).T.astype(np.float32)
+
+
+def independent(
+    slopes: Float[np.ndarray, "k latent"], place: int, rivals: list[int], weight: float
+) -> Float[np.ndarray, " latent"]:
+    """The shortest vector that moves one column by REACH while `weight` holds the rivals' columns: 0 leaves them free.
+
+    Minimises |v|^2 + weight * sum over rivals of (their unit slope . v)^2 at a given slope . v; as the weight grows it
+    becomes the projection at right angles to all rivals. Never over LONGEST.
+    """
+    own, others = slopes[place].astype(np.float64), slopes[rivals].astype(np.float64)  # (latent,), (R, latent)
+    others /= np.linalg.norm(others, axis=1, keepdims=True).clip(1e-9)
+    way = np.linalg.solve(np.eye(len(own)) + weight * others.T @ others, own)
+    way *= REACH / max(way @ own, 1e-9)
+    return (way * min(1.0, LONGEST / np.linalg.norm(way).clip(1e-9))).astype(np.float32)
+
+
+@torch.no_grad()
+def factorised(generator: Generator) -> Float[np.ndarray, "n latent"]:
+    """SeFa: latents that the first layer answers most strongly, its norm included; the strongest first, unit length."""
+    conv, norm = first_layer(generator)
+    weight = conv.weight[: generator.config.latent_dim].float().cpu()  # (latent, C, 4, 4)
+    if norm is not None:
+        assert norm.running_var is not None
+        gain = (norm.weight / (norm.running_var + norm.eps).sqrt()).float().cpu()
+        weight = weight * gain[None, :, None, None]
+    table = weight.flatten(1).double()  # (latent, C * 16)
+    vectors = torch.linalg.eigh(table @ table.T).eigenvectors.flip(1)  # (latent, latent), the largest value first
+    return vectors[:, :UNNAMED].T.float().numpy()
+
+
+@torch.no_grad()
+def principal(generator: Generator) -> Float[np.ndarray, "n latent"]:
+    """GANSpace: the latents that go with the principal components of the first layer's activations, unit length."""
+    dim = generator.config.latent_dim
+    z = latents(range(FIRST_SEED, FIRST_SEED + ACTIVATIONS), dim)
+    x = torch.from_numpy(np.pad(z, ((0, 0), (0, generator.config.attributes))))  # (N, Z + A)
+    seen = generator.stem(x[:, :, None, None].to(next(generator.parameters()).device)).flatten(1)  # (N, C * 16)
+    seen = seen - seen.mean(0)
+    scores = torch.linalg.eigh((seen @ seen.T).double()).eigenvectors.flip(1)[:, :UNNAMED]  # (N, n)
+    ways = scores.T.cpu().numpy() @ z  # (n, latent); latents are uncorrelated, so this is the regression
+    return (ways / np.linalg.norm(ways, axis=1, keepdims=True).clip(1e-9)).astype(np.float32)
+
+
+def first_layer(generator: Generator) -> tuple[nn.ConvTranspose2d, nn.BatchNorm2d | None]:
+    conv, norm = generator.stem[0], generator.stem[1]
+    assert isinstance(conv, nn.ConvTranspose2d)
+    return conv, norm if isinstance(norm, nn.BatchNorm2d) else None
+
+
+def unit(way: Float[np.ndarray, " latent"]) -> Float[np.ndarray, " latent"]:
+    """An unnamed direction at the length of one unit of strength."""
+    return (way * (UNNAMED_LENGTH / np.linalg.norm(way).clip(1e-9))).astype(np.float32)
+
+
+def distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "n d"]) -> float:
+    """Median distance of faces on the features, row by row."""
+    return float(np.median(np.linalg.norm(a - b, axis=1)))

@@ -1,0 +1,94 @@
+"""Playing with faces: neighbours of one, children of several, and one face minus another plus a third."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ganime.checkpoint import Checkpoint
+from ganime.errors import RecipeError
+from ganime.latents import Recipe, check_number, check_seed, encoded, rounded, shown, slerp
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+MAX_PARENTS = 16
+MAX_CHILDREN = 256
+
+
+def vary(
+    z: Float[np.ndarray, " latent"], strength: float, count: int = 8, seed: int = 0
+) -> Float[np.ndarray, "count latent"]:
+    """Neighbours of a latent, as long as it is: 0 gives the face itself, 1 faces that have nothing in common with it.
+
+    Each lies on the arc to a random latent, `strength` of the way. A seed gives the same neighbours, and more of them
+    begin with the same. Raises RecipeError for a strength outside 0 to 1, a count outside 1 to 256, or no seed.
+    """
+    strength = check_number("The strength of a variation", strength, 0.0, 1.0)
+    random = np.random.RandomState(check_seed(seed))
+    strangers = random.standard_normal((check_count(count), len(z)))
+    return rounded(np.stack([slerp(z, at_length(stranger, norm(z)), strength) for stranger in strangers]))
+
+
+def breed(
+    parents: Float[np.ndarray, "p latent"], count: int = 8, mutation: float = 0.0, seed: int = 0
+) -> Float[np.ndarray, "count latent"]:
+    """Children of two or more latents, by turns crossed over (each number from one parent) and blended on the sphere.
+
+    mutation: the share of numbers drawn anew, 0 to 1. A child's length lies between those of its parents. A seed gives
+    the same children. Raises RecipeError for fewer than 2 or more than 16 parents, or a value out of range.
+    """
+    if np.ndim(parents) != 2 or not 2 <= len(parents) <= MAX_PARENTS:
+        raise RecipeError(f"A child has 2 to {MAX_PARENTS} parents; got {len(parents)}.")
+    mutation = check_number("A mutation rate", mutation, 0.0, 1.0)
+    random, dim, children = np.random.RandomState(check_seed(seed)), parents.shape[1], []
+    lengths = np.linalg.norm(parents, axis=1)  # (P,)
+    for number in range(check_count(count)):
+        shares = random.dirichlet(np.ones(len(parents)))  # (P,)
+        origin = random.randint(len(parents), size=dim)
+        anew, drawn = random.random_sample(dim) < mutation, random.standard_normal(dim)
+        child = blend(parents, shares) if number % 2 else parents[origin, np.arange(dim)]  # (latent,)
+        weights = shares if number % 2 else np.bincount(origin, minlength=len(parents)) / dim
+        children.append(at_length(np.where(anew, drawn, child), float(weights @ lengths)))
+    return rounded(np.stack(children))
+
+
+def arithmetic(
+    a: Float[np.ndarray, " latent"], b: Float[np.ndarray, " latent"], c: Float[np.ndarray, " latent"]
+) -> Float[np.ndarray, " latent"]:
+    """a - b + c (Radford et al. 2015), brought to the mean length of the three: what a has and b lacks, added to c."""
+    return rounded(at_length(a.astype(np.float64) - b + c, (norm(a) + norm(b) + norm(c)) / 3))
+
+
+def blend(parents: Float[np.ndarray, "p latent"], shares: Float[np.ndarray, " p"]) -> Float[np.ndarray, " latent"]:
+    """A mean on the sphere: the arc is taken from parent to parent, so that each has its share in the end."""
+    child, whole = parents[0], float(shares[0])
+    for parent, share in zip(parents[1:], shares[1:], strict=True):
+        whole += float(share)
+        child = slerp(child, parent, float(share) / whole if whole else 0.0)
+    return child
+
+
+def recipes_of(
+    checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"], seed: int = 0, truncation: float = 1.0
+) -> list[Recipe]:
+    """Recipes that hold latents themselves, before truncation; `seed` tells which face they came from."""
+    return [Recipe(checkpoint.name, checkpoint.revision, seed, truncation, vector=encoded(row)) for row in z]
+
+
+def at_length(z: Float[np.ndarray, " latent"], length: float) -> Float[np.ndarray, " latent"]:
+    """A latent scaled to a length; one of length 0 has no direction and stays as it is."""
+    now = norm(z)
+    return (z * (length / now)).astype(np.float32) if now else z.astype(np.float32)
+
+
+def norm(z: Float[np.ndarray, " latent"]) -> float:
+    return float(np.linalg.norm(z.astype(np.float64)))
+
+
+def check_count(count: int) -> int:
+    """A number of faces from 1 to 256; RecipeError for anything else."""
+    if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= MAX_CHILDREN:
+        raise RecipeError(f"The number of faces is a whole number from 1 to {MAX_CHILDREN}; got {shown(count)}.")
+    return int(count)

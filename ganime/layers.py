@@ -1,0 +1,118 @@
+"""Seeing inside: what each layer makes of one face, from noise to picture and from picture to verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ganime.checkpoint import Checkpoint
+from ganime.model import Discriminator, Generator, with_condition
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+    from torch import Tensor
+
+TILES = 16  # feature maps shown of a layer
+BRIGHT = 99.5  # percentile of a map's values that is drawn white
+ALIKE = 0.8  # correlation from which two maps show the same
+
+
+@dataclass(frozen=True, eq=False)
+class LayerMaps:
+    """One layer's answer to one face.
+
+    name: as in `model.summary`, or "latent". shape: of the whole answer, without the batch. tiles: some of its maps,
+    uint8 (N, H, W), the liveliest first, each on a scale of its own from black to white. channels: which maps these
+    are. A layer that ends in a picture has its three colours as tiles.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    tiles: UInt8[np.ndarray, "n h w"]
+    channels: tuple[int, ...]
+
+
+@torch.inference_mode()
+def generator_maps(generator: Generator, z: Float[np.ndarray, " latent"], tiles: int = TILES) -> list[LayerMaps]:
+    """What each layer of the generator makes of a latent; the latent itself, as one tile, is the first."""
+    x = torch.from_numpy(np.asarray(z, np.float32)[None]).to(next(generator.parameters()).device)
+    x = with_condition(x, None, generator.config.attributes)[:, :, None, None]  # (1, Z + A, 1, 1)
+    maps = [LayerMaps("latent", (len(z),), grey(as_square(np.asarray(z, np.float32))[None]), (0,))]
+    for name, layer in named_layers(generator):
+        x = layer(x)  # (1, C, H, W)
+        if name == "to_rgb":
+            x = torch.tanh(x)  # (1, 3, S, S)
+            picture = ((x[0] + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+            maps.append(LayerMaps(name, tuple(x.shape[1:]), picture, (0, 1, 2)))
+        else:
+            maps.append(liveliest(name, x[0], tiles))
+    return maps
+
+
+@torch.inference_mode()
+def discriminator_maps(
+    discriminator: Discriminator, face: UInt8[np.ndarray, "size size 3"], tiles: int = TILES
+) -> tuple[list[LayerMaps], float]:
+    """What each layer of the discriminator sees in a face, and its verdict: a logit, positive for real."""
+    device = next(discriminator.parameters()).device
+    x = torch.from_numpy(face.copy()).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1  # (1, 3, S, S)
+    maps = []
+    for name, layer in named_layers(discriminator):
+        x = layer(x)  # (1, C, H, W)
+        maps.append(liveliest(name, x[0], tiles))
+    return maps, float(x[0, 0, 0, 0])
+
+
+def face_maps(checkpoint: Checkpoint, z: Float[np.ndarray, " latent"], tiles: int = TILES) -> list[LayerMaps]:
+    """The layers of both nets in the order a face passes them; of the generator alone where there is no other."""
+    made = generator_maps(checkpoint.generator, z, tiles)
+    if checkpoint.discriminator is None:
+        return made
+    return made + discriminator_maps(checkpoint.discriminator, made[-1].tiles.transpose(1, 2, 0), tiles)[0]
+
+
+def named_layers(net: Generator | Discriminator) -> Iterator[tuple[str, torch.nn.Module]]:
+    """The layers in order, by the names that `model.summary` gives them."""
+    for name, child in net.named_children():
+        if name == "blocks":
+            yield from ((f"blocks.{inner}", layer) for inner, layer in child.named_children())
+        else:
+            yield name, child
+
+
+def liveliest(name: str, x: Float[Tensor, "c h w"], tiles: int) -> LayerMaps:
+    """The maps of a layer that vary most over the face, but none that is much like one before it.
+
+    Where there is one point only, those that answer most; where too few differ, the next liveliest fill the row.
+    """
+    values = x.float().cpu().numpy()  # (C, H, W)
+    life = values.std((1, 2)) if values[0].size > 1 else np.abs(values[:, 0, 0])  # (C,)
+    order = np.argsort(-life, kind="stable")
+    flat = values.reshape(len(values), -1)  # (C, H * W)
+    flat = flat - flat.mean(1, keepdims=True)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True).clip(1e-9)
+    chosen: list[int] = []
+    for channel in order:
+        if len(chosen) < tiles and not (flat[chosen] @ flat[channel] > ALIKE).any():
+            chosen.append(int(channel))
+    chosen += [int(channel) for channel in order if channel not in chosen][: max(0, tiles - len(chosen))]
+    return LayerMaps(name, tuple(values.shape), grey(values[chosen]), tuple(chosen))
+
+
+def grey(values: Float[np.ndarray, "n h w"]) -> UInt8[np.ndarray, "n h w"]:
+    """Each map from black (its least) to white; a single point against zero, for it has nothing beside it."""
+    points = values.reshape(len(values), -1)  # (N, H * W)
+    low = points.min(1) if points.shape[1] > 1 else points.clip(max=0).min(1)
+    reach = np.percentile(points, BRIGHT, axis=1) - low
+    scaled = (values - low[:, None, None]) * (255 / reach.clip(1e-9))[:, None, None]  # (N, H, W)
+    return scaled.round().clip(0, 255).astype(np.uint8)
+
+
+def as_square(z: Float[np.ndarray, " latent"]) -> Float[np.ndarray, "rows columns"]:
+    """A latent as a block as nearly square as its length allows, row by row: 128 numbers as 8 x 16."""
+    rows = max(divisor for divisor in range(1, int(len(z) ** 0.5) + 1) if len(z) % divisor == 0)
+    return z.reshape(rows, -1)  # (rows, latent / rows)

@@ -1,0 +1,78 @@
+"""Choosing: faces that carry what was asked for, found or searched, each kept as a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ganime import choosing
+from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.choosing import Choice, Looking, choose
+from ganime.errors import RecipeError
+from ganime.features import FeatureNet, extract, load_features
+from ganime.sampling import generate, generate_recipes
+
+
+@pytest.fixture(scope="module")
+def net() -> FeatureNet:
+    return load_features()
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Checkpoint:
+    return load_checkpoint(EMBEDDED)
+
+
+def chosen(events: Iterator[Looking | Choice]) -> Choice:
+    *before, last = events
+    assert before
+    assert all(isinstance(event, Looking) for event in before)
+    assert isinstance(last, Choice)
+    return last
+
+
+def test_most_faces_carry_the_hair_colour_asked_for(embedded: Checkpoint, net: FeatureNet) -> None:
+    choice = chosen(choose(embedded, net, ["blue_hair"], 8))
+    assert len(choice.faces) == len(choice.recipes) == 8
+    assert choice.carries.mean() >= 0.8
+    np.testing.assert_array_equal(generate_recipes(embedded, choice.recipes), choice.faces)
+    seen = extract(net, choice.faces)[1][:, [net.attributes.index("blue_hair")]]
+    np.testing.assert_allclose(seen, choice.probabilities, atol=1e-5)
+    assert (np.diff(choice.probabilities[:, 0]) <= 0).all()  # the surest first
+    assert choice.seconds > 0
+
+
+def test_rare_wishes_are_searched_for(embedded: Checkpoint, net: FeatureNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "MOST_DRAWN", 64)
+    wanted = ["green_hair", "red_eyes", "glasses"]
+    choice = chosen(choose(embedded, net, wanted, 2, seed=5))
+    assert choice.searched > 0
+    assert choice.carries.mean() >= 0.5
+    np.testing.assert_array_equal(generate_recipes(embedded, choice.recipes), choice.faces)
+    lengths = [np.linalg.norm(recipe.latent(128)) for recipe in choice.recipes]
+    assert all(8 < length < 15 for length in lengths)  # where the model's latents lie
+
+
+def test_found_faces_are_those_of_plain_seeds(tiny: Checkpoint, net: FeatureNet) -> None:
+    first = chosen(choose(tiny, net, ["blue_hair"], 3, seed=2**32 - 2, truncation=0.7))
+    again = chosen(choose(tiny, net, ["blue_hair"], 3, seed=2**32 - 2, truncation=0.7))
+    assert first.recipes == again.recipes
+    for recipe, face in zip(first.recipes, first.faces, strict=True):
+        if recipe.vector is None:
+            np.testing.assert_array_equal(generate(tiny, [recipe.seed], 0.7)[0], face)
+    assert len({recipe.seed for recipe in first.recipes}) == 3
+
+
+@pytest.mark.parametrize("wanted", [[], ["moustache"], "smile", ["smile", "wings"]])
+def test_wishes_that_the_network_does_not_know_are_refused(tiny: Checkpoint, net: FeatureNet, wanted: Any) -> None:
+    with pytest.raises(RecipeError, match=r"Ask for one or more of blonde_hair"):
+        next(choose(tiny, net, wanted))
+
+
+@pytest.mark.parametrize("values", [{"count": 0}, {"count": 300}, {"seed": -1}, {"truncation": 0.0}])
+def test_values_out_of_range_are_refused(tiny: Checkpoint, net: FeatureNet, values: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError):
+        next(choose(tiny, net, ["smile"], **values))

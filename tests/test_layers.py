@@ -1,0 +1,70 @@
+"""Seeing inside: every layer is shown, in order, and the last one of the generator is the face."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ganime.checkpoint import Checkpoint
+from ganime.config import ModelConfig
+from ganime.latents import latent
+from ganime.layers import as_square, discriminator_maps, face_maps, generator_maps, liveliest, named_layers
+from ganime.model import Generator, summary
+from ganime.sampling import generate
+
+
+def test_layers_are_those_of_the_topology(tiny: Checkpoint) -> None:
+    maps = generator_maps(tiny.generator, latent(3, 8), tiles=5)
+    assert [(one.name, one.shape) for one in maps[1:]] == [(row.name, row.output) for row in summary(tiny.generator)]
+    assert (maps[0].name, maps[0].shape, maps[0].tiles.shape) == ("latent", (8,), (1, 2, 4))
+    for one in maps[1:-1]:
+        assert one.tiles.shape == (min(5, one.shape[0]), *one.shape[1:])
+        assert one.tiles.dtype == np.uint8
+        assert len(one.channels) == len(one.tiles)
+        assert one.tiles.max() > 200  # the scale is used
+
+
+def test_the_last_layer_of_the_generator_is_the_face(tiny: Checkpoint) -> None:
+    face = generate(tiny, [3])[0]
+    np.testing.assert_array_equal(generator_maps(tiny.generator, latent(3, 8))[-1].tiles.transpose(1, 2, 0), face)
+
+
+def test_the_discriminator_sees_from_picture_to_verdict(tiny: Checkpoint) -> None:
+    assert tiny.discriminator is not None
+    face = generate(tiny, [3])[0]
+    maps, verdict = discriminator_maps(tiny.discriminator, face)
+    assert [(one.name, one.shape) for one in maps] == [(row.name, row.output) for row in summary(tiny.discriminator)]
+    with torch.inference_mode():
+        picture = torch.from_numpy(face.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1  # (1, 3, S, S)
+        assert verdict == pytest.approx(float(tiny.discriminator(picture)), rel=1e-4)
+    both = [one.name for one in face_maps(tiny, latent(3, 8))]
+    assert both == ["latent", *(name for net in (tiny.generator, tiny.discriminator) for name, _ in named_layers(net))]
+    assert len(face_maps(replace(tiny, discriminator=None), latent(3, 8))) == 1 + len(summary(tiny.generator))
+
+
+def test_the_maps_shown_are_lively_and_unlike_one_another() -> None:
+    ramp = torch.linspace(0, 1, 16).view(4, 4)
+    x = torch.stack([ramp, ramp * 3, ramp.T * 2, -ramp, torch.zeros(4, 4)])  # (5, 4, 4)
+    shown = liveliest("layer", x, 3)
+    assert shown.channels == (1, 2, 3)  # 0 is like 1
+    assert liveliest("layer", x, 4).channels == (1, 2, 3, 4)
+    assert liveliest("layer", x, 16).channels == (1, 2, 3, 4, 0)
+    assert shown.shape == (5, 4, 4)
+    assert (shown.tiles.min((1, 2)) == 0).all()
+    assert (shown.tiles.max((1, 2)) == 255).all()
+
+
+def test_models_with_attributes_and_other_sizes_are_seen_too() -> None:
+    config = ModelConfig(image_size=128, latent_dim=7, base_channels=2, max_channels=4, attributes=3)
+    with torch.random.fork_rng(devices=[]):
+        maps = generator_maps(Generator(config).eval(), latent(1, 7))
+    assert maps[-1].tiles.shape == (3, 128, 128)
+    assert maps[0].tiles.shape == (1, 1, 7)
+
+
+@pytest.mark.parametrize(("length", "shape"), [(128, (8, 16)), (100, (10, 10)), (7, (1, 7)), (1, (1, 1))])
+def test_a_latent_is_shown_as_a_block(length: int, shape: tuple[int, int]) -> None:
+    assert as_square(np.arange(length, dtype=np.float32)).shape == shape
