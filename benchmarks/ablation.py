@@ -12,7 +12,7 @@ import json
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -58,11 +58,11 @@ def configured(changes: dict[str, object], channels: int) -> tuple[TrainConfig, 
 
 
 def measured(
-    dataset: FaceDataset, changes: dict[str, object], images: int, seed: int, count: int, channels: int
+    dataset: FaceDataset, changes: dict[str, object], length: dict[str, Any], seed: int, count: int, channels: int
 ) -> dict[str, float]:
     """Train one line of the table and measure it against the held-out faces."""
     config, model = configured(changes, channels)
-    config = replace(config, images=images, seed=seed, save_minutes=60.0, preview_images=10**9, measure_images=0)
+    config = replace(config, **length, seed=seed, save_minutes=60.0, preview_images=10**9, measure_images=0)
     model = replace(model, image_size=dataset.images.shape[1], base_channels=channels)
     with tempfile.TemporaryDirectory() as folder:
         done = list(train(dataset, Path(folder) / "run", config, model))[-1]
@@ -77,6 +77,7 @@ def main(
     data: list[Path],
     image_size: int = 32,
     images: int = 60_000,
+    minutes: Annotated[float, typer.Option(help="Equal wall time instead of equal images.")] = 0.0,
     seeds: int = 1,
     count: int = 1000,
     channels: Annotated[int, typer.Option(help="base_channels of both nets.")] = 32,
@@ -89,6 +90,7 @@ def main(
     dataset = load_faces(data, image_size, home / "cache")
     results = home / "ablation.jsonl"
     rows = [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []
+    length = {"minutes": minutes} if minutes else {"images": images}
     wanted = [(seed, name) for seed in range(seeds) for name in (only or VARIANTS)]
     for seed, name in wanted:
         row = {
@@ -96,16 +98,16 @@ def main(
             "seed": seed,
             "size": image_size,
             "channels": channels,
-            "images": images,
+            **length,
             "changes": VARIANTS[name],
         }
         if not any(row.items() <= old.items() for old in rows):
-            row |= measured(dataset, VARIANTS[name], images, seed, count, channels)
+            row |= measured(dataset, VARIANTS[name], length, seed, count, channels)
             rows.append(row)
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             print(f"{name}, seed {seed}: Frechet {row['frechet']:.1f} in {row['seconds']:.0f} s", flush=True)
-    here = {"size": image_size, "channels": channels, "images": images}
+    here = {"size": image_size, "channels": channels, **length}
     rows = [row for row in rows if here.items() <= row.items()]
     print("| variant | seed | minutes | Fréchet | kernel x 1000 | precision | recall | coverage |\n" + "|---" * 8 + "|")
     for row in sorted(rows, key=lambda row: row["frechet"]):

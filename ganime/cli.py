@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,8 @@ def main() -> None:
     try:
         app()
     except (GanimeError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
-        print(f"Error: {error}", file=sys.stderr)
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        print(f"Error: {error}{'. The disk takes no more: make room and try again' * full}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -151,7 +153,9 @@ def export_command(
     save_checkpoint(replace(checkpoint, name=out.resolve().name), out)
     if directions:
         save_directions(directions, out)
-    print(f"{out}: revision {checkpoint.revision}")
+    images = checkpoint.training.get("images")
+    seen = f", of {images:,} images seen" if isinstance(images, int) else ""
+    print(f"{out}: revision {checkpoint.revision}{seen}")
 
 
 @app.command("import")

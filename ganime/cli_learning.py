@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import deque
 from dataclasses import replace
@@ -33,6 +34,7 @@ from ganime.training import train
 from ganime.workers import Workers
 
 FROZEN = 1  # layers of the discriminator that a small folder leaves as they were (`benchmarks.finetuning`)
+FEWEST = 10  # faces that anything can be measured against
 SMALL_FOLDER = 10_000  # faces; with fewer, a model that has seen many more is the better beginning
 
 
@@ -71,6 +73,11 @@ def train_command(
         raise ConfigError(f"{out} holds a run already. Go on with it by --resume {out}, or choose another folder.")
     if recipe is not None and recipe not in RECIPES:
         raise ConfigError(f"--recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
+    if run.exists() and not run.is_dir():
+        raise ConfigError(f"--out {run} is a file; name a folder, which is made where there is none.")
+    inside = [path for path in data if path.is_dir() and run.resolve().is_relative_to(path.resolve())]
+    if inside:
+        raise ConfigError(f"{run} lies in {inside[0]}, so its sample grids would count as faces. Keep it elsewhere.")
     changes = {
         "batch_size": batch_size,
         "generator_lr": generator_lr,
@@ -78,14 +85,17 @@ def train_command(
         "augment": augment,
         "seed": seed,
     }
-    fixed = {"from": start, "recipe": recipe, "image_size": image_size, **changes}
+    repeats = keep_duplicates or None
+    fixed = {"from": start, "recipe": recipe, "image_size": image_size, "keep_duplicates": repeats, **changes}
     if resume and (given := [f"--{name.replace('_', '-')}" for name, value in fixed.items() if value is not None]):
         raise ConfigError(f"A run keeps what it began with: leave out {', '.join(given)}, or begin a new one.")
     config, model = read_run(run) if resume else RECIPES[recipe or "modern"]
     config = replace(config, **{name: value for name, value in changes.items() if value is not None})
     config = replace(config, images=images, steps=steps, minutes=minutes)
+    config = replace(config, keep_duplicates=keep_duplicates or config.keep_duplicates)
     begun = open_model(start, home / "hub", with_discriminator=True) if start not in (None, SCRATCH) else None
     size = image_size or (begun.generator.config if begun else model).image_size
+    model = replace(model, image_size=size)
     if begun and size < begun.generator.config.image_size:
         raise ConfigError(
             f"--from {start} draws {begun.generator.config.image_size} px and can grow, not shrink; leave out "
@@ -94,7 +104,7 @@ def train_command(
     workers = Workers.join(device)
     set_threads(threads)
     with workers.in_turn():
-        dataset = read_faces(data, size, home, keep_duplicates)
+        dataset = read_faces(data, size, home, config.keep_duplicates)
     if workers.leads:
         print_faces(dataset)
     few = len(dataset.train) < SMALL_FOLDER
@@ -109,7 +119,8 @@ def train_command(
             how = f", grown to {size} px" if grows else ""
             print(f"begins from {begun.name}, revision {begun.revision}{how}; --from {SCRATCH} begins afresh")
         begun = grow(begun, size)
-    model = replace(model, image_size=size)
+    elif workers.leads and few and not resume and start is None and recipe != "classic":
+        print(f"begins from scratch: the embedded models draw more than {size} px")
     with asked_by_signal() as (should_stop, should_save):
         events = train(dataset, run, config, model, device, should_stop, should_save, begun)
         if workers.leads:
@@ -143,7 +154,17 @@ def evaluate_command(
     if split or train_faces:
         seen = read_faces(train_faces, SIDE, home, keep_duplicates) if train_faces else real
         known = known_features(net, seen)
+        if not split and (shared := {digest(face) for face in seen.images} & {digest(face) for face in real.images}):
+            raise DataError(
+                f"{len(shared):,} faces are in --reference and in --train. Give as --reference faces that were not "
+                "trained on, or leave --train out and use --split."
+            )
     faces = real.images[real.held_out] if split else real.images
+    if len(faces) < FEWEST:
+        raise DataError(
+            f"There are {len(faces)} faces to measure against{', the held-out tenth' * split}; at least {FEWEST} are "
+            f"needed{f', so about {10 * FEWEST} in --reference' * split}."
+        )
     report = evaluate(net, faces_to_judge(model, count, seed, truncation, home), faces, known)
     print_report(report)
     if json_file:
@@ -176,12 +197,16 @@ def known_features(net: FeatureNet, dataset: FaceDataset) -> np.ndarray:
     return np.concatenate([extract(net, faces)[0], extract(net, faces[:, :, ::-1])[0]])
 
 
+def digest(face: np.ndarray) -> bytes:
+    return hashlib.sha256(face.tobytes()).digest()
+
+
 def faces_to_judge(model: str, count: int, seed: int, truncation: float, home: Path) -> np.ndarray:
     """Generated faces of a model, or the pictures themselves where `model` is a folder or zip of pictures."""
     path = Path(model)
     is_model = any((path / name).exists() for name in (CONFIG_FILE, RUN_FILE))
     if path.suffix == ".zip" or (path.is_dir() and not is_model):
-        pictures = read_faces([path], SIDE, home).images
+        pictures = read_faces([path], SIDE, home, keep_duplicates=True).images  # one face again and again is a finding
         if len(pictures) < count:
             raise DataError(f"{model} has {len(pictures)} pictures; --count asks for {count}.")
         return pictures[:count]

@@ -109,7 +109,7 @@ class TrainConfig:
         never exceeds this share of the images seen, so early samples are not dragged back to the noise.
     augment: "diffaugment" (Zhao et al. 2020) on real and fake, "none", or "auto": only below 10,000 faces.
     freeze: how many of the discriminator's first layers stay as they begin (FreezeD, Mo et al. 2020).
-    flip: mirror real faces at random.
+    flip: mirror real faces at random. keep_duplicates: use pictures again that are there already.
     precision: "fp32", "bf16" (autocast), or "auto": bf16 where a trial finds it faster.
     deep_layers: forms in which the deep layers compute, deepest first, by commas (`matmul.use_forms`), or "auto": the
         fastest ones by a trial. What "auto" came to is written down with the run.
@@ -137,6 +137,7 @@ class TrainConfig:
     augment: str = "auto"
     freeze: int = 0
     flip: bool = True
+    keep_duplicates: bool = False
     precision: str = "auto"
     deep_layers: str = "auto"
     start: str = SCRATCH

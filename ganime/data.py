@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 import warnings
 from collections import Counter
@@ -38,6 +39,7 @@ JUDGED_FILE, JUDGED_SIDE = (
     "judged.bin",
     64,
 )  # duplicates are found at one size, so the split is the same for every model
+ABANDONED = 24 * 3600  # seconds after which a half-made cache has been left by whoever made it
 VERSION = 4  # part of the cache's name: one that was made by other rules is made anew
 
 
@@ -64,14 +66,17 @@ def load_faces(
         pictures = [picture for path in paths for picture in list_pictures(path, refused, archives, passed_over)]
         key = content_key(paths, keep_duplicates)
         folder = cache / f"{key[:32]}-{image_size}-v{VERSION}"
-        if not (folder / INDEX_FILE).is_file():
+        if not intact(folder, image_size):
+            for abandoned in cache.glob(".*"):  # what was cut off while decoding
+                if time.time() - abandoned.stat().st_mtime > ABANDONED:
+                    shutil.rmtree(abandoned, ignore_errors=True)
             try:
                 with atomic_folder(folder) as temporary:
                     index = decode_all(pictures, image_size, temporary / FACES_FILE, keep_duplicates, progress)
                     if len(index["names"]) < MIN_FACES:
                         raise too_few(paths, index, refused)
                     (temporary / INDEX_FILE).write_text(json.dumps(index), encoding="utf-8")
-                    if (folder / INDEX_FILE).is_file():
+                    if intact(folder, image_size):
                         raise FileExistsError(f"{folder} was made by another process meanwhile")
             except OSError:  # of two processes at once, the second one takes what the first one left
                 if not appears(folder / INDEX_FILE):
@@ -106,6 +111,15 @@ def open_cache(
             passed_over=dict(passed_over),
         ),
     )
+
+
+def intact(folder: Path, image_size: int) -> bool:
+    """Whether a cache is there, and holds as many faces as it says."""
+    try:
+        count = len(json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["names"])
+        return (folder / FACES_FILE).stat().st_size == count * image_size**2 * 3
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def appears(path: Path) -> bool:

@@ -155,3 +155,8 @@ def timed(work: Callable[[], object]) -> float:
     begun = time.process_time()
     work()
     return time.process_time() - begun
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says that the device, or the CPU's allocator, has no room left."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

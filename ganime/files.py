@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -79,7 +80,10 @@ def flush(path: Path) -> None:
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, half: bool = False) -> None:
-    """Write named tensors as safetensors, atomically; `half` stores floating ones in 16 bits where they fit."""
+    """Write named tensors as safetensors, atomically; `half` stores floating ones in 16 bits where they fit.
+
+    Raises OSError, on a full disk for one.
+    """
     stored = {}
     for name, tensor in tensors.items():
         tensor = tensor.detach().cpu().contiguous()
@@ -88,7 +92,10 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, half: bool = False) 
             tensor = halved if torch.isfinite(halved).all() else tensor.float()
         stored[name] = tensor.clone()
     with atomic_file(path) as temporary:
-        save_file(stored, temporary, metadata={"format": "pt"})
+        try:
+            save_file(stored, temporary, metadata={"format": "pt"})
+        except SafetensorError as error:
+            raise OSError(errno.EIO, f"the weights could not be written ({error})", str(path)) from error
 
 
 def load_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:

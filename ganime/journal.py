@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from ganime.events import Event, Preview
+from ganime.events import Event, Measured, Preview, Step
 from ganime.files import atomic_file
 from ganime.images import sheet
 
 EVENTS_FILE, PREVIEWS = "events.jsonl", "previews"
+KINDS = {"Step": Step, "Measured": Measured}
 
 
 def record(run: Path, event: Event) -> None:
@@ -51,6 +52,16 @@ def read_journal(run: Path) -> list[dict[str, Any]]:
             lines.pop()
         lines.append(line)
     return lines
+
+
+def journal_events(run: Path, images: int) -> Iterator[Step | Measured]:
+    """The reports and measures that the journal holds of a run up to so many images, as they were when they came."""
+    for line in read_journal(run):
+        kind = KINDS.get(line["event"])
+        if kind and line["images"] <= images:
+            values = {field.name: line[field.name] for field in fields(kind) if field.name in line}
+            if len(values) == len(fields(kind)):  # not of an earlier version
+                yield kind(**values)
 
 
 def journal_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ganime.checkpoint import Checkpoint, load_checkpoint
+from ganime.errors import HubError
 from ganime.hub import pull
 
 
@@ -16,5 +17,8 @@ def open_model(reference: str, hub_cache: Path, with_discriminator: bool = False
     """
     if Path(reference).exists() or reference.startswith((".", "/", "~")) or reference.count("/") != 1:
         return load_checkpoint(Path(reference).expanduser(), with_discriminator)
-    found = pull(reference, hub_cache, timeout, with_discriminator=with_discriminator)
+    try:
+        found = pull(reference, hub_cache, timeout, with_discriminator=with_discriminator)
+    except HubError as error:
+        raise HubError(f"There is no folder {reference}, and as a model on the hub: {error}") from error
     return replace(load_checkpoint(found.folder, with_discriminator), name=found.repo_id)

@@ -35,6 +35,7 @@ MIN_SIDE = 16  # px; smaller pictures say nothing about a face
 MAX_PIXELS = 50_000_000
 MAX_FILE_BYTES = 64 * 1024**2
 MAX_ENTRIES = 2_000_000
+ENTRY_MARK, ENTRY_BYTES = b"PK\x01\x02", 512  # what an entry in a zip's directory begins with; how long it may be
 MAX_RATIO = 200  # unpacked to packed bytes of one zip entry; pictures are compressed already
 LARGE_PIXELS = 16_000_000  # decoded one at a time, so that many threads never hold many of them
 GREY_LEVELS = 12  # of 255; a picture whose channels never differ by more has no colour, only traces of compression
@@ -45,6 +46,10 @@ LINK, CLOSED_FOLDER = "a symbolic link", "a folder that cannot be opened"
 
 class TooSmallError(DataError):
     """A picture with fewer pixels than a face needs."""
+
+
+class TooManyError(DataError):
+    """A zip with more entries than are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +121,17 @@ def is_grey(face: UInt8[np.ndarray, "size size 3"]) -> bool:
 
 
 def list_pictures(
-    path: Path, skipped: list[tuple[str, str]], archives: ExitStack, passed_over: Counter[str] | None = None
+    path: Path,
+    skipped: list[tuple[str, str]],
+    archives: ExitStack,
+    passed_over: Counter[str] | None = None,
+    most_entries: int = MAX_ENTRIES,
 ) -> Iterator[Picture]:
     """The pictures in a folder (nested, links not followed) or zip, in order of name.
 
     What is named like a picture and is not read goes to `skipped` with the reason; all other files are counted by
     kind in `passed_over`. Zips stay open, so that their pictures can be read, until `archives` is closed.
-    Raises DataError for what is neither a folder nor a whole zip.
+    Raises DataError for what is neither a folder nor a whole zip, TooManyError for a zip with too many entries.
     """
     passed_over = Counter() if passed_over is None else passed_over
     if path.is_dir():
@@ -134,12 +143,9 @@ def list_pictures(
             else:
                 passed_over["links" if reason == LINK else kind_of(name)] += 1
         return
-    archive, lock = archives.enter_context(open_zip(path)), Lock()
-    entries = sorted(archive.infolist(), key=lambda entry: entry.filename)
-    if len(entries) > MAX_ENTRIES:
-        raise DataError(f"{path} has {len(entries):,} entries; at most {MAX_ENTRIES:,} are read.")
-    for entry in entries:
-        if entry.is_dir():
+    archive, lock = open_zip(path, archives, most_entries), Lock()
+    for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
+        if entry.filename.endswith("/"):  # a folder; is_dir() fails for an entry without a name
             continue
         if not is_picture_name(entry.filename):
             passed_over[kind_of(entry.filename)] += 1
@@ -206,14 +212,37 @@ def read_file(folder: Path, name: str) -> bytes:
         return file.read(size)
 
 
-def open_zip(path: Path) -> zipfile.ZipFile:
-    """A readable zip. Raises DataError naming the file when it is not there or not one."""
+class SparingFile(io.BufferedReader):
+    """A zip's bytes for zipfile, which reads the directory in one piece and makes some hundred bytes of each entry.
+
+    While the zip is opened TooManyError is raised in between when there are more than `most` entries; whatever the zip
+    says of their number, this one is of what zipfile goes on with.
+    """
+
+    def __init__(self, path: Path, most: int) -> None:
+        super().__init__(io.FileIO(path))
+        self.path, self.most, self.opening = path, most, True
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.opening and (size or 0) > self.most * ENTRY_BYTES:
+            raise TooManyError(f"{self.path} has a directory of {size:,} bytes, too much for {self.most:,} entries.")
+        data = super().read(size)
+        if self.opening and (entries := data.count(ENTRY_MARK)) > self.most:
+            raise TooManyError(f"{self.path} has {entries:,} entries; at most {self.most:,} are read.")
+        return data
+
+
+def open_zip(path: Path, archives: ExitStack, most_entries: int = MAX_ENTRIES) -> zipfile.ZipFile:
+    """A readable zip, open until `archives` is closed. Raises DataError naming the file when it is none."""
     if not path.exists():
         raise DataError(f"{path} does not exist. Give a folder or zip of pictures.")
     try:
         if not path.is_file():
             raise ValueError("no ordinary file")
-        return zipfile.ZipFile(path)
+        file = archives.enter_context(SparingFile(path, most_entries))
+        archive = archives.enter_context(zipfile.ZipFile(file))
+        file.opening = False
+        return archive
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise DataError(f"{path} is neither a folder nor a whole zip file ({error}).") from error
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
+from ganime.config import TrainConfig
 from ganime.data import FaceDataset
-from ganime.events import Measured
+from ganime.devices import out_of_memory
+from ganime.events import Event, Measured, Notice
 from ganime.features import extract, load_features, to_tensor
+from ganime.health import Health
 from ganime.latents import latents
 from ganime.metrics import (
     chance_of_nearness,
@@ -23,6 +29,7 @@ from ganime.metrics import (
     precision_recall,
 )
 from ganime.model import Discriminator, Generator
+from ganime.runs import TrainingState, save_best
 from ganime.sampling import render
 
 if TYPE_CHECKING:
@@ -124,6 +131,35 @@ class Gauge:
         kinds = (self.dataset.images[self.train[:JUDGED]], self.dataset.images[self.held_out[:JUDGED]], faces[:JUDGED])
         known, fresh, fake = (mean_logit(discriminator, kind) for kind in kinds)
         return float(np.clip((known - fresh) / (known - fake), 0, 1)) if known > fake else None
+
+
+def measured(
+    gauge: Gauge,
+    health: Health,
+    run: Path,
+    state: TrainingState,
+    config: TrainConfig,
+    dataset: FaceDataset,
+    keep: bool = True,
+) -> Iterator[Event]:
+    """Measure the moving average, keep it if it is the best so far, and say how the run is; or why not.
+
+    keep: False for what the run began from, so that the best save is always one that it made itself.
+    """
+    try:
+        event = gauge.measure(state.ema, state.discriminator, state.images)
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        yield Notice(state.images, "There was no memory to measure the faces with; it goes on unmeasured.")
+        return
+    if not keep:
+        gauge.best, event = float("inf"), replace(event, best=False)
+    if event.best:
+        save_best(run, state, config, dataset, event.frechet)
+    yield event
+    if verdict := health.see(event):
+        yield verdict
 
 
 @torch.inference_mode()

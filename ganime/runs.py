@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import pickle
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,9 +102,9 @@ def alone(run: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
         if {path.name for path in run.iterdir()} <= {LOCK_FILE}:  # it never began: leave no trace
             shutil.rmtree(run)
+        lock.release()
 
 
 def settle_run(
@@ -140,7 +142,8 @@ def write_run(run: Path, config: TrainConfig, model: ModelConfig, dataset: FaceD
         )
         best = run / RUN_SAVES / BEST_SAVE
         if best.is_dir():
-            aside = best.with_name(f"{BEST_SAVE}-{str(earlier)[:12]}")
+            known = re.fullmatch("[0-9a-f]{64}", str(earlier))
+            aside = best.with_name(f"{BEST_SAVE}-{str(earlier)[:12] if known else 'earlier'}")
             shutil.rmtree(aside, ignore_errors=True)
             best.replace(aside)
             notice += f" The best save so far was set aside as {RUN_SAVES}/{aside.name}."
@@ -171,9 +174,18 @@ def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceData
     """
     folder = run / RUN_SAVES / f"{state.images:012d}"
     training = facts(state, config, dataset)
-    with atomic_folder(folder) as temporary:
-        write_checkpoint(Checkpoint(state.ema, state.discriminator, training, run.name), temporary)
-        torch.save(state.state_dict(), temporary / STATE_FILE)
+    try:
+        with atomic_folder(folder) as temporary:
+            write_checkpoint(Checkpoint(state.ema, state.discriminator, training, run.name), temporary)
+            torch.save(state.state_dict(), temporary / STATE_FILE)
+    except (OSError, RuntimeError) as error:  # the latter is what torch makes of a full disk
+        reason = error.strerror if isinstance(error, OSError) else "the disk is full, or cannot be written"
+        raise OSError(
+            getattr(error, "errno", None) or errno.EIO,
+            f"The save at {state.images:,} images could not be written ({reason}); earlier saves are whole. Make room "
+            "and go on with --resume",
+            str(folder),
+        ) from error
     for old in saves(run)[:-KEPT_SAVES]:
         shutil.rmtree(old)
     return folder
@@ -206,7 +218,11 @@ def load_last_save(run: Path, state: TrainingState) -> tuple[Path | None, str]:
 
     The save, None for a new run, and a sentence to tell about damaged ones, else an empty string.
     """
-    for abandoned in (run / RUN_SAVES).glob(".*"):  # a save that a kill cut off
+    best = run / RUN_SAVES / BEST_SAVE
+    for retired in best.parent.glob(f".{BEST_SAVE}.*.old"):  # a kill fell between the two renames of a new best
+        if not best.exists():
+            retired.replace(best)
+    for abandoned in best.parent.glob(".*"):  # a save that a kill cut off
         shutil.rmtree(abandoned, ignore_errors=True)
     problems = []
     for folder in reversed(saves(run)):

@@ -17,15 +17,16 @@ from ganime.averaging import ema_decay, settle_statistics, update_ema
 from ganime.checkpoint import Checkpoint
 from ganime.config import SCRATCH, ModelConfig, TrainConfig
 from ganime.data import FaceDataset
-from ganime.devices import plan_for, precision_context
+from ganime.devices import out_of_memory, plan_for, precision_context
 from ganime.errors import TrainingError
 from ganime.events import Done, Event, Notice, Preview, Saved, Step
 from ganime.health import Health
+from ganime.journal import journal_events
 from ganime.latents import latents
 from ganime.losses import discriminator_loss, generator_loss, gradient_penalty
 from ganime.matmul import use_forms
 from ganime.model import Discriminator, Generator
-from ganime.progress import Gauge
+from ganime.progress import Gauge, measured
 from ganime.runs import (
     TrainingState,
     alone,
@@ -35,7 +36,6 @@ from ganime.runs import (
     progress_of,
     rescue,
     save,
-    save_best,
     settle_run,
     write_run,
 )
@@ -98,6 +98,11 @@ def events_of(
         resumed, damage = load_last_save(run, state)
     workers.agree(config, model, dataset.key, state.step, state.images)
     workers.share_statistics(state.generator, state.discriminator)
+    if resumed is None and start is None and config.start != SCRATCH:
+        raise TrainingError(
+            f"{run} began from {config.start}, and none of its saves is there any more, so it cannot go on. Delete the "
+            "folder and begin a new run."
+        )
     if resumed:
         told = (f"Resumed at {state.images:,} images from save {resumed.name}.", damage, notice)
         yield Notice(state.images, " ".join(text for text in told if text))
@@ -112,6 +117,8 @@ def events_of(
     autocast = precision_context(config.precision, target)
     augmented = config.augment == "diffaugment" or (config.augment == "auto" and len(dataset.train) < AUGMENT_BELOW)
     health = Health(config.loss, len(dataset.train), config.start == SCRATCH)
+    for event in journal_events(run, state.images) if resumed else ():
+        health.see(event)
     gauge = Gauge(dataset, config.flip, target, best_distance(run)) if config.measure_images else None
     resident = dataset.on(target)
     sums = torch.zeros(4, device=target)
@@ -121,8 +128,8 @@ def events_of(
     next_measure = state.images + config.measure_images
     if start and not resumed and workers.leads:  # else a kill before the first save would lose what it began from
         yield Saved(0, save(run, state, config, dataset))
-        if gauge:  # what it began from is the first to be beaten
-            yield from measured(gauge, health, run, state, config, dataset)
+        if gauge:  # how far it has to go, and for the verdicts the first to be beaten
+            yield from measured(gauge, health, run, state, config, dataset, keep=False)
             reported = time.monotonic()
 
     while True:
@@ -238,24 +245,6 @@ def events_of(
                 return
 
 
-def measured(
-    gauge: Gauge, health: Health, run: Path, state: TrainingState, config: TrainConfig, dataset: FaceDataset
-) -> Iterator[Event]:
-    """Measure the moving average, keep it if it is the best so far, and say how the run is; or why not."""
-    try:
-        event = gauge.measure(state.ema, state.discriminator, state.images)
-    except RuntimeError as error:
-        if not out_of_memory(error):
-            raise
-        yield Notice(state.images, "There was no memory to measure the faces with; it goes on unmeasured.")
-        return
-    if event.best:
-        save_best(run, state, config, dataset, event.frechet)
-    yield event
-    if verdict := health.see(event):
-        yield verdict
-
-
 def judge(discriminator: Discriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Logits for real and fake, each (B,) in fp32; apart where BatchNorm would mix the two, else in one pass."""
     if discriminator.config.discriminator_norm == "batch":
@@ -273,11 +262,6 @@ def penalties(config: TrainConfig, discriminator: Discriminator, real: Tensor, f
             images = images.detach().float().requires_grad_(True)  # (B, 3, S, S)
             total = total + config.penalty_steps * weight / 2 * gradient_penalty(discriminator(images), images)
     return total
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that the device, or the CPU's allocator, has no room left."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def toggle(parameters: list[torch.nn.Parameter], learns: bool) -> None:

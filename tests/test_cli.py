@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from ganime import __version__, cli
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
-from ganime.config import TrainConfig
+from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.config import ModelConfig, TrainConfig
 from ganime.data import FaceDataset
 from ganime.directions import Direction, Directions, load_directions, save_directions
 from ganime.model import Discriminator, Generator
@@ -406,6 +406,37 @@ def test_evaluate_refuses_what_cannot_be_compared(
     assert_refused(ganime("evaluate", tiny_folder, *against, "--truncation", 9), "truncation")
 
 
+def test_evaluate_never_acquits_copies_because_the_reference_was_trained_on(
+    ganime: Callable[..., Answer], faces_folder: Path, tiny_folder: Path, draw_face: Callable, tmp_path: Path
+) -> None:
+    answer = ganime("evaluate", tiny_folder, "--reference", faces_folder, "--train", faces_folder)
+    assert_refused(answer, "64 faces are in --reference and in --train", "--split")
+    (tmp_path / "others").mkdir()
+    for seed in range(100, 130):
+        draw_face(seed).save(tmp_path / "others" / f"{seed}.png")
+    options = ("--reference", tmp_path / "others", "--train", faces_folder, "--count", 40)
+    answer = ganime("evaluate", faces_folder, *options)
+    assert answer.status == 0
+    assert "copies of training faces" in answer.out
+
+
+def test_evaluate_judges_every_picture_also_those_that_are_there_again(
+    ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "drawn").mkdir()
+    for number in range(40):
+        shutil.copy(faces_folder / f"{number % 20:03d}.png", tmp_path / "drawn" / f"{number}.png")
+    answer = ganime("evaluate", tmp_path / "drawn", "--reference", faces_folder, "--count", 40)
+    assert "40 faces against 64 real ones" in answer.out
+
+
+def test_evaluate_tells_how_many_faces_a_split_needs(
+    ganime: Callable[..., Answer], faces_folder: Path, tiny_folder: Path
+) -> None:
+    answer = ganime("evaluate", tiny_folder, "--reference", faces_folder, "--split", "--count", 10)
+    assert_refused(answer, "6 faces to measure against, the held-out tenth", "about 100 in --reference")
+
+
 def test_fit_features_refuses_faces_and_labels_that_are_not_there(
     ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
 ) -> None:
@@ -468,6 +499,9 @@ def test_train_and_evaluate_keep_duplicates_where_asked(
         shutil.copy(folder / f"{number:03d}.png", folder / f"{number:03d}-again.png")
     answer = ganime("train", folder, "--out", tmp_path / "run", "--steps", 1, "--keep-duplicates", *TRAIN)
     assert "63 faces to learn from, 7 held out, 0 skipped" in answer.out
+    answer = ganime("train", folder, "--resume", tmp_path / "run", "--steps", 2)
+    assert "63 faces to learn from, 7 held out, 0 skipped" in answer.out
+    assert "not the ones" not in answer.out
     options = ("--reference", folder, "--count", 20, "--keep-duplicates")
     assert "20 faces against 70 real ones" in ganime("evaluate", tiny_folder, *options).out
 
@@ -499,6 +533,8 @@ def test_train_tells_what_it_skipped_and_why(
         (["--resume", "nowhere"], "run.json"),
         (["--out", "run", "--recipe", "secret"], "--recipe"),
         (["--out", "run", "--image-size", 48], "image_size"),
+        (["--out", "run", "--from", "weights/anime-64", "--image-size", 100], "image_size"),
+        (["--out", "file"], "is a file"),
         (["--out", "run", "--image-size", -64], "image_size"),
         (["--out", "run", "--batch-size", 1], "batch_size"),
         (["--out", "run", "--batch-size", 0], "batch_size"),
@@ -522,8 +558,25 @@ def test_train_refuses_settings_that_make_no_run(
     word: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "weights").symlink_to(EMBEDDED.parent)
     assert_refused(ganime("train", faces_folder, "--home", tmp_path / "home", *options), word)
     assert not (tmp_path / "run").exists()
+
+
+def test_train_keeps_its_run_out_of_the_faces(
+    ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
+) -> None:
+    answer = ganime("train", faces_folder, "--out", faces_folder / "deep" / "run", "--steps", 1)
+    assert_refused(answer, "sample grids would count as faces")
+    assert not (faces_folder / "deep").exists()
+
+
+def test_train_says_that_no_embedded_model_is_small_enough(
+    ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
+) -> None:
+    answer = ganime("train", faces_folder, "--out", tmp_path / "run", "--steps", 1, *TRAIN[:4])
+    assert "begins from scratch: the embedded models draw more than 32 px" in answer.out
 
 
 @pytest.mark.parametrize(

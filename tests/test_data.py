@@ -924,6 +924,35 @@ def test_a_split_never_divides_a_group(groups: list[int]) -> None:
     assert not set(array[train]) & set(array[held_out])
 
 
+def test_an_entry_without_a_name_is_passed_over(draw_face: Callable[..., Image.Image], tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "faces.zip", "w") as archive:
+        nameless = zipfile.ZipInfo("x")
+        nameless.filename = ""
+        archive.writestr(nameless, b"nobody")
+        for seed in range(20):
+            archive.writestr(f"{seed}.png", encoded(draw_face(seed)))
+    dataset = load_faces([tmp_path / "faces.zip"], SIDE, tmp_path / "cache")
+    assert len(dataset.images) == 20
+    assert sum(dataset.facts.passed_over.values()) == 1
+
+
+@pytest.mark.parametrize("file", ["faces.bin", "index.json"])
+def test_a_damaged_cache_is_made_anew(faces_folder: Path, tmp_path: Path, file: str) -> None:
+    whole = np.array(load_faces([faces_folder], SIDE, tmp_path).images)
+    [path] = tmp_path.glob(f"*/{file}")
+    path.write_bytes(path.read_bytes()[:1000])
+    assert np.array_equal(load_faces([faces_folder], SIDE, tmp_path).images, whole)
+
+
+def test_what_was_cut_off_while_decoding_goes_after_a_day(faces_folder: Path, tmp_path: Path) -> None:
+    old, young = tmp_path / ".old.x1", tmp_path / ".young.x2"
+    old.mkdir()
+    young.mkdir()
+    os.utime(old, (time.time() - 100_000,) * 2)
+    load_faces([faces_folder], SIDE, tmp_path)
+    assert (old.exists(), young.exists()) == (False, True)
+
+
 def test_the_split_is_the_same_at_every_size(draw_face: Callable[..., Image.Image], tmp_path: Path) -> None:
     """Also where a picture is a near duplicate at one size alone."""
     folder = tmp_path / "faces"

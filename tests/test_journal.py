@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ganime.events import Done, Measured, Notice, Preview, Saved, Step, Verdict
-from ganime.journal import EVENTS_FILE, read_journal, record
+from ganime.journal import EVENTS_FILE, journal_events, read_journal, record
 
 
 def step(images: int, d_loss: float = 1.0) -> Step:
@@ -49,6 +49,16 @@ def test_a_sample_grid_is_kept_as_a_picture(run: Path) -> None:
     [line] = read_journal(run)
     with Image.open(run / line["file"]) as picture:
         assert picture.size == (8 * 32, 2 * 32)
+
+
+def test_reports_and_measures_come_back_as_they_were(run: Path) -> None:
+    measured = Measured(32, 500, 64, 9.5, 0.1, 0.8, 0.7, 0.9, 1.0, 0.01, -0.3, None, True)
+    for event in (Notice(0, "hello"), step(16), measured, step(48)):
+        record(run, event)
+    with (run / EVENTS_FILE).open("a") as file:
+        file.write('{"event": "Step", "images": 40}\n')  # of a version that told less
+    assert list(journal_events(run, 40)) == [step(16), measured]
+    assert list(journal_events(run / "nowhere", 40)) == []
 
 
 def test_what_a_cut_off_run_wrote_beyond_its_last_save_is_superseded(run: Path) -> None:

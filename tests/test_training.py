@@ -30,6 +30,7 @@ from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.data import FaceDataset
 from ganime.errors import ConfigError, TrainingError
 from ganime.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict
+from ganime.journal import record
 from ganime.runs import RUN_FILE, STATE_FILE, TrainingState, read_run, saves
 from ganime.sampling import generate
 from ganime.training import train
@@ -440,6 +441,14 @@ def test_what_a_kill_left_of_a_save_is_cleared_away(run: Run, tmp_path: Path, tw
     assert not abandoned.exists()
 
 
+def test_a_best_save_that_a_kill_caught_between_two_names_is_found_again(run: Run, tmp_path: Path) -> None:
+    run(tmp_path / "run", steps=10, measure_images=BATCH)
+    best = tmp_path / "run" / "saves" / "best"
+    best.rename(best.with_name(".best.x1.old"))
+    run(tmp_path / "run", steps=11)
+    assert load_checkpoint(best).training["images"] == 10 * BATCH
+
+
 def test_a_run_without_a_readable_save_is_refused(run: Run, tmp_path: Path, two_saves: tuple[Path, Path]) -> None:
     for folder in two_saves:
         truncate(folder / STATE_FILE)
@@ -477,9 +486,12 @@ def test_a_killed_run_goes_on_from_a_whole_save(run: Run, tmp_path: Path, faces_
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert_sound(tmp_path / "run")
-    notice, *_, done = run(tmp_path / "run", images=10**9, minutes=0.001)
-    assert notice.images > 3 * BATCH
-    assert done.images > notice.images
+    killed_at = int(saves(tmp_path / "run")[-1].name) // BATCH
+    assert killed_at > 3
+    resumed = run(tmp_path / "run", steps=killed_at + 5)
+    assert resumed[0].images == killed_at * BATCH
+    never_stopped = run(tmp_path / "whole", steps=killed_at + 5)
+    assert_same(state_of(resumed[-1].folder), state_of(never_stopped[-1].folder))
 
 
 # --- losses that are no longer finite
@@ -586,6 +598,27 @@ def test_a_full_disk_ends_the_run_with_its_last_save_intact(
     assert run(tmp_path / "run", steps=6)[-1].images == 6 * BATCH
 
 
+def test_a_disk_that_takes_no_more_is_told_in_one_sentence(
+    run: Run, tmp_path: Path, faces_folder: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """The system itself refuses here: it lets the process write files of at most 130,000 bytes."""
+    run(tmp_path / "run", steps=3)
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (130_000, 130_000)); "
+        "from ganime.cli import main; sys.argv = ['ganime', *sys.argv[1:]]; main()"
+    )
+    options = ("--steps", "6", "--home", tmp_path / "home")
+    assert run_python("-m", "ganime", "audit", faces_folder, "--image-size", "32", *options[2:]).returncode == 0
+    answer = run_python("-c", limited, "train", faces_folder, "--resume", tmp_path / "run", *options)
+    assert answer.returncode == 1
+    [line] = answer.stderr.splitlines()
+    assert "The save at 96 images could not be written" in line
+    assert "earlier saves are whole" in line
+    assert sorted((tmp_path / "run" / "saves").iterdir()) == saves(tmp_path / "run")
+    assert [folder.name for folder in saves(tmp_path / "run")] == [f"{3 * BATCH:012d}"]
+    assert run(tmp_path / "run", steps=6)[-1].images == 6 * BATCH
+
+
 def full_disk(value: Any, path: Path) -> None:
     path.write_bytes(b"the beginning")
     raise OSError(errno.ENOSPC, "No space left on device")
@@ -595,12 +628,49 @@ def full_disk(value: Any, path: Path) -> None:
 
 
 def test_what_a_run_begins_from_is_measured_first(run: Run, tiny: Checkpoint, tmp_path: Path) -> None:
-    """Learning rates of nothing: the model stays as it was, and nothing is better than it was."""
+    """Learning rates of nothing: the model stays as it was. Still the best save is one that the run made."""
     events = run(tmp_path / "run", start=tiny, steps=20, measure_images=BATCH, generator_lr=1e-8, discriminator_lr=1e-8)
     assert [type(event) for event in events[:3]] == [Saved, Measured, Verdict]
     first, *_, last = of_kind(events, Measured)
-    assert (first.images, first.best) == (0, True)
+    assert (first.images, first.best) == (0, False)
     assert last.frechet == pytest.approx(first.frechet, rel=0.05)
+    assert load_checkpoint(tmp_path / "run").training["images"] > 0
+
+
+def test_a_run_that_is_stopped_early_means_its_last_save_and_not_what_it_began_from(
+    run: Run, tiny: Checkpoint, tmp_path: Path
+) -> None:
+    done = run(tmp_path / "run", lambda: True, start=tiny, measure_images=10**6)[-1]
+    assert done.reason == "stopped"
+    found = load_checkpoint(tmp_path / "run")
+    assert found.training["images"] == done.images > 0
+    assert found.revision == load_checkpoint(done.folder).revision != tiny.revision
+
+
+def test_a_run_whose_saves_are_gone_does_not_go_on_from_nothing(run: Run, tiny: Checkpoint, tmp_path: Path) -> None:
+    run(tmp_path / "run", start=tiny, steps=1)
+    shutil.rmtree(tmp_path / "run" / "saves")
+    with pytest.raises(TrainingError, match="began from tiny, and none of its saves"):
+        run(tmp_path / "run", steps=2)
+
+
+def test_a_resumed_run_is_judged_by_what_came_before(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[Event] = []
+
+    class Watching(training.Health):
+        def see(self, event: Event) -> Verdict | None:
+            known.append(event)
+            return super().see(event)
+
+    monkeypatch.setattr(training, "Health", Watching)
+    for event in run(tmp_path / "run", steps=20, measure_images=10 * BATCH):
+        record(tmp_path / "run", event)
+    before = list(known)
+    assert {type(event) for event in before} == {Step, Measured}
+    known.clear()
+    run(tmp_path / "run", steps=30, measure_images=10 * BATCH)
+    assert known[: len(before)] == before
+    assert known[len(before)].images == 30 * BATCH
 
 
 def test_without_memory_to_measure_with_a_run_goes_on(
@@ -728,10 +798,10 @@ def test_a_best_model_by_other_faces_is_set_aside(run: Run, tmp_path: Path) -> N
     run(tmp_path / "run", steps=10, measure_images=BATCH)
     best, path = tmp_path / "run" / "saves" / "best", tmp_path / "run" / RUN_FILE
     weights = (best / "model.safetensors").read_bytes()
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"key": "another"}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"key": "ab" * 32}))
     events = run(tmp_path / "run", steps=20, measure_images=BATCH)
-    assert "set aside as saves/best-another" in events[0].text
-    assert (best.with_name("best-another") / "model.safetensors").read_bytes() == weights
+    assert "set aside as saves/best-abababababab" in events[0].text
+    assert (best.with_name("best-abababababab") / "model.safetensors").read_bytes() == weights
     assert of_kind(events, Measured)[0].best
     assert (best / "model.safetensors").read_bytes() != weights
 
