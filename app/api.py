@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
 
+from app.explorer import MAX_PICTURE_BYTES, MAX_PICTURE_TEXT, MAX_RECIPE_TEXT, Drawn, Explorer, unpacked
+from app.job_limits import Plan
+from app.job_store import JobError
+from app.job_view import job_value
+from app.jobs import Jobs
+from app.library import EMBEDDED_KEY
+from app.owner import overview
 from app.studio import Studio
 from app.theme import raised
+from app.uploads import Upload, discard
+from app.visitors import visitor_of
+from ganime.config import SCRATCH
+from ganime.directions import MAX_DIRECTIONS
+from ganime.errors import DataError, RecipeError
+from ganime.images import png_bytes
+from ganime.latents import Recipe
+
+STARTS = (EMBEDDED_KEY, SCRATCH)
 
 
 def publish(studio: Studio, cache: str) -> None:
     """Add the endpoints to the page under construction; their files go to Gradio's cache, which sweeps itself."""
-
-    def served(name: str, data: bytes) -> dict[str, Any]:
-        path = save_bytes_to_cache(data, name, cache)
-        return FileData(path=path, orig_name=name, size=len(data)).model_dump()
 
     @raised
     def generate(count: int = 16, seed: int = 0, truncation: float = 1.0) -> list[dict]:
@@ -28,7 +42,7 @@ def publish(studio: Studio, cache: str) -> None:
         """
         recipes = studio.recipes(studio.library.start.key, count, seed, truncation)
         pngs = studio.face_pngs(studio.library.start.key, recipes)
-        return [served(f"face-{recipe.seed}.png", png) for recipe, png in zip(recipes, pngs, strict=True)]
+        return [served(cache, f"face-{recipe.seed}.png", png) for recipe, png in zip(recipes, pngs, strict=True)]
 
     @raised
     def interpolate(start: int, end: int, frames: int = 48) -> dict:
@@ -37,7 +51,150 @@ def publish(studio: Studio, cache: str) -> None:
         start, end: 0 to 4294967295. frames: one way, 2 to 120; the animation has 2 * frames - 2.
         """
         data = studio.walk_animation(studio.library.start.key, start, end, frames, 1.0, ".webp")
-        return served(f"walk-{start}-{end}.webp", data)
+        return served(cache, f"walk-{start}-{end}.webp", data)
 
     gr.api(generate, api_name="generate", concurrency_id="device", concurrency_limit=2)
     gr.api(interpolate, api_name="interpolate", concurrency_id="device", concurrency_limit=2)
+    if studio.jobs:
+        publish_training(studio, studio.jobs, cache)
+
+
+def publish_exploring(explorer: Explorer, cache: str) -> None:
+    """The endpoints that begin from a face or a picture; they draw with the model that the page begins with."""
+    key = explorer.studio.library.start.key
+
+    def face_of(face: str) -> Recipe:
+        """A face as a client names it. Raises RecipeError for what names none."""
+        if not isinstance(face, str) or len(face) > MAX_RECIPE_TEXT:
+            raise RecipeError("Give a face as text: a seed, or the recipe in a PNG that Ganime made.")
+        if face.strip().isdecimal():
+            start = explorer.checkpoint(key)
+            return Recipe(start.name, start.revision, int(face) if len(face) < 20 else -1)
+        return Recipe.from_json(face)
+
+    def files(drawn: Drawn, name: str) -> list[dict]:
+        pngs = [png_bytes(face, recipe.to_json()) for face, recipe in zip(drawn.faces, drawn.recipes, strict=True)]
+        return [served(cache, f"{name}-{number}.png", png) for number, png in enumerate(pngs, start=1)]
+
+    @raised
+    def vary(face: str, strength: float = 0.3, count: int = 8, seed: int = 0) -> list[dict]:
+        """Draw neighbours of a face: a list of PNG files, each with its recipe inside.
+
+        face: a seed, or a recipe as JSON, which the PNGs of this page hold as text under the key `ganime`. strength:
+        0 (the face itself) to 1 (nothing in common with it). count: 1 to 64. seed: another one gives other neighbours.
+        """
+        return files(explorer.vary(key, face_of(face), strength, seed, count), "variation")
+
+    @raised
+    def steer(face: str, amounts: dict) -> dict:
+        """Move a face along named directions, such as {"smile": 2, "blonde_hair": -1.5}: a PNG with its recipe inside.
+
+        face: a seed, or a recipe as JSON. amounts: from -3 to 3 by name; a wrong name is answered with all there are.
+        """
+        if not isinstance(amounts, dict) or len(amounts) > MAX_DIRECTIONS:
+            raise RecipeError('Give amounts by name, such as {"smile": 2}.')
+        return files(explorer.steer(key, face_of(face), amounts), "steered")[0]
+
+    @raised
+    def project(picture: str) -> dict:
+        """Find the face that comes nearest to a picture, which takes seconds.
+
+        picture: a PNG, JPEG, WebP, GIF, BMP or AVIF file as base64 text, at most 4 MiB; the square in its middle
+        counts. Answers with `file`, a PNG with its recipe inside; `distance` of the two on the feature network;
+        `typical`, the median distance of two random faces; `percentile` of random pairs that are nearer to one another:
+        0 is a match, 50 no better than any face; and `seconds`.
+        """
+        if not isinstance(picture, str) or len(picture) > MAX_PICTURE_TEXT:
+            raise DataError(f"Give a picture of at most {MAX_PICTURE_BYTES:,} bytes as base64 text.")
+        found = explorer.searches.finish(explorer.project(key, unpacked(picture)))
+        [file] = files(Drawn([found.recipe], found.face[None]), "nearest")
+        measures = {name: getattr(found, name) for name in ("distance", "typical", "percentile", "seconds")}
+        return {"file": file} | measures
+
+    for endpoint in (vary, steer):
+        gr.api(endpoint, api_name=endpoint.__name__, concurrency_id="device", concurrency_limit=2)
+    gr.api(project, api_name="project", concurrency_id="search", concurrency_limit=2)
+
+
+def publish_training(studio: Studio, jobs: Jobs, cache: str) -> None:
+    """The endpoints of training jobs; the limits of the page hold, and a key opens its own job alone."""
+
+    @raised
+    def train_start(
+        request: gr.Request,
+        profile: gr.OAuthProfile | None,
+        files: list[dict],
+        minutes: float = 15.0,
+        name: str = "",
+        start: str = EMBEDDED_KEY,
+        recipe: str = "modern",
+        image_size: int = 64,
+        images: int = 0,
+    ) -> str:
+        """Queue a training job on faces and return its key, the one secret that opens the job: keep it.
+
+        files: zips and pictures, each as gradio_client's handle_file gives it. minutes: the longest it trains.
+        start: "embedded", to go on from the embedded model, or "scratch". recipe: "modern" or "classic". image_size:
+        32 or 64 px, for a model from scratch. images: stop once so many were seen, 0 for no such limit.
+        """
+        uploads = uploads_of(files)
+        try:
+            if start not in STARTS:
+                raise JobError(f"start must be one of {', '.join(STARTS)}; got {str(start)[:40]!r}.")
+            visitor = visitor_of(request, profile, studio.settings.proxies)
+            folder = studio.library.checkpoint(EMBEDDED_KEY).folder if start == EMBEDDED_KEY else None
+            key = jobs.draft(uploads, visitor)
+        finally:
+            discard(uploads)
+        try:
+            jobs.submit(key, Plan(recipe, image_size, minutes, images, str(name), folder), visitor)
+        except BaseException:
+            jobs.delete(key)
+            raise
+        return key
+
+    @raised
+    def train_status(key: str) -> dict:
+        """How the job of a key stands.
+
+        state: "queued", "running", "stopping", "finished", "failed" or "interrupted", with the reason in words; place
+        in the queue; images seen; share of the nearest limit that is done, 0 to 1; images_per_second; seconds_left;
+        the last verdict and measures; losses and measures as [images, value, value]; has_model.
+        """
+        return job_value(jobs, key)
+
+    @raised
+    def train_stop(key: str) -> dict:
+        """Have the job saved and ended after the step it is at, or taken out of the queue; its status."""
+        jobs.stop(key)
+        return job_value(jobs, key)
+
+    @raised
+    def train_result(key: str) -> dict:
+        """The model of the job as it is now: a zip with the folder `ganime-model`."""
+        return served(cache, "ganime-model.zip", jobs.archive(key).read_bytes())
+
+    @raised
+    def train_overview(token: str) -> list[dict]:
+        """All jobs of the page, newest first, for its owner; token: GANIME_ADMIN_TOKEN."""
+        return overview(jobs, token)
+
+    for endpoint in (train_start, train_status, train_stop, train_result, train_overview):
+        gr.api(endpoint, api_name=endpoint.__name__, concurrency_id="training", concurrency_limit=4)
+
+
+def served(cache: str, name: str, data: bytes) -> dict[str, Any]:
+    """A file for a client to fetch."""
+    path = save_bytes_to_cache(data, name, cache)
+    return FileData(path=path, orig_name=name, size=len(data)).model_dump()
+
+
+def uploads_of(files: Any) -> list[Upload]:
+    """Files that a client has uploaded to this page. Raises JobError for a path that is none of those."""
+    folder, found = Path(get_upload_folder()).resolve(), []
+    for file in files if isinstance(files, list) else [files]:
+        path = file.get("path") if isinstance(file, dict) else None
+        if not isinstance(path, str) or "\0" in path or folder not in Path(path).resolve().parents:
+            raise JobError("Give each file as gradio_client's handle_file makes it, which uploads it to this page.")
+        found.append(Upload(Path(path), str(file.get("orig_name") or Path(path).name)))
+    return found

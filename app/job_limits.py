@@ -48,7 +48,9 @@ def check_visitor(visitor: Visitor, settings: Settings) -> None:
     if settings.training == "off":
         raise JobError("Training is switched off on this page (GANIME_TRAINING=off). Run Ganime on your own machine.")
     if settings.training == "login" and not visitor.signed_in:
-        raise JobError("Sign in to train on this page (GANIME_TRAINING=login).")
+        raise JobError(
+            "On this page only those who have signed in may train (GANIME_TRAINING=login), and you have not."
+        )
 
 
 def check_plan(plan: Plan, settings: Settings) -> None:

@@ -8,8 +8,8 @@ import os
 import re
 import shutil
 import signal
+import threading
 from dataclasses import MISSING, dataclass, field, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,12 @@ from ganime.model import CONFIG_FILE
 from ganime.runs import saves
 
 EVENTS_SHOWN = 200
+JOURNALS_KEPT = 16  # read, in memory
+GRIDS_KEPT = 240  # of a job; what is seen on a scrubber that is some hundreds of pixels wide
 LOG_BYTES, LINE_BYTES, ERROR_CHARACTERS = 20_000, 8_000, 1_000
 FULL_BYTES = 32 * 2**20  # with less room than a save takes, the disk counts as full
+READING = threading.Lock()
+JOURNALS: dict[Path, tuple[tuple[int, ...], list[dict[str, Any]]]] = {}  # by run: size and time of the file, its lines
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def status_of(job: Job, place: int, folder: JobFolder, now: float) -> JobStatus:
         seconds_left=seconds_left(job, step, now) if current else None,
         verdict=last.get("Verdict"),
         measured=last.get("Measured"),
-        preview=max((folder.run / PREVIEWS).glob("*.png"), default=None),
+        preview=next(reversed(grids_of(folder).values()), None),
         notes=notes,
         events=[line for line in lines if line["event"] != "Notice"][-EVENTS_SHOWN:],
         can_resume=job.state in ENDED,
@@ -136,13 +140,34 @@ def status_of(job: Job, place: int, folder: JobFolder, now: float) -> JobStatus:
 
 def journal_of(folder: JobFolder) -> list[dict[str, Any]]:
     """The journal of a job; it is read anew only when it has grown, for it is long and the page asks often."""
-    path = folder.run / EVENTS_FILE
-    return journal_at(folder.run, path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else []
+    try:
+        found = (folder.run / EVENTS_FILE).stat()
+    except FileNotFoundError:
+        return []
+    state = (found.st_size, found.st_mtime_ns)
+    with READING:
+        known, lines = JOURNALS.pop(folder.run, ((), []))
+        if known != state:
+            lines = read_journal(folder.run)
+        JOURNALS[folder.run] = (state, lines)  # the last one: least recently used comes first
+        while len(JOURNALS) > JOURNALS_KEPT:
+            del JOURNALS[next(iter(JOURNALS))]
+    return lines
 
 
-@lru_cache(maxsize=4)
-def journal_at(run: Path, time_ns: int, size: int) -> list[dict[str, Any]]:
-    return read_journal(run)
+def grids_of(folder: JobFolder) -> dict[int, Path]:
+    """The sample grids of a job by the images that had been seen, oldest first."""
+    return {int(path.stem): path for path in sorted((folder.run / PREVIEWS).glob("[0-9]*.png"))}
+
+
+def thin_grids(folder: JobFolder, most: int = GRIDS_KEPT) -> None:
+    """Remove sample grids beyond `most`, so that the rest, first and last among them, lie as evenly as they can."""
+    grids = grids_of(folder)
+    images = list(grids)
+    while len(images) > most:
+        between = range(1, len(images) - 1)
+        crowded = min(between, key=lambda place: images[place + 1] - images[place - 1])
+        grids[images.pop(crowded)].unlink(missing_ok=True)
 
 
 def seconds_left(job: Job, step: dict[str, Any], now: float) -> float:

@@ -154,6 +154,16 @@ def begin(connection: Connection) -> None:
 
 
 @contextmanager
+def told(what: str) -> Iterator[None]:
+    """An error of this page's disk, such as no room or no right, becomes a JobError that begins with `what`."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or type(error).__name__  # without its path, which is none of a visitor's business
+        raise JobError(f"{what} ({why}). Try again later.") from error
+
+
+@contextmanager
 def explained(path: Path) -> Iterator[None]:
     """What goes wrong with the file, in words for a visitor."""
     try:

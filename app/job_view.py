@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
 from app.components import answered, picture_url
-from app.job_limits import Visitor
-from app.job_report import JobFolder, journal_of
+from app.job_report import grids_of, journal_of
 from app.job_store import JobError, JobMissing
 from app.jobs import Jobs, Sources
 from app.uploads import PICTURES, short_name
 from ganime.audit import Audit, audit, contact_sheet
+from ganime.checkpoint import load_checkpoint
 from ganime.data import load_faces
 from ganime.errors import DataError
-from ganime.images import webp_bytes
-from ganime.journal import PREVIEWS
+from ganime.images import sheet, webp_bytes
+from ganime.nearest import nearest_faces
+from ganime.runs import read_run
 
 AUDIT_SIZE = 64  # px, as the faces are looked at before training
 UNREADABLE_SHOWN, NOTES_SHOWN, POINTS, KEYS_MOST = 10, 10, 160, 50
 GRID_BYTES = 8 * 2**20  # the largest sample grid that is sent
+PAIRS, COLUMNS = 8, 4  # faces that are shown above their nearest training faces; how many in a row
+COMPARED = 2_000  # training faces that are looked at for that; some hundred a second
+COMPARING = threading.BoundedSemaphore(1)  # it takes seconds of all cores
 LOSSES, MEASURES = ("d_loss", "g_loss"), ("frechet", "diversity")
 
 Keys = Annotated[list[str], Field(max_length=KEYS_MOST)]
-
-
-def visitor_of(request: Any) -> Visitor:
-    """Who asks: the name they have signed in with, or else the address they come from."""
-    signed_in = getattr(request, "username", None)
-    client = getattr(request, "client", None)
-    return Visitor(f"user {signed_in}" if signed_in else f"address {getattr(client, 'host', '')}", bool(signed_in))
 
 
 def faces_value(sources: Sources, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
@@ -92,10 +90,26 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
         **{name: fact for name, fact in value.items() if name not in ("preview", "events", "notes")},
         "key": key,
         "notes": value["notes"][-NOTES_SHOWN:],
-        "grids": [int(path.stem) for path in grids_of(folder)],
+        "grids": list(grids_of(folder)),
         "losses": points(lines, "Step", LOSSES),
         "measures": points(lines, "Measured", MEASURES),
     }
+
+
+def likeness_value(jobs: Jobs, key: str) -> dict[str, Any]:
+    """Faces of a job's model above the training faces that are nearest to them, and what to think of it."""
+    if not jobs.status(key).can_resume:
+        raise JobError("This is looked at once the job has ended; it would slow down the training.")
+    checkpoint = load_checkpoint(jobs.model(key))
+    size, flip = checkpoint.generator.config.image_size, read_run(jobs.folder(key).run)[0].flip
+    sources = jobs.sources(key, size)
+    faces = load_faces(sources.paths, size, sources.cache)
+    found = nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=COMPARED)
+    pairs = np.stack([found.faces, found.training]).reshape(
+        2, -1, COLUMNS, size, size, 3
+    )  # (2, rows, columns, S, S, 3)
+    picture = sheet(pairs.swapaxes(0, 1).reshape(-1, size, size, 3), COLUMNS)  # a row of faces, a row of training faces
+    return {"url": picture_url("webp", webp_bytes(picture)), "text": found.describe()}
 
 
 def points(lines: list[dict[str, Any]], event: str, fields: tuple[str, ...]) -> list[list[float | None]]:
@@ -103,10 +117,6 @@ def points(lines: list[dict[str, Any]], event: str, fields: tuple[str, ...]) -> 
     found = [line for line in lines if line["event"] == event]
     every = -(-len(found) // POINTS) or 1
     return [[line["images"], *(line.get(name) for name in fields)] for line in found[::-1][::every]][::-1]
-
-
-def grids_of(folder: JobFolder) -> list[Path]:
-    return sorted((folder.run / PREVIEWS).glob("[0-9]*.png"))
 
 
 def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
@@ -123,11 +133,14 @@ def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
     def status(key: str) -> dict[str, Any]:
         return job_value(jobs, key)
 
-    def grid(key: str, index: int) -> dict[str, Any]:
-        paths = grids_of(jobs.folder(key))
-        if not 0 <= index < len(paths) or paths[index].stat().st_size > GRID_BYTES:
+    def grid(key: str, images: int) -> dict[str, Any]:
+        path = grids_of(jobs.folder(key)).get(images)
+        if path is None or path.stat().st_size > GRID_BYTES:
             raise JobError("There is no such sample grid.")
-        return {"url": picture_url("png", paths[index].read_bytes())}
+        return {"url": picture_url("png", path.read_bytes())}
+
+    def nearest(key: str) -> dict[str, Any]:
+        return likeness_value(jobs, key)
 
     def log(key: str) -> dict[str, Any]:
         return {"text": jobs.log(key)}
@@ -141,7 +154,8 @@ def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
     def discard(key: str) -> dict[str, Any]:
         return {"done": jobs.delete(key)}
 
-    return [answered(make) for make in (mine, status, grid, log, save_now, stop, discard)]
+    plain = [answered(make) for make in (mine, status, grid, log, save_now, stop, discard)]
+    return [*plain, answered(nearest, turn=COMPARING)]
 
 
 def archive_file(jobs: Jobs) -> Any:

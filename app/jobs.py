@@ -33,6 +33,7 @@ from app.job_store import (
     JobMissing,
     Store,
     digest,
+    told,
 )
 from app.settings import Settings
 from app.supervisor import Supervisor
@@ -42,6 +43,7 @@ from ganime.errors import CheckpointError
 from ganime.files import atomic_file, atomic_folder
 
 KEYS_MOST = 100  # looked at in one call
+SAVE_SECONDS = 15.0  # between two saves that a visitor asks for: each takes the trainer seconds
 LEAST_MINUTES = 1.0  # what a resume trains at least
 
 
@@ -70,6 +72,7 @@ class Jobs:
         self.settings = settings
         self.store = Store(settings.home)
         self.supervisor = Supervisor(self.store, settings)
+        self.asked: dict[str, float] = {}  # when a job was last asked to save
 
     def start(self) -> None:
         """Begin to supervise: find the jobs of an earlier process again, start those that wait."""
@@ -80,6 +83,7 @@ class Jobs:
         self.supervisor.close()
         self.store.close()
 
+    @told("The files could not be kept")
     def draft(self, files: Sequence[Upload], visitor: Visitor) -> str:
         """Take in uploaded faces, to be trained on later, and return the key. Raises DataError for a broken zip.
 
@@ -100,15 +104,14 @@ class Jobs:
             uploads.keep(chosen, folder.uploads)
             with self.changing(key) as (_, draft):
                 draft.faces = faces
-        except BaseException as error:
+        except BaseException:
             shutil.rmtree(folder.path, ignore_errors=True)
             with contextlib.suppress(JobError):  # if not now, then as a draft that is too old
                 self.delete(key)
-            if isinstance(error, OSError):
-                raise JobError(f"The files could not be kept ({error.strerror}). Try again later.") from error
             raise
         return key
 
+    @told("The faces could not be read")
     def sources(self, key: str, image_size: int) -> Sources:
         """The faces of a job, to look at in this size before training; what is decoded into `cache` stays decoded."""
         job_limits.check_image_size(image_size)
@@ -118,6 +121,7 @@ class Jobs:
         folder = self.supervisor.folder(job.id)
         return Sources(uploads.kept(folder.uploads), folder.cache, folder.uploads, uploads.names_of(folder.uploads))
 
+    @told("The job could not be queued")
     def submit(self, key: str, plan: Plan, visitor: Visitor) -> None:
         """Queue a draft to be trained on. Raises CheckpointError for a model to begin from that cannot be read."""
         job_limits.check_visitor(visitor, self.settings)
@@ -130,6 +134,7 @@ class Jobs:
             job.minutes, job.images = float(plan.minutes), plan.images
             self.enqueue(session, job)
 
+    @told("The job could not be queued")
     def resume(self, key: str, visitor: Visitor, minutes: float | None = None) -> None:
         """Queue an ended job to go on from its last save, for what it lacks of its minutes or for these `minutes`."""
         job_limits.check_visitor(visitor, self.settings)
@@ -154,7 +159,11 @@ class Jobs:
     def save_now(self, key: str) -> None:
         """Have a running job save and draw a sample grid after the step it is at, and go on."""
         with self.changing(key, RUNNING) as (_, job):
-            job.save = True
+            now = time.monotonic()
+            self.asked = {identity: since for identity, since in self.asked.items() if now - since < SAVE_SECONDS}
+            if job.id in self.asked:
+                raise JobError(f"It was asked to save less than {SAVE_SECONDS:g} seconds ago. Wait a moment.")
+            job.save, self.asked[job.id] = True, now
 
     def delete(self, key: str) -> None:
         """Discard a job with all its files, faces included; one that runs is ended at once and saves nothing more."""
@@ -199,16 +208,14 @@ class Jobs:
                 return folder
         raise JobError("This job has no model yet: nothing was saved. Wait for its first save, or ask for one now.")
 
+    @told("The zip could not be written")
     def archive(self, key: str) -> Path:
         """A zip of the model's folder, which Ganime opens anywhere; made anew at every call."""
         folder, path = self.model(key), self.folder(key).path / "model.zip"
-        try:
-            with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-                for name in MODEL_FILES:
-                    if (folder / name).is_file():
-                        archive.write(folder / name, f"ganime-model/{name}")
-        except OSError as error:
-            raise JobError(f"The zip could not be written ({error.strerror}). Try again later.") from error
+        with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for name in MODEL_FILES:
+                if (folder / name).is_file():
+                    archive.write(folder / name, f"ganime-model/{name}")
         return path
 
     def find(self, session: Session, key: str) -> Job:
@@ -241,8 +248,9 @@ class Jobs:
 
     def reserve(self, session: Session, job: Job, image_size: int) -> None:
         """Promise the job the disk that it may come to take with faces of this size."""
-        uploaded = folder_bytes(self.supervisor.folder(job.id).uploads)
-        job.bytes = job_limits.bytes_needed(uploaded, job.faces, image_size)
+        folder = self.supervisor.folder(job.id)
+        needed = job_limits.bytes_needed(folder_bytes(folder.uploads), job.faces, image_size)
+        job.bytes = max(needed, folder_bytes(folder.path))  # of a job that goes on, also what it has become
         job_limits.make_room(session, self.settings, job.bytes, but=job.id)
 
 

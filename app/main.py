@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from app import api, tab_generate, tab_interpolate, tab_train
+from app import api, tab_explore, tab_generate, tab_interpolate, tab_train
+from app.explorer import Explorer
 from app.library import ModelInfo
 from app.settings import Settings
 from app.studio import Studio
@@ -19,6 +20,7 @@ TITLE = "# Ganime\nAnime faces from a small DCGAN: roll the dice, walk between t
 
 def create_app(studio: Studio) -> gr.Blocks:
     """The page, ready to launch; every visitor begins with the studio's start model."""
+    explorer = Explorer(studio)
     with gr.Blocks(title="Ganime: anime faces", delete_cache=(3600, 3600), fill_width=True) as page:
         gr.Markdown(TITLE, elem_id="title")
         model_key = gr.State(studio.library.start.key)
@@ -33,6 +35,8 @@ def create_app(studio: Studio) -> gr.Blocks:
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 gallery = tab_generate.build(studio, model_key, page.load)
+            with gr.Tab("Explore", id="explore"):
+                stage = tab_explore.build(explorer, model_key, page.load)
             with gr.Tab("Interpolate", id="interpolate"):
                 start, end = tab_interpolate.build(studio, model_key, page.load)
             with gr.Tab("Train", id="train"):
@@ -54,19 +58,30 @@ def create_app(studio: Studio) -> gr.Blocks:
                 return [key, gr.skip(), banner_with(str(error)), gr.skip()]
             return [info.key, model_text(info), banner_with(info.note), gr.Tabs(selected="generate")]
 
-        def send(event: gr.EventData, start: int, end: int) -> list[Any]:
-            """A face of the gallery becomes one end of the walk."""
+        def bring(event: gr.EventData, key: str) -> list[Any]:
+            """The model that a face was drawn by, as its recipe names it."""
+            name = asked(event, "model")
+            return change_model(key, None if name == studio.library.embedded().name else name)
+
+        def send(event: gr.EventData, key: str, start: int, end: int) -> list[Any]:
+            """A face of the gallery becomes one end of the walk, or goes to the stage."""
+            if event._data["slot"] == "explore":
+                value = tab_explore.sent_value(explorer, key, asked(event, "recipe"))
+                return [start, end, value, gr.Tabs(selected="explore")]
             seed = event._data["seed"]
             ends = (seed, end) if event._data["slot"] == "a" else (start, seed)
-            return [*ends, gr.Tabs(selected="interpolate")]
+            return [*ends, gr.skip(), gr.Tabs(selected="interpolate")]
 
         changed: dict[str, Any] = {"outputs": [model_key, model_line, banner], "api_visibility": "private"}
         gr.on([load.click, reference.submit], change_model, [model_key, reference], **changed, concurrency_limit=4)
         back.click(lambda key: change_model(key, None), model_key, **changed)
         if job:
             job.use(use, model_key, [*changed["outputs"], tabs], api_visibility="private", concurrency_limit=2)
-        gallery.send(send, [start, end], [start, end, tabs], api_visibility="private", queue=False)
+        stage.bring(bring, model_key, **changed, concurrency_limit=4)
+        sent = [start, end, stage, tabs]
+        gallery.send(send, [model_key, start, end], sent, api_visibility="private", queue=False)
         api.publish(studio, page.GRADIO_CACHE)
+        api.publish_exploring(explorer, page.GRADIO_CACHE)
     return page
 
 
@@ -94,7 +109,13 @@ def main() -> None:
         studio.jobs.start()
     try:
         page.launch(
-            theme=THEME, css=CSS, show_error=False, footer_links=[], max_file_size=largest, enable_monitoring=False
+            theme=THEME,
+            css=CSS,
+            show_error=False,
+            footer_links=[],
+            max_file_size=largest,
+            enable_monitoring=False,
+            ssr_mode=False,  # another server in front of this one would hide visitors' addresses
         )
     finally:
         if studio.jobs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,12 @@ class Settings(BaseSettings):
     )
     admin_token: SecretStr = Field(
         default=SecretStr(""), description="Opens the overview of all jobs, and any of them; empty for no overview."
+    )
+    proxies: int = Field(
+        default_factory=lambda: int("SPACE_ID" in os.environ),
+        ge=0,
+        le=16,
+        description="Proxies before this page whose word on a visitor's address is taken.",
     )
     jobs: int = Field(default=1, ge=1, le=64, description="Training jobs that run at a time.")
     job_threads: int = Field(default=0, ge=0, le=256, description="CPU threads a job; 0 for half of the cores.")

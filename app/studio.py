@@ -6,8 +6,10 @@ import io
 import tempfile
 import threading
 import zipfile
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from ganime.errors import GanimeError, RecipeError
 from ganime.images import png_bytes, save_animation
 from ganime.latents import MAX_SEED, Recipe, check_seed
 from ganime.sampling import generate_recipes, recipes_for
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
 
 MAX_FACES = 64
 MAX_WALK_FRAMES = 120
@@ -77,13 +82,13 @@ class Studio:
         return [png_bytes(face, recipe.to_json(), size) for face, recipe in zip(faces, signed, strict=True)]
 
     def faces_zip(self, key: str, recipes: list[Recipe]) -> bytes:
-        """Faces as a ZIP of face-SEED.png files."""
+        """Faces as a ZIP of PNG files, see `file_names`."""
         if not 1 <= len(recipes) <= MAX_FACES:
             raise RecipeError(f"A ZIP holds 1 to {MAX_FACES} faces; got {len(recipes)}.")
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
-            for recipe, data in zip(recipes, self.face_pngs(key, recipes), strict=True):
-                archive.writestr(f"face-{recipe.seed}.png", data)
+            for name, data in zip(file_names(recipes), self.face_pngs(key, recipes), strict=True):
+                archive.writestr(name, data)
         return buffer.getvalue()
 
     def walk_animation(
@@ -91,8 +96,22 @@ class Studio:
     ) -> bytes:
         """The walk there and back as an endless animation; suffix: .webp, .gif or .png."""
         pictures = self.faces(key, self.walk_recipes(key, start, end, frames, truncation))
-        there_and_back = np.concatenate([pictures, pictures[-2:0:-1]])
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"walk{suffix}"
-            save_animation(there_and_back, path, size=size)
-            return path.read_bytes()
+        return animated(np.concatenate([pictures, pictures[-2:0:-1]]), suffix, size=size)
+
+
+def animated(pictures: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float = 20.0, size: int | None = None) -> bytes:
+    """Pictures as an endless animation file; suffix: .webp, .gif or .png."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"walk{suffix}"
+        save_animation(pictures, path, fps, size)
+        return path.read_bytes()
+
+
+def file_names(recipes: list[Recipe]) -> list[str]:
+    """face-SEED.png for each recipe; where several came from one seed, all but the first have a number behind it."""
+    names, seen = [], Counter[int]()
+    for recipe in recipes:
+        seen[recipe.seed] += 1
+        again = f"-{seen[recipe.seed]}" if seen[recipe.seed] > 1 else ""
+        names.append(f"face-{recipe.seed}{again}.png")
+    return names

@@ -14,22 +14,24 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 from sqlmodel import col, select
 
 from app.job_limits import make_room
-from app.job_report import JobFolder, folder_bytes, last_line, outcome
+from app.job_report import JobFolder, folder_bytes, last_line, outcome, thin_grids
 from app.job_store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
 from app.uploads import kept
 from ganime.config import SCRATCH
+from ganime.journal import read_journal
 from ganime.runs import RUN_FILE
 
 TRAINER = (sys.executable, "-m", "ganime")
 POLL_SECONDS, SWEEP_SECONDS = 0.5, 60.0
 READING_SECONDS = 1_800.0  # for decoding the faces and a last save, beyond the minutes a job may train
+TRIAL, TRIAL_SECONDS = "trial", 90.0  # the folder of a trial; the longest it takes, decoding the faces included
 NICENESS = 10  # those who draw faces go first
 STRAY_SECONDS = 3_600.0  # after which a folder without a row is what a removal has left
 SECRETS = ("TOKEN", "SECRET", "PASSWORD", "KEY")  # in names of variables that a job has no use for
@@ -52,6 +54,7 @@ class Supervisor:
         self.wake, self.closing = threading.Event(), threading.Event()
         self.lock: int | None = None
         self.swept = 0.0
+        self.threads = settings.job_threads or max(1, cores() // 2)
         self.thread = threading.Thread(target=self.supervise, name="jobs", daemon=True)
 
     def folder(self, identity: str) -> JobFolder:
@@ -177,27 +180,50 @@ class Supervisor:
         return True
 
     def start(self, job: Job) -> None:
-        """Start the child of a job, in a session of its own, so that it does not end with the page."""
+        """Start the child of a job."""
         folder = self.folder(job.id)
-        threads = self.settings.job_threads or max(1, cores() // 2)
-        environment = {name: value for name, value in os.environ.items() if not any(word in name for word in SECRETS)}
         with folder.log(job.attempt).open("ab") as log:
-            child = subprocess.Popen(
-                command(job, folder, threads),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env=environment | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"},
-                start_new_session=True,
-            )
+            child = self.spawn(command(job, folder, self.threads), log)
         child.returncode = 0  # from here on psutil waits for it, as for a child that was found again
         self.children[job.id] = process = psutil.Process(child.pid)
-        process.nice(max(NICENESS, process.nice()))
         self.change(job, pid=process.pid, pid_time=process.create_time())
 
+    def spawn(self, words: list[str], log: IO[bytes] | int) -> subprocess.Popen[bytes]:
+        """Start a trainer, in a session of its own, so that it does not end with the page."""
+        environment = {name: value for name, value in os.environ.items() if not any(word in name for word in SECRETS)}
+        child = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=ROOT,
+            env=environment | {"OMP_NUM_THREADS": str(self.threads), "HF_HUB_OFFLINE": "1"},
+            start_new_session=True,
+        )
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended already
+            process = psutil.Process(child.pid)
+            process.nice(max(NICENESS, process.nice()))
+        return child
+
+    def trial(self, job: Job) -> list[dict[str, Any]]:
+        """What a training as `job` asks for tells in its first seconds; nothing of it is kept. Raises OSError."""
+        run = self.folder(job.id).path / TRIAL
+        child = self.spawn(command(job, self.folder(job.id), self.threads, run), subprocess.DEVNULL)
+        until = time.monotonic() + TRIAL_SECONDS
+        try:
+            while True:
+                over = child.poll() is not None or time.monotonic() > until
+                steps = [line for line in read_journal(run) if line["event"] == "Step"]
+                if over or len(steps) > 1 or any(step["progress"] >= 1 for step in steps):
+                    return steps
+                time.sleep(POLL_SECONDS)
+        finally:
+            child.kill()
+            child.wait()
+            shutil.rmtree(run, ignore_errors=True)
+
     def sweep(self) -> None:
-        """Drop what has become too old: drafts, ended jobs when the disk is full, and stray folders."""
+        """Drop what is too old or too much: drafts, ended jobs when the disk is full, stray folders, sample grids."""
         now = time.time()
         with self.store.writing() as session:
             old = now - self.settings.draft_hours * 3600
@@ -206,6 +232,9 @@ class Supervisor:
                 draft.deleted = True
             make_room(session, self.settings, 0)
             known = set(session.exec(select(Job.id)))
+            running = session.exec(select(Job.id).where(col(Job.state).in_(ACTIVE))).all()
+        for identity in running:
+            thin_grids(self.folder(identity))
         for path in (self.home / "jobs").glob("*"):
             if path.name not in known and now - path.stat().st_mtime > STRAY_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
@@ -237,13 +266,14 @@ def ended(process: psutil.Process) -> tuple[bool, int | None]:
         return True, None
 
 
-def command(job: Job, folder: JobFolder, threads: int) -> list[str]:
+def command(job: Job, folder: JobFolder, threads: int, run: Path | None = None) -> list[str]:
     """The command line of a job's child. It holds paths below the home, numbers, and words out of fixed lists."""
+    run = run or folder.run
     words = [*TRAINER, "train", *map(str, kept(folder.uploads)), "--home", str(folder.path), "--threads", str(threads)]
     words += ["--minutes", str(job.minutes), "--images", str(job.images)]
-    if (folder.run / RUN_FILE).is_file():
-        return [*words, "--resume", str(folder.run)]
-    words += ["--out", str(folder.run), "--recipe", job.recipe]
+    if (run / RUN_FILE).is_file():
+        return [*words, "--resume", str(run)]
+    words += ["--out", str(run), "--recipe", job.recipe]
     if job.start:
         return [*words, "--from", str(folder.start / job.start)]
     return [*words, "--from", SCRATCH, "--image-size", str(job.image_size)]

@@ -8,7 +8,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,11 +18,12 @@ from app.job_store import JobError
 from app.settings import Settings
 from ganime.errors import DataError
 from ganime.files import atomic_file
-from ganime.pictures import FORMATS, MAX_PIXELS, SUFFIXES, Picture, list_pictures
+from ganime.pictures import FORMATS, MAX_PIXELS, SUFFIXES, Picture, TooManyError, list_pictures
 
 PICTURES, NAMES_FILE = "pictures", "names.json"
 KNOWN = {*SUFFIXES, ".zip"}
 MEGABYTE = 2**20
+OTHER_ENTRIES = 1_000  # folders and whatever else lies beside the pictures of a zip
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Upload:
 
 def choose(uploads: Sequence[Upload], settings: Settings) -> list[Upload]:
     """The pictures and zips among uploaded files. Raises JobError when there is none, or too many bytes of them."""
+    if any(not upload.path.exists() for upload in uploads):
+        raise JobError("The uploaded files are no longer here. Upload them again.")
     chosen = [
         upload for upload in uploads if suffix_of(upload) and upload.path.is_file() and not upload.path.is_symlink()
     ]
@@ -59,9 +62,9 @@ def count_faces(uploads: Sequence[Upload], settings: Settings) -> int:
     Raises JobError when the pictures, their unpacked bytes or their pixels are too many, DataError for a broken zip.
     """
     faces = unpacked = pixels = 0
-    with ExitStack() as archives:
-        for upload in uploads:
-            for picture in pictures_of(upload, archives):
+    for upload in uploads:
+        with ExitStack() as archives:
+            for picture in pictures_of(upload, archives, settings):
                 try:
                     data = picture.read()
                 except (DataError, OSError):
@@ -78,12 +81,18 @@ def check(value: float, limit: float, what: str, variable: str) -> None:
         raise JobError(f"The files hold more than {limit:,} {what}, which is this page's limit ({variable}).")
 
 
-def pictures_of(upload: Upload, archives: ExitStack) -> list[Picture]:
+def pictures_of(upload: Upload, archives: ExitStack, settings: Settings) -> list[Picture]:
     """The pictures of one upload that the engine would try to read."""
     if suffix_of(upload) != ".zip":
         return [Picture(upload.name, upload.path.read_bytes)]
+    most = OTHER_ENTRIES + 2 * settings.upload_faces  # some systems add a second entry to each
     try:
-        return list(list_pictures(upload.path, [], archives))
+        return list(list_pictures(upload.path, [], archives, most_entries=most))
+    except TooManyError as error:
+        raise JobError(
+            f"{short_name(upload.name)} holds more than {most:,} entries, which is this page's limit "
+            f"(GANIME_UPLOAD_FACES: {settings.upload_faces:,})."
+        ) from error
     except DataError as error:
         raise DataError(str(error).replace(str(upload.path), short_name(upload.name))) from error
 
@@ -116,6 +125,14 @@ def keep(uploads: Sequence[Upload], folder: Path) -> None:
             shutil.copyfile(upload.path, folder / name)
     with atomic_file(folder / NAMES_FILE) as temporary:
         temporary.write_text(json.dumps(names), encoding="utf-8")
+
+
+def discard(uploads: Sequence[Upload]) -> None:
+    """Remove the files that lie here until they are kept, and each one's folder where it holds nothing else."""
+    for upload in uploads:
+        with suppress(OSError):  # gone already, or the folder holds more
+            upload.path.unlink(missing_ok=True)
+            upload.path.parent.rmdir()
 
 
 def kept(folder: Path) -> list[Path]:

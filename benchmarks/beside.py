@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gradio_client import Client, handle_file
 
-from ganime.checkpoint import EMBEDDED, load_checkpoint
+from ganime.checkpoint import EMBEDDED_MODELS, load_checkpoint
 from ganime.images import png_bytes
 from ganime.sampling import generate
 from tests.browser.conftest import serve
@@ -60,7 +60,7 @@ def latencies(client: Client, rounds: int) -> dict[int, float]:
 def begin(client: Client, path: Path) -> str:
     """Start a job and wait until it learns; its key."""
     with zipfile.ZipFile(path, "w") as archive:
-        for seed, face in enumerate(generate(load_checkpoint(EMBEDDED), range(FACES))):
+        for seed, face in enumerate(generate(load_checkpoint(EMBEDDED_MODELS[64]), range(FACES))):
             archive.writestr(f"{seed}.png", png_bytes(face))
     key = client.predict(files=[handle_file(str(path))], minutes=60, api_name="/train_start")
     end = time.monotonic() + READY_SECONDS

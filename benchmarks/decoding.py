@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from ganime.checkpoint import EMBEDDED, load_checkpoint
+from ganime.checkpoint import EMBEDDED_MODELS, load_checkpoint
 from ganime.data import load_faces
 from ganime.duplicates import near_duplicate_groups
 from ganime.sampling import generate
@@ -63,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "faces"
         folder.mkdir()
-        for number, face in enumerate(generate(load_checkpoint(EMBEDDED), range(options.faces))):
+        for number, face in enumerate(generate(load_checkpoint(EMBEDDED_MODELS[64]), range(options.faces))):
             picture = Image.fromarray(face).resize((options.side, options.side), Image.Resampling.LANCZOS)
             picture.save(folder / f"{number:06d}.jpg", quality=90)
         caches = iter(range(options.rounds))

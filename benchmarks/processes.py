@@ -20,7 +20,7 @@ from typing import Annotated
 import torch
 import typer
 
-from ganime.checkpoint import EMBEDDED, load_checkpoint
+from ganime.checkpoint import EMBEDDED_MODELS, load_checkpoint
 from ganime.config import RECIPES
 from ganime.data import load_faces
 from ganime.events import Step
@@ -44,7 +44,7 @@ def compare(
         return
     speeds: dict[tuple[int, int], list[float]] = {line: [] for line in LINES}
     with tempfile.TemporaryDirectory() as folder:
-        faces = generate(load_checkpoint(EMBEDDED), range(FACES))
+        faces = generate(load_checkpoint(EMBEDDED_MODELS[64]), range(FACES))
         (Path(folder) / "faces").mkdir()
         for seed, face in enumerate(faces):
             (Path(folder) / "faces" / f"{seed}.png").write_bytes(png_bytes(face))

@@ -28,7 +28,7 @@ import typer
 from torch import nn
 
 from ganime import training
-from ganime.checkpoint import EMBEDDED, load_checkpoint
+from ganime.checkpoint import EMBEDDED_MODELS, load_checkpoint
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
 from ganime.data import FaceDataset, load_faces
@@ -130,7 +130,7 @@ def ours(
 def draw_faces(folder: Path) -> list[Path]:
     """Faces by the embedded model as a folder of pictures."""
     folder.mkdir()
-    for seed, face in enumerate(generate(load_checkpoint(EMBEDDED), range(DRAWN))):
+    for seed, face in enumerate(generate(load_checkpoint(EMBEDDED_MODELS[64]), range(DRAWN))):
         (folder / f"{seed}.png").write_bytes(png_bytes(face))
     return [folder]
 

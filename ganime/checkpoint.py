@@ -23,7 +23,9 @@ from ganime.model import (
     parse_model_config,
 )
 
-EMBEDDED = Path(__file__).resolve().parent.parent / "weights" / "anime-64"
+WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+EMBEDDED_MODELS = {64: WEIGHTS / "anime-64", 128: WEIGHTS / "anime-128"}  # by their side in px
+EMBEDDED = EMBEDDED_MODELS[128]  # what is taken where none is named
 CARD_FILE = "README.md"
 RUN_SAVES, BEST_SAVE = "saves", "best"
 MODEL_FILES = (WEIGHTS_FILE, DISCRIMINATOR_FILE, CONFIG_FILE, CARD_FILE)

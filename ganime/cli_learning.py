@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import typer
 
-from ganime.checkpoint import EMBEDDED, MODEL_FILES, load_checkpoint
+from ganime.checkpoint import EMBEDDED_MODELS, MODEL_FILES, load_checkpoint
 from ganime.cli_data import read_faces
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ThreadsOption, TruncationOption
 from ganime.cli_show import asked_by_signal, show
@@ -47,7 +47,7 @@ def train_command(
         typer.Option(
             "--from",
             help="What to begin from: scratch, a model folder, run or hub repo_id[@revision]; it grows to a larger "
-            "--image-size. By default the embedded model for fewer than 10,000 faces, else scratch.",
+            "--image-size. By default the embedded model of that size for fewer than 10,000 faces, else scratch.",
         ),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help=f"One of {', '.join(RECIPES)}; modern by default.")] = None,
@@ -109,8 +109,8 @@ def train_command(
         print_faces(dataset)
     few = len(dataset.train) < SMALL_FOLDER
     if few and not resume and start is None and recipe != "classic":
-        embedded = load_checkpoint(EMBEDDED, with_discriminator=True)
-        begun = embedded if embedded.generator.config.image_size <= size else None
+        fitting = [side for side in EMBEDDED_MODELS if side <= size]
+        begun = load_checkpoint(EMBEDDED_MODELS[max(fitting)], with_discriminator=True) if fitting else None
     if begun:
         grows = begun.generator.config.image_size < size
         if few and begun.discriminator and not grows:

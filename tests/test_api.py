@@ -2,33 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from ganime.checkpoint import EMBEDDED, load_checkpoint
+from ganime.checkpoint import EMBEDDED, load_checkpoint, save_checkpoint
+from ganime.images import png_bytes
 from ganime.latents import Recipe
 from ganime.sampling import generate, interpolate
-from tests.browser.conftest import serve
+from tests.browser.conftest import ROOT, serve
+from tests.test_jobs import children_of, wait_for
+
+TOKEN = "the owner's own token"
+MOCK = (str(ROOT / "tests" / "trainers.py"), "app", "mock")
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    with serve(tmp_path_factory.mktemp("home")) as address:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def client(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    limits = {"UPLOAD_FACES": 40, "UPLOAD_MEGABYTES": 2, "VISITOR_JOBS": 2, "ADMIN_TOKEN": TOKEN}
+    variables = {f"GANIME_{name}": str(value) for name, value in limits.items()}
+    with serve(home, MOCK, GRADIO_TEMP_DIR=str(home / "gradio"), **variables) as address:
         client = Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("files")))
         yield client
         client.close()
+    for process in children_of(home):
+        process.kill()
 
 
-def test_only_generate_and_interpolate_are_public(client: Client) -> None:
+@pytest.fixture(scope="module")
+def pngs(draw_face: Callable[..., Image.Image]) -> list[bytes]:
+    return [png_bytes(np.asarray(draw_face(seed))) for seed in range(16)]
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory, pngs: list[bytes]) -> list[dict]:
+    path = tmp_path_factory.mktemp("faces") / "faces.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, data in enumerate(pngs):
+            archive.writestr(f"{number}.png", data)
+    return [handle_file(str(path))]
+
+
+def start(client: Client, files: list[dict], **arguments: object) -> str:
+    return client.predict(files=files, start="scratch", image_size=32, **arguments, api_name="/train_start")
+
+
+def status(client: Client, key: str) -> dict:
+    return client.predict(key=key, api_name="/train_status")
+
+
+def asked(client: Client, name: str, *arguments: object) -> dict:
+    """What the page's view of jobs is answered, by raw HTTP from a session of its own."""
+    [view] = [part["id"] for part in client.config["components"] if part["props"].get("elem_id") == "job"]
+    body = {"session_hash": "stranger", "component_id": view, "fn_name": name, "data": list(arguments)}
+    return httpx.post(f"{client.src}gradio_api/component_server", json=body).json()
+
+
+def test_only_what_is_meant_to_be_is_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")
-    assert sorted(endpoints["named_endpoints"]) == ["/generate", "/interpolate"]
+    training = ["overview", "result", "start", "status", "stop"]
+    assert sorted(endpoints["named_endpoints"]) == [
+        "/generate",
+        "/interpolate",
+        "/project",
+        "/steer",
+        *(f"/train_{name}" for name in training),
+        "/vary",
+    ]
     assert endpoints["unnamed_endpoints"] == {}
+    assert all(endpoint["description"] for endpoint in endpoints["named_endpoints"].values())
+    start = endpoints["named_endpoints"]["/train_start"]["parameters"]
+    assert [entry["parameter_name"] for entry in start] == [
+        *("files", "minutes", "name", "start", "recipe", "image_size", "images")
+    ]
     parameters = endpoints["named_endpoints"]["/generate"]["parameters"]
     assert [(entry["parameter_name"], entry["python_type"]["type"]) for entry in parameters] == [
         ("count", "int"), ("seed", "int"), ("truncation", "float")
@@ -42,7 +102,7 @@ def test_generate_gives_png_files_with_recipes(client: Client) -> None:
     for file, face, seed in zip(files, expected, (7, 8, 9), strict=True):
         with Image.open(file) as image:
             recipe = Recipe.from_json(image.info["ganime"])
-            assert (recipe.seed, recipe.truncation, recipe.model) == (seed, 0.8, "anime-64")
+            assert (recipe.seed, recipe.truncation, recipe.model) == (seed, 0.8, EMBEDDED.name)
             assert abs(np.asarray(image).astype(int) - face.astype(int)).max() <= 1
 
 
@@ -61,3 +121,115 @@ def test_nonsense_is_refused_in_words(client: Client, wrong: dict[str, float]) -
     arguments = {"count": 1, "seed": 0, "truncation": 1.0} | wrong
     with pytest.raises(AppError, match=r"number|whole"):
         client.predict(**arguments, api_name="/generate")
+
+
+def test_faces_are_trained_on_and_stopped_by_key_and_leave_no_second_copy(
+    client: Client, home: Path, faces: list[dict]
+) -> None:
+    key = start(client, faces, minutes=5, name="<b>mine</b>")
+    wait_for(lambda: status(client, key)["share"])
+    found = status(client, key)
+    assert (found["state"], found["name"], found["faces"], found["image_size"]) == ("running", "<b>mine</b>", 16, 32)
+    assert not list((home / "gradio").rglob("faces.zip"))
+    for wrong in ("", key[:-4] + "aaaa", "../..", key.partition(".")[0]):
+        for name in ("status", "stop", "result"):
+            with pytest.raises(AppError, match="no such job"):
+                client.predict(key=wrong, api_name=f"/train_{name}")
+    with pytest.raises(AppError, match="no model yet"):
+        client.predict(key=key, api_name="/train_result")
+    assert client.predict(key=key, api_name="/train_stop")["state"] in ("stopping", "finished")
+    wait_for(lambda: status(client, key)["state"] == "finished")
+    save_checkpoint(load_checkpoint(EMBEDDED), home / "jobs" / found["id"] / "run" / "saves" / "best")
+    with zipfile.ZipFile(client.predict(key=key, api_name="/train_result")) as archive:
+        archive.extractall(home / "result")
+    assert load_checkpoint(home / "result" / "ganime-model").revision == load_checkpoint(EMBEDDED).revision
+
+
+def test_limits_of_the_page_hold_for_clients_too(client: Client, home: Path, faces: list[dict]) -> None:
+    jobs = set(home.glob("jobs/*"))
+    for arguments, words in (
+        ({"minutes": 10_000}, "GANIME_JOB_MINUTES"),
+        ({"recipe": "other"}, "recipe must be one of"),
+        ({"files": faces * 3}, "GANIME_UPLOAD_FACES"),
+        ({"files": []}, "no picture and no zip"),
+    ):
+        with pytest.raises(AppError, match=words):
+            start(client, **{"files": faces} | arguments)
+    wait_for(lambda: set(home.glob("jobs/*")) == jobs)
+    key = start(client, faces)
+    forger = Client(client.src, verbose=False, headers={"X-Forwarded-For": "203.0.113.9"})  # no proxy is trusted
+    for same in (client, forger):
+        with pytest.raises(AppError, match="GANIME_VISITOR_JOBS"):
+            start(same, faces)
+    forger.close()
+    asked(client, "discard", key)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "nul\0", "{home}/gradio/../jobs-1.sqlite", 7, ""])
+def test_only_files_that_were_uploaded_are_taken(client: Client, home: Path, path: object) -> None:
+    named = path.format(home=home) if isinstance(path, str) else path
+    with pytest.raises(AppError, match="handle_file"):
+        start(client, [{"path": named, "orig_name": "faces.zip"}])
+    assert (home / "jobs-1.sqlite").is_file()
+
+
+def test_owner_alone_sees_all_jobs_and_no_keys(client: Client, faces: list[dict]) -> None:
+    with pytest.raises(AppError, match="GANIME_ADMIN_TOKEN"):
+        client.predict(token="the owner's other token", api_name="/train_overview")
+    rows = client.predict(token=TOKEN, api_name="/train_overview")
+    assert {"finished"} <= {row["state"] for row in rows}
+    assert not any("key" in row for row in rows)
+
+
+DEEP = ["../../up.png", "..\\..\\up.png", "/etc/passwd.png"]
+RAW_NAMES = [*DEEP, "顔😀.png", "あ" * 83 + "12.png", "<script>.png", "a\tb.png"]
+
+
+def test_files_by_raw_http_lie_where_they_belong_whatever_they_are_called(
+    client: Client, home: Path, pngs: list[bytes]
+) -> None:
+    names = [*RAW_NAMES, *(f"{number}.png" for number in range(len(RAW_NAMES), 16))]
+    before = {path for path in home.parent.rglob("*") if home not in path.parents}
+    sent = [("files", (name, face)) for name, face in zip(names, pngs, strict=True)]
+    paths = httpx.post(f"{client.src}gradio_api/upload", files=sent).raise_for_status().json()
+    assert all((home / "gradio").resolve() in Path(path).resolve().parents for path in paths)
+    key = start(client, [{"path": path, "orig_name": name} for path, name in zip(paths, names, strict=True)])
+    folder = home / "jobs" / key.partition(".")[0] / "uploads"
+    kept = sorted(path.name for path in (folder / "pictures").iterdir())
+    assert kept == [f"{number:08d}.png" for number in range(16)]
+    assert list(json.loads((folder / "names.json").read_text()).values()) == names
+    assert {path for path in home.parent.rglob("*") if home not in path.parents} == before
+    asked(client, "discard", key)
+
+
+def test_bombs_and_broken_zips_by_raw_http_are_refused_in_words_and_removed(
+    client: Client, home: Path, faces: list[dict]
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3_000):
+            archive.writestr(f"{number}.txt", b"")
+    refused = ((b"PK\x03\x04", "neither a folder nor a whole zip"), (packed.getvalue(), "GANIME_UPLOAD_FACES"))
+    for data, words in refused:
+        sent = {"files": ("<b>.zip", data)}
+        [path] = httpx.post(f"{client.src}gradio_api/upload", files=sent).raise_for_status().json()
+        with pytest.raises(AppError, match=words) as caught:
+            start(client, [{"path": path, "orig_name": "<b>.zip"}])
+        assert str(home) not in str(caught.value)
+        assert not Path(path).exists()
+    large = {"files": ("large.zip", bytes(3 * 2**20))}
+    assert httpx.post(f"{client.src}gradio_api/upload", files=large).status_code == 413
+
+
+def test_what_the_page_calls_for_itself_is_closed_to_those_without_the_key(client: Client, faces: list[dict]) -> None:
+    key = start(client, faces)
+    identity, _, secret = key.partition(".")
+    stolen = [f"{identity}.", identity, f"{identity}.{secret[:-1]}", f"{'0' * 16}.{secret}", f"../{key}", f"{key} "]
+    for wrong in [*stolen, "", None, 7, ["a"], {"key": key}]:
+        for name in ("status", "log", "save_now", "stop", "discard", "nearest", "archive_file"):
+            assert "error" in asked(client, name, wrong), (name, wrong)
+        assert "error" in asked(client, "grid", wrong, 0)
+        assert asked(client, "mine", [wrong]).get("jobs", []) == []
+    assert asked(client, "status", key)["state"] in ("queued", "running")
+    assert secret not in httpx.get(f"{client.src}config").text
+    asked(client, "discard", key)

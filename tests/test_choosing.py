@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ganime import choosing
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
 from ganime.choosing import Choice, Looking, choose
 from ganime.errors import RecipeError
 from ganime.features import FeatureNet, extract, load_features
@@ -23,7 +23,7 @@ def net() -> FeatureNet:
 
 @pytest.fixture(scope="module")
 def embedded() -> Checkpoint:
-    return load_checkpoint(EMBEDDED)
+    return load_checkpoint(EMBEDDED_MODELS[64])
 
 
 def chosen(events: Iterator[Looking | Choice]) -> Choice:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganime import direction_fit
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
 from ganime.config import ModelConfig
 from ganime.direction_fit import (
     LEAST,
@@ -102,7 +102,7 @@ def test_kept_directions_move_what_they_name_and_little_else(net: FeatureNet, mo
     monkeypatch.setattr(direction_fit, "CHOSEN", 16)
     monkeypatch.setattr(direction_fit, "UNNAMED", 1)
     monkeypatch.setattr(direction_fit, "LEAST_FACES", 90)  # of 320: the commonest attributes alone
-    embedded = load_checkpoint(EMBEDDED)
+    embedded = load_checkpoint(EMBEDDED_MODELS[64])
     *steps, found = find_directions(embedded, net, faces=320, judged=24)
     assert isinstance(found, Directions)
     assert (found.model, found.revision) == (embedded.name, embedded.revision)

@@ -66,7 +66,7 @@ def test_python_example_in_readme_runs() -> None:
     [example] = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "load_checkpoint" in block]
     scope: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), scope)
-    assert scope["faces"].shape == (3, 64, 64, 3)  # type: ignore[attr-defined]
+    assert scope["faces"].shape == (3, 128, 128, 3)  # type: ignore[attr-defined]
 
 
 def test_changelog_names_the_version_of_the_package_or_calls_it_unreleased() -> None:

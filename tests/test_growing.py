@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import ConfigError
 from ganime.growing import grow
@@ -20,7 +20,7 @@ from ganime.sampling import generate
 
 @pytest.fixture(scope="module")
 def embedded() -> Checkpoint:
-    return load_checkpoint(EMBEDDED, with_discriminator=True)
+    return load_checkpoint(EMBEDDED_MODELS[64], with_discriminator=True)
 
 
 @pytest.fixture(scope="module")

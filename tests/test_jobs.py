@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import logging
@@ -19,17 +20,20 @@ import pytest
 from PIL import Image
 from pydantic import SecretStr, ValidationError
 
-from app import job_limits, supervisor
+from app import job_limits, job_report, owner, supervisor, tab_train
+from app import jobs as app_jobs
 from app.job_limits import Plan, Visitor
+from app.job_report import GRIDS_KEPT, JobFolder, grids_of, journal_of
 from app.job_store import ENDED, Job, JobError, JobMissing
 from app.jobs import Jobs
 from app.settings import Settings
-from app.uploads import Upload
+from app.uploads import Upload, discard
 from ganime.checkpoint import load_checkpoint
 from ganime.data import load_faces
 from ganime.errors import DataError, GanimeError
+from ganime.journal import PREVIEWS, read_journal
 from ganime.sampling import generate
-from tests.trainers import trainer
+from tests.trainers import trainer, write
 
 ME, OTHER = Visitor("me"), Visitor("other")
 PLAN = Plan(image_size=32, minutes=5)
@@ -296,10 +300,112 @@ def test_owner_sees_all_jobs_and_can_end_any(open_jobs: Callable[..., Jobs], fil
         without.status(f"{keys[1].partition('.')[0]}.")
 
 
+def test_owners_table_holds_no_keys_and_no_html_of_strangers(
+    open_jobs: Callable[..., Jobs], files: list[Upload]
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = submitted(jobs, files, plan=replace(PLAN, name="<script>alert(1)</script>"))
+    table = owner.table(owner.overview(jobs, TOKEN))
+    assert "&lt;script&gt;alert(1)" in table
+    assert "<script>" not in table
+    assert key.partition(".")[0] in table
+    assert key.partition(".")[2] not in table
+
+
 def test_a_guessable_token_is_refused_without_being_repeated(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="at least 16 characters") as caught:
         Settings(home=tmp_path, admin_token=SecretStr("hunter2"))
     assert "hunter2" not in str(caught.value)
+
+
+def test_saves_that_are_asked_for_one_after_the_other_are_refused_for_a_while(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = open_jobs("mock", jobs=2)
+    keys = [submitted(jobs, files), submitted(jobs, files)]
+    for key in keys:
+        wait_until(jobs, key, "running")
+        jobs.save_now(key)
+    with pytest.raises(JobError, match="less than 15 seconds ago"):
+        jobs.save_now(keys[0])
+    monkeypatch.setattr(app_jobs, "SAVE_SECONDS", 0)
+    jobs.save_now(keys[0])
+
+
+def test_sample_grids_of_a_long_job_are_thinned_evenly(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "SWEEP_SECONDS", 0.05)
+    jobs = open_jobs("mock")
+    key = submitted(jobs, files)
+    wait_until(jobs, key, "running")
+    previews = jobs.folder(key).run / PREVIEWS
+    previews.mkdir(parents=True)
+    for images in (*range(0, 30_000, 100), 40_000):
+        (previews / f"{images:012d}.png").write_bytes(b"")
+    wait_for(lambda: len(grids_of(jobs.folder(key))) == GRIDS_KEPT)
+    left = list(grids_of(jobs.folder(key)))
+    assert (left[0], left[-1]) == (0, 40_000)
+    assert max(after - before for before, after in itertools.pairwise(left[:-1])) <= 200
+    assert jobs.status(key).preview == previews / f"{40_000:012d}.png"
+
+
+def test_a_journal_is_read_again_only_when_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [JobFolder(tmp_path / str(number)) for number in range(8)]
+    for folder in folders:
+        folder.run.mkdir(parents=True)
+        write(folder.run, "Step", 64)
+    read: list[Path] = []
+    monkeypatch.setattr(job_report, "read_journal", lambda run: read.append(run) or read_journal(run))
+    for _ in range(3):
+        assert [len(journal_of(folder)) for folder in folders] == [1] * 8
+    assert len(read) == 8
+    write(folders[0].run, "Step", 128)
+    assert len(journal_of(folders[0])) == 2
+    assert read[8:] == [folders[0].run]
+    assert journal_of(JobFolder(tmp_path / "none")) == []
+
+
+@pytest.mark.parametrize("place", ["draft", "look", "submit"])
+def test_a_disk_that_fails_is_told_in_words_and_leaves_nothing_half(
+    place: str, open_jobs: Callable[..., Jobs], files: list[Upload], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/place")
+
+    jobs = open_jobs("mock", start=False)
+    key = "" if place == "draft" else jobs.draft(files, ME)
+    monkeypatch.setattr({"draft": "os.link", "look": "os.fsync", "submit": "shutil.copyfile"}[place], full)
+    if place == "draft":
+        monkeypatch.setattr("shutil.copyfile", full)
+    calls: dict[str, Callable[[], object]] = {
+        "draft": lambda: jobs.draft(files, ME),
+        "look": lambda: tab_train.look(jobs, key, lambda *_, **__: None),  # type: ignore[arg-type]
+        "submit": lambda: jobs.submit(key, replace(PLAN, start=tiny_folder), ME),
+    }
+    with pytest.raises(JobError, match=r"\(No space left on device\)\. Try again later") as caught:
+        calls[place]()
+    assert "secret" not in str(caught.value)
+    assert [status.state for status in jobs.overview(TOKEN)] == ([] if place == "draft" else ["draft"])
+
+
+def test_uploads_are_removed_from_where_they_lay_without_touching_what_was_kept(
+    open_jobs: Callable[..., Jobs], files: list[Upload], tmp_path: Path
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    copies = []
+    for file in files:
+        (tmp_path / file.name).mkdir()
+        copies.append(Upload(tmp_path / file.name / "face.png", file.name))
+        copies[-1].path.write_bytes(file.path.read_bytes())
+    (tmp_path / files[0].name / "other").write_bytes(b"")
+    key = jobs.draft(copies, ME)
+    discard(copies)
+    discard(copies)
+    assert [path.name for path in tmp_path.glob("*.png")] == [files[0].name]  # it holds something else
+    assert len(list((jobs.folder(key).uploads / "pictures").iterdir())) == 16
+    with pytest.raises(JobError, match="no longer here"):
+        jobs.draft(copies, ME)
 
 
 def test_deleting_a_running_job_ends_it_and_leaves_nothing(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
@@ -385,7 +491,12 @@ def test_uploads_beyond_a_limit_are_refused_and_leave_nothing(
     bomb = tmp_path / "bomb.zip"
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.bmp", os.urandom(20_000) * 60)  # more than a megabyte in some kilobytes
+    many = tmp_path / "many.zip"
+    with zipfile.ZipFile(many, "w") as archive:
+        for number in range(1_035):
+            archive.writestr(f"{number}.txt", b"")
     refused = [
+        ({"upload_faces": 16}, [Upload(many, "many.zip")], r"more than 1,032 entries.*GANIME_UPLOAD_FACES: 16"),
         ({"upload_megabytes": 1}, [Upload(bomb, "bomb.zip")], "1 MB unpacked.*GANIME_UPLOAD_MEGABYTES"),
         ({"upload_faces": 15}, files, "GANIME_UPLOAD_FACES"),
         ({"upload_megapixels": 0.06}, files, "GANIME_UPLOAD_MEGAPIXELS"),
@@ -478,6 +589,19 @@ def test_faces_that_were_looked_at_are_decoded_once(
     assert sources.cache == Path(words[words.index("--home") + 1]) / "cache"
     with pytest.raises(JobError, match="image size must be one of"):
         jobs.sources(key, 33)
+
+
+def test_a_job_that_goes_on_counts_with_what_it_has_become(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOCK", "done")
+    jobs = open_jobs("mock")
+    key = submitted(jobs, files)
+    wait_until(jobs, key, "finished")
+    with (jobs.folder(key).run / "large").open("wb") as file:
+        file.truncate(2**30)
+    jobs.resume(key, ME, minutes=5)
+    assert jobs.status(key).bytes > 2**30
 
 
 def test_bytes_are_reckoned_with_all_that_a_job_may_write() -> None:

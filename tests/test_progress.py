@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganime import progress
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
 from ganime.dataset import FaceDataset, Facts
 from ganime.progress import Gauge
 from ganime.sampling import generate
@@ -36,7 +36,7 @@ class Replay(nn.Module):
 
 @pytest.fixture(scope="module")
 def embedded() -> Checkpoint:
-    return load_checkpoint(EMBEDDED, with_discriminator=True)
+    return load_checkpoint(EMBEDDED_MODELS[64], with_discriminator=True)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ganime import projection
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
 from ganime.errors import DataError, RecipeError
 from ganime.features import FeatureNet, extract, load_features
 from ganime.projection import Nearing, Projection, project
@@ -23,7 +23,7 @@ def net() -> FeatureNet:
 
 @pytest.fixture(scope="module")
 def embedded() -> Checkpoint:
-    return load_checkpoint(EMBEDDED)
+    return load_checkpoint(EMBEDDED_MODELS[64])
 
 
 def test_a_generated_face_is_found(embedded: Checkpoint, net: FeatureNet) -> None:

@@ -31,6 +31,7 @@ from ganime.model import Generator
 from ganime.sampling import generate
 from tests.hub_server import HubServer
 
+SIDE = load_checkpoint(EMBEDDED).generator.config.image_size
 TINY = ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16)
 
 
@@ -76,14 +77,14 @@ def test_walk_has_bounds(studio: Studio, frames: int) -> None:
 def test_png_names_the_model_that_drew_it_whatever_the_recipe_claims(studio: Studio) -> None:
     [png] = studio.face_pngs(EMBEDDED_KEY, [Recipe("someone else's", "0" * 12, 4)])
     recipe = Recipe.from_json(Image.open(io.BytesIO(png)).info["ganime"])
-    assert (recipe.model, recipe.revision) == ("anime-64", load_checkpoint(EMBEDDED).revision)
+    assert (recipe.model, recipe.revision) == (EMBEDDED.name, load_checkpoint(EMBEDDED).revision)
 
 
 def test_zip_has_one_file_for_each_recipe(studio: Studio) -> None:
     data = studio.faces_zip(EMBEDDED_KEY, studio.recipes(EMBEDDED_KEY, 5, 0, 1.0))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.namelist() == [f"face-{seed}.png" for seed in range(5)]
-        assert Image.open(io.BytesIO(archive.read("face-3.png"))).size == (64, 64)
+        assert Image.open(io.BytesIO(archive.read("face-3.png"))).size == (SIDE, SIDE)
 
 
 def test_loaded_model_is_drawn_from_under_its_key_and_survives_leaving_memory(studio: Studio, hub: HubServer) -> None:
@@ -156,7 +157,7 @@ def test_start_model_can_be_a_folder(tmp_path: Path) -> None:
     save_checkpoint(Checkpoint(Generator(TINY).eval(), name="mine"), tmp_path / "mine")
     studio = Studio(Settings(model=str(tmp_path / "mine"), home=tmp_path))
     assert (studio.library.start.name, studio.library.start.image_size, studio.library.start.note) == ("mine", 32, "")
-    assert studio.library.embedded().image_size == 64
+    assert studio.library.embedded().image_size == SIDE
 
 
 def trained_job(studio: Studio, draw_face: Callable[..., Image.Image], folder: Path) -> str:

@@ -3,6 +3,7 @@
 tiny: the command line itself with nets so small that a step takes milliseconds, and a save after nearly every step.
 mock: behaves as the command line does in its run folder, but learns nothing; MOCK in the environment says how.
 page: supervises the jobs of a home, as the page does, until it is killed: page HOME KIND.
+app: the whole page, as `python -m app` starts it, whose jobs are trained by a stand-in: app KIND.
 """
 
 from __future__ import annotations
@@ -89,10 +90,20 @@ def page(home: str, kind: str) -> None:
     signal.pause()
 
 
+def app(kind: str) -> None:
+    import runpy
+
+    from app import supervisor
+
+    supervisor.TRAINER, supervisor.NICENESS = trainer(kind), 0
+    sys.argv[1:] = []
+    runpy.run_module("app", run_name="__main__")
+
+
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
     chosen = sys.argv.pop(1)
-    if chosen == "page":
-        page(*sys.argv[1:])
+    if chosen in ("page", "app"):
+        {"page": page, "app": app}[chosen](*sys.argv[1:])
     else:
         {"tiny": tiny, "mock": mock}[chosen]()

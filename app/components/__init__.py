@@ -13,7 +13,7 @@ import gradio as gr
 import numpy as np
 from pydantic import ValidationError, validate_call
 
-from app.job_store import JobMissing
+from app.job_store import JobMissing, told
 from ganime.errors import GanimeError
 from ganime.images import sheet, webp_bytes
 
@@ -35,17 +35,22 @@ def forgiving(slider: gr.Slider) -> gr.Slider:
     return slider
 
 
-def component(name: str, server_functions: list[Callable[..., Any]], elem_id: str) -> gr.HTML:
-    """The component written in `name`.html, .css and .js; its JavaScript can call the server functions by name."""
+def component(
+    name: str, server_functions: list[Callable[..., Any]], elem_id: str, parts: tuple[str, ...] = ()
+) -> gr.HTML:
+    """The component written in `name`.html, .css and .js; its JavaScript can call the server functions by name.
 
-    def text(suffix: str) -> str:
-        return "".join((FOLDER / f"{part}{suffix}").read_text(encoding="utf-8") for part in ("common", name))
+    parts: further JavaScript files that go on behind that of `name`, for one that is too long for a sitting.
+    """
+
+    def text(suffix: str, parts: tuple[str, ...] = ()) -> str:
+        return "".join((FOLDER / f"{part}{suffix}").read_text(encoding="utf-8") for part in ("common", name, *parts))
 
     return gr.HTML(
         value={},
         html_template=(FOLDER / f"{name}.html").read_text(encoding="utf-8"),
         css_template=text(".css"),
-        js_on_load=text(".js"),
+        js_on_load=text(".js", parts),
         server_functions=server_functions,
         apply_default_css=False,
         elem_id=elem_id,
@@ -67,7 +72,7 @@ def answered(
 
     def answer(arguments: Any) -> dict[str, Any]:
         try:
-            with turn:
+            with turn, told("This could not be read"):
                 made = checked(*(arguments if isinstance(arguments, list) else [arguments]))
         except ValidationError:
             return {"error": unknown}

@@ -74,7 +74,7 @@ element.addEventListener("click", (event) => {
   if (button.dataset.action === "zip") {
     fetchFile(button, () => server.zip_file([value.key, value.faces.map((face) => face.recipe)]));
   }
-  if (button.dataset.action === "send") trigger("send", { slot: button.dataset.slot, seed });
+  if (button.dataset.action === "send") trigger("send", { slot: button.dataset.slot, seed, recipe });
 });
 
 watch("value", draw);

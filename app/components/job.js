@@ -1,5 +1,6 @@
 // A visitor's training jobs: the keys are kept in this browser alone; the job that is picked is asked about every 2 s.
-// props.value = {chosen: key, name} for a job just started or continued, or {error}; all texts are shown as text.
+// props.value = {chosen: key, name} for a job just started or continued, {draft: key} for faces that the form above is
+// about, or {error}; all texts are shown as text.
 const KEYS = "ganime-jobs";
 const MOST_KEYS = 50;
 const SECONDS = 2;
@@ -12,6 +13,7 @@ let shown = null; // its last status
 let drawn = ""; // which sample grid is shown
 let follow = true; // whether a new sample grid is shown as soon as it is there
 let asking = false;
+let draft = ""; // the key of the faces that the form above is about; they are listed only once they have left it
 
 function keys() {
   try {
@@ -34,7 +36,7 @@ const text = (selector, words) => { // a live region speaks up only when its wor
   if ($(selector).textContent !== words) $(selector).textContent = words;
 };
 const whole = (number) => Number(number || 0).toLocaleString("en");
-const label = (job) => job.name || "Unnamed";
+const label = (job) => job.name || (job.state === "draft" ? "Uploaded faces" : "Unnamed");
 
 async function list() {
   const known = keys();
@@ -47,8 +49,9 @@ async function list() {
   const told = answer.jobs.map(({ key, name }) => ({ key, name: name || names[key] || "" }));
   const askedAbout = new Set(known.slice(0, MOST_KEYS).map(({ key }) => key));
   keep([...keys().filter(({ key }) => !askedAbout.has(key)), ...told]); // what was stored meanwhile stays
-  $(".own").hidden = !answer.jobs.length;
-  $(".list").replaceChildren(...answer.jobs.map((job) => {
+  const listed = answer.jobs.filter((job) => job.key !== draft);
+  $(".own").hidden = !listed.length;
+  $(".list").replaceChildren(...listed.map((job) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = `${label(job)} · ${(STATES[job.state] || job.state).split(",")[0]}`;
@@ -56,7 +59,7 @@ async function list() {
     button.addEventListener("click", () => pick(job.key));
     return button;
   }));
-  if (!answer.jobs.some(({ key }) => key === picked)) pick(answer.jobs[0]?.key || "", false);
+  if (!listed.some(({ key }) => key === picked)) pick(listed[0]?.key || "", false);
 }
 
 function pick(key, again = true) {
@@ -64,6 +67,7 @@ function pick(key, again = true) {
   $(".job").hidden = true;
   $(".pictures").hidden = true;
   $(".confirm").hidden = true;
+  $(".likeness").hidden = true;
   $(".log").open = false;
   text(".status", "");
   if (again || key) list();
@@ -115,8 +119,8 @@ function show(job) {
   if (live && !job.share) facts.push("reading the faces, making ready");
   text(".pace", facts.filter(Boolean).join(" · "));
   const can = {
-    use: job.has_model, archive: job.has_model, save: job.state === "running", stop: live || job.state === "queued",
-    reconsider: job.state === "draft",
+    use: job.has_model, archive: job.has_model, nearest: job.has_model && job.can_resume,
+    save: job.state === "running", stop: live || job.state === "queued", reconsider: job.state === "draft",
   };
   for (const [action, possible] of Object.entries(can)) $(`[data-action="${action}"]`).hidden = !possible;
   $('[data-action="stop"]').disabled = job.state === "stopping";
@@ -194,7 +198,7 @@ async function drawGrid() {
   const name = `${key} ${images}`;
   if (name === drawn) return;
   drawn = name;
-  const answer = await server.grid([key, index]);
+  const answer = await server.grid([key, images]);
   if (name !== drawn) return; // the slider has moved on meanwhile
   if (!answer?.url) {
     drawn = "";
@@ -218,11 +222,28 @@ async function tell(call, words) {
   await refresh();
 }
 
+async function compare(key, button) {
+  button.disabled = true;
+  text(".alert", "");
+  text(".status", "Looking for the nearest training faces…");
+  const answer = await server.nearest([key]).catch(() => null);
+  button.disabled = false;
+  if (key !== picked) return;
+  text(".status", "");
+  if (!answer?.url) return text(".alert", answer?.error || "The server does not answer. Try again.");
+  $(".likeness").hidden = false;
+  $(".pairs").src = answer.url;
+  $(".pairs").alt = "Rows of faces of the model; below each row, the training faces that are nearest to them";
+  const words = "First and third row: faces of the model. Below each: its nearest training face.";
+  text(".likeness figcaption", `${words} ${answer.text}`);
+}
+
 const ACTIONS = {
   use: (key) => trigger("use", { key }),
   resume: (key) => trigger("resume", { key, minutes: $(".minutes").value }),
   reconsider: (key) => trigger("reconsider", { key }),
   archive: (key, button) => fetchFile(button, () => server.archive_file([key])),
+  nearest: compare,
   save: (key) => tell(() => server.save_now([key]), "It saves and draws a sample after the step it is at."),
   stop: (key) => tell(() => server.stop([key]), ""),
   discard: () => { $(".confirm").hidden = false; $('[data-action="keep"]').focus(); },
@@ -251,11 +272,18 @@ $(".log").addEventListener("toggle", () => $(".log").open && readLog());
 watch("value", () => {
   const value = props.value || {};
   text(".alert", value.error || "");
-  if (!value.chosen) return;
-  const known = keys().find(({ key }) => key === value.chosen);
-  const name = value.name || known?.name || "";
-  keep([{ key: value.chosen, name }, ...keys().filter(({ key }) => key !== value.chosen)]);
-  pick(value.chosen);
+  const key = value.chosen || value.draft;
+  if (key) {
+    const name = value.name || keys().find((job) => job.key === key)?.name || (value.draft ? "Uploaded faces" : "");
+    keep([{ key, name }, ...keys().filter((job) => job.key !== key)]);
+  }
+  if ("draft" in value) {
+    draft = value.draft;
+    list();
+  } else if (value.chosen) {
+    draft = "";
+    pick(value.chosen);
+  }
 });
 
 const timer = setInterval(() => {

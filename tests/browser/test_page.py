@@ -22,6 +22,8 @@ from ganime.sampling import generate, generate_recipes
 from tests.browser.conftest import ROOT, serve
 from tests.hub_server import HubServer
 
+SIDE = load_checkpoint(EMBEDDED).generator.config.image_size
+
 
 def download(page: Page, button: str, within: str = "body") -> tuple[str, bytes]:
     with page.expect_download() as waiting:
@@ -51,7 +53,7 @@ def open_walk(page: Page) -> None:
 
 def test_first_visit_shows_faces_and_says_which_model_drew_them(opened: Page) -> None:
     assert seeds(opened) == list(range(16))
-    expect(opened.locator("#model-line")).to_contain_text("anime-64 · embedded · 64 px")
+    expect(opened.locator("#model-line")).to_contain_text(f"{EMBEDDED.name} · embedded · {SIDE} px")
     expect(opened.locator("h1")).to_have_text("Ganime")
 
 
@@ -73,7 +75,7 @@ def test_sheet_shows_the_exact_pixels_of_each_seed(opened: Page) -> None:
     faces = generate(load_checkpoint(EMBEDDED), seeds(opened))
     for index, face in enumerate(faces):
         row, column = divmod(index, 8)
-        tile = sheet[row * 64 : row * 64 + 64, column * 64 : column * 64 + 64]
+        tile = sheet[row * SIDE : row * SIDE + SIDE, column * SIDE : column * SIDE + SIDE]
         assert abs(tile.astype(int) - face.astype(int)).max() <= 1
 
 
@@ -92,12 +94,12 @@ def test_picked_face_is_downloaded_with_its_recipe_at_each_size(opened: Page) ->
     opened.locator('.tile[data-seed="23"]').click()
     expect(opened.locator("#gallery h2")).to_have_text("Seed 23")
     face = generate(load_checkpoint(EMBEDDED), [23])[0]
-    for button, side in (("PNG 64 px", 64), ("PNG 256 px", 256), ("PNG 512 px", 512)):
+    for button, side in ((f"PNG {SIDE} px", SIDE), ("PNG 256 px", 256), ("PNG 512 px", 512)):
         name, data = download(opened, button)
         image = Image.open(io.BytesIO(data))
         assert (name, image.size, image.format) == ("face-23.png", (side, side), "PNG")
         recipe = Recipe.from_json(image.info["ganime"])
-        assert (recipe.model, recipe.seed, recipe.truncation) == ("anime-64", 23, 1.0)
+        assert (recipe.model, recipe.seed, recipe.truncation) == (EMBEDDED.name, 23, 1.0)
         expected = np.asarray(Image.open(io.BytesIO(png_bytes(face, "", side))))
         assert abs(np.asarray(image).astype(int) - expected.astype(int)).max() <= 2
 
@@ -117,7 +119,7 @@ def test_truncation_changes_the_faces_and_stands_in_the_recipe(opened: Page) -> 
     opened.get_by_label("number input for Truncation").first.press("Enter")
     draw(opened, 7)
     expect(opened.locator("#gallery .recipe")).to_contain_text("truncation 0.5")
-    _, data = download(opened, "PNG 64 px")
+    _, data = download(opened, f"PNG {SIDE} px")
     image = Image.open(io.BytesIO(data))
     assert json.loads(image.info["ganime"])["truncation"] == 0.5
     assert abs(np.asarray(image).astype(int) - generate(load_checkpoint(EMBEDDED), [7], 0.5)[0].astype(int)).max() <= 1
@@ -147,7 +149,7 @@ def test_nonsense_seed_is_answered_in_words_and_keeps_the_faces(opened: Page) ->
         "A seed is a whole number from 0 to 4,294,967,295; got -5"
     )
     assert seeds(opened) == list(range(16))
-    assert download(opened, "PNG 64 px")[0] == "face-0.png"
+    assert download(opened, f"PNG {SIDE} px")[0] == "face-0.png"
     draw(opened, 5)
     expect(opened.locator("#gallery .alert")).to_be_hidden()
 
@@ -236,8 +238,8 @@ def test_model_from_the_hub_draws_on_both_tabs_and_back_again(opened: Page) -> N
     open_walk(opened)
     assert shown_frame(opened).shape == (32, 32, 3)
     opened.locator("#embedded").click()
-    expect(opened.locator("#model-line")).to_contain_text("anime-64 · embedded")
-    opened.wait_for_function("document.querySelector('.frame').width === 64")
+    expect(opened.locator("#model-line")).to_contain_text(f"{EMBEDDED.name} · embedded")
+    opened.wait_for_function(f"document.querySelector('.frame').width === {SIDE}")
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,7 @@ def test_hub_failure_is_told_in_a_banner_and_leaves_the_model_in_place(
     finally:
         hub.mode = "ok"
     assert len(opened.locator("#banner").inner_text()) > 20
-    expect(opened.locator("#model-line")).to_contain_text("anime-64 · embedded")
+    expect(opened.locator("#model-line")).to_contain_text(f"{EMBEDDED.name} · embedded")
     assert opened.locator("#banner img, #banner b").count() == 0
     draw(opened, 77)
 
@@ -265,7 +267,7 @@ def test_one_visitors_model_is_not_anothers(opened: Page, address: str) -> None:
     expect(opened.locator("#model-line")).to_contain_text("tester/tiny")
     other = opened.context.browser.new_page()  # type: ignore[union-attr]
     other.goto(address)
-    expect(other.locator("#model-line")).to_contain_text("anime-64 · embedded")
+    expect(other.locator("#model-line")).to_contain_text(f"{EMBEDDED.name} · embedded")
     other.close()
 
 
@@ -298,7 +300,7 @@ def test_start_model_that_cannot_be_had_leaves_the_embedded_one_and_says_so(page
     with serve(tmp_path, GANIME_MODEL="tester/absent", HF_ENDPOINT="http://127.0.0.1:9") as url:
         page.goto(url)
         expect(page.locator("#banner")).to_contain_text("tester/absent could not be loaded")
-        expect(page.locator("#model-line")).to_contain_text("anime-64 · embedded")
+        expect(page.locator("#model-line")).to_contain_text(f"{EMBEDDED.name} · embedded")
         expect(page.locator(".tile")).to_have_count(16)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,25 +19,15 @@ from tests.browser.conftest import DESKTOP, PHONE, ROOT, serve
 from tests.test_jobs import children_of
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
+RATE = re.compile(r"About [\d,]+ images in 15 minutes, at [\d.e+]+ a second here\.")
 PATIENCE = 120_000  # milliseconds for what a trainer does on a busy machine
-# The page as `python -m app` starts it, but its jobs train nets so small that a step takes milliseconds.
-SMALL = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import runpy
-from app import supervisor
-from tests.trainers import trainer
-supervisor.TRAINER, supervisor.NICENESS = trainer("tiny"), 0
-runpy.run_module("app", run_name="__main__")
-"""
+TINY = (str(ROOT / "tests" / "trainers.py"), "app", "tiny")
 
 
 @pytest.fixture(scope="module")
 def training_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("training")
-    script = home / "page.py"
-    script.write_text(SMALL)
-    with serve(home, command=(str(script), str(ROOT)), GANIME_STOP_SECONDS="20") as url:
+    with serve(home, command=TINY, GANIME_STOP_SECONDS="20") as url:
         yield url
     for process in children_of(home):  # left over by a test that failed
         process.kill()
@@ -83,10 +74,19 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(page.locator("#faces .unread ul")).to_contain_text(HOSTILE)
     assert page.locator("#faces .unread img").count() == 0
 
+    expect(page.locator("#estimate")).to_contain_text(RATE, timeout=PATIENCE)
+
+    page.reload()  # the uploaded faces are there still, and can be gone on with
+    page.get_by_role("tab", name="Train").click()
+    job = page.locator("#job .job")
+    expect(job.locator(".name")).to_have_text("Uploaded faces")
+    job.get_by_role("button", name="Train on these faces").click()
+    expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
+    expect(job).to_be_hidden()
     page.get_by_label("Scratch").check()
+    expect(page.locator("#estimate")).to_contain_text(RATE)
     page.get_by_label("Name of the model").fill("<b>mine</b>")
     page.locator("#start-training").click()
-    job = page.locator("#job .job")
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
     expect(job.locator(".pace")).to_contain_text("images seen", timeout=PATIENCE)
     job.get_by_role("button", name="Save and sample now").click()
@@ -109,6 +109,9 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
 
     job.get_by_role("button", name="Stop and keep").click()
     expect(job).to_have_attribute("data-state", "finished", timeout=PATIENCE)
+    job.get_by_role("button", name="Compare with your faces").click()
+    expect(job.locator(".likeness figcaption")).to_contain_text("other real faces", timeout=PATIENCE)
+    expect(job.locator(".pairs")).to_be_visible()
     with page.expect_download() as waiting:
         job.get_by_role("button", name="Download the model").click()
     zipfile.ZipFile(waiting.value.path()).extractall(tmp_path)
@@ -116,7 +119,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
 
     job.get_by_role("button", name="Use this model").click()
     expect(page.locator("#model-line")).to_contain_text("<b>mine</b> · trained on this page · 64 px", timeout=20_000)
-    expect(page.locator("#gallery .native")).to_have_text("PNG 64 px")
+    expect(page.locator("#gallery .recipe")).to_contain_text("<b>mine</b>", timeout=20_000)
     with page.expect_download() as waiting:
         page.get_by_role("button", name="PNG 64 px").click()
     with Image.open(waiting.value.path()) as picture:
@@ -152,8 +155,8 @@ def assert_others_see_nothing(browser: Browser, address: str, key: str) -> None:
     context.close()
 
 
-def test_start_without_faces_and_too_few_faces_are_answered_in_words(
-    page: Page, training_address: str, complaints: list[str], draw_face: Callable[..., Image.Image]
+def test_no_faces_and_too_few_are_answered_in_words_and_a_whole_folder_is_enough(
+    page: Page, training_address: str, complaints: list[str], draw_face: Callable[..., Image.Image], faces_folder: Path
 ) -> None:
     open_tab(page, training_address)
     page.locator("#start-training").click()
@@ -164,6 +167,10 @@ def test_start_without_faces_and_too_few_faces_are_answered_in_words(
     page.locator("#faces-files input[type=file]").set_input_files([one])  # type: ignore[list-item]
     expect(page.locator("#faces .alert")).to_contain_text("at least 16 are needed", timeout=PATIENCE)
     assert str(ROOT) not in page.locator("#faces .alert").inner_text()
+    page.locator("input[webkitdirectory]").set_input_files(faces_folder)
+    expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#faces .alert")).to_be_empty()
+    expect(page.locator("#estimate")).to_contain_text(RATE, timeout=PATIENCE)
 
 
 def test_where_training_is_off_the_tab_says_so_and_no_upload_is_let_in(page: Page, tmp_path: Path) -> None:
@@ -183,4 +190,4 @@ def test_where_a_login_is_needed_a_stranger_is_told_so(page: Page, tmp_path: Pat
     with serve(tmp_path, GANIME_TRAINING="login") as url:
         open_tab(page, url)
         page.locator("#faces-files input[type=file]").set_input_files(uploaded)
-        expect(page.locator("#faces .alert")).to_contain_text("only those who have signed in", timeout=PATIENCE)
+        expect(page.locator("#faces .alert")).to_contain_text("signed in may train", timeout=PATIENCE)

@@ -1,0 +1,167 @@
+// Choose and From a picture: searches that take seconds. The server works on one only while it is asked about it.
+const MOST_SIDE = 512; // px; a picture is made as small before it is sent
+const picked = new Set(); // attributes to choose by
+let searching = 0; // counts searches; another number ends the one that is under way
+
+async function search(key, ticket, report) {
+  for (;;) {
+    const answer = await ask("ask", key);
+    if (ticket !== searching) {
+      ask("leave", key).catch(() => null);
+      return null;
+    }
+    if (answer.recipes) return answer;
+    report(answer);
+  }
+}
+
+function busy(name, stop, bar, on) {
+  element.querySelectorAll(`[data-do="${name}"]`).forEach((button) => { button.disabled = on; });
+  $(`[data-do="${stop}"]`).hidden = !on;
+  $(bar).hidden = !on;
+  $(bar).value = 0;
+}
+
+// Choose
+
+function makeChips() {
+  picked.clear();
+  $(".chips").replaceChildren(...[...groupsOf(model.attributes)].map(([group, items]) => {
+    const chips = items.map(({ name, label }) => {
+      const chip = made("button", { type: "button", textContent: label });
+      chip.dataset.chip = name;
+      chip.setAttribute("aria-pressed", "false");
+      chip.addEventListener("click", () => toggleChip(chip, items));
+      return chip;
+    });
+    return made("div", { className: "row", role: "group", ariaLabel: group }, made("h3", { textContent: group }), ...chips);
+  }));
+}
+
+// Of colours one is picked at a time.
+function toggleChip(chip, items) {
+  const { chip: name } = chip.dataset;
+  const alone = /_(hair|eyes)$/.test(name) && !/^(long|short)_/.test(name);
+  const had = picked.delete(name);
+  if (alone) for (const item of items) picked.delete(item.name);
+  if (!had) picked.add(name);
+  element.querySelectorAll("[data-chip]").forEach((other) => {
+    other.setAttribute("aria-pressed", String(picked.has(other.dataset.chip)));
+  });
+}
+
+actions.find = () => {
+  if (!picked.size) return complain("Pick at least one thing that the faces shall have.");
+  const ticket = ++searching;
+  busy("find", "stop-find", ".find-bar", true);
+  $(".found-text").textContent = "Looking…";
+  return attempt(async () => {
+    const { search: key } = await ask("choose", [...picked], chance());
+    const answer = await search(key, ticket, ({ progress, text }) => {
+      $(".find-bar").value = progress;
+      $(".found-text").textContent = text;
+    });
+    if (!answer) return;
+    await showTiles(".found", answer);
+    $(".found-text").textContent = answer.text;
+  }).finally(() => {
+    if ($(".found-text").textContent === "Looking…") $(".found-text").textContent = "";
+    busy("find", "stop-find", ".find-bar", false);
+  });
+};
+
+// From a picture
+
+// The recipe in a PNG that Ganime made, "" where there is none: the text chunk of that name.
+async function recipeInside(file) {
+  if (file.size > 2 ** 24) return "";
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const view = new DataView(bytes.buffer);
+  const latin = (start, end) => String.fromCharCode(...bytes.subarray(start, end));
+  if (latin(1, 4) !== "PNG") return "";
+  for (let at = 8; at + 12 <= bytes.length;) {
+    const [length, kind] = [view.getUint32(at), latin(at + 4, at + 8)];
+    const end = at + 8 + length;
+    if (kind === "tEXt" && length < 20000 && latin(at + 8, at + 15) === "ganime\0") return latin(at + 15, end);
+    at = end + 4;
+  }
+  return "";
+}
+
+// A file that was dropped or chosen: a face of Ganime goes to the stage, any other picture is searched for.
+function openFile(file) {
+  return attempt(async () => {
+    const recipe = await recipeInside(file);
+    if (!recipe) return nearestTo(file);
+    if (!parse(recipe)) throw new Error("The recipe in this PNG is damaged.");
+    say("Restored from the recipe in the file.");
+    return show({ recipe });
+  });
+}
+
+async function smaller(file) {
+  const picture = await createImageBitmap(file).catch(() => null);
+  if (!picture) throw new Error("This file is no picture that the browser can read.");
+  const scale = Math.min(1, MOST_SIDE / Math.min(picture.width, picture.height));
+  const side = Math.min(MOST_SIDE, picture.width, picture.height);
+  const canvas = made("canvas", { width: side, height: side }); // the square in the middle
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, side, side);
+  const [width, height] = [picture.width * scale, picture.height * scale];
+  context.drawImage(picture, (side - width) / 2, (side - height) / 2, width, height);
+  return canvas;
+}
+
+async function nearestTo(file) {
+  const ticket = ++searching;
+  openTool("picture");
+  const canvas = await smaller(file);
+  $(".pair").hidden = false;
+  for (const [name, source] of [[".wanted", canvas], [".nearest", null]]) {
+    $(name).width = $(name).height = 256;
+    if (source) $(name).getContext("2d").drawImage(source, 0, 0, 256, 256);
+  }
+  $(".near-text").textContent = "Searching…";
+  busy("pick", "stop-search", ".near-bar", true);
+  try {
+    const { search: key } = await ask("project", canvas.toDataURL("image/jpeg", 0.95).split(",")[1]);
+    const answer = await search(key, ticket, async ({ progress, face }) => {
+      $(".near-bar").value = progress;
+      const picture = await pictureOf(face);
+      $(".nearest").getContext("2d").drawImage(picture, 0, 0, 256, 256);
+    });
+    if (!answer) return;
+    const [recipe] = await take(answer);
+    paintFace($(".nearest"), recipe, 256);
+    $(".near-text").textContent = answer.text;
+    await show({ recipe });
+  } finally {
+    if ($(".near-text").textContent === "Searching…") $(".near-text").textContent = "";
+    busy("pick", "stop-search", ".near-bar", false);
+  }
+}
+
+function stopSearch() {
+  searching += 1;
+}
+
+Object.assign(actions, { "stop-find": stopSearch, "stop-search": stopSearch, pick: () => $(".chosen-file").click() });
+$(".chosen-file").addEventListener("change", () => {
+  const [file] = $(".chosen-file").files;
+  $(".chosen-file").value = "";
+  if (file) openFile(file);
+});
+element.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  $(".explore").classList.add("over");
+});
+element.addEventListener("dragleave", () => $(".explore").classList.remove("over"));
+element.addEventListener("drop", (event) => {
+  event.preventDefault();
+  $(".explore").classList.remove("over");
+  complain("");
+  const [file] = event.dataTransfer.files;
+  if (file && model) openFile(file);
+});

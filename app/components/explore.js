@@ -1,0 +1,217 @@
+// The stage: the face that all tools begin from and give back to, its history, and what is known of the model.
+// props.value = {key, model, revision, side, steers, note, attributes, most, frames, sent} or {error}; see stage_value.
+// A face is a recipe, as text; the server draws it, and `pictures` keeps what was drawn.
+const MOST_PICTURES = 400;
+const MOST_STEPS = 200;
+const MAX_SEED = 4294967295;
+const HUB_NAME = /^[\w][\w.-]*\/[\w][\w.-]*$/;
+const pictures = new Map(); // recipe -> canvas, the oldest first
+const painted = []; // called when another face is on the stage
+let model = null; // the last value without an error
+let steps = []; // [{recipe, base, amounts}], what was on the stage; base and amounts for a face that was steered
+let place = -1;
+let waiting = ""; // a face that was refused, for its model was not loaded
+let wanted = 0; // counts what was asked to be shown, so that an old answer never replaces a newer one
+
+const current = () => steps[place];
+const whole = (number) => Number(number || 0).toLocaleString("en");
+const chance = () => Math.floor(Math.random() * (MAX_SEED + 1));
+
+function made(tag, options = {}, ...within) {
+  const element = Object.assign(document.createElement(tag), options);
+  element.append(...within);
+  return element;
+}
+
+function say(words) {
+  if ($(".status").textContent !== words) $(".status").textContent = words;
+}
+
+function complain(words, recipe = "") {
+  $(".alert").textContent = words;
+  const { model: name } = parse(recipe) || {};
+  const other = name && name !== model?.model && (HUB_NAME.test(name) || name === model?.embedded) ? name : "";
+  $(".offer").hidden = !other;
+  waiting = other ? recipe : waiting;
+  $(".offer button").textContent = `Load ${other}`;
+  $(".offer button").dataset.model = other;
+}
+
+// The recipe of a text, null for what is none; the server alone knows whether it can be drawn.
+function parse(text) {
+  try {
+    const recipe = JSON.parse(text);
+    return recipe && Number.isInteger(recipe.seed) && typeof recipe.model === "string" ? recipe : null;
+  } catch {
+    return null;
+  }
+}
+
+const drawnHere = (text) => parse(text)?.revision === model.revision;
+
+async function ask(name, ...rest) {
+  const answer = await server[name]([model.key, ...rest]).catch(() => null);
+  if (!answer) throw new Error("The server does not answer. Try again.");
+  if (answer.error) throw new Error(answer.error);
+  return answer;
+}
+
+// Runs what a visitor has asked for; what goes wrong is said in words.
+async function attempt(work, recipe = "") {
+  try {
+    return await work();
+  } catch (error) {
+    complain(error.message || "This did not work. Try again.", recipe);
+    return undefined;
+  }
+}
+
+async function pictureOf(url) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  return image;
+}
+
+// Cuts a sheet of faces into pictures; returns their recipes.
+async function take({ sheet, columns, side, recipes }) {
+  const image = await pictureOf(sheet);
+  recipes.forEach((recipe, index) => {
+    const canvas = made("canvas", { width: side, height: side });
+    const [column, row] = [index % columns, Math.floor(index / columns)];
+    canvas.getContext("2d").drawImage(image, column * side, row * side, side, side, 0, 0, side, side);
+    pictures.delete(recipe);
+    pictures.set(recipe, canvas);
+  });
+  for (const recipe of [...pictures.keys()].slice(0, Math.max(0, pictures.size - MOST_PICTURES))) pictures.delete(recipe);
+  return recipes;
+}
+
+function paintFace(canvas, recipe, side) {
+  const picture = pictures.get(recipe);
+  canvas.width = canvas.height = side || picture?.width || 1;
+  if (!picture) return;
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+}
+
+const words = (recipe) => {
+  const { seed, toward, position, vector } = parse(recipe) || {};
+  if (vector) return seed ? `Made, beginning at seed ${seed}` : "Made";
+  return toward === undefined ? `Seed ${seed}` : `${Math.round(position * 100)} % from seed ${seed} to ${toward}`;
+};
+
+// A face to click on.
+function tile(recipe, act, label = words(recipe)) {
+  const canvas = made("canvas");
+  paintFace(canvas, recipe);
+  const button = made("button", { type: "button", className: "mug" }, canvas);
+  button.setAttribute("aria-label", label);
+  button.dataset.recipe = recipe;
+  button.addEventListener("click", act);
+  return button;
+}
+
+// Tiles of an answer, each of which goes to the stage when it is clicked.
+async function showTiles(where, answer) {
+  const recipes = await take(answer);
+  $(where).replaceChildren(...recipes.map((recipe, index) => {
+    const button = tile(recipe, () => show({ recipe }), `Face ${index + 1}: ${words(recipe)}`);
+    if (answer.carries && !answer.carries[index]) button.classList.add("not-quite");
+    return button;
+  }));
+}
+
+// Puts a face on the stage; `replace` for one that takes the place of the last step.
+function show(step, replace = false) {
+  const ticket = ++wanted;
+  return attempt(async () => {
+    if (!pictures.has(step.recipe)) {
+      const [recipe] = await take(await ask("draw", [step.recipe]));
+      if (ticket !== wanted) return;
+      step = { ...step, recipe }; // as the server writes it
+    }
+    steps = [...steps.slice(0, replace ? place : place + 1), step].slice(-MOST_STEPS);
+    place = steps.length - 1;
+    paint();
+  }, step.recipe);
+}
+
+function go(by) {
+  const step = steps[place + by];
+  const ticket = ++wanted;
+  if (!step) return;
+  attempt(async () => {
+    if (!pictures.has(step.recipe)) await take(await ask("draw", [step.recipe]));
+    if (ticket !== wanted) return;
+    place += by;
+    paint();
+  }, step.recipe);
+}
+
+function paint() {
+  const { recipe } = current();
+  const { model: name, revision, truncation = 1 } = parse(recipe);
+  $(".explore").hidden = false;
+  paintFace($(".now"), recipe, 512);
+  $(".now").dataset.recipe = recipe;
+  $(".now").setAttribute("aria-label", words(recipe));
+  $(".made-by").textContent = `${words(recipe)} · truncation ${truncation} · ${name} · weights ${revision}`;
+  $(".own-size").textContent = `PNG ${model.side} px`;
+  $('[data-do="undo"]').disabled = place < 1;
+  $('[data-do="redo"]').disabled = place >= steps.length - 1;
+  for (const listener of painted) listener();
+}
+
+const dice = () => {
+  const { model: name, revision } = model;
+  return show({ recipe: JSON.stringify({ model: name, revision, seed: chance(), truncation: 1 }) });
+};
+
+async function copyLink(name, value) {
+  const link = `${location.origin}${location.pathname}?${name}=${encodeURIComponent(value)}`;
+  if (link.length > 8000) return say("These faces are too many for a link. Export them as a file instead.");
+  const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
+  say(copied ? "Copied. The link draws the same anywhere." : link);
+}
+
+function openTool(name) {
+  element.querySelectorAll("[data-tool]").forEach((button) => {
+    button.setAttribute("aria-expanded", String(button.dataset.tool === name));
+  });
+  element.querySelectorAll("[data-panel]").forEach((panel) => { panel.hidden = panel.dataset.panel !== name; });
+  opened[name]?.();
+}
+
+const isOpen = (name) => !$(`[data-panel="${name}"]`).hidden;
+const opened = {}; // by tool: called when it is opened
+const actions = { // by data-do: called when such a button is clicked
+  dice,
+  undo: () => go(-1),
+  redo: () => go(1),
+  keep: () => keep(current().recipe),
+  link: () => copyLink("face", current().recipe),
+  png: (button) => fetchFile(button, () => server.keep_file([model.key, current().recipe, Number(button.dataset.size)])),
+  bring: (button) => trigger("bring", { model: button.dataset.model }),
+};
+
+const KEYS = { d: "dice", k: "keep", z: "undo", y: "redo" };
+document.addEventListener("keydown", function pressed(event) {
+  if (!element.isConnected) return document.removeEventListener("keydown", pressed);
+  const field = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (field || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  const action = KEYS[event.key.toLowerCase()];
+  if (!action || !current() || element.offsetParent === null) return;
+  complain("");
+  actions[action]();
+});
+
+element.addEventListener("input", () => complain(""));
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button || !model) return;
+  if (button.dataset.do !== "bring") complain("");
+  if (button.dataset.tool) openTool(button.getAttribute("aria-expanded") === "true" ? "" : button.dataset.tool);
+  if (button.dataset.do) actions[button.dataset.do]?.(button);
+});

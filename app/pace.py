@@ -1,0 +1,70 @@
+"""How fast this machine learns, for those who are about to begin: by earlier jobs of the kind, or by a short trial."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+
+from sqlmodel import col, select
+
+from app.job_report import journal_of
+from app.job_store import ACTIVE, DRAFT, Job, JobError, count, told
+from app.jobs import Jobs
+
+LOOKED_AT = 8  # jobs whose pace is asked for, the newest first
+REPORTS = 40  # of a job's last ones, of which the median counts
+TRIAL_MINUTES = 0.1  # of training; a first report comes sooner, on most machines
+
+Kind = tuple[str, int]  # recipe, image size in px
+
+
+class Pace:
+    """Images a second by recipe and image size; what a trial has found is remembered as long as the page runs."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self.jobs = jobs
+        self.trial = threading.Lock()
+        self.found: dict[Kind, float] = {}
+
+    def known(self, kind: Kind) -> float | None:
+        """What the newest job of this kind, or a trial, has reached; None where there was none."""
+        recipe, size = kind
+        same = select(Job).where(Job.recipe == recipe, Job.image_size == size, col(Job.deleted).is_(False))
+        with self.jobs.store.reading() as session:
+            jobs = session.exec(same.order_by(col(Job.started).desc()).limit(LOOKED_AT)).all()
+        for job in jobs:
+            lines = journal_of(self.jobs.supervisor.folder(job.id))
+            if rates := [line["images_per_second"] for line in lines if line["event"] == "Step"][-REPORTS:]:
+                return statistics.median(rates)
+        return self.found.get(kind)
+
+    @told("How fast this machine learns could not be tried")
+    def tried(self, key: str, kind: Kind) -> float:
+        """The pace of some seconds of training on the faces of a draft. Raises JobError where that cannot be had.
+
+        One at a time; who has waited meanwhile takes what another has found.
+        """
+        with self.trial:
+            if kind in self.found:
+                return self.found[kind]
+            with self.jobs.store.reading() as session:
+                draft = self.jobs.find(session, key)
+                if count(session, col(Job.state).in_(ACTIVE)):
+                    raise JobError("A job is training just now, so how fast yours would be is not tried.")
+            if draft.state != DRAFT:
+                raise JobError("This job has been started already.")
+            draft.recipe, draft.image_size, draft.start, draft.minutes = *kind, "", TRIAL_MINUTES
+            steps = self.jobs.supervisor.trial(draft)
+            if not steps:
+                raise JobError("How fast this machine learns could not be found out; a job will tell.")
+            self.found[kind] = steps[-1]["images_per_second"]
+            return self.found[kind]
+
+    def estimate(self, kind: Kind, minutes: float) -> str:
+        """What to expect, in words; empty where nothing is known."""
+        rate = self.known(kind)
+        if not rate:
+            return ""
+        images = rate * minutes * 60
+        step = 10 ** max(0, len(str(int(images))) - 2)  # two digits are known, and no more
+        return f"About {round(images / step) * step:,} images in {minutes:g} minutes, at {rate:.3g} a second here."

@@ -1,0 +1,49 @@
+"""Who asks: by the name they have signed in with, or else by the address they come from."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from importlib.util import find_spec
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_space
+
+from app.job_limits import Visitor
+
+NETWORK_BITS = 64  # of an IPv6 address; the rest a household chooses as it likes
+
+
+def visitor_of(request: Any, profile: gr.OAuthProfile | None, proxies: int) -> Visitor:
+    """The visitor behind a request. proxies: as for `address_of`."""
+    if name := getattr(request, "username", None):
+        return Visitor(f"user {name}", signed_in=True)
+    if profile:
+        return Visitor(f"Hugging Face user {profile.username}", signed_in=True)
+    return Visitor(f"address {address_of(request, proxies)}")
+
+
+def address_of(request: Any, proxies: int) -> str:
+    """The address that the outermost of `proxies` trusted proxies has seen, the network of it for IPv6.
+
+    Each proxy adds the address it was asked from to the right of X-Forwarded-For; what stands further left, anyone can
+    have written there. Without proxies the header counts for nothing.
+    """
+    request = getattr(request, "request", None) or request
+    told = ",".join(request.headers.getlist("x-forwarded-for")).split(",") if proxies else []
+    hops = [hop for hop in (text.strip() for text in told) if hop]
+    hops.append(request.client.host if request.client else "")
+    address = hops[max(0, len(hops) - 1 - proxies)]
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:  # none that is known; told apart by its text even so
+        return address
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return str(ipaddress.ip_network((int(parsed), NETWORK_BITS), strict=False) if parsed.version == 6 else parsed)
+
+
+def sign_in_works() -> bool:
+    """Whether Hugging Face lets visitors of this page sign in: on a Space with `hf_oauth: true` in its README."""
+    installed = find_spec("authlib") and find_spec("itsdangerous")  # with Gradio itself, on a Space
+    return bool(get_space() and os.environ.get("OAUTH_CLIENT_ID") and installed)

@@ -1,0 +1,394 @@
+"""What a visitor does on the Explore tab, in real Chromium: every tool, the tray, links, files and keys."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.config import ModelConfig
+from ganime.images import png_bytes
+from ganime.latents import Recipe
+from ganime.model import Generator
+from ganime.sampling import generate, generate_recipes
+from tests.browser.conftest import DESKTOP, serve
+from tests.hub_server import HubServer
+from tests.test_explorer import with_directions
+
+PHONE = {"width": 375, "height": 812}
+TOOLS = ("vary", "steer", "choose", "mix", "picture", "animate", "inside")
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_directions(tiny_folder, tmp_path_factory.mktemp("steered") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def revision(folder: Path) -> str:
+    return load_checkpoint(folder).revision
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path, tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Iterator[str]:
+    """The page on the tiny model with directions, and a hub that answers."""
+    variables = {"GANIME_MODEL": str(folder), "GANIME_TRAINING": "off", "HF_ENDPOINT": hub.endpoint}
+    with serve(tmp_path_factory.mktemp("home"), ("-m", "app"), GANIME_HUB_TIMEOUT="2", **variables) as url:
+        yield url
+
+
+def link(address: str, **query: object) -> str:
+    """An address of the page that names a face or a tray."""
+    return f"{address}/?" + "&".join(f"{name}={quote(json.dumps(value))}" for name, value in query.items())
+
+
+def recipe(revision: str, seed: int, model: str = "tiny") -> dict[str, Any]:
+    return {"model": model, "revision": revision, "seed": seed, "truncation": 1.0}
+
+
+@pytest.fixture
+def opened(page: Page, address: str, revision: str, complaints: list[str]) -> Page:
+    """The tab at desktop width, the face of seed 7 on the stage and those of seeds 1 to 3 in the tray."""
+    page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+    visit(page, link(address, face=recipe(revision, 7), tray=[recipe(revision, seed) for seed in (1, 2, 3)]))
+    expect(page.locator(".favourites .mug")).to_have_count(3)
+    expect(page.locator(".made-by")).to_contain_text("Seed 7")
+    return page
+
+
+def visit(page: Page, url: str) -> None:
+    """Open a link to the tab and wait for its first face, as long as a page may take to load."""
+    page.goto(url)
+    page.wait_for_selector(".now[data-recipe]")
+
+
+def on_stage(page: Page) -> str:
+    return page.locator(".now").get_attribute("data-recipe") or ""
+
+
+def choose_tool(page: Page, tool: str) -> None:
+    button = page.locator(f'[data-tool="{tool}"]')
+    if button.get_attribute("aria-expanded") != "true":
+        button.click()
+    expect(page.locator(f'[data-panel="{tool}"]')).to_be_visible()
+
+
+def download(page: Page, action: str, more: str = "") -> tuple[str, bytes]:
+    with page.expect_download() as waiting:
+        page.locator(f'#explore [data-do="{action}"]{more}').click()
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+
+def seeds(page: Page, where: str = ".favourites") -> list[int]:
+    tiles = page.locator(f"{where} .mug").all()
+    return [json.loads(tile.get_attribute("data-recipe") or "{}").get("seed") for tile in tiles]
+
+
+def alert(page: Page) -> Any:
+    return expect(page.locator("#explore .alert"))
+
+
+def test_keys_roll_keep_undo_and_redo_unless_a_field_has_the_focus(opened: Page) -> None:
+    before = on_stage(opened)
+    opened.locator("h1").click()
+    opened.keyboard.press("d")
+    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
+    rolled = on_stage(opened)
+    opened.keyboard.press("k")
+    expect(opened.locator(".favourites .mug")).to_have_count(4)
+    opened.keyboard.press("z")
+    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
+    expect(opened.locator('[data-do="undo"]')).to_be_disabled()
+    opened.keyboard.press("y")
+    expect(opened.locator(".now")).to_have_attribute("data-recipe", rolled)
+    opened.locator(".strength").focus()
+    opened.keyboard.press("z")
+    opened.wait_for_timeout(200)
+    assert on_stage(opened) == rolled
+
+
+def test_neighbour_that_is_clicked_becomes_the_face_and_shows_its_own_neighbours(opened: Page) -> None:
+    choose_tool(opened, "vary")
+    tiles = opened.locator(".neighbours .mug")
+    expect(tiles).to_have_count(8)
+    before, first = on_stage(opened), tiles.nth(2).get_attribute("data-recipe") or ""
+    tiles.nth(2).click()
+    expect(opened.locator(".now")).to_have_attribute("data-recipe", first)
+    expect(tiles.nth(2)).not_to_have_attribute("data-recipe", first)
+    opened.locator('[data-do="undo"]').click()
+    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
+    expect(tiles.nth(2)).to_have_attribute("data-recipe", first)
+
+
+def test_slider_steers_the_face_and_undo_brings_face_and_slider_back(opened: Page, folder: Path) -> None:
+    choose_tool(opened, "steer")
+    expect(opened.locator(".sliders summary")).to_have_text(["Expression", "Without a name"])
+    before, smile = on_stage(opened), opened.locator('[data-steer="smile"]')
+    for amount in ("1", "2", "3"):
+        smile.fill(amount)
+    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
+    opened.wait_for_timeout(500)
+    steered = Recipe.from_json(on_stage(opened))
+    assert steered.vector
+    name, data = download(opened, "png", '[data-size="0"]')
+    face = np.asarray(Image.open(io.BytesIO(data)))
+    assert name == "face-7.png"
+    assert abs(face.astype(int) - generate_recipes(load_checkpoint(folder), [steered])[0].astype(int)).max() <= 1
+    opened.locator('[data-do="undo"]').click()
+    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
+    expect(smile).to_have_value("0")
+    opened.locator('[data-do="redo"]').click()
+    expect(smile).to_have_value("3")
+    opened.locator('[data-do="reset"]').click()
+    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
+
+
+def test_choice_shows_eight_faces_and_how_many_carry_what_was_asked_for(opened: Page) -> None:
+    choose_tool(opened, "choose")
+    opened.locator('[data-do="find"]').click()
+    alert(opened).to_contain_text("Pick at least one")
+    opened.locator('[data-chip="blue_hair"]').click()
+    opened.locator('[data-chip="blonde_hair"]').click()
+    expect(opened.locator('[data-chip="blue_hair"]')).to_have_attribute("aria-pressed", "false")
+    opened.locator('[data-do="find"]').click()
+    expect(opened.locator(".found .mug")).to_have_count(8, timeout=30_000)
+    expect(opened.locator(".found-text")).to_contain_text("of 8 carry what was asked for")
+    alert(opened).to_be_hidden()
+
+
+def test_faces_of_the_tray_are_bred_and_summed(opened: Page) -> None:
+    choose_tool(opened, "mix")
+    expect(opened.locator('[data-do="breed"]')).to_be_disabled()
+    for place in range(3):
+        opened.locator(".parents .mug").nth(place).click()
+    opened.locator('[data-do="breed"]').click()
+    expect(opened.locator(".children .mug")).to_have_count(8)
+    before = on_stage(opened)
+    opened.locator('[data-do="sum"]').click()
+    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
+    assert Recipe.from_json(on_stage(opened)).seed == 3
+
+
+def test_picture_is_searched_for_and_its_nearest_face_comes_to_the_stage(
+    opened: Page, folder: Path, tmp_path: Path
+) -> None:
+    picture = Image.fromarray(generate(load_checkpoint(folder), [99])[0])
+    picture.resize((900, 700)).save(tmp_path / "<b>any.jpg")
+    opened.locator(".chosen-file").set_input_files(tmp_path / "<b>any.jpg")
+    expect(opened.locator('[data-panel="picture"]')).to_be_visible()
+    expect(opened.locator(".near-text")).to_contain_text("random pairs of faces", timeout=60_000)
+    assert Recipe.from_json(on_stage(opened)).vector
+    (tmp_path / "no.png").write_bytes(b"no picture")
+    opened.locator(".chosen-file").set_input_files(tmp_path / "no.png")
+    alert(opened).to_contain_text("no picture")
+
+
+def test_search_that_is_stopped_leaves_the_stage_as_it_was(opened: Page, folder: Path, tmp_path: Path) -> None:
+    Image.fromarray(generate(load_checkpoint(folder), [98])[0]).save(tmp_path / "any.png")
+    opened.locator(".chosen-file").set_input_files(tmp_path / "any.png")
+    opened.locator('[data-do="stop-search"]').click()
+    expect(opened.locator('[data-do="stop-search"]')).to_be_hidden()
+    expect(opened.locator(".made-by")).to_contain_text("Seed 7")
+
+
+def test_walk_through_the_tray_plays_without_requests_and_is_saved(opened: Page) -> None:
+    choose_tool(opened, "animate")
+    opened.locator(".gap").fill("6")
+    opened.locator(".gap").press("Tab")
+    expect(opened.locator(".walk-hint")).to_contain_text("18 frames")
+    opened.locator('[data-do="stroll"]').click()
+    opened.wait_for_function("Number(document.querySelector('.stroll').dataset.index) > 2")
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.get_by_role("button", name="Pause").click()
+    opened.locator(".stroll-at").fill("11")
+    expect(opened.locator(".stroll")).to_have_attribute("data-index", "11")
+    assert [url for url in asked if "heartbeat" not in url] == []
+    for suffix, kind in ((".webp", "WEBP"), (".gif", "GIF"), (".png", "PNG")):
+        name, data = download(opened, "film", f'[data-suffix="{suffix}"]')
+        film = Image.open(io.BytesIO(data))
+        assert (name, film.format, film.size) == (f"walk{suffix}", kind, (256, 256))
+        assert getattr(film, "n_frames", 1) == 18
+
+
+def test_layers_of_the_face_are_shown_and_follow_the_stage(opened: Page) -> None:
+    choose_tool(opened, "inside")
+    pictures = opened.locator(".layers img")
+    expect(pictures.first).to_be_visible()
+    expect(opened.locator(".layers figcaption").first).to_contain_text("latent 8")
+    last = pictures.last.get_attribute("src") or ""
+    opened.locator('[data-do="dice"]').click()
+    expect(pictures.last).not_to_have_attribute("src", last)
+
+
+def test_tray_is_reordered_exported_and_survives_reload(opened: Page, address: str, tmp_path: Path) -> None:
+    assert seeds(opened) == [1, 2, 3]
+    opened.locator(".favourites .mug").nth(2).click()
+    expect(opened.locator(".made-by")).to_contain_text("Seed 3")
+    opened.locator('[data-do="left"]').click()
+    assert seeds(opened) == [1, 3, 2]
+    name, exported = download(opened, "export")
+    assert name == "ganime-tray.json"
+    archive = zipfile.ZipFile(io.BytesIO(download(opened, "zip")[1]))
+    assert archive.namelist() == ["face-1.png", "face-3.png", "face-2.png"]
+    opened.locator('[data-do="remove"]').click()
+    expect(opened.locator(".favourites .mug")).to_have_count(2)
+    opened.goto(address)
+    opened.wait_for_selector(".tile")
+    opened.get_by_role("tab", name="Explore").click()
+    expect(opened.locator(".favourites .mug")).to_have_count(2)
+    assert seeds(opened) == [1, 2]
+    (tmp_path / "tray.json").write_bytes(exported)
+    opened.locator(".tray-file").set_input_files(tmp_path / "tray.json")
+    expect(opened.locator(".favourites .mug")).to_have_count(3)
+    assert seeds(opened) == [1, 2, 3]
+
+
+def test_nonsense_is_no_tray(opened: Page, revision: str, tmp_path: Path) -> None:
+    negative, short = '[{"model": "tiny", "revision": "%s", "seed": -4}]', recipe(revision, 1) | {"vector": "AAAA"}
+    everything = ("no JSON", "[]", '{"ganime": "tray", "faces": [7]}', negative % revision, json.dumps([short]))
+    for number, text in enumerate(everything):
+        path = tmp_path / f"tray-{number}.json"
+        path.write_text(text)
+        opened.locator('[data-tool="vary"]').click()  # which takes the last refusal away
+        alert(opened).to_be_empty()
+        opened.locator(".tray-file").set_input_files(path)
+        alert(opened).not_to_be_empty()
+        assert seeds(opened) == [1, 2, 3]
+
+
+def test_face_is_restored_from_the_recipe_in_its_png(opened: Page, tmp_path: Path) -> None:
+    (tmp_path / "face.png").write_bytes(download(opened, "png", '[data-size="256"]')[1])
+    before = on_stage(opened)
+    opened.locator('[data-do="dice"]').click()
+    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
+    opened.locator(".chosen-file").set_input_files(tmp_path / "face.png")
+    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
+    blank = np.zeros((8, 8, 3), np.uint8)
+    (tmp_path / "bad.png").write_bytes(png_bytes(blank, '{"seed": "<img src=x onerror=alert(1)>"}'))
+    opened.locator(".chosen-file").set_input_files(tmp_path / "bad.png")
+    alert(opened).to_contain_text("damaged")
+    assert on_stage(opened) == before
+
+
+def test_file_that_is_dropped_is_opened(opened: Page, revision: str) -> None:
+    face = png_bytes(np.zeros((32, 32, 3), np.uint8), json.dumps(recipe(revision, 77)))
+    opened.evaluate(
+        """bytes => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([new Uint8Array(bytes)], "face.png", { type: "image/png" }));
+          document.querySelector(".now").dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+        }""",
+        list(face),
+    )
+    expect(opened.locator(".made-by")).to_contain_text("Seed 77")
+
+
+def test_copied_link_opens_the_same_face(opened: Page, address: str, revision: str) -> None:
+    opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened.locator('[data-do="link"]').click()
+    expect(opened.locator("#explore .status")).to_contain_text("Copied")
+    copied = opened.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(f"{address}/?face=")
+    opened.locator('[data-do="dice"]').click()
+    visit(opened, copied)
+    expect(opened.locator(".made-by")).to_contain_text("Seed 7")
+
+
+@pytest.mark.parametrize("query", ["face=%7B%22seed%22%3A1", "tray=[", "tray=%22x%22", "face=%00%FF"])
+def test_link_with_nonsense_is_refused_in_words_and_leaves_a_page_that_works(
+    page: Page, address: str, complaints: list[str], query: str
+) -> None:
+    visit(page, f"{address}/?{query}")
+    alert(page).to_contain_text("his link")
+    expect(page.locator(".made-by")).to_contain_text("Seed ")
+    expect(page.locator(".favourites .mug")).to_have_count(0)
+
+
+def test_link_to_a_face_of_another_model_offers_to_load_it(
+    page: Page, address: str, hub: HubServer, tiny_config: ModelConfig, complaints: list[str], tmp_path: Path
+) -> None:
+    save_checkpoint(Checkpoint(Generator(tiny_config).eval(), name="mine"), tmp_path / "mine")
+    hub.add_model("tester/mine", tmp_path / "mine")
+    visit(page, link(address, face=recipe(load_checkpoint(tmp_path / "mine").revision, 5, "tester/mine")))
+    alert(page).to_contain_text("drawn by tester/mine")
+    page.get_by_role("button", name="Load tester/mine").click()
+    expect(page.locator("#model-line")).to_contain_text("tester/mine")
+    expect(page.locator(".made-by")).to_contain_text("Seed 5")
+    expect(page.locator("#explore .offer")).to_be_hidden()
+
+
+def test_link_to_a_face_of_the_embedded_model_offers_to_go_back_to_it(
+    page: Page, address: str, complaints: list[str]
+) -> None:
+    embedded = load_checkpoint(EMBEDDED)
+    visit(page, link(address, face=recipe(embedded.revision, 5, embedded.name)))
+    page.get_by_role("button", name=f"Load {embedded.name}").click()
+    expect(page.locator("#model-line")).to_contain_text("embedded")
+    expect(page.locator(".made-by")).to_contain_text("Seed 5")
+
+
+def test_names_in_a_link_stay_text(page: Page, address: str, complaints: list[str]) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    visit(page, link(address, face=recipe("0" * 12, 5, evil), tray=[recipe("0" * 12, 6, evil)]))
+    alert(page).to_contain_text(evil)
+    expect(page.locator(".favourites .elsewhere")).to_contain_text(evil)
+    expect(page.locator("#explore img[src='x']")).to_have_count(0)
+    expect(page.locator("#explore .offer")).to_be_hidden()
+
+
+def test_picked_face_of_the_gallery_goes_to_the_stage(page: Page, address: str, complaints: list[str]) -> None:
+    page.goto(address)
+    page.wait_for_selector(".tile")
+    for seed in (5, 9):
+        page.get_by_role("tab", name="Generate").click()
+        page.locator(f'.tile[data-seed="{seed}"]').click()
+        page.get_by_role("button", name="Explore", exact=True).click()
+        expect(page.locator(".made-by")).to_contain_text(f"Seed {seed} ")
+        expect(page.locator(".made-by")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_accessibility_violation_in_any_tool(opened: Page, scheme: str) -> None:
+    opened.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    opened.reload()
+    opened.wait_for_selector(".now[data-recipe]")
+    expect(opened.locator(".made-by")).to_contain_text("Seed 7")
+    found = []
+    for tool in TOOLS:
+        choose_tool(opened, tool)
+        opened.wait_for_timeout(200)
+        for violation in Axe().run(opened, context="#explore").response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                node = violation["nodes"][0]
+                found.append((tool, violation["id"], node["target"], node["failureSummary"]))
+    assert found == []
+
+
+def test_on_a_phone_every_tool_fits_and_the_face_stays_in_sight_while_it_is_steered(opened: Page) -> None:
+    opened.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    for tool in TOOLS:
+        choose_tool(opened, tool)
+        opened.wait_for_timeout(200)
+        assert opened.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], tool
+    choose_tool(opened, "steer")
+    opened.locator('[data-do="reset"]').scroll_into_view_if_needed()
+    before = on_stage(opened)
+    opened.locator('[data-steer="smile"]').fill("2")
+    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
+    expect(opened.locator(".now")).to_be_in_viewport(ratio=0.9)
+    choose_tool(opened, "vary")
+    opened.locator(".neighbours .mug").first.click()
+    opened.locator('[data-do="keep"]').click()
+    expect(opened.locator(".favourites .mug")).to_have_count(4)

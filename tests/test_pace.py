@@ -1,0 +1,76 @@
+"""How fast this machine learns: by earlier jobs, else by one short trial that leaves nothing behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from app.job_store import JobError
+from app.jobs import Jobs
+from app.pace import Pace
+from app.uploads import Upload
+from tests.test_jobs import (
+    ME,
+    PLAN,
+    children_of,
+    files,
+    open_jobs,
+    settings,
+    state_of,
+    submitted,
+    wait_to_learn,
+    wait_until,
+)
+
+__all__ = ["files", "open_jobs", "settings"]  # fixtures
+KIND = ("modern", 32)
+
+
+def test_a_trial_tells_the_pace_once_and_leaves_nothing(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock", start=False)
+    key, pace = jobs.draft(files, ME), Pace(jobs)
+    assert (pace.known(KIND), pace.estimate(KIND, 15)) == (None, "")
+    before = sorted(jobs.folder(key).path.iterdir())
+    threads = [threading.Thread(target=pace.tried, args=(key, KIND)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert pace.known(KIND) == 64.0  # what the stand-in says of itself
+    assert pace.estimate(KIND, 15) == "About 58,000 images in 15 minutes, at 64 a second here."
+    assert pace.known(("classic", 32)) is None
+    assert sorted(jobs.folder(key).path.iterdir()) == before
+    assert not children_of(jobs.settings.home)
+    assert state_of(jobs, key) == "draft"
+
+
+def test_an_earlier_job_of_the_kind_tells_the_pace_without_a_trial(
+    open_jobs: Callable[..., Jobs], files: list[Upload]
+) -> None:
+    jobs = open_jobs("mock")
+    key, pace = submitted(jobs, files), Pace(jobs)
+    wait_to_learn(jobs, key)
+    assert pace.known(KIND) == 64.0
+    assert pace.known(("modern", 64)) is None
+    with pytest.raises(JobError, match="A job is training just now"):
+        pace.tried(jobs.draft(files, ME), ("modern", 64))
+    jobs.stop(key)
+    wait_until(jobs, key, "finished")
+    assert pace.known(KIND) == 64.0
+
+
+def test_a_trial_that_tells_nothing_is_answered_in_words(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOCK", "fail")
+    jobs = open_jobs("mock", start=False)
+    key = jobs.draft(files, ME)
+    with pytest.raises(JobError, match="could not be found out"):
+        Pace(jobs).tried(key, KIND)
+    jobs.submit(key, PLAN, ME)
+    with pytest.raises(JobError, match="started already"):
+        Pace(jobs).tried(key, KIND)
+    with pytest.raises(JobError, match="no such job"):
+        Pace(jobs).tried(key + "x", KIND)

@@ -1,0 +1,91 @@
+"""Who a visitor is: by login or by address, whatever is written into the headers, and who can sign in where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+from starlette.datastructures import Headers
+
+from app.settings import Settings
+from app.visitors import address_of, visitor_of
+
+
+def request(peer: str | None, *forwarded: str, username: str | None = None) -> SimpleNamespace:
+    headers = Headers(raw=[(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded])
+    client = SimpleNamespace(host=peer) if peer is not None else None
+    return SimpleNamespace(client=client, headers=headers, username=username)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "expected"),
+    [
+        (0, [], "10.0.0.1"),
+        (0, ["203.0.113.9"], "10.0.0.1"),  # nobody stands before the page, so the client has written it
+        (1, ["203.0.113.9"], "203.0.113.9"),
+        (1, ["6.6.6.6, 203.0.113.9"], "203.0.113.9"),
+        (1, ["6.6.6.6,,  ,6.6.6.7 , 203.0.113.9"], "203.0.113.9"),
+        (1, ["6.6.6.6", "203.0.113.9"], "203.0.113.9"),  # the header twice
+        (1, ["203.0.113.9, "], "203.0.113.9"),
+        (1, [], "10.0.0.1"),
+        (2, ["6.6.6.6, 203.0.113.9, 10.0.0.7"], "203.0.113.9"),
+        (1, ["2001:db8:1:2:aaaa::1"], "2001:db8:1:2::/64"),
+        (1, ["2001:db8:1:2:bbbb::2"], "2001:db8:1:2::/64"),  # one household
+        (1, ["::ffff:203.0.113.9"], "203.0.113.9"),
+        (1, ["<script>"], "<script>"),
+    ],
+)
+def test_address_is_the_one_the_outermost_trusted_proxy_saw(proxies: int, forwarded: list[str], expected: str) -> None:
+    assert address_of(request("10.0.0.1", *forwarded), proxies) == expected
+
+
+def test_a_request_from_nowhere_is_a_visitor_too() -> None:
+    assert visitor_of(request(None), None, 0).identity == "address "
+
+
+def test_a_login_is_who_a_visitor_is_wherever_they_come_from() -> None:
+    profile = gr.OAuthProfile({"name": "M", "preferred_username": "mi", "profile": "", "picture": ""})
+    found = [visitor_of(request(peer), profile, 0) for peer in ("10.0.0.1", "10.0.0.2")]
+    assert found[0] == found[1]
+    named = visitor_of(request("10.0.0.1", username="mi"), None, 0)
+    assert all(visitor.signed_in for visitor in (*found, named))
+    assert named.identity != found[0].identity
+    assert not visitor_of(request("10.0.0.1"), None, 0).signed_in
+
+
+@pytest.mark.parametrize(("space", "expected"), [(None, 0), ("owner/space", 1)])
+def test_one_proxy_is_trusted_on_a_space_and_none_elsewhere(
+    space: str | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SPACE_ID", raising=False)
+    if space:
+        monkeypatch.setenv("SPACE_ID", space)
+    assert Settings(home=tmp_path).proxies == expected
+
+
+PAGES = """
+import os, sys
+import gradio.routes
+import gradio as gr
+import app.visitors
+from app.main import create_app
+from app.settings import Settings
+from app.studio import Studio
+app.visitors.find_spec = lambda name: name  # what a Space has installed for this, and these tests have not
+gradio.routes.attach_oauth = lambda server: None
+os.environ |= {"SYSTEM": "spaces", "SPACE_ID": "owner/space"}
+for training, oauth in (("login", "id"), ("login", ""), ("open", "id")):
+    os.environ["OAUTH_CLIENT_ID"] = oauth
+    blocks = create_app(Studio(Settings(training=training))).blocks.values()
+    told = [block.value for block in blocks if isinstance(block, gr.Markdown)]
+    print(sum(isinstance(block, gr.LoginButton) for block in blocks), sum("no way to sign in" in text for text in told))
+"""
+
+
+def test_button_to_sign_in_is_there_where_it_is_needed_and_works(run_python: Callable[..., Any]) -> None:
+    made = run_python("-c", PAGES)
+    assert made.stdout.splitlines() == ["1 0", "0 1", "0 0"], made.stderr
