@@ -20,7 +20,7 @@ from ganime.cli_show import asked_by_signal, show
 from ganime.config import AUGMENTS, RECIPES, SCRATCH
 from ganime.data import FaceDataset
 from ganime.errors import ConfigError, DataError
-from ganime.evaluation import Report, evaluate
+from ganime.evaluation import Report, evaluate, inception_distance
 from ganime.feature_fit import FitStep, fit_features
 from ganime.features import SIDE, FeatureNet, extract, load_features
 from ganime.files import atomic_file, refuse_to_replace
@@ -142,6 +142,9 @@ def evaluate_command(
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     truncation: TruncationOption = 1.0,
     keep_duplicates: DuplicatesOption = False,
+    inception: Annotated[
+        bool, typer.Option("--inception", help="The usual FID as well; needs torch-fidelity and, once, the network.")
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here, too.")] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
@@ -165,7 +168,10 @@ def evaluate_command(
             f"There are {len(faces)} faces to measure against{', the held-out tenth' * split}; at least {FEWEST} are "
             f"needed{f', so about {10 * FEWEST} in --reference' * split}."
         )
-    report = evaluate(net, faces_to_judge(model, count, seed, truncation, home), faces, known)
+    judged = faces_to_judge(model, count, seed, truncation, home)
+    report = evaluate(net, judged, faces, known)
+    if inception:
+        report = replace(report, fid=inception_distance(judged, faces))
     print_report(report)
     if json_file:
         with atomic_file(json_file) as temporary:
@@ -221,6 +227,8 @@ def print_report(report: Report) -> None:
     print(f"recall             {report.recall:9.3f}   share of real variety that is covered")
     print(f"density            {report.density:9.3f}")
     print(f"coverage           {report.coverage:9.3f}   real faces with a generated one near")
+    if report.fid is not None:
+        print(f"FID (Inception)    {report.fid:9.2f}   0 is best; depends on the counts")
     if report.copying:
         chance, error = chance_of_nearness(report.generated, report.reference)
         copies = report.copying.near_copies > chance + 4 * error

@@ -1,0 +1,39 @@
+"""Evaluation: the usual FID is there for those who have the network, and says what is missing for the others."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ganime.dataset import FaceDataset
+from ganime.errors import ConfigError
+from ganime.evaluation import inception_distance
+from ganime.metrics import frechet_distance
+
+
+class Means(nn.Module):
+    """In the place of the Inception network: the mean colours of four quarters."""
+
+    num_features = 12
+
+    def forward(self, images: Tensor) -> Tensor:
+        return nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)  # (B, 12)
+
+
+def test_the_inception_distance_is_the_frechet_distance_on_the_networks_features(faces: FaceDataset) -> None:
+    one, other = np.asarray(faces.images[:30]), 255 - np.asarray(faces.images[30:60])
+    features = [Means()(torch.from_numpy(np.array(some)).permute(0, 3, 1, 2)).numpy() for some in (other, one)]
+    found = inception_distance(one, other, Means())
+    assert found == pytest.approx(frechet_distance(*features), rel=1e-3)
+    assert found > 100
+    assert inception_distance(one, one, Means()) == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch_fidelity") is not None, reason="torch-fidelity is installed")
+def test_without_the_network_it_says_how_to_get_it(faces: FaceDataset) -> None:
+    with pytest.raises(ConfigError, match="pip install torchmetrics torch-fidelity"):
+        inception_distance(faces.images[:20], faces.images[20:40])
