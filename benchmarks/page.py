@@ -14,12 +14,15 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from ganime.checkpoint import EMBEDDED, load_checkpoint
 from tests.browser.conftest import CHROMIUM_FLAGS, DESKTOP, chromium, serve
+
+SIDE = load_checkpoint(EMBEDDED).generator.config.image_size
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as home, sync_playwright() as play, serve(Path(home)) as address:
         browser = play.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
@@ -30,7 +33,9 @@ def main() -> None:
             page.get_by_label("number input for Faces").press("Enter")
             page.wait_for_function(f"document.querySelectorAll('.tile').length === {count}")
             rows.append((f"roll {count} faces", [timed(lambda: roll(page)) for _ in range(rounds)]))
-        rows.append(("download a PNG, 64 px", [timed(lambda: save(page, "PNG 64 px")) for _ in range(rounds)]))
+        rows.append(
+            (f"download a PNG, {SIDE} px", [timed(lambda: save(page, f"PNG {SIDE} px")) for _ in range(rounds)])
+        )
         rows.append(("download a PNG, 512 px", [timed(lambda: save(page, "PNG 512 px")) for _ in range(rounds)]))
         page.get_by_role("tab", name="Interpolate").click()
         rows.append(("new walk of 48 frames", [timed(lambda: new_walk(page)) for _ in range(rounds)]))
