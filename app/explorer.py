@@ -116,11 +116,15 @@ class Explorer:
         checkpoint = self.checkpoint(key)
         if len(picture) > MAX_PICTURE_BYTES:
             raise DataError(f"A picture has at most {MAX_PICTURE_BYTES:,} bytes here; got {len(picture):,}.")
+        return self.nearing(checkpoint, picture)
+
+    def nearing(self, checkpoint: Checkpoint, picture: bytes) -> Iterator[Nearing | Projection]:
+        """The search itself; it decodes the picture when it has its place, not before."""
         try:
             target = decode(picture, checkpoint.generator.config.image_size).pixels
         except DataError as error:
             raise DataError(f"This picture cannot be used: {error}.") from error
-        return project(checkpoint, self.net, target)
+        yield from project(checkpoint, self.net, target)
 
     def walk(self, key: str, recipes: list[Recipe], frames: int, loop: bool) -> UInt8[np.ndarray, "frames h w 3"]:
         """Frames of a walk through faces in their order; a loop goes back to the first."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from app.components import answered, picture_url
+from app.components import Turn, answered, picture_url
 from app.job_report import grids_of, journal_of
 from app.job_store import JobError, JobMissing
 from app.jobs import Jobs, Sources
@@ -29,7 +28,7 @@ UNREADABLE_SHOWN, NOTES_SHOWN, POINTS, KEYS_MOST = 10, 10, 160, 50
 GRID_BYTES = 8 * 2**20  # the largest sample grid that is sent
 PAIRS, COLUMNS = 8, 4  # faces that are shown above their nearest training faces; how many in a row
 COMPARED = 2_000  # training faces that are looked at for that; some hundred a second
-COMPARING = threading.BoundedSemaphore(1)  # it takes seconds of all cores
+COMPARING = Turn(1)  # it takes seconds of all cores
 LOSSES, MEASURES = ("d_loss", "g_loss"), ("frechet", "diversity")
 
 Keys = Annotated[list[str], Field(max_length=KEYS_MOST)]

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -18,7 +19,7 @@ from app.job_store import JobError
 from app.settings import Settings
 from ganime.errors import DataError
 from ganime.files import atomic_file
-from ganime.pictures import FORMATS, MAX_PIXELS, SUFFIXES, Picture, TooManyError, list_pictures
+from ganime.pictures import FORMATS, MAX_PIXELS, SUFFIXES, Picture, TooManyError, list_pictures, read_file
 
 PICTURES, NAMES_FILE = "pictures", "names.json"
 KNOWN = {*SUFFIXES, ".zip"}
@@ -84,7 +85,7 @@ def check(value: float, limit: float, what: str, variable: str) -> None:
 def pictures_of(upload: Upload, archives: ExitStack, settings: Settings) -> list[Picture]:
     """The pictures of one upload that the engine would try to read."""
     if suffix_of(upload) != ".zip":
-        return [Picture(upload.name, upload.path.read_bytes)]
+        return [Picture(upload.name, partial(read_file, upload.path.parent, upload.path.name))]
     most = OTHER_ENTRIES + 2 * settings.upload_faces  # some systems add a second entry to each
     try:
         return list(list_pictures(upload.path, [], archives, most_entries=most))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app import components
 from app.components import answer_with_file, forgiving
 from app.job_limits import Visitor
 from app.job_store import JobError, JobMissing
@@ -269,3 +270,24 @@ def test_nonsense_from_the_network_is_answered_in_words(studio: Studio, make, ar
     answer = answer_with_file(make(studio))(arguments)
     assert list(answer) == ["error"]
     assert len(answer["error"]) > 15
+
+
+def test_a_busy_page_answers_in_words_instead_of_holding_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(components, "PATIENCE", 0.05)
+    files, begun, go_on = components.Turn(1), threading.Event(), threading.Event()
+
+    def slow() -> dict[str, str]:
+        begun.set()
+        go_on.wait(10)
+        return {"name": "done"}
+
+    answers: list[dict[str, str]] = []
+    serve = components.answered(slow, turn=files)
+    first = threading.Thread(target=lambda: answers.append(serve([])))
+    first.start()
+    assert begun.wait(10)
+    assert "Others are being served" in serve([])["error"]
+    go_on.set()
+    first.join()
+    assert answers == [{"name": "done"}]
+    assert serve([]) == {"name": "done"}

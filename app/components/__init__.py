@@ -18,7 +18,24 @@ from ganime.errors import GanimeError
 from ganime.images import sheet, webp_bytes
 
 FOLDER = Path(__file__).parent
-ENCODERS = threading.BoundedSemaphore(2)  # files made at a time; the rest wait their turn
+PATIENCE = 5.0  # seconds that one request waits for its turn; a thread that waited on would be lost to all others
+
+
+class Turn:
+    """So many at a time; who waits for long is refused in words. Raises GanimeError then."""
+
+    def __init__(self, places: int) -> None:
+        self.places = threading.BoundedSemaphore(places)
+
+    def __enter__(self) -> None:
+        if not self.places.acquire(timeout=PATIENCE):
+            raise GanimeError("Others are being served just now. Try again in a moment.")
+
+    def __exit__(self, *error: object) -> None:
+        self.places.release()
+
+
+ENCODERS = Turn(2)  # files made at a time
 AT_ONCE = nullcontext()
 MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp", ".gif": "image/gif", ".zip": "application/zip"}
 
