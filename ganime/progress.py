@@ -16,7 +16,7 @@ from ganime.data import FaceDataset
 from ganime.devices import out_of_memory
 from ganime.events import Event, Measured, Notice
 from ganime.features import extract, load_features, to_tensor
-from ganime.health import Health
+from ganime.health import BY_HEART, COPIED, NEARER, Health
 from ganime.latents import latents
 from ganime.metrics import (
     chance_of_nearness,
@@ -40,7 +40,6 @@ REFERENCE_LEAST, REFERENCE_MOST = 64, 1_000
 TRAINING_MOST = 2_000  # training faces among which copies are looked for
 FRESH_LEAST = 100
 JUDGED = 256  # faces of each kind that the discriminator is asked about
-COPIED, NEARER, BY_HEART = 4.0, -2.0, 0.5  # what looks like copying, as `health` sees it, is never the best
 
 
 class Real(NamedTuple):
@@ -102,7 +101,8 @@ class Gauge:
         memory = self.memory(discriminator, faces)
         chance, error = chance_of_nearness(len(drawn), len(reference))
         by_heart = memory is not None and memory > BY_HEART
-        copied = nearness.statistic < NEARER and (by_heart or nearness.near_copies > chance + COPIED * error)
+        many = nearness.near_copies > chance + COPIED[0] * error
+        copied = nearness.statistic < -NEARER[0] and (many or by_heart)
         best = frechet < self.best and not copied
         self.best = frechet if best else self.best
         return Measured(

@@ -14,9 +14,10 @@ import torch
 from hypothesis import settings
 from PIL import Image, ImageDraw
 
-from ganime.checkpoint import Checkpoint, save_checkpoint
+from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.data import FaceDataset, load_faces
+from ganime.features import FeatureNet, load_features
 from ganime.model import Discriminator, Generator
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +52,17 @@ def tiny(tiny_config: ModelConfig) -> Checkpoint:
                 discriminator(generator(torch.randn(64, tiny_config.latent_dim)))
             generator.to_rgb.weight.mul_(8)
     return Checkpoint(generator.eval().requires_grad_(False), discriminator.eval(), name="tiny")
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Checkpoint:
+    """The embedded model of 64 px, with its discriminator."""
+    return load_checkpoint(EMBEDDED_MODELS[64], with_discriminator=True)
+
+
+@pytest.fixture(scope="session")
+def net() -> FeatureNet:
+    return load_features()
 
 
 @pytest.fixture(scope="session")

@@ -10,17 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import ConfigError
 from ganime.growing import grow
 from ganime.model import Discriminator, Generator
 from ganime.sampling import generate
-
-
-@pytest.fixture(scope="module")
-def embedded() -> Checkpoint:
-    return load_checkpoint(EMBEDDED_MODELS[64], with_discriminator=True)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganime import progress
-from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
+from ganime.checkpoint import Checkpoint
 from ganime.dataset import FaceDataset, Facts
 from ganime.progress import Gauge
 from ganime.sampling import generate
@@ -32,11 +32,6 @@ class Replay(nn.Module):
         self.place += len(z)
         torch.manual_seed(self.place)
         return (self.faces[rows] + self.noise * torch.randn(len(z), *self.faces.shape[1:])).clamp(-1, 1)
-
-
-@pytest.fixture(scope="module")
-def embedded() -> Checkpoint:
-    return load_checkpoint(EMBEDDED_MODELS[64], with_discriminator=True)
 
 
 @pytest.fixture(scope="module")

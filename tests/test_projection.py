@@ -9,21 +9,11 @@ import numpy as np
 import pytest
 
 from ganime import projection
-from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
+from ganime.checkpoint import Checkpoint
 from ganime.errors import DataError, RecipeError
-from ganime.features import FeatureNet, extract, load_features
+from ganime.features import FeatureNet, extract
 from ganime.projection import Nearing, Projection, project
 from ganime.sampling import generate, generate_recipes
-
-
-@pytest.fixture(scope="module")
-def net() -> FeatureNet:
-    return load_features()
-
-
-@pytest.fixture(scope="module")
-def embedded() -> Checkpoint:
-    return load_checkpoint(EMBEDDED_MODELS[64])
 
 
 def test_a_generated_face_is_found(embedded: Checkpoint, net: FeatureNet) -> None:
