@@ -11,6 +11,7 @@ from typing import Any
 
 from ganime.card import model_card
 from ganime.config import to_dict
+from ganime.critic import CRITIC_FILE, FeatureCritic
 from ganime.errors import CheckpointError
 from ganime.files import atomic_folder, save_tensors
 from ganime.model import (
@@ -28,12 +29,12 @@ EMBEDDED_MODELS = {64: WEIGHTS / "anime-64", 128: WEIGHTS / "anime-128"}  # by t
 EMBEDDED = EMBEDDED_MODELS[128]  # what is taken where none is named
 CARD_FILE = "README.md"
 RUN_SAVES, BEST_SAVE = "saves", "best"
-MODEL_FILES = (WEIGHTS_FILE, DISCRIMINATOR_FILE, CONFIG_FILE, CARD_FILE)
+MODEL_FILES = (WEIGHTS_FILE, DISCRIMINATOR_FILE, CRITIC_FILE, CONFIG_FILE, CARD_FILE)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A generator, the discriminator it was trained against (if kept), and facts about the training.
+    """A generator, the discriminator and critic it was trained against (if kept), and facts about the training.
 
     name: what to call the model; folder: where it was read from, None for one that was never saved.
     """
@@ -43,6 +44,7 @@ class Checkpoint:
     training: dict[str, Any] = field(default_factory=dict)
     name: str = "unnamed"
     folder: Path | None = None
+    critic: FeatureCritic | None = None
 
     @cached_property
     def revision(self) -> str:
@@ -69,6 +71,8 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path, card: str | None = No
     save_tensors(checkpoint.generator.state_dict(), folder / WEIGHTS_FILE, half=True)
     if checkpoint.discriminator:
         save_tensors(checkpoint.discriminator.state_dict(), folder / DISCRIMINATOR_FILE, half=True)
+    if checkpoint.critic:
+        save_tensors(checkpoint.critic.state_dict(), folder / CRITIC_FILE, half=True)
     config = to_dict(checkpoint.generator.config) | {"training": checkpoint.training}
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     text = card or model_card(checkpoint.name, checkpoint.generator.config, checkpoint.training)
@@ -78,8 +82,8 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path, card: str | None = No
 def load_checkpoint(folder: Path | str, with_discriminator: bool = False) -> Checkpoint:
     """Read a model folder, or the best save of a training run's folder; nets in eval mode, fp32, on the CPU.
 
-    The discriminator is read when asked for and present. Raises CheckpointError, naming the file, when
-    anything is missing, damaged or of another shape than config.json says.
+    The discriminator is read when asked for and present, and so is the critic with it. Raises CheckpointError, naming
+    the file, when anything is missing, damaged or of another shape than config.json says.
     """
     name, folder = Path(folder).resolve().name, model_folder(Path(folder))
     path = folder / CONFIG_FILE
@@ -94,10 +98,12 @@ def load_checkpoint(folder: Path | str, with_discriminator: bool = False) -> Che
     if not isinstance(training, dict):
         raise CheckpointError(f"{path}: training must be an object, got {type(training).__name__}.")
     generator = filled(Generator, config, folder / WEIGHTS_FILE).requires_grad_(False)
-    discriminator = None
+    discriminator = critic = None
     if with_discriminator and (folder / DISCRIMINATOR_FILE).exists():
         discriminator = filled(Discriminator, config, folder / DISCRIMINATOR_FILE)
-    return Checkpoint(generator, discriminator, training, name, folder)
+    if with_discriminator and (folder / CRITIC_FILE).exists():
+        critic = FeatureCritic.load(folder / CRITIC_FILE)
+    return Checkpoint(generator, discriminator, training, name, folder, critic)
 
 
 def model_folder(folder: Path) -> Path:

@@ -21,7 +21,7 @@ from ganime.config import AUGMENTS, RECIPES, SCRATCH
 from ganime.data import FaceDataset
 from ganime.errors import ConfigError, DataError
 from ganime.evaluation import Report, evaluate, inception_distance
-from ganime.feature_fit import FitStep, fit_features
+from ganime.feature_fit import EPOCHS, FitStep, fit_features
 from ganime.features import SIDE, FeatureNet, extract, load_features
 from ganime.files import atomic_file, refuse_to_replace
 from ganime.growing import grow
@@ -59,6 +59,7 @@ def train_command(
     generator_lr: Annotated[float | None, typer.Option(help="Learning rate of the generator.")] = None,
     discriminator_lr: Annotated[float | None, typer.Option(help="Learning rate of the discriminator.")] = None,
     augment: Annotated[str | None, typer.Option(help=f"One of {', '.join(AUGMENTS)}.")] = None,
+    critic: Annotated[float | None, typer.Option(help="Weight of the feature critic's loss, 0 for none.")] = None,
     seed: Annotated[int | None, typer.Option(help="Start of everything random in the run.")] = None,
     keep_duplicates: DuplicatesOption = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -83,6 +84,7 @@ def train_command(
         "generator_lr": generator_lr,
         "discriminator_lr": discriminator_lr,
         "augment": augment,
+        "critic": critic,
         "seed": seed,
     }
     repeats = keep_duplicates or None
@@ -182,7 +184,9 @@ def fit_features_command(
     data: Annotated[list[Path], typer.Argument(help="Folders or zips of faces.")],
     attributes: Annotated[Path, typer.Option(help="CSV: a file name, then 0 or 1 for each attribute, a row a face.")],
     out: Annotated[Path, typer.Option(help="Folder to write the network to.")],
-    minutes: Annotated[float, typer.Option(help="At most so long; 0 for the usual number of epochs.")] = 0.0,
+    minutes: Annotated[float, typer.Option(help="At most so long; 0 for all epochs.")] = 0.0,
+    epochs: Annotated[float, typer.Option(min=0.01, help="How often each face is seen.")] = EPOCHS,
+    seed: Annotated[int, typer.Option(help="Start of everything random in the fit.")] = 0,
     threads: ThreadsOption = 0,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
@@ -193,7 +197,7 @@ def fit_features_command(
     def show_step(step: FitStep) -> None:
         print(f"{step.progress:.0%} {step.images:,} faces, attribute loss {step.attribute_loss:.4f}", flush=True)
 
-    for score in fit_features(data, attributes, out, minutes, home / "cache", show_step):
+    for score in fit_features(data, attributes, out, minutes, home / "cache", show_step, epochs, seed=seed):
         print(f"{score.name:<16} {score.balanced_accuracy:.3f}")
 
 

@@ -107,6 +107,7 @@ class TrainConfig:
     penalty_steps: they are applied every so many steps, that much stronger (Karras et al. 2020).
     ema_images: half-life of the generator's moving average in images, 0 for none; ema_warmup: the half-life
         never exceeds this share of the images seen, so early samples are not dragged back to the noise.
+    critic: weight of the feature critic's loss beside the discriminator's, 0 for none (`critic.FeatureCritic`).
     augment: "diffaugment" (Zhao et al. 2020) on real and fake, "none", or "auto": only below 10,000 faces.
     freeze: how many of the discriminator's first layers stay as they begin (FreezeD, Mo et al. 2020).
     flip: mirror real faces at random. keep_duplicates: use pictures again that are there already.
@@ -132,6 +133,7 @@ class TrainConfig:
     r1: float = 0.0
     r2: float = 0.0
     penalty_steps: int = 16
+    critic: float = 0.0
     ema_images: int = 10_000
     ema_warmup: float = 0.05
     augment: str = "auto"
@@ -167,6 +169,7 @@ class TrainConfig:
         check_range(self, "r1", 0.0, 10**6)
         check_range(self, "r2", 0.0, 10**6)
         check_range(self, "penalty_steps", 1, 10**6)
+        check_range(self, "critic", 0, 10**6)
         check_range(self, "ema_images", 0, 10**9)
         check_range(self, "ema_warmup", 0.001, 1.0)
         check_range(self, "freeze", 0, 16)
@@ -196,7 +199,7 @@ RECIPES: dict[str, tuple[TrainConfig, ModelConfig]] = {
         ),
         ModelConfig(latent_dim=100, discriminator_norm="batch"),
     ),
-    "modern": (TrainConfig(), ModelConfig()),
+    "modern": (TrainConfig(critic=1.0), ModelConfig()),
 }
 
 

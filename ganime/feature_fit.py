@@ -176,6 +176,7 @@ def fit_features(
     epochs: float = EPOCHS,
     batch_size: int = BATCH,
     notes: str = "",
+    seed: int = 0,
 ) -> list[AttributeScore]:
     """Fit a feature network to labelled faces, write it with its card as the folder `out`, and score its attributes.
 
@@ -192,10 +193,10 @@ def fit_features(
     if not len(common):
         raise DataError(f"{attributes_csv}: no attribute is 1 for {MIN_POSITIVES} training faces; nothing to learn.")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         net = FeatureNet([attributes[column] for column in common])
     labels, images, seen = labels[:, common], dataset.images, 0
-    for step in train_features(net, images, labels, train, epochs, minutes, batch_size):
+    for step in train_features(net, images, labels, train, epochs, minutes, batch_size, seed):
         seen = step.images
         if progress:
             progress(step)

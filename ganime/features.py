@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,12 +59,7 @@ class FeatureNet(nn.Module):
 
     def activations(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c side side"]]:
         """What each stage sees, from 64 px down to 4 px."""
-        if images.shape[-2:] != (SIDE, SIDE):
-            images = F.interpolate(images, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(-1, 1)
-        levels = [images]
-        for stage in self.stages:
-            levels.append(stage(levels[-1]))  # (B, width, side, side)
-        return levels[1:]
+        return activations(self.stages, images)
 
     def pool(self, levels: Sequence[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b pooled"]:
         """The averages that the features are made of."""
@@ -78,6 +73,16 @@ class FeatureNet(nn.Module):
     def logits(self, deepest: Float[Tensor, "b c side side"]) -> Float[Tensor, "b a"]:
         """Attribute logits; where something is seen counts, for eyes are small and lie where eyes are."""
         return self.head(deepest.flatten(1))
+
+
+def activations(stages: Iterable[nn.Module], images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c side side"]]:
+    """What each of a network's stages sees of pictures, brought to 64 px first."""
+    if images.shape[-2:] != (SIDE, SIDE):
+        images = F.interpolate(images, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(-1, 1)
+    levels = [images]
+    for stage in stages:
+        levels.append(stage(levels[-1]))  # (B, width, side, side)
+    return levels[1:]
 
 
 def conv_layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

@@ -25,6 +25,7 @@ from huggingface_hub.utils import HFValidationError, get_session, get_token_to_s
 
 from ganime import __version__
 from ganime.checkpoint import CARD_FILE, load_checkpoint
+from ganime.critic import CRITIC_FILE
 from ganime.directions import DIRECTION_FILES
 from ganime.errors import ConfigError, HubError
 from ganime.files import atomic_file
@@ -105,9 +106,8 @@ def pull(
 
     timeout: seconds for the hub to say what it has, and then the longest silence while it sends; all of it ends
     within PULL_SECONDS. token: by default that of HF_TOKEN or `hf auth login`; False sends none.
-    with_discriminator: fetch it too, where there is one, to train on from. endpoint: address of the hub, by
-    default that of HF_ENDPOINT. max_bytes: the largest file of weights to fetch, by
-    default MAX_FILE_BYTES.
+    with_discriminator: fetch it and the critic too, where there are any, to train on from. endpoint: address of the
+    hub, by default that of HF_ENDPOINT. max_bytes: the largest file of weights to fetch, by default MAX_FILE_BYTES.
     When the hub cannot be reached a copy in the cache is used, and the note says so.
 
     Raises HubError when the hub hands over no model, CheckpointError when config.json and weights do not fit.
@@ -115,7 +115,8 @@ def pull(
     reference, note, begin = parse_reference(text), "", time.monotonic()
     hub = Hub(reference, (endpoint or constants.ENDPOINT).rstrip("/"), token, timeout, max_bytes or MAX_FILE_BYTES)
     repository = cache / repo_folder_name(repo_id=reference.repo_id, repo_type="model")
-    names = [CONFIG_FILE, CARD_FILE, WEIGHTS_FILE, *DIRECTION_FILES] + [DISCRIMINATOR_FILE] * with_discriminator
+    judges = [DISCRIMINATOR_FILE, CRITIC_FILE] * with_discriminator
+    names = [CONFIG_FILE, CARD_FILE, WEIGHTS_FILE, *DIRECTION_FILES, *judges]
     try:
         late = f"{hub.host} did not answer within {timeout:g} seconds. Try again later."
         sha, files = in_time(begin + min(timeout, PULL_SECONDS), late, lambda by: hub.list_files(names, by))

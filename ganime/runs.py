@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import itertools
 import json
 import pickle
 import re
@@ -19,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from ganime.checkpoint import BEST_SAVE, RUN_SAVES, Checkpoint, save_checkpoint, write_checkpoint
 from ganime.config import SCRATCH, ModelConfig, TrainConfig, from_dict, to_dict
+from ganime.critic import FeatureCritic
 from ganime.data import FaceDataset
 from ganime.errors import ConfigError, TrainingError
 from ganime.events import Notice
@@ -44,22 +46,27 @@ class TrainingState:
     images: int = 0
     seconds: float = 0.0
     rescues: int = 0
+    critic: FeatureCritic | None = None
 
     @classmethod
     def create(
         cls, model: ModelConfig, config: TrainConfig, device: torch.device, start: Checkpoint | None = None
     ) -> TrainingState:
-        """Fresh nets, or those of `start`; a discriminator that it lacks is fresh."""
+        """Fresh nets, or those of `start`; a discriminator or critic that it lacks is fresh."""
         with torch.random.fork_rng(devices=[]):  # initialisation uses the global source: leave it as it was
             torch.manual_seed(config.seed)
             generator, discriminator = Generator(model), Discriminator(model)
+            critic = FeatureCritic.fresh() if config.critic else None
         if start:
             generator.load_state_dict(start.generator.state_dict())
             if start.discriminator:
                 discriminator.load_state_dict(start.discriminator.state_dict())
+            if critic and start.critic:
+                critic.load_state_dict(start.critic.state_dict())
         for layer in discriminator.layers()[: config.freeze]:
             layer.requires_grad_(False)
-        for net in (generator, discriminator):
+        judges = (discriminator, critic) if critic else (discriminator,)
+        for net in (generator, *judges):
             net.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         betas = (config.beta1, config.beta2)
         return cls(
@@ -67,7 +74,8 @@ class TrainingState:
             discriminator,
             copy.deepcopy(generator).eval().requires_grad_(False),
             torch.optim.Adam(generator.parameters(), config.generator_lr, betas),
-            torch.optim.Adam(discriminator.parameters(), config.discriminator_lr, betas),
+            torch.optim.Adam(itertools.chain(*(net.parameters() for net in judges)), config.discriminator_lr, betas),
+            critic=critic,
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -81,9 +89,18 @@ class TrainingState:
         for name in COUNTS:
             setattr(self, name, state.get(name, 0))  # a save of an earlier version lacks some
 
+    @property
+    def judges(self) -> list[Discriminator | FeatureCritic]:
+        """The discriminator, and the critic where there is one."""
+        return [self.discriminator, self.critic] if self.critic else [self.discriminator]
+
+    def checkpoint(self, name: str, training: dict[str, Any]) -> Checkpoint:
+        """The model as it stands, with these facts about its training."""
+        return Checkpoint(self.ema, self.discriminator, training, name, critic=self.critic)
+
     def finite(self) -> bool:
         """Whether all weights are numbers still."""
-        nets = (self.generator, self.discriminator)
+        nets = (self.generator, *self.judges)
         return all(bool(torch.isfinite(tensor).all()) for net in nets for tensor in net.state_dict().values())
 
 
@@ -176,7 +193,7 @@ def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceData
     training = facts(state, config, dataset)
     try:
         with atomic_folder(folder) as temporary:
-            write_checkpoint(Checkpoint(state.ema, state.discriminator, training, run.name), temporary)
+            write_checkpoint(state.checkpoint(run.name, training), temporary)
             torch.save(state.state_dict(), temporary / STATE_FILE)
     except (OSError, RuntimeError) as error:  # the latter is what torch makes of a full disk
         reason = error.strerror if isinstance(error, OSError) else "the disk is full, or cannot be written"
@@ -194,7 +211,7 @@ def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceData
 def save_best(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceDataset, frechet: float) -> None:
     """Keep the model as the run's best by the Fréchet distance on held-out faces, in place of an earlier best."""
     training = facts(state, config, dataset) | {"frechet": round(frechet, 2)}
-    save_checkpoint(Checkpoint(state.ema, state.discriminator, training, run.name), run / RUN_SAVES / BEST_SAVE)
+    save_checkpoint(state.checkpoint(run.name, training), run / RUN_SAVES / BEST_SAVE)
 
 
 def best_distance(run: Path) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from ganime.augment import diff_augment
 from ganime.averaging import ema_decay, settle_statistics, update_ema
 from ganime.checkpoint import Checkpoint
 from ganime.config import SCRATCH, ModelConfig, TrainConfig
+from ganime.critic import FeatureCritic
 from ganime.data import FaceDataset
 from ganime.devices import out_of_memory, plan_for, precision_context
 from ganime.errors import TrainingError
@@ -97,7 +98,7 @@ def events_of(
         state = TrainingState.create(model, config, target, start)
         resumed, damage = load_last_save(run, state)
     workers.agree(config, model, dataset.key, state.step, state.images)
-    workers.share_statistics(state.generator, state.discriminator)
+    workers.share_statistics(state.generator, *state.judges)
     if resumed is None and start is None and config.start != SCRATCH:
         raise TrainingError(
             f"{run} began from {config.start}, and none of its saves is there any more, so it cannot go on. Delete the "
@@ -111,7 +112,8 @@ def events_of(
             return
     elif start and not start.discriminator:
         yield Notice(0, f"{start.name} has no discriminator; a fresh one has to catch up with its generator first.")
-    learning = [parameter for parameter in state.discriminator.parameters() if parameter.requires_grad]
+    learning = [parameter for net in state.judges for parameter in net.parameters() if parameter.requires_grad]
+    weights = [1.0, config.critic][: len(state.judges)]
     for net in (state.generator, state.discriminator):
         use_forms(net, config.deep_layers.split(","))
     autocast = precision_context(config.precision, target)
@@ -145,12 +147,12 @@ def events_of(
             # --- discriminator step
             with autocast():
                 fake = state.generator(z)  # (B, 3, S, S)
-                d_real, d_fake = judge(state.discriminator, view(real), view(fake.detach().float()))
-            d_loss = discriminator_loss(config.loss, d_real, d_fake)
+                judged = [judge(net, view(real), view(fake.detach().float())) for net in state.judges]
+            d_losses = [discriminator_loss(config.loss, *logits) for logits in judged]
             penalised = (config.r1 or config.r2) and state.step % config.penalty_steps == 0
             penalty = penalties(config, state.discriminator, view(real), view(fake.detach())) if penalised else 0.0
             state.discriminator_optimizer.zero_grad(set_to_none=True)
-            (d_loss + penalty).backward()
+            (weighted(weights, d_losses) + penalty).backward()
             workers.average(learning)
             state.discriminator_optimizer.step()
 
@@ -158,12 +160,15 @@ def events_of(
             toggle(learning, False)
             with autocast():
                 if config.loss == "relativistic":
-                    g_real, g_fake = judge(state.discriminator, view(real), view(fake.float()))
+                    again = [judge(net, view(real), view(fake.float())) for net in state.judges]
                 else:
-                    g_real, g_fake = d_real.detach(), state.discriminator(view(fake.float())).float()
-            g_loss = generator_loss(config.loss, g_real, g_fake)
+                    again = [
+                        (logits.detach(), net(view(fake.float())).float())
+                        for net, (logits, _) in zip(state.judges, judged, strict=True)
+                    ]
+            g_losses = [generator_loss(config.loss, *logits) for logits in again]
             state.generator_optimizer.zero_grad(set_to_none=True)
-            g_loss.backward()
+            weighted(weights, g_losses).backward()
             workers.average(state.generator.parameters())
             state.generator_optimizer.step()
             toggle(learning, True)
@@ -187,8 +192,9 @@ def events_of(
         state.images += config.batch_size
         update_ema(state.ema, state.generator, ema_decay(config, state.images))
 
-        # --- report, every few steps and when there is something to decide
-        sums += torch.stack([d_loss.detach(), g_loss.detach(), d_real.detach().mean(), d_fake.detach().mean()])
+        # --- report, every few steps and when there is something to decide; of the critic nothing is told
+        d_real, d_fake = judged[0]
+        sums += torch.stack([d_losses[0], g_losses[0], d_real.mean(), d_fake.mean()]).detach()
         now = time.monotonic()
         state.seconds = earlier + now - began
         limit = limit_reached(config, state, now - began)
@@ -245,13 +251,17 @@ def events_of(
                 return
 
 
-def judge(discriminator: Discriminator, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits for real and fake, each (B,) in fp32; apart where BatchNorm would mix the two, else in one pass."""
-    if discriminator.config.discriminator_norm == "batch":
-        return discriminator(real).float(), discriminator(fake).float()
+def judge(net: Discriminator | FeatureCritic, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits for real and fake in fp32, (B,) or (B, 4); apart where BatchNorm would mix the two, else in one pass."""
+    if isinstance(net, FeatureCritic) or net.config.discriminator_norm == "batch":
+        return net(real).float(), net(fake).float()
     both = torch.cat([real, fake]).contiguous(memory_format=torch.channels_last)  # (2B, 3, S, S)
-    logits = discriminator(both).float()
+    logits = net(both).float()
     return logits[: len(real)], logits[len(real) :]
+
+
+def weighted(weights: Sequence[float], losses: Sequence[Tensor]) -> Tensor:
+    return torch.stack([weight * loss for weight, loss in zip(weights, losses, strict=True)]).sum()
 
 
 def penalties(config: TrainConfig, discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ from ganime.training import train
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 16
 OFTEN = 0.001  # minutes between saves; the least there is
-QUICK = {"batch_size": BATCH, "precision": "fp32", "measure_images": 0}
+QUICK = {"batch_size": BATCH, "precision": "fp32", "measure_images": 0, "critic": 0.0}
 Run = Callable[..., list[Event]]
 
 

@@ -1,0 +1,145 @@
+"""The feature critic: eyes that never learn, heads that do, and a run that carries both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ganime.config import RECIPES, ModelConfig, TrainConfig
+from ganime.critic import CRITIC_FILE, FeatureCritic
+from ganime.data import FaceDataset
+from ganime.errors import CheckpointError
+from ganime.events import Event
+from ganime.features import load_features
+from ganime.runs import TrainingState, load_last_save, saves
+from ganime.training import train
+
+Run = Callable[..., list[Event]]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def critic() -> FeatureCritic:
+    torch.manual_seed(0)
+    return FeatureCritic.fresh()
+
+
+@pytest.fixture
+def run(faces: FaceDataset, tiny_config: ModelConfig) -> Run:
+    """Train the tiny model with a critic in a folder, for some steps in all, and give all events."""
+
+    def events_of(folder: Path, steps: int, start: Checkpoint | None = None, weight: float = 1.0) -> list[Event]:
+        config = replace(RECIPES["modern"][0], batch_size=16, precision="fp32", measure_images=0, critic=weight)
+        return list(train(faces, folder, replace(config, steps=steps), tiny_config, start=start))
+
+    return events_of
+
+
+def state_of(run: Path, model: ModelConfig) -> TrainingState:
+    state = TrainingState.create(model, replace(TrainConfig(), critic=1.0), CPU)
+    assert load_last_save(run, state)[0]
+    return state
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("side", [32, 64, 128])
+def test_every_picture_gets_a_logit_at_each_of_four_depths(critic: FeatureCritic, side: int) -> None:
+    assert critic(torch.zeros(2, 3, side, side)).shape == (2, 4)
+
+
+def test_every_depth_sees_the_picture_and_tells_the_generator_what_it_saw(critic: FeatureCritic) -> None:
+    images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(1)).clamp(-1, 1).requires_grad_(True)
+    for depth in range(4):
+        (gradient,) = torch.autograd.grad(critic(images)[:, depth].square().sum(), images)
+        assert gradient.abs().sum() > 0
+
+
+def test_the_eyes_stay_as_they_are_whatever_mode_the_critic_is_in(critic: FeatureCritic) -> None:
+    before = {name: tensor.clone() for name, tensor in critic.eyes.state_dict().items()}
+    critic.train()
+    critic(torch.randn(4, 3, 64, 64)).sum().backward()
+    assert not any(layer.training for layer in critic.eyes.modules())
+    assert all(parameter.grad is None for parameter in critic.eyes.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in critic.eyes.state_dict().items())
+
+
+def test_the_critic_looks_through_another_network_than_the_one_that_measures(critic: FeatureCritic) -> None:
+    assert not same(critic.eyes, load_features().stages)
+
+
+def test_heads_learn_to_tell_two_kinds_of_pictures(critic: FeatureCritic) -> None:
+    random = torch.Generator().manual_seed(2)
+    light, dark = torch.rand(16, 3, 32, 32, generator=random), -torch.rand(16, 3, 32, 32, generator=random)
+    optimizer = torch.optim.Adam(critic.heads.parameters(), 1e-3, (0.0, 0.9))
+    for _ in range(10):
+        loss = torch.relu(1 - critic(light)).mean() + torch.relu(1 + critic(dark)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (critic(light) > critic(dark)).all(1).float().mean() > 0.9
+
+
+def test_a_run_teaches_the_heads_alone_and_saves_the_critic_with_the_model(
+    run: Run, tmp_path: Path, tiny_config: ModelConfig
+) -> None:
+    run(tmp_path / "run", 2)
+    begun = TrainingState.create(tiny_config, replace(TrainConfig(), critic=1.0), CPU).critic
+    ended = state_of(tmp_path / "run", tiny_config).critic
+    assert begun
+    assert ended
+    assert same(begun.eyes, ended.eyes)
+    assert not same(begun.heads, ended.heads)
+    kept = load_checkpoint(saves(tmp_path / "run")[-1], with_discriminator=True).critic
+    assert kept
+    pictures = torch.linspace(-1, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)
+    torch.testing.assert_close(kept(pictures), ended.eval()(pictures), rtol=0.05, atol=0.05)  # 16 bits
+
+
+def test_a_resumed_run_goes_on_with_its_critic_to_the_bit(run: Run, tmp_path: Path, tiny_config: ModelConfig) -> None:
+    run(tmp_path / "whole", 4)
+    run(tmp_path / "parts", 2)
+    run(tmp_path / "parts", 4)
+    whole, parts = (state_of(tmp_path / name, tiny_config) for name in ("whole", "parts"))
+    assert whole.critic
+    assert parts.critic
+    assert same(whole.critic, parts.critic)
+    assert same(whole.generator, parts.generator)
+
+
+def test_the_critic_changes_what_the_generator_learns(run: Run, tmp_path: Path) -> None:
+    run(tmp_path / "with", 2)
+    run(tmp_path / "without", 2, weight=0.0)
+    last = [saves(tmp_path / name)[-1] for name in ("with", "without")]
+    assert not same(*(load_checkpoint(folder).generator for folder in last))
+    assert [(folder / CRITIC_FILE).exists() for folder in last] == [True, False]
+
+
+def test_a_run_begins_with_the_critic_of_its_model(run: Run, tmp_path: Path, tiny_config: ModelConfig) -> None:
+    run(tmp_path / "first", 2)
+    start = load_checkpoint(saves(tmp_path / "first")[-1], with_discriminator=True)
+    assert start.critic
+    state = TrainingState.create(tiny_config, replace(TrainConfig(), critic=1.0), CPU, start)
+    assert state.critic
+    assert same(state.critic, start.critic)
+    lacking = TrainingState.create(tiny_config, replace(TrainConfig(), critic=1.0), CPU, replace(start, critic=None))
+    assert lacking.critic
+    assert same(lacking.critic.eyes, start.critic.eyes)
+    assert not same(lacking.critic.heads, start.critic.heads)
+
+
+def test_a_damaged_critic_is_named(tmp_path: Path, tiny: Checkpoint, critic: FeatureCritic) -> None:
+    save_checkpoint(replace(tiny, critic=critic), tmp_path / "model")
+    path = tmp_path / "model" / CRITIC_FILE
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=CRITIC_FILE):
+        load_checkpoint(tmp_path / "model", with_discriminator=True)
+    assert load_checkpoint(tmp_path / "model").critic is None
