@@ -8,7 +8,6 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
 
 from app.explorer import MAX_PICTURE_BYTES, MAX_PICTURE_TEXT, MAX_RECIPE_TEXT, Drawn, Explorer, unpacked
 from app.job_limits import Plan
@@ -19,15 +18,16 @@ from app.library import EMBEDDED_KEY
 from app.owner import overview
 from app.studio import Studio
 from app.theme import raised
-from app.uploads import Upload, discard
+from app.uploads import Upload, arrivals, discard
 from app.visitors import visitor_of
 from ganime.config import SCRATCH
 from ganime.directions import MAX_DIRECTIONS
 from ganime.errors import DataError, RecipeError
 from ganime.images import png_bytes
-from ganime.latents import Recipe
+from ganime.latents import Recipe, shown
 
 STARTS = (EMBEDDED_KEY, SCRATCH)
+KINDS = ("webp", "gif", "png", "mp4")  # of animations
 
 
 def publish(studio: Studio, cache: str) -> None:
@@ -45,13 +45,17 @@ def publish(studio: Studio, cache: str) -> None:
         return [served(cache, f"face-{recipe.seed}.png", png) for recipe, png in zip(recipes, pngs, strict=True)]
 
     @raised
-    def interpolate(start: int, end: int, frames: int = 48) -> dict:
-        """Walk from the face of seed `start` to that of seed `end` and back: one endless, lossless WebP animation.
+    def interpolate(start: int, end: int, frames: int = 48, easing: str = "linear", kind: str = "webp") -> dict:
+        """Walk from the face of seed `start` to that of seed `end` and back: one endless animation.
 
-        start, end: 0 to 4294967295. frames: one way, 2 to 120; the animation has 2 * frames - 2.
+        start, end: 0 to 4294967295. frames: one way, 2 to 120; the animation has 2 * frames - 2. easing: "linear", or
+        "smooth" to slow down at both faces. kind: "webp" or "png" (APNG), both lossless, "gif", or "mp4" where the
+        owner of the page has installed PyAV.
         """
-        data = studio.walk_animation(studio.library.start.key, start, end, frames, 1.0, ".webp")
-        return served(cache, f"walk-{start}-{end}.webp", data)
+        if kind not in KINDS:
+            raise RecipeError(f"kind must be one of {', '.join(KINDS)}; got {shown(kind)}.")
+        data = studio.walk_animation(studio.library.start.key, start, end, frames, 1.0, f".{kind}", easing=easing)
+        return served(cache, f"walk-{start}-{end}.{kind}", data)
 
     gr.api(generate, api_name="generate", concurrency_id="device", concurrency_limit=2)
     gr.api(interpolate, api_name="interpolate", concurrency_id="device", concurrency_limit=2)
@@ -96,7 +100,7 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         return files(explorer.steer(key, face_of(face), amounts), "steered")[0]
 
     @raised
-    def project(picture: str) -> dict:
+    def project(request: gr.Request, picture: str) -> dict:
         """Find the face that comes nearest to a picture, which takes seconds.
 
         picture: a PNG, JPEG, WebP, GIF, BMP or AVIF file as base64 text, at most 4 MiB; the square in its middle
@@ -106,7 +110,8 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         """
         if not isinstance(picture, str) or len(picture) > MAX_PICTURE_TEXT:
             raise DataError(f"Give a picture of at most {MAX_PICTURE_BYTES:,} bytes as base64 text.")
-        found = explorer.searches.finish(explorer.project(key, unpacked(picture)))
+        visitor = visitor_of(request, None, explorer.studio.settings.proxies).identity
+        found = explorer.searches.finish(visitor, explorer.project(key, unpacked(picture)))
         [file] = files(Drawn([found.recipe], found.face[None]), "nearest")
         measures = {name: getattr(found, name) for name in ("distance", "typical", "percentile", "seconds")}
         return {"file": file} | measures
@@ -137,7 +142,7 @@ def publish_training(studio: Studio, jobs: Jobs, cache: str) -> None:
         start: "embedded", to go on from the embedded model, or "scratch". recipe: "modern" or "classic". image_size:
         32 or 64 px, for a model from scratch. images: stop once so many were seen, 0 for no such limit.
         """
-        uploads = uploads_of(files)
+        uploads = uploads_of(files, arrivals(studio.settings))
         try:
             if start not in STARTS:
                 raise JobError(f"start must be one of {', '.join(STARTS)}; got {str(start)[:40]!r}.")
@@ -172,7 +177,8 @@ def publish_training(studio: Studio, jobs: Jobs, cache: str) -> None:
     @raised
     def train_result(key: str) -> dict:
         """The model of the job as it is now: a zip with the folder `ganime-model`."""
-        return served(cache, "ganime-model.zip", jobs.archive(key).read_bytes())
+        path = jobs.archive(key)
+        return FileData(path=str(path), orig_name=path.name, size=path.stat().st_size).model_dump()
 
     @raised
     def train_overview(token: str) -> list[dict]:
@@ -189,9 +195,9 @@ def served(cache: str, name: str, data: bytes) -> dict[str, Any]:
     return FileData(path=path, orig_name=name, size=len(data)).model_dump()
 
 
-def uploads_of(files: Any) -> list[Upload]:
-    """Files that a client has uploaded to this page. Raises JobError for a path that is none of those."""
-    folder, found = Path(get_upload_folder()).resolve(), []
+def uploads_of(files: Any, folder: Path) -> list[Upload]:
+    """Files that a client has uploaded, which lie in `folder`. Raises JobError for a path that is none of those."""
+    folder, found = folder.resolve(), []
     for file in files if isinstance(files, list) else [files]:
         path = file.get("path") if isinstance(file, dict) else None
         if not isinstance(path, str) or "\0" in path or folder not in Path(path).resolve().parents:

@@ -88,25 +88,28 @@ def check_queue(session: Session, settings: Settings) -> None:
         )
 
 
-def check_count(session: Session, settings: Settings, visitor: str) -> None:
-    """Raise JobError when a visitor has as many jobs as one may; ended ones count until they may give way."""
+def check_count(session: Session, settings: Settings, visitor: str, but: str = "") -> None:
+    """Raise JobError when a visitor has as many jobs as one may, beside the job `but`.
+
+    Ended ones count until they may give way.
+    """
     old = time.time() - settings.keep_hours * 3600
     fresh = col(Job.state).not_in(ENDED) | (col(Job.ended) > old)
-    if count(session, col(Job.visitor) == visitor, fresh) >= settings.visitor_jobs:
+    if count(session, col(Job.visitor) == visitor, fresh, col(Job.id) != but) >= settings.visitor_jobs:
         raise JobError(
             f"A visitor may have {settings.visitor_jobs} jobs here (GANIME_VISITOR_JOBS), uploads and those of the "
             f"last {settings.keep_hours:g} hours (GANIME_KEEP_HOURS) included. Delete one of yours first."
         )
 
 
-def make_room(session: Session, settings: Settings, needed: int, but: str = "") -> None:
+def make_room(session: Session, settings: Settings, needed: int, but: str = "", waiting: int = 0) -> None:
     """Let the oldest ended jobs give way until `needed` bytes more fit; the job `but` is not counted and stays.
 
-    Raises JobError when they do not fit nevertheless.
+    waiting: bytes of uploads that lie here beside the jobs. Raises JobError when they do not fit nevertheless.
     """
     others = select(Job).where(col(Job.deleted).is_(False), Job.id != but)
     jobs = session.exec(others.order_by(col(Job.ended))).all()
-    excess = sum(job.bytes for job in jobs) + needed - int(settings.disk_gigabytes * 2**30)
+    excess = sum(job.bytes for job in jobs) + waiting + needed - int(settings.disk_gigabytes * 2**30)
     old = time.time() - settings.keep_hours * 3600
     for job in jobs:
         if excess > 0 and job.state in ENDED and job.ended < old:
@@ -119,7 +122,11 @@ def make_room(session: Session, settings: Settings, needed: int, but: str = "") 
             "less, delete what you no longer need, or come back later."
         )
     if needed and shutil.disk_usage(settings.home).free < needed + SPARE_BYTES:
-        raise JobError(f"The disk of this page is nearly full: {megabytes} more do not fit.")
+        raise JobError(
+            f"The disk of this page is nearly full: {megabytes} more do not fit beside the "
+            f"{SPARE_BYTES / 2**20:.0f} MB that are always left free. Upload less or come back later; the owner can "
+            "make room, or choose another disk (GANIME_HOME)."
+        )
 
 
 def bytes_needed(uploaded: int, faces: int, image_size: int) -> int:

@@ -8,12 +8,14 @@ import os
 import re
 import shutil
 import signal
+import sys
 import threading
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from app.job_store import ACTIVE, ENDED, FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPING, Job
+from app.settings import ROOT, Settings
 from ganime.checkpoint import saved_models
 from ganime.journal import EVENTS_FILE, PREVIEWS, read_journal
 from ganime.model import CONFIG_FILE
@@ -24,6 +26,11 @@ JOURNALS_KEPT = 16  # read, in memory
 GRIDS_KEPT = 240  # of a job; what is seen on a scrubber that is some hundreds of pixels wide
 LOG_BYTES, LINE_BYTES, ERROR_CHARACTERS = 20_000, 8_000, 1_000
 FULL_BYTES = 32 * 2**20  # with less room than a save takes, the disk counts as full
+# A traceback, from its heading up to the error itself; or from where the tail of a log has cut into it.
+TRACEBACK = re.compile(
+    r'^(?:Traceback \(most recent call last\):\n(?:\s.*\n)+|  File ".*\n(?:    .*\n)*)', re.MULTILINE
+)
+INSTALLED = sorted((str(ROOT), sys.prefix), key=len, reverse=True)  # where the code lies; the one may hold the other
 READING = threading.Lock()
 JOURNALS: dict[Path, tuple[tuple[int, ...], list[dict[str, Any]]]] = {}  # by run: size and time of the file, its lines
 
@@ -108,6 +115,11 @@ class JobStatus:
     events: list[dict[str, Any]] = field(default_factory=list)
     can_resume: bool = False
     has_model: bool = False
+
+
+def handed_out(settings: Settings, job: Job) -> Path:
+    """Where a job's files lie that Gradio hands out to whoever knows the path: it is named by the digest of the key."""
+    return settings.temporary / "results" / job.key
 
 
 FACTS = [fact.name for fact in fields(JobStatus) if fact.default is MISSING and fact.default_factory is MISSING]
@@ -229,21 +241,27 @@ def folder_bytes(path: Path) -> int:
 
 
 def log_tail(folder: JobFolder, attempt: int) -> str:
-    """The end of the log of one attempt, without the paths of this machine."""
-    return without_paths(tail(folder.log(attempt), LOG_BYTES), folder)
+    """The end of the log of one attempt as a visitor may see it: without the paths and the code of this machine."""
+    return without_paths(TRACEBACK.sub("", tail(folder.log(attempt), LOG_BYTES)), folder)
 
 
 def tail(path: Path, most: int) -> str:
-    """The last `most` bytes of a file as text; empty where there is none."""
+    """The last lines of a file, of `most` bytes together; empty where there is none."""
     if not path.is_file():
         return ""
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - most))
-        return file.read(most).decode(errors="replace")
+        before = max(0, path.stat().st_size - most)
+        file.seek(before)
+        found = file.read(most)
+    if before:
+        found = found.partition(b"\n")[2]  # its first line may be cut, in the middle of a path perhaps
+    return found.decode(errors="replace")
 
 
 def without_paths(text: str, folder: JobFolder) -> str:
-    return text.replace(f"{folder.path}{os.sep}", "")
+    for place in (str(folder.path), *INSTALLED):
+        text = text.replace(f"{place}{os.sep}", "")
+    return text
 
 
 def error_in(log: str) -> str:

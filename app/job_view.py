@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
+from markdown_it import MarkdownIt
 from pydantic import Field
 
 from app.components import Turn, answered, picture_url
@@ -17,10 +19,11 @@ from app.jobs import Jobs, Sources
 from app.uploads import PICTURES, short_name
 from ganime.audit import Audit, audit, contact_sheet
 from ganime.checkpoint import load_checkpoint
-from ganime.data import load_faces
+from ganime.data import FaceDataset, load_faces
 from ganime.errors import DataError
 from ganime.images import sheet, webp_bytes
 from ganime.nearest import nearest_faces
+from ganime.pictures import MAX_RATIO
 from ganime.runs import read_run
 
 AUDIT_SIZE = 64  # px, as the faces are looked at before training
@@ -29,6 +32,8 @@ GRID_BYTES = 8 * 2**20  # the largest sample grid that is sent
 PAIRS, COLUMNS = 8, 4  # faces that are shown above their nearest training faces; how many in a row
 COMPARED = 2_000  # training faces that are looked at for that; some hundred a second
 COMPARING = Turn(1)  # it takes seconds of all cores
+# Cards hold names that strangers chose: HTML stays text, and nothing is fetched from elsewhere or leads there.
+MARKDOWN = MarkdownIt("js-default").disable(["image", "link", "autolink"])
 LOSSES, MEASURES = ("d_loss", "g_loss"), ("frechet", "diversity")
 
 Keys = Annotated[list[str], Field(max_length=KEYS_MOST)]
@@ -45,7 +50,7 @@ def faces_value(sources: Sources, progress: Callable[[int, int], None] | None = 
     return {
         "sheet": picture_url("webp", webp_bytes(contact_sheet(dataset))),
         "rows": counts_of(report),
-        "unread": [{"name": own_name(name, sources), "reason": reason} for name, _, reason in unused],
+        "unread": [{"name": own_name(name, sources), "reason": why(reason)} for name, _, reason in unused],
         "more": max(0, len(report.unused_files) - UNREADABLE_SHOWN),
         "advice": list(report.advice),
     }
@@ -65,6 +70,13 @@ def counts_of(report: Audit) -> list[tuple[str, str]]:
         ("Grey", report.grey),
     ]
     return [*((name, f"{count:,}") for name, count in rows if count), ("Width", width), ("Height", height)]
+
+
+def why(reason: str) -> str:
+    """The engine's reason not to use a file; of what no setting of the page changes, that is said."""
+    if "suspiciously" in reason:
+        return f"{reason}: over {MAX_RATIO} times its packed size, which is refused whatever the settings"
+    return reason
 
 
 def own_name(name: str, sources: Sources) -> str:
@@ -97,18 +109,28 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
 
 def likeness_value(jobs: Jobs, key: str) -> dict[str, Any]:
     """Faces of a job's model above the training faces that are nearest to them, and what to think of it."""
-    if not jobs.status(key).can_resume:
-        raise JobError("This is looked at once the job has ended; it would slow down the training.")
     checkpoint = load_checkpoint(jobs.model(key))
-    size, flip = checkpoint.generator.config.image_size, read_run(jobs.folder(key).run)[0].flip
-    sources = jobs.sources(key, size)
-    faces = load_faces(sources.paths, size, sources.cache)
+    size = checkpoint.generator.config.image_size
+    faces, flip = learned_from(jobs, key, size)
     found = nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=COMPARED)
     pairs = np.stack([found.faces, found.training]).reshape(
         2, -1, COLUMNS, size, size, 3
     )  # (2, rows, columns, S, S, 3)
     picture = sheet(pairs.swapaxes(0, 1).reshape(-1, size, size, 3), COLUMNS)  # a row of faces, a row of training faces
     return {"url": picture_url("webp", webp_bytes(picture)), "text": found.describe()}
+
+
+def card_html(card: str) -> str:
+    """A model's card as HTML that is safe to show, without the part that is meant for the hub."""
+    return MARKDOWN.render(re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL))
+
+
+def learned_from(jobs: Jobs, key: str, size: int) -> tuple[FaceDataset, bool]:
+    """The faces that the model of an ended job learned from, and whether it mirrored them. Raises JobError before."""
+    if not jobs.status(key).can_resume:
+        raise JobError("This is looked at once the job has ended; it would slow down the training.")
+    sources = jobs.sources(key, size)
+    return load_faces(sources.paths, size, sources.cache), read_run(jobs.folder(key).run)[0].flip
 
 
 def points(lines: list[dict[str, Any]], event: str, fields: tuple[str, ...]) -> list[list[float | None]]:
@@ -118,16 +140,23 @@ def points(lines: list[dict[str, Any]], event: str, fields: tuple[str, ...]) -> 
     return [[line["images"], *(line.get(name) for name in fields)] for line in found[::-1][::every]][::-1]
 
 
-def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
-    """What job.js may call with nothing but keys; each answers {"error": text} where it cannot."""
+def mine_of(jobs: Jobs) -> Callable[..., dict[str, Any]]:
+    """What tells which jobs of these keys are here; of the others it says nothing, not even whether they ever were."""
 
     def mine(keys: Keys) -> dict[str, Any]:
         found = []
         for key in keys:
             with contextlib.suppress(JobMissing):
                 job = jobs.get(key)
-                found.append({"key": key, "name": job.name, "state": job.state})
+                has_model = bool(jobs.supervisor.folder(job.id).models())
+                found.append({"key": key, "name": job.name, "state": job.state, "has_model": has_model})
         return {"jobs": found}
+
+    return mine
+
+
+def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
+    """What job.js may call with nothing but keys; each answers {"error": text} where it cannot."""
 
     def status(key: str) -> dict[str, Any]:
         return job_value(jobs, key)
@@ -141,6 +170,9 @@ def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
     def nearest(key: str) -> dict[str, Any]:
         return likeness_value(jobs, key)
 
+    def card(key: str) -> dict[str, Any]:
+        return {"html": card_html(jobs.card(key))}
+
     def log(key: str) -> dict[str, Any]:
         return {"text": jobs.log(key)}
 
@@ -153,7 +185,7 @@ def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
     def discard(key: str) -> dict[str, Any]:
         return {"done": jobs.delete(key)}
 
-    plain = [answered(make) for make in (mine, status, grid, log, save_now, stop, discard)]
+    plain = [answered(make) for make in (mine_of(jobs), status, grid, card, log, save_now, stop, discard)]
     return [*plain, answered(nearest, turn=COMPARING)]
 
 

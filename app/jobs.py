@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 
 from app import job_limits, uploads
 from app.job_limits import Plan, Visitor
-from app.job_report import JobFolder, JobStatus, folder_bytes, log_tail, status_of
+from app.job_report import JobFolder, JobStatus, folder_bytes, handed_out, log_tail, status_of
 from app.job_store import (
     ACTIVE,
     DRAFT,
@@ -38,11 +38,12 @@ from app.job_store import (
 from app.settings import Settings
 from app.supervisor import Supervisor
 from app.uploads import Upload
+from ganime.card import model_card
 from ganime.checkpoint import MODEL_FILES, load_checkpoint
+from ganime.directions import DIRECTION_FILES
 from ganime.errors import CheckpointError
 from ganime.files import atomic_file, atomic_folder
 
-KEYS_MOST = 100  # looked at in one call
 SAVE_SECONDS = 15.0  # between two saves that a visitor asks for: each takes the trainer seconds
 LEAST_MINUTES = 1.0  # what a resume trains at least
 
@@ -84,10 +85,11 @@ class Jobs:
         self.store.close()
 
     @told("The files could not be kept")
-    def draft(self, files: Sequence[Upload], visitor: Visitor) -> str:
+    def draft(self, files: Sequence[Upload], visitor: Visitor, instead: str = "") -> str:
         """Take in uploaded faces, to be trained on later, and return the key. Raises DataError for a broken zip.
 
-        A draft that is not submitted is dropped after GANIME_DRAFT_HOURS.
+        instead: key of a draft whose place these take, so that it does not count; it stays where they are refused. A
+        draft that is not submitted is dropped after GANIME_DRAFT_HOURS.
         """
         job_limits.check_visitor(visitor, self.settings)
         chosen = uploads.choose(files, self.settings)
@@ -95,15 +97,18 @@ class Jobs:
         job = Job(id=secrets.token_hex(8), key=digest(secret), visitor=digest(visitor.identity), created=time.time())
         job.bytes = taken
         with self.store.writing() as session:
-            job_limits.check_count(session, self.settings, job.visitor)
-            job_limits.make_room(session, self.settings, taken)
+            old = self.replaced(session, instead)
+            job_limits.check_count(session, self.settings, job.visitor, but=old)
+            job_limits.make_room(session, self.settings, taken, but=old)
             session.add(job)
         key, folder = f"{job.id}.{secret}", self.supervisor.folder(job.id)
         try:
             faces = uploads.count_faces(chosen, self.settings)
             uploads.keep(chosen, folder.uploads)
-            with self.changing(key) as (_, draft):
+            with self.changing(key) as (session, draft):
                 draft.faces = faces
+                if old := self.replaced(session, instead):  # unless it was submitted meanwhile
+                    session.get_one(Job, old).deleted = True
         except BaseException:
             shutil.rmtree(folder.path, ignore_errors=True)
             with contextlib.suppress(JobError):  # if not now, then as a draft that is too old
@@ -130,6 +135,7 @@ class Jobs:
             raise JobError("This job has been started already.")
         start, size = keep_start(plan.start, self.folder(key).start) if plan.start else ("", plan.image_size)
         with self.changing(key, DRAFT) as (session, job):
+            self.count_for(session, job, visitor)
             job.recipe, job.image_size, job.start, job.name = plan.recipe, size, start, uploads.short_name(plan.name)
             job.minutes, job.images = float(plan.minutes), plan.images
             self.enqueue(session, job)
@@ -142,6 +148,7 @@ class Jobs:
             job_limits.check_minutes(minutes, self.settings)
         trained = self.folder(key).trained_seconds()
         with self.changing(key, *ENDED) as (session, job):
+            self.count_for(session, job, visitor)
             if minutes is None and job.state == FINISHED:
                 raise JobError("This job has come to its end. Say for how many minutes more it is to go on.")
             left = max(LEAST_MINUTES, job.minutes - (trained - job.trained) / 60)
@@ -177,14 +184,6 @@ class Jobs:
             place = self.store.place(session, job)
         return self.describe(job, place)
 
-    def mine(self, keys: Sequence[str]) -> list[JobStatus]:
-        """How the jobs of these keys stand, those left out that are no longer there."""
-        found = []
-        for key in keys[:KEYS_MOST]:
-            with contextlib.suppress(JobMissing):
-                found.append(self.status(key))
-        return found
-
     def overview(self, token: str) -> list[JobStatus]:
         """How all jobs stand, newest first, for the owner who has set GANIME_ADMIN_TOKEN."""
         owner = self.settings.admin_token.get_secret_value()
@@ -210,13 +209,20 @@ class Jobs:
 
     @told("The zip could not be written")
     def archive(self, key: str) -> Path:
-        """A zip of the model's folder, which Ganime opens anywhere; made anew at every call."""
-        folder, path = self.model(key), self.folder(key).path / "model.zip"
+        """A zip of the model's folder, which Ganime opens anywhere; made anew at every call, it goes with the job.
+
+        It lies where Gradio may hand it out, below a name that only the key leads to.
+        """
+        folder, path = self.model(key), handed_out(self.settings, self.get(key)) / "ganime-model.zip"
         with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-            for name in MODEL_FILES:
-                if (folder / name).is_file():
-                    archive.write(folder / name, f"ganime-model/{name}")
+            for file in model_files(folder):
+                archive.write(file, f"ganime-model/{file.name}")
         return path
+
+    def card(self, key: str) -> str:
+        """The card of the model by the visitor's name for it, Markdown that holds what strangers chose."""
+        found = load_checkpoint(self.model(key))
+        return model_card(self.get(key).name or found.name, found.generator.config, found.training)
 
     def find(self, session: Session, key: str) -> Job:
         return self.store.find(session, key, self.settings.admin_token.get_secret_value())
@@ -241,6 +247,18 @@ class Jobs:
             yield session, job
         self.supervisor.wake.set()
 
+    def replaced(self, session: Session, key: str) -> str:
+        """The id of the draft that an upload takes the place of, empty where there is none."""
+        with contextlib.suppress(JobMissing):
+            job = self.find(session, key)
+            return job.id if job.state == DRAFT else ""
+        return ""
+
+    def count_for(self, session: Session, job: Job, visitor: Visitor) -> None:
+        """Make it a job of who queues it, such as by its link. Raises JobError where that is one too many."""
+        job.visitor = digest(visitor.identity)
+        job_limits.check_count(session, self.settings, job.visitor, but=job.id)
+
     def enqueue(self, session: Session, job: Job) -> None:
         job_limits.check_queue(session, self.settings)
         self.reserve(session, job, job.image_size)
@@ -260,7 +278,11 @@ def keep_start(source: Path, folder: Path) -> tuple[str, int]:
     found = checkpoint.folder or source
     name = checkpoint.name if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,60}", checkpoint.name, re.ASCII) else "model"
     with atomic_folder(folder / name) as temporary:
-        for file in MODEL_FILES:
-            if (found / file).is_file():
-                shutil.copyfile(found / file, temporary / file)
+        for file in model_files(found):
+            shutil.copyfile(file, temporary / file.name)
     return name, checkpoint.generator.config.image_size
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model's folder that belong to the model, directions to steer by among them where it has some."""
+    return [folder / name for name in (*MODEL_FILES, *DIRECTION_FILES) if (folder / name).is_file()]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from html import escape
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
-from app import api, tab_explore, tab_generate, tab_interpolate, tab_train
+from app import api, narrow, tab_explore, tab_generate, tab_interpolate, tab_train
+from app.arrivals import Arrivals
+from app.components import answered, component
 from app.explorer import Explorer
+from app.job_view import mine_of
 from app.library import ModelInfo
 from app.settings import Settings
 from app.studio import Studio
@@ -16,6 +21,8 @@ from app.theme import CSS, THEME, asked
 from ganime.errors import GanimeError
 
 TITLE = "# Ganime\nAnime faces from a small DCGAN: roll the dice, walk between two faces, keep what you like."
+
+MOST_SESSIONS = 1_000  # of visitors kept in memory; the longest unused give way
 
 
 def create_app(studio: Studio) -> gr.Blocks:
@@ -26,12 +33,17 @@ def create_app(studio: Studio) -> gr.Blocks:
         model_key = gr.State(studio.library.start.key)
         model_line = gr.HTML(model_text(studio.library.start), elem_id="model-line")
         banner = banner_with(studio.library.start.note)
-        with gr.Accordion("Load another model", open=False), gr.Row(equal_height=True):
-            reference = gr.Textbox(
-                label="Model on the Hugging Face hub", placeholder="owner/name or owner/name@revision", scale=4
-            )
-            load = gr.Button("Load", min_width=90, elem_id="load")
-            back = gr.Button("Embedded model", min_width=140, elem_id="embedded")
+        with gr.Accordion("Load another model", open=False):
+            with gr.Row(equal_height=True):
+                reference = gr.Textbox(
+                    label="Model on the Hugging Face hub",
+                    placeholder="owner/name or owner/name@revision",
+                    scale=4,
+                    min_width=280,
+                )
+                load = gr.Button("Load", min_width=90, elem_id="load")
+                back = gr.Button("Embedded model", min_width=140, elem_id="embedded")
+            own = component("models", [answered(mine_of(studio.jobs))], "models") if studio.jobs else None
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 gallery = tab_generate.build(studio, model_key, page.load)
@@ -50,13 +62,18 @@ def create_app(studio: Studio) -> gr.Blocks:
                 return [key, gr.skip(), banner_with(str(error))]
             return [info.key, model_text(info), banner_with(info.note)]
 
-        def use(event: gr.EventData, key: str) -> list[Any]:
+        def choose(event: gr.EventData, key: str) -> list[Any]:
             """The model of a training job becomes that of all tabs."""
             try:
                 info = studio.library.load_job(asked(event, "key"))
             except GanimeError as error:
-                return [key, gr.skip(), banner_with(str(error)), gr.skip()]
-            return [info.key, model_text(info), banner_with(info.note), gr.Tabs(selected="generate")]
+                return [key, gr.skip(), banner_with(str(error))]
+            return [info.key, model_text(info), banner_with(info.note)]
+
+        def use(event: gr.EventData, key: str) -> list[Any]:
+            """So it does from the Train tab, and its faces come to the front."""
+            [chosen, line, note] = choose(event, key)
+            return [chosen, line, note, gr.Tabs(selected="generate") if isinstance(line, str) else gr.skip()]
 
         def bring(event: gr.EventData, key: str) -> list[Any]:
             """The model that a face was drawn by, as its recipe names it."""
@@ -75,6 +92,8 @@ def create_app(studio: Studio) -> gr.Blocks:
         changed: dict[str, Any] = {"outputs": [model_key, model_line, banner], "api_visibility": "private"}
         gr.on([load.click, reference.submit], change_model, [model_key, reference], **changed, concurrency_limit=4)
         back.click(lambda key: change_model(key, None), model_key, **changed)
+        if own:
+            own.use(choose, model_key, **changed, concurrency_limit=2)
         if job:
             job.use(use, model_key, [*changed["outputs"], tabs], api_visibility="private", concurrency_limit=2)
         stage.bring(bring, model_key, **changed, concurrency_limit=4)
@@ -101,20 +120,23 @@ def banner_with(text: str) -> gr.HTML:
 def main() -> None:
     """Start the page on the address in GRADIO_SERVER_NAME and GRADIO_SERVER_PORT (127.0.0.1:7860)."""
     studio = Studio(Settings())
+    os.environ["GRADIO_TEMP_DIR"] = str(studio.settings.temporary)  # on the disk of the jobs, and nobody else's
     page = create_app(studio)
+    narrow.close()
     page.queue(max_size=64, default_concurrency_limit=2)
-    # Where nobody trains, no uploads are let in; texts of unexpected errors stay on the server.
-    largest = f"{studio.settings.upload_megabytes}mb" if studio.jobs else "1kb"
+    server = {"routes": Arrivals(studio.jobs, studio.no_jobs).routes(), "middleware": [Middleware(narrow.Narrow)]}
     if studio.jobs:
         studio.jobs.start()
     try:
         page.launch(
             theme=THEME,
             css=CSS,
-            show_error=False,
+            show_error=False,  # texts of unexpected errors stay on the server
             footer_links=[],
-            max_file_size=largest,
+            app_kwargs=server,
             enable_monitoring=False,
+            run_history=False,
+            state_session_capacity=MOST_SESSIONS,
             ssr_mode=False,  # another server in front of this one would hide visitors' addresses
         )
     finally:

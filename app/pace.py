@@ -8,7 +8,7 @@ import threading
 from sqlmodel import col, select
 
 from app.job_report import journal_of
-from app.job_store import ACTIVE, DRAFT, Job, JobError, count, told
+from app.job_store import ACTIVE, DRAFT, Job, JobError, told
 from app.jobs import Jobs
 
 LOOKED_AT = 8  # jobs whose pace is asked for, the newest first
@@ -33,24 +33,26 @@ class Pace:
         with self.jobs.store.reading() as session:
             jobs = session.exec(same.order_by(col(Job.started).desc()).limit(LOOKED_AT)).all()
         for job in jobs:
-            lines = journal_of(self.jobs.supervisor.folder(job.id))
-            if rates := [line["images_per_second"] for line in lines if line["event"] == "Step"][-REPORTS:]:
-                return statistics.median(rates)
+            if rate := self.rate_of(job):
+                return rate
         return self.found.get(kind)
 
     @told("How fast this machine learns could not be tried")
     def tried(self, key: str, kind: Kind) -> float:
         """The pace of some seconds of training on the faces of a draft. Raises JobError where that cannot be had.
 
-        One at a time; who has waited meanwhile takes what another has found.
+        One is tried at a time, and none beside a job: that would be slower for it, and tell too little.
         """
-        with self.trial:
-            if kind in self.found:
-                return self.found[kind]
+        if not self.trial.acquire(blocking=False):
+            raise JobError(
+                "Another visitor's estimate is under way, so yours is not made just now. It is not needed to start."
+            )
+        try:
             with self.jobs.store.reading() as session:
                 draft = self.jobs.find(session, key)
-                if count(session, col(Job.state).in_(ACTIVE)):
-                    raise JobError("A job is training just now, so how fast yours would be is not tried.")
+                active = session.exec(select(Job).where(col(Job.state).in_(ACTIVE))).all()
+            if active:
+                raise JobError(self.beside(active[0]))
             if draft.state != DRAFT:
                 raise JobError("This job has been started already.")
             draft.recipe, draft.image_size, draft.start, draft.minutes = *kind, "", TRIAL_MINUTES
@@ -59,12 +61,32 @@ class Pace:
                 raise JobError("How fast this machine learns could not be found out; a job will tell.")
             self.found[kind] = steps[-1]["images_per_second"]
             return self.found[kind]
+        finally:
+            self.trial.release()
 
-    def estimate(self, kind: Kind, minutes: float) -> str:
-        """What to expect, in words; empty where nothing is known."""
+    def beside(self, job: Job) -> str:
+        """Why nothing is tried while `job` trains, and what is known of that one."""
+        rate = self.rate_of(job)
+        so_far = f" It learns from {rate:.3g} images a second ({job.recipe}, {job.image_size} px)." if rate else ""
+        return f"A job is training just now, so how fast yours would be is not tried.{so_far}"
+
+    def rate_of(self, job: Job) -> float | None:
+        """Images a second of a job's last reports, None before the first."""
+        lines = journal_of(self.jobs.supervisor.folder(job.id))
+        rates = [line["images_per_second"] for line in lines if line["event"] == "Step"][-REPORTS:]
+        return statistics.median(rates) if rates else None
+
+    def estimate(self, kind: Kind, minutes: float, most: int = 0) -> str:
+        """What to expect, in words; empty where nothing is known. most: images after which it ends, 0 for no such."""
         rate = self.known(kind)
         if not rate:
             return ""
         images = rate * minutes * 60
+        if 0 < most <= images:
+            return f"{most:,} images take about {in_words(most / rate)}, at {rate:.3g} a second here."
         step = 10 ** max(0, len(str(int(images))) - 2)  # two digits are known, and no more
         return f"About {round(images / step) * step:,} images in {minutes:g} minutes, at {rate:.3g} a second here."
+
+
+def in_words(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} minutes"

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     keep_hours: float = Field(default=48, ge=0, description="How long an ended job is safe from giving way.")
     draft_hours: float = Field(default=6, gt=0, description="How long an upload waits to be trained on.")
 
+    @property
+    def temporary(self) -> Path:
+        """Where Gradio keeps files on their way in and out."""
+        return Path(os.environ.get("GRADIO_TEMP_DIR") or self.home / "gradio").absolute()
+
     @field_validator("admin_token")
     @classmethod
     def unguessable(cls, token: SecretStr) -> SecretStr:

@@ -19,11 +19,11 @@ from typing import IO, Any
 import psutil
 from sqlmodel import col, select
 
+from app import uploads
 from app.job_limits import make_room
-from app.job_report import JobFolder, folder_bytes, last_line, outcome, thin_grids
+from app.job_report import JobFolder, folder_bytes, handed_out, last_line, outcome, thin_grids
 from app.job_store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
-from app.uploads import kept
 from ganime.config import SCRATCH
 from ganime.journal import read_journal
 from ganime.runs import RUN_FILE
@@ -116,7 +116,8 @@ class Supervisor:
                 self.change(job, pid=process.pid, pid_time=process.create_time())
             self.steer(job, process)
         elif job.deleted:
-            shutil.rmtree(self.folder(job.id).path, ignore_errors=True)
+            for folder in (self.folder(job.id).path, handed_out(self.settings, job)):
+                shutil.rmtree(folder, ignore_errors=True)
             self.change(job, remove=True)
         elif not process and job.state == RUNNING and job.pid is None:
             self.change(job, state=QUEUED)  # the page was killed before it had started the child
@@ -175,8 +176,9 @@ class Supervisor:
             job.attempt, job.save = job.attempt + 1, False
         try:
             self.start(job)
-        except OSError as error:
-            self.change(job, state=FAILED, reason=f"It could not be started ({error}).", ended=time.time())
+        except OSError as error:  # its path is none of a visitor's business
+            LOG.exception("Job %s could not be started.", job.id)
+            self.change(job, state=FAILED, reason=f"It could not be started ({error.strerror}).", ended=time.time())
         return True
 
     def start(self, job: Job) -> None:
@@ -233,6 +235,7 @@ class Supervisor:
             make_room(session, self.settings, 0)
             known = set(session.exec(select(Job.id)))
             running = session.exec(select(Job.id).where(col(Job.state).in_(ACTIVE))).all()
+        uploads.sweep(self.settings)
         for identity in running:
             thin_grids(self.folder(identity))
         for path in (self.home / "jobs").glob("*"):
@@ -255,21 +258,21 @@ class Supervisor:
             self.killed.discard(job.id)
 
 
-def ended(process: psutil.Process) -> tuple[bool, int | None]:
+def ended(process: psutil.Process, again: bool = True) -> tuple[bool, int | None]:
     """Whether a process has ended, and its exit status where it is our child; a child of ours is reaped."""
     try:
         return True, process.wait(timeout=0)
     except psutil.TimeoutExpired:
-        gone = not process.is_running()  # another has its number now
-        return gone or process.status() == psutil.STATUS_ZOMBIE, None  # nobody's child, which nobody reaps
+        over = not process.is_running() or process.status() == psutil.STATUS_ZOMBIE  # its number is another's, or free
+        return ended(process, again=False) if over and again else (over, None)  # nobody's child, if it is so still
     except psutil.NoSuchProcess:
         return True, None
 
 
 def command(job: Job, folder: JobFolder, threads: int, run: Path | None = None) -> list[str]:
     """The command line of a job's child. It holds paths below the home, numbers, and words out of fixed lists."""
-    run = run or folder.run
-    words = [*TRAINER, "train", *map(str, kept(folder.uploads)), "--home", str(folder.path), "--threads", str(threads)]
+    run, faces = run or folder.run, map(str, uploads.kept(folder.uploads))
+    words = [*TRAINER, "train", *faces, "--home", str(folder.path), "--threads", str(threads)]
     words += ["--minutes", str(job.minutes), "--images", str(job.images)]
     if (run / RUN_FILE).is_file():
         return [*words, "--resume", str(run)]

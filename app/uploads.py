@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -24,6 +25,7 @@ from ganime.pictures import FORMATS, MAX_PIXELS, SUFFIXES, Picture, TooManyError
 PICTURES, NAMES_FILE = "pictures", "names.json"
 KNOWN = {*SUFFIXES, ".zip"}
 MEGABYTE = 2**20
+WAITING_SECONDS = 3_600.0  # that an upload which nobody begins with is kept
 OTHER_ENTRIES = 1_000  # folders and whatever else lies beside the pictures of a zip
 
 
@@ -129,11 +131,29 @@ def keep(uploads: Sequence[Upload], folder: Path) -> None:
 
 
 def discard(uploads: Sequence[Upload]) -> None:
-    """Remove the files that lie here until they are kept, and each one's folder where it holds nothing else."""
+    """Remove the files that lie here until they are kept, and the folders of their upload where these are empty now.
+
+    Each upload lies in a folder of its own, so what another visitor has uploaded stays, were it the same to the byte.
+    """
     for upload in uploads:
         with suppress(OSError):  # gone already, or the folder holds more
             upload.path.unlink(missing_ok=True)
             upload.path.parent.rmdir()
+            upload.path.parent.parent.rmdir()
+
+
+def arrivals(settings: Settings) -> Path:
+    """Where uploads lie until they are kept: a folder for each request."""
+    return settings.temporary / "arrivals"
+
+
+def sweep(settings: Settings) -> None:
+    """Remove uploads that nobody has begun with; one that still comes in is written to and so never old."""
+    for place in arrivals(settings).glob("*"):
+        with suppress(FileNotFoundError):  # taken meanwhile
+            newest = max(path.stat().st_mtime for path in (place, *place.rglob("*")))
+            if time.time() - newest > WAITING_SECONDS:
+                shutil.rmtree(place, ignore_errors=True)
 
 
 def kept(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import time
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,6 +23,14 @@ def visitor_of(request: Any, profile: gr.OAuthProfile | None, proxies: int) -> V
     if profile:
         return Visitor(f"Hugging Face user {profile.username}", signed_in=True)
     return Visitor(f"address {address_of(request, proxies)}")
+
+
+def profile_of(request: Any) -> gr.OAuthProfile | None:
+    """Who has signed in, by the session of a plain request; handlers of events are given it by Gradio."""
+    found = request.scope.get("session", {}).get("oauth_info")
+    expires = found.get("expires_at") if found else None
+    over = expires is not None and expires < time.time()
+    return gr.OAuthProfile(found["userinfo"]) if found and not over else None
 
 
 def address_of(request: Any, proxies: int) -> str:

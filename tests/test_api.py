@@ -106,6 +106,23 @@ def test_generate_gives_png_files_with_recipes(client: Client) -> None:
             assert abs(np.asarray(image).astype(int) - face.astype(int)).max() <= 1
 
 
+def test_interpolate_takes_an_easing_and_a_kind_of_file(client: Client) -> None:
+    file = client.predict(start=3, end=14, frames=5, easing="smooth", kind="png", api_name="/interpolate")
+    frames = interpolate(load_checkpoint(EMBEDDED), [3, 14], 5, easing="smooth")
+    with Image.open(file) as walk:
+        assert (walk.format, walk.n_frames) == ("PNG", 8)
+        walk.seek(1)
+        assert abs(np.asarray(walk.convert("RGB")).astype(int) - frames[1].astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"), [({"easing": "bumpy"}, "linear, smooth"), ({"kind": "exe"}, "webp, gif, png, mp4")]
+)
+def test_interpolate_refuses_what_there_is_not(client: Client, odd: dict[str, str], words: str) -> None:
+    with pytest.raises(AppError, match=words):
+        client.predict(start=3, end=14, frames=5, api_name="/interpolate", **odd)
+
+
 def test_interpolate_gives_a_lossless_walk_there_and_back(client: Client) -> None:
     file = client.predict(start=3, end=14, frames=6, api_name="/interpolate")
     frames = interpolate(load_checkpoint(EMBEDDED), [3, 14], 6)
@@ -143,6 +160,13 @@ def test_faces_are_trained_on_and_stopped_by_key_and_leave_no_second_copy(
     with zipfile.ZipFile(client.predict(key=key, api_name="/train_result")) as archive:
         archive.extractall(home / "result")
     assert load_checkpoint(home / "result" / "ganime-model").revision == load_checkpoint(EMBEDDED).revision
+    assert list((home / "gradio").rglob("ganime-model.zip"))
+    httpx.get(client.src, params={"job": key}).raise_for_status()  # as somebody may write a link by mistake
+    assert asked(client, "discard", key) == {"done": None}
+    wait_for(lambda: not list((home / "gradio").rglob("ganime-model.zip")))
+    assert not (home / "jobs" / found["id"]).exists()
+    told = (home / "app.log").read_text() + "".join(str(path) for path in home.rglob("*"))
+    assert key.partition(".")[2] not in told
 
 
 def test_limits_of_the_page_hold_for_clients_too(client: Client, home: Path, faces: list[dict]) -> None:
@@ -156,13 +180,14 @@ def test_limits_of_the_page_hold_for_clients_too(client: Client, home: Path, fac
         with pytest.raises(AppError, match=words):
             start(client, **{"files": faces} | arguments)
     wait_for(lambda: set(home.glob("jobs/*")) == jobs)
-    key = start(client, faces)
+    keys = [start(client, faces), start(client, faces)]
     forger = Client(client.src, verbose=False, headers={"X-Forwarded-For": "203.0.113.9"})  # no proxy is trusted
     for same in (client, forger):
         with pytest.raises(AppError, match="GANIME_VISITOR_JOBS"):
             start(same, faces)
     forger.close()
-    asked(client, "discard", key)
+    for key in keys:
+        asked(client, "discard", key)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "nul\0", "{home}/gradio/../jobs-1.sqlite", 7, ""])
@@ -174,11 +199,14 @@ def test_only_files_that_were_uploaded_are_taken(client: Client, home: Path, pat
 
 
 def test_owner_alone_sees_all_jobs_and_no_keys(client: Client, faces: list[dict]) -> None:
+    key = start(client, faces)
     with pytest.raises(AppError, match="GANIME_ADMIN_TOKEN"):
         client.predict(token="the owner's other token", api_name="/train_overview")
     rows = client.predict(token=TOKEN, api_name="/train_overview")
-    assert {"finished"} <= {row["state"] for row in rows}
+    assert key.partition(".")[0] in {row["id"] for row in rows}
     assert not any("key" in row for row in rows)
+    assert key.partition(".")[2] not in str(rows)
+    asked(client, "discard", key)
 
 
 DEEP = ["../../up.png", "..\\..\\up.png", "/etc/passwd.png"]
@@ -217,8 +245,16 @@ def test_bombs_and_broken_zips_by_raw_http_are_refused_in_words_and_removed(
             start(client, [{"path": path, "orig_name": "<b>.zip"}])
         assert str(home) not in str(caught.value)
         assert not Path(path).exists()
-    large = {"files": ("large.zip", bytes(3 * 2**20))}
-    assert httpx.post(f"{client.src}gradio_api/upload", files=large).status_code == 413
+    for path, status in (("upload", 413), ("process_recording", 415)):
+        large = {"files": ("large.zip", bytes(4 * 2**20))}
+        assert httpx.post(f"{client.src}gradio_api/{path}", files=large).status_code == status
+    assert httpx.post(f"{client.src}gradio_api/queue/join", content=bytes(17 * 2**20)).status_code == 413
+    shut = {"runs": 404, "run-history/buckets": 404, "deep_link?session_hash=a": 404, "file=https://a.invalid/b": 403}
+    for path, status in shut.items():
+        assert httpx.get(f"{client.src}gradio_api/{path}").status_code == status, path
+    with pytest.raises(AppError, match="fetches nothing"):
+        start(client, [handle_file("https://a.invalid/faces.zip")])
+    assert not [path for path in (home / "gradio" / "arrivals").rglob("*") if path.is_file()]
 
 
 def test_what_the_page_calls_for_itself_is_closed_to_those_without_the_key(client: Client, faces: list[dict]) -> None:

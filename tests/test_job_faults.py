@@ -237,6 +237,22 @@ def test_page_says_how_a_job_has_ended(
     assert not mine
 
 
+def test_child_that_ends_between_two_questions_is_reaped_with_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    process, wait, asked = psutil.Process(child.pid), psutil.Process.wait, []
+    wait_for(lambda: process.status() == psutil.STATUS_ZOMBIE)
+
+    def late(self: psutil.Process, timeout: float | None = None) -> int | None:
+        asked.append(timeout)
+        if len(asked) == 1:
+            raise psutil.TimeoutExpired(0)
+        return wait(self, timeout)
+
+    monkeypatch.setattr(psutil.Process, "wait", late)
+    assert supervisor.ended(process) == (True, 3)
+    child.returncode = 3  # it is waited for already
+
+
 def test_child_told_to_end_by_the_machine_is_interrupted_not_finished(
     open_jobs: Callable[..., Jobs], files: list[Upload]
 ) -> None:

@@ -8,6 +8,7 @@ import itertools
 import json
 import logging
 import os
+import shutil
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from app.job_limits import Plan, Visitor
 from app.job_report import GRIDS_KEPT, JobFolder, grids_of, journal_of
 from app.job_store import ENDED, Job, JobError, JobMissing
 from app.jobs import Jobs
-from app.settings import Settings
+from app.settings import ROOT, Settings
 from app.uploads import Upload, discard
 from ganime.checkpoint import load_checkpoint
 from ganime.data import load_faces
@@ -263,7 +264,6 @@ def test_only_the_key_opens_a_job(open_jobs: Callable[..., Jobs], files: list[Up
         for call in calls:
             with pytest.raises(JobMissing, match="no such job"):
                 call(key)
-    assert [status.id for status in jobs.mine([mine, *attempts, other])] == [identity, other.partition(".")[0]]  # type: ignore[list-item]
 
 
 def test_keys_and_visitors_are_written_down_nowhere(
@@ -420,6 +420,49 @@ def test_deleting_a_running_job_ends_it_and_leaves_nothing(open_jobs: Callable[.
     assert not children_of(jobs.settings.home)
 
 
+def test_a_deleted_job_takes_the_zip_that_was_handed_out_with_it(
+    open_jobs: Callable[..., Jobs], files: list[Upload], tiny_folder: Path, tmp_path: Path
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = jobs.draft(files, ME)
+    model = jobs.folder(key).run / "saves" / "best"
+    shutil.copytree(tiny_folder, model)
+    for name in ("directions.json", "directions.safetensors"):
+        (model / name).write_text(name)
+    (model / "other.txt").write_text("none of the model's files")
+    archive = jobs.archive(key)
+    with zipfile.ZipFile(archive) as packed:
+        names = {Path(name).name for name in packed.namelist()}
+        assert names == {path.name for path in model.iterdir()} - {"other.txt"}
+    assert not {part for word in key.split(".") for part in archive.parts if word in part}
+    assert sorted(path.name for path in app_jobs.model_files(model)) == sorted(names)
+    jobs.start()
+    jobs.delete(key)
+    wait_for(lambda: not archive.parent.exists())
+
+
+def test_errors_reach_the_visitor_without_the_code_and_the_paths_of_this_machine(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOCK", "crash")
+    jobs = open_jobs("mock")
+    key = submitted(jobs, files)
+    wait_until(jobs, key, "failed")
+    assert "Traceback" in jobs.folder(key).log(1).read_text()  # the owner's
+    told = jobs.log(key) + jobs.status(key).reason
+    assert "RuntimeError: not foreseen" in told
+    assert "Traceback" not in told
+    assert "trainers.py" not in told
+    lines = "".join(f'  File "{ROOT}/ganime/cli.py", line {line}, in main\n    main()\n' for line in range(600))
+    jobs.folder(key).log(1).write_text(f"Traceback (most recent call last):\n{lines}ValueError: {ROOT}/weights\n")
+    assert jobs.log(key) == "ValueError: weights\n"  # also where the end of the log has cut into the traceback
+
+    monkeypatch.setattr(supervisor, "TRAINER", ("/no/such/place/python",))
+    other = submitted(jobs, files)
+    wait_until(jobs, other, "failed")
+    assert jobs.status(other).reason == "It could not be started (No such file or directory)."
+
+
 def test_a_job_begins_from_a_copy_of_the_model_it_was_given(
     open_jobs: Callable[..., Jobs], files: list[Upload], tiny_folder: Path
 ) -> None:
@@ -485,6 +528,42 @@ def test_queue_and_jobs_of_a_visitor_are_limited(open_jobs: Callable[..., Jobs],
     jobs.draft(files, ME)
 
 
+def test_an_upload_in_place_of_another_is_not_one_more(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock", visitor_jobs=1, disk_gigabytes=0.3)
+    old = jobs.draft(files, ME)
+    change(jobs, old, bytes=2**28)
+    with pytest.raises(JobError, match="GANIME_VISITOR_JOBS"):
+        jobs.draft(files, ME)
+    with pytest.raises(JobError, match="no picture and no zip"):
+        jobs.draft([], ME, instead=old)
+    assert here(jobs, old)  # what is refused takes nothing's place
+    new = jobs.draft(files, ME, instead=old)
+    assert (here(jobs, old), here(jobs, new)) == (False, True)
+    jobs.submit(new, replace(PLAN, minutes=1), ME)
+    for key in (new, new + "x", "", old):  # a job that was submitted, or is another's, gives way to nothing
+        with pytest.raises(JobError, match="GANIME_VISITOR_JOBS"):
+            jobs.draft(files, ME, instead=key)
+    assert here(jobs, new)
+
+
+def test_a_job_counts_for_whoever_queues_it(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOCK", "done")
+    jobs = open_jobs("mock", visitor_jobs=1)
+    first = submitted(jobs, files)
+    wait_until(jobs, first, "finished")
+    change(jobs, first, ended=time.time() - 50 * 3600)  # so old that it counts no more
+    second = submitted(jobs, files)
+    wait_until(jobs, second, "finished")
+    with pytest.raises(JobError, match="GANIME_VISITOR_JOBS"):
+        jobs.resume(first, ME, minutes=5)
+    jobs.resume(first, OTHER, minutes=5)  # by its link, say
+    with pytest.raises(JobError, match="GANIME_VISITOR_JOBS"):
+        jobs.submit(jobs.draft(files, Visitor("third")), PLAN, OTHER)
+    jobs.resume(second, ME, minutes=5)  # itself is not one more
+
+
 def test_uploads_beyond_a_limit_are_refused_and_leave_nothing(
     open_jobs: Callable[..., Jobs], files: list[Upload], tmp_path: Path
 ) -> None:
@@ -533,17 +612,24 @@ def test_old_drafts_and_ended_jobs_give_way_and_young_ones_do_not(
     for key in keys:
         wait_until(jobs, key, "finished")
     change(jobs, draft, created=time.time() - 7 * 3600)
-    wait_for(lambda: not jobs.mine([draft]))
+    wait_for(lambda: not here(jobs, draft))
     for age, key in zip((60, 50, 1), keys, strict=True):
         change(jobs, key, ended=time.time() - age * 3600, bytes=9 * 2**30)
-    wait_for(lambda: not jobs.mine(keys[:1]))
+    wait_for(lambda: not here(jobs, keys[0]))
     time.sleep(0.3)
-    assert len(jobs.mine([*keys, fresh])) == 3  # 20 GB are enough for two; of the young one none goes
+    assert all(here(jobs, key) for key in (*keys[1:], fresh))  # 20 GB are enough for two; of the young one none goes
     change(jobs, keys[2], bytes=20 * 2**30)
-    wait_for(lambda: not jobs.mine(keys[1:2]))
+    wait_for(lambda: not here(jobs, keys[1]))
     with pytest.raises(JobError, match=r"GANIME_DISK_GIGABYTES.*48 hours"):
         jobs.draft(files, ME)
     assert state_of(jobs, keys[2]) == "finished"
+
+
+def here(jobs: Jobs, key: str) -> bool:
+    try:
+        return bool(jobs.get(key))
+    except JobMissing:
+        return False
 
 
 def change(jobs: Jobs, key: str, **values: object) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 import pytest
 
-from app.job_store import JobError
+from app.job_store import Job, JobError
 from app.jobs import Jobs
 from app.pace import Pace
 from app.uploads import Upload
@@ -28,22 +27,38 @@ __all__ = ["files", "open_jobs", "settings"]  # fixtures
 KIND = ("modern", 32)
 
 
-def test_a_trial_tells_the_pace_once_and_leaves_nothing(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+def test_a_trial_tells_the_pace_and_leaves_nothing(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
     jobs = open_jobs("mock", start=False)
     key, pace = jobs.draft(files, ME), Pace(jobs)
     assert (pace.known(KIND), pace.estimate(KIND, 15)) == (None, "")
     before = sorted(jobs.folder(key).path.iterdir())
-    threads = [threading.Thread(target=pace.tried, args=(key, KIND)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    assert pace.tried(key, KIND) == 64.0
     assert pace.known(KIND) == 64.0  # what the stand-in says of itself
     assert pace.estimate(KIND, 15) == "About 58,000 images in 15 minutes, at 64 a second here."
+    assert pace.estimate(KIND, 15, 640) == "640 images take about 10 s, at 64 a second here."
+    assert pace.estimate(KIND, 15, 19_200) == "19,200 images take about 5 minutes, at 64 a second here."
+    assert pace.estimate(KIND, 15, 10**6) == pace.estimate(KIND, 15)  # the minutes come first
     assert pace.known(("classic", 32)) is None
     assert sorted(jobs.folder(key).path.iterdir()) == before
     assert not children_of(jobs.settings.home)
     assert state_of(jobs, key) == "draft"
+
+
+def test_a_second_trial_is_answered_at_once(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock", start=False)
+    key, pace = jobs.draft(files, ME), Pace(jobs)
+    refused: list[str] = []
+
+    def tried_meanwhile(job: Job) -> list[dict]:
+        with pytest.raises(JobError) as caught:
+            pace.tried(key, KIND)
+        refused.append(str(caught.value))
+        return [{"images_per_second": 7.0}]
+
+    jobs.supervisor.trial = tried_meanwhile
+    assert pace.tried(key, KIND) == 7.0
+    assert "Another visitor's estimate is under way" in refused[0]
+    assert pace.tried(key, KIND) == 7.0  # and the next one has its turn
 
 
 def test_an_earlier_job_of_the_kind_tells_the_pace_without_a_trial(
@@ -54,7 +69,7 @@ def test_an_earlier_job_of_the_kind_tells_the_pace_without_a_trial(
     wait_to_learn(jobs, key)
     assert pace.known(KIND) == 64.0
     assert pace.known(("modern", 64)) is None
-    with pytest.raises(JobError, match="A job is training just now"):
+    with pytest.raises(JobError, match=r"just now.* not tried\. It learns from 64 images a second \(modern, 32 px\)"):
         pace.tried(jobs.draft(files, ME), ("modern", 64))
     jobs.stop(key)
     wait_until(jobs, key, "finished")

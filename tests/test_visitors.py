@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 from starlette.datastructures import Headers
 
 from app.settings import Settings
-from app.visitors import address_of, visitor_of
+from app.visitors import address_of, profile_of, visitor_of
 
 
 def request(peer: str | None, *forwarded: str, username: str | None = None) -> SimpleNamespace:
@@ -55,6 +56,17 @@ def test_a_login_is_who_a_visitor_is_wherever_they_come_from() -> None:
     assert all(visitor.signed_in for visitor in (*found, named))
     assert named.identity != found[0].identity
     assert not visitor_of(request("10.0.0.1"), None, 0).signed_in
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(60, "mi"), (None, "mi"), (-60, None)])
+def test_a_plain_request_is_signed_in_until_the_login_expires(seconds: int | None, expected: str | None) -> None:
+    userinfo = {"name": "M", "preferred_username": "mi", "profile": "", "picture": ""}
+    expires = None if seconds is None else time.time() + seconds
+    scope = {"session": {"oauth_info": {"userinfo": userinfo, "expires_at": expires}}}
+    profile = profile_of(SimpleNamespace(scope=scope))
+    assert (profile.username if profile else None) == expected
+    for nobody in ({}, {"session": {}}):
+        assert profile_of(SimpleNamespace(scope=nobody)) is None
 
 
 @pytest.mark.parametrize(("space", "expected"), [(None, 0), ("owner/space", 1)])

@@ -1,18 +1,20 @@
 // A visitor's training jobs: the keys are kept in this browser alone; the job that is picked is asked about every 2 s.
-// props.value = {chosen: key, name} for a job just started or continued, {draft: key} for faces that the form above is
-// about, or {error}; all texts are shown as text.
+// props.value = {chosen: key, name} for a job just started or continued, {draft: key, gone: key} for faces that the form
+// above is about, in place of earlier ones, or {error}; all texts are shown as text.
 const KEYS = "ganime-jobs";
 const MOST_KEYS = 50;
 const SECONDS = 2;
 const STATES = {
   draft: "Not started", queued: "Waiting", running: "Training", stopping: "Stopping, and saving what was learnt",
-  finished: "Finished", failed: "Failed", interrupted: "Interrupted",
+  finished: "Finished", failed: "Failed", interrupted: "Interrupted", away: "Not here now",
 };
 let picked = ""; // the key of the job that is shown
 let shown = null; // its last status
 let drawn = ""; // which sample grid is shown
 let follow = true; // whether a new sample grid is shown as soon as it is there
 let asking = false;
+let linked = keys().find((job) => job.linked)?.key || ""; // a key that came with a link and is not known to fit yet
+let stale = false; // whether the list is to be asked for again
 let draft = ""; // the key of the faces that the form above is about; they are listed only once they have left it
 
 function keys() {
@@ -32,6 +34,13 @@ function keep(jobs) {
   }
 }
 
+// The server's answer, null where there is none: that is said, and everything is asked again before long.
+async function ask(name, ...values) {
+  const answer = (await server[name](values).catch(() => null)) || null;
+  text(".lost", answer ? "" : "The server does not answer. It is asked again in a moment.");
+  return answer;
+}
+
 const text = (selector, words) => { // a live region speaks up only when its words change
   if ($(selector).textContent !== words) $(selector).textContent = words;
 };
@@ -40,16 +49,18 @@ const label = (job) => job.name || (job.state === "draft" ? "Uploaded faces" : "
 
 async function list() {
   const known = keys();
-  const answer = known.length ? await server.mine([known.slice(0, MOST_KEYS).map(({ key }) => key)]) : { jobs: [] };
-  if (!answer || answer.error) return text(".alert", answer?.error || "The server does not answer. Try again.");
-  const names = Object.fromEntries(known.map(({ key, name }) => [key, name]));
-  if (known.some(({ key }) => key === asked && !answer.jobs.some((job) => job.key === key))) {
+  const answer = known.length ? await ask("mine", known.map(({ key }) => key)) : { jobs: [] };
+  stale = !answer?.jobs;
+  if (stale) return answer && text(".alert", answer.error);
+  const here = Object.fromEntries(answer.jobs.map((job) => [job.key, job]));
+  if (linked && !here[linked] && known.some(({ key }) => key === linked)) {
     text(".alert", "There is no such job, or the link is not the right one.");
+    keep(keys().filter(({ key }) => key !== linked));
   }
-  const told = answer.jobs.map(({ key, name }) => ({ key, name: name || names[key] || "" }));
-  const askedAbout = new Set(known.slice(0, MOST_KEYS).map(({ key }) => key));
-  keep([...keys().filter(({ key }) => !askedAbout.has(key)), ...told]); // what was stored meanwhile stays
-  const listed = answer.jobs.filter((job) => job.key !== draft);
+  linked = "";
+  keep(keys().map(({ key, name }) => ({ key, name: here[key]?.name || name }))); // also those that are not here now
+  const listed = keys().filter(({ key }) => key !== draft && known.some((job) => job.key === key))
+    .map((job) => here[job.key] || { ...job, state: "away" });
   $(".own").hidden = !listed.length;
   $(".list").replaceChildren(...listed.map((job) => {
     const button = document.createElement("button");
@@ -65,6 +76,8 @@ async function list() {
 function pick(key, again = true) {
   [picked, shown, drawn, follow] = [key, null, "", true];
   $(".job").hidden = true;
+  $(".away").hidden = true;
+  $(".card").open = false;
   $(".pictures").hidden = true;
   $(".confirm").hidden = true;
   $(".likeness").hidden = true;
@@ -78,30 +91,32 @@ async function refresh() {
   const key = picked;
   if (!key || asking) return;
   asking = true;
-  try {
-    const answer = await server.status([key]);
-    if (key !== picked) return;
-    if (answer?.missing) return gone(key);
-    if (answer?.error) return text(".alert", answer.error);
-    if (answer) show(answer);
-  } catch {
-    text(".pace", "The server does not answer. It is asked again in a moment.");
-  } finally {
-    asking = false;
-    if (key !== picked) refresh();
-  }
+  const answer = await ask("status", key);
+  asking = false;
+  if (key !== picked) return refresh();
+  if (answer?.missing) away(key);
+  else if (answer?.error) text(".alert", answer.error);
+  else if (answer) show(answer);
 }
 
-function gone(key) {
-  keep(keys().filter((job) => job.key !== key));
-  picked = "";
+function away(key) {
+  const before = shown?.state;
+  shown = { state: "away" };
   $(".job").hidden = true;
-  list();
+  $(".away").hidden = false;
+  text(".away h3", label(keys().find((job) => job.key === key) || {}));
+  if (before && before !== "away") list();
+}
+
+function forget(key) {
+  keep(keys().filter((job) => job.key !== key));
+  pick("");
 }
 
 function show(job) {
   const before = shown?.state;
   shown = job;
+  $(".away").hidden = true;
   $(".job").hidden = false;
   $(".job").dataset.state = job.state;
   text(".name", label(job));
@@ -134,49 +149,8 @@ function show(job) {
   $(".notes").replaceChildren(...notes);
   grids(job);
   if ($(".log").open) readLog();
+  $(".card").hidden = !job.has_model;
   if (before && before !== job.state) list();
-}
-
-function left(seconds) {
-  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
-}
-
-function verdict(job) {
-  $(".verdict").hidden = !job.verdict;
-  if (!job.verdict) return;
-  const { state, reason, advice } = job.verdict;
-  text(".verdict h4", state.charAt(0).toUpperCase() + state.slice(1));
-  text(".why", reason || "");
-  text(".todo", advice || "");
-}
-
-// Two lines over the images seen; `together` on one scale, or else each on its own.
-function chart(selector, names, points, together) {
-  $(selector).hidden = points.length < 2;
-  if (points.length < 2) return;
-  const known = (column) => points.map((point) => point[column]).filter((value) => Number.isFinite(value));
-  const [first, last] = [points[0][0], points[points.length - 1][0]];
-  const paths = [1, 2].map((column) => {
-    const values = together ? [...known(1), ...known(2)] : known(column);
-    const [least, most] = [Math.min(...values), Math.max(...values)];
-    const line = points.filter((point) => Number.isFinite(point[column])).map((point) => {
-      const x = ((point[0] - first) / (last - first || 1)) * 300;
-      return `${x.toFixed(1)} ${(85 - ((point[column] - least) / (most - least || 1)) * 80).toFixed(1)}`;
-    });
-    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    path.setAttribute("d", line.length ? `M${line.join("L")}` : "");
-    path.setAttribute("class", column === 1 ? "first" : "second");
-    return path;
-  });
-  $(`${selector} svg`).replaceChildren(...paths);
-  const now = [1, 2].map((column) => `${names[column - 1]} ${known(column).at(-1)?.toFixed(3) ?? "unknown"}`);
-  $(`${selector} svg`).setAttribute("aria-label", `${now.join(", ")}, after ${whole(last)} images`);
-  const legend = now.map((words, place) => {
-    const entry = Object.assign(document.createElement("span"), { className: "entry" });
-    entry.append(Object.assign(document.createElement("span"), { className: place ? "key second" : "key" }), words);
-    return entry;
-  });
-  $(`${selector} figcaption`).replaceChildren(...legend);
 }
 
 function grids(job) {
@@ -198,7 +172,7 @@ async function drawGrid() {
   const name = `${key} ${images}`;
   if (name === drawn) return;
   drawn = name;
-  const answer = await server.grid([key, images]);
+  const answer = await ask("grid", key, images);
   if (name !== drawn) return; // the slider has moved on meanwhile
   if (!answer?.url) {
     drawn = "";
@@ -210,13 +184,21 @@ async function drawGrid() {
 
 async function readLog() {
   const key = picked;
-  const answer = await server.log([key]);
+  const answer = await ask("log", key);
   if (key === picked) text(".log pre", answer?.text || answer?.error || "Nothing was written yet.");
+}
+
+async function readCard() {
+  const key = picked;
+  const answer = await ask("card", key);
+  if (key !== picked) return;
+  if (answer?.html) $(".card .text").innerHTML = answer.html; // made safe by the server: no HTML of strangers is in it
+  else text(".card .text", answer?.error || "This model has no card.");
 }
 
 async function tell(call, words) {
   text(".alert", "");
-  const answer = await call().catch(() => null);
+  const answer = await call;
   if (!answer || answer.error) text(".alert", answer?.error || "The server does not answer. Try again.");
   else text(".status", words);
   await refresh();
@@ -226,7 +208,7 @@ async function compare(key, button) {
   button.disabled = true;
   text(".alert", "");
   text(".status", "Looking for the nearest training faces…");
-  const answer = await server.nearest([key]).catch(() => null);
+  const answer = await ask("nearest", key);
   button.disabled = false;
   if (key !== picked) return;
   text(".status", "");
@@ -244,13 +226,14 @@ const ACTIONS = {
   reconsider: (key) => trigger("reconsider", { key }),
   archive: (key, button) => fetchFile(button, () => server.archive_file([key])),
   nearest: compare,
-  save: (key) => tell(() => server.save_now([key]), "It saves and draws a sample after the step it is at."),
-  stop: (key) => tell(() => server.stop([key]), ""),
+  save: (key) => tell(ask("save_now", key), "It saves and draws a sample after the step it is at."),
+  stop: (key) => tell(ask("stop", key), ""),
+  forget,
   discard: () => { $(".confirm").hidden = false; $('[data-action="keep"]').focus(); },
   keep: () => { $(".confirm").hidden = true; $('[data-action="discard"]').focus(); },
   really: async (key) => {
-    await tell(() => server.discard([key]), "");
-    if (!$(".alert").textContent) gone(key);
+    await tell(ask("discard", key), "");
+    if (!$(".alert").textContent) forget(key);
   },
   link: async (key) => {
     const link = `${location.origin}${location.pathname}#job=${key}`;
@@ -268,6 +251,7 @@ $(".scrub").addEventListener("input", () => {
   drawGrid();
 });
 $(".log").addEventListener("toggle", () => $(".log").open && readLog());
+$(".card").addEventListener("toggle", () => $(".card").open && readCard());
 
 watch("value", () => {
   const value = props.value || {};
@@ -277,6 +261,7 @@ watch("value", () => {
     const name = value.name || keys().find((job) => job.key === key)?.name || (value.draft ? "Uploaded faces" : "");
     keep([{ key, name }, ...keys().filter((job) => job.key !== key)]);
   }
+  if (value.gone) keep(keys().filter((job) => job.key !== value.gone));
   if ("draft" in value) {
     draft = value.draft;
     list();
@@ -288,7 +273,14 @@ watch("value", () => {
 
 const timer = setInterval(() => {
   if (!element.isConnected) return clearInterval(timer);
-  if (document.visibilityState === "visible" && element.offsetParent !== null) refresh();
+  if (document.visibilityState !== "visible" || element.offsetParent === null) return;
+  if (stale) list();
+  refresh();
 }, SECONDS * 1000);
-const asked = keys()[0]?.name === "" ? keys()[0].key : ""; // a key that came with a link
+const follows = ({ detail }) => { // a link that was pasted into this very page; tab_train.py tells of it
+  if (!element.isConnected) return window.removeEventListener("ganime-link", follows);
+  linked = detail;
+  pick(detail);
+};
+window.addEventListener("ganime-link", follows);
 list();
