@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import numpy as np
+from pydantic import Field
 
 from app.searches import Searches
-from app.studio import BATCH, MAX_FACES, Studio, animated
+from app.studio import BATCH, MAX_FACES, Studio
+from app.visitors import visitor_of
 from ganime.checkpoint import Checkpoint
 from ganime.choosing import Choice, Looking, choose
-from ganime.direction_fit import factorised, group, unit
-from ganime.directions import Direction, Directions, load_directions, steer
+from ganime.direction_fit import group, unit, unnamed_directions
+from ganime.directions import Direction, Directions, between, combined, load_directions, steer
 from ganime.errors import DataError, RecipeError
 from ganime.explore import arithmetic, breed, recipes_of, vary
 from ganime.features import FeatureNet, load_features
-from ganime.latents import MAX_VECTOR, Recipe, check_number, rounded, walk
-from ganime.layers import LayerMaps, generator_maps
+from ganime.latents import MAX_VECTOR, Recipe, decoded, rounded
 from ganime.pictures import decode, printable
 from ganime.projection import Nearing, Projection, project
 from ganime.sampling import render
@@ -30,11 +32,15 @@ if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
 CHILDREN = 8  # tiles that a tool shows
-MAX_FRAMES = 240
-MAX_PIXELS = 240 * 256 * 256  # of all frames of a file, so that nobody waits for long behind another's
 MAX_PICTURE_BYTES = 4 * 2**20
 MAX_PICTURE_TEXT = MAX_PICTURE_BYTES * 4 // 3 + 4  # characters of it in base64
 MAX_RECIPE_TEXT = MAX_VECTOR + 1000  # characters of a recipe in JSON
+Text = Annotated[str, Field(max_length=MAX_RECIPE_TEXT)]  # a recipe that comes from the network
+Texts = Annotated[list[Text], Field(max_length=MAX_FACES)]
+Item = TypeVar("Item")
+Pair = tuple[Recipe, Recipe]
+NONE: Mapping[str, str] = {}
+REMEMBERED = 16  # models whose unnamed directions stay in memory
 EXPRESSIONS = ("smile", "open_mouth", "blush")
 UNNAMED = ("sefa", "pca")
 HEADINGS = ("Hair colour", "Eyes", "Expression", "Other", "Your own", "Without a name")
@@ -56,7 +62,8 @@ class Explorer:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self.searches = Searches(studio.device)
+        self.searches, self.walks = Searches(), Searches("walks")
+        self.without_name: dict[str, list[Direction]] = {}  # by revision
 
     @cached_property
     def net(self) -> FeatureNet:
@@ -87,29 +94,28 @@ class Explorer:
     def vary(self, key: str, recipe: Recipe, strength: float, seed: int, count: int = CHILDREN) -> Drawn:
         """Neighbours of a face; strength: 0 the face itself, 1 nothing in common with it."""
         checkpoint, [z] = self.starts(key, [recipe])
-        return self.draw_latents(key, checkpoint, vary(z, strength, bounded(count), seed), recipe)
+        return self.draw_latents(checkpoint, vary(z, strength, bounded(count), seed), recipe)
 
-    def steer(self, key: str, recipe: Recipe, amounts: Mapping[str, float]) -> Drawn:
-        """A face moved along directions, each by its amount, -3 to 3."""
+    def steer(self, key: str, recipe: Recipe, amounts: Mapping[str, float], own: Mapping[str, str] = NONE) -> Drawn:
+        """A face moved along directions, each by its amount, -3 to 3; own: as for `directions`."""
         checkpoint, [z] = self.starts(key, [recipe])
-        moved = rounded(steer(z, self.directions(key), amounts))
-        return self.draw_latents(key, checkpoint, moved[None], recipe)
+        return self.draw_latents(checkpoint, steer(z, self.directions(key, own), amounts)[None], recipe)
 
     def breed(self, key: str, recipes: list[Recipe], mutation: float, seed: int) -> Drawn:
         """Children of two or more faces; mutation: the share of a latent's numbers that are drawn anew."""
         checkpoint, parents = self.starts(key, recipes)
         truncation = sum(recipe.truncation for recipe in recipes) / max(1, len(recipes))
         children = breed(parents, CHILDREN, mutation, seed)
-        return self.draw_latents(key, checkpoint, children, Recipe("", "", recipes[0].seed, truncation))
+        return self.draw_latents(checkpoint, children, Recipe("", "", recipes[0].seed, truncation))
 
     def arithmetic(self, key: str, a: Recipe, b: Recipe, c: Recipe) -> Drawn:
         """A - B + C."""
         checkpoint, (one, two, three) = self.starts(key, [a, b, c])
-        return self.draw_latents(key, checkpoint, arithmetic(one, two, three)[None], c)
+        return self.draw_latents(checkpoint, arithmetic(one, two, three)[None], c)
 
     def choose(self, key: str, wanted: list[str], seed: int) -> Iterator[Looking | Choice]:
         """Faces with attributes, for `searches`."""
-        return choose(self.checkpoint(key), self.net, wanted, CHILDREN, seed)
+        return self.on_device(choose(self.checkpoint(key), self.net, wanted, CHILDREN, seed))
 
     def project(self, key: str, picture: bytes) -> Iterator[Nearing | Projection]:
         """The face nearest to a picture file, for `searches`."""
@@ -124,42 +130,73 @@ class Explorer:
             target = decode(picture, checkpoint.generator.config.image_size).pixels
         except DataError as error:
             raise DataError(f"This picture cannot be used: {error}.") from error
-        yield from project(checkpoint, self.net, target)
+        yield from self.on_device(project(checkpoint, self.net, target))
 
-    def walk(self, key: str, recipes: list[Recipe], frames: int, loop: bool) -> UInt8[np.ndarray, "frames h w 3"]:
-        """Frames of a walk through faces in their order; a loop goes back to the first."""
-        if not isinstance(frames, int) or not 2 <= frames <= MAX_FRAMES:
-            raise RecipeError(f"A walk has 2 to {MAX_FRAMES} frames here; got {frames}.")
-        checkpoint = self.checkpoint(key, recipes)
-        dim = checkpoint.generator.config.latent_dim
-        path = walk(np.array([recipe.latent(dim) for recipe in recipes], np.float32), frames, loop)
-        return self.render(checkpoint, path)
+    def on_device(self, steps: Iterator[Item]) -> Iterator[Item]:
+        """The same items, each made while nobody else draws.
 
-    def animation(
-        self, key: str, recipes: list[Recipe], frames: int, loop: bool, fps: float, suffix: str, size: int | None
-    ) -> bytes:
-        """The walk as an endless animation file; suffix: .gif, .webp or .png (APNG)."""
-        fps = check_number("The speed", fps, 1, 60)
-        if frames * (size or 0) ** 2 > MAX_PIXELS:
-            most = MAX_PIXELS // (size or 1) ** 2
-            raise RecipeError(f"At {size} px a file has at most {most} frames; got {frames}. Choose a smaller size.")
-        return animated(self.walk(key, recipes, frames, loop), suffix, fps, size)
+        After each others have a turn: a lock that is let go and taken again at once is given to nobody else.
+        """
+        while True:
+            with self.studio.device:
+                try:
+                    item = next(steps)
+                except StopIteration:
+                    return
+            yield item
+            time.sleep(0.001)
 
-    def inside(self, key: str, recipe: Recipe) -> list[LayerMaps]:
-        """What each layer of the generator makes of a face."""
-        checkpoint = self.checkpoint(key, [recipe])
-        with self.studio.device:
-            return generator_maps(checkpoint.generator, recipe.latent(checkpoint.generator.config.latent_dim))
+    def visitor(self, request: Any) -> str:
+        """What tells the visitor behind a request from others; empty for a request that is not known."""
+        return visitor_of(request, None, self.studio.settings.proxies).identity if request else ""
 
-    def directions(self, key: str) -> Directions:
-        """The directions beside a model, or else the unnamed ones that its first layer holds, found in an instant."""
+    def directions(self, key: str, own: Mapping[str, str] = NONE) -> Directions:
+        """The directions beside a model, or else the unnamed ones that are found in a second, and a visitor's own.
+
+        own: by name, each as `ganime.latents.encoded` writes it.
+        """
         checkpoint = self.checkpoint(key)
         dim = checkpoint.generator.config.latent_dim
-        if found := load_directions(checkpoint.folder, checkpoint.revision, dim):
-            return found
-        ways = factorised(checkpoint.generator)
-        items = [Direction(f"sefa-{number}", "sefa", unit(way)) for number, way in enumerate(ways, start=1)]
-        return Directions(checkpoint.name, checkpoint.revision, tuple(items))
+        found = load_directions(checkpoint.folder, checkpoint.revision, dim)
+        found = found or Directions(checkpoint.name, checkpoint.revision)
+        if all(item.kind == "own" for item in found.items):
+            fresh = tuple(item for item in self.unnamed(checkpoint) if item.name not in found.names)
+            found = replace(found, items=(*found.items, *fresh))
+        for name, vector in own.items():
+            found = found.with_own(name, decoded(vector))
+        return found
+
+    def unnamed(self, checkpoint: Checkpoint) -> list[Direction]:
+        """The unnamed directions of a model, found once while it is among the last that were asked for."""
+        found = self.without_name.pop(checkpoint.revision, None)
+        if found is None:
+            with self.studio.device:
+                found = unnamed_directions(checkpoint.generator)
+        self.without_name[checkpoint.revision] = found
+        for revision in list(self.without_name)[:-REMEMBERED]:
+            self.without_name.pop(revision, None)
+        return found
+
+    def own_way(
+        self,
+        key: str,
+        name: str,
+        amounts: Mapping[str, float],
+        own: Mapping[str, str] = NONE,
+        faces: Pair | None = None,
+    ) -> Direction:
+        """A direction of a visitor's own: where sliders lead together, or, with faces A and B, from B to A.
+
+        It is as long as other directions for which nobody knows how far they should go. Raises CheckpointError for a
+        name that cannot be used.
+        """
+        found = self.directions(key, own)
+        if faces:
+            _, (a, b) = self.starts(key, list(faces))
+            way = between(b[None], a[None])
+        else:
+            way = combined(found, amounts)
+        return found.with_own(name, rounded(unit(way)))[name]
 
     def starts(self, key: str, recipes: list[Recipe]) -> tuple[Checkpoint, Float[np.ndarray, "n latent"]]:
         """The model of faces and their latents before truncation."""
@@ -168,9 +205,10 @@ class Explorer:
         z = [recipe.untruncated(dim) for recipe in recipes]
         return checkpoint, np.array(z, np.float32).reshape(-1, dim)  # (N, latent)
 
-    def draw_latents(self, key: str, checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"], origin: Recipe) -> Drawn:
-        """Faces that no seed draws; origin: the face they came from."""
-        return self.draw(key, recipes_of(checkpoint, z, origin.seed, origin.truncation))
+    def draw_latents(self, checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"], origin: Recipe) -> Drawn:
+        """Faces that no seed draws, as their recipes will draw them; origin: the face they came from."""
+        recipes = recipes_of(checkpoint, z, origin.seed, origin.truncation)
+        return Drawn(recipes, self.render(checkpoint, rounded(z) * np.float32(origin.truncation)))
 
     def render(self, checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n h w 3"]:
         """The faces of latents; others have a turn after every batch."""
@@ -187,6 +225,11 @@ def unpacked(picture: str) -> bytes:
         return base64.b64decode(picture, validate=True)
     except (binascii.Error, ValueError) as error:
         raise DataError(f"A picture comes as base64 text; this is none ({error}).") from error
+
+
+def parsed(recipes: Sequence[str]) -> list[Recipe]:
+    """Recipes from their texts. Raises RecipeError for a text that is none."""
+    return [Recipe.from_json(recipe) for recipe in recipes]
 
 
 def bounded(count: int) -> int:

@@ -4,47 +4,58 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import gradio as gr
-import numpy as np
 from pydantic import Field
 
-from app.components import answer_with_file, answered, component, picture_url, sheet_url
+from app.components import DRAWING, answer_with_file, answered, component, sheet_url
 from app.explorer import (
     CHILDREN,
     HEADINGS,
-    MAX_FRAMES,
     MAX_PICTURE_TEXT,
-    MAX_RECIPE_TEXT,
+    NONE,
     Drawn,
     Explorer,
+    Text,
+    Texts,
     heading,
+    parsed,
     unpacked,
 )
+from app.insight import Insight, insight_functions
 from app.studio import MAX_FACES
 from app.tab_generate import Size
 from app.theme import LIVE, Trigger, shown
+from app.walks import MAX_FRAMES, endings, walk_functions
 from ganime.choosing import Choice
-from ganime.directions import MAX_DIRECTIONS
+from ganime.directions import MAX_DIRECTIONS, MAX_NAME, Direction
 from ganime.errors import GanimeError
-from ganime.images import COLUMNS, png_bytes, sheet
-from ganime.latents import Recipe
-from ganime.layers import LayerMaps
+from ganime.images import COLUMNS
+from ganime.latents import Recipe, encoded
 from ganime.projection import Nearing, Projection
 
-Text = Annotated[str, Field(max_length=MAX_RECIPE_TEXT)]  # a recipe
-Texts = Annotated[list[Text], Field(max_length=MAX_FACES)]
 Amounts = Annotated[dict[str, float], Field(max_length=MAX_DIRECTIONS)]
 Names = Annotated[list[str], Field(max_length=64)]
+Name = Annotated[str, Field(max_length=MAX_NAME)]
+MOST_OWN = 32  # directions of a visitor's own, for each model
+Own = Annotated[dict[Name, Text], Field(max_length=MOST_OWN)]
 Base64 = Annotated[str, Field(max_length=MAX_PICTURE_TEXT)]
-Suffix = Literal[".gif", ".webp", ".png"]
 Answer = dict[str, Any]
-PARTS = ("explore-tray", "explore-tools", "explore-search", "explore-walk", "explore-start")
-# A link to a face or a tray opens this tab; what it names is read by explore.js.
+PARTS = (
+    "explore-work",
+    "explore-tray",
+    "explore-tools",
+    "explore-own",
+    "explore-search",
+    "explore-walk",
+    "explore-inside",
+    "explore-start",
+)
+# A link to a face, a tray or a walk opens this tab; what it names is read by explore.js.
 OPEN_LINK = """() => {
   const search = new URLSearchParams(location.search);
-  if (!search.has("face") && !search.has("tray")) return;
+  if (!["face", "tray", "walk"].some((name) => search.has(name))) return;
   [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === "Explore")?.click();
 }"""
 
@@ -54,7 +65,9 @@ def build(explorer: Explorer, model_key: gr.State, opened: Trigger) -> gr.HTML:
 
     model_key: which model draws. opened: fires when a visitor opens the page.
     """
-    stage = component("explore", [*server_functions(explorer), *file_functions(explorer)], "explore", PARTS)
+    functions = [*server_functions(explorer), *walk_functions(explorer), *file_functions(explorer)]
+    functions += insight_functions(Insight(explorer))
+    stage = component("explore", functions, "explore", PARTS)
 
     @shown
     def tell(key: str) -> Answer:
@@ -94,7 +107,9 @@ def stage_value(explorer: Explorer, key: str, sent: str = "") -> Answer:
         "note": note,
         "attributes": sorted(attributes, key=lambda entry: HEADINGS.index(entry["group"])),
         "most": MAX_FACES,
+        "mostOwn": MOST_OWN,
         "frames": MAX_FRAMES,
+        "endings": endings(),
         "sent": sent,
         "time": time.time(),
     }
@@ -104,7 +119,7 @@ def label(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def server_functions(explorer: Explorer) -> list[Callable[[Any], Answer]]:
+def server_functions(explorer: Explorer) -> list[Callable[..., Answer]]:
     """What explore.js asks for; every argument comes from the network, the first is the model's key."""
 
     def draw(key: str, recipes: Texts) -> Drawn:
@@ -113,8 +128,14 @@ def server_functions(explorer: Explorer) -> list[Callable[[Any], Answer]]:
     def vary(key: str, recipe: Text, strength: float, seed: int) -> Drawn:
         return explorer.vary(key, Recipe.from_json(recipe), strength, seed)
 
-    def steer(key: str, recipe: Text, amounts: Amounts) -> Drawn:
-        return explorer.steer(key, Recipe.from_json(recipe), amounts)
+    def steer(key: str, recipe: Text, amounts: Amounts, own: Own | None = None) -> Drawn:
+        return explorer.steer(key, Recipe.from_json(recipe), amounts, own or NONE)
+
+    def own_sliders(key: str, name: Name, amounts: Amounts, own: Own) -> Answer:
+        return own_value(explorer.own_way(key, name, amounts, own))
+
+    def own_faces(key: str, name: Name, a: Text, b: Text) -> Answer:
+        return own_value(explorer.own_way(key, name, {}, faces=(Recipe.from_json(a), Recipe.from_json(b))))
 
     def breed(key: str, recipes: Texts, mutation: float, seed: int) -> Drawn:
         return explorer.breed(key, parsed(recipes), mutation, seed)
@@ -122,28 +143,27 @@ def server_functions(explorer: Explorer) -> list[Callable[[Any], Answer]]:
     def mix(key: str, a: Text, b: Text, c: Text) -> Drawn:
         return explorer.arithmetic(key, *parsed([a, b, c]))
 
-    def choose(key: str, wanted: Names, seed: int) -> Answer:
-        return {"search": explorer.searches.begin(explorer.choose(key, wanted, seed))}
+    def choose(visitor: str, key: str, wanted: Names, seed: int) -> Answer:
+        return {"search": explorer.searches.begin(visitor, explorer.choose(key, wanted, seed))}
 
-    def project(key: str, picture: Base64) -> Answer:
-        return {"search": explorer.searches.begin(explorer.project(key, unpacked(picture)))}
+    def project(visitor: str, key: str, picture: Base64) -> Answer:
+        return {"search": explorer.searches.begin(visitor, explorer.project(key, unpacked(picture)))}
 
     def ask(key: str, search: str) -> Answer:
-        return search_value(*explorer.searches.go_on(search))
+        event, _ = explorer.searches.go_on(search)
+        answer = search_value(event)
+        if "progress" not in answer:  # nobody asks again
+            explorer.searches.end(search)
+        return answer
 
     def leave(key: str, search: str) -> Answer:
         explorer.searches.end(search)
         return {}
 
-    def walk(key: str, recipes: Texts, frames: int, loop: bool) -> Answer:
-        pictures = explorer.walk(key, parsed(recipes), frames, loop)
-        return {"sheet": sheet_url(pictures), "columns": COLUMNS, "side": pictures.shape[1], "frames": len(pictures)}
-
-    def inside(key: str, recipe: Text) -> Answer:
-        return {"layers": [layer_value(layer) for layer in explorer.inside(key, Recipe.from_json(recipe))]}
-
-    tiled = [answered(make, tiles) for make in (draw, vary, steer, breed, mix)]
-    return [*tiled, *(answered(make) for make in (choose, project, ask, leave, walk, inside))]
+    tiled = [answered(make, tiles, DRAWING) for make in (draw, vary, steer, breed, mix)]
+    owned = [answered(make, turn=DRAWING) for make in (own_sliders, own_faces)]
+    begun = [answered(make, visitor=explorer.visitor) for make in (choose, project)]
+    return [*tiled, *owned, *begun, answered(ask), answered(leave)]
 
 
 def file_functions(explorer: Explorer) -> list[Callable[[Any], dict[str, str]]]:
@@ -158,17 +178,7 @@ def file_functions(explorer: Explorer) -> list[Callable[[Any], dict[str, str]]]:
         explorer.checkpoint(key, faces := parsed(recipes))
         return "faces.zip", explorer.studio.faces_zip(key, faces)
 
-    def walk_file(
-        key: str, recipes: Texts, frames: int, loop: bool, fps: float, suffix: Suffix, size: Size
-    ) -> tuple[str, bytes]:
-        data = explorer.animation(key, parsed(recipes), frames, loop, fps, suffix, size or None)
-        return f"walk{suffix}", data
-
-    return [answer_with_file(make) for make in (keep_file, tray_file, walk_file)]
-
-
-def parsed(recipes: list[str]) -> list[Recipe]:
-    return [Recipe.from_json(recipe) for recipe in recipes]
+    return [answer_with_file(make) for make in (keep_file, tray_file)]
 
 
 def tiles(drawn: Drawn) -> Answer:
@@ -181,8 +191,15 @@ def tiles(drawn: Drawn) -> Answer:
     }
 
 
-def search_value(event: Any, last: bool) -> Answer:
-    """How far a search has come, or what it found."""
+def own_value(way: Direction) -> Answer:
+    """A direction of a visitor's own, as the browser keeps it."""
+    return {"name": way.name, "vector": encoded(way.vector)}
+
+
+def search_value(event: Any) -> Answer:
+    """How far a search has come, None before its first step, or what it found."""
+    if event is None:
+        return {"progress": 0.0, "text": ""}
     if isinstance(event, Choice):
         seconds, carry = f"{event.seconds:.1f}", int(event.carries.sum())
         words = (
@@ -211,19 +228,3 @@ def closeness(percentile: float) -> str:
     if percentile < 40:
         return f"Alike in some ways. {nearer}."
     return f"Not close: this model draws no such face. {nearer}."
-
-
-def layer_value(layer: LayerMaps) -> Answer:
-    """A layer's tiles in one picture, a colour picture as it is, and what they are."""
-    if layer.name == "to_rgb":
-        pixels = layer.tiles.transpose(1, 2, 0)  # (3, H, W) -> (H, W, 3)
-    else:
-        grey = np.repeat(layer.tiles[..., None], 3, 3)  # (N, H, W) -> (N, H, W, 3)
-        pixels = sheet(grey, min(COLUMNS, len(grey)))
-    shape = " x ".join(f"{length:,}" for length in layer.shape)
-    return {
-        "name": layer.name,
-        "shape": shape,
-        "tiles": len(layer.channels),
-        "url": picture_url("png", png_bytes(pixels)),
-    }

@@ -7,13 +7,16 @@ from typing import Annotated, Any, Literal
 import gradio as gr
 from pydantic import Field
 
-from app.components import answer_with_file, component, forgiving, sheet_url
+from app.components import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
 from app.studio import MAX_FACES, Studio
-from app.theme import LIVE, Trigger, shown
+from app.theme import LIVE, Trigger
 from ganime.images import COLUMNS
 from ganime.latents import MAX_SEED, MAX_TRUNCATION, Recipe
 
 ROLL = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
+# The model and what the controls say go to gallery.js or walk.js as {key, asked}, which ask for the faces past Gradio's
+# events: what those do with a picture on its way through the page takes longer than drawing it.
+ASK = "(value, ...asked) => ({ ...value, asked })"
 Size = Literal[0, 256, 512]
 
 
@@ -23,9 +26,8 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:
     model_key: which model draws. opened: fires when a visitor opens the page.
     """
 
-    @shown
-    def draw(key: str, count: int, seed: int | None, truncation: float) -> dict[str, Any]:
-        return gr.skip() if seed is None else gallery_value(studio, key, count, seed, truncation)
+    def draw(key: str, faces: Any, seed: Any, factor: Any) -> dict[str, Any]:
+        return gallery_value(studio, key, int(count.preprocess(faces)), seed, truncation.preprocess(factor))
 
     with gr.Row(elem_classes="controls", equal_height=True):
         count = forgiving(gr.Slider(1, MAX_FACES, value=16, step=1, label="Faces", min_width=180))
@@ -35,12 +37,19 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:
             gr.Slider(0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", info=info, min_width=180)
         )
     dice = gr.Button("⚄ Roll new faces", variant="primary", elem_id="dice")
-    gallery = component("gallery", [answer_with_file(face_file(studio)), answer_with_file(zip_file(studio))], "gallery")
+    files = [answer_with_file(face_file(studio)), answer_with_file(zip_file(studio))]
+    gallery = component("gallery", [answered(draw, turn=DRAWING), *files], "gallery")
 
     dice.click(None, None, seed, js=ROLL, api_visibility="private")
-    changes = [opened, model_key.change, count.change, seed.change, truncation.change]
-    gr.on(changes, draw, [model_key, count, seed, truncation], gallery, **LIVE)
+    ask_on(gallery, [opened, model_key.change], model_key, [count, seed, truncation])
     return gallery
+
+
+def ask_on(view: gr.HTML, begins: list[Trigger], model_key: gr.State, controls: list[Any]) -> None:
+    """Let the page's JavaScript ask for pictures when the model is another one or a control is moved."""
+    asked: dict[str, Any] = {"inputs": [view, *controls], "outputs": view, "js": ASK, "api_visibility": "private"}
+    gr.on(begins, lambda key: {"key": key}, model_key, view, **LIVE).then(None, **asked)
+    gr.on([control.change for control in controls], None, **asked)
 
 
 def gallery_value(studio: Studio, key: str, count: int, seed: int, truncation: float) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from app.components import answer_with_file, component, forgiving, sheet_url
+from app.components import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
 from app.studio import Studio
-from app.tab_generate import ROLL, Size
-from app.theme import LIVE, Trigger, shown
+from app.tab_generate import ROLL, Size, ask_on
+from app.theme import Trigger
 from ganime.images import COLUMNS
 from ganime.latents import MAX_TRUNCATION, Recipe, check_seed
 
@@ -22,9 +22,8 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Numb
     model_key: which model draws. opened: fires when a visitor opens the page.
     """
 
-    @shown
-    def draw(key: str, start: int | None, end: int | None, truncation: float) -> dict[str, Any]:
-        return gr.skip() if start is None or end is None else walk_value(studio, key, start, end, truncation)
+    def draw(key: str, first: Any, last: Any, factor: Any) -> dict[str, Any]:
+        return walk_value(studio, key, first, last, truncation.preprocess(factor))
 
     with gr.Row(elem_classes="controls", equal_height=True):
         start = gr.Number(3, label="From seed", min_width=150)
@@ -33,12 +32,12 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Numb
     with gr.Row():
         roll_start = gr.Button("⚄ Roll the first", elem_id="roll-start", min_width=120)
         roll_end = gr.Button("⚄ Roll the second", elem_id="roll-end", min_width=120)
-    walk = component("walk", [answer_with_file(frame_file(studio)), answer_with_file(walk_file(studio))], "walk")
+    files = [answer_with_file(frame_file(studio)), answer_with_file(walk_file(studio))]
+    walk = component("walk", [answered(draw, turn=DRAWING), *files], "walk")
 
     roll_start.click(None, None, start, js=ROLL, api_visibility="private")
     roll_end.click(None, None, end, js=ROLL, api_visibility="private")
-    changes = [opened, model_key.change, start.change, end.change, truncation.change]
-    gr.on(changes, draw, [model_key, start, end, truncation], walk, **LIVE)
+    ask_on(walk, [opened, model_key.change], model_key, [start, end, truncation])
     return start, end
 
 

@@ -31,6 +31,7 @@ from ganime.features import SIDE, load_features
 from ganime.growing import grow
 from ganime.images import sheet
 from ganime.journal import record
+from ganime.known import Known, learn, save_known
 from ganime.sampling import generate
 from ganime.training import train
 
@@ -144,6 +145,7 @@ def write(model: Checkpoint, history: list[str], real: FaceDataset, peer: np.nda
         "latent": config.latent_dim,
         "generator": sum(parameter.numel() for parameter in model.generator.parameters()),
         "discriminator": sum(parameter.numel() for parameter in (model.discriminator or model.generator).parameters()),
+        "critic": sum(parameter.numel() for parameter in model.critic.heads.parameters()) if model.critic else 0,
         "images": training["images"],
         "faces": training["faces"],
         "hours": training["seconds"] / 3600,
@@ -185,6 +187,10 @@ def main(
         sums = {fact: sum(model.training[fact] for _, model in made) for fact in ("images", "seconds")}
         training = {"recipe": "modern", **sums, "faces": len(real.train)}
         write(replace(made[-1][1], training=training), [line for line, _ in made], real, other, out / name)
+    *_, known = learn(real, most=len(real.train))
+    assert isinstance(known, Known)
+    written = [load_checkpoint(out / name) for name in STAGES if (out / name).is_dir()]
+    save_known(known, {model.name: model.revision for model in written}, out / "anime-faces")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,11 @@ def main() -> None:
         rows.append(("one step of the slider", [scrub(page) for _ in range(rounds)]))
         rows.append(("animation as WebP", [timed(lambda: save(page, "Animation, WebP")) for _ in range(3)]))
         rows.append(("animation as GIF", [timed(lambda: save(page, "Animation, GIF")) for _ in range(3)]))
+        page.get_by_role("tab", name="Explore").click()
+        rows.append(("Explore: dice", [timed(lambda: dice(page)) for _ in range(rounds)]))
+        rows.append(("Explore: 8 neighbours", [timed(lambda: vary(page)) for _ in range(rounds)]))
+        page.locator('[data-tool="steer"]').click()
+        rows.append(("Explore: move of a slider", [timed(lambda: steer(page)) for _ in range(rounds)]))
         browser.close()
     print("| what | median ms | worst ms |\n|---|---|---|")
     for what, seconds in rows:
@@ -66,12 +71,46 @@ def roll(page: Page) -> None:
     before = page.locator(".tile").first.get_attribute("data-seed")
     page.locator("#dice").click()
     page.wait_for_function(f"document.querySelector('.tile').dataset.seed !== '{before}'", polling=5)
+    painted(page)
 
 
 def new_walk(page: Page) -> None:
     before = page.locator(".walk").get_attribute("data-walk")
     page.locator("#roll-end").click()
     page.wait_for_function(f"document.querySelector('.walk').dataset.walk !== '{before}'", polling=5)
+    painted(page)
+
+
+def painted(page: Page) -> None:
+    """Wait until the browser has painted what the page's code has put there; decoding a picture can take that long."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def dice(page: Page) -> None:
+    click_and_wait(page, '[data-do="dice"]', "document.querySelector('.now').dataset.recipe")
+
+
+def vary(page: Page) -> None:
+    click_and_wait(page, '[data-do="others"]', "document.querySelector('.neighbours .mug')?.dataset.recipe")
+
+
+def steer(page: Page) -> None:
+    """Move the first slider to the other side; the wait for a hand that rests, explore-tools.js's SETTLE, is in it."""
+    page.evaluate(
+        "() => { const slider = document.querySelector('[data-steer]'); slider.value = slider.value > 0 ? -2 : 2;"
+        " window.before = document.querySelector('.now').dataset.recipe;"
+        " slider.dispatchEvent(new Event('input', { bubbles: true })); }"
+    )
+    page.wait_for_function("document.querySelector('.now').dataset.recipe !== window.before", polling=5)
+    painted(page)
+
+
+def click_and_wait(page: Page, button: str, what: str) -> None:
+    """Click, and wait until what a JavaScript expression tells is another one."""
+    before = page.evaluate(what)
+    page.locator(button).click()
+    page.wait_for_function(f"before => ({what}) !== before", arg=before, polling=5)
+    painted(page)
 
 
 def save(page: Page, button: str) -> None:

@@ -22,7 +22,7 @@ from ganime.sampling import generate_recipes, recipes_for, render
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt8
 
-DRAWN = 64  # faces at a time
+DRAWN, AT_A_TIME = 64, 16  # faces before it is asked whether they are enough, and between two reports
 MOST_DRAWN = 384  # before the search begins
 STEPS = 32  # of the search at most
 RATE = 0.06  # of Adam; a face that is driven farther or faster turns garish
@@ -80,10 +80,10 @@ def choose(
     places, dim = attribute_places(net, wanted), checkpoint.generator.config.latent_dim
     count, seed, truncation = check_count(count), check_seed(seed), check_number("A truncation", truncation, 0.1, 1.5)
     z, seen = np.empty((0, dim), np.float32), np.empty((0, len(places)), np.float32)
-    while len(z) < MOST_DRAWN and (seen.min(1) > CARRIED).sum() < count:
-        seeds = [(seed + number) % (MAX_SEED + 1) for number in range(len(z), len(z) + DRAWN)]
+    while len(z) % DRAWN or (len(z) < MOST_DRAWN and (seen.min(1) > CARRIED).sum() < count):
+        seeds = [(seed + number) % (MAX_SEED + 1) for number in range(len(z), len(z) + AT_A_TIME)]
         drawn = latents(seeds, dim, truncation)
-        probabilities = extract(net, render(checkpoint.generator, drawn))[1][:, places]  # (DRAWN, K)
+        probabilities = extract(net, render(checkpoint.generator, drawn))[1][:, places]  # (AT_A_TIME, K)
         z, seen = np.concatenate([z, drawn]), np.concatenate([seen, probabilities])
         yield Looking(min(count, int((seen.min(1) > CARRIED).sum())), len(z), searching=False)
 

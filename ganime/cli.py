@@ -14,13 +14,15 @@ import typer
 from ganime.checkpoint import EMBEDDED, MODEL_FILES, save_checkpoint
 from ganime.cli_data import audit_command
 from ganime.cli_explore import register
+from ganime.cli_known import copies_command, known_command
 from ganime.cli_learning import evaluate_command, fit_features_command, train_command
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption, SizeOption, TruncationOption
+from ganime.cli_own import name_direction_command
 from ganime.directions import DIRECTION_FILES, load_directions, save_directions
 from ganime.errors import ConfigError, GanimeError, RecipeError
 from ganime.files import atomic_file, refuse_to_replace
 from ganime.foreign import import_generator
-from ganime.images import png_bytes, save_animation, sheet
+from ganime.images import animation_kind, png_bytes, save_animation, sheet
 from ganime.latents import MAX_SEED, check_seed
 from ganime.model import LayerSummary, summary
 from ganime.models import open_model
@@ -96,10 +98,11 @@ def sample_command(
 @app.command("interpolate")
 def interpolate_command(
     seeds: Annotated[str, typer.Option(help="Seeds to walk through, with commas: 3,14,15.")],
-    out: Annotated[Path, typer.Option(help="Animation to write: .webp, .gif or .png (APNG).")],
+    out: Annotated[Path, typer.Option(help="Animation to write: .webp, .gif, .png (APNG), or .mp4 with PyAV.")],
     frames: Annotated[int, typer.Option(help="Frames in all.")] = 60,
     fps: Annotated[float, typer.Option(min=1, max=60, help="Frames a second.")] = 20.0,
     loop: Annotated[bool, typer.Option("--loop", help="Walk back to the first seed at the end.")] = False,
+    easing: Annotated[str, typer.Option(help="linear, or smooth to slow down at every face.")] = "linear",
     truncation: TruncationOption = 1.0,
     size: SizeOption = 0,
     model: ModelOption = str(EMBEDDED),
@@ -110,9 +113,9 @@ def interpolate_command(
         stops = [check_seed(int(part)) for part in seeds.split(",")]
     except ValueError as error:
         raise RecipeError(f"--seeds needs whole numbers with commas, like 3,14,15; got {seeds!r}.") from error
-    save_animation(
-        interpolate(open_model(model, home / "hub"), stops, frames, truncation, loop), out, fps, size or None
-    )
+    animation_kind(out)
+    faces = interpolate(open_model(model, home / "hub"), stops, frames, truncation, loop, easing)
+    save_animation(faces, out, fps, size or None)
     print(f"{frames} frames in {out}")
 
 
@@ -134,6 +137,9 @@ def inspect_command(
 
 
 register(app)
+app.command("copies")(copies_command)
+app.command("known")(known_command)
+app.command("name-direction")(name_direction_command)
 app.command("audit")(audit_command)
 app.command("train")(train_command)
 app.command("evaluate")(evaluate_command)

@@ -105,19 +105,25 @@ def steer_command(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Move a face along named directions: `steer 7 --by smile=2 --by blonde_hair=3 --out face.png`."""
-    amounts = {}
-    for part in by:
-        name, _, amount = part.partition("=")
-        try:
-            amounts[name] = float(amount)
-        except ValueError as error:
-            raise RecipeError(f"--by needs NAME=AMOUNT, like smile=2; got {part!r}.") from error
+    amounts = amounts_of(by)
     checkpoint = open_model(model, home / "hub")
     directions = load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
     if directions is None:
         raise CheckpointError(f"{checkpoint.name} has no directions yet. Find them: python -m ganime directions MODEL.")
     z, truncation, seed = read_face(checkpoint, face)
     write_faces(checkpoint, rounded(steer(z, directions, amounts))[None], [out], size, truncation, seed)
+
+
+def amounts_of(by: Sequence[str]) -> dict[str, float]:
+    """How far to go along directions, by name, from texts like smile=2."""
+    amounts = {}
+    for part in by:
+        name, _, amount = part.rpartition("=")
+        try:
+            amounts[name] = float(amount)
+        except ValueError as error:
+            raise RecipeError(f"--by needs NAME=AMOUNT, like smile=2; got {part!r}.") from error
+    return amounts
 
 
 def vary_command(

@@ -120,17 +120,12 @@ def find_directions(
     yield Finding(0.9, "directions without a name")
     random = np.random.RandomState(0).standard_normal((UNNAMED, dim))
     blind = [push(judge, z[fresh], unit(way), before[fresh], features[fresh]).distance for way in random]
-    without_name = []
-    for kind, ways in (("sefa", factorised(generator)), ("pca", principal(generator))):
-        for number, way in enumerate(ways, start=1):
-            yield Finding(0.9, f"{kind}-{number}")
-            if any(abs(way @ other) > SAME for other in without_name):
-                continue
-            without_name.append(way)
-            effect = push(judge, z[fresh], unit(way), before[fresh], features[fresh])
-            if effect.distance > np.mean(blind):  # it must do more to a face than just any direction
-                upward = unit(way) * (-1 if effect.own < 0 else 1)
-                items.append(Direction(f"{kind}-{number}", kind, upward, replace(effect, own=abs(effect.own))))
+    for item in unnamed_directions(generator):
+        yield Finding(0.9, item.name)
+        effect = push(judge, z[fresh], item.vector, before[fresh], features[fresh])
+        if effect.distance > np.mean(blind):  # it must do more to a face than just any direction
+            upward = item.vector * (-1 if effect.own < 0 else 1)
+            items.append(replace(item, vector=upward, effect=replace(effect, own=abs(effect.own))))
     yield Directions(checkpoint.name, checkpoint.revision, tuple(items))
 
 
@@ -223,6 +218,20 @@ def independent(
     return (way * min(1.0, LONGEST / np.linalg.norm(way).clip(1e-9))).astype(np.float32)
 
 
+def unnamed_directions(generator: Generator) -> list[Direction]:
+    """Directions of any generator that nobody has named, by SeFa and by GANSpace, found in a second and not measured.
+
+    At most 6 of each kind, the strongest first; one that says nothing that another did not is left out, and so are
+    all of a kind whose layer answers with numbers beyond all bounds.
+    """
+    found: list[Direction] = []
+    for kind, ways in (("sefa", factorised(generator)), ("pca", principal(generator))):
+        for number, way in enumerate(ways, start=1):
+            if all(abs(way @ other.vector) <= SAME * UNNAMED_LENGTH for other in found):
+                found.append(Direction(f"{kind}-{number}", kind, unit(way)))
+    return found
+
+
 @torch.no_grad()
 def factorised(generator: Generator) -> Float[np.ndarray, "n latent"]:
     """SeFa: latents that the first layer answers most strongly, its norm included; the strongest first, unit length."""
@@ -233,6 +242,8 @@ def factorised(generator: Generator) -> Float[np.ndarray, "n latent"]:
         gain = (norm.weight / (norm.running_var + norm.eps).sqrt()).float().cpu()
         weight = weight * gain[None, :, None, None]
     table = weight.flatten(1).double()  # (latent, C * 16)
+    if not torch.isfinite(table).all():
+        return np.empty((0, len(table)), np.float32)
     vectors = torch.linalg.eigh(table @ table.T).eigenvectors.flip(1)  # (latent, latent), the largest value first
     return vectors[:, :UNNAMED].T.float().numpy()
 
@@ -245,7 +256,10 @@ def principal(generator: Generator) -> Float[np.ndarray, "n latent"]:
     x = torch.from_numpy(np.pad(z, ((0, 0), (0, generator.config.attributes))))  # (N, Z + A)
     seen = generator.stem(x[:, :, None, None].to(next(generator.parameters()).device)).flatten(1)  # (N, C * 16)
     seen = seen - seen.mean(0)
-    scores = torch.linalg.eigh((seen @ seen.T).double()).eigenvectors.flip(1)[:, :UNNAMED]  # (N, n)
+    alike = seen @ seen.T  # (N, N)
+    if not torch.isfinite(alike).all():
+        return np.empty((0, dim), np.float32)
+    scores = torch.linalg.eigh(alike).eigenvectors.flip(1)[:, :UNNAMED]  # (N, n)
     ways = scores.T.cpu().numpy() @ z  # (n, latent); latents are uncorrelated, so this is the regression
     return (ways / np.linalg.norm(ways, axis=1, keepdims=True).clip(1e-9)).astype(np.float32)
 

@@ -140,13 +140,25 @@ def steer(
     """
     if not amounts:
         return np.asarray(z, np.float32)
-    offset = np.zeros(np.shape(z)[-1], np.float32)
-    for name, amount in amounts.items():
-        vector = directions[name].vector
-        if vector.shape != offset.shape:
-            raise RecipeError(f"Direction {name} is for latents of {len(vector)} numbers; these have {len(offset)}.")
-        offset += np.float32(check_number(f"The amount of {name}", amount, -MAX_STRENGTH, MAX_STRENGTH)) * vector
+    offset = combined(directions, amounts)
+    if offset.shape[-1] != np.shape(z)[-1]:
+        long = f"Direction {next(iter(amounts))} is for latents of {offset.shape[-1]} numbers"
+        raise RecipeError(f"{long}; these have {np.shape(z)[-1]}.")
     return moved(z, offset)
+
+
+def combined(directions: Directions, amounts: Mapping[str, float]) -> Float[np.ndarray, " latent"]:
+    """Where several directions lead together, each by its amount (-3 to 3): a way to be kept under a name of its own.
+
+    Raises RecipeError for no amounts, an amount out of range or a direction that is not there.
+    """
+    if not amounts:
+        raise RecipeError("Name at least one direction and how far to go along it.")
+    ways = [
+        np.float32(check_number(f"The amount of {name}", amount, -MAX_STRENGTH, MAX_STRENGTH)) * directions[name].vector
+        for name, amount in amounts.items()
+    ]
+    return np.stack(ways).sum(0, dtype=np.float32)
 
 
 def moved(z: Float[np.ndarray, "*n latent"], offset: Float[np.ndarray, "*n latent"]) -> Float[np.ndarray, "*n latent"]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
 
 RECIPE_KEY = "ganime"  # the PNG text chunk that holds a face's recipe as JSON
-ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG"}
+ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".mp4": "MP4"}
 MAX_SIDE = 2048
 COLUMNS = 8  # tiles in a row of a sheet
 
@@ -73,12 +75,15 @@ def save_animation(
     """Write frames as an endless animation of the kind that `path` ends in.
 
     GIF: one palette of 256 colours for all frames, dithered. APNG: exact. WebP: exact at the frames' own size,
-    quality 90 when scaled. Raises GanimeError for another ending.
+    quality 90 when scaled. MP4, a film that ends: H.264, which needs PyAV. fps: frames a second, 1 to 60. Raises
+    GanimeError for another ending, and for MP4 without PyAV.
     """
-    kind = ANIMATION_FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise GanimeError(f"{path.name} is no animation; use one of {', '.join(ANIMATION_FORMATS)}.")
+    kind = animation_kind(path)
     pictures = [resize(Image.fromarray(frame), size) for frame in frames]
+    if kind == "MP4":
+        with atomic_file(path) as temporary:
+            write_mp4(pictures, temporary, fps)
+        return
     options: dict[str, Any] = {}
     if kind == "WEBP":
         options = {"method": 2, "quality": 90, "lossless": pictures[0].size == frames.shape[2:0:-1]}
@@ -89,3 +94,37 @@ def save_animation(
         pictures[0].save(
             temporary, kind, save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0, **options
         )
+
+
+def animation_kind(path: Path) -> str:
+    """The kind of animation that a path ends in. Raises GanimeError for what cannot be written here."""
+    kind = ANIMATION_FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise GanimeError(f"{path.name} is no animation; use one of {', '.join(ANIMATION_FORMATS)}.")
+    if kind == "MP4" and not mp4_works():
+        raise GanimeError("MP4 needs PyAV, which is not installed here: pip install av. Or take .webp, .gif or .png.")
+    return kind
+
+
+def mp4_works() -> bool:
+    """Whether films can be written here, which takes PyAV."""
+    return find_spec("av") is not None
+
+
+def write_mp4(pictures: list[Image.Image], path: Path, fps: float) -> None:
+    """Pictures of one size as H.264 in MP4, in the form that every player takes.
+
+    Its colours are kept at half the size (yuv420p), so both sides are made even: an odd one gets its last line twice.
+    """
+    import av  # pyright: ignore[reportMissingImports] # 100 MB that only this needs
+
+    rate = Fraction(fps).limit_denominator(1000)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as film:
+        stream = film.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "fast"})
+        stream.width, stream.height = (side + side % 2 for side in pictures[0].size)
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            pixels = np.asarray(picture)  # (H, W, 3)
+            pixels = np.pad(pixels, ((0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)), "edge")
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        film.mux(stream.encode(None))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_SEED = 2**32 - 1
 MAX_TRUNCATION = 1.5
 MAX_FRAMES = 600
+EASINGS = ("linear", "smooth")  # from one face to the next
 MAX_NUMBER = 16.0  # of a latent that is written out; N(0, 1) stays far below
 MAX_VECTOR = 10_923  # characters: 4,096 numbers of 16 bits
 
@@ -162,12 +163,24 @@ def slerp(a: Float[np.ndarray, " latent"], b: Float[np.ndarray, " latent"], t: f
     return (direction * (norm_a * (1 - t) + norm_b * t)).astype(np.float32)
 
 
-def walk(
-    keyframes: Float[np.ndarray, "k latent"], frames: int, loop: bool = False
-) -> Float[np.ndarray, "frames latent"]:
-    """Latents on the way through all keyframes by slerp, evenly spaced; a loop goes back to the first one.
+def eased(t: float, easing: str) -> float:
+    """How far a face has come after the share `t` of its time, both 0 to 1.
 
-    Raises RecipeError for fewer than two keyframes or frames outside 2 to 600.
+    easing: "linear" goes evenly; "smooth" begins and ends at rest, by the cubic 3 t^2 - 2 t^3.
+    Raises RecipeError for another one.
+    """
+    if easing not in EASINGS:
+        raise RecipeError(f"An easing is one of {', '.join(EASINGS)}; got {shown(easing)}.")
+    return t * t * (3 - 2 * t) if easing == "smooth" else t
+
+
+def walk(
+    keyframes: Float[np.ndarray, "k latent"], frames: int, loop: bool = False, easing: str = "linear"
+) -> Float[np.ndarray, "frames latent"]:
+    """Latents on the way through all keyframes by slerp, each leg as long as the others; a loop goes back to the first.
+
+    easing: as for `eased`, of each leg. Raises RecipeError for fewer than two keyframes, frames outside 2 to 600, or an
+    easing that there is not.
     """
     if len(keyframes) < 2:
         raise RecipeError(f"A walk needs at least 2 seeds; got {len(keyframes)}.")
@@ -177,7 +190,7 @@ def walk(
     path = []
     for position in np.linspace(0, len(stops) - 1, frames, endpoint=not loop):
         leg = min(int(position), len(stops) - 2)
-        path.append(slerp(stops[leg], stops[leg + 1], float(position - leg)))
+        path.append(slerp(stops[leg], stops[leg + 1], eased(float(position - leg), easing)))
     return np.stack(path)
 
 

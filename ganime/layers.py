@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ganime.checkpoint import Checkpoint
-from ganime.model import Discriminator, Generator, with_condition
+from ganime.features import to_tensor
+from ganime.latents import latents
+from ganime.model import Discriminator, Generator, LayerSummary, summary, with_condition
+from ganime.sampling import render
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from torch import Tensor
 
 TILES = 16  # feature maps shown of a layer
+OTHERS = 32  # other faces of the model that the discriminator is asked about
+FIRST_OTHER = 3_500_000_000  # their first seed, far from those that people try first
 BRIGHT = 99.5  # percentile of a map's values that is drawn white
 ALIKE = 0.8  # correlation from which two maps show the same
 
@@ -27,13 +32,41 @@ class LayerMaps:
 
     name: as in `model.summary`, or "latent". shape: of the whole answer, without the batch. tiles: some of its maps,
     uint8 (N, H, W), the liveliest first, each on a scale of its own from black to white. channels: which maps these
-    are. A layer that ends in a picture has its three colours as tiles.
+    are. A layer that ends in a picture has its three colours as tiles. cost: kind, parameters and multiply-adds of the
+    layer, None for the latent, which is none.
     """
 
     name: str
     shape: tuple[int, ...]
     tiles: UInt8[np.ndarray, "n h w"]
     channels: tuple[int, ...]
+    cost: LayerSummary | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """What both nets of a model make of one face, in the order it passes them, and what they cost.
+
+    made: the latent, then the layers of the generator. judged: the layers of the discriminator. logit: its answer,
+    positive for real; others: (32,), sorted, its answers to other faces of the model. These are empty and None where
+    the model comes without its discriminator.
+    """
+
+    made: list[LayerMaps]
+    judged: list[LayerMaps]
+    logit: float | None = None
+    others: Float[np.ndarray, " n"] | None = None
+
+    def verdict(self) -> str:
+        """What the discriminator thinks of the face, in words; a logit alone says little: it stands beside others."""
+        if self.logit is None or self.others is None:
+            return "This model comes without its discriminator."
+        takes = "takes this face for a real one" if self.logit > 0 else "sees that this face was generated"
+        below = int((self.others < self.logit).sum())
+        return (
+            f"The discriminator {takes}: its logit is {self.logit:+.2f}, and above 0 stands for real. Of "
+            f"{len(self.others)} other faces of this model it finds {below} less convincing."
+        )
 
 
 @torch.inference_mode()
@@ -67,12 +100,38 @@ def discriminator_maps(
     return maps, float(x[0, 0, 0, 0])
 
 
-def face_maps(checkpoint: Checkpoint, z: Float[np.ndarray, " latent"], tiles: int = TILES) -> list[LayerMaps]:
-    """The layers of both nets in the order a face passes them; of the generator alone where there is no other."""
-    made = generator_maps(checkpoint.generator, z, tiles)
+def look_inside(
+    checkpoint: Checkpoint,
+    z: Float[np.ndarray, " latent"],
+    tiles: int = TILES,
+    others: Float[np.ndarray, " n"] | None = None,
+) -> Inside:
+    """The layers of both nets in the order a face passes them; of the generator alone where there is no other.
+
+    others: what `logits_of_others` answered for this model before, which takes as long as drawing 32 faces.
+    """
+    made = with_costs(generator_maps(checkpoint.generator, z, tiles), checkpoint.generator)
     if checkpoint.discriminator is None:
-        return made
-    return made + discriminator_maps(checkpoint.discriminator, made[-1].tiles.transpose(1, 2, 0), tiles)[0]
+        return Inside(made, [])
+    judged, logit = discriminator_maps(checkpoint.discriminator, made[-1].tiles.transpose(1, 2, 0), tiles)
+    others = logits_of_others(checkpoint) if others is None else others
+    return Inside(made, with_costs(judged, checkpoint.discriminator), logit, others)
+
+
+def with_costs(maps: list[LayerMaps], net: Generator | Discriminator) -> list[LayerMaps]:
+    """The same with what each layer costs."""
+    costs = {row.name: row for row in summary(net)}
+    return [replace(one, cost=costs.get(one.name)) for one in maps]
+
+
+@torch.inference_mode()
+def logits_of_others(checkpoint: Checkpoint) -> Float[np.ndarray, " n"]:
+    """What the discriminator answers to 32 faces of the model, always the same ones, sorted."""
+    assert checkpoint.discriminator is not None
+    z = latents(range(FIRST_OTHER, FIRST_OTHER + OTHERS), checkpoint.generator.config.latent_dim)
+    faces = render(checkpoint.generator, z)
+    device = next(checkpoint.discriminator.parameters()).device
+    return np.sort(checkpoint.discriminator(to_tensor(faces).to(device)).cpu().numpy())  # (32,)
 
 
 def named_layers(net: Generator | Discriminator) -> Iterator[tuple[str, torch.nn.Module]]:

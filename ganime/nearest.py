@@ -1,4 +1,4 @@
-"""Generated faces beside the training faces that are nearest to them, and whether that is nearer than chance gives."""
+"""Is it a copy? Faces beside the training faces that are nearest to them, and whether that is nearer than chance."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ import numpy as np
 
 from ganime.checkpoint import Checkpoint
 from ganime.data import FaceDataset
-from ganime.features import extract, load_features
-from ganime.metrics import nearest
-from ganime.progress import FRESH_LEAST, REFERENCE_MOST, nearest_other
+from ganime.errors import DataError
+from ganime.known import TRAINING_MOST, Known, learn
 from ganime.sampling import generate
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
 
-TRAINING_MOST = 20_000
-NEAR_SHARE = 0.01  # nearer than all but so many of the fresh faces counts as near
+NEAR_SHARE = 0.01  # nearer than all but so many of the fresh faces counts as a copy
+CLOSE_SHARE = 0.1  # and nearer than all but so many as close
+SHOWN = 4  # training faces beside a face
+COPY, CLOSE, FREE = "copy", "close", "free"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Likeness:
-    """Generated faces and the training face nearest to each, by the distance of their anime features.
+    """Faces and the training face nearest to each, as `ganime.known` sees them from afar.
 
     faces, training: uint8 (N, H, W, 3), RGB; a training face is mirrored where that comes nearer. positions: of the
     training faces in the dataset. distances: Euclidean. shares: of the fresh faces, how many lie nearer to a training
@@ -51,6 +52,74 @@ class Likeness:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Kinship:
+    """One face and the training faces nearest to it.
+
+    share: of the fresh faces, how many lie nearer to a training face than this one. distances: (K,), the nearest first.
+    positions: (K,), of these training faces in the dataset, and training: uint8 (K, H, W, 3), their pictures, mirrored
+    where that comes nearer; both None where no pictures are at hand. known: what it was compared with.
+    """
+
+    face: UInt8[np.ndarray, "h w 3"]
+    share: float
+    distances: Float[np.ndarray, " k"]
+    known: Known
+    positions: Int[np.ndarray, " k"] | None = None
+    training: UInt8[np.ndarray, "k h w 3"] | None = None
+
+    @property
+    def verdict(self) -> str:
+        """ "copy", "close" or "free"; see `Known.bar` for how often a face is called a copy that is none."""
+        return COPY if self.distances[0] < self.known.bar else CLOSE if self.share < CLOSE_SHARE else FREE
+
+    def describe(self) -> str:
+        """The verdict with its grounds and how often chance alone gives it, in words."""
+        known, others = self.known, f"{len(self.known.fresh):,} {'held-out' if self.held_out else 'other real'} faces"
+        nearer = f"nearer to a training face than {than(self.share)} of {others} are"
+        among = f"{len(known.own):,} of {known.total:,}" if len(known.own) < known.total else f"{known.total:,}"
+        said = {
+            COPY: f"It looks like a copy: it is {nearer}. {known.called:,} of those would be called copies, too: by "
+            "chance, or since a drawing comes more than once.",
+            CLOSE: f"Close to a training face, but no copy by this measure: it is {nearer}. Of faces that copy "
+            "nothing, one in ten comes so close.",
+            FREE: f"No copy by this measure: it is {nearer}. Of faces that copy nothing, half are over 50 %.",
+        }
+        return f"{said[self.verdict]} Looked for among {among} training faces{', mirrored too' * known.flip}."
+
+    @property
+    def held_out(self) -> bool:
+        """Whether all faces that were compared with had been held out of the training."""
+        return self.known.held_out == len(self.known.fresh)
+
+
+def than(share: float) -> str:
+    """The share of faces that are left behind, never rounded up to all of them."""
+    if share == 0:
+        return "every one"
+    left = 100 * (1 - share)
+    return f"{min(left, 99.9):.1f} %" if left > 99 else f"{left:.0f} %"
+
+
+def kinship(
+    known: Known, face: UInt8[np.ndarray, "h w 3"], images: UInt8[np.ndarray, "n h w 3"] | None = None
+) -> Kinship:
+    """Whether a face copies one that its model learned from.
+
+    known: by `known_to` or `learn`. images: the dataset's, where the nearest training faces are to be shown.
+    Raises DataError for anything but a uint8 picture.
+    """
+    face = np.asarray(face)
+    if face.ndim != 3:
+        raise DataError(f"A face must be uint8 of shape (H, W, 3); got {face.dtype} {face.shape}.")
+    [found], [places], [turned] = known.nearest(face[None], SHOWN)  # (K,)
+    share = float(known.shares(found[0]))
+    if images is None or known.positions is None:
+        return Kinship(face, share, found, known)
+    positions = known.positions[places]
+    return Kinship(face, share, found, known, positions, pictures(images, positions, turned))
+
+
 def nearest_faces(
     checkpoint: Checkpoint,
     dataset: FaceDataset,
@@ -59,29 +128,22 @@ def nearest_faces(
     flip: bool = True,
     most: int = TRAINING_MOST,
 ) -> Likeness:
-    """The faces of `seeds` with the training face nearest to each.
+    """The faces of `seeds` with the training face nearest to each; flip and most as in `learn`.
 
-    flip: whether the training mirrored its faces, so that mirror images count as learned. most: training faces that
-    are looked at; of more, always the same ones are. Faces that were held out
-    tell how near a fresh face comes; where fewer than 100 are, training faces beside all the others help out.
     Raises RecipeError for seeds that name no face, DataError for faces that cannot be compared.
     """
-    net, choose = load_features(), np.random.default_rng(0).permutation
-    train = np.sort(choose(dataset.train)[:most])
-    held_out = np.sort(choose(dataset.held_out)[:REFERENCE_MOST])
-    own = extract(net, dataset.images[train])[0]
-    mirrored = extract(net, dataset.images[train][:, :, ::-1])[0] if flip else None
-    known = own if mirrored is None else np.concatenate([own, mirrored])  # (T, D) or (2 T, D)
-    fresh = nearest(extract(net, dataset.images[held_out])[0], known)[0] if len(held_out) else np.empty(0)
-    if len(fresh) < FRESH_LEAST:
-        some = choose(len(own))[:REFERENCE_MOST]
-        fresh = np.concatenate([fresh, nearest_other(own[some], None if mirrored is None else mirrored[some])])
-
+    *_, known = learn(dataset, flip, most)
+    assert isinstance(known, Known)
+    assert known.positions is not None
     faces = generate(checkpoint, seeds, truncation)
-    found, places = nearest(extract(net, faces)[0], known)
-    positions = train[places % len(train)]
-    training = np.array(dataset.images[positions])
-    turned = places >= len(train)
-    training[turned] = training[turned, :, ::-1]
-    shares = np.searchsorted(np.sort(fresh), found) / len(fresh)
-    return Likeness(faces, training, positions, found, shares, len(fresh), len(train))
+    found, places, turned = (table[:, 0] for table in known.nearest(faces))  # (N,)
+    positions = known.positions[places]
+    training = pictures(dataset.images, positions, turned)
+    return Likeness(faces, training, positions, found, known.shares(found), len(known.fresh), len(known.own))
+
+
+def pictures(images: np.ndarray, positions: np.ndarray, turned: np.ndarray) -> UInt8[np.ndarray, "k h w 3"]:
+    """Faces of a dataset, some of them mirrored."""
+    found = np.array(images[positions])  # (K, H, W, 3)
+    found[turned] = found[turned, :, ::-1]
+    return found

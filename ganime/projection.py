@@ -24,16 +24,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CANDIDATES = 192  # faces of which the starts are the nearest ones; their distances also say what near is
+AT_A_TIME, LOOKING = 16, 0.1  # of the candidates between two reports, and their share of the progress
 STARTS, FIRST_STEPS = 6, 40
 FINALISTS, LAST_STEPS = 2, 110
 RATE, LAST_RATE = 0.12, 0.01  # of Adam, falling on a cosine within each round
 PIXELS, PRIOR = 4.0, 0.3  # weights beside the perceptual loss, which is about 1 for two faces of strangers
-SHOWN_EVERY = 5  # steps between two reports
+SHOWN_EVERY = 5  # steps between two faces that are shown
 
 
 @dataclass(frozen=True, eq=False)
 class Nearing:
-    """How far the search has come, 0 to 1, the least loss yet, and its face, uint8 (S, S, 3)."""
+    """How far the search has come, 0 to 1, the least loss yet, infinite before the descent, and the face so far, uint8
+    (S, S, 3)."""
 
     progress: float
     loss: float
@@ -67,7 +69,8 @@ def project(
     picture: RGB of the model's own size, as `pictures.decode` makes it. The nearest of 192 random faces are the starts;
     each goes down a perceptual loss (activations of the feature network at unit length, as in LPIPS, Zhang et al.
     2018), squared differences of pixels, and a prior that holds |z| where latents lie. The best two go on to the end.
-    The same picture and seed give the same latent. Raises DataError for a picture of another shape.
+    Between two items lies little work, so that others can have the device meanwhile. The same picture and seed give the
+    same latent. Raises DataError for a picture of another shape.
     """
     began, generator = time.monotonic(), checkpoint.generator
     size, dim = generator.config.image_size, generator.config.latent_dim
@@ -75,23 +78,27 @@ def project(
         raise DataError(f"The picture must be uint8 ({size}, {size}, 3); got {picture.dtype} {picture.shape}.")
     target = extract(net, picture[None])[0]  # (1, D)
     drawn = np.random.RandomState(check_seed(seed)).standard_normal((CANDIDATES, dim)).astype(np.float32)
-    faces = render(generator, drawn)
-    features = extract(net, faces)[0]  # (N, D)
+    faces, features = np.empty((0, size, size, 3), np.uint8), np.empty((0, target.shape[1]), np.float32)
+    while len(faces) < CANDIDATES:
+        more = render(generator, drawn[len(faces) : len(faces) + AT_A_TIME])  # (N, S, S, 3)
+        done = LOOKING * len(faces) / CANDIDATES
+        faces, features = np.concatenate([faces, more]), np.concatenate([features, extract(net, more)[0]])
+        yield Nearing(done, math.inf, faces[np.linalg.norm(features - target, axis=1).argmin()])
     strangers = pair_distances(features)
     typical = float(np.median(strangers))
     apart = (faces.astype(np.float32) - picture).reshape(CANDIDATES, -1)
     unlike = np.linalg.norm(features - target, axis=1) / max(typical, 1e-9) + np.abs(apart).mean(1) / 64  # (N,)
-    z = drawn[np.argsort(unlike, kind="stable")[:STARTS]]
-    yield Nearing(0.0, math.inf, faces[unlike.argmin()])
+    z, shown = drawn[np.argsort(unlike, kind="stable")[:STARTS]], faces[unlike.argmin()]
 
     whole, done = STARTS * FIRST_STEPS + FINALISTS * LAST_STEPS, 0
     for steps, kept in ((FIRST_STEPS, FINALISTS), (LAST_STEPS, 1)):
         losses = np.zeros(len(z))
         for step, (latest, losses) in enumerate(descent(checkpoint, net, picture, z, steps), start=1):
             z, done = latest, done + len(latest)
+            best = int(losses.argmin())
             if step % SHOWN_EVERY == 0:
-                best = int(losses.argmin())
-                yield Nearing(done / whole, float(losses[best]), render(generator, z[best : best + 1])[0])
+                shown = render(generator, z[best : best + 1])[0]
+            yield Nearing(LOOKING + (1 - LOOKING) * done / whole, float(losses[best]), shown)
         z = z[np.argsort(losses, kind="stable")[:kept]]
     [found] = rounded(z)
     face = render(generator, found[None])

@@ -35,11 +35,19 @@ def generate_recipes(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> UInt8
 
 
 def interpolate(
-    checkpoint: Checkpoint, seeds: Sequence[int], frames: int, truncation: float = 1.0, loop: bool = False
+    checkpoint: Checkpoint,
+    seeds: Sequence[int],
+    frames: int,
+    truncation: float = 1.0,
+    loop: bool = False,
+    easing: str = "linear",
 ) -> UInt8[np.ndarray, "frames size size 3"]:
-    """Frames of a walk by slerp through the faces of `seeds`, the first and last included unless it loops."""
+    """Frames of a walk by slerp through the faces of `seeds`, the first and last included unless it loops.
+
+    easing: "linear", or "smooth" to slow down at every face. Raises RecipeError for a value out of range.
+    """
     config = checkpoint.generator.config
-    path = walk(latents(seeds, config.latent_dim), frames, loop)
+    path = walk(latents(seeds, config.latent_dim), frames, loop, easing)
     return render(checkpoint.generator, path * np.float32(check_truncation(truncation)))
 
 

@@ -24,7 +24,7 @@ from ganime.config import ModelConfig, TrainConfig
 from ganime.data import FaceDataset
 from ganime.directions import Direction, Directions, load_directions, save_directions
 from ganime.model import Discriminator, Generator
-from ganime.sampling import generate
+from ganime.sampling import generate, interpolate
 from ganime.training import train
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -233,6 +233,18 @@ def test_interpolate_shows_the_faces_of_its_seeds(
     assert abs(frames[1] - frames[3]).max() <= 1
 
 
+def test_interpolate_that_is_smooth_tarries_at_its_faces(
+    ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "walk.webp"
+    options = ("--seeds", "3,14", "--frames", 5, "--easing", "smooth")
+    assert ganime("interpolate", "--model", tiny_folder, "--out", path, *options).status == 0
+    expected = interpolate(load_checkpoint(tiny_folder), [3, 14], 5, easing="smooth")
+    with Image.open(path) as image:
+        image.seek(1)
+        assert abs(np.asarray(image.convert("RGB")).astype(int) - expected[1].astype(int)).max() <= 1
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [
@@ -248,7 +260,8 @@ def test_interpolate_shows_the_faces_of_its_seeds(
         (["--truncation", 2], "truncation"),
         (["--truncation", "nan"], "truncation"),
         (["--size", 4000], "2048"),
-        (["--out", "walk.mp4"], "walk.mp4"),
+        (["--out", "walk.avi"], "walk.avi"),
+        (["--easing", "bumpy"], "linear, smooth"),
         (["--out", "walk"], "walk"),
     ],
     ids=str,

@@ -24,6 +24,7 @@ from ganime.direction_fit import (
     group,
     independent,
     principal,
+    unnamed_directions,
 )
 from ganime.directions import Directions, steer, works
 from ganime.errors import ConfigError
@@ -150,3 +151,24 @@ def test_the_same_weights_give_the_same_directions(
 def test_too_few_faces_are_refused(tiny: Checkpoint, net: FeatureNet, values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="at least 100 faces and 16 judged"):
         next(find_directions(tiny, net, **values))
+
+
+def test_unnamed_directions_of_any_model_are_told_apart_by_kind_and_unlike_one_another(tiny: Checkpoint) -> None:
+    found = unnamed_directions(tiny.generator)
+    assert {item.kind for item in found} == {"sefa", "pca"}
+    assert found[0].name == "sefa-1"
+    ways = np.stack([item.vector for item in found])
+    np.testing.assert_allclose(np.linalg.norm(ways, axis=1), direction_fit.UNNAMED_LENGTH, rtol=1e-5)
+    alike = abs(ways @ ways.T) / direction_fit.UNNAMED_LENGTH**2 - np.eye(len(ways))
+    assert alike.max() <= direction_fit.SAME + 1e-5
+
+
+def test_layer_that_answers_beyond_all_bounds_has_no_unnamed_directions() -> None:
+    with torch.random.fork_rng(devices=[]):
+        generator = Generator(ModelConfig(image_size=32, latent_dim=4, base_channels=4, max_channels=8)).eval()
+    with torch.no_grad():
+        norm = generator.stem[1]
+        assert isinstance(norm, torch.nn.BatchNorm2d)
+        assert norm.running_var is not None
+        norm.running_var.fill_(-1.0)
+    assert unnamed_directions(generator) == []

@@ -20,6 +20,7 @@ from ganime.directions import (
     Directions,
     Effect,
     between,
+    combined,
     load_directions,
     save_directions,
     steer,
@@ -58,6 +59,15 @@ def test_steering_moves_along_the_direction_and_keeps_the_length(some: Direction
     cosines = (there * wanted).sum(1) / np.linalg.norm(there, axis=1) / np.linalg.norm(wanted, axis=1)
     np.testing.assert_allclose(cosines, 1, atol=1e-6)
     np.testing.assert_array_equal(steer(z[3], some, {"smile": 2.0, "sefa-1": -1.0}), there[3])  # one as among many
+
+
+def test_several_sliders_lead_where_their_vectors_lead_together(some: Directions) -> None:
+    np.testing.assert_allclose(combined(some, {"smile": 2.0, "sefa-1": -1.0}), 2 * vector(0) - vector(1, 1.5))
+    z = latents(range(5), 8)
+    mine = some.with_own("mine", combined(some, {"smile": 1.0, "sefa-1": 1.0}))
+    np.testing.assert_allclose(steer(z, mine, {"mine": 2.0}), steer(z, some, {"smile": 2.0, "sefa-1": 2.0}), rtol=1e-5)
+    with pytest.raises(RecipeError, match="at least one direction"):
+        combined(some, {})
 
 
 def test_no_amount_is_no_change(some: Directions) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import shutil
+import subprocess
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,18 +21,21 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from app import searches
+from app import components, searches
 from app.explorer import Explorer, unpacked
 from app.library import START_KEY
 from app.searches import Searches
 from app.settings import Settings
 from app.studio import Studio
 from app.tab_explore import closeness, file_functions, sent_value, server_functions, stage_value
+from app.walks import Film, Frames, Walk, filmed, framed, walk_functions
+from ganime import images
 from ganime.checkpoint import Checkpoint, load_checkpoint
 from ganime.directions import INDEX_FILE, Direction, Directions, save_directions
 from ganime.errors import DataError, GanimeError, RecipeError
 from ganime.images import png_bytes
-from ganime.latents import Recipe, decoded
+from ganime.latents import Recipe, decoded, encoded
+from ganime.projection import Projection
 from ganime.sampling import generate, generate_recipes
 from tests.browser.conftest import serve
 
@@ -61,8 +68,8 @@ def model(folder: Path) -> Checkpoint:
 
 
 @pytest.fixture(scope="module")
-def functions(explorer: Explorer) -> dict[str, Callable[[Any], Any]]:
-    made = [*server_functions(explorer), *file_functions(explorer)]
+def functions(explorer: Explorer) -> dict[str, Callable[..., Any]]:
+    made = [*server_functions(explorer), *walk_functions(explorer), *file_functions(explorer)]
     return {function.__name__: function for function in made}
 
 
@@ -113,17 +120,19 @@ def test_face_of_another_model_is_refused_by_its_name_by_every_tool(
         ("steer", [other, {"smile": 1}]),
         ("breed", [[mine, other], 0.1, 0]),
         ("mix", [mine, mine, other]),
-        ("walk", [[mine, other], 10, True]),
-        ("inside", [other]),
+        ("walk", [[mine, other], 10, True, "linear"]),
+        ("film", [[mine, other], 10, True, "linear", 20, ".gif", 0]),
         ("keep_file", [other, 0]),
         ("tray_file", [[mine, other]]),
-        ("walk_file", [[mine, other], 10, True, 20, ".gif", 0]),
     ):
         answer = functions[name]([START_KEY, *arguments])
+        if "search" in answer:  # what is wrong with a walk shows at its first step
+            answer = functions["ask_walk"]([START_KEY, answer["search"]])
         assert "owner/else" in answer["error"], name
         assert "Load its model first" in answer["error"], name
 
 
+OWN = encoded(np.eye(DIM, dtype=np.float32)[3])
 RECIPE = '{"model":"tiny","revision":"%s","seed":%d}'
 
 
@@ -144,6 +153,16 @@ RECIPE = '{"model":"tiny","revision":"%s","seed":%d}'
         ("steer", [RECIPE, {"smile": 4}]),
         ("steer", [RECIPE, {"<b>": 1}]),
         ("steer", [RECIPE, {str(number): 1 for number in range(300)}]),
+        ("steer", [RECIPE, {"mine": 1}, {"mine": "AAAA"}]),
+        ("steer", [RECIPE, {"mine": 1}, {"mine": "no base64!"}]),
+        ("steer", [RECIPE, {"smile": 1}, {"smile": OWN}]),
+        ("steer", [RECIPE, {"mine": 1}, {str(number): OWN for number in range(33)}]),
+        ("own_sliders", ["mine", {}, {}]),
+        ("own_sliders", ["smile", {"smile": 1}, {}]),
+        ("own_sliders", ["a\nb", {"smile": 1}, {}]),
+        ("own_sliders", ["x" * 65, {"smile": 1}, {}]),
+        ("own_sliders", ["mine", {"smile": 4}, {}]),
+        ("own_faces", ["mine", RECIPE, RECIPE]),
         ("breed", [[RECIPE], 0.1, 0]),
         ("breed", [[], 0.1, 0]),
         ("breed", [[RECIPE] * 17, 0.1, 0]),
@@ -156,15 +175,16 @@ RECIPE = '{"model":"tiny","revision":"%s","seed":%d}'
         ("project", ["A" * 6_000_000]),
         ("ask", ["nobody's"]),
         ("ask", [7]),
-        ("walk", [[RECIPE], 10, True]),
-        ("walk", [[RECIPE] * 2, 241, True]),
-        ("walk", [[RECIPE] * 2, 1, True]),
-        ("inside", [7]),
+        ("walk", [[RECIPE], 10, True, "linear"]),
+        ("walk", [[RECIPE] * 2, 241, True, "linear"]),
+        ("walk", [[RECIPE] * 2, 1, True, "linear"]),
+        ("walk", [[RECIPE] * 2, 10, True, "bumpy"]),
+        ("ask_walk", ["nobody's"]),
         ("keep_file", [RECIPE, 300]),
         ("tray_file", [[]]),
-        ("walk_file", [[RECIPE] * 2, 10, True, 0, ".gif", 0]),
-        ("walk_file", [[RECIPE] * 2, 10, True, 20, ".exe", 0]),
-        ("walk_file", [[RECIPE] * 2, 240, True, 20, ".gif", 512]),
+        ("film", [[RECIPE] * 2, 10, True, "linear", 0, ".gif", 0]),
+        ("film", [[RECIPE] * 2, 10, True, "linear", 20, ".exe", 0]),
+        ("film", [[RECIPE] * 2, 240, True, "linear", 20, ".gif", 512]),
     ],
 )
 def test_nonsense_from_the_network_is_answered_in_words(
@@ -176,10 +196,33 @@ def test_nonsense_from_the_network_is_answered_in_words(
         return value.replace("%s", model.revision).replace("%d", "5") if isinstance(value, str) else value
 
     answer = functions[name]([START_KEY, *filled(arguments)])
-    if "search" in answer:  # what is wrong with a search shows at its first step
-        answer = functions["ask"]([START_KEY, answer["search"]])
+    if "search" in answer:  # what is wrong with a search or a walk shows at its first step
+        asking = "ask_walk" if name in ("walk", "film") else "ask"
+        answer = functions[asking]([START_KEY, answer["search"]])
     assert list(answer) == ["error"]
     assert len(answer["error"]) > 15
+
+
+def test_own_slider_leads_where_the_sliders_that_it_was_saved_from_led(
+    explorer: Explorer, functions: dict[str, Callable[[Any], Any]], recipe: Recipe
+) -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    saved = functions["own_sliders"]([START_KEY, hostile, {"smile": 1.0, "sefa-1": 1.0}, {}])
+    assert saved["name"] == hostile
+    amount = float(np.sqrt(2) / 1.5)  # a unit of it is 1.5 long, as of all directions that nobody has measured
+    answer = functions["steer"]([START_KEY, recipe.to_json(), {hostile: amount}, {hostile: saved["vector"]}])
+    [there] = [Recipe.from_json(text).untruncated(DIM) for text in answer["recipes"]]
+    wanted = explorer.steer(START_KEY, recipe, {"smile": 1.0, "sefa-1": 1.0}).recipes[0].untruncated(DIM)
+    np.testing.assert_allclose(there, wanted, atol=5e-3)
+
+
+def test_own_slider_from_two_faces_leads_from_one_to_the_other(
+    functions: dict[str, Callable[[Any], Any]], model: Checkpoint, recipe: Recipe
+) -> None:
+    b = Recipe("tiny", model.revision, 8, 0.8)
+    way = decoded(functions["own_faces"]([START_KEY, "mine", recipe.to_json(), b.to_json()])["vector"])
+    wanted = recipe.untruncated(DIM) - b.untruncated(DIM)
+    assert way @ wanted / np.linalg.norm(way) / np.linalg.norm(wanted) == pytest.approx(1, abs=1e-4)
 
 
 def test_directions_beside_the_model_become_sliders_under_headings(explorer: Explorer) -> None:
@@ -190,7 +233,9 @@ def test_directions_beside_the_model_become_sliders_under_headings(explorer: Exp
 def test_model_without_directions_is_steered_by_those_of_its_first_layer(tiny_folder: Path, tmp_path: Path) -> None:
     explorer = Explorer(Studio(Settings(model=str(tiny_folder), home=tmp_path, training="off")))
     names = explorer.directions(START_KEY).names
-    assert names[:2] == ("sefa-1", "sefa-2")
+    assert {name.partition("-")[0] for name in names} == {"sefa", "pca"}
+    assert explorer.directions(START_KEY).items[0] is explorer.directions(START_KEY).items[0]  # found once
+    assert {one["group"] for one in stage_value(explorer, START_KEY)["steers"]} == {"Without a name"}
     seven = explorer.draw(START_KEY, [Recipe("tiny", explorer.checkpoint(START_KEY).revision, 7)])
     steered = explorer.steer(START_KEY, seven.recipes[0], {"sefa-1": 3.0})
     assert not near(steered.faces, seven.faces)
@@ -249,36 +294,98 @@ def test_words_on_closeness_follow_the_measure(percentile: float, begins: str, s
 
 
 def test_searches_beyond_two_are_refused_until_one_ends_or_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = Searches(threading.Lock())
-    keys = [table.begin(iter([1, 2])) for _ in range(2)]
+    table = Searches()
+    keys = [table.begin(visitor, iter([1, 2])) for visitor in "ab"]
     with pytest.raises(GanimeError, match="Try again in some seconds"):
-        table.begin(iter([1]))
+        table.begin("c", iter([1]))
     assert table.go_on(keys[0]) == (2, True)
-    table.begin(iter([1]))
+    table.begin("c", iter([1]))
     with pytest.raises(GanimeError, match="over"):
         table.go_on(keys[0])
     monkeypatch.setattr(searches, "FORGOTTEN_SECONDS", -1.0)
-    table.begin(iter([1]))
+    table.begin("d", iter([1]))
     with pytest.raises(GanimeError, match="over"):
         table.go_on(keys[1])
 
 
-def test_search_goes_on_slice_by_slice_and_lets_others_at_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searches, "SLICE_SECONDS", 0.0)
-    device = threading.Lock()
-    table = Searches(device)
-    held = []
+def test_one_visitor_has_one_search_and_leaves_room_for_another(
+    functions: dict[str, Callable[..., Any]], explorer: Explorer
+) -> None:
+    def choose(address: str) -> dict[str, Any]:
+        request: Any = SimpleNamespace(client=SimpleNamespace(host=address), username=None)
+        return functions["choose"]([START_KEY, ["smile"], 0], request)
+
+    mine = choose("192.0.2.1")
+    assert "under way already" in choose("192.0.2.1")["error"]
+    another = choose("192.0.2.2")
+    assert "of other visitors" in choose("192.0.2.3")["error"]
+    functions["leave"]([START_KEY, mine["search"]])
+    mine = choose("192.0.2.1")
+    for started in (mine, another):
+        functions["leave"]([START_KEY, started["search"]])
+    assert explorer.searches.found == {}
+
+
+def test_search_goes_on_slice_by_slice_and_lets_others_at_the_device(
+    monkeypatch: pytest.MonkeyPatch, explorer: Explorer
+) -> None:
+    monkeypatch.setattr(searches, "SLICE_SECONDS", 1e-6)
+    device, held = explorer.studio.device, []
 
     def steps() -> Iterator[int]:
         for number in range(3):
             held.append(device.locked())
             yield number
 
-    key = table.begin(steps())
+    table = Searches()
+    key = table.begin("me", explorer.on_device(steps()))
     for expected in ((0, False), (1, False), (2, False), (2, True)):
         assert table.go_on(key) == expected
         assert not device.locked()
     assert held == [True] * 3
+
+
+def test_whoever_waits_for_the_device_has_it_between_two_steps_of_a_search(explorer: Explorer) -> None:
+    device, waiting, order = explorer.studio.device, threading.Event(), []
+
+    def another() -> None:
+        waiting.set()
+        with device:
+            order.append("another")
+
+    def steps() -> Iterator[None]:
+        thread.start()
+        waiting.wait(10)
+        time.sleep(0.05)
+        for _ in range(100):
+            order.append("step")
+            yield
+
+    thread = threading.Thread(target=another)
+    for _ in explorer.on_device(steps()):
+        pass
+    thread.join()
+    assert order.index("another") < 90
+
+
+def test_first_steps_of_searches_draw_few_faces_at_a_time(
+    explorer: Explorer, model: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = []
+    forward = model.generator.forward
+    start = explorer.checkpoint(START_KEY).generator
+
+    def counted(z: Any) -> Any:
+        most.append(len(z))
+        return forward(z)
+
+    monkeypatch.setattr(start, "forward", counted)
+    picture = png_bytes(generate(model, [5])[0])
+    for steps in (explorer.project(START_KEY, picture), explorer.choose(START_KEY, ["smile"], 0)):
+        for _ in zip(range(4), steps, strict=False):
+            pass
+    assert len(most) == 8
+    assert max(most) <= 16
 
 
 def test_search_that_fails_gives_its_place_back() -> None:
@@ -286,31 +393,179 @@ def test_search_that_fails_gives_its_place_back() -> None:
         yield 1
         raise RecipeError("It cannot be done.")
 
-    table = Searches(threading.Lock())
+    table = Searches()
     for _ in range(3):
-        key = table.begin(steps())
+        key = table.begin("me", steps())
         with pytest.raises(RecipeError, match="cannot be done"):
             table.go_on(key)
+
+
+@pytest.fixture
+def at_work() -> Iterator[tuple[Searches, str, threading.Thread, threading.Event]]:
+    """A table with a search of "me" in the middle of a slice, its key, the thread at it, and the event to go on."""
+    begun, go_on, table = threading.Event(), threading.Event(), Searches()
+
+    def steps() -> Iterator[int]:
+        begun.set()
+        go_on.wait(30)
+        yield 1
+        time.sleep(2 * searches.SLICE_SECONDS)
+        yield 2
+
+    key = table.begin("me", steps())
+    thread = threading.Thread(target=table.go_on, args=(key,))
+    thread.start()
+    assert begun.wait(10)
+    yield table, key, thread, go_on
+    go_on.set()
+    thread.join()
+
+
+def test_search_that_is_left_at_work_keeps_its_place_until_its_slice_is_over(
+    at_work: tuple[Searches, str, threading.Thread, threading.Event],
+) -> None:
+    table, key, thread, go_on = at_work
+    table.end(key)
+    with pytest.raises(GanimeError, match="over"):
+        table.go_on(key)
+    with pytest.raises(GanimeError, match="under way already"):
+        table.begin("me", iter([1]))
+    table.begin("another", iter([1]))
+    with pytest.raises(GanimeError, match="of other visitors"):
+        table.begin("a third", iter([1]))
+    go_on.set()
+    thread.join()
+    assert table.go_on(table.begin("me", iter([3]))) == (3, True)
+
+
+def test_question_at_a_search_at_work_is_answered_at_once_with_what_there_is(
+    at_work: tuple[Searches, str, threading.Thread, threading.Event],
+    explorer: Explorer,
+    functions: dict[str, Callable[[Any], Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table, key, thread, go_on = at_work
+    assert table.go_on(key) == (None, False)
+    for name, ask in (("searches", "ask"), ("walks", "ask_walk")):
+        monkeypatch.setattr(explorer, name, table)
+        assert functions[ask]([START_KEY, key])["progress"] == 0.0
+    go_on.set()
+    thread.join()
+    assert table.go_on(key) == (2, True)
+
+
+def test_place_is_free_once_the_result_is_told_though_its_slice_ended_with_it(
+    explorer: Explorer,
+    functions: dict[str, Callable[[Any], Any]],
+    recipe: Recipe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(searches, "SLICE_SECONDS", 1e-9)
+    face = np.zeros((32, 32, 3), np.uint8)
+    found = Projection(np.zeros(DIM, np.float32), recipe, face, face, 0.0, 1.0, 0.0, 1.0)
+    _, answer = until_done(functions, {"search": explorer.searches.begin("me", iter([None, found]))})
+    assert answer["recipes"]
+    assert explorer.searches.found == {}
+    walked = functions["walk"]([START_KEY, [recipe.to_json()] * 2, 3, True, "linear"])["search"]
+    while "sheet" not in functions["ask_walk"]([START_KEY, walked]):
+        assert explorer.walks.found
+    assert explorer.walks.found == {}
+
+
+def test_crowd_that_draws_at_once_is_refused_in_words_but_for_a_few(
+    explorer: Explorer,
+    functions: dict[str, Callable[[Any], Any]],
+    recipe: Recipe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(components, "PATIENCE", 0.05)
+    answers: list[dict[str, Any]] = []
+    asked = [START_KEY, recipe.to_json(), 0.3, 1]
+    crowd = [threading.Thread(target=lambda: answers.append(functions["vary"](asked))) for _ in range(40)]
+    with explorer.studio.device:
+        for thread in crowd:
+            thread.start()
+        until = time.monotonic() + 10
+        while len(answers) < 36 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert len(answers) == 36
+        assert all("Others are being served" in answer["error"] for answer in answers)
+    for thread in crowd:
+        thread.join()
+    assert sum("recipes" in answer for answer in answers) == 4
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_sliders_come_with_a_file_and_never_with_a_link() -> None:
+    script = """
+        const [parse, drawnHere, say, ask] = [() => ({}), () => false, () => {}, () => []];
+        const [model, changeTray] = [{ most: 64 }, () => {}];
+        let [tray, came] = [[], []];
+        const takeOwn = (list) => { came.push(list ?? null); return ""; };
+        const attempt = (make) => make();
+        const complain = (text) => { throw new Error(text); };
+        let [linked, linkedWalk] = [false, null];
+        const given = { ganime: "tray", faces: [{ seed: 1 }], directions: [{ name: "smile" }] };
+        const location = { search: `?tray=${encodeURIComponent(JSON.stringify(given))}` };
+        const file = { size: 9, text: async () => JSON.stringify(given) };
+        let chosen = null;
+        const $ = () => ({ files: [file], addEventListener: (_, heard) => { chosen = heard; } });
+        %s
+        fromAddress().then(() => chosen()).then(() => console.log(JSON.stringify(came)));
+    """
+    tray, start = ((components.FOLDER / f"explore-{name}.js").read_text(encoding="utf-8") for name in ("tray", "start"))
+    parts = (
+        tray[tray.index("async function takeTray") : tray.index("parts.tray =")],
+        tray[tray.index('$(".tray-file").addEventListener') :],
+        start[start.index("async function fromAddress") : start.index("async function meet")],
+    )
+    script = script.replace("%s", "const MOST_BYTES = 2 ** 20;" + "\n".join(parts))
+    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True, timeout=30)
+    assert json.loads(done.stdout) == [None, [{"name": "smile"}]]
 
 
 def test_walk_passes_all_kept_faces_and_is_exported_as_each_kind(
     explorer: Explorer, model: Checkpoint, recipe: Recipe
 ) -> None:
-    recipes = [recipe, Recipe("tiny", model.revision, 8), Recipe("tiny", model.revision, 9)]
-    frames = explorer.walk(START_KEY, recipes, 12, loop=True)
-    assert near(frames[[0, 4, 8]], generate_recipes(model, recipes))
+    recipes = (recipe, Recipe("tiny", model.revision, 8), Recipe("tiny", model.revision, 9))
+    for easing in ("linear", "smooth"):
+        *_, last = framed(explorer, START_KEY, Walk(recipes, 12, easing=easing))
+        assert isinstance(last, Frames)
+        assert near(last.pixels[[0, 4, 8]], generate_recipes(model, recipes))
     for suffix, kind in ((".gif", "GIF"), (".webp", "WEBP"), (".png", "PNG")):
-        film = Image.open(io.BytesIO(explorer.animation(START_KEY, recipes, 12, True, 25, suffix, 256)))
+        *_, last = filmed(explorer, START_KEY, Walk(recipes, 12), 25, suffix, 256)
+        assert isinstance(last, Film)
+        film = Image.open(io.BytesIO(last.data))
         assert (film.format, film.size, getattr(film, "n_frames", 1)) == (kind, (256, 256), 12)
 
 
-def test_layers_lead_from_the_latent_to_the_face(
-    functions: dict[str, Callable[[Any], Any]], model: Checkpoint, recipe: Recipe
+def test_walk_tells_how_far_it_is_and_holds_the_device_for_one_batch_at_a_time(
+    functions: dict[str, Callable[[Any], Any]], explorer: Explorer, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layers = functions["inside"]([START_KEY, recipe.to_json()])["layers"]
-    assert layers[0]["name"] == "latent"
-    picture = Image.open(io.BytesIO(base64.b64decode(layers[-1]["url"].partition(",")[2])))
-    assert near(np.asarray(picture), generate(model, [7], 0.8)[0])
+    monkeypatch.setattr(searches, "SLICE_SECONDS", 1e-6)
+    mine = [recipe.to_json(), recipe.to_json()]
+    started = functions["walk"]([START_KEY, mine, 40, True, "smooth"])
+    told = []
+    while "sheet" not in (answer := functions["ask_walk"]([START_KEY, started["search"]])):
+        told.append(answer["progress"])
+        assert not explorer.studio.device.locked()
+    assert told == [16 / 40, 32 / 40, 1.0]
+    assert answer["frames"] == 40
+    assert explorer.walks.found == {}
+    begun = functions["film"]([START_KEY, mine, 40, True, "linear", 20, ".gif", 0])
+    functions["ask_walk"]([START_KEY, begun["search"]])
+    functions["leave_walk"]([START_KEY, begun["search"]])
+    assert "over" in functions["ask_walk"]([START_KEY, begun["search"]])["error"]
+    assert explorer.walks.found == {}
+
+
+def test_film_that_cannot_be_made_here_is_answered_in_words(
+    explorer: Explorer, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "mp4_works", lambda: False)
+    events = filmed(explorer, START_KEY, Walk((recipe, recipe), 4), 20, ".mp4", None)
+    with pytest.raises(GanimeError, match="pip install av"):
+        next(events)
 
 
 def test_zip_of_a_tray_holds_every_face_also_those_from_one_seed(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from ganime import images
 from ganime.errors import GanimeError
 from ganime.images import MAX_SIDE, RECIPE_KEY, png_bytes, read_recipe, resize, save_animation, sheet
 from ganime.latents import Recipe
@@ -184,7 +185,31 @@ def test_animations_can_be_scaled(tmp_path: Path, suffix: str) -> None:
     assert [frame.shape for frame in found] == [(48, 48, 3)] * 3
 
 
-@pytest.mark.parametrize("name", ["walk.mp4", "walk", "walk.jpg", ".webp"])
+@pytest.mark.parametrize(("fps", "size", "side"), [(20, None, 16), (12.5, 33, 34), (60, 48, 48)])
+def test_a_film_has_all_frames_at_its_speed_and_sides_that_every_player_takes(
+    tmp_path: Path, fps: float, size: int | None, side: int
+) -> None:
+    av = pytest.importorskip("av")
+    frames = np.stack([np.full((16, 16, 3), level, np.uint8) for level in range(0, 250, 10)])
+    path = tmp_path / "walk.mp4"
+    save_animation(frames, path, fps, size)
+    with av.open(str(path)) as film:
+        stream = film.streams.video[0]
+        found = np.stack([frame.to_ndarray(format="rgb24") for frame in film.decode(stream)])
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert float(stream.duration * stream.time_base) == pytest.approx(len(frames) / fps)
+    assert found.shape == (len(frames), side, side, 3)
+    assert abs(found[:, :16, :16].mean((1, 2, 3)) - frames.mean((1, 2, 3))).max() <= 4
+
+
+def test_a_film_is_refused_where_nothing_can_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "find_spec", lambda name: None)
+    with pytest.raises(GanimeError, match="pip install av"):
+        save_animation(noise(2), tmp_path / "walk.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["walk.avi", "walk", "walk.jpg", ".webp"])
 def test_other_endings_are_refused_with_those_there_are(tmp_path: Path, name: str) -> None:
     with pytest.raises(GanimeError, match=r"\.gif, \.webp, \.png"):
         save_animation(noise(2), tmp_path / name)

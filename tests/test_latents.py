@@ -27,6 +27,7 @@ from ganime.latents import (
     check_seed,
     check_truncation,
     decoded,
+    eased,
     encoded,
     latent,
     latents,
@@ -243,6 +244,30 @@ def test_a_walk_needs_two_keyframes(count: int) -> None:
 def test_a_walk_has_two_to_six_hundred_frames(frames: Any) -> None:
     with pytest.raises(RecipeError, match=r"2 to 600"):
         walk(latents([1, 2], 8), frames)
+
+
+@given(t=shares)
+def test_smooth_easing_starts_and_ends_at_rest_and_is_the_same_backwards(t: float) -> None:
+    assert eased(t, "linear") == t
+    assert 0 <= eased(t, "smooth") <= 1
+    assert eased(1 - t, "smooth") == pytest.approx(1 - eased(t, "smooth"))
+    assert [eased(end, "smooth") for end in (0, 0.5, 1)] == [0, 0.5, 1]
+    assert eased(t, "smooth") <= 3 * t * t + 1e-12  # no speed at the beginning, and so, backwards, none at the end
+
+
+def test_smooth_walk_passes_the_same_faces_and_tarries_there() -> None:
+    z = latents([1, 2, 3], 16)
+    even, smooth = walk(z, 30, loop=True), walk(z, 30, loop=True, easing="smooth")
+    for face in (0, 10, 20):
+        np.testing.assert_array_equal(even[face], smooth[face])
+        assert angle(smooth[face], smooth[face + 1]) < 0.5 * angle(even[face], even[face + 1])
+    assert angle(smooth[4], smooth[5]) > 1.3 * angle(even[4], even[5])
+
+
+@pytest.mark.parametrize("easing", ["", "SMOOTH", "bumpy", None, 1])
+def test_easings_that_there_are_not_are_refused_with_those_there_are(easing: Any) -> None:
+    with pytest.raises(RecipeError, match="linear, smooth"):
+        walk(latents([1, 2], 8), 4, easing=easing)
 
 
 # --- recipes

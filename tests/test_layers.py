@@ -11,7 +11,15 @@ import torch
 from ganime.checkpoint import Checkpoint
 from ganime.config import ModelConfig
 from ganime.latents import latent
-from ganime.layers import as_square, discriminator_maps, face_maps, generator_maps, liveliest, named_layers
+from ganime.layers import (
+    OTHERS,
+    as_square,
+    discriminator_maps,
+    generator_maps,
+    liveliest,
+    logits_of_others,
+    look_inside,
+)
 from ganime.model import Generator, summary
 from ganime.sampling import generate
 
@@ -40,9 +48,39 @@ def test_the_discriminator_sees_from_picture_to_verdict(tiny: Checkpoint) -> Non
     with torch.inference_mode():
         picture = torch.from_numpy(face.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1  # (1, 3, S, S)
         assert verdict == pytest.approx(float(tiny.discriminator(picture)), rel=1e-4)
-    both = [one.name for one in face_maps(tiny, latent(3, 8))]
-    assert both == ["latent", *(name for net in (tiny.generator, tiny.discriminator) for name, _ in named_layers(net))]
-    assert len(face_maps(replace(tiny, discriminator=None), latent(3, 8))) == 1 + len(summary(tiny.generator))
+
+
+def test_inside_tells_what_every_layer_costs_and_what_the_discriminator_thinks(tiny: Checkpoint) -> None:
+    assert tiny.discriminator is not None
+    inside = look_inside(tiny, latent(3, 8))
+    assert inside.made[0].cost is None
+    assert [one.cost for one in inside.made[1:]] == summary(tiny.generator)
+    assert [one.cost for one in inside.judged] == summary(tiny.discriminator)
+    maps, logit = discriminator_maps(tiny.discriminator, generate(tiny, [3])[0])
+    assert inside.logit == pytest.approx(logit, rel=1e-4)
+    assert [one.shape for one in maps] == [one.shape for one in inside.judged]
+    assert inside.others is not None
+    assert (np.diff(inside.others) >= 0).all()
+    assert f"{logit:+.2f}" in inside.verdict()
+    assert f"Of {OTHERS} other faces" in inside.verdict()
+    for sure, words in ((99.0, "takes this face for a real one"), (-99.0, "sees that this face was generated")):
+        told = replace(inside, logit=sure).verdict()
+        assert words in told
+        assert f"finds {OTHERS if sure > 0 else 0} less convincing" in told
+
+
+def test_model_without_discriminator_is_seen_up_to_the_face(tiny: Checkpoint) -> None:
+    inside = look_inside(replace(tiny, discriminator=None), latent(3, 8))
+    assert (len(inside.made), inside.judged) == (1 + len(summary(tiny.generator)), [])
+    assert "without its discriminator" in inside.verdict()
+
+
+def test_logits_of_others_are_those_of_the_models_own_faces_and_can_be_given(tiny: Checkpoint) -> None:
+    others = logits_of_others(tiny)
+    assert others.shape == (OTHERS,)
+    assert np.ptp(others) > 0
+    given = look_inside(tiny, latent(3, 8), others=others - 100)
+    assert f"finds {OTHERS} less convincing" in given.verdict()
 
 
 def test_the_maps_shown_are_lively_and_unlike_one_another() -> None:

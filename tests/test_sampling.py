@@ -145,7 +145,7 @@ def test_a_walk_starts_and_ends_on_the_faces_of_its_seeds(tiny: Checkpoint) -> N
 
 
 def test_a_loop_comes_back_without_repeating_its_first_face(tiny: Checkpoint) -> None:
-    frames = interpolate(tiny, [3, 14], 8, loop=True)
+    frames = interpolate(tiny, [3, 14], 8, loop=True, easing="smooth")
     assert furthest(frames[[0, 4]], generate(tiny, [3, 14])) <= 1
     assert furthest(frames[1:4], frames[:4:-1]) <= 1
 

@@ -26,7 +26,7 @@ from app.tab_interpolate import frame_file, walk_file
 from app.uploads import Upload
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
-from ganime.errors import CheckpointError, HubError, RecipeError
+from ganime.errors import CheckpointError, GanimeError, HubError, RecipeError
 from ganime.latents import Recipe
 from ganime.model import Generator
 from ganime.sampling import generate
@@ -291,3 +291,12 @@ def test_a_busy_page_answers_in_words_instead_of_holding_the_request(monkeypatch
     first.join()
     assert answers == [{"name": "done"}]
     assert serve([]) == {"name": "done"}
+
+
+def test_who_comes_while_enough_wait_is_refused_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(components, "WAITING", 0)
+    monkeypatch.setattr(components, "PATIENCE", 1000.0)
+    turn = components.Turn(1)
+    for _ in range(2):  # a turn that is over makes room again
+        with turn, pytest.raises(GanimeError, match="Others are being served"), turn:
+            pytest.fail("Two had their turn at once.")

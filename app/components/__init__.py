@@ -19,25 +19,39 @@ from ganime.images import sheet, webp_bytes
 
 FOLDER = Path(__file__).parent
 PATIENCE = 5.0  # seconds that one request waits for its turn; a thread that waited on would be lost to all others
+WAITING = 8  # requests that wait for one kind of turn; the page has 40 threads for all that it does
+BUSY = "Others are being served just now. Try again in a moment."
 
 
 class Turn:
-    """So many at a time; who waits for long is refused in words. Raises GanimeError then."""
+    """So many at a time, while a few wait. Raises GanimeError for who waits for long or comes when enough wait."""
 
     def __init__(self, places: int) -> None:
         self.places = threading.BoundedSemaphore(places)
+        self.room = threading.BoundedSemaphore(places + WAITING)
 
     def __enter__(self) -> None:
+        if not self.room.acquire(blocking=False):
+            raise GanimeError(BUSY)
         if not self.places.acquire(timeout=PATIENCE):
-            raise GanimeError("Others are being served just now. Try again in a moment.")
+            self.room.release()
+            raise GanimeError(BUSY)
 
     def __exit__(self, *error: object) -> None:
         self.places.release()
+        self.room.release()
 
 
 ENCODERS = Turn(2)  # files made at a time
+DRAWING = Turn(4)  # requests that take turns at the device
 AT_ONCE = nullcontext()
-MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp", ".gif": "image/gif", ".zip": "application/zip"}
+MEDIA_TYPES = {
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".mp4": "video/mp4",
+    ".zip": "application/zip",
+}
 
 
 def forgiving(slider: gr.Slider) -> gr.Slider:
@@ -79,18 +93,21 @@ def answered(
     pack: Callable[[Any], dict[str, Any]] = dict,
     turn: AbstractContextManager[Any] = AT_ONCE,
     unknown: str = "The page asked for what is not there; reload it.",
-) -> Callable[[Any], dict[str, Any]]:
+    visitor: Callable[[Any], str] | None = None,
+) -> Callable[..., dict[str, Any]]:
     """A server function from one of plain arguments; it answers {"error": text} where it cannot do what it is asked.
 
     The browser sends one list of arguments; they come from the network, so each is checked against its type hint.
     pack: makes the answer of what `make` returns. turn: held meanwhile. unknown: said of arguments that do not fit.
+    visitor: tells who asks, by the request; `make` is then given that before the arguments.
     """
     checked = validate_call(make)
 
-    def answer(arguments: Any) -> dict[str, Any]:
+    def answer(arguments: Any, request: gr.Request | None = None) -> dict[str, Any]:
+        given = arguments if isinstance(arguments, list) else [arguments]
         try:
             with turn, told("This could not be read"):
-                made = checked(*(arguments if isinstance(arguments, list) else [arguments]))
+                made = checked(*([visitor(request), *given] if visitor else given))
         except ValidationError:
             return {"error": unknown}
         except JobMissing as error:
@@ -103,7 +120,7 @@ def answered(
     return answer
 
 
-def answer_with_file(make: Callable[..., tuple[str, bytes]]) -> Callable[[Any], dict[str, str]]:
+def answer_with_file(make: Callable[..., tuple[str, bytes]]) -> Callable[..., dict[str, str]]:
     """A server function from one that returns (file name, bytes); the browser gets base64, or the error's text."""
     return answered(make, packed, ENCODERS, "This download asks for what is not there; reload the page.")
 

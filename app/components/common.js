@@ -25,3 +25,47 @@ async function fetchFile(button, call) {
     button.disabled = false;
   }
 }
+
+// Answers questions one at a time; of those that come meanwhile the last one counts. work(question, newer): newer() tells
+// whether another one waits.
+function lastOf(work) {
+  let running = false;
+  let waiting = null;
+  return async function ask(question) {
+    waiting = { question };
+    if (running) return;
+    running = true;
+    try {
+      while (waiting) {
+        const { question: now } = waiting;
+        waiting = null;
+        await work(now, () => waiting !== null);
+      }
+    } finally {
+      running = false;
+    }
+  };
+}
+
+// Plays at the rate at which the display draws. step(seconds): what has gone by since the last picture. Stands still while
+// it is not to be seen.
+function player(step, ended) {
+  let request = 0;
+  let before = null;
+  function turn(now) {
+    if (!element.isConnected) return stop();
+    request = requestAnimationFrame(turn);
+    const seconds = before === null ? 0 : (now - before) / 1000;
+    before = now;
+    return element.offsetParent === null ? undefined : step(seconds);
+  }
+  function stop() {
+    if (request) ended();
+    cancelAnimationFrame(request);
+    [request, before] = [0, null];
+  }
+  const start = () => { request = request || requestAnimationFrame(turn); };
+  return { start, stop, playing: () => request !== 0 };
+}
+
+const stillness = matchMedia("(prefers-reduced-motion: reduce)"); // nothing moves then but what a visitor has started

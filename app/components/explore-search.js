@@ -1,25 +1,35 @@
-// Choose and From a picture: searches that take seconds. The server works on one only while it is asked about it.
+// Choose and From a picture: searches that take seconds.
 const MOST_SIDE = 512; // px; a picture is made as small before it is sent
 const picked = new Set(); // attributes to choose by
-let searching = 0; // counts searches; another number ends the one that is under way
+const searching = longWork("ask", "leave");
+const WAITS = { find: ["stop-find", ".find-bar", ".found-text"], pick: ["stop-search", ".near-bar", ".near-text"] };
 
-async function search(key, ticket, report) {
-  for (;;) {
-    const answer = await ask("ask", key);
-    if (ticket !== searching) {
-      ask("leave", key).catch(() => null);
-      return null;
-    }
-    if (answer.recipes) return answer;
-    report(answer);
+// Shows that a search of this name is under way, and that no other is; "" for none at all.
+function busyWith(now, words = "") {
+  for (const [name, [stop, bar, text]] of Object.entries(WAITS)) {
+    const on = name === now;
+    element.querySelectorAll(`[data-do="${name}"]`).forEach((button) => { button.disabled = on; });
+    if (on || !$(bar).hidden) $(text).textContent = on ? words : "";
+    $(`[data-do="${stop}"]`).hidden = $(bar).hidden = !on;
+    $(bar).value = 0;
   }
 }
 
-function busy(name, stop, bar, on) {
-  element.querySelectorAll(`[data-do="${name}"]`).forEach((button) => { button.disabled = on; });
-  $(`[data-do="${stop}"]`).hidden = !on;
-  $(bar).hidden = !on;
-  $(bar).value = 0;
+// The last answer of a search, null where it was stopped or another has begun; that one's bar is left alone then.
+async function search(name, words, begin, report) {
+  busyWith(name, words);
+  const [, bar] = WAITS[name];
+  let ended = true;
+  try {
+    const answer = await searching.run(begin, (sofar) => {
+      $(bar).value = sofar.progress;
+      return report(sofar);
+    });
+    ended = answer !== null;
+    return answer;
+  } finally {
+    if (ended) busyWith("");
+  }
 }
 
 // Choose
@@ -52,21 +62,13 @@ function toggleChip(chip, items) {
 
 actions.find = () => {
   if (!picked.size) return complain("Pick at least one thing that the faces shall have.");
-  const ticket = ++searching;
-  busy("find", "stop-find", ".find-bar", true);
-  $(".found-text").textContent = "Looking…";
   return attempt(async () => {
-    const { search: key } = await ask("choose", [...picked], chance());
-    const answer = await search(key, ticket, ({ progress, text }) => {
-      $(".find-bar").value = progress;
+    const answer = await search("find", "Looking…", () => ask("choose", [...picked], chance()), ({ text }) => {
       $(".found-text").textContent = text;
     });
     if (!answer) return;
     await showTiles(".found", answer);
     $(".found-text").textContent = answer.text;
-  }).finally(() => {
-    if ($(".found-text").textContent === "Looking…") $(".found-text").textContent = "";
-    busy("find", "stop-find", ".find-bar", false);
   });
 };
 
@@ -115,7 +117,6 @@ async function smaller(file) {
 }
 
 async function nearestTo(file) {
-  const ticket = ++searching;
   openTool("picture");
   const canvas = await smaller(file);
   $(".pair").hidden = false;
@@ -123,28 +124,23 @@ async function nearestTo(file) {
     $(name).width = $(name).height = 256;
     if (source) $(name).getContext("2d").drawImage(source, 0, 0, 256, 256);
   }
-  $(".near-text").textContent = "Searching…";
-  busy("pick", "stop-search", ".near-bar", true);
-  try {
-    const { search: key } = await ask("project", canvas.toDataURL("image/jpeg", 0.95).split(",")[1]);
-    const answer = await search(key, ticket, async ({ progress, face }) => {
-      $(".near-bar").value = progress;
-      const picture = await pictureOf(face);
-      $(".nearest").getContext("2d").drawImage(picture, 0, 0, 256, 256);
-    });
-    if (!answer) return;
-    const [recipe] = await take(answer);
-    paintFace($(".nearest"), recipe, 256);
-    $(".near-text").textContent = answer.text;
-    await show({ recipe });
-  } finally {
-    if ($(".near-text").textContent === "Searching…") $(".near-text").textContent = "";
-    busy("pick", "stop-search", ".near-bar", false);
-  }
+  const picture = canvas.toDataURL("image/jpeg", 0.95).split(",")[1];
+  let over = false; // whether the last face is drawn, which no earlier one may replace
+  const answer = await search("pick", "Searching…", () => ask("project", picture), async ({ face }) => {
+    const nearer = await pictureOf(face);
+    if (!over) $(".nearest").getContext("2d").drawImage(nearer, 0, 0, 256, 256);
+  });
+  over = true;
+  if (!answer) return;
+  const [recipe] = await take(answer);
+  paintFace($(".nearest"), recipe, 256);
+  $(".near-text").textContent = answer.text;
+  await show({ recipe });
 }
 
 function stopSearch() {
-  searching += 1;
+  searching.stop();
+  busyWith("");
 }
 
 Object.assign(actions, { "stop-find": stopSearch, "stop-search": stopSearch, pick: () => $(".chosen-file").click() });

@@ -1,15 +1,23 @@
 // The beginning: what the page says of the model, the address's face or tray, a face sent from elsewhere on the page.
 let linked = false; // whether the address has been read
+let linkedWalk = null; // a walk that the address names, until the model that draws it is loaded
 let sent = 0; // the time of the last face that came from elsewhere on the page
 
 async function begin() {
   tray = storedTray();
+  putOwn(storedOwn());
   const found = await fromAddress();
   const face = model.sent || (drawnHere(waiting) ? waiting : "") || found;
   waiting = "";
-  if (face) await show({ recipe: face });
+  const strolls = linkedWalk && drawnHere(linkedWalk.faces[0]) ? linkedWalk : null;
+  linkedWalk = strolls ? null : linkedWalk;
+  const first = strolls ? await attempt(() => takeWalk(strolls)) : "";
+  if (face || first) await show({ recipe: face || first });
   if (!current()) await dice();
   await drawTray();
+  if (!first) return;
+  openTool("animate");
+  await actions.stroll();
 }
 
 // The face that the address names, "" where there is none; a tray that it names is added to the own one.
@@ -20,6 +28,11 @@ async function fromAddress() {
   if (face && !parse(face)) {
     complain("The face in this link cannot be read. The link may have been cut short.");
     face = "";
+  }
+  if (search.get("walk")) {
+    await attempt(() => { linkedWalk = readWalk(search.get("walk")); });
+    const [first] = linkedWalk?.faces || [];
+    if (first && !drawnHere(first)) await attempt(() => ask("draw", [first]), first); // says which model to load
   }
   if (search.get("tray")) {
     await attempt(async () => {
@@ -43,11 +56,13 @@ async function meet() {
   const another = value.key !== model?.key || value.revision !== model?.revision;
   model = value;
   if (another) {
-    [steps, place] = [[], -1];
-    searching += 1; // what is searched for is of the other model
+    forget();
+    stopSearch(); // what is searched for is of the other model
+    forgetWalk();
     complain("");
     makeSliders();
     makeChips();
+    $('[data-suffix=".mp4"]').hidden = !model.endings.includes(".mp4");
     await begin();
     if (!element.querySelector('[data-tool][aria-expanded="true"]')) openTool("vary");
   } else if (value.sent && value.time !== sent) {

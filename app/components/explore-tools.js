@@ -6,7 +6,7 @@ let steering = false; // whether a face is under way
 let steerTimer = 0;
 let heading = null; // {base, amounts, name}: where the sliders stand while the stage is not there yet
 let moved = false; // whether they have been moved since the last face was asked for
-let parents = []; // recipes picked for Mix, in order
+let parents = []; // recipes picked for Mix, in order; those that are still in the tray count
 
 // Vary
 
@@ -34,7 +34,7 @@ const steerState = () => {
   return base ? { base, amounts } : { base: recipe, amounts: {} };
 };
 
-function slider({ name, label }) {
+function slider({ name, label, own: mine }) {
   const input = made("input", { type: "range", min: -3, max: 3, step: 0.1, value: 0 });
   const output = made("output", { textContent: "0" });
   input.dataset.steer = name;
@@ -46,7 +46,8 @@ function slider({ name, label }) {
     clearTimeout(steerTimer);
     steerTimer = setTimeout(steer, SETTLE);
   });
-  return made("label", { className: "steer" }, made("span", { textContent: label }), input, output);
+  const field = made("label", { className: "steer" }, made("span", { textContent: label }), input, output);
+  return mine ? made("div", { className: "mine" }, field, removeButton(name)) : field;
 }
 
 // One face at a time; of the moves that came meanwhile the last one counts. Moves of one slider are one step to undo.
@@ -57,7 +58,7 @@ async function steer() {
   const before = current();
   const used = Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount));
   await attempt(async () => {
-    const [recipe] = Object.keys(used).length ? await take(await ask("steer", base, used)) : [base];
+    const [recipe] = Object.keys(used).length ? await take(await ask("steer", base, used, ownAmong(used))) : [base];
     if (before !== current()) return; // the visitor has gone elsewhere meanwhile
     await show({ recipe, base, amounts: used, slider: name }, before.slider === name && before.base === base);
   });
@@ -78,10 +79,10 @@ function setSliders() {
 }
 
 function makeSliders() {
-  const groups = groupsOf(model.steers);
+  const groups = groupsOf(steersHere());
   const unnamed = model.steers.length && model.steers.every(({ group }) => group === "Without a name");
   $(".steer-note").textContent = model.note || (unnamed
-    ? "This model has no named directions yet (python -m ganime directions finds them). These are what its first layer answers most strongly; nobody has named them."
+    ? "This model has no named directions yet (python -m ganime directions finds them). These are what its first layer answers most strongly (SeFa) and most often (PCA); nobody has named them."
     : "Each slider moves what it names, from -3 to 3, and as little else as it can.");
   $(".sliders").replaceChildren(...[...groups].map(([group, items]) => {
     const fold = made("details", { open: group !== "Without a name" || unnamed }, made("summary", { textContent: group }));
@@ -110,34 +111,47 @@ actions.reset = () => {
 // Mix
 
 function trayChanged() {
-  parents = parents.filter((recipe) => tray.includes(recipe));
+  const chosen = mixed();
   const here = tray.filter((recipe) => pictures.has(recipe) && drawnHere(recipe));
   $(".mix-hint").textContent = here.length < 2
     ? "Keep two or more faces in the tray first; then they can be mixed here."
     : "Pick faces in order: two to sixteen to breed, the first three as A, B and C for the sum.";
   $(".parents").replaceChildren(...here.map((recipe) => {
-    const order = parents.indexOf(recipe);
+    const order = chosen.indexOf(recipe);
     const button = tile(recipe, () => toggleParent(recipe));
     button.setAttribute("aria-pressed", String(order >= 0));
     if (order >= 0) button.append(made("span", { className: "badge", textContent: "ABC"[order] || order + 1 }));
     return button;
   }));
-  $('[data-do="breed"]').disabled = parents.length < 2;
-  $('[data-do="sum"]').disabled = parents.length < 3;
-  walkHint(here.length);
+  $('[data-do="breed"]').disabled = chosen.length < 2;
+  $('[data-do="sum"]').disabled = chosen.length < 3;
+  $('[data-do="own-faces"]').disabled = chosen.length < 2;
+  walkHint();
 }
 
+const mixed = () => parents.filter((recipe) => tray.includes(recipe));
+
 function toggleParent(recipe) {
-  parents = parents.includes(recipe) ? parents.filter((other) => other !== recipe) : [...parents, recipe].slice(0, 16);
-  trayChanged();
+  const before = mixed();
+  const after = before.includes(recipe) ? before.filter((other) => other !== recipe) : [...before, recipe].slice(0, 16);
+  note("parents", before, after);
+  parts.parents.put(after);
 }
+
+parts.parents = {
+  words: "The faces picked for Mix are as they were.",
+  put(recipes) {
+    parents = recipes;
+    trayChanged();
+  },
+};
 
 Object.assign(actions, {
   breed: () => attempt(async () => {
-    await showTiles(".children", await ask("breed", parents, Number($(".mutation").value), chance()));
+    await showTiles(".children", await ask("breed", mixed(), Number($(".mutation").value), chance()));
   }),
   sum: () => attempt(async () => {
-    const [recipe] = await take(await ask("mix", ...parents.slice(0, 3)));
+    const [recipe] = await take(await ask("mix", ...mixed().slice(0, 3)));
     await show({ recipe });
   }),
 });

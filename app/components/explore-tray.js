@@ -14,6 +14,11 @@ function storedTray() {
 }
 
 function changeTray(recipes) {
+  note("tray", tray, recipes);
+  return putTray(recipes);
+}
+
+function putTray(recipes) {
   tray = recipes;
   try {
     localStorage.setItem(TRAY, JSON.stringify(tray));
@@ -44,8 +49,13 @@ async function drawTray() {
     return button;
   }));
   for (const name of ["left", "right", "remove"]) $(`[data-do="${name}"]`).disabled = marked < 0;
-  for (const name of ["zip", "tray-link", "export"]) $(`[data-do="${name}"]`).disabled = !many;
+  for (const name of ["zip", "tray-link"]) $(`[data-do="${name}"]`).disabled = !many;
+  showExport();
   trayChanged();
+}
+
+function showExport() {
+  $('[data-do="export"]').disabled = !tray.length && !own.length;
 }
 
 function choosePlace(index) {
@@ -70,10 +80,16 @@ function move(by) {
   changeTray(moved);
 }
 
-// Faces from a file or a link; those of the loaded model are drawn before any is taken.
-async function takeTray(given, what) {
+// Faces from a file or a link; those of the loaded model are drawn before any is taken. directions: of a file alone, for
+// a link would leave sliders behind that nobody has asked for.
+async function takeTray(given, what, directions) {
   const list = Array.isArray(given) ? given : given?.ganime === "tray" ? given.faces : null;
   const recipes = Array.isArray(list) ? list.map((recipe) => JSON.stringify(recipe)) : [];
+  if (given?.ganime === "tray" && !recipes.length) {
+    const came = takeOwn(directions);
+    if (came) say(came.trim());
+    if (came) return [];
+  }
   if (!recipes.length || !recipes.every(parse)) throw new Error(`${what} holds no tray of Ganime's faces.`);
   if (recipes.length > model.most) throw new Error(`${what} holds ${recipes.length} faces; a tray has ${model.most}.`);
   const here = recipes.filter(drawnHere);
@@ -83,10 +99,11 @@ async function takeTray(given, what) {
   const room = model.most - tray.length;
   await changeTray([...tray, ...fresh.slice(0, room)]);
   const left = fresh.length > room ? ` The tray is full, so ${fresh.length - room} were left out.` : "";
-  say(`${Math.min(fresh.length, room)} of ${recipes.length} faces added to the tray.${left}`);
+  say(`${Math.min(fresh.length, room)} of ${recipes.length} faces added to the tray.${left}${takeOwn(directions)}`);
   return asWritten;
 }
 
+parts.tray = { words: "The tray is as it was.", put: putTray };
 Object.assign(actions, {
   left: () => move(-1),
   right: () => move(1),
@@ -97,7 +114,8 @@ Object.assign(actions, {
     return complain("The faces in the tray are of other models. Load theirs first.", tray[0]);
   },
   export: () => {
-    const text = JSON.stringify({ ganime: "tray", faces: tray.map((recipe) => JSON.parse(recipe)) }, null, 1);
+    const faces = tray.map((recipe) => JSON.parse(recipe));
+    const text = JSON.stringify({ ganime: "tray", faces, directions: own }, null, 1);
     const plain = text.replace(/[^\x00-\x7f]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`);
     download({ name: "ganime-tray.json", data: btoa(plain), type: "application/json" });
   },
@@ -109,6 +127,9 @@ window.addEventListener("storage", function stored(event) { // another tab of th
   if (!element.isConnected) return window.removeEventListener("storage", stored);
   if (event.key !== TRAY || !current()) return undefined;
   tray = storedTray();
+  standing = changes.slice(0, standing).filter(({ part }) => part !== "tray").length; // undo would take that back, too
+  changes = changes.filter(({ part }) => part !== "tray");
+  showHistory();
   return drawTray();
 });
 $(".tray-file").addEventListener("change", async () => {
@@ -123,6 +144,6 @@ $(".tray-file").addEventListener("change", async () => {
     } catch {
       throw new Error("This file is no JSON. Choose one that was exported here.");
     }
-    await takeTray(given, "This file");
+    await takeTray(given, "This file", given?.directions);
   });
 });

@@ -1,25 +1,37 @@
-// Animate and See inside. All frames of a walk come in one exact sheet, so that playing and scrubbing ask for nothing.
+// Animate. All frames of a walk come in one exact sheet, so that playing and scrubbing ask for nothing.
+const walking = longWork("ask_walk", "leave_walk");
+const SETTINGS = [".gap", ".speed", ".loop", ".easing", ".side"];
+const MOST_GAP = 120;
 let stroll = null; // {image, columns, side, frames}
 const cell = document.createElement("canvas"); // one frame at its own size, so that scaling mixes in no neighbour
-let playing = 0;
-let insideAsked = 0;
+let strollAt = 0; // the frame that is shown, with what has gone by of it
+let route = null; // the faces that a link walks through, null for those of the tray
+let settings = null; // the settings and the route as they were last, for undo
 
-const kept = () => tray.filter((recipe) => pictures.has(recipe) && drawnHere(recipe));
+const kept = () => (route || tray).filter((recipe) => pictures.has(recipe) && drawnHere(recipe));
+const bounded = (selector, most, otherwise) => {
+  const number = Math.round(Number($(selector).value));
+  return Math.max(1, Math.min(most, number || otherwise));
+};
+const speed = () => bounded(".speed", 60, 20);
+const gap = () => Math.max(2, bounded(".gap", MOST_GAP, 16));
 
 // As many frames as fit what is asked for into what is drawn at once.
 function framesOf(many) {
   const legs = $(".loop").checked ? many : many - 1;
-  const gap = Math.max(2, Math.min(120, Math.round(Number($(".gap").value)) || 16));
-  return Math.max(2, Math.min(model.frames, legs * gap + ($(".loop").checked ? 0 : 1)));
+  return Math.max(2, Math.min(model.frames, legs * gap() + ($(".loop").checked ? 0 : 1)));
 }
 
-function walkHint(many) {
-  for (const name of ["stroll", "film"]) {
+function walkHint() {
+  const many = kept().length;
+  for (const name of ["stroll", "film", "walk-link"]) {
     element.querySelectorAll(`[data-do="${name}"]`).forEach((button) => { button.disabled = many < 2; });
   }
+  $('[data-do="own-walk"]').hidden = !route;
+  const whose = route ? `the ${many} faces of the link` : `the ${many} faces of the tray`;
   $(".walk-hint").textContent = many < 2
     ? "Keep two or more faces in the tray first; the walk goes through them in their order."
-    : `Through the ${many} faces of the tray in their order: ${framesOf(many)} frames of at most ${model.frames}.`;
+    : `Through ${whose} in their order: ${framesOf(many)} frames of at most ${model.frames}.`;
 }
 
 function frame() {
@@ -33,37 +45,65 @@ function frame() {
   canvas.getContext("2d").drawImage(cell, 0, 0, canvas.width, canvas.height);
 }
 
-function pause() {
-  clearInterval(playing);
-  playing = 0;
-  $('[data-do="play"]').textContent = "▶";
-  $('[data-do="play"]').setAttribute("aria-label", "Play");
+function dressPlay(sign, label) {
+  $('[data-do="play"]').textContent = sign;
+  $('[data-do="play"]').setAttribute("aria-label", label);
 }
 
+const film = player((seconds) => {
+  if (!isOpen("animate")) return;
+  strollAt = (strollAt + seconds * speed()) % stroll.frames;
+  const index = Math.floor(strollAt);
+  if (Number($(".stroll-at").value) === index) return;
+  $(".stroll-at").value = index;
+  frame();
+}, () => dressPlay("▶", "Play"));
+
 function play() {
-  pause();
   if (!stroll) return;
-  $('[data-do="play"]').textContent = "❚❚";
-  $('[data-do="play"]').setAttribute("aria-label", "Pause");
-  const speed = Math.max(1, Math.min(60, Number($(".speed").value) || 20));
-  playing = setInterval(() => {
-    if (!element.isConnected) return pause();
-    if (element.offsetParent === null || !isOpen("animate")) return undefined;
-    $(".stroll-at").value = (Number($(".stroll-at").value) + 1) % stroll.frames;
-    return frame();
-  }, 1000 / speed);
+  strollAt = Number($(".stroll-at").value);
+  dressPlay("❚❚", "Pause");
+  film.start();
+}
+
+function busyWalking(on) {
+  $(".walk-bar").hidden = $('[data-do="stop-walk"]').hidden = !on;
+  $(".walk-bar").value = 0;
+}
+
+function stopWalk() {
+  walking.stop();
+  busyWalking(false);
+}
+
+function forgetWalk() {
+  stopWalk();
+  route = null;
+  settings = settingsNow();
+}
+
+// The last answer of a walk, null where it was stopped or another has begun.
+async function walk(name, ...rest) {
+  const recipes = kept();
+  const easing = $(".easing").value;
+  busyWalking(true);
+  let ended = true;
+  try {
+    const begin = () => ask(name, recipes, framesOf(recipes.length), $(".loop").checked, easing, ...rest);
+    const answer = await walking.run(begin, ({ progress }) => { $(".walk-bar").value = progress; });
+    ended = answer !== null;
+    return answer;
+  } finally {
+    if (ended) busyWalking(false);
+  }
 }
 
 Object.assign(actions, {
-  stroll: (button) => attempt(async () => {
-    const recipes = kept();
-    button.disabled = true;
-    try {
-      const answer = await ask("walk", recipes, framesOf(recipes.length), $(".loop").checked);
-      stroll = { ...answer, image: await pictureOf(answer.sheet) };
-    } finally {
-      button.disabled = false;
-    }
+  stroll: () => attempt(async () => {
+    const answer = await walk("walk");
+    if (!answer) return;
+    film.stop();
+    stroll = { ...answer, sheet: "", image: await pictureOf(answer.sheet) };
     const canvas = $(".stroll");
     canvas.hidden = $(".stroll-bar").hidden = false;
     cell.width = cell.height = stroll.side;
@@ -72,36 +112,105 @@ Object.assign(actions, {
     $(".stroll-at").max = stroll.frames - 1;
     $(".stroll-at").value = 0;
     frame();
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
+    if (!stillness.matches) play();
   }),
-  play: () => (playing ? pause() : play()),
-  film: (button) => {
-    const [recipes, loop, size] = [kept(), $(".loop").checked, Number($(".side").value)];
-    const speed = Math.max(1, Math.min(60, Number($(".speed").value) || 20));
-    return fetchFile(button, () => server.walk_file(
-      [model.key, recipes, framesOf(recipes.length), loop, speed, button.dataset.suffix, size],
-    ));
+  "stop-walk": stopWalk,
+  play: () => (film.playing() ? film.stop() : play()),
+  film: (button) => attempt(async () => {
+    const answer = await walk("film", speed(), button.dataset.suffix, Number($(".side").value));
+    if (!answer) return;
+    download(answer);
+    say(`Saved ${answer.name}`);
+  }),
+  "own-walk": () => {
+    route = null;
+    noteSettings();
+    walkHint();
   },
 });
-opened.animate = () => walkHint(kept().length);
-for (const name of [".gap", ".loop"]) $(name).addEventListener("change", () => walkHint(kept().length));
-$(".speed").addEventListener("change", () => playing && play());
-$(".stroll-at").addEventListener("input", () => { pause(); frame(); });
+opened.animate = walkHint;
 
-// See inside
+// Settings, with the route, as undo and links keep them
 
-function lookInside() {
-  const ticket = ++insideAsked;
-  return attempt(async () => {
-    const { layers } = await ask("inside", current().recipe);
-    if (ticket !== insideAsked) return;
-    $(".layers").replaceChildren(...layers.map(({ name, shape, tiles, url }) => {
-      const picture = made("img", { src: url, alt: `${tiles} maps of the layer ${name}` });
-      const caption = made("figcaption", {}, made("strong", { textContent: name }), ` ${shape}`);
-      return made("figure", {}, caption, picture);
-    }));
-  });
+function settingsNow() {
+  const fields = Object.fromEntries(SETTINGS.map((name) => {
+    const field = $(name);
+    return [name.slice(1), field.type === "checkbox" ? field.checked : field.value];
+  }));
+  return { ...fields, route };
 }
 
-opened.inside = lookInside;
-painted.push(() => isOpen("inside") && lookInside());
+function noteSettings() {
+  note("walk", settings, settingsNow());
+  settings = settingsNow();
+}
+
+parts.walk = {
+  words: "The walk is set as it was.",
+  put(before) {
+    for (const name of SETTINGS) {
+      const field = $(name);
+      field[field.type === "checkbox" ? "checked" : "value"] = before[name.slice(1)];
+    }
+    ({ route } = before);
+    settings = before;
+    walkHint();
+  },
+};
+settings = settingsNow();
+for (const name of SETTINGS) {
+  $(name).addEventListener("change", () => {
+    noteSettings();
+    walkHint();
+  });
+}
+$(".stroll-at").addEventListener("input", () => { film.stop(); frame(); });
+stillness.addEventListener("change", () => stillness.matches && film.stop());
+
+// Links
+
+// A face of the loaded model as short as it can be told; `faceOf` makes a recipe of it again.
+function brief(recipe) {
+  const { model: _, revision: __, truncation, position, ...rest } = JSON.parse(recipe);
+  return { ...rest, ...(truncation === 1 ? {} : { truncation }), ...(position ? { position } : {}) };
+}
+
+const faceOf = (face, { model: name, revision }) => JSON.stringify({ truncation: 1, ...face, model: name, revision });
+
+actions["walk-link"] = () => {
+  const faces = kept().map(brief);
+  const { model: name, revision } = model;
+  const { side, loop, easing } = settingsNow();
+  const value = { model: name, revision, faces, gap: gap(), speed: speed(), loop, easing, side: Number(side) };
+  return copyLink("walk", JSON.stringify(value), "This walk is too long for a link: faces that were steered, bred or "
+    + "found hold all their numbers. Take fewer faces, or export the tray as a file.");
+};
+
+// A walk from a link. Throws for what is none; settings that a field does not know are left as they are.
+function readWalk(text) {
+  let given = null;
+  try {
+    given = JSON.parse(text);
+  } catch {
+    throw new Error("The walk in this link cannot be read. The link may have been cut short.");
+  }
+  const list = Array.isArray(given?.faces) ? given.faces : [];
+  const faces = list.map((face) => faceOf(face, given));
+  if (faces.length < 2 || faces.length > model.most || !faces.every(parse)) {
+    throw new Error(`The walk in this link has no faces to walk through: it takes 2 to ${model.most} of Ganime's.`);
+  }
+  return { ...given, faces };
+}
+
+// Walks through the faces of a link; returns the first one. Another model's are refused by the server, by its name.
+async function takeWalk({ faces, loop, ...given }) {
+  route = await take(await ask("draw", faces));
+  if (typeof loop === "boolean") $(".loop").checked = loop;
+  for (const name of ["gap", "speed", "easing", "side"]) {
+    const [field, before] = [$(`.${name}`), $(`.${name}`).value];
+    field.value = String(given[name] ?? before);
+    if (!field.value || !field.checkValidity()) field.value = before;
+  }
+  settings = settingsNow();
+  return route[0];
+}

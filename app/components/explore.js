@@ -3,17 +3,20 @@
 // A face is a recipe, as text; the server draws it, and `pictures` keeps what was drawn.
 const MOST_PICTURES = 400;
 const MOST_STEPS = 200;
+const MOST_LINK = 8000; // characters; servers and messengers take no longer ones
 const MAX_SEED = 4294967295;
 const HUB_NAME = /^[\w][\w.-]*\/[\w][\w.-]*$/;
 const pictures = new Map(); // recipe -> canvas, the oldest first
 const painted = []; // called when another face is on the stage
 let model = null; // the last value without an error
-let steps = []; // [{recipe, base, amounts}], what was on the stage; base and amounts for a face that was steered
-let place = -1;
+let stage = null; // {recipe, base, amounts}, what is on the stage; base and amounts for a face that was steered
+let changes = []; // [{part, before, after}], what undo takes back, the oldest first
+let standing = 0; // how many of them stand; redo brings the next one back
+const parts = {}; // by name: {put(value), words}, what undo and redo work on
 let waiting = ""; // a face that was refused, for its model was not loaded
 let wanted = 0; // counts what was asked to be shown, so that an old answer never replaces a newer one
 
-const current = () => steps[place];
+const current = () => stage;
 const whole = (number) => Number(number || 0).toLocaleString("en");
 const chance = () => Math.floor(Math.random() * (MAX_SEED + 1));
 
@@ -132,23 +135,54 @@ function show(step, replace = false) {
       if (ticket !== wanted) return;
       step = { ...step, recipe }; // as the server writes it
     }
-    steps = [...steps.slice(0, replace ? place : place + 1), step].slice(-MOST_STEPS);
-    place = steps.length - 1;
+    note("stage", stage, step, replace);
+    stage = step;
     paint();
   }, step.recipe);
 }
 
-function go(by) {
-  const step = steps[place + by];
-  const ticket = ++wanted;
-  if (!step) return;
-  attempt(async () => {
-    if (!pictures.has(step.recipe)) await take(await ask("draw", [step.recipe]));
-    if (ticket !== wanted) return;
-    place += by;
-    paint();
-  }, step.recipe);
+// Remembers a change, so that it can be undone; what comes before the first face is the beginning. `replace`: it goes on
+// with the last one, as a slider that is moved farther does.
+function note(part, before, after, replace = false) {
+  if (!stage) return;
+  const last = changes[standing - 1];
+  const goesOn = replace && last?.part === part;
+  const change = { part, before: goesOn ? last.before : before, after };
+  changes = [...changes.slice(0, goesOn ? standing - 1 : standing), change].slice(-MOST_STEPS);
+  standing = changes.length;
+  showHistory();
 }
+
+function forget() {
+  [stage, changes, standing] = [null, [], 0];
+}
+
+function go(by) {
+  const change = changes[by < 0 ? standing - 1 : standing];
+  if (!change) return undefined;
+  const [value, ticket] = [by < 0 ? change.before : change.after, ++wanted];
+  return attempt(async () => {
+    if (change.part === "stage" && !pictures.has(value.recipe)) await take(await ask("draw", [value.recipe]));
+    if (ticket !== wanted) return;
+    standing += by;
+    await parts[change.part].put(value);
+    say(parts[change.part].words);
+    showHistory();
+  }, value.recipe);
+}
+
+function showHistory() {
+  $('[data-do="undo"]').disabled = !standing;
+  $('[data-do="redo"]').disabled = standing >= changes.length;
+}
+
+parts.stage = {
+  words: "",
+  put(step) {
+    stage = step;
+    paint();
+  },
+};
 
 function paint() {
   const { recipe } = current();
@@ -159,8 +193,7 @@ function paint() {
   $(".now").setAttribute("aria-label", words(recipe));
   $(".made-by").textContent = `${words(recipe)} · truncation ${truncation} · ${name} · weights ${revision}`;
   $(".own-size").textContent = `PNG ${model.side} px`;
-  $('[data-do="undo"]').disabled = place < 1;
-  $('[data-do="redo"]').disabled = place >= steps.length - 1;
+  showHistory();
   for (const listener of painted) listener();
 }
 
@@ -169,9 +202,9 @@ const dice = () => {
   return show({ recipe: JSON.stringify({ model: name, revision, seed: chance(), truncation: 1 }) });
 };
 
-async function copyLink(name, value) {
+async function copyLink(name, value, tooLong = "These faces are too many for a link. Export them as a file instead.") {
   const link = `${location.origin}${location.pathname}?${name}=${encodeURIComponent(value)}`;
-  if (link.length > 8000) return say("These faces are too many for a link. Export them as a file instead.");
+  if (link.length > MOST_LINK) return say(tooLong);
   const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
   say(copied ? "Copied. The link draws the same anywhere." : link);
 }
@@ -196,7 +229,15 @@ const actions = { // by data-do: called when such a button is clicked
   bring: (button) => trigger("bring", { model: button.dataset.model }),
 };
 
-const KEYS = { d: "dice", k: "keep", z: "undo", y: "redo" };
+// The next of the faces that the open tool shows, after the one on the stage; another one where it shows none.
+function next() {
+  const tiles = [...element.querySelectorAll("[data-panel]:not([hidden]) .faces:not(.parents) .mug")];
+  const here = tiles.findIndex((button) => button.dataset.recipe === current().recipe);
+  return tiles.length ? tiles[(here + 1) % tiles.length].click() : dice();
+}
+
+actions.next = next;
+const KEYS = { d: "dice", k: "keep", n: "next", z: "undo", y: "redo" };
 document.addEventListener("keydown", function pressed(event) {
   if (!element.isConnected) return document.removeEventListener("keydown", pressed);
   const field = event.target.closest?.("input, textarea, select, [contenteditable]");

@@ -1,17 +1,19 @@
-// The gallery: one exact sheet of faces, cut into tiles by the browser; a picked tile is shown large with its recipe.
-// props.value = {key, model, revision, sheet, columns, side, truncation, faces: [{seed, recipe}]} or {error}
-let shown = null; // the last value without an error
+// The gallery: one exact sheet of faces, cut into tiles; a picked tile is shown large with its recipe.
+// props.value = {key, asked: [count, seed, truncation]}: the model and what the controls say; the server then answers with
+// {key, model, revision, sheet, columns, side, truncation, faces: [{seed, recipe}]} or {error}, see gallery_value.
+let shown = null; // the last answer without an error
+let pieces = []; // its faces as canvases
 let picked = 0;
 
-function tile(index, value) {
-  const rows = Math.ceil(value.faces.length / value.columns);
-  const share = (place, count) => (count > 1 ? (place / (count - 1)) * 100 : 0);
-  const face = document.createElement("span");
-  face.className = "face";
-  face.style.backgroundSize = `${value.columns * 100}% ${rows * 100}%`;
-  const [column, row] = [index % value.columns, Math.floor(index / value.columns)];
-  face.style.backgroundPosition = `${share(column, value.columns)}% ${share(row, rows)}%`;
-  return face;
+function cut(image, { columns, side, faces }) {
+  return faces.map((_, index) => {
+    const canvas = document.createElement("canvas");
+    canvas.className = "face";
+    canvas.width = canvas.height = side;
+    const [column, row] = [index % columns, Math.floor(index / columns)];
+    canvas.getContext("2d").drawImage(image, column * side, row * side, side, side, 0, 0, side, side);
+    return canvas;
+  });
 }
 
 function pick(index, focus) {
@@ -23,20 +25,24 @@ function pick(index, focus) {
     if (focus && place === picked) button.focus();
   });
   const { seed } = value.faces[picked];
-  $(".large").replaceChildren(tile(picked, value));
-  $(".large").setAttribute("aria-label", `Face of seed ${seed}`);
+  const large = $(".large");
+  large.width = large.height = value.side;
+  large.getContext("2d").drawImage(pieces[picked], 0, 0);
+  large.setAttribute("aria-label", `Face of seed ${seed}`);
   $(".seed").textContent = `Seed ${seed}`;
   $(".recipe").textContent = `${value.model} · revision ${value.revision} · seed ${seed} · truncation ${value.truncation}`;
   $(".native").textContent = `PNG ${value.side} px`;
 }
 
-function draw() {
-  const value = props.value || {};
+async function draw(value) {
   $(".alert").textContent = value.error || "";
   if (!value.faces) return;
-  shown = value;
+  const image = new Image();
+  image.src = value.sheet;
+  await image.decode();
+  shown = { ...value, sheet: "" };
+  pieces = cut(image, value);
   $(".stage").hidden = false;
-  $(".stage").style.setProperty("--sheet", `url(${value.sheet})`);
   $(".stage").dataset.key = value.key;
   const buttons = value.faces.map(({ seed }, index) => {
     const button = document.createElement("button");
@@ -47,13 +53,26 @@ function draw() {
     const caption = document.createElement("span");
     caption.className = "caption";
     caption.textContent = seed;
-    button.append(tile(index, value), caption);
+    button.append(pieces[index], caption);
     button.addEventListener("click", () => pick(index));
     return button;
   });
   $(".tiles").replaceChildren(...buttons);
   $(".status").textContent = "";
   pick(Math.min(picked, value.faces.length - 1));
+}
+
+const ask = lastOf(async ({ key, asked }, newer) => {
+  $(".tiles").setAttribute("aria-busy", "true");
+  const answer = await server.draw([key, ...asked]).catch(() => null);
+  if (newer()) return;
+  await draw(answer || { error: "The server does not answer. Try again." });
+  $(".tiles").setAttribute("aria-busy", "false");
+});
+
+function meet() {
+  const { key, asked } = props.value || {};
+  if (key && asked && !asked.includes(null)) ask({ key, asked }); // null: a field that somebody is about to fill
 }
 
 $(".tiles").addEventListener("keydown", (event) => {
@@ -77,5 +96,5 @@ element.addEventListener("click", (event) => {
   if (button.dataset.action === "send") trigger("send", { slot: button.dataset.slot, seed, recipe });
 });
 
-watch("value", draw);
-draw();
+watch("value", meet);
+meet();

@@ -1,61 +1,76 @@
 // The walk: all frames come in one exact sheet; the slider shows them from memory, without a request.
-// props.value = {key, sheet, columns, side, frames, start, end, truncation} or {error}
-let shown = null; // the last value without an error
-const picture = new Image();
-let playing = 0;
+// props.value = {key, asked: [start, end, truncation]}: the model and what the controls say; the server then answers with
+// {key, sheet, columns, side, frames, start, end, truncation} or {error}, see walk_value.
+const RATE = 20; // frames a second
+let shown = null; // the last answer without an error
+let picture = null; // its sheet
+let at = 0; // the frame that is shown, with what has gone by of it
 let direction = 1;
 
 function show() {
-  const value = shown;
-  if (!value || !picture.complete) return;
+  const { start, end, frames, columns, side } = shown;
   const canvas = $(".frame");
   const index = Number($(".slider").value);
-  const [column, row] = [index % value.columns, Math.floor(index / value.columns)];
-  canvas.width = canvas.height = value.side;
-  const { side } = value;
+  const [column, row] = [index % columns, Math.floor(index / columns)];
+  if (canvas.width !== side) canvas.width = canvas.height = side;
   canvas.getContext("2d").drawImage(picture, column * side, row * side, side, side, 0, 0, side, side);
   canvas.dataset.index = index;
-  const share = Math.round((index / (value.frames - 1)) * 100);
-  $(".where").textContent = `${share} % of the way from seed ${value.start} to seed ${value.end}`;
+  const share = Math.round((index / (frames - 1)) * 100);
+  $(".where").textContent = `${share} % of the way from seed ${start} to seed ${end}`;
   $(".slider").setAttribute("aria-valuetext", `${share} percent`);
 }
 
-function stop() {
-  clearInterval(playing);
-  playing = 0;
-  $(".play").textContent = "▶";
-  $(".play").setAttribute("aria-label", "Play");
+function dress(sign, label) {
+  $(".play").textContent = sign;
+  $(".play").setAttribute("aria-label", label);
 }
+
+const film = player((seconds) => {
+  const last = shown.frames - 1;
+  at += direction * seconds * RATE;
+  if (at >= last) [at, direction] = [last, -1];
+  if (at <= 0) [at, direction] = [0, 1];
+  if (Number($(".slider").value) === Math.round(at)) return;
+  $(".slider").value = Math.round(at);
+  show();
+}, () => dress("▶", "Play"));
 
 function play() {
-  $(".play").textContent = "❚❚";
-  $(".play").setAttribute("aria-label", "Pause");
-  playing = setInterval(() => {
-    const slider = $(".slider");
-    if (!element.isConnected) return stop();
-    if (Number(slider.value) >= Number(slider.max)) direction = -1;
-    if (Number(slider.value) <= 0) direction = 1;
-    slider.value = Number(slider.value) + direction;
-    show();
-  }, 50);
+  at = Number($(".slider").value);
+  dress("❚❚", "Pause");
+  film.start();
 }
 
-function draw() {
-  const value = props.value || {};
+async function draw(value) {
   $(".alert").textContent = value.error || "";
   if (!value.frames) return;
-  shown = value;
-  stop();
+  const image = new Image();
+  image.src = value.sheet;
+  await image.decode();
+  [shown, picture] = [{ ...value, sheet: "" }, image];
+  film.stop();
   $(".walk").hidden = false;
   $(".walk").dataset.walk = `${value.start}-${value.end}`;
   $(".slider").max = value.frames - 1;
   $(".status").textContent = "";
-  picture.onload = show;
-  picture.src = value.sheet;
+  show();
 }
 
-$(".slider").addEventListener("input", () => { stop(); show(); });
-$(".play").addEventListener("click", () => (playing ? stop() : play()));
+const ask = lastOf(async ({ key, asked }, newer) => {
+  $(".walk").setAttribute("aria-busy", "true");
+  const answer = await server.draw([key, ...asked]).catch(() => null);
+  if (newer()) return;
+  await draw(answer || { error: "The server does not answer. Try again." });
+  $(".walk").setAttribute("aria-busy", "false");
+});
+
+function meet() {
+  const { key, asked } = props.value || {};
+  if (key && asked && !asked.includes(null)) ask({ key, asked }); // null: a field that somebody is about to fill
+}
+
+$(".slider").addEventListener("input", () => { film.stop(); show(); });
+$(".play").addEventListener("click", () => (film.playing() ? film.stop() : play()));
 
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-action]");
@@ -73,5 +88,5 @@ element.addEventListener("click", (event) => {
   }
 });
 
-watch("value", draw);
-draw();
+watch("value", meet);
+meet();

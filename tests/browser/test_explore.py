@@ -27,7 +27,7 @@ from tests.hub_server import HubServer
 from tests.test_explorer import with_directions
 
 PHONE = {"width": 375, "height": 812}
-TOOLS = ("vary", "steer", "choose", "mix", "picture", "animate", "inside")
+TOOLS = ("vary", "steer", "choose", "mix", "picture", "animate", "inside", "copy")
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,8 @@ def test_keys_roll_keep_undo_and_redo_unless_a_field_has_the_focus(opened: Page)
     opened.keyboard.press("k")
     expect(opened.locator(".favourites .mug")).to_have_count(4)
     opened.keyboard.press("z")
+    expect(opened.locator(".favourites .mug")).to_have_count(3)
+    opened.keyboard.press("z")
     expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
     expect(opened.locator('[data-do="undo"]')).to_be_disabled()
     opened.keyboard.press("y")
@@ -116,6 +118,57 @@ def test_keys_roll_keep_undo_and_redo_unless_a_field_has_the_focus(opened: Page)
     opened.keyboard.press("z")
     opened.wait_for_timeout(200)
     assert on_stage(opened) == rolled
+
+
+def test_key_for_the_next_face_goes_through_what_the_tool_shows_and_else_rolls(opened: Page) -> None:
+    choose_tool(opened, "mix")
+    for place in range(2):
+        opened.locator(".parents .mug").nth(place).click()
+    opened.locator('[data-do="breed"]').click()
+    children = opened.locator(".children .mug")
+    expect(children).to_have_count(8)
+    opened.locator("h1").click()
+    for place in (0, 1):
+        opened.keyboard.press("n")
+        face = children.nth(place).get_attribute("data-recipe") or ""
+        expect(opened.locator(".now")).to_have_attribute("data-recipe", face)
+    choose_tool(opened, "steer")
+    opened.locator("h1").click()
+    opened.keyboard.press("n")
+    expect(opened.locator(".made-by")).to_contain_text("Seed ")
+    assert Recipe.from_json(on_stage(opened)).vector is None
+    opened.locator(".keys summary").click()
+    expect(opened.locator(".keys kbd")).to_have_text(["D", "N", "K", "Z", "Y"])
+
+
+def test_undo_and_redo_reach_the_tray_and_what_is_picked_for_mix(opened: Page) -> None:
+    undo, redo = opened.locator('[data-do="undo"]'), opened.locator('[data-do="redo"]')
+    expect(undo).to_be_disabled()
+    choose_tool(opened, "mix")
+    for place in (2, 0):
+        opened.locator(".parents .mug").nth(place).click()
+    opened.locator(".favourites .mug").nth(2).click()
+    expect(opened.locator(".made-by")).to_contain_text("Seed 3")
+    opened.locator('[data-do="remove"]').click()
+    assert seeds(opened) == [1, 2]
+    expect(opened.locator('[data-do="breed"]')).to_be_disabled()
+    undo.click()
+    expect(opened.locator(".favourites .mug")).to_have_count(3)
+    expect(opened.locator('[data-do="breed"]')).to_be_enabled()  # whose parent is back
+    undo.click()
+    expect(opened.locator(".made-by")).to_contain_text("Seed 7")
+    undo.click()
+    expect(opened.locator(".badge")).to_have_text(["A"])
+    undo.click()
+    expect(opened.locator(".badge")).to_have_count(0)
+    expect(undo).to_be_disabled()
+    for _ in range(4):
+        redo.click()
+    expect(redo).to_be_disabled()
+    expect(opened.locator(".favourites .mug")).to_have_count(2)
+    opened.reload()
+    opened.wait_for_selector(".now[data-recipe]")
+    expect(opened.locator(".favourites .mug")).to_have_count(3)  # the link in the address brings the third again
 
 
 def test_neighbour_that_is_clicked_becomes_the_face_and_shows_its_own_neighbours(opened: Page) -> None:
@@ -202,6 +255,23 @@ def test_search_that_is_stopped_leaves_the_stage_as_it_was(opened: Page, folder:
     expect(opened.locator(".made-by")).to_contain_text("Seed 7")
 
 
+def test_another_search_takes_the_place_of_the_one_that_is_under_way(
+    opened: Page, folder: Path, tmp_path: Path
+) -> None:
+    for seed in (98, 97):
+        Image.fromarray(generate(load_checkpoint(folder), [seed])[0]).save(tmp_path / f"{seed}.png")
+    choose_tool(opened, "picture")
+    opened.locator(".chosen-file").set_input_files(tmp_path / "98.png")
+    expect(opened.locator('[data-do="stop-search"]')).to_be_visible()
+    opened.locator(".chosen-file").set_input_files(tmp_path / "97.png")
+    opened.wait_for_timeout(800)  # the end of the first one takes nothing from the second
+    if not opened.locator(".near-text").inner_text().startswith(("Close", "Alike", "Not")):
+        expect(opened.locator(".near-bar")).to_be_visible()
+    expect(opened.locator(".near-text")).to_contain_text("random pairs of faces", timeout=60_000)
+    expect(opened.locator(".near-bar")).to_be_hidden()
+    alert(opened).to_be_hidden()
+
+
 def test_walk_through_the_tray_plays_without_requests_and_is_saved(opened: Page) -> None:
     choose_tool(opened, "animate")
     opened.locator(".gap").fill("6")
@@ -224,12 +294,98 @@ def test_walk_through_the_tray_plays_without_requests_and_is_saved(opened: Page)
 
 def test_layers_of_the_face_are_shown_and_follow_the_stage(opened: Page) -> None:
     choose_tool(opened, "inside")
-    pictures = opened.locator(".layers img")
+    pictures = opened.locator('.net[aria-label="Generator"] img')
     expect(pictures.first).to_be_visible()
     expect(opened.locator(".layers figcaption").first).to_contain_text("latent 8")
+    expect(opened.locator('.net[aria-label="Discriminator"]')).to_contain_text("multiply-adds for a face")
+    expect(opened.locator(".logit")).to_contain_text("its logit is")
     last = pictures.last.get_attribute("src") or ""
     opened.locator('[data-do="dice"]').click()
     expect(pictures.last).not_to_have_attribute("src", last)
+
+
+def test_copies_are_told_where_the_training_faces_are_known_and_else_that_they_are_not(
+    opened: Page, address: str
+) -> None:
+    choose_tool(opened, "copy")
+    expect(opened.locator(".copy-verdict")).to_have_text("Not known")
+    expect(opened.locator(".copy-text")).to_contain_text("nothing can be said about copies")
+    embedded = load_checkpoint(EMBEDDED)
+    visit(opened, link(address, face=recipe(embedded.revision, 5, embedded.name)))
+    opened.get_by_role("button", name=f"Load {embedded.name}").click()
+    expect(opened.locator(".made-by")).to_contain_text("Seed 5")
+    choose_tool(opened, "copy")
+    expect(opened.locator(".copy-text")).to_contain_text("of 1,000 held-out faces are", timeout=20_000)
+    before = opened.locator(".copy-text").inner_text()
+    opened.locator('[data-do="dice"]').click()
+    expect(opened.locator(".copy-text")).not_to_have_text(before)
+    expect(opened.locator(".copy-text")).to_contain_text("of 1,000 held-out faces are")
+
+
+def test_own_slider_is_saved_steers_survives_reload_and_travels_with_the_tray(
+    opened: Page, address: str, tmp_path: Path
+) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    mine = opened.locator(".mine input")
+    choose_tool(opened, "steer")
+    opened.locator('[data-do="own-sliders"]').click()
+    alert(opened).to_contain_text("Move at least one slider")
+    opened.locator('[data-steer="smile"]').fill("2")
+    expect(opened.locator(".made-by")).to_contain_text("Made")
+    opened.locator('[data-do="own-sliders"]').click()
+    alert(opened).to_contain_text("Give it a name")
+    opened.locator(".own-name").fill(name)
+    opened.locator('[data-do="own-sliders"]').click()
+    expect(opened.locator(".mine span")).to_have_text(name)
+    expect(opened.locator(".sliders summary")).to_have_text(["Expression", "Your own", "Without a name"])
+    before = on_stage(opened)
+    mine.fill("-3")
+    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
+    exported = download(opened, "export")[1]
+    assert [entry["name"] for entry in json.loads(exported)["directions"]] == [name]
+    opened.goto(address)
+    opened.wait_for_selector(".tile")
+    opened.get_by_role("tab", name="Explore").click()
+    choose_tool(opened, "steer")
+    expect(opened.locator(".mine span")).to_have_text(name)
+    opened.get_by_role("button", name=f"Remove {name}").click()
+    expect(mine).to_have_count(0)
+    opened.locator('[data-do="undo"]').click()
+    expect(mine).to_have_count(1)
+    opened.locator('[data-do="redo"]').click()
+    expect(mine).to_have_count(0)
+    (tmp_path / "tray.json").write_bytes(exported)
+    opened.locator(".tray-file").set_input_files(tmp_path / "tray.json")
+    expect(opened.locator(".mine span")).to_have_text(name)
+    expect(opened.locator("#explore .status")).to_contain_text("1 of your own directions came with it")
+
+
+def test_difference_of_two_faces_becomes_a_slider_of_ones_own(opened: Page) -> None:
+    choose_tool(opened, "mix")
+    expect(opened.locator('[data-do="own-faces"]')).to_be_disabled()
+    for place in range(2):
+        opened.locator(".parents .mug").nth(place).click()
+    opened.locator(".own-difference").fill("smile")
+    opened.locator('[data-do="own-faces"]').click()
+    alert(opened).to_contain_text("There is a slider smile already")
+    opened.locator(".own-difference").fill("A less B")
+    opened.locator('[data-do="own-faces"]').click()
+    choose_tool(opened, "steer")
+    before = on_stage(opened)
+    opened.locator('[data-steer="A less B"]').fill("3")
+    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
+
+
+def test_nonsense_in_the_storage_of_own_directions_does_no_harm(
+    page: Page, address: str, complaints: list[str]
+) -> None:
+    page.goto(address)
+    for kept in ("{", "7", '[{"name": 7}, null, {"name": "a", "revision": "b", "vector": "<b>"}]'):
+        page.evaluate("kept => localStorage.setItem('ganime-directions', kept)", kept)
+        visit(page, f"{address}/?face=%7B")
+        choose_tool(page, "steer")
+        expect(page.locator(".mine")).to_have_count(0)
+        expect(page.locator('[data-steer="smile"]')).to_be_visible()
 
 
 def test_tray_is_reordered_exported_and_survives_reload(opened: Page, address: str, tmp_path: Path) -> None:

@@ -40,9 +40,9 @@ def draw(page: Page, seed: int) -> None:
     expect(page.locator(".tile").first).to_have_attribute("data-seed", str(seed))
 
 
-def shown_frame(page: Page) -> np.ndarray:
-    """The pixels of the walk's canvas, (H, W, 3)."""
-    url = page.evaluate("document.querySelector('.frame').toDataURL('image/png')")
+def pixels(page: Page, canvas: str) -> np.ndarray:
+    """The pixels of a canvas, (H, W, 3)."""
+    url = page.evaluate("canvas => document.querySelector(canvas).toDataURL('image/png')", canvas)
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
 
 
@@ -64,19 +64,13 @@ def test_page_is_no_wider_than_the_screen_on_any_tab(opened: Page) -> None:
         assert opened.evaluate("document.documentElement.scrollWidth") <= opened.evaluate("window.innerWidth"), tab
 
 
-def test_sheet_shows_the_exact_pixels_of_each_seed(opened: Page) -> None:
+def test_tiles_show_the_exact_pixels_of_each_seed(opened: Page) -> None:
     draw(opened, 40)
-    sheet_url = opened.evaluate("getComputedStyle(document.querySelector('.stage')).getPropertyValue('--sheet')")
-    data = opened.evaluate(
-        "url => fetch(url).then(r => r.arrayBuffer()).then(b => Array.from(new Uint8Array(b)))",
-        re.sub(r"^\s*url\(['\"]?|['\"]?\)\s*$", "", sheet_url),
-    )
-    sheet = np.asarray(Image.open(io.BytesIO(bytes(data))))
     faces = generate(load_checkpoint(EMBEDDED), seeds(opened))
-    for index, face in enumerate(faces):
-        row, column = divmod(index, 8)
-        tile = sheet[row * SIDE : row * SIDE + SIDE, column * SIDE : column * SIDE + SIDE]
-        assert abs(tile.astype(int) - face.astype(int)).max() <= 1
+    tiles = [pixels(opened, f".tile[data-seed='{seed}'] canvas") for seed in seeds(opened)]
+    assert abs(np.stack(tiles).astype(int) - faces.astype(int)).max() <= 1
+    opened.locator('.tile[data-seed="43"]').click()
+    assert np.array_equal(pixels(opened, "#gallery .large"), tiles[3])
 
 
 def test_dice_rolls_other_faces_and_shows_their_seeds(opened: Page) -> None:
@@ -156,17 +150,17 @@ def test_nonsense_seed_is_answered_in_words_and_keeps_the_faces(opened: Page) ->
 
 def test_slider_by_keyboard_changes_the_frame_without_a_request(opened: Page) -> None:
     open_walk(opened)
-    first, asked = shown_frame(opened), []
+    first, asked = pixels(opened, ".frame"), []
     opened.on("request", lambda request: asked.append(request.url))
     opened.locator("#walk .slider").focus()
     for _ in range(12):
         opened.keyboard.press("ArrowRight")
-    assert not np.array_equal(shown_frame(opened), first)
+    assert not np.array_equal(pixels(opened, ".frame"), first)
     expect(opened.locator("#walk .where")).to_contain_text("26 % of the way from seed 3 to seed 14")
     opened.keyboard.press("End")
     expect(opened.locator("#walk .where")).to_contain_text("100 %")
     end = generate(load_checkpoint(EMBEDDED), [14])[0]
-    assert abs(shown_frame(opened).astype(int) - end.astype(int)).max() <= 1
+    assert abs(pixels(opened, ".frame").astype(int) - end.astype(int)).max() <= 1
     assert [url for url in asked if "heartbeat" not in url] == []
 
 
@@ -176,13 +170,13 @@ def test_slider_by_mouse_changes_the_frame_without_a_request(opened: Page) -> No
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     assert box
-    first, asked = shown_frame(opened), []
+    first, asked = pixels(opened, ".frame"), []
     opened.on("request", lambda request: asked.append(request.url))
     opened.mouse.move(box["x"] + 8, box["y"] + box["height"] / 2)
     opened.mouse.down()
     opened.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2, steps=8)
     opened.mouse.up()
-    assert not np.array_equal(shown_frame(opened), first)
+    assert not np.array_equal(pixels(opened, ".frame"), first)
     assert int(opened.locator("#walk .frame").get_attribute("data-index") or 0) > 20
     assert [url for url in asked if "heartbeat" not in url] == []
 
@@ -216,7 +210,7 @@ def test_shown_frame_and_animations_are_downloaded(opened: Page) -> None:
     assert (name, recipe.seed, recipe.toward) == ("face-3-14-51.png", 3, 14)
     again = generate_recipes(load_checkpoint(EMBEDDED), [recipe])[0]
     assert abs(np.asarray(image).astype(int) - again.astype(int)).max() <= 1
-    assert abs(np.asarray(image).astype(int) - shown_frame(opened).astype(int)).max() <= 1
+    assert abs(np.asarray(image).astype(int) - pixels(opened, ".frame").astype(int)).max() <= 1
     for button, kind in (("Animation, WebP", "WEBP"), ("Animation, GIF", "GIF")):
         name, data = download(opened, button)
         animation = Image.open(io.BytesIO(data))
@@ -236,7 +230,7 @@ def test_model_from_the_hub_draws_on_both_tabs_and_back_again(opened: Page) -> N
     expect(opened.locator("#model-line")).to_contain_text("tester/tiny · hub, revision")
     expect(opened.locator("#gallery .native")).to_have_text("PNG 32 px")
     open_walk(opened)
-    assert shown_frame(opened).shape == (32, 32, 3)
+    opened.wait_for_function("document.querySelector('.frame').width === 32")
     opened.locator("#embedded").click()
     expect(opened.locator("#model-line")).to_contain_text(f"{EMBEDDED.name} · embedded")
     opened.wait_for_function(f"document.querySelector('.frame').width === {SIDE}")
