@@ -14,6 +14,7 @@ from ganime.errors import GanimeError
 MOST = 2  # under way at a time, of as many visitors
 FORGOTTEN_SECONDS = 10.0  # without a question, after which a search gives up its place
 SLICE_SECONDS = 0.25  # of work for one question
+SETTLING_SECONDS = 5.0  # that a new search waits for the last slice of the one it takes the place of
 
 
 @dataclass(eq=False)
@@ -44,16 +45,19 @@ class Searches:
 
     def __init__(self, what: str = "searches") -> None:
         self.what = what
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()
         self.found: dict[str, Search] = {}
+        self.settling: set[str] = set()  # visitors who wait for their last one
 
     def begin(self, visitor: str, steps: Iterator[Any]) -> str:
         """A key to ask for the search by. visitor: who wants it, as `Visitor.identity` tells visitors apart.
 
         Raises GanimeError while the visitor has another one, or others take up all places.
         """
-        now, key = time.monotonic(), secrets.token_urlsafe(16)
+        key = secrets.token_urlsafe(16)
         with self.lock:
+            self.settle(visitor)
+            now = time.monotonic()
             self.found = {name: one for name, one in self.found.items() if one.wanted(now)}
             if any(one.visitor == visitor for one in self.found.values()):
                 raise GanimeError(
@@ -66,6 +70,16 @@ class Searches:
                 )
             self.found[key] = Search(visitor, steps, now)
         return key
+
+    def settle(self, visitor: str) -> None:
+        """Wait, with the lock in hand, until the search that a visitor has given up is over; one wait at a time."""
+        if visitor not in self.settling:
+            self.settling.add(visitor)
+            self.lock.wait_for(lambda: not self.leaving(visitor), SETTLING_SECONDS)
+            self.settling.discard(visitor)
+
+    def leaving(self, visitor: str) -> bool:
+        return any(one.left and one.visitor == visitor for one in self.found.values())
 
     def go_on(self, key: str) -> tuple[Any, bool]:
         """The latest that the search has yielded after one more slice of work, and whether it was the last item.
@@ -87,6 +101,7 @@ class Searches:
                 search.busy, search.asked = False, time.monotonic()
                 if last or search.left:
                     self.found.pop(key, None)
+                    self.lock.notify_all()
         return search.latest, last
 
     def work(self, search: Search) -> bool:

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.ablation FACES... [--image-size 32] [--images 60000] [--seeds 1] [--only NAME ...]`
 
-The lines of rates compare rates; all others but `classic` change one thing of "rates 2e-4 and 4e-4". A result is kept
+The lines of rates compare rates, "no critic" changes `modern`; all others but `classic` change one thing of "rates 2e-4
+and 4e-4". A result is kept
 in the home's `ablation.jsonl`, so that a run that was cut off goes on where it was.
 """
 
@@ -27,13 +28,14 @@ from ganime.features import load_features
 from ganime.sampling import generate
 from ganime.training import train
 
-BEFORE = {"generator_lr": 2e-4, "discriminator_lr": 4e-4}  # the rates from which this table led to those of `modern`
+BEFORE = {"generator_lr": 2e-4, "discriminator_lr": 4e-4, "critic": 0.0}  # from where this table led to `modern`
 R3GAN = {"loss": "relativistic", "discriminator_norm": "none", "r1": 1.0, "r2": 1.0, "penalty_steps": 1}
 VARIANTS: dict[str, dict[str, object]] = {
     "modern": {},
+    "no critic": {"critic": 0.0},
     "rates 2e-4 and 4e-4": BEFORE,
-    "rates 4e-4 and 4e-4": {"discriminator_lr": 4e-4},
-    "rates 2e-4 and 2e-4": {"generator_lr": 2e-4, "discriminator_lr": 2e-4},
+    "rates 4e-4 and 4e-4": {"critic": 0.0, "discriminator_lr": 4e-4},
+    "rates 2e-4 and 2e-4": {"critic": 0.0, "generator_lr": 2e-4, "discriminator_lr": 2e-4},
     "batch 16": BEFORE | {"batch_size": 16},
     "batch 64": BEFORE | {"batch_size": 64},
     "bce": BEFORE | {"loss": "bce"},

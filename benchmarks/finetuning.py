@@ -34,6 +34,7 @@ VARIANTS: dict[str, tuple[bool, dict[str, object]]] = {  # whether it begins fro
     "scratch": (False, {}),
     "from the model": (True, {}),
     "from the model, 1 layer of D frozen": (True, {"freeze": 1}),
+    "from the model, 1 layer of D frozen, no critic": (True, {"freeze": 1, "critic": 0.0}),
     "from the model, 3 layers of D frozen": (True, {"freeze": 3}),
     "from the model, half the rates": (True, {"generator_lr": 1e-4, "discriminator_lr": 2e-4}),
     "from the model, no augmentation": (True, {"augment": "none"}),

@@ -38,6 +38,7 @@ def main() -> None:
         )
         rows.append(("download a PNG, 512 px", [timed(lambda: save(page, "PNG 512 px")) for _ in range(rounds)]))
         page.get_by_role("tab", name="Interpolate").click()
+        page.wait_for_selector(".walk[data-walk]")
         rows.append(("new walk of 48 frames", [timed(lambda: new_walk(page)) for _ in range(rounds)]))
         rows.append(("one step of the slider", [scrub(page) for _ in range(rounds)]))
         rows.append(("animation as WebP", [timed(lambda: save(page, "Animation, WebP")) for _ in range(3)]))

@@ -422,8 +422,9 @@ def at_work() -> Iterator[tuple[Searches, str, threading.Thread, threading.Event
 
 
 def test_search_that_is_left_at_work_keeps_its_place_until_its_slice_is_over(
-    at_work: tuple[Searches, str, threading.Thread, threading.Event],
+    at_work: tuple[Searches, str, threading.Thread, threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(searches, "SETTLING_SECONDS", 0.01)
     table, key, thread, go_on = at_work
     table.end(key)
     with pytest.raises(GanimeError, match="over"):
@@ -436,6 +437,17 @@ def test_search_that_is_left_at_work_keeps_its_place_until_its_slice_is_over(
     go_on.set()
     thread.join()
     assert table.go_on(table.begin("me", iter([3]))) == (3, True)
+
+
+def test_next_search_waits_for_the_last_slice_of_the_one_that_was_left(
+    at_work: tuple[Searches, str, threading.Thread, threading.Event],
+) -> None:
+    table, key, thread, go_on = at_work
+    table.end(key)
+    threading.Timer(0.2, go_on.set).start()
+    assert table.go_on(table.begin("me", iter([3]))) == (3, True)
+    thread.join()
+    assert table.found == {}
 
 
 def test_question_at_a_search_at_work_is_answered_at_once_with_what_there_is(

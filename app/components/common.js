@@ -26,8 +26,7 @@ async function fetchFile(button, call) {
   }
 }
 
-// Answers questions one at a time; of those that come meanwhile the last one counts. work(question, newer): newer() tells
-// whether another one waits.
+// Answers questions one at a time; of those that come meanwhile the last one counts.
 function lastOf(work) {
   let running = false;
   let waiting = null;
@@ -39,7 +38,7 @@ function lastOf(work) {
       while (waiting) {
         const { question: now } = waiting;
         waiting = null;
-        await work(now, () => waiting !== null);
+        await work(now);
       }
     } finally {
       running = false;

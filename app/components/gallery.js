@@ -62,10 +62,9 @@ async function draw(value) {
   pick(Math.min(picked, value.faces.length - 1));
 }
 
-const ask = lastOf(async ({ key, asked }, newer) => {
+const ask = lastOf(async ({ key, asked }) => {
   $(".tiles").setAttribute("aria-busy", "true");
   const answer = await server.draw([key, ...asked]).catch(() => null);
-  if (newer()) return;
   await draw(answer || { error: "The server does not answer. Try again." });
   $(".tiles").setAttribute("aria-busy", "false");
 });

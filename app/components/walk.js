@@ -56,10 +56,9 @@ async function draw(value) {
   show();
 }
 
-const ask = lastOf(async ({ key, asked }, newer) => {
+const ask = lastOf(async ({ key, asked }) => {
   $(".walk").setAttribute("aria-busy", "true");
   const answer = await server.draw([key, ...asked]).catch(() => null);
-  if (newer()) return;
   await draw(answer || { error: "The server does not answer. Try again." });
   $(".walk").setAttribute("aria-busy", "false");
 });
