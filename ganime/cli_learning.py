@@ -59,7 +59,12 @@ def train_command(
     generator_lr: Annotated[float | None, typer.Option(help="Learning rate of the generator.")] = None,
     discriminator_lr: Annotated[float | None, typer.Option(help="Learning rate of the discriminator.")] = None,
     augment: Annotated[str | None, typer.Option(help=f"One of {', '.join(AUGMENTS)}.")] = None,
-    critic: Annotated[float | None, typer.Option(help="Weight of the feature critic's loss, 0 for none.")] = None,
+    critic: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight of the feature critic's loss, 0 for none; by default 0 for few faces and no model with one."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Start of everything random in the run.")] = None,
     keep_duplicates: DuplicatesOption = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -113,6 +118,8 @@ def train_command(
     if few and not resume and start is None and recipe != "classic":
         fitting = [side for side in EMBEDDED_MODELS if side <= size]
         begun = load_checkpoint(EMBEDDED_MODELS[max(fitting)], with_discriminator=True) if fitting else None
+    if few and not resume and critic is None and not (begun and begun.critic):
+        config = replace(config, critic=0.0)  # fresh heads were seen to be of use on many faces alone
     if begun:
         grows = begun.generator.config.image_size < size
         if few and begun.discriminator and not grows:

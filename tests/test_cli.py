@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from PIL import Image
 from ganime import __version__, cli
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig, TrainConfig
+from ganime.critic import FeatureCritic
 from ganime.data import FaceDataset
 from ganime.directions import Direction, Directions, load_directions, save_directions
 from ganime.model import Discriminator, Generator
@@ -502,6 +504,25 @@ def test_train_grows_a_model_to_the_size_that_is_asked_for(
     assert_refused(answer, "can grow, not shrink")
     answer = ganime("train", faces_folder, "--out", tmp_path / "no", "--from", tiny_folder, "--image-size", 64)
     assert_refused(answer, "at least 12")
+
+
+@pytest.mark.parametrize(
+    ("given", "has_one", "kept"),
+    [([], False, 0.0), (["--critic", "0.5"], False, 0.5), ([], True, 1.0), (["--critic", "0"], True, 0.0)],
+)
+def test_train_on_few_faces_takes_the_critic_of_its_model_or_none_unless_asked(
+    ganime: Callable[..., Answer],
+    faces_folder: Path,
+    tiny: Checkpoint,
+    tmp_path: Path,
+    given: list[str],
+    has_one: bool,
+    kept: float,
+) -> None:
+    save_checkpoint(replace(tiny, critic=FeatureCritic.fresh() if has_one else None), tmp_path / "start")
+    run, options = tmp_path / "run", ("--steps", 1, "--batch-size", 2, *given)
+    assert ganime("train", faces_folder, "--out", run, "--from", tmp_path / "start", *options).status == 0
+    assert json.loads((run / "run.json").read_text())["train"]["critic"] == kept
 
 
 def test_train_and_evaluate_keep_duplicates_where_asked(
