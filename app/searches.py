@@ -12,9 +12,9 @@ from typing import Any
 from ganime.errors import GanimeError
 
 MOST = 2  # under way at a time, of as many visitors
-FORGOTTEN_SECONDS = 10.0  # without a question, after which a search gives up its place
+FORGOTTEN_SECONDS = 3.0  # without a question, after which a search gives up its place
 SLICE_SECONDS = 0.25  # of work for one question
-SETTLING_SECONDS = 5.0  # that a new search waits for the last slice of the one it takes the place of
+SETTLING_SECONDS = 5.0  # that a new search waits for one of the same visitor that may be dying away
 
 
 @dataclass(eq=False)
@@ -72,14 +72,21 @@ class Searches:
         return key
 
     def settle(self, visitor: str) -> None:
-        """Wait, with the lock in hand, until the search that a visitor has given up is over; one wait at a time."""
-        if visitor not in self.settling:
-            self.settling.add(visitor)
-            self.lock.wait_for(lambda: not self.leaving(visitor), SETTLING_SECONDS)
-            self.settling.discard(visitor)
+        """Wait a moment, with the lock in hand, while a search of the same visitor is dying away; one wait at a time.
 
-    def leaving(self, visitor: str) -> bool:
-        return any(one.left and one.visitor == visitor for one in self.found.values())
+        It may be at its last slice, or its page may have been closed or loaded again.
+        """
+        if visitor in self.settling:
+            return
+        self.settling.add(visitor)
+        until = time.monotonic() + SETTLING_SECONDS
+        while self.holds(visitor) and time.monotonic() < until:
+            self.lock.wait(0.1)
+        self.settling.discard(visitor)
+
+    def holds(self, visitor: str) -> bool:
+        now = time.monotonic()
+        return any(one.visitor == visitor and one.wanted(now) for one in self.found.values())
 
     def go_on(self, key: str) -> tuple[Any, bool]:
         """The latest that the search has yielded after one more slice of work, and whether it was the last item.

@@ -42,6 +42,12 @@ from tests.browser.conftest import serve
 DIM = 8
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits long for a search that may be dying away; who is refused is refused soon."""
+    monkeypatch.setattr(searches, "SETTLING_SECONDS", 0.05)
+
+
 @pytest.fixture(scope="module")
 def folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return with_directions(tiny_folder, tmp_path_factory.mktemp("steered") / "tiny")
@@ -422,9 +428,8 @@ def at_work() -> Iterator[tuple[Searches, str, threading.Thread, threading.Event
 
 
 def test_search_that_is_left_at_work_keeps_its_place_until_its_slice_is_over(
-    at_work: tuple[Searches, str, threading.Thread, threading.Event], monkeypatch: pytest.MonkeyPatch
+    at_work: tuple[Searches, str, threading.Thread, threading.Event],
 ) -> None:
-    monkeypatch.setattr(searches, "SETTLING_SECONDS", 0.01)
     table, key, thread, go_on = at_work
     table.end(key)
     with pytest.raises(GanimeError, match="over"):
@@ -439,9 +444,19 @@ def test_search_that_is_left_at_work_keeps_its_place_until_its_slice_is_over(
     assert table.go_on(table.begin("me", iter([3]))) == (3, True)
 
 
+def test_next_search_waits_until_one_of_a_page_that_was_closed_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searches, "SETTLING_SECONDS", 30.0)
+    monkeypatch.setattr(searches, "FORGOTTEN_SECONDS", 0.3)
+    table = Searches()
+    table.begin("me", iter([1]))
+    assert table.go_on(table.begin("me", iter([2]))) == (2, True)
+    assert table.found == {}
+
+
 def test_next_search_waits_for_the_last_slice_of_the_one_that_was_left(
-    at_work: tuple[Searches, str, threading.Thread, threading.Event],
+    at_work: tuple[Searches, str, threading.Thread, threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(searches, "SETTLING_SECONDS", 30.0)
     table, key, thread, go_on = at_work
     table.end(key)
     threading.Timer(0.2, go_on.set).start()
