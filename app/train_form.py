@@ -24,7 +24,8 @@ INTRODUCTION = """\
 ## Train on your own faces
 
 Give some hundreds of faces, choose for how long, and watch. The faces and the model are yours alone: a key that only
-this browser keeps opens them, and after a while without use they are deleted.
+this browser keeps opens them. Where the disk runs short, what ended longest ago is deleted, at the soonest {hours:g}
+hours after it ended.
 """
 LOGIN = "On this page only those who have signed in may train."
 NO_LOGIN = (
@@ -52,7 +53,7 @@ class Form:
 
 def build(settings: Settings) -> Form:
     """The components of the form, from top to bottom."""
-    gr.Markdown(INTRODUCTION)
+    gr.Markdown(INTRODUCTION.format(hours=settings.keep_hours))
     if settings.training == "login":
         gr.Markdown(LOGIN if sign_in_works() else NO_LOGIN)
         if sign_in_works():
