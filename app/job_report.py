@@ -28,7 +28,7 @@ LOG_BYTES, LINE_BYTES, ERROR_CHARACTERS = 20_000, 8_000, 1_000
 FULL_BYTES = 32 * 2**20  # with less room than a save takes, the disk counts as full
 # A traceback, from its heading up to the error itself; or from where the tail of a log has cut into it.
 TRACEBACK = re.compile(
-    r'^(?:Traceback \(most recent call last\):\n(?:\s.*\n)+|  File ".*\n(?:    .*\n)*)', re.MULTILINE
+    r'\A(?:    .*\n)+|^(?:Traceback \(most recent call last\):\n(?:\s.*\n)+|  File ".*\n(?:    .*\n)*)', re.MULTILINE
 )
 INSTALLED = sorted((str(ROOT), sys.prefix), key=len, reverse=True)  # where the code lies; the one may hold the other
 READING = threading.Lock()

@@ -124,3 +124,8 @@ def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
         return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120)
 
     return run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright leaves an event loop running, beside which no other can run."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
