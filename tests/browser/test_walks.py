@@ -80,6 +80,7 @@ def test_nothing_moves_by_itself_for_those_who_want_less_motion(opened: Page) ->
     opened.locator('[data-do="play"]').click()
     opened.wait_for_function("Number(document.querySelector('.stroll').dataset.index) > 1")
     opened.emulate_media(reduced_motion="no-preference")
+    opened.wait_for_timeout(300)  # two changes between two frames are none
     opened.emulate_media(reduced_motion="reduce")
     expect(opened.locator('[data-do="play"]')).to_have_attribute("aria-label", "Play")
 
