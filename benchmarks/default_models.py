@@ -19,7 +19,6 @@ from PIL import Image
 
 from ganime.card import FRONT_MATTER
 from ganime.checkpoint import CARD_FILE, Checkpoint, load_checkpoint, save_checkpoint
-from ganime.cli_learning import known_features
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, SCRATCH
 from ganime.data import FaceDataset, load_faces
@@ -31,7 +30,7 @@ from ganime.features import SIDE, load_features
 from ganime.growing import grow
 from ganime.images import sheet
 from ganime.journal import record
-from ganime.known import Known, learn, save_known
+from ganime.known import Known, learned, save_known
 from ganime.sampling import generate
 from ganime.training import train
 
@@ -96,10 +95,9 @@ def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: P
             print(f"  {event.images:,} images, {event.images_per_second:.0f} a second", flush=True)
 
 
-def measured(faces: np.ndarray, real: FaceDataset, copies: bool) -> Report:
-    """The measures of 1,000 faces against the held-out ones, with the test for copies where asked."""
-    net = load_features()
-    return evaluate(net, faces, real.images[real.held_out], known_features(net, real) if copies else None)
+def measured(faces: np.ndarray, real: FaceDataset, known: Known | None = None) -> Report:
+    """The measures of 1,000 faces against the held-out ones, with the test for copies of what is known."""
+    return evaluate(load_features(), faces, real.images[real.held_out], known)
 
 
 def table(columns: dict[str, Report]) -> str:
@@ -122,17 +120,19 @@ def table(columns: dict[str, Report]) -> str:
     return "\n".join(lines)
 
 
-def write(model: Checkpoint, history: list[str], real: FaceDataset, peer: np.ndarray | None, folder: Path) -> None:
+def write(
+    model: Checkpoint, history: list[str], real: FaceDataset, known: Known, peer: np.ndarray | None, folder: Path
+) -> None:
     """Write a model as `folder`: both nets, its directions, 100 faces, none picked out, and a card with the figures."""
     save_checkpoint(replace(model, name=folder.name), folder)
     model = load_checkpoint(folder, with_discriminator=True)  # as stored, in half precision
     faces = Image.fromarray(sheet(generate(model, range(SHOWN)), columns=10))
     faces.save(folder / "faces.webp", quality=90, method=6)
-    columns = {folder.name: measured(generate(model, range(COUNT)), real, copies=True)}
+    columns = {folder.name: measured(generate(model, range(COUNT)), real, known)}
     if peer is not None:
-        columns["MakeGirls.moe"] = measured(peer, real, copies=False)
+        columns["MakeGirls.moe"] = measured(peer, real)
     some = np.random.default_rng(0).permutation(real.train)[:COUNT]
-    columns["training faces"] = measured(real.images[np.sort(some)], real, copies=False)
+    columns["training faces"] = measured(real.images[np.sort(some)], real)
     *_, directions = find_directions(model, load_features())
     assert isinstance(directions, Directions)
     save_directions(directions, folder)
@@ -174,6 +174,7 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     real = load_faces(data, SIDE, home / "cache")
+    known = learned(real, most=len(real.train))
     other = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT] if peer else None
     made: list[tuple[str, Checkpoint]] = []
     for name, stages in STAGES.items():
@@ -186,9 +187,7 @@ def main(
             made.append((str(stage), load_checkpoint(runs / stage.name, with_discriminator=True)))
         sums = {fact: sum(model.training[fact] for _, model in made) for fact in ("images", "seconds")}
         training = {"recipe": "modern", **sums, "faces": len(real.train)}
-        write(replace(made[-1][1], training=training), [line for line, _ in made], real, other, out / name)
-    *_, known = learn(real, most=len(real.train))
-    assert isinstance(known, Known)
+        write(replace(made[-1][1], training=training), [line for line, _ in made], real, known, other, out / name)
     written = [load_checkpoint(out / name) for name in STAGES if (out / name).is_dir()]
     save_known(known, {model.name: model.revision for model in written}, out / "anime-faces")
 

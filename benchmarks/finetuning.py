@@ -19,7 +19,6 @@ import typer
 from PIL import Image
 
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
-from ganime.cli_learning import known_features
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
 from ganime.data import FaceDataset, load_faces
@@ -27,6 +26,7 @@ from ganime.evaluation import Report, evaluate
 from ganime.events import Done
 from ganime.features import SIDE, load_features
 from ganime.images import sheet
+from ganime.known import learned
 from ganime.sampling import generate
 from ganime.training import train
 
@@ -68,7 +68,7 @@ def main(
     net, start = load_features(), load_checkpoint(model, with_discriminator=True)
     faces = load_faces(data, start.generator.config.image_size, home / "cache")
     others = load_faces([reference], SIDE, home / "cache").images
-    known = known_features(net, load_faces(data, SIDE, home / "cache"))
+    known = learned(faces, most=len(faces.train))
 
     def report_of(name: str, checkpoint: Checkpoint) -> Report:
         drawn = generate(checkpoint, range(count))

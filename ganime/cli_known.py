@@ -42,7 +42,7 @@ def known_command(
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder} is a file; name a folder, which is made where there is none.")
     dataset = read_faces(data, SIDE, home, keep_duplicates)
-    known = looked_at(dataset, flip, most=len(dataset.train))
+    known = looked_at(dataset, flip)
     save_known(known, {checkpoint.name: checkpoint.revision for checkpoint in checkpoints}, folder)
     size = (folder / VECTORS_FILE).stat().st_size / 1e6
     print(
@@ -91,7 +91,7 @@ def known_by(
     """What is known of a model's training faces, and their pictures where they are given."""
     if train_faces:
         dataset = read_faces(train_faces, checkpoint.generator.config.image_size, home, keep_duplicates)
-        return looked_at(dataset, flip, len(dataset.train)), dataset.images
+        return looked_at(dataset, flip), dataset.images
     if known := known_to(checkpoint):
         return known, None
     raise DataError(
@@ -100,9 +100,9 @@ def known_by(
     )
 
 
-def looked_at(dataset: FaceDataset, flip: bool, most: int) -> Known:
-    """What is known of a dataset, with progress on the terminal."""
-    for event in learn(dataset, flip, most):
+def looked_at(dataset: FaceDataset, flip: bool) -> Known:
+    """What is known of a dataset, all training faces looked at, with progress on the terminal."""
+    for event in learn(dataset, flip, len(dataset.train)):
         if isinstance(event, Known):
             return event
         tell(f"{event:.0%} the training faces")

@@ -22,9 +22,10 @@ from ganime.data import FaceDataset
 from ganime.errors import ConfigError, DataError
 from ganime.evaluation import Report, evaluate, inception_distance
 from ganime.feature_fit import EPOCHS, FitStep, fit_features
-from ganime.features import SIDE, FeatureNet, extract, load_features
+from ganime.features import SIDE, load_features
 from ganime.files import atomic_file, refuse_to_replace
 from ganime.growing import grow
+from ganime.known import learned
 from ganime.metrics import chance_of_nearness
 from ganime.model import CONFIG_FILE
 from ganime.models import open_model
@@ -165,7 +166,7 @@ def evaluate_command(
     known = None
     if split or train_faces:
         seen = read_faces(train_faces, SIDE, home, keep_duplicates) if train_faces else real
-        known = known_features(net, seen)
+        known = learned(seen, most=len(seen.train))
         if not split and (shared := {digest(face) for face in seen.images} & {digest(face) for face in real.images}):
             raise DataError(
                 f"{len(shared):,} faces are in --reference and in --train. Give as --reference faces that were not "
@@ -206,12 +207,6 @@ def fit_features_command(
 
     for score in fit_features(data, attributes, out, minutes, home / "cache", show_step, epochs, seed=seed):
         print(f"{score.name:<16} {score.balanced_accuracy:.3f}")
-
-
-def known_features(net: FeatureNet, dataset: FaceDataset) -> np.ndarray:
-    """Features of the training faces in both orientations, since a run may have mirrored them; (2 N, D)."""
-    faces = dataset.images[dataset.train]
-    return np.concatenate([extract(net, faces)[0], extract(net, faces[:, :, ::-1])[0]])
 
 
 def digest(face: np.ndarray) -> bytes:

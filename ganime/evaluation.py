@@ -11,6 +11,7 @@ from torch import nn
 
 from ganime.errors import ConfigError
 from ganime.features import FeatureNet, extract
+from ganime.known import Known
 from ganime.metrics import (
     CopyingScore,
     copying_score,
@@ -21,7 +22,7 @@ from ganime.metrics import (
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+    from jaxtyping import UInt8
 
 
 INCEPTION_BATCH = 50
@@ -57,11 +58,12 @@ def evaluate(
     net: FeatureNet,
     generated: UInt8[np.ndarray, "n h w 3"],
     reference: UInt8[np.ndarray, "m h w 3"],
-    train: Float[np.ndarray, "t d"] | None = None,
+    known: Known | None = None,
 ) -> Report:
     """Measure generated faces against reference faces that the generator never saw.
 
-    train: the features of the faces it did see, for the copying test. Raises GanimeError for too few faces.
+    known: the faces that it did see, for the copying test, which looks at faces from afar (see `ganime.known`), where
+    blur hides no copy. Raises DataError for too few faces.
     """
     fake, real = extract(net, generated)[0], extract(net, reference)[0]
     kernel, error = kernel_distance(real, fake)
@@ -77,7 +79,7 @@ def evaluate(
         recall=recall,
         density=density,
         coverage=coverage,
-        copying=None if train is None else copying_score(train, real, fake),
+        copying=copying_score(known.distances(reference), known.distances(generated)) if known else None,
     )
 
 

@@ -80,6 +80,11 @@ class Known:
         places = np.argsort(table, axis=1, kind="stable")[:, :count]  # (N, K)
         return np.take_along_axis(table, places, 1), places, np.take_along_axis(turned, places, 1)
 
+    def distances(self, faces: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
+        """The distance of each face to the nearest training face."""
+        parts = [faces[start : start + BATCH] for start in range(0, len(faces), BATCH)]
+        return np.concatenate([to_each(self.sight, part, self.own, self.flip)[0].min(1) for part in parts])
+
     @property
     def bar(self) -> float:
         """The distance below which a face is called a copy: the lower hundredth of the fresh faces' distances.
@@ -160,6 +165,13 @@ def learn(dataset: FaceDataset, flip: bool = True, most: int = TRAINING_MOST) ->
             fresh.append(table.min(1))
             done += (1 + flip) * len(faces)
     yield Known(sight, own, np.sort(np.concatenate(fresh)), len(held_out), len(dataset.train), flip, train)
+
+
+def learned(dataset: FaceDataset, flip: bool = True, most: int = TRAINING_MOST) -> Known:
+    """What `learn` ends with."""
+    *_, known = learn(dataset, flip, most)
+    assert isinstance(known, Known)
+    return known
 
 
 def to_each(

@@ -17,7 +17,7 @@ import numpy as np
 from ganime.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 CHUNK = 512  # rows of a distance matrix that are held at once
 BLOCKS = 10
@@ -96,20 +96,6 @@ def density_coverage(real: Float[np.ndarray, "n d"], fake: Float[np.ndarray, "m 
     return balls / (k * len(fake)), float(covered.mean())
 
 
-def nearest(
-    queries: Float[np.ndarray, "n d"], references: Float[np.ndarray, "m d"]
-) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """For each query the Euclidean distance to the nearest reference, and that reference's position."""
-    queries, references = checked(queries, references, least=1)
-    found, positions = np.empty(len(queries)), np.empty(len(queries), np.int64)
-    for start, rows in zip(range(0, len(queries), CHUNK), chunks(queries), strict=True):
-        table = distances(rows, references)  # (chunk, M)
-        closest = table.argmin(1)
-        positions[start : start + CHUNK] = closest
-        found[start : start + CHUNK] = table[np.arange(len(rows)), closest]
-    return found, positions
-
-
 @dataclass(frozen=True)
 class CopyingScore:
     """Whether generated faces lie nearer to the training faces than fresh real faces do.
@@ -124,21 +110,16 @@ class CopyingScore:
     near_copies: float
 
 
-def copying_score(
-    train: Float[np.ndarray, "n d"], held_out: Float[np.ndarray, "m d"], generated: Float[np.ndarray, "g d"]
-) -> CopyingScore:
-    """The data-copying test of Meehan et al. 2020 (C_T over one cell): distances to the nearest training face compared.
+def copying_score(fresh: Float[np.ndarray, " m"], drawn: Float[np.ndarray, " g"]) -> CopyingScore:
+    """The data-copying test of Meehan et al. 2020 (C_T over one cell) on distances to the nearest training face.
 
-    A one-sided Mann-Whitney test with the correction for ties. Faces of poor quality lie far from every real face and
-    so look innocent: read it beside a distance. Where the generator was trained on mirrored faces too, give both
-    orientations as `train`. Needs 10 held-out and 10 generated faces.
+    fresh: the distances of real faces that were not trained on, at least 10. drawn: those of generated faces, at least
+    10. A one-sided Mann-Whitney test with the correction for ties. Faces of poor quality lie far from every real face
+    and so look innocent: read it beside a distance between the sets. Raises DataError for fewer.
     """
-    held_out, generated = checked(held_out, generated, least=10)
-    return compare_nearness(nearest(held_out, train)[0], nearest(generated, train)[0])
-
-
-def compare_nearness(fresh: Float[np.ndarray, " m"], drawn: Float[np.ndarray, " g"]) -> CopyingScore:
-    """The copying test on distances to the nearest training face: of fresh real faces, and of generated ones."""
+    for name, found in (("real faces that were not trained on", fresh), ("generated faces", drawn)):
+        if len(found) < 10:
+            raise DataError(f"{len(found)} {name} are too few for the copying test; it needs at least 10.")
     ordered = np.sort(fresh)
     below, up_to = np.searchsorted(ordered, drawn, "left"), np.searchsorted(ordered, drawn, "right")
     farther = float((below + up_to).sum() / 2)  # pairs in which the generated face is farther; ties count half

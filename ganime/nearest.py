@@ -11,7 +11,7 @@ import numpy as np
 from ganime.checkpoint import Checkpoint
 from ganime.data import FaceDataset
 from ganime.errors import DataError
-from ganime.known import TRAINING_MOST, Known, learn
+from ganime.known import TRAINING_MOST, Known, learned
 from ganime.sampling import generate
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def nearest_faces(
 
     Raises RecipeError for seeds that name no face, DataError for faces that cannot be compared.
     """
-    *_, known = learn(dataset, flip, most)
-    assert isinstance(known, Known)
+    known = learned(dataset, flip, most)
     assert known.positions is not None
     faces = generate(checkpoint, seeds, truncation)
     found, places, turned = (table[:, 0] for table in known.nearest(faces))  # (N,)

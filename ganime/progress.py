@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,15 +17,15 @@ from ganime.devices import out_of_memory
 from ganime.events import Event, Measured, Notice
 from ganime.features import extract, load_features, to_tensor
 from ganime.health import BY_HEART, COPIED, NEARER, Health
+from ganime.known import Known, learned
 from ganime.latents import latents
 from ganime.metrics import (
     chance_of_nearness,
-    compare_nearness,
+    copying_score,
     density_coverage,
     diversity,
     frechet_distance,
     kernel_distance,
-    nearest,
     precision_recall,
 )
 from ganime.model import Discriminator, Generator
@@ -38,24 +38,14 @@ if TYPE_CHECKING:
 GENERATED = 500  # faces a measurement draws, always of the same seeds
 REFERENCE_LEAST, REFERENCE_MOST = 64, 1_000
 TRAINING_MOST = 2_000  # training faces among which copies are looked for
-FRESH_LEAST = 100
 JUDGED = 256  # faces of each kind that the discriminator is asked about
-
-
-class Real(NamedTuple):
-    """Features of the training faces (T, D), of the faces to compare with (R, D), and how near fresh faces lie (F,)."""
-
-    known: Float[np.ndarray, "t d"]
-    reference: Float[np.ndarray, "r d"]
-    fresh: Float[np.ndarray, " f"]
 
 
 class Gauge:
     """Measures a run again and again against the same faces, whose features are taken once.
 
-    The reference is the held-out part, or all faces where fewer than 64 are held out. Copies are looked for among up
-    to 2,000 training faces, in both orientations where the run mirrors them. How near a fresh face lies to those is
-    learned from the held-out faces, and where they are few also from the training faces, each beside the others.
+    The reference is the held-out part, or all faces where fewer than 64 are held out. Copies are looked for from afar
+    (see `ganime.known`) among up to 2,000 training faces, in both orientations where the run mirrors them.
     best: the lowest Fréchet distance so far, among measurements that did not look like copying.
     """
 
@@ -73,19 +63,17 @@ class Gauge:
         self.train = np.sort(choose(dataset.train)[:TRAINING_MOST])
 
     @cached_property
-    def real(self) -> Real:
-        """What is known of the real faces; it takes seconds, once."""
+    def known(self) -> Known:
+        """The training faces and how near to them fresh faces lie; it takes seconds, once."""
+        return learned(self.dataset, self.flip, TRAINING_MOST)
+
+    @cached_property
+    def reference(self) -> Float[np.ndarray, "r d"]:
+        """The features of the faces to compare with."""
         faces = self.dataset.images
-        held, own = self.features(faces[self.held_out]), self.features(faces[self.train])
-        mirrored = self.features(faces[self.train][:, :, ::-1]) if self.flip else None
-        fresh = [nearest(held, own if mirrored is None else np.concatenate([own, mirrored]))[0]] if len(held) else []
-        if len(held) < FRESH_LEAST:
-            fresh.append(nearest_other(own, mirrored))
-        return Real(
-            known=own if mirrored is None else np.concatenate([own, mirrored]),
-            reference=held if len(held) >= REFERENCE_LEAST else np.concatenate([held, own]),
-            fresh=np.concatenate(fresh),
-        )
+        held_out = self.features(faces[self.held_out])
+        enough = len(held_out) >= REFERENCE_LEAST
+        return held_out if enough else np.concatenate([held_out, self.features(faces[self.train])])
 
     def features(self, faces: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"]:
         return extract(self.net, faces)[0]
@@ -94,10 +82,10 @@ class Gauge:
         """The measures of `generator` after `images` images seen; `discriminator` is asked which faces it knows."""
         faces = render(generator, latents(range(GENERATED), generator.config.latent_dim))
         drawn = self.features(faces)
-        known, reference, fresh = self.real
+        reference = self.reference
         frechet = frechet_distance(reference, drawn)
         precision, recall = precision_recall(reference, drawn)
-        nearness = compare_nearness(fresh, nearest(drawn, known)[0])
+        nearness = copying_score(self.known.fresh, self.known.distances(faces))
         memory = self.memory(discriminator, faces)
         chance, error = chance_of_nearness(len(drawn), len(reference))
         by_heart = memory is not None and memory > BY_HEART
@@ -170,13 +158,3 @@ def mean_logit(discriminator: Discriminator, faces: UInt8[np.ndarray, "n h w 3"]
     logits = [discriminator(to_tensor(faces[start : start + 64]).to(device)) for start in range(0, len(faces), 64)]
     discriminator.train(training)
     return float(torch.cat(logits).mean())
-
-
-def nearest_other(own: Float[np.ndarray, "t d"], mirrored: Float[np.ndarray, "t d"] | None) -> Float[np.ndarray, " t"]:
-    """For each training face the distance to the nearest other one; its own mirror image is none."""
-    found = []
-    for place in range(len(own)):
-        others = np.arange(len(own)) != place
-        known = own[others] if mirrored is None else np.concatenate([own[others], mirrored[others]])
-        found.append(np.sqrt(((known - own[place]) ** 2).sum(1).min()))
-    return np.array(found)

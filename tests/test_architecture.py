@@ -30,6 +30,7 @@ FLOORS = (  # a file imports from the floors below its own, and on its own floor
         "checkpoint",
         "sampling",
         "metrics",
+        "known",
         "evaluation",
         "foreign",
         "workers",
@@ -42,7 +43,7 @@ FLOORS = (  # a file imports from the floors below its own, and on its own floor
         "projection",
         "layers",
     ),
-    ("runs", "health", "progress", "known", "nearest", "training", "hub", "models"),
+    ("runs", "health", "progress", "nearest", "training", "hub", "models"),
     ("cli_options", "cli_data", "cli_show", "cli_learning", "cli_explore", "cli_known", "cli_own", "cli", "__main__"),
 )
 PLACES = {name: place for place, name in enumerate(name for floor in FLOORS for name in floor)}

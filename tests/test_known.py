@@ -15,6 +15,8 @@ from safetensors.numpy import load_file, save_file
 from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
 from ganime.data import FaceDataset
 from ganime.errors import CheckpointError, DataError
+from ganime.evaluation import evaluate
+from ganime.features import load_features
 from ganime.known import (
     INDEX_FILE,
     KNOWN_FILES,
@@ -24,6 +26,7 @@ from ganime.known import (
     fit_sight,
     known_to,
     learn,
+    learned,
     load_known,
     save_known,
     usual_sight,
@@ -42,9 +45,7 @@ def made(faces: FaceDataset, embedded: Checkpoint) -> FaceDataset:
 
 @pytest.fixture(scope="module")
 def known(made: FaceDataset) -> Known:
-    *_, found = learn(made)
-    assert isinstance(found, Known)
-    return found
+    return learned(made)
 
 
 def blurred(faces: np.ndarray, radius: float) -> np.ndarray:
@@ -83,9 +84,21 @@ def test_faces_that_copy_nothing_are_mostly_not_called_copies(known: Known, embe
     assert known.called <= 0.05 * FRESH
 
 
+def test_report_calls_blurred_copies_copies_and_fresh_faces_none(
+    known: Known, made: FaceDataset, embedded: Checkpoint
+) -> None:
+    net, held_out = load_features(), made.images[made.held_out]
+    copies = evaluate(net, blurred(made.images[:100], 1.0), held_out, known).copying
+    fresh = evaluate(net, generate(embedded, range(5000, 5100)), held_out, known).copying
+    assert copies
+    assert fresh
+    assert (copies.near_copies, copies.p_value) == (pytest.approx(1, abs=0.05), pytest.approx(0, abs=1e-9))
+    assert abs(fresh.statistic) < 3
+    assert fresh.near_copies < 0.1
+
+
 def test_mirrored_copy_of_a_run_that_mirrored_nothing_is_none(made: FaceDataset) -> None:
-    *_, known = learn(made, flip=False)
-    assert isinstance(known, Known)
+    known = learned(made, flip=False)
     mirrored = made.images[:20, :, ::-1]
     assert known.nearest(made.images[:20])[0].max() < known.bar
     assert np.median(known.shares(known.nearest(mirrored)[0][:, 0])) > 0.2
