@@ -145,7 +145,9 @@ def write(
         "latent": config.latent_dim,
         "generator": sum(parameter.numel() for parameter in model.generator.parameters()),
         "discriminator": sum(parameter.numel() for parameter in (model.discriminator or model.generator).parameters()),
-        "critic": sum(parameter.numel() for parameter in model.critic.heads.parameters()) if model.critic else 0,
+        "critic": sum(parameter.numel() for name, parameter in model.critic.named_parameters() if "eyes" not in name)
+        if model.critic
+        else 0,
         "images": training["images"],
         "faces": training["faces"],
         "hours": training["seconds"] / 3600,

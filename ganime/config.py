@@ -107,7 +107,8 @@ class TrainConfig:
     penalty_steps: they are applied every so many steps, that much stronger (Karras et al. 2020).
     ema_images: half-life of the generator's moving average in images, 0 for none; ema_warmup: the half-life
         never exceeds this share of the images seen, so early samples are not dragged back to the noise.
-    critic: weight of the feature critic's loss beside the discriminator's, 0 for none (`critic.FeatureCritic`).
+    critic: weight of the feature critic's loss beside the discriminator's, for each of its views, 0 for none
+        (`critic.FeatureCritic`).
     augment: "diffaugment" (Zhao et al. 2020) on real and fake, "none", or "auto": only below 10,000 faces.
     freeze: how many of the discriminator's first layers stay as they begin (FreezeD, Mo et al. 2020).
     flip: mirror real faces at random. keep_duplicates: use pictures again that are there already.

@@ -56,13 +56,13 @@ class TrainingState:
         with torch.random.fork_rng(devices=[]):  # initialisation uses the global source: leave it as it was
             torch.manual_seed(config.seed)
             generator, discriminator = Generator(model), Discriminator(model)
-            critic = FeatureCritic.fresh() if config.critic else None
+            critic = FeatureCritic.fresh(model.image_size) if config.critic else None
         if start:
             generator.load_state_dict(start.generator.state_dict())
             if start.discriminator:
                 discriminator.load_state_dict(start.discriminator.state_dict())
             if critic and start.critic:
-                critic.load_state_dict(start.critic.state_dict())
+                critic.load_state_dict(start.critic.state_dict(), strict=False)  # it may not have looked closely yet
         for layer in discriminator.layers()[: config.freeze]:
             layer.requires_grad_(False)
         judges = (discriminator, critic) if critic else (discriminator,)

@@ -113,7 +113,7 @@ def events_of(
     elif start and not start.discriminator:
         yield Notice(0, f"{start.name} has no discriminator; a fresh one has to catch up with its generator first.")
     learning = [parameter for net in state.judges for parameter in net.parameters() if parameter.requires_grad]
-    weights = [1.0, config.critic][: len(state.judges)]
+    weights = [1.0] if state.critic is None else [1.0, config.critic * state.critic.views]
     for net in (state.generator, state.discriminator):
         use_forms(net, config.deep_layers.split(","))
     autocast = precision_context(config.precision, target)
@@ -252,7 +252,7 @@ def events_of(
 
 
 def judge(net: Discriminator | FeatureCritic, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits for real and fake in fp32, (B,) or (B, 4); apart where BatchNorm would mix the two, else in one pass."""
+    """Logits for real and fake in fp32, (B,) or (B, L); apart where BatchNorm would mix the two, else in one pass."""
     if isinstance(net, FeatureCritic) or net.config.discriminator_norm == "batch":
         return net(real).float(), net(fake).float()
     both = torch.cat([real, fake]).contiguous(memory_format=torch.channels_last)  # (2B, 3, S, S)

@@ -519,7 +519,7 @@ def test_train_on_few_faces_takes_the_critic_of_its_model_or_none_unless_asked(
     has_one: bool,
     kept: float,
 ) -> None:
-    save_checkpoint(replace(tiny, critic=FeatureCritic.fresh() if has_one else None), tmp_path / "start")
+    save_checkpoint(replace(tiny, critic=FeatureCritic.fresh(32) if has_one else None), tmp_path / "start")
     run, options = tmp_path / "run", ("--steps", 1, "--batch-size", 2, *given)
     assert ganime("train", faces_folder, "--out", run, "--from", tmp_path / "start", *options).status == 0
     assert json.loads((run / "run.json").read_text())["train"]["critic"] == kept

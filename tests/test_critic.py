@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import RECIPES, ModelConfig, TrainConfig
@@ -16,6 +17,8 @@ from ganime.data import FaceDataset
 from ganime.errors import CheckpointError
 from ganime.events import Event
 from ganime.features import load_features
+from ganime.growing import grow
+from ganime.model import Discriminator, Generator
 from ganime.runs import TrainingState, load_last_save, saves
 from ganime.training import train
 
@@ -26,7 +29,13 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def critic() -> FeatureCritic:
     torch.manual_seed(0)
-    return FeatureCritic.fresh()
+    return FeatureCritic.fresh(64)
+
+
+@pytest.fixture(scope="module")
+def close() -> FeatureCritic:
+    torch.manual_seed(0)
+    return FeatureCritic.fresh(128)
 
 
 @pytest.fixture
@@ -54,6 +63,41 @@ def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 @pytest.mark.parametrize("side", [32, 64, 128])
 def test_every_picture_gets_a_logit_at_each_of_four_depths(critic: FeatureCritic, side: int) -> None:
     assert critic(torch.zeros(2, 3, side, side)).shape == (2, 4)
+
+
+def test_large_pictures_are_looked_at_closely_too(close: FeatureCritic) -> None:
+    assert close(torch.zeros(2, 3, 128, 128)).shape == (2, 8)
+    images = torch.zeros(1, 3, 128, 128, requires_grad=True)
+    reached = torch.zeros(128, 128)
+    for _ in range(64):
+        (gradient,) = torch.autograd.grad(close.pieces(images).sum(), images)
+        assert gradient.sum() == 3 * 64 * 64  # one whole piece
+        reached += gradient[0, 0]
+    assert (reached > 0).float().mean() > 0.95
+    assert reached[32:96, 32:96].min() > 0
+    assert reached[0, 0] < 8
+
+
+def test_places_of_pieces_go_on_where_a_saved_critic_left_off(close: FeatureCritic, tmp_path: Path) -> None:
+    images = torch.rand(3, 3, 128, 128, generator=torch.Generator().manual_seed(3))
+    close.pieces(images)
+    save_file(close.state_dict(), tmp_path / CRITIC_FILE)
+    read = FeatureCritic.load(tmp_path / CRITIC_FILE).train()
+    assert read.views == 2
+    assert torch.equal(read.pieces(images), close.pieces(images))
+    before = close.looks.clone()
+    assert torch.equal(close.eval().pieces(images), close.pieces(images))  # it looks again at the same places
+    assert close.looks == before
+    close.train()
+
+
+def test_critic_of_a_model_that_grew_keeps_its_heads_and_looks_closely_from_then_on(critic: FeatureCritic) -> None:
+    config = ModelConfig(image_size=64, base_channels=12, max_channels=12)
+    start = grow(Checkpoint(Generator(config), Discriminator(config), critic=critic), 128)
+    state = TrainingState.create(start.generator.config, replace(TrainConfig(), critic=1.0), CPU, start)
+    assert state.critic
+    assert same(state.critic.heads, critic.heads)
+    assert (critic.views, state.critic.views) == (1, 2)
 
 
 def test_every_depth_sees_the_picture_and_tells_the_generator_what_it_saw(critic: FeatureCritic) -> None:
