@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gradio as gr
 from gradio.data_classes import FileData
@@ -17,9 +17,11 @@ from app.jobs import Jobs
 from app.library import EMBEDDED_KEY
 from app.owner import overview
 from app.studio import Studio
+from app.tab_generate import Size
 from app.theme import raised
 from app.uploads import Upload, arrivals, discard
 from app.visitors import visitor_of
+from app.walks import Film, Walk, filmed
 from ganime.config import SCRATCH
 from ganime.directions import MAX_DIRECTIONS
 from ganime.errors import DataError, RecipeError
@@ -27,6 +29,7 @@ from ganime.images import png_bytes
 from ganime.latents import Recipe, shown
 
 STARTS = (EMBEDDED_KEY, SCRATCH)
+SIZES = get_args(Size)  # of animations, in px; 0 for as drawn
 KINDS = ("webp", "gif", "png", "mp4")  # of animations
 
 
@@ -44,21 +47,7 @@ def publish(studio: Studio, cache: str) -> None:
         pngs = studio.face_pngs(studio.library.start.key, recipes)
         return [served(cache, f"face-{recipe.seed}.png", png) for recipe, png in zip(recipes, pngs, strict=True)]
 
-    @raised
-    def interpolate(start: int, end: int, frames: int = 48, easing: str = "linear", kind: str = "webp") -> dict:
-        """Walk from the face of seed `start` to that of seed `end` and back: one endless animation.
-
-        start, end: 0 to 4294967295. frames: one way, 2 to 120; the animation has 2 * frames - 2. easing: "linear", or
-        "smooth" to slow down at both faces. kind: "webp" or "png" (APNG), both lossless, "gif", or "mp4" where the
-        owner of the page has installed PyAV.
-        """
-        if kind not in KINDS:
-            raise RecipeError(f"kind must be one of {', '.join(KINDS)}; got {shown(kind)}.")
-        data = studio.walk_animation(studio.library.start.key, start, end, frames, 1.0, f".{kind}", easing=easing)
-        return served(cache, f"walk-{start}-{end}.{kind}", data)
-
     gr.api(generate, api_name="generate", concurrency_id="device", concurrency_limit=2)
-    gr.api(interpolate, api_name="interpolate", concurrency_id="device", concurrency_limit=2)
     if studio.jobs:
         publish_training(studio, studio.jobs, cache)
 
@@ -79,6 +68,48 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
     def files(drawn: Drawn, name: str) -> list[dict]:
         pngs = [png_bytes(face, recipe.to_json()) for face, recipe in zip(drawn.faces, drawn.recipes, strict=True)]
         return [served(cache, f"{name}-{number}.png", png) for number, png in enumerate(pngs, start=1)]
+
+    def animation(way: Walk, name: str, kind: str, speed: float = 20.0, size: int = 0) -> dict:
+        if kind not in KINDS:
+            raise RecipeError(f"kind must be one of {', '.join(KINDS)}; got {shown(kind)}.")
+        if size not in SIZES:
+            raise RecipeError(f"size must be one of {', '.join(map(str, SIZES))}; got {shown(size)}.")
+        *_, film = filmed(explorer, key, way, speed, f".{kind}", size or None)
+        assert isinstance(film, Film)
+        return served(cache, f"{name}.{kind}", film.data)
+
+    @raised
+    def interpolate(start: int, end: int, frames: int = 48, easing: str = "linear", kind: str = "webp") -> dict:
+        """Walk from the face of seed `start` to that of seed `end` and back: one endless animation.
+
+        start, end: 0 to 4294967295. frames: one way, 2 to 120; the animation has 2 * frames - 2. easing: "linear", or
+        "smooth" to slow down at both faces. kind: "webp" or "png" (APNG), both lossless, "gif", or "mp4" where the
+        owner of the page has installed PyAV.
+        """
+        first, *_, last = explorer.studio.walk_recipes(key, start, end, frames, 1.0)
+        return animation(Walk((first, last), 2 * int(frames) - 2, True, easing), f"walk-{start}-{end}", kind)
+
+    @raised
+    def walk(
+        faces: list[str],
+        frames: int = 96,
+        loop: bool = True,
+        easing: str = "linear",
+        kind: str = "webp",
+        speed: float = 20.0,
+        size: int = 0,
+    ) -> dict:
+        """Walk through any faces in their order, each as long as the next: one animation.
+
+        faces: 2 to 64, each a seed, or a recipe as JSON, which the PNGs of this page hold as text under the key
+        `ganime`. frames: of the whole walk, 2 to 240. loop: whether it goes back to the first face, so that it has no
+        end. easing: "linear", or "smooth" to slow down at every face. kind: "webp" or "png" (APNG), both lossless at
+        size 0, "gif", or "mp4" where the owner of the page has installed PyAV. speed: frames a second, 1 to 60. size: 0
+        as drawn, 256 px, or 512 px for at most 60 frames.
+        """
+        if not isinstance(faces, list):
+            raise RecipeError('Give the faces as a list of texts, such as ["3", "14"].')
+        return animation(Walk(tuple(map(face_of, faces)), frames, loop, easing), "walk", kind, speed, size)
 
     @raised
     def vary(face: str, strength: float = 0.3, count: int = 8, seed: int = 0) -> list[dict]:
@@ -116,7 +147,7 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         measures = {name: getattr(found, name) for name in ("distance", "typical", "percentile", "seconds")}
         return {"file": file} | measures
 
-    for endpoint in (vary, steer):
+    for endpoint in (interpolate, walk, vary, steer):
         gr.api(endpoint, api_name=endpoint.__name__, concurrency_id="device", concurrency_limit=2)
     gr.api(project, api_name="project", concurrency_id="search", concurrency_limit=2)
 
@@ -163,7 +194,9 @@ def publish_training(studio: Studio, jobs: Jobs, cache: str) -> None:
         """How the job of a key stands.
 
         state: "queued", "running", "stopping", "finished", "failed" or "interrupted", with the reason in words; place
-        in the queue; images seen; share of the nearest limit that is done, 0 to 1; images_per_second; seconds_left;
+        in the queue, and wait, about how many seconds until its turn; images seen, and most_images, after which it
+        ends; minutes_left, what an ended job lacks of its time; share of the nearest limit that is done, 0 to 1;
+        images_per_second; seconds_left;
         the last verdict and measures; losses and measures as [images, value, value]; has_model.
         """
         return job_value(jobs, key)

@@ -28,8 +28,8 @@ from ganime.nearest import Kinship, kinship
 KEPT = 4  # models whose discriminator, or whose known faces, stay in memory
 COMPARED = 4_000  # training faces that are looked at; some hundred a second, once for a model
 UNKNOWN = (
-    "The faces that this model was trained on are not known here, so nothing can be said about copies. Who has them "
-    "can ask: python -m ganime copies FACE --model MODEL --train FACES."
+    "The faces that this model was trained on are not known here, so nothing can be said about copies. Whoever "
+    "trained it can tell, with Ganime on the machine where they are."
 )
 Answer = dict[str, Any]
 Value = TypeVar("Value")

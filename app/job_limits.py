@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -43,11 +45,15 @@ class Plan:
     start: Path | None = None
 
 
+def may_train(visitor: Visitor, settings: Settings) -> bool:
+    return settings.training == "open" or (settings.training == "login" and visitor.signed_in)
+
+
 def check_visitor(visitor: Visitor, settings: Settings) -> None:
     """Raise JobError when this visitor may not train here."""
     if settings.training == "off":
         raise JobError("Training is switched off on this page (GANIME_TRAINING=off). Run Ganime on your own machine.")
-    if settings.training == "login" and not visitor.signed_in:
+    if not may_train(visitor, settings):
         raise JobError(
             "On this page only those who have signed in may train (GANIME_TRAINING=login), and you have not."
         )
@@ -132,3 +138,12 @@ def make_room(session: Session, settings: Settings, needed: int, but: str = "", 
 def bytes_needed(uploaded: int, faces: int, image_size: int) -> int:
     """The disk a job may come to take: the upload, the decoded faces, and three saves at a time with what is small."""
     return uploaded + faces * image_size**2 * 3 + (3 * SAVE_MEGABYTES[image_size] + SMALL_MEGABYTES) * 2**20
+
+
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The CPU cores that the page may use; a container's share counts, where one is set."""
+    most = os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # no container, or no limit: "max"
+        share, period = (int(word) for word in quota.read_text(encoding="ascii").split())
+        return max(1, min(most, round(share / period)))
+    return most

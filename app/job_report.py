@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
-import sys
 import threading
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from app.job_store import ACTIVE, ENDED, FAILED, FINISHED, INTERRUPTED, RUNNING, STOPPING, Job
-from app.settings import ROOT, Settings
+from app.job_log import ERROR_CHARACTERS, error_in, log_tail, tail, without_paths
+from app.job_store import ACTIVE, ENDED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job
+from app.settings import Settings
 from ganime.checkpoint import saved_models
 from ganime.journal import EVENTS_FILE, PREVIEWS, read_journal
 from ganime.model import CONFIG_FILE
@@ -23,14 +22,10 @@ from ganime.runs import saves
 
 EVENTS_SHOWN = 200
 JOURNALS_KEPT = 16  # read, in memory
+LEAST_MINUTES = 1.0  # that a job which goes on is given at least
 GRIDS_KEPT = 240  # of a job; what is seen on a scrubber that is some hundreds of pixels wide
-LOG_BYTES, LINE_BYTES, ERROR_CHARACTERS = 20_000, 8_000, 1_000
+LINE_BYTES = 8_000  # at the end of a journal, among which the last line is looked for
 FULL_BYTES = 32 * 2**20  # with less room than a save takes, the disk counts as full
-# A traceback, from its heading up to the error itself; or from where the tail of a log has cut into it.
-TRACEBACK = re.compile(
-    r'\A(?:    .*\n)+|^(?:Traceback \(most recent call last\):\n(?:\s.*\n)+|  File ".*\n(?:    .*\n)*)', re.MULTILINE
-)
-INSTALLED = sorted((str(ROOT), sys.prefix), key=len, reverse=True)  # where the code lies; the one may hold the other
 READING = threading.Lock()
 JOURNALS: dict[Path, tuple[tuple[int, ...], list[dict[str, Any]]]] = {}  # by run: size and time of the file, its lines
 
@@ -83,9 +78,11 @@ class JobStatus:
     """All that the page tells about a job; names and texts may hold what strangers chose and must be escaped.
 
     state: "draft", "queued", "running", "stopping", "finished", "failed" or "interrupted"; reason: why, in words.
-    place: in the queue, 1 for the next one, 0 outside of it. faces: pictures uploaded. Times are seconds since 1970,
-    0 for not yet. images: seen so far; saved: what a resume goes on from. share: of the nearest limit, 0 to 1.
-    seconds_left: None while unknown. verdict, measured: the last such lines of the journal; events: its last 200
+    place: in the queue, 1 for the next one, 0 outside of it; wait: about how many seconds until its turn, None where
+    that is unknown. faces: pictures uploaded. Times are seconds since 1970, 0 for not yet. images: seen so far;
+    most_images: after which it ends, 0 for no such; saved: what a resume goes on from. share: of the nearest limit,
+    0 to 1. seconds_left: None while unknown. minutes_left: what an ended job lacks, None for one that has come to its
+    end. verdict, measured: the last such lines of the journal; events: its last 200
     lines but for notices, oldest first, as in ganime.journal. preview: the last sample grid. notes: what a person
     should know. can_resume, has_model: what is possible now.
     """
@@ -103,11 +100,14 @@ class JobStatus:
     ended: float
     bytes: int
     place: int = 0
+    wait: float | None = None
     images: int = 0
+    most_images: int = 0
     saved: int = 0
     share: float = 0.0
     images_per_second: float = 0.0
     seconds_left: float | None = None
+    minutes_left: float | None = None
     verdict: dict[str, Any] | None = None
     measured: dict[str, Any] | None = None
     preview: Path | None = None
@@ -125,21 +125,23 @@ def handed_out(settings: Settings, job: Job) -> Path:
 FACTS = [fact.name for fact in fields(JobStatus) if fact.default is MISSING and fact.default_factory is MISSING]
 
 
-def status_of(job: Job, place: int, folder: JobFolder, now: float) -> JobStatus:
-    """The job as it stands; now: seconds since 1970."""
+def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, JobFolder]], places: int) -> JobStatus:
+    """The job as it stands; now: seconds since 1970. ahead: the jobs it waits for; places: how many run at a time."""
     lines = journal_of(folder)
     last = {line["event"]: line for line in lines}
-    step = last.get("Step", {})
-    current = job.state in ACTIVE and step.get("time", 0.0) >= job.started
+    step = current_step(job, lines)
     notes = [without_paths(line["text"], folder) for line in lines if line["event"] == "Notice"]
     return JobStatus(
         **{name: getattr(job, name) for name in FACTS},
-        place=place,
+        place=sum(other.state == QUEUED for other, _ in ahead) + 1 if job.state == QUEUED else 0,
+        wait=wait_after(ahead, places, now) if job.state == QUEUED else None,
         images=lines[-1]["images"] if lines else 0,
+        most_images=job.images,
         saved=folder.saved_images(),
-        share=step["progress"] if current else float(job.state == FINISHED),
-        images_per_second=step["images_per_second"] if current else 0.0,
-        seconds_left=seconds_left(job, step, now) if current else None,
+        share=step["progress"] if step else float(job.state == FINISHED),
+        images_per_second=step["images_per_second"] if step else 0.0,
+        seconds_left=seconds_left(job, step, now) if step else None,
+        minutes_left=minutes_left(job, folder),
         verdict=last.get("Verdict"),
         measured=last.get("Measured"),
         preview=next(reversed(grids_of(folder).values()), None),
@@ -180,6 +182,32 @@ def thin_grids(folder: JobFolder, most: int = GRIDS_KEPT) -> None:
         between = range(1, len(images) - 1)
         crowded = min(between, key=lambda place: images[place + 1] - images[place - 1])
         grids[images.pop(crowded)].unlink(missing_ok=True)
+
+
+def current_step(job: Job, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """The last report of steps in a job's journal where it is of this attempt, else an empty one."""
+    step = next((line for line in reversed(lines) if line["event"] == "Step"), {})
+    return step if job.state in ACTIVE and step.get("time", 0.0) >= job.started else {}
+
+
+def wait_after(jobs: list[tuple[Job, JobFolder]], places: int, now: float) -> float | None:
+    """Seconds until one of `places` is free for who waits for these jobs; None where one of them has no minutes."""
+    free = [0.0] * places
+    for job, folder in jobs:
+        if job.minutes <= 0:
+            return None
+        if job.state != STOPPING:
+            step = current_step(job, journal_of(folder))
+            free[free.index(min(free))] += seconds_left(job, step, now) if step else job.minutes * 60
+    return min(free)
+
+
+def minutes_left(job: Job, folder: JobFolder) -> float | None:
+    """The minutes that an ended job lacks, by its newest save; None for one that has come to its end."""
+    stopped = job.state in ENDED and (job.state != FINISHED or bool(job.reason))
+    if not stopped or 0 < job.images <= folder.saved_images():
+        return None
+    return max(LEAST_MINUTES, job.minutes - (folder.trained_seconds() - job.trained) / 60)
 
 
 def seconds_left(job: Job, step: dict[str, Any], now: float) -> float:
@@ -238,33 +266,3 @@ def folder_bytes(path: Path) -> int:
             with contextlib.suppress(FileNotFoundError):  # gone meanwhile
                 total += Path(folder, name).lstat().st_size
     return total
-
-
-def log_tail(folder: JobFolder, attempt: int) -> str:
-    """The end of the log of one attempt as a visitor may see it: without the paths and the code of this machine."""
-    return without_paths(TRACEBACK.sub("", tail(folder.log(attempt), LOG_BYTES)), folder)
-
-
-def tail(path: Path, most: int) -> str:
-    """The last lines of a file, of `most` bytes together; empty where there is none."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        before = max(0, path.stat().st_size - most)
-        file.seek(before)
-        found = file.read(most)
-    if before:
-        found = found.partition(b"\n")[2]  # its first line may be cut, in the middle of a path perhaps
-    return found.decode(errors="replace")
-
-
-def without_paths(text: str, folder: JobFolder) -> str:
-    for place in (str(folder.path), *INSTALLED):
-        text = text.replace(f"{place}{os.sep}", "")
-    return text
-
-
-def error_in(log: str) -> str:
-    """The last error that the command line told, to the end of the log, or an empty string."""
-    starts = list(re.finditer(r"^Error: ", log, re.MULTILINE))
-    return " ".join(log[starts[-1].end() :].split())[:ERROR_CHARACTERS] if starts else ""

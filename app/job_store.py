@@ -117,12 +117,16 @@ class Store:
             raise JobMissing("There is no such job here, or this is not its key. It may have been deleted since.")
         return job
 
-    def place(self, session: Session, job: Job) -> int:
-        """The place of a job in the queue, 1 for the next one, 0 outside of it."""
+    def ahead(self, session: Session, job: Job) -> list[Job]:
+        """The jobs that a waiting one waits for, in the order of their turns; empty for one that does not wait."""
         if job.state != QUEUED:
-            return 0
-        before = (col(Job.queued) < job.queued) | ((col(Job.queued) == job.queued) & (col(Job.id) < job.id))
-        return count(session, col(Job.state) == QUEUED, before) + 1
+            return []
+        earlier = (col(Job.queued) < job.queued) | ((col(Job.queued) == job.queued) & (col(Job.id) < job.id))
+        before = col(Job.state).in_(ACTIVE) | ((col(Job.state) == QUEUED) & earlier)
+        jobs = session.exec(
+            select(Job).where(col(Job.deleted).is_(False), before).order_by(col(Job.queued), col(Job.id))
+        )
+        return sorted(jobs, key=lambda job: job.state == QUEUED)  # those that run first
 
 
 def count(session: Session, *conditions: object) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -12,17 +12,19 @@ import numpy as np
 from markdown_it import MarkdownIt
 from pydantic import Field
 
-from app.components import Turn, answered, picture_url
+from app.components import answered, picture_url
 from app.job_report import grids_of, journal_of
 from app.job_store import JobError, JobMissing
 from app.jobs import Jobs, Sources
+from app.searches import Searches
 from app.uploads import PICTURES, short_name
+from app.visitors import visitor_of
 from ganime.audit import Audit, audit, contact_sheet
 from ganime.checkpoint import load_checkpoint
 from ganime.data import FaceDataset, load_faces
 from ganime.errors import DataError
 from ganime.images import sheet, webp_bytes
-from ganime.nearest import nearest_faces
+from ganime.nearest import Likeness, nearest_faces
 from ganime.pictures import MAX_RATIO
 from ganime.runs import read_run
 
@@ -31,7 +33,6 @@ UNREADABLE_SHOWN, NOTES_SHOWN, POINTS, KEYS_MOST = 10, 10, 160, 50
 GRID_BYTES = 8 * 2**20  # the largest sample grid that is sent
 PAIRS, COLUMNS = 8, 4  # faces that are shown above their nearest training faces; how many in a row
 COMPARED = 2_000  # training faces that are looked at for that; some hundred a second
-COMPARING = Turn(1)  # it takes seconds of all cores
 # Cards hold names that strangers chose: HTML stays text, and nothing is fetched from elsewhere or leads there.
 MARKDOWN = MarkdownIt("js-default").disable(["image", "link", "autolink"])
 LOSSES, MEASURES = ("d_loss", "g_loss"), ("frechet", "diversity")
@@ -107,12 +108,18 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     }
 
 
-def likeness_value(jobs: Jobs, key: str) -> dict[str, Any]:
-    """Faces of a job's model above the training faces that are nearest to them, and what to think of it."""
+def likeness(jobs: Jobs, key: str) -> Iterator[float | Likeness]:
+    """Faces of a job's model beside the training faces that are nearest to them, for `searches`. Raises JobError."""
     checkpoint = load_checkpoint(jobs.model(key))
-    size = checkpoint.generator.config.image_size
-    faces, flip = learned_from(jobs, key, size)
-    found = nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=COMPARED)
+    faces, flip = learned_from(jobs, key, checkpoint.generator.config.image_size)
+    return nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=COMPARED)
+
+
+def likeness_value(found: Likeness | float | None) -> dict[str, Any]:
+    """How far a comparison has come, None before its first step, or faces above the training faces nearest to them."""
+    if not isinstance(found, Likeness):
+        return {"progress": found or 0.0}
+    size = found.faces.shape[1]
     pairs = np.stack([found.faces, found.training]).reshape(
         2, -1, COLUMNS, size, size, 3
     )  # (2, rows, columns, S, S, 3)
@@ -157,6 +164,7 @@ def mine_of(jobs: Jobs) -> Callable[..., dict[str, Any]]:
 
 def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
     """What job.js may call with nothing but keys; each answers {"error": text} where it cannot."""
+    comparisons = Searches("comparisons")
 
     def status(key: str) -> dict[str, Any]:
         return job_value(jobs, key)
@@ -167,8 +175,18 @@ def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
             raise JobError("There is no such sample grid.")
         return {"url": picture_url("png", path.read_bytes())}
 
-    def nearest(key: str) -> dict[str, Any]:
-        return likeness_value(jobs, key)
+    def nearest(visitor: str, key: str) -> dict[str, Any]:
+        return {"search": comparisons.begin(visitor, likeness(jobs, key))}
+
+    def ask_nearest(search: str) -> dict[str, Any]:
+        found, _ = comparisons.go_on(search)
+        if isinstance(found, Likeness):  # nobody asks again
+            comparisons.end(search)
+        return likeness_value(found)
+
+    def leave_nearest(search: str) -> dict[str, Any]:
+        comparisons.end(search)
+        return {}
 
     def card(key: str) -> dict[str, Any]:
         return {"html": card_html(jobs.card(key))}
@@ -185,8 +203,11 @@ def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
     def discard(key: str) -> dict[str, Any]:
         return {"done": jobs.delete(key)}
 
-    plain = [answered(make) for make in (mine_of(jobs), status, grid, card, log, save_now, stop, discard)]
-    return [*plain, answered(nearest, turn=COMPARING)]
+    def visitor(request: Any) -> str:
+        return visitor_of(request, None, jobs.settings.proxies).identity if request else ""
+
+    plain = (mine_of(jobs), status, grid, card, log, save_now, stop, discard, ask_nearest, leave_nearest)
+    return [*map(answered, plain), answered(nearest, visitor=visitor)]
 
 
 def archive_file(jobs: Jobs) -> Any:

@@ -18,12 +18,12 @@ from sqlmodel import Session, col, select
 
 from app import job_limits, uploads
 from app.job_limits import Plan, Visitor
-from app.job_report import JobFolder, JobStatus, folder_bytes, handed_out, log_tail, status_of
+from app.job_log import log_tail
+from app.job_report import JobFolder, JobStatus, folder_bytes, handed_out, minutes_left, status_of
 from app.job_store import (
     ACTIVE,
     DRAFT,
     ENDED,
-    FINISHED,
     INTERRUPTED,
     QUEUED,
     RUNNING,
@@ -45,7 +45,6 @@ from ganime.errors import CheckpointError
 from ganime.files import atomic_file, atomic_folder
 
 SAVE_SECONDS = 15.0  # between two saves that a visitor asks for: each takes the trainer seconds
-LEAST_MINUTES = 1.0  # what a resume trains at least
 
 
 @dataclass(frozen=True)
@@ -142,18 +141,23 @@ class Jobs:
 
     @told("The job could not be queued")
     def resume(self, key: str, visitor: Visitor, minutes: float | None = None) -> None:
-        """Queue an ended job to go on from its last save, for what it lacks of its minutes or for these `minutes`."""
+        """Queue an ended job to go on from its last save: up to its limits as they were, or for these `minutes`.
+
+        Raises JobError where it has come to its end and no minutes are given.
+        """
         job_limits.check_visitor(visitor, self.settings)
         if minutes is not None:
             job_limits.check_minutes(minutes, self.settings)
-        trained = self.folder(key).trained_seconds()
+        folder = self.folder(key)
         with self.changing(key, *ENDED) as (session, job):
             self.count_for(session, job, visitor)
-            if minutes is None and job.state == FINISHED:
+            if minutes is not None:
+                job.minutes, job.images = float(minutes), 0
+            elif left := minutes_left(job, folder):
+                job.minutes = min(left, self.settings.job_minutes)
+            else:
                 raise JobError("This job has come to its end. Say for how many minutes more it is to go on.")
-            left = max(LEAST_MINUTES, job.minutes - (trained - job.trained) / 60)
-            job.minutes = min(left, self.settings.job_minutes) if minutes is None else float(minutes)
-            job.images, job.trained = job.images if minutes is None else 0, trained
+            job.trained = folder.trained_seconds()
             self.enqueue(session, job)
 
     def stop(self, key: str) -> None:
@@ -181,8 +185,8 @@ class Jobs:
         """How a job stands."""
         with self.store.reading() as session:
             job = self.find(session, key)
-            place = self.store.place(session, job)
-        return self.describe(job, place)
+            ahead = self.store.ahead(session, job)
+        return self.describe(job, ahead)
 
     def overview(self, token: str) -> list[JobStatus]:
         """How all jobs stand, newest first, for the owner who has set GANIME_ADMIN_TOKEN."""
@@ -191,8 +195,8 @@ class Jobs:
             raise JobError("The overview is for the owner of this page alone (GANIME_ADMIN_TOKEN).")
         with self.store.reading() as session:
             jobs = session.exec(select(Job).where(col(Job.deleted).is_(False)).order_by(col(Job.created).desc())).all()
-            places = [self.store.place(session, job) for job in jobs]
-        return [self.describe(job, place) for job, place in zip(jobs, places, strict=True)]
+            waited_for = [self.store.ahead(session, job) for job in jobs]
+        return [self.describe(job, ahead) for job, ahead in zip(jobs, waited_for, strict=True)]
 
     def log(self, key: str) -> str:
         """The end of the log of the last attempt, as plain text that must be escaped."""
@@ -234,8 +238,9 @@ class Jobs:
     def folder(self, key: str) -> JobFolder:
         return self.supervisor.folder(self.get(key).id)
 
-    def describe(self, job: Job, place: int) -> JobStatus:
-        return status_of(job, place, self.supervisor.folder(job.id), time.time())
+    def describe(self, job: Job, ahead: list[Job]) -> JobStatus:
+        before = [(other, self.supervisor.folder(other.id)) for other in ahead]
+        return status_of(job, self.supervisor.folder(job.id), time.time(), before, self.settings.jobs)
 
     @contextmanager
     def changing(self, key: str, *states: str) -> Iterator[tuple[Session, Job]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.hub import parse_reference, pull
 from ganime.model import CONFIG_FILE, summary
 from ganime.models import open_model
+from ganime.pictures import printable
 
 EMBEDDED_KEY, START_KEY = "embedded", "start"
 JOB_PREFIX, UNNAMED = "job:", "trained here"
+TRAINED = "trained on this page"
 PULLS = 2  # at a time; each holds a model in memory twice while it is checked
 BUSY_SECONDS = 3.0
 MAX_MULTIPLY_ADDS = 4_000_000_000  # for a face; the embedded model needs a fortieth of it
@@ -90,13 +92,67 @@ class Library:
             checkpoint = self.trained(job_key)
             key = f"{JOB_PREFIX}{job_key}@{checkpoint.revision}"
             self.remember(key, checkpoint)
-        return describe(key, checkpoint, "trained on this page")
+        return describe(key, checkpoint, TRAINED)
 
     def trained(self, job_key: str) -> Checkpoint:
         """The model of a job, read anew, by the name that the visitor gave it."""
         if self.jobs is None:
             raise JobError("Training is switched off on this page, so it has no models of visitors.")
         return replace(load_checkpoint(self.jobs.model(job_key)), name=self.jobs.get(job_key).name or UNNAMED)
+
+    def info(self, key: str) -> ModelInfo:
+        """What the page tells about the model of a key that was given out."""
+        if key == self.start.key:
+            return replace(self.start, note="")
+        if key == EMBEDDED_KEY:
+            return self.embedded()
+        origin = TRAINED if key.startswith(JOB_PREFIX) else f"hub, revision {key.rpartition('@')[2][:12]}"
+        return describe(key, self.checkpoint(key), origin)
+
+    def drawer(self, name: str, revision: str, known: str = "", jobs: Sequence[str] = ()) -> str:
+        """The key of the model that draws the faces of a name and a revision of weights, which it is made to have.
+
+        It is one that the page keeps; or the one that the visitor had by the key `known`, empty for none; or the one of
+        a job of the keys `jobs`; or the hub's of that name. Raises CheckpointError where the model of that name has
+        other weights by now, and GanimeError where there is none or it cannot be had.
+        """
+        for key, checkpoint in self.kept.items():
+            if checkpoint.revision == revision:
+                return key
+        if known and self.again(known).revision == revision:
+            return known
+        for job in jobs:
+            with suppress(GanimeError):  # deleted, without a model, or no key at all: another may be the one
+                if (info := self.job_named(job, name)) and info.revision == revision:
+                    return info.key
+        own = any(name == checkpoint.name for checkpoint in self.kept.values())
+        found = self.load(name) if not own and "/" in name else None
+        if found and found.revision == revision:
+            return found.key
+        if found or own:
+            raise CheckpointError(
+                f"{printable(name, 80)} has other weights by now. The face was drawn with the weights "
+                f"{printable(revision, 20)}, and no others draw it again. Nothing was changed."
+            )
+        raise CheckpointError(
+            f"The model {printable(name, 80)} with the weights {printable(revision, 20)} is not here: it was trained "
+            "elsewhere or by another visitor, was deleted, or has learnt on since. Nothing was changed."
+        )
+
+    def again(self, key: str) -> Checkpoint:
+        """The model of a key that was given out, fetched anew where the hub's is on the disk no longer."""
+        try:
+            return self.checkpoint(key)
+        except HubError:
+            if key.startswith(JOB_PREFIX):
+                raise
+            return self.checkpoint(self.load(key).key)
+
+    def job_named(self, job_key: str, name: str) -> ModelInfo | None:
+        """The model of a job, None when the job has another name; so of many jobs few are read."""
+        if self.jobs is None or (self.jobs.get(job_key).name or UNNAMED) != name:
+            return None
+        return self.load_job(job_key)
 
     def checkpoint(self, key: str) -> Checkpoint:
         """The model of a key that was given out; from memory, or else from the disk, never from the network."""

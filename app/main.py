@@ -13,6 +13,7 @@ from app import api, narrow, tab_explore, tab_generate, tab_interpolate, tab_tra
 from app.arrivals import Arrivals
 from app.components import answered, component
 from app.explorer import Explorer
+from app.job_store import JobMissing
 from app.job_view import mine_of
 from app.library import ModelInfo
 from app.settings import Settings
@@ -50,7 +51,7 @@ def create_app(studio: Studio) -> gr.Blocks:
             with gr.Tab("Explore", id="explore"):
                 stage = tab_explore.build(explorer, model_key, page.load)
             with gr.Tab("Interpolate", id="interpolate"):
-                start, end = tab_interpolate.build(studio, model_key, page.load)
+                start, end = tab_interpolate.build(explorer, model_key, page.load)
             with gr.Tab("Train", id="train"):
                 job = tab_train.build(studio, model_key, page.load)
 
@@ -70,15 +71,30 @@ def create_app(studio: Studio) -> gr.Blocks:
                 return [key, gr.skip(), banner_with(str(error))]
             return [info.key, model_text(info), banner_with(info.note)]
 
+        def leave(key: str) -> list[Any]:
+            """A model that was deleted with its job gives way to the one that the page begins with."""
+            try:
+                studio.library.checkpoint(key)
+            except JobMissing:
+                info = studio.library.start
+                note = f"The model in use was deleted with its job. {info.name} is in its place."
+                return [info.key, model_text(info), banner_with(note)]
+            except GanimeError as error:
+                return [key, gr.skip(), banner_with(str(error))]
+            return [key, gr.skip(), gr.skip()]
+
         def use(event: gr.EventData, key: str) -> list[Any]:
             """So it does from the Train tab, and its faces come to the front."""
             [chosen, line, note] = choose(event, key)
             return [chosen, line, note, gr.Tabs(selected="generate") if isinstance(line, str) else gr.skip()]
 
         def bring(event: gr.EventData, key: str) -> list[Any]:
-            """The model that a face was drawn by, as its recipe names it."""
-            name = asked(event, "model")
-            return change_model(key, None if name == studio.library.embedded().name else name)
+            """The model that a face was drawn by, once explore.js has found its key."""
+            try:
+                info = studio.library.info(asked(event, "key"))
+            except GanimeError as error:
+                return [key, gr.skip(), banner_with(str(error))]
+            return [info.key, model_text(info), banner_with(info.note)]
 
         def send(event: gr.EventData, key: str, start: int, end: int) -> list[Any]:
             """A face of the gallery becomes one end of the walk, or goes to the stage."""
@@ -96,6 +112,8 @@ def create_app(studio: Studio) -> gr.Blocks:
             own.use(choose, model_key, **changed, concurrency_limit=2)
         if job:
             job.use(use, model_key, [*changed["outputs"], tabs], api_visibility="private", concurrency_limit=2)
+            job.gone(leave, model_key, **changed, concurrency_limit=2)
+            gallery.gone(leave, model_key, **changed, concurrency_limit=2)
         stage.bring(bring, model_key, **changed, concurrency_limit=4)
         sent = [start, end, stage, tabs]
         gallery.send(send, [model_key, start, end], sent, api_visibility="private", queue=False)

@@ -10,6 +10,7 @@ from sqlmodel import col, select
 from app.job_report import journal_of
 from app.job_store import ACTIVE, DRAFT, Job, JobError, told
 from app.jobs import Jobs
+from app.supervisor import TRIAL_SECONDS
 
 LOOKED_AT = 8  # jobs whose pace is asked for, the newest first
 REPORTS = 40  # of a job's last ones, of which the median counts
@@ -23,7 +24,7 @@ class Pace:
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
-        self.trial = threading.Lock()
+        self.trial, self.trying = threading.Lock(), ""  # the key of the faces that one is under way with
         self.found: dict[Kind, float] = {}
 
     def known(self, kind: Kind) -> float | None:
@@ -41,13 +42,17 @@ class Pace:
     def tried(self, key: str, kind: Kind) -> float:
         """The pace of some seconds of training on the faces of a draft. Raises JobError where that cannot be had.
 
-        One is tried at a time, and none beside a job: that would be slower for it, and tell too little.
+        One is tried at a time, and none beside a job: that would be slower for it, and tell too little. Who asks again
+        for the same faces, such as from a page that was loaded anew, waits for the one that is under way.
         """
-        if not self.trial.acquire(blocking=False):
+        if not self.trial.acquire(timeout=TRIAL_SECONDS if key == self.trying else 0):
             raise JobError(
                 "Another visitor's estimate is under way, so yours is not made just now. It is not needed to start."
             )
         try:
+            if rate := self.known(kind):
+                return rate
+            self.trying = key
             with self.jobs.store.reading() as session:
                 draft = self.jobs.find(session, key)
                 active = session.exec(select(Job).where(col(Job.state).in_(ACTIVE))).all()
@@ -62,6 +67,7 @@ class Pace:
             self.found[kind] = steps[-1]["images_per_second"]
             return self.found[kind]
         finally:
+            self.trying = ""
             self.trial.release()
 
     def beside(self, job: Job) -> str:

@@ -34,7 +34,8 @@ class Settings(BaseSettings):
     models_in_memory: int = Field(default=4, ge=1, le=64, description="Models kept loaded beside the default one.")
 
     training: Literal["open", "login", "off"] = Field(
-        default="open", description="Who may train: everyone, those who have signed in, or nobody."
+        default_factory=lambda: "login" if "SPACE_ID" in os.environ else "open",
+        description="Who may train: everyone, those who have signed in, or nobody.",
     )
     admin_token: SecretStr = Field(
         default=SecretStr(""), description="Opens the overview of all jobs, and any of them; empty for no overview."

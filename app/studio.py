@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import threading
 import zipfile
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,12 +14,9 @@ from app.jobs import Jobs
 from app.library import Library
 from app.settings import Settings
 from ganime.errors import GanimeError, RecipeError
-from ganime.images import png_bytes, save_animation
-from ganime.latents import MAX_SEED, Recipe, check_seed, eased
+from ganime.images import png_bytes
+from ganime.latents import MAX_SEED, Recipe, check_seed
 from ganime.sampling import generate_recipes, recipes_for
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
 
 MAX_FACES = 64
 MAX_WALK_FRAMES = 120
@@ -57,14 +51,12 @@ class Studio:
         seeds = [(first + number) % (MAX_SEED + 1) for number in range(int(count))]
         return recipes_for(self.library.checkpoint(key), seeds, truncation)
 
-    def walk_recipes(
-        self, key: str, start: int, end: int, frames: int, truncation: float, easing: str = "linear"
-    ) -> list[Recipe]:
-        """Recipes of the frames on the way from the face of `start` to that of `end`; easing: as for `eased`."""
+    def walk_recipes(self, key: str, start: int, end: int, frames: int, truncation: float) -> list[Recipe]:
+        """Recipes of the frames on the way from the face of `start` to that of `end`."""
         if not isinstance(frames, int | float) or not 2 <= frames <= MAX_WALK_FRAMES:
             raise RecipeError(f"The number of frames must lie in 2 to {MAX_WALK_FRAMES}; got {frames}.")
         [first] = recipes_for(self.library.checkpoint(key), [check_seed(start)], truncation)
-        positions = [eased(place / (int(frames) - 1), easing) for place in range(int(frames))]
+        positions = [place / (int(frames) - 1) for place in range(int(frames))]
         return [replace(first, toward=check_seed(end), position=position) for position in positions]
 
     def faces(self, key: str, recipes: list[Recipe]) -> np.ndarray:
@@ -92,29 +84,6 @@ class Studio:
             for name, data in zip(file_names(recipes), self.face_pngs(key, recipes), strict=True):
                 archive.writestr(name, data)
         return buffer.getvalue()
-
-    def walk_animation(
-        self,
-        key: str,
-        start: int,
-        end: int,
-        frames: int,
-        truncation: float,
-        suffix: str,
-        size: int | None = None,
-        easing: str = "linear",
-    ) -> bytes:
-        """The walk there and back as an endless animation; suffix: .webp, .gif, .png, or .mp4 with PyAV."""
-        pictures = self.faces(key, self.walk_recipes(key, start, end, frames, truncation, easing))
-        return animated(np.concatenate([pictures, pictures[-2:0:-1]]), suffix, size=size)
-
-
-def animated(pictures: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float = 20.0, size: int | None = None) -> bytes:
-    """Pictures as an endless animation file; suffix: .webp, .gif, .png, or .mp4 with PyAV."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"walk{suffix}"
-        save_animation(pictures, path, fps, size)
-        return path.read_bytes()
 
 
 def file_names(recipes: list[Recipe]) -> list[str]:

@@ -20,7 +20,7 @@ import psutil
 from sqlmodel import col, select
 
 from app import uploads
-from app.job_limits import make_room
+from app.job_limits import cores, make_room
 from app.job_report import JobFolder, folder_bytes, handed_out, last_line, outcome, thin_grids
 from app.job_store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
@@ -208,12 +208,20 @@ class Supervisor:
         return child
 
     def trial(self, job: Job) -> list[dict[str, Any]]:
-        """What a training as `job` asks for tells in its first seconds; nothing of it is kept. Raises OSError."""
+        """What a training as `job` asks for tells in its first seconds; nothing of it is kept. Raises OSError.
+
+        It ends, with nothing to tell, when the draft is submitted or deleted meanwhile.
+        """
         run = self.folder(job.id).path / TRIAL
         child = self.spawn(command(job, self.folder(job.id), self.threads, run), subprocess.DEVNULL)
-        until = time.monotonic() + TRIAL_SECONDS
+        until, kept = time.monotonic() + TRIAL_SECONDS, True
         try:
             while True:
+                with self.store.reading() as session:
+                    row = session.get(Job, job.id)
+                kept = row is not None and not row.deleted
+                if row is None or row.deleted or row.state != DRAFT:
+                    return []
                 over = child.poll() is not None or time.monotonic() > until
                 steps = [line for line in read_journal(run) if line["event"] == "Step"]
                 if over or len(steps) > 1 or any(step["progress"] >= 1 for step in steps):
@@ -222,7 +230,7 @@ class Supervisor:
         finally:
             child.kill()
             child.wait()
-            shutil.rmtree(run, ignore_errors=True)
+            shutil.rmtree(run if kept else run.parent, ignore_errors=True)  # it may have written where all was removed
 
     def sweep(self) -> None:
         """Drop what is too old or too much: drafts, ended jobs when the disk is full, stray folders, sample grids."""
@@ -280,15 +288,6 @@ def command(job: Job, folder: JobFolder, threads: int, run: Path | None = None) 
     if job.start:
         return [*words, "--from", str(folder.start / job.start)]
     return [*words, "--from", SCRATCH, "--image-size", str(job.image_size)]
-
-
-def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """The CPU cores that the page may use; a container's share counts, where one is set."""
-    most = os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):  # no container, or no limit: "max"
-        share, period = (int(word) for word in quota.read_text(encoding="ascii").split())
-        return max(1, min(most, round(share / period)))
-    return most
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -24,13 +25,14 @@ from app.explorer import (
     unpacked,
 )
 from app.insight import Insight, insight_functions
+from app.library import JOB_PREFIX
 from app.studio import MAX_FACES
 from app.tab_generate import Size
 from app.theme import LIVE, Trigger, shown
 from app.walks import MAX_FRAMES, endings, walk_functions
 from ganime.choosing import Choice
 from ganime.directions import MAX_DIRECTIONS, MAX_NAME, Direction
-from ganime.errors import GanimeError
+from ganime.errors import CheckpointError, GanimeError
 from ganime.images import COLUMNS
 from ganime.latents import Recipe, encoded
 from ganime.projection import Nearing, Projection
@@ -40,10 +42,18 @@ Names = Annotated[list[str], Field(max_length=64)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 MOST_OWN = 32  # directions of a visitor's own, for each model
 Own = Annotated[dict[Name, Text], Field(max_length=MOST_OWN)]
+Key = Annotated[str, Field(max_length=200)]
+Keys = Annotated[list[Key], Field(max_length=50)]
 Base64 = Annotated[str, Field(max_length=MAX_PICTURE_TEXT)]
 Answer = dict[str, Any]
+LOG = logging.getLogger(__name__)
+PATTERNS = {"sefa": "pattern", "pca": "variation"}  # the sliders without a name, by how they were found
+METHODS = {
+    "sefa": "A direction that the first layer answers most strongly, read off its weights (SeFa). Nobody has named it.",
+    "pca": "A direction in which the first layer's answers differ most from face to face (PCA). Nobody has named it.",
+}
 PARTS = (
-    "explore-work",
+    "work",
     "explore-tray",
     "explore-tools",
     "explore-own",
@@ -61,7 +71,7 @@ OPEN_LINK = """() => {
 
 
 def build(explorer: Explorer, model_key: gr.State, opened: Trigger) -> gr.HTML:
-    """The tab's component; returns it. Its event `bring` asks for the model, by name, that a face was drawn by.
+    """The tab's component; returns it. Its event `bring` asks for the model, by key, that a face was drawn by.
 
     model_key: which model draws. opened: fires when a visitor opens the page.
     """
@@ -92,15 +102,18 @@ def stage_value(explorer: Explorer, key: str, sent: str = "") -> Answer:
     checkpoint, note, steers = explorer.checkpoint(key), "", []
     try:
         for item in explorer.directions(key).items:
-            steers.append({"name": item.name, "label": label(item.name), "group": heading(item.name, item.kind)})
+            words = {"label": label(item.name, item.kind), "title": METHODS.get(item.kind, "")}
+            steers.append({"name": item.name, "group": heading(item.name, item.kind), **words})
         steers.sort(key=lambda entry: HEADINGS.index(entry["group"]))
     except GanimeError as error:  # its directions are damaged or of other weights: all else works without them
-        note = str(error)
+        LOG.warning("%s", error)
+        note = "The sliders of this model are damaged or were made for other weights, so there are none."
     attributes = [{"name": n, "label": label(n), "group": heading(n)} for n in explorer.net.attributes]
     return {
         "key": key,
         "model": checkpoint.name,
         "revision": checkpoint.revision,
+        "trained": key.startswith(JOB_PREFIX),
         "embedded": explorer.studio.library.embedded().name,
         "side": checkpoint.generator.config.image_size,
         "steers": steers,
@@ -115,8 +128,10 @@ def stage_value(explorer: Explorer, key: str, sent: str = "") -> Answer:
     }
 
 
-def label(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+def label(name: str, kind: str = "attribute") -> str:
+    """What a slider or an attribute is called; those that nobody has named go by their number."""
+    plain = f"{PATTERNS[kind]} {name.rpartition('-')[2]}" if kind in PATTERNS else name
+    return plain.replace("_", " ").capitalize()
 
 
 def server_functions(explorer: Explorer) -> list[Callable[..., Answer]]:
@@ -149,6 +164,13 @@ def server_functions(explorer: Explorer) -> list[Callable[..., Answer]]:
     def project(visitor: str, key: str, picture: Base64) -> Answer:
         return {"search": explorer.searches.begin(visitor, explorer.project(key, unpacked(picture)))}
 
+    def drawer(key: str, recipe: Text, known: Key, jobs: Keys) -> Answer:
+        face = Recipe.from_json(recipe)
+        try:
+            return {"key": explorer.studio.library.drawer(face.model, face.revision, known, jobs)}
+        except CheckpointError as error:  # to ask again is of no use
+            return {"key": "", "text": str(error)}
+
     def ask(key: str, search: str) -> Answer:
         event, _ = explorer.searches.go_on(search)
         answer = search_value(event)
@@ -163,7 +185,7 @@ def server_functions(explorer: Explorer) -> list[Callable[..., Answer]]:
     tiled = [answered(make, tiles, DRAWING) for make in (draw, vary, steer, breed, mix)]
     owned = [answered(make, turn=DRAWING) for make in (own_sliders, own_faces)]
     begun = [answered(make, visitor=explorer.visitor) for make in (choose, project)]
-    return [*tiled, *owned, *begun, answered(ask), answered(leave)]
+    return [*tiled, *owned, *begun, answered(drawer), answered(ask), answered(leave)]
 
 
 def file_functions(explorer: Explorer) -> list[Callable[[Any], dict[str, str]]]:

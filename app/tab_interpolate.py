@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 
 from app.components import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
+from app.explorer import Explorer
 from app.studio import Studio
 from app.tab_generate import ROLL, Size, ask_on
 from app.theme import Trigger
+from app.walks import endings, walk_functions
 from ganime.images import COLUMNS
 from ganime.latents import MAX_TRUNCATION, Recipe, check_seed
 
 FRAMES = 48
 
 
-def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Number, gr.Number]:
-    """The tab's components, wired to the studio; returns the fields of the two seeds.
+def build(explorer: Explorer, model_key: gr.State, opened: Trigger) -> tuple[gr.Number, gr.Number]:
+    """The tab's components, wired to the explorer; returns the fields of the two seeds.
 
     model_key: which model draws. opened: fires when a visitor opens the page.
     """
 
     def draw(key: str, first: Any, last: Any, factor: Any) -> dict[str, Any]:
-        return walk_value(studio, key, first, last, truncation.preprocess(factor))
+        return walk_value(explorer.studio, key, first, last, truncation.preprocess(factor))
 
     with gr.Row(elem_classes="controls", equal_height=True):
         start = gr.Number(3, label="From seed", min_width=150)
@@ -32,8 +34,8 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Numb
     with gr.Row():
         roll_start = gr.Button("⚄ Roll the first", elem_id="roll-start", min_width=120)
         roll_end = gr.Button("⚄ Roll the second", elem_id="roll-end", min_width=120)
-    files = [answer_with_file(frame_file(studio)), answer_with_file(walk_file(studio))]
-    walk = component("walk", [answered(draw, turn=DRAWING), *files], "walk")
+    functions = [answered(draw, turn=DRAWING), answer_with_file(frame_file(explorer.studio)), *walk_functions(explorer)]
+    walk = component("walk", functions, "walk", ("work",))
 
     roll_start.click(None, None, start, js=ROLL, api_visibility="private")
     roll_end.click(None, None, end, js=ROLL, api_visibility="private")
@@ -43,9 +45,12 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Numb
 
 def walk_value(studio: Studio, key: str, start: int, end: int, truncation: float) -> dict[str, Any]:
     """What walk.js shows: all frames of the walk in one exact sheet."""
-    frames = studio.faces(key, studio.walk_recipes(key, start, end, FRAMES, truncation))
+    recipes = studio.walk_recipes(key, start, end, FRAMES, truncation)
+    frames = studio.faces(key, recipes)
     return {
         "key": key,
+        "model": recipes[0].model,
+        "revision": recipes[0].revision,
         "sheet": sheet_url(frames),
         "columns": COLUMNS,
         "side": frames.shape[1],
@@ -53,6 +58,7 @@ def walk_value(studio: Studio, key: str, start: int, end: int, truncation: float
         "start": check_seed(start),
         "end": check_seed(end),
         "truncation": truncation,
+        "endings": endings(),
     }
 
 
@@ -63,13 +69,3 @@ def frame_file(studio: Studio) -> Any:
         return f"face-{parsed.seed}{way}.png", studio.face_pngs(key, [parsed], size or None)[0]
 
     return frame_file
-
-
-def walk_file(studio: Studio) -> Any:
-    def walk_file(
-        key: str, start: int, end: int, frames: int, truncation: float, suffix: Literal[".webp", ".gif"]
-    ) -> tuple[str, bytes]:
-        data = studio.walk_animation(key, start, end, frames, truncation, suffix, size=256)
-        return f"walk-{start}-{end}{suffix}", data
-
-    return walk_file

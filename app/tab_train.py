@@ -12,7 +12,7 @@ import gradio as gr
 
 from app import owner, train_form
 from app.components import answer_with_file, component
-from app.job_limits import Plan, Visitor
+from app.job_limits import Plan, Visitor, may_train
 from app.job_store import JobError, told
 from app.job_view import AUDIT_SIZE, archive_file, faces_value, server_functions
 from app.jobs import Jobs
@@ -69,6 +69,10 @@ class Desk:
 
     def asker(self, request: gr.Request, profile: gr.OAuthProfile | None) -> Visitor:
         return visitor_of(request, profile, self.jobs.settings.proxies)
+
+    def admit(self, request: gr.Request, profile: gr.OAuthProfile | None) -> Any:
+        """The form is shown to who may train."""
+        return gr.Column(visible=may_train(self.asker(request, profile), self.jobs.settings))
 
     def take(
         self,
@@ -138,12 +142,12 @@ class Desk:
         return ["", {"chosen": draft, "name": str(name)[:60], "time": time.time()}, {}]
 
     def resume(self, event: gr.EventData, request: gr.Request, profile: gr.OAuthProfile | None) -> dict[str, Any]:
-        """An ended job is queued to go on for some minutes more."""
+        """An ended job is queued to go on: with what was left of its minutes, or for those that are given."""
         key, minutes = asked(event, "key"), asked(event, "minutes")
         try:
-            if not minutes.isdecimal():
-                raise JobError(f"Give whole minutes, such as {MINUTES}; got {minutes or 'nothing'}.")
-            self.jobs.resume(key, self.asker(request, profile), float(minutes))
+            if minutes and not minutes.isdecimal():
+                raise JobError(f"Give whole minutes, such as {MINUTES}; got {minutes[:20]}.")
+            self.jobs.resume(key, self.asker(request, profile), float(minutes) if minutes else None)
         except GanimeError as error:
             return failed(error)
         return {"chosen": key, "time": time.time()}
@@ -169,7 +173,7 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | Non
         return None
     form, desk = train_form.build(studio.settings), Desk(studio, jobs)
     functions = [*server_functions(jobs), answer_with_file(archive_file(jobs))]
-    job = component("job", functions, "job", parts=("job-charts",))
+    job = component("job", functions, "job", parts=("work", "job-charts"))
     owner.build(jobs)
     wire(form, desk, job, model_key, opened)
     return job
@@ -178,18 +182,16 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | Non
 def wire(form: Form, desk: Desk, job: gr.HTML, model_key: gr.State, opened: Trigger) -> None:
     """Which event is answered by what."""
     private: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
-    aside: dict[str, Any] = private | {"show_progress": "hidden"}
-    plan = [form.draft, model_key, form.start, form.minutes, form.images, form.recipe, form.size]
+    aside = private | {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 4}
+    plan: list[Any] = [form.draft, model_key, form.start, form.minutes, form.images, form.recipe, form.size]
     for source in (form.files, form.folder):
-        taken = source.upload(desk.take, [source, form.draft], [form.draft, form.faces, source, job], **private)
-        taken.then(desk.expect, plan, form.estimate, **aside)
-    changes = [field.change for field in (form.start, form.minutes, form.images, form.recipe, form.size)]
-    gr.on(changes, desk.expect, plan, form.estimate, trigger_mode="always_last", **aside)
+        source.upload(desk.take, [source, form.draft], [form.draft, form.faces, source, job], **private)
+    # One event for all that the estimate hangs on, so that one is made at a time and the last one is what shows.
+    gr.on([opened, *(field.change for field in plan)], desk.expect, plan, form.estimate, **aside)
     form.begin.click(desk.submit, [*plan, form.name], [form.draft, job, form.faces], **private)
     job.resume(desk.resume, None, job, **private)
-    again = job.reconsider(desk.reconsider, form.draft, [form.draft, form.faces, job], **private)
-    again.then(desk.expect, plan, form.estimate, **aside)
-    opened(desk.expect, plan, form.estimate, **aside)
+    job.reconsider(desk.reconsider, form.draft, [form.draft, form.faces, job], **private)
+    opened(desk.admit, None, form.body, **aside)
     opened(None, None, None, js=TAKE_LINK, api_visibility="private")
 
 

@@ -20,23 +20,27 @@ from ganime.pictures import SUFFIXES
 LOADED = "loaded"
 STARTS = [("Embedded model", EMBEDDED_KEY), ("Model named above", LOADED), ("Scratch", SCRATCH)]
 SIZES, MINUTES = [64, 32], 15
+HEADING = "## Train on your own faces"
 INTRODUCTION = """\
-## Train on your own faces
-
 Give some hundreds of faces, choose for how long, and watch. The faces and the model are yours alone: a key that only
 this browser keeps opens them. Where the disk runs short, what ended longest ago is deleted, at the soonest {hours:g}
 hours after it ended.
 """
 LOGIN = "On this page only those who have signed in may train."
 NO_LOGIN = (
-    f"{LOGIN} There is no way to sign in here: that takes a Hugging Face Space with `hf_oauth: true` in its README."
+    f"{LOGIN} There is no way to sign in here yet. The owner can make one, on a Hugging Face Space, with "
+    "`hf_oauth: true` in the front matter of its README, or let everyone train with `GANIME_TRAINING=open`."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """What a visitor fills in. draft: the key of the faces; faces: shows what they are; estimate: what to expect."""
+    """What a visitor fills in. draft: the key of the faces; faces: shows what they are; estimate: what to expect.
 
+    body: all that is for those who may train; hidden until it is known who asks, where that takes a login.
+    """
+
+    body: gr.Column
     draft: gr.State
     files: gr.File
     folder: gr.UploadButton
@@ -53,11 +57,18 @@ class Form:
 
 def build(settings: Settings) -> Form:
     """The components of the form, from top to bottom."""
-    gr.Markdown(INTRODUCTION.format(hours=settings.keep_hours))
+    gr.Markdown(HEADING)
     if settings.training == "login":
         gr.Markdown(LOGIN if sign_in_works() else NO_LOGIN)
         if sign_in_works():
             gr.LoginButton(elem_id="sign-in", size="md")
+    with gr.Column(visible=settings.training == "open") as body:
+        return fields(settings, body)
+
+
+def fields(settings: Settings, body: gr.Column) -> Form:
+    """What `body` holds."""
+    gr.Markdown(INTRODUCTION.format(hours=settings.keep_hours))
     with gr.Row():
         files = gr.File(
             label=f"Faces: a zip or pictures, up to {settings.upload_megabytes:,} MB",
@@ -89,7 +100,7 @@ def build(settings: Settings) -> Form:
     estimate = gr.HTML("", elem_id="estimate")
     begin = gr.Button("Start training", variant="primary", elem_id="start-training")
     draft, minutes = gr.State(""), forgiving(minutes)
-    return Form(draft, files, folder, faces, start, minutes, images, name, recipe, size, estimate, begin)
+    return Form(body, draft, files, folder, faces, start, minutes, images, name, recipe, size, estimate, begin)
 
 
 def uploads_of(payload: ListFiles | FileData | None, folder: Path) -> list[Upload]:
@@ -98,7 +109,6 @@ def uploads_of(payload: ListFiles | FileData | None, folder: Path) -> list[Uploa
     Raises gr.Error for a path that is not one of an upload, all of which lie in `folder`.
     """
     files = payload.root if isinstance(payload, ListFiles) else [payload] if payload else []
-    paths = [Path(file.path) for file in files if file.path]
-    if any(folder.resolve() not in path.resolve().parents for path in paths):
+    if any(folder.resolve() not in Path(file.path).resolve().parents for file in files):
         raise gr.Error("One of these files was not uploaded to this page for training. Upload it again.")
-    return [Upload(Path(file.path), file.orig_name or Path(file.path).name) for file in files if file.path]
+    return [Upload(Path(file.path), file.orig_name or Path(file.path).name) for file in files]

@@ -1,7 +1,8 @@
-"""Walks on the Explore tab: through faces of the tray in their order, as frames to play or as a file to keep."""
+"""Walks: through faces in their order, as frames to play or as a file to keep, for the tabs and the endpoints."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +12,18 @@ import numpy as np
 
 from app.components import answered, packed, sheet_url
 from app.explorer import Explorer, Texts, parsed
-from app.studio import BATCH, animated
+from app.studio import BATCH
 from app.tab_generate import Size
 from ganime.checkpoint import Checkpoint
 from ganime.errors import RecipeError
-from ganime.images import COLUMNS, animation_kind, mp4_works
+from ganime.images import COLUMNS, animation_kind, mp4_works, save_animation
 from ganime.latents import Recipe, check_number, shown, walk
 from ganime.sampling import render
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
-MAX_FRAMES = 240
+MAX_FRAMES = 240  # a browser holds them all at once, to play them without a request: 63 MB at 256 px
 MAX_PIXELS = 240 * 256 * 256  # of all frames of a file, so that nobody waits for long behind another's
 DRAWN = 0.6  # of the progress of a file; the rest is writing it
 Suffix = Literal[".gif", ".webp", ".png", ".mp4"]
@@ -108,8 +109,16 @@ def filmed(
             yield Going(DRAWN * event.progress)
 
 
+def animated(pictures: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float, size: int | None) -> bytes:
+    """Pictures as an endless animation file; suffix: .webp, .gif, .png, or .mp4 with PyAV."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"walk{suffix}"
+        save_animation(pictures, path, fps, size)
+        return path.read_bytes()
+
+
 def walk_functions(explorer: Explorer) -> list[Callable[..., dict[str, Any]]]:
-    """What explore-walk.js asks for; every argument comes from the network, the first two are visitor and model."""
+    """What the page asks for; every argument comes from the network, the first two are the visitor and the model."""
 
     def walk(visitor: str, key: str, recipes: Texts, frames: int, loop: bool, easing: Easing) -> dict[str, Any]:
         way = Walk(tuple(parsed(recipes)), frames, loop, easing)

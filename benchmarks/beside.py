@@ -1,6 +1,7 @@
-"""What a training job costs those who draw: how long Generate takes alone and beside a job, as a table of medians.
+"""What a training job costs those who draw, how long Generate takes alone and beside a job; and how soon one stops.
 
 python -m benchmarks.beside [--rounds 20]
+python -m benchmarks.beside --stops 5      how long a click on Stop takes, and nothing else
 
 The page runs as `python -m app` starts it; the job begins from the embedded model, on faces that it draws itself.
 """
@@ -15,11 +16,12 @@ import zipfile
 from pathlib import Path
 
 from gradio_client import Client, handle_file
+from playwright.sync_api import Page, sync_playwright
 
 from ganime.checkpoint import EMBEDDED_MODELS, load_checkpoint
 from ganime.images import png_bytes
 from ganime.sampling import generate
-from tests.browser.conftest import serve
+from tests.browser.conftest import CHROMIUM_FLAGS, chromium, serve
 
 COUNTS = (1, 16, 64)
 FACES = 256
@@ -29,7 +31,16 @@ READY_SECONDS = 300
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--stops", type=int, default=0)
+    options = parser.parse_args()
+    if options.stops:
+        stops(options.stops)
+    else:
+        drawing(options.rounds)
+
+
+def drawing(rounds: int) -> None:
+    """Print the table of Generate alone and beside a job."""
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as address:
         client = Client(address, verbose=False, download_files=False)
         alone = latencies(client, rounds)
@@ -55,6 +66,43 @@ def latencies(client: Client, rounds: int) -> dict[int, float]:
             taken.append((time.perf_counter() - begun) * 1000)
         medians[count] = statistics.median(taken[1:])  # the first one warms up
     return medians
+
+
+def stops(many: int) -> None:
+    """Print the table of what a click on Stop takes, in Chromium, from the click to the words on the page."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play, serve(Path(folder)) as address:
+        browser = play.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        client = Client(address, verbose=False, download_files=False)
+        for number in range(many):
+            key = begin(client, Path(folder) / f"faces-{number}.zip")
+            page = browser.new_page()
+            found.append(stopped(page, f"{address}/#job={key}"))
+            page.get_by_role("button", name="Delete", exact=True).click()  # a visitor has few places for jobs
+            page.get_by_role("button", name="Yes, delete").click()
+            page.locator("#job .job").wait_for(state="hidden")
+            page.close()
+        client.close()
+        browser.close()
+    print("| Stop of a running job | median s | worst s |\n|---|---|---|")
+    answered, ended = zip(*found, strict=True)
+    for what, seconds in (("the page says that it stops", answered), ("it has stopped, all saved", ended)):
+        print(f"| {what} | {statistics.median(seconds):.2f} | {max(seconds):.2f} |")
+
+
+def stopped(page: Page, link: str) -> tuple[float, float]:
+    """Seconds from the click on Stop until the page says that the job is stopping, and that it has ended."""
+    page.set_default_timeout(READY_SECONDS * 1000)
+    page.goto(link)
+    page.wait_for_selector('#job .job[data-state="running"]')
+    button = page.get_by_role("button", name="Stop and keep")
+    button.wait_for()
+    begun = time.perf_counter()
+    button.click()
+    page.wait_for_selector('#job .job:not([data-state="running"])')
+    answered = time.perf_counter() - begun
+    page.wait_for_selector('#job .job[data-state="finished"]')
+    return answered, time.perf_counter() - begun
 
 
 def begin(client: Client, path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 from ganime.checkpoint import Checkpoint
 from ganime.data import FaceDataset
 from ganime.errors import DataError
-from ganime.known import TRAINING_MOST, Known, learned
+from ganime.known import TRAINING_MOST, Known, learn
 from ganime.sampling import generate
 
 if TYPE_CHECKING:
@@ -127,18 +127,23 @@ def nearest_faces(
     truncation: float = 1.0,
     flip: bool = True,
     most: int = TRAINING_MOST,
-) -> Likeness:
-    """The faces of `seeds` with the training face nearest to each; flip and most as in `learn`.
+) -> Iterator[float | Likeness]:
+    """The faces of `seeds` with the training face nearest to each: how far it has come, 0 to 1, and then the Likeness.
 
-    Raises RecipeError for seeds that name no face, DataError for faces that cannot be compared.
+    flip, most: as in `learn`. Raises RecipeError for seeds that name no face, DataError for faces that cannot be
+    compared.
     """
-    known = learned(dataset, flip, most)
+    known = None
+    for known in learn(dataset, flip, most):
+        if not isinstance(known, Known):
+            yield known
+    assert isinstance(known, Known)
     assert known.positions is not None
     faces = generate(checkpoint, seeds, truncation)
     found, places, turned = (table[:, 0] for table in known.nearest(faces))  # (N,)
     positions = known.positions[places]
     training = pictures(dataset.images, positions, turned)
-    return Likeness(faces, training, positions, found, known.shares(found), len(known.fresh), len(known.own))
+    yield Likeness(faces, training, positions, found, known.shares(found), len(known.fresh), len(known.own))
 
 
 def pictures(images: np.ndarray, positions: np.ndarray, turned: np.ndarray) -> UInt8[np.ndarray, "k h w 3"]:

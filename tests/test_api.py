@@ -18,7 +18,7 @@ from PIL import Image
 from ganime.checkpoint import EMBEDDED, load_checkpoint, save_checkpoint
 from ganime.images import png_bytes
 from ganime.latents import Recipe
-from ganime.sampling import generate, interpolate
+from ganime.sampling import generate, generate_recipes, interpolate
 from tests.browser.conftest import ROOT, serve
 from tests.test_jobs import children_of, wait_for
 
@@ -82,6 +82,7 @@ def test_only_what_is_meant_to_be_is_public(client: Client) -> None:
         "/steer",
         *(f"/train_{name}" for name in training),
         "/vary",
+        "/walk",
     ]
     assert endpoints["unnamed_endpoints"] == {}
     assert all(endpoint["description"] for endpoint in endpoints["named_endpoints"].values())
@@ -131,6 +132,44 @@ def test_interpolate_gives_a_lossless_walk_there_and_back(client: Client) -> Non
         for place, frame in ((0, frames[0]), (5, frames[5]), (9, frames[1])):
             walk.seek(place)
             assert abs(np.asarray(walk.convert("RGB")).astype(int) - frame.astype(int)).max() <= 1
+
+
+def test_walk_passes_faces_of_seeds_and_recipes_in_their_order(client: Client) -> None:
+    checkpoint = load_checkpoint(EMBEDDED)
+    mixed = Recipe(checkpoint.name, checkpoint.revision, 7, 0.6, toward=20, position=0.5)
+    faces = ["3", "14", mixed.to_json()]
+    file = client.predict(faces=faces, frames=9, loop=False, kind="png", speed=10.0, api_name="/walk")
+    ends = generate_recipes(checkpoint, [Recipe("", "", 3), Recipe("", "", 14), mixed])
+    with Image.open(file) as walk:
+        assert (walk.format, walk.n_frames, walk.info["duration"]) == ("PNG", 9, 100.0)
+        for place, face in zip((0, 4, 8), ends, strict=True):
+            walk.seek(place)
+            assert abs(np.asarray(walk.convert("RGB")).astype(int) - face.astype(int)).max() <= 1
+    file = client.predict(faces=faces, frames=6, easing="smooth", kind="gif", size=256, api_name="/walk")
+    with Image.open(file) as walk:
+        assert (walk.format, walk.n_frames, walk.size) == ("GIF", 6, (256, 256))
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ({"faces": ["3"]}, "at least 2"),
+        ({"faces": "3"}, "list of texts"),
+        ({"faces": ["3", "nonsense"]}, "recipe"),
+        ({"faces": ["3", {"seed": 4}]}, "as text"),
+        ({"faces": ["3"] * 65}, "At most 64 faces"),
+        ({"faces": ["3", '{"model": "else", "revision": "0", "seed": 1}']}, "Load its model first"),
+        ({"frames": 241}, "2 to 240 frames"),
+        ({"easing": "bumpy"}, "linear, smooth"),
+        ({"kind": "exe"}, "webp, gif, png, mp4"),
+        ({"speed": 0}, "speed"),
+        ({"size": 300}, "0, 256, 512"),
+        ({"frames": 240, "size": 512}, "smaller size"),
+    ],
+)
+def test_walk_refuses_what_it_cannot_make_in_words(client: Client, odd: dict[str, object], words: str) -> None:
+    with pytest.raises(AppError, match=words):
+        client.predict(**{"faces": ["3", "14"], "frames": 4} | odd, api_name="/walk")
 
 
 @pytest.mark.parametrize("wrong", [{"count": 0}, {"count": 65}, {"seed": -1}, {"seed": 2**40}, {"truncation": 7.0}])

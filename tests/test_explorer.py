@@ -17,24 +17,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
 from app import components, searches
 from app.explorer import Explorer, unpacked
-from app.library import START_KEY
+from app.job_limits import Visitor
+from app.job_store import JobMissing
+from app.library import EMBEDDED_KEY, START_KEY
 from app.searches import Searches
 from app.settings import Settings
 from app.studio import Studio
 from app.tab_explore import closeness, file_functions, sent_value, server_functions, stage_value
+from app.uploads import Upload
 from app.walks import Film, Frames, Walk, filmed, framed, walk_functions
 from ganime import images
-from ganime.checkpoint import Checkpoint, load_checkpoint
+from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.directions import INDEX_FILE, Direction, Directions, save_directions
-from ganime.errors import DataError, GanimeError, RecipeError
+from ganime.errors import CheckpointError, DataError, GanimeError, RecipeError
 from ganime.images import png_bytes
 from ganime.latents import Recipe, decoded, encoded
+from ganime.model import Generator
 from ganime.projection import Projection
 from ganime.sampling import generate, generate_recipes
 from tests.browser.conftest import serve
@@ -233,7 +238,12 @@ def test_own_slider_from_two_faces_leads_from_one_to_the_other(
 
 def test_directions_beside_the_model_become_sliders_under_headings(explorer: Explorer) -> None:
     steers = stage_value(explorer, START_KEY)["steers"]
-    assert [(one["label"], one["group"]) for one in steers] == [("Smile", "Expression"), ("Sefa-1", "Without a name")]
+    assert [(one["label"], one["group"]) for one in steers] == [
+        ("Smile", "Expression"),
+        ("Pattern 1", "Without a name"),
+    ]
+    assert [one["name"] for one in steers] == ["smile", "sefa-1"]  # as they are stored
+    assert "SeFa" in steers[1]["title"]
 
 
 def test_model_without_directions_is_steered_by_those_of_its_first_layer(tiny_folder: Path, tmp_path: Path) -> None:
@@ -253,8 +263,47 @@ def test_damaged_directions_are_told_of_and_leave_all_else_working(folder: Path,
     explorer = Explorer(Studio(Settings(model=str(tmp_path / "tiny"), home=tmp_path, training="off")))
     value = stage_value(explorer, START_KEY)
     assert value["steers"] == []
-    assert INDEX_FILE in value["note"]
+    assert "damaged" in value["note"]
     assert explorer.draw(START_KEY, [Recipe("tiny", value["revision"], 1)]).faces.shape == (1, 32, 32, 3)
+
+
+def test_model_that_drew_a_face_is_found_by_its_weights_and_never_taken_for_another(
+    folder: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    studio = Studio(Settings(model=str(folder), home=tmp_path))
+    library, jobs, revision = studio.library, studio.jobs, load_checkpoint(folder).revision
+    assert jobs
+    assert library.drawer("any name", revision) == START_KEY
+    assert library.drawer("any name", library.embedded().revision) == EMBEDDED_KEY
+    keys = []
+    for place, name in enumerate(("other", "mine", "mine")):
+        png = png_bytes(np.zeros((8, 8, 3), np.uint8))
+        (tmp_path / "face.png").write_bytes(png)
+        keys.append(jobs.draft([Upload(tmp_path / "face.png", "face.png")], Visitor(str(place))))
+        with jobs.changing(keys[-1]) as (_, job):
+            job.name = name
+        torch.manual_seed(place)
+        config = load_checkpoint(tiny_folder).generator.config
+        save_checkpoint(Checkpoint(Generator(config).eval()), jobs.folder(keys[-1]).run / "saves" / "best")
+    wanted = library.load_job(keys[2])
+    assert library.drawer("mine", wanted.revision, "", ["no key", *keys]) == wanted.key
+    library.loaded.clear()
+    assert library.drawer("mine", wanted.revision, wanted.key) == wanted.key
+    with pytest.raises(CheckpointError, match="trained elsewhere or by another visitor"):
+        library.drawer("mine", wanted.revision, "", keys[:2])
+    with pytest.raises(CheckpointError, match="other weights by now"):
+        library.drawer(library.embedded().name, "0" * 12)
+    jobs.delete(keys[2])
+    with pytest.raises(JobMissing):
+        library.drawer("mine", wanted.revision, wanted.key)
+
+
+def test_model_of_a_key_is_told_with_where_it_came_from(explorer: Explorer) -> None:
+    library = explorer.studio.library
+    assert (library.info(START_KEY).key, library.info(EMBEDDED_KEY).origin) == (START_KEY, "embedded")
+    assert library.info(START_KEY).origin.startswith("from ")
+    with pytest.raises(GanimeError, match="tester/gone"):
+        library.info(f"tester/gone@{'0' * 40}")
 
 
 def test_sent_face_of_a_model_that_is_gone_is_answered_in_words(explorer: Explorer) -> None:
@@ -535,15 +584,13 @@ def test_sliders_come_with_a_file_and_never_with_a_link() -> None:
         const given = { ganime: "tray", faces: [{ seed: 1 }], directions: [{ name: "smile" }] };
         const location = { search: `?tray=${encodeURIComponent(JSON.stringify(given))}` };
         const file = { size: 9, text: async () => JSON.stringify(given) };
-        let chosen = null;
-        const $ = () => ({ files: [file], addEventListener: (_, heard) => { chosen = heard; } });
         %s
-        fromAddress().then(() => chosen()).then(() => console.log(JSON.stringify(came)));
+        fromAddress().then(() => openTray(file)).then(() => console.log(JSON.stringify(came)));
     """
     tray, start = ((components.FOLDER / f"explore-{name}.js").read_text(encoding="utf-8") for name in ("tray", "start"))
     parts = (
         tray[tray.index("async function takeTray") : tray.index("parts.tray =")],
-        tray[tray.index('$(".tray-file").addEventListener') :],
+        tray[tray.index("async function openTray") : tray.index('$(".tray-file").addEventListener')],
         start[start.index("async function fromAddress") : start.index("async function meet")],
     )
     script = script.replace("%s", "const MOST_BYTES = 2 ** 20;" + "\n".join(parts))

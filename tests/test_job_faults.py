@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -65,12 +66,12 @@ def kill(page: subprocess.Popen[bytes]) -> None:
         page.stdout.close()
 
 
-@pytest.mark.timeout(120 + 60 * KILLS)
+@pytest.mark.timeout(120 + 120 * KILLS)
 def test_nothing_is_lost_by_kills_at_any_moment_but_the_steps_since_the_last_save(
     open_jobs: Callable[..., Jobs], open_page: Callable[[str], subprocess.Popen[bytes]], files: list[Upload]
 ) -> None:
     jobs, chance = open_jobs("tiny", start=False), random.Random(0)
-    key, page = submitted(jobs, files), open_page("tiny")
+    key, page = submitted(jobs, files, plan=replace(PLAN, minutes=120)), open_page("tiny")  # minutes for all the kills
     run = jobs.folder(key).run
     for number in range(KILLS):
         wait_to_learn(jobs, key)

@@ -7,9 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from app.job_view import card_html, mine_of
+import numpy as np
+import pytest
+
+from app import job_view as module
+from app.job_view import card_html, mine_of, server_functions
 from app.jobs import Jobs
 from app.uploads import Upload
+from ganime.data import FaceDataset
+from ganime.nearest import Likeness
 from tests.test_jobs import PLAN, files, open_jobs, settings, submitted
 
 __all__ = ["files", "open_jobs", "settings"]  # fixtures
@@ -30,6 +36,25 @@ def test_card_bears_the_name_that_the_visitor_gave(
     key = submitted(jobs, files, plan=replace(PLAN, name="Mine <b>"))
     shutil.copytree(tiny_folder, jobs.folder(key).run / "saves" / "best")
     assert "<h1>Mine &lt;b&gt;</h1>" in card_html(jobs.card(key))
+
+
+def test_comparison_tells_how_far_it_is_and_gives_its_place_back_when_it_is_left(
+    open_jobs: Callable[..., Jobs], faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = faces.images[:16].reshape(2, 8, 32, 32, 3)
+    found = Likeness(*pairs, np.arange(8), np.ones(8), np.full(8, 0.5), 100, 1_000)  # type: ignore[misc]
+    monkeypatch.setattr(module, "likeness", lambda jobs, key: iter([0.2, 0.7, found]))
+    monkeypatch.setattr("app.searches.SLICE_SECONDS", 0.0)
+    ask = {function.__name__: function for function in server_functions(open_jobs("mock", start=False))}
+    begun = ask["nearest"](["the key"])["search"]
+    answers = [ask["ask_nearest"]([begun]) for _ in range(3)]
+    assert [answer.get("progress") for answer in answers] == [0.2, 0.7, None]
+    assert "1,000 training faces" in answers[2]["text"]
+    assert answers[2]["url"].startswith("data:image/webp")
+    left = ask["nearest"](["the key"])["search"]
+    assert ask["leave_nearest"]([left]) == {}
+    assert "over" in ask["ask_nearest"]([left])["error"]
+    assert "search" in ask["nearest"](["the key"])
 
 
 def test_models_to_choose_from_are_those_of_the_keys_alone(

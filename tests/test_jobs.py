@@ -14,7 +14,9 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import numpy as np
 import psutil
 import pytest
@@ -188,8 +190,28 @@ def test_jobs_run_one_at_a_time_first_come_first_served(open_jobs: Callable[...,
     jobs.submit(second, PLAN, OTHER)
     assert jobs.status(second).place == 2
     jobs.stop(first)
-    wait_until(jobs, third, "running")
+    wait_to_learn(jobs, third)
     assert (state_of(jobs, second), len(children_of(jobs.settings.home))) == ("queued", 1)
+
+
+def test_a_waiting_job_is_told_about_how_long_it_waits(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock", start=False, visitor_jobs=9)
+    first, second, third = (submitted(jobs, files, plan=replace(PLAN, minutes=minutes)) for minutes in (5, 20, 9))
+    assert [jobs.status(key).wait for key in (first, second, third)] == [0, 300, 1500]
+    jobs.start()
+    wait_to_learn(jobs, first)  # a quarter of its time is over, the stand-in says
+    wait = jobs.status(second).wait
+    assert wait is not None
+    assert 180 < wait < 226
+    assert jobs.status(first).wait is None
+    change(jobs, second, minutes=0)  # one that has no end
+    assert jobs.status(third).wait is None
+    others = open_jobs("mock", start=False, visitor_jobs=9, jobs=2)
+    assert others.status(second).wait == 0  # there is a second place
+    change(jobs, second, minutes=20)
+    wait = others.status(third).wait
+    assert wait is not None
+    assert 180 < wait < 226  # the shorter of the two decides
 
 
 def test_several_jobs_run_where_the_owner_says_so(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
@@ -222,7 +244,7 @@ def test_cores_are_those_a_container_gets(
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     (tmp_path / "cpu.max").write_text(text)
-    assert supervisor.cores(tmp_path / "cpu.max") == expected
+    assert job_limits.cores(tmp_path / "cpu.max") == expected
 
 
 def test_command_has_nothing_in_it_that_a_visitor_wrote(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
@@ -655,6 +677,40 @@ def test_interrupted_job_asks_for_the_minutes_it_lacks(
     assert (asked["--minutes"], asked["--images"]) == ("4.5", "9999")
     assert asked["--resume"] == str(jobs.folder(key).run)
     assert not {"--recipe", "--from", "--image-size"} & set(words)
+
+
+def test_stopped_job_goes_on_with_what_was_left_and_one_that_is_done_asks_for_minutes(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = open_jobs("mock")
+    key = submitted(jobs, files, plan=Plan(image_size=32, minutes=60, images=9_999_999))
+    wait_to_learn(jobs, key)
+    assert jobs.status(key).minutes_left is None
+    jobs.stop(key)
+    wait_until(jobs, key, "finished")
+    stopped = jobs.status(key)
+    assert (stopped.minutes_left, stopped.most_images) == (59.5, 9_999_999)  # the stand-in saves 30 seconds
+    resume(jobs, key, "")
+    wait_to_learn(jobs, key)
+    asked = dict(itertools.pairwise(arguments(jobs, key)[0]))
+    assert (asked["--minutes"], asked["--images"]) == ("59.5", "9999999")
+    jobs.stop(key)
+    wait_until(jobs, key, "finished")
+    monkeypatch.setenv("MOCK", "done")
+    resume(jobs, key, "7")
+    wait_until(jobs, key, "finished")
+    asked = dict(itertools.pairwise(arguments(jobs, key)[0]))
+    assert (asked["--minutes"], asked["--images"]) == ("7.0", "0")
+    assert jobs.status(key).minutes_left is None
+    assert "come to its end. Say for how many minutes" in resume(jobs, key, "")["error"]
+    assert "Give whole minutes, such as 15; got 1.5" in resume(jobs, key, "1.5")["error"]
+
+
+def resume(jobs: Jobs, key: str, minutes: str) -> dict:
+    """What the page is answered by Continue, with this in the field for minutes."""
+    event = gr.EventData(None, {"key": key, "minutes": minutes})
+    request = gr.Request(username=ME.identity)
+    return tab_train.Desk(SimpleNamespace(), jobs).resume(event, request, None)  # type: ignore[arg-type]
 
 
 def test_faces_that_were_looked_at_are_decoded_once(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,15 @@ def with_drawn(monkeypatch: pytest.MonkeyPatch, drawn: np.ndarray) -> None:
     monkeypatch.setattr(module, "generate", lambda checkpoint, seeds, truncation: drawn[: len(seeds)])
 
 
+def compared(*arguments: Any, **options: Any) -> Likeness:
+    """What a comparison finds, which tells before how far it has come."""
+    *reports, found = nearest_faces(*arguments, **options)
+    assert reports == sorted(reports)  # type: ignore[type-var]
+    assert all(isinstance(report, float) and 0 <= report <= 1 for report in reports)
+    assert isinstance(found, Likeness)
+    return found
+
+
 def test_copies_and_mirrored_copies_lead_to_the_faces_they_copy(
     tiny: Checkpoint, faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -29,13 +39,13 @@ def test_copies_and_mirrored_copies_lead_to_the_faces_they_copy(
     copies = np.array(faces.images[wanted])
     copies[2:] = copies[2:, :, ::-1]
     with_drawn(monkeypatch, copies)
-    found = nearest_faces(tiny, faces, range(4))
+    found = compared(tiny, faces, range(4))
     assert found.positions.tolist() == wanted.tolist()
     assert np.array_equal(found.training, copies)  # as they were learned, mirrored
     assert found.distances.max() < 0.01
     assert (found.shares == 0).all()
     assert "4 of them lie nearer than 99% of real faces do" in found.describe()
-    unturned = nearest_faces(tiny, faces, range(4), flip=False)
+    unturned = compared(tiny, faces, range(4), flip=False)
     assert unturned.distances[:2].max() < 0.01 < unturned.distances[2:].min()
     assert np.array_equal(unturned.training, faces.images[unturned.positions])
 
@@ -45,7 +55,7 @@ def test_fresh_faces_lie_where_fresh_faces_lie(
 ) -> None:
     fresh = (draw_face(seed).resize((32, 32), Image.Resampling.LANCZOS) for seed in range(1000, 1040))
     with_drawn(monkeypatch, np.stack([np.asarray(face) for face in fresh]))
-    found = nearest_faces(tiny, faces, range(40))
+    found = compared(tiny, faces, range(40))
     assert 0.2 < np.median(found.shares) < 0.8
     assert found.fresh == len(faces.held_out) + len(faces.train)  # few are held out, so training faces help out
     assert found.among == len(faces.train)
@@ -54,8 +64,8 @@ def test_fresh_faces_lie_where_fresh_faces_lie(
 
 def test_a_model_is_compared_by_seed_and_no_held_out_faces_are_needed(tiny: Checkpoint, faces: FaceDataset) -> None:
     alone = replace(faces, train=np.arange(len(faces.images)), held_out=np.empty(0, np.int64))
-    found = nearest_faces(tiny, alone, [7, 8])
-    assert np.array_equal(found.faces[1], nearest_faces(tiny, alone, [8]).faces[0])
+    found = compared(tiny, alone, [7, 8])
+    assert np.array_equal(found.faces[1], compared(tiny, alone, [8]).faces[0])
     assert found.training.shape == found.faces.shape == (2, 32, 32, 3)
     assert found.fresh == len(faces.images)
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
+from app import supervisor
 from app.job_store import Job, JobError
 from app.jobs import Jobs
 from app.pace import Pace
 from app.uploads import Upload
 from tests.test_jobs import (
     ME,
+    OTHER,
     PLAN,
     children_of,
     files,
@@ -19,6 +22,7 @@ from tests.test_jobs import (
     settings,
     state_of,
     submitted,
+    wait_for,
     wait_to_learn,
     wait_until,
 )
@@ -44,21 +48,56 @@ def test_a_trial_tells_the_pace_and_leaves_nothing(open_jobs: Callable[..., Jobs
     assert state_of(jobs, key) == "draft"
 
 
-def test_a_second_trial_is_answered_at_once(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+def test_anothers_second_trial_is_answered_at_once(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
     jobs = open_jobs("mock", start=False)
-    key, pace = jobs.draft(files, ME), Pace(jobs)
+    key, other, pace = jobs.draft(files, ME), jobs.draft(files, OTHER), Pace(jobs)
     refused: list[str] = []
 
     def tried_meanwhile(job: Job) -> list[dict]:
         with pytest.raises(JobError) as caught:
-            pace.tried(key, KIND)
+            pace.tried(other, KIND)
         refused.append(str(caught.value))
         return [{"images_per_second": 7.0}]
 
     jobs.supervisor.trial = tried_meanwhile
     assert pace.tried(key, KIND) == 7.0
     assert "Another visitor's estimate is under way" in refused[0]
-    assert pace.tried(key, KIND) == 7.0  # and the next one has its turn
+    assert pace.tried(other, KIND) == 7.0  # and the next one has its turn
+
+
+def test_who_asks_twice_for_the_same_faces_is_answered_by_one_trial(
+    open_jobs: Callable[..., Jobs], files: list[Upload]
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key, pace = jobs.draft(files, ME), Pace(jobs)
+    with ThreadPoolExecutor() as threads:
+        asked: list[Future[float]] = []
+
+        def tried(job: Job) -> list[dict]:
+            asked.append(threads.submit(pace.tried, key, KIND))
+            return [{"images_per_second": 7.0}]
+
+        jobs.supervisor.trial = tried
+        assert pace.tried(key, KIND) == 7.0
+        assert [other.result(60) for other in asked] == [7.0]
+
+
+@pytest.mark.parametrize("end", ["delete", "submit"])
+def test_a_trial_ends_with_the_draft_that_it_is_made_for(
+    end: str, open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOCK", "silent")
+    jobs = open_jobs("mock", start=False)
+    key, pace = jobs.draft(files, ME), Pace(jobs)
+    folder = jobs.folder(key)
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(pace.tried, key, KIND)
+        wait_for(lambda: children_of(jobs.settings.home))
+        jobs.delete(key) if end == "delete" else jobs.submit(key, PLAN, ME)
+        with pytest.raises(JobError, match="could not be found out"):
+            asked.result(60)
+    assert not children_of(jobs.settings.home)
+    assert (folder.path.exists(), (folder.path / supervisor.TRIAL).exists()) == (end == "submit", False)
 
 
 def test_an_earlier_job_of_the_kind_tells_the_pace_without_a_trial(

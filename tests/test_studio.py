@@ -22,7 +22,7 @@ from app.library import EMBEDDED_KEY
 from app.settings import Settings
 from app.studio import Studio
 from app.tab_generate import face_file, zip_file
-from app.tab_interpolate import frame_file, walk_file
+from app.tab_interpolate import frame_file
 from app.uploads import Upload
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
@@ -227,7 +227,7 @@ def test_nonsense_asked_about_jobs_is_answered_in_words(studio: Studio, argument
     assert studio.jobs
     for function in server_functions(studio.jobs):
         answer = function(arguments)
-        assert answer == {"jobs": []} or len(answer["error"]) > 15
+        assert answer in ({"jobs": []}, {}) or len(answer["error"]) > 15  # what is over may be left once more
 
 
 @pytest.mark.parametrize(("given", "taken"), [(65, 64), (-1, 1), (None, 1), (float("nan"), 1), ("x", 1), (7, 7)])
@@ -262,8 +262,6 @@ def test_many_threads_draw_the_same_faces(studio: Studio) -> None:
         (zip_file, ["embedded", ['{"model":"","revision":"","seed":1}'] * 65]),
         (face_file, ["tester/never", '{"model":"","revision":"","seed":1}', 0]),
         (frame_file, ["embedded", '{"model":"","revision":"","seed":1,"toward":-2,"position":0.5}', 0]),
-        (walk_file, ["embedded", 1, 2, 10_000, 1.0, ".webp"]),
-        (walk_file, ["embedded", 1, 2, 10, 1.0, ".exe"]),
     ],
 )
 def test_nonsense_from_the_network_is_answered_in_words(studio: Studio, make, arguments) -> None:

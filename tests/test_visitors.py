@@ -12,7 +12,7 @@ import gradio as gr
 import pytest
 from starlette.datastructures import Headers
 
-from app.settings import Settings
+from app.settings import ROOT, Settings
 from app.visitors import address_of, profile_of, visitor_of
 
 
@@ -79,6 +79,25 @@ def test_one_proxy_is_trusted_on_a_space_and_none_elsewhere(
     assert Settings(home=tmp_path).proxies == expected
 
 
+@pytest.mark.parametrize(
+    ("space", "given", "expected"),
+    [(None, None, "open"), ("owner/space", None, "login"), ("owner/space", "open", "open"), (None, "off", "off")],
+)
+def test_on_a_space_those_who_have_signed_in_train_unless_its_owner_says_otherwise(
+    space: str | None, given: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("SPACE_ID", space), ("GANIME_TRAINING", given)):
+        monkeypatch.delenv(name, raising=False)
+        if value:
+            monkeypatch.setenv(name, value)
+    assert Settings(home=tmp_path).training == expected
+
+
+def test_readme_asks_the_space_for_a_way_to_sign_in() -> None:
+    _, front, _ = (ROOT / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    assert "hf_oauth: true" in front.splitlines()
+
+
 PAGES = """
 import os, sys
 import gradio.routes
@@ -93,11 +112,13 @@ os.environ |= {"SYSTEM": "spaces", "SPACE_ID": "owner/space"}
 for training, oauth in (("login", "id"), ("login", ""), ("open", "id")):
     os.environ["OAUTH_CLIENT_ID"] = oauth
     blocks = create_app(Studio(Settings(training=training))).blocks.values()
-    told = [block.value for block in blocks if isinstance(block, gr.Markdown)]
-    print(sum(isinstance(block, gr.LoginButton) for block in blocks), sum("no way to sign in" in text for text in told))
+    told = " ".join(block.value for block in blocks if isinstance(block, gr.Markdown))
+    [begin] = [block for block in blocks if block.elem_id == "start-training"]
+    shown = begin.parent.visible
+    print(sum(isinstance(block, gr.LoginButton) for block in blocks), "no way to sign in" in told, shown)
 """
 
 
 def test_button_to_sign_in_is_there_where_it_is_needed_and_works(run_python: Callable[..., Any]) -> None:
     made = run_python("-c", PAGES)
-    assert made.stdout.splitlines() == ["1 0", "0 1", "0 0"], made.stderr
+    assert made.stdout.splitlines() == ["1 False False", "0 True False", "0 False True"], made.stderr

@@ -37,7 +37,7 @@ def tiny() -> None:
 
 
 def mock() -> None:
-    """Count images until told to stop; or, by MOCK: be done at once, ignore signals, fail, crash or die."""
+    """Count images until told to stop; or, by MOCK: be done at once, deaf to signals or silent, fail, crash or die."""
     words, behaviour = sys.argv[1:], os.environ.get("MOCK", "")
     run = Path(words[words.index("--out" if "--out" in words else "--resume") + 1])
     told: list[int] = []
@@ -53,6 +53,9 @@ def mock() -> None:
     images = max((int(path.name) for path in (run / "saves").glob("[0-9]*")), default=0)
     while True:
         images += 64
+        if behaviour == "silent":
+            time.sleep(0.02)
+            continue
         write(run, "Step", images, progress=0.25, images_per_second=64.0)
         if behaviour == "done" or (signal.SIGTERM in told and behaviour != "stubborn"):
             save(run, images)
@@ -94,9 +97,9 @@ def page(home: str, kind: str) -> None:
 def app(kind: str) -> None:
     import runpy
 
-    from app import supervisor
+    from app import jobs, supervisor
 
-    supervisor.TRAINER, supervisor.NICENESS = trainer(kind), 0
+    supervisor.TRAINER, supervisor.NICENESS, jobs.SAVE_SECONDS = trainer(kind), 0, 0
     sys.argv[1:] = []
     runpy.run_module("app", run_name="__main__")
 

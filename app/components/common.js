@@ -10,40 +10,53 @@ function download({ name, data, type }) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+// What the server answers to a call. Throws, in words, what it refuses and that it does not answer.
+async function answerOf(call) {
+  const answer = await call().catch(() => null);
+  if (!answer) throw new Error("The server does not answer. Try again.");
+  if (answer.error) throw new Error(answer.error);
+  return answer;
+}
+
 async function fetchFile(button, call) {
   button.disabled = true;
   $(".status").textContent = "Preparing the file…";
   try {
-    const answer = await call();
-    if (!answer) throw new Error("The server does not answer. Try again.");
-    if (answer.error) throw new Error(answer.error);
+    const answer = await answerOf(call);
     download(answer);
     $(".status").textContent = `Saved ${answer.name}`;
   } catch (error) {
-    $(".status").textContent = error.message || "The download failed. Try again.";
+    $(".status").textContent = error.message;
   } finally {
     button.disabled = false;
   }
 }
 
-// Answers questions one at a time; of those that come meanwhile the last one counts.
-function lastOf(work) {
-  let running = false;
-  let waiting = null;
-  return async function ask(question) {
-    waiting = { question };
+// Has the server draw what props.value = {key, asked} asks for, now and whenever it changes, and shows it by show(answer);
+// `part` is busy meanwhile. One question at a time; of those that come meanwhile the last one counts.
+function live(part, show) {
+  let [running, waiting] = [false, null];
+  async function ask() {
+    const { key, asked } = props.value || {};
+    if (!key || !asked || asked.includes(null)) return; // null: a field that somebody is about to fill
+    waiting = [key, ...asked];
     if (running) return;
     running = true;
+    $(part).setAttribute("aria-busy", "true");
     try {
       while (waiting) {
-        const { question: now } = waiting;
+        const question = waiting;
         waiting = null;
-        await work(now);
+        const answer = await server.draw(question).catch(() => null);
+        await show(answer || { error: "The server does not answer. Try again." });
       }
     } finally {
+      $(part).setAttribute("aria-busy", "false");
       running = false;
     }
-  };
+  }
+  watch("value", ask);
+  ask();
 }
 
 // Plays at the rate at which the display draws. step(seconds): what has gone by since the last picture. Stands still while

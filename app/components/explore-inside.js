@@ -1,6 +1,8 @@
 // See inside and Is it a copy?: what both nets make of the face on the stage, and how near it is to a training face.
 const VERDICTS = { copy: "Looks like a copy", close: "Close to a training face", free: "No copy", unknown: "Not known" };
-const comparing = longWork("ask_comparison", "leave_comparison");
+const comparing = longWork(ask, "ask_comparison", "leave_comparison", (on) => {
+  if (!on) lookingOn(false);
+});
 let insideAsked = 0;
 
 const layerFigure = ({ name, shape, tiles, url, kind, parameters, multiplyAdds }) => {
@@ -32,11 +34,16 @@ function copyFigure(url, text) {
 }
 
 function showVerdict({ verdict, text, face, training = [] }) {
-  $(".copy-verdict").textContent = VERDICTS[verdict];
+  $(".copy-verdict").textContent = VERDICTS[verdict] || "";
   $(".copy-verdict").dataset.verdict = verdict;
   $(".copy-text").textContent = text;
   const beside = training.map((url, index) => copyFigure(url, index ? `${index + 1}.` : "Nearest training face"));
   $(".kin").replaceChildren(...(training.length ? [copyFigure(face, "This face"), ...beside] : []));
+}
+
+// Shows that the training faces are looked at, which takes long and can be stopped.
+function lookingOn(on) {
+  $(".copy-bar").hidden = $('[data-do="stop-copy"]').hidden = !on;
 }
 
 function compare() {
@@ -45,19 +52,21 @@ function compare() {
     $(".copy-text").textContent = "Comparing…";
     try {
       const answer = await comparing.run(() => ask("compare", recipe), ({ progress }) => {
-        $(".copy-bar").hidden = false;
+        lookingOn(true);
         $(".copy-bar").value = progress;
         $(".copy-text").textContent = "Looking at the training faces, once for this model…";
       });
       if (answer) showVerdict(answer);
-      if (answer) $(".copy-bar").hidden = true;
     } catch (error) {
-      $(".copy-bar").hidden = true;
       showVerdict({ verdict: "unknown", text: error.message });
     }
   });
 }
 
+actions["stop-copy"] = () => {
+  comparing.stop();
+  showVerdict({ verdict: "", text: "Stopped. It begins anew when this tool is opened, and with the next face." });
+};
 opened.inside = lookInside;
 opened.copy = compare;
 painted.push(() => isOpen("inside") && lookInside(), () => isOpen("copy") && compare());

@@ -1,7 +1,7 @@
 // Choose and From a picture: searches that take seconds.
 const MOST_SIDE = 512; // px; a picture is made as small before it is sent
 const picked = new Set(); // attributes to choose by
-const searching = longWork("ask", "leave");
+const searching = longWork(ask, "ask", "leave");
 const WAITS = { find: ["stop-find", ".find-bar", ".found-text"], pick: ["stop-search", ".near-bar", ".near-text"] };
 
 // Shows that a search of this name is under way, and that no other is; "" for none at all.
@@ -90,20 +90,21 @@ async function recipeInside(file) {
   return "";
 }
 
-// A file that was dropped or chosen: a face of Ganime goes to the stage, any other picture is searched for.
+// A file that was dropped or chosen: a face of Ganime goes to the stage, a tray is added to the own one, and any other
+// picture is searched for.
 function openFile(file) {
   return attempt(async () => {
+    if (/\.json$/i.test(file.name) || file.type === "application/json") return openTray(file);
     const recipe = await recipeInside(file);
     if (!recipe) return nearestTo(file);
     if (!parse(recipe)) throw new Error("The recipe in this PNG is damaged.");
-    say("Restored from the recipe in the file.");
-    return show({ recipe });
+    return (await show({ recipe })) && say("Restored from the recipe in the file.");
   });
 }
 
 async function smaller(file) {
   const picture = await createImageBitmap(file).catch(() => null);
-  if (!picture) throw new Error("This file is no picture that the browser can read.");
+  if (!picture) throw new Error("This file is no picture that the browser can read, and no tray of faces.");
   const scale = Math.min(1, MOST_SIDE / Math.min(picture.width, picture.height));
   const side = Math.min(MOST_SIDE, picture.width, picture.height);
   const canvas = made("canvas", { width: side, height: side }); // the square in the middle
@@ -117,8 +118,8 @@ async function smaller(file) {
 }
 
 async function nearestTo(file) {
-  openTool("picture");
   const canvas = await smaller(file);
+  openTool("picture");
   $(".pair").hidden = false;
   for (const [name, source] of [[".wanted", canvas], [".nearest", null]]) {
     $(name).width = $(name).height = 256;
@@ -149,15 +150,29 @@ $(".chosen-file").addEventListener("change", () => {
   $(".chosen-file").value = "";
   if (file) openFile(file);
 });
-element.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  $(".explore").classList.add("over");
-});
-element.addEventListener("dragleave", () => $(".explore").classList.remove("over"));
-element.addEventListener("drop", (event) => {
-  event.preventDefault();
+
+// A file may be dropped anywhere on the page. What takes files itself keeps them, and on the Train tab, which does, one that
+// misses its field does nothing: the browser would leave the page for it.
+const tabs = () => [...document.querySelectorAll("[role=tab]")];
+const named = (tab, name) => tab.textContent.trim() === name;
+
+function onDrag(kind, act) {
+  document.addEventListener(kind, function dragged(event) {
+    if (!element.isConnected) return document.removeEventListener(kind, dragged);
+    if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return undefined;
+    event.preventDefault();
+    const training = tabs().some((tab) => named(tab, "Train") && tab.getAttribute("aria-selected") === "true");
+    return training || act(event);
+  });
+}
+
+onDrag("dragover", () => $(".explore").classList.add("over"));
+onDrag("dragleave", () => $(".explore").classList.remove("over"));
+onDrag("drop", (event) => {
   $(".explore").classList.remove("over");
-  complain("");
   const [file] = event.dataTransfer.files;
-  if (file && model) openFile(file);
+  if (!file || !model) return;
+  complain("");
+  tabs().find((tab) => named(tab, "Explore"))?.click();
+  openFile(file);
 });

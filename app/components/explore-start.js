@@ -1,19 +1,44 @@
-// The beginning: what the page says of the model, the address's face or tray, a face sent from elsewhere on the page.
+// The beginning: what the page says of the model, the address's face or tray, a face sent from elsewhere on the page; and
+// the model of another face, which is asked for.
+const MOST_JOBS = 50;
 let linked = false; // whether the address has been read
 let linkedWalk = null; // a walk that the address names, until the model that draws it is loaded
 let sent = 0; // the time of the last face that came from elsewhere on the page
+
+// Loads the model that drew a face, on all tabs, and does then what is to be done; where it cannot be had, says why.
+function bring(recipe, then) {
+  return attempt(async () => {
+    const { key, text } = await ask("drawer", recipe, met.get(parse(recipe).revision)?.key || "", jobKeys());
+    if (!key) return complain(text);
+    if (key === model.key) return then();
+    return new Promise((done) => {
+      arrival = () => then().finally(done);
+      trigger("bring", { key });
+    });
+  }, recipe);
+}
+
+function jobKeys() {
+  try {
+    return JSON.parse(localStorage.getItem("ganime-jobs")).map(({ key }) => String(key)).slice(0, MOST_JOBS);
+  } catch {
+    return []; // nothing is kept, or nothing can be
+  }
+}
 
 async function begin() {
   tray = storedTray();
   putOwn(storedOwn());
   const found = await fromAddress();
-  const face = model.sent || (drawnHere(waiting) ? waiting : "") || found;
-  waiting = "";
+  const face = model.sent || found;
   const strolls = linkedWalk && drawnHere(linkedWalk.faces[0]) ? linkedWalk : null;
   linkedWalk = strolls ? null : linkedWalk;
   const first = strolls ? await attempt(() => takeWalk(strolls)) : "";
-  if (face || first) await show({ recipe: face || first });
-  if (!current()) await dice();
+  const come = arrival;
+  arrival = null;
+  if (come) await come();
+  else if (face || first) await show({ recipe: face || first });
+  if (!current() || !drawnHere(current().recipe)) await dice();
   await drawTray();
   if (!first) return;
   openTool("animate");
@@ -55,13 +80,15 @@ async function meet() {
   if (!value.key) return undefined;
   const another = value.key !== model?.key || value.revision !== model?.revision;
   model = value;
+  met.set(model.revision, model);
   if (another) {
-    forget();
     stopSearch(); // what is searched for is of the other model
     forgetWalk();
     complain("");
     makeSliders();
     makeChips();
+    for (const name of ["link", "tray-link", "walk-link"]) $(`[data-do="${name}"]`).title = model.trained ? FOR_ONESELF : "";
+    $('[data-do="link"]').textContent = model.trained ? "Copy link for yourself" : "Copy link";
     $('[data-suffix=".mp4"]').hidden = !model.endings.includes(".mp4");
     await begin();
     if (!element.querySelector('[data-tool][aria-expanded="true"]')) openTool("vary");

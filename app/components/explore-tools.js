@@ -34,7 +34,7 @@ const steerState = () => {
   return base ? { base, amounts } : { base: recipe, amounts: {} };
 };
 
-function slider({ name, label, own: mine }) {
+function slider({ name, label, title, own: mine }) {
   const input = made("input", { type: "range", min: -3, max: 3, step: 0.1, value: 0 });
   const output = made("output", { textContent: "0" });
   input.dataset.steer = name;
@@ -46,7 +46,7 @@ function slider({ name, label, own: mine }) {
     clearTimeout(steerTimer);
     steerTimer = setTimeout(steer, SETTLE);
   });
-  const field = made("label", { className: "steer" }, made("span", { textContent: label }), input, output);
+  const field = made("label", { className: "steer", title: title || "" }, made("span", { textContent: label }), input, output);
   return mine ? made("div", { className: "mine" }, field, removeButton(name)) : field;
 }
 
@@ -82,7 +82,7 @@ function makeSliders() {
   const groups = groupsOf(steersHere());
   const unnamed = model.steers.length && model.steers.every(({ group }) => group === "Without a name");
   $(".steer-note").textContent = model.note || (unnamed
-    ? "This model has no named directions yet (python -m ganime directions finds them). These are what its first layer answers most strongly (SeFa) and most often (PCA); nobody has named them."
+    ? "This model has no sliders with names. These patterns were found in the model itself: move one and see what it does."
     : "Each slider moves what it names, from -3 to 3, and as little else as it can.");
   $(".sliders").replaceChildren(...[...groups].map(([group, items]) => {
     const fold = made("details", { open: group !== "Without a name" || unnamed }, made("summary", { textContent: group }));
@@ -129,7 +129,7 @@ function trayChanged() {
   walkHint();
 }
 
-const mixed = () => parents.filter((recipe) => tray.includes(recipe));
+const mixed = () => parents.filter((recipe) => tray.includes(recipe) && drawnHere(recipe));
 
 function toggleParent(recipe) {
   const before = mixed();

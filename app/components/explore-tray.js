@@ -120,7 +120,7 @@ Object.assign(actions, {
     download({ name: "ganime-tray.json", data: btoa(plain), type: "application/json" });
   },
   import: () => $(".tray-file").click(),
-  "tray-link": () => copyLink("tray", JSON.stringify(tray.map((recipe) => JSON.parse(recipe)))),
+  "tray-link": () => copyLink("tray", JSON.stringify(tray.map((recipe) => JSON.parse(recipe))), TOO_LONG, tray),
 });
 
 window.addEventListener("storage", function stored(event) { // another tab of the browser has changed it
@@ -132,18 +132,21 @@ window.addEventListener("storage", function stored(event) { // another tab of th
   showHistory();
   return drawTray();
 });
-$(".tray-file").addEventListener("change", async () => {
+
+// A file with a tray, chosen or dropped.
+async function openTray(file) {
+  if (file.size > MOST_BYTES) throw new Error(`A tray's file has at most ${whole(MOST_BYTES)} bytes.`);
+  let given = null;
+  try {
+    given = JSON.parse(await file.text());
+  } catch {
+    throw new Error("This file is no JSON. Choose one that was exported here.");
+  }
+  return takeTray(given, "This file", given?.directions);
+}
+
+$(".tray-file").addEventListener("change", () => {
   const [file] = $(".tray-file").files;
   $(".tray-file").value = "";
-  if (!file) return;
-  await attempt(async () => {
-    if (file.size > MOST_BYTES) throw new Error(`A tray's file has at most ${whole(MOST_BYTES)} bytes.`);
-    let given = null;
-    try {
-      given = JSON.parse(await file.text());
-    } catch {
-      throw new Error("This file is no JSON. Choose one that was exported here.");
-    }
-    await takeTray(given, "This file", given?.directions);
-  });
+  if (file) attempt(() => openTray(file));
 });

@@ -1,5 +1,5 @@
 // Animate. All frames of a walk come in one exact sheet, so that playing and scrubbing ask for nothing.
-const walking = longWork("ask_walk", "leave_walk");
+const walking = longWork(ask, "ask_walk", "leave_walk", busyWalking);
 const SETTINGS = [".gap", ".speed", ".loop", ".easing", ".side"];
 const MOST_GAP = 120;
 let stroll = null; // {image, columns, side, frames}
@@ -16,11 +16,14 @@ const bounded = (selector, most, otherwise) => {
 const speed = () => bounded(".speed", 60, 20);
 const gap = () => Math.max(2, bounded(".gap", MOST_GAP, 16));
 
-// As many frames as fit what is asked for into what is drawn at once.
-function framesOf(many) {
-  const legs = $(".loop").checked ? many : many - 1;
-  return Math.max(2, Math.min(model.frames, legs * gap() + ($(".loop").checked ? 0 : 1)));
-}
+// How many frames a walk through so many faces asks for; of more than can be drawn, as many lie evenly on the way.
+const framesAsked = (many) => ($(".loop").checked ? many * gap() : (many - 1) * gap() + 1);
+const framesOf = (many) => Math.min(model.frames, framesAsked(many));
+const framesText = (many) => (framesAsked(many) > model.frames
+  ? `${framesOf(many)} of ${whole(framesAsked(many))} frames`
+  : `${framesOf(many)} frames`);
+const THINNED = "longer walks are thinned, because a browser holds all frames at once to play them without a request. "
+  + "Take fewer faces, or fewer frames between them";
 
 function walkHint() {
   const many = kept().length;
@@ -31,7 +34,8 @@ function walkHint() {
   const whose = route ? `the ${many} faces of the link` : `the ${many} faces of the tray`;
   $(".walk-hint").textContent = many < 2
     ? "Keep two or more faces in the tray first; the walk goes through them in their order."
-    : `Through ${whose} in their order: ${framesOf(many)} frames of at most ${model.frames}.`;
+    : `Through ${whose} in their order: ${framesText(many)}${
+      framesAsked(many) > model.frames ? `; ${THINNED}` : ` of at most ${model.frames}`}.`;
 }
 
 function frame() {
@@ -71,37 +75,25 @@ function busyWalking(on) {
   $(".walk-bar").value = 0;
 }
 
-function stopWalk() {
-  walking.stop();
-  busyWalking(false);
-}
-
 function forgetWalk() {
-  stopWalk();
+  walking.stop();
   route = null;
   settings = settingsNow();
 }
 
 // The last answer of a walk, null where it was stopped or another has begun.
-async function walk(name, ...rest) {
-  const recipes = kept();
-  const easing = $(".easing").value;
-  busyWalking(true);
-  let ended = true;
-  try {
-    const begin = () => ask(name, recipes, framesOf(recipes.length), $(".loop").checked, easing, ...rest);
-    const answer = await walking.run(begin, ({ progress }) => { $(".walk-bar").value = progress; });
-    ended = answer !== null;
-    return answer;
-  } finally {
-    if (ended) busyWalking(false);
-  }
+function walk(name, ...rest) {
+  const [recipes, easing] = [kept(), $(".easing").value];
+  const begin = () => ask(name, recipes, framesOf(recipes.length), $(".loop").checked, easing, ...rest);
+  return walking.run(begin, ({ progress }) => { $(".walk-bar").value = progress; });
 }
 
 Object.assign(actions, {
   stroll: () => attempt(async () => {
+    const drawn = framesText(kept().length);
     const answer = await walk("walk");
     if (!answer) return;
+    say(`The walk is drawn: ${drawn}.`);
     film.stop();
     stroll = { ...answer, sheet: "", image: await pictureOf(answer.sheet) };
     const canvas = $(".stroll");
@@ -114,13 +106,14 @@ Object.assign(actions, {
     frame();
     if (!stillness.matches) play();
   }),
-  "stop-walk": stopWalk,
+  "stop-walk": walking.stop,
   play: () => (film.playing() ? film.stop() : play()),
   film: (button) => attempt(async () => {
+    const drawn = framesText(kept().length);
     const answer = await walk("film", speed(), button.dataset.suffix, Number($(".side").value));
     if (!answer) return;
     download(answer);
-    say(`Saved ${answer.name}`);
+    say(`Saved ${answer.name}: ${drawn}.`);
   }),
   "own-walk": () => {
     route = null;

@@ -1,20 +1,26 @@
 // The stage: the face that all tools begin from and give back to, its history, and what is known of the model.
-// props.value = {key, model, revision, side, steers, note, attributes, most, frames, sent} or {error}; see stage_value.
+// props.value = {key, model, revision, trained, side, steers, note, attributes, most, frames, sent} or {error}; see
+// stage_value.
 // A face is a recipe, as text; the server draws it, and `pictures` keeps what was drawn.
 const MOST_PICTURES = 400;
 const MOST_STEPS = 200;
 const MOST_LINK = 8000; // characters; servers and messengers take no longer ones
 const MAX_SEED = 4294967295;
+const FOR_ONESELF = "It opens only in a browser that holds the link to the training job: the model was trained on this page. "
+  + "For others save a PNG: they see the face, and its recipe is inside.";
 const HUB_NAME = /^[\w][\w.-]*\/[\w][\w.-]*$/;
 const pictures = new Map(); // recipe -> canvas, the oldest first
 const painted = []; // called when another face is on the stage
+const met = new Map(); // by their weights: the models that were loaded since the page was opened, as {key, trained}
 let model = null; // the last value without an error
 let stage = null; // {recipe, base, amounts}, what is on the stage; base and amounts for a face that was steered
 let changes = []; // [{part, before, after}], what undo takes back, the oldest first
 let standing = 0; // how many of them stand; redo brings the next one back
 const parts = {}; // by name: {put(value), words}, what undo and redo work on
-let waiting = ""; // a face that was refused, for its model was not loaded
+let waiting = ""; // the last face that was refused because its model was not loaded
 let wanted = 0; // counts what was asked to be shown, so that an old answer never replaces a newer one
+let tasks = 0; // counts what was attempted
+let arrival = null; // what is to be done once the model that was asked for is loaded
 
 const current = () => stage;
 const whole = (number) => Number(number || 0).toLocaleString("en");
@@ -32,12 +38,12 @@ function say(words) {
 
 function complain(words, recipe = "") {
   $(".alert").textContent = words;
-  const { model: name } = parse(recipe) || {};
-  const other = name && name !== model?.model && (HUB_NAME.test(name) || name === model?.embedded) ? name : "";
+  const { model: name, revision } = parse(recipe) || {};
+  const findable = HUB_NAME.test(name) || name === model?.embedded || met.has(revision) || jobKeys().length;
+  const other = name && revision !== model?.revision && findable ? name : "";
   $(".offer").hidden = !other;
   waiting = other ? recipe : waiting;
   $(".offer button").textContent = `Load ${other}`;
-  $(".offer button").dataset.model = other;
 }
 
 // The recipe of a text, null for what is none; the server alone knows whether it can be drawn.
@@ -52,20 +58,21 @@ function parse(text) {
 
 const drawnHere = (text) => parse(text)?.revision === model.revision;
 
-async function ask(name, ...rest) {
-  const answer = await server[name]([model.key, ...rest]).catch(() => null);
-  if (!answer) throw new Error("The server does not answer. Try again.");
-  if (answer.error) throw new Error(answer.error);
-  return answer;
+function ask(name, ...rest) {
+  return answerOf(() => server[name]([model.key, ...rest]));
 }
 
-// Runs what a visitor has asked for; what goes wrong is said in words.
+// Runs what a visitor has asked for; what goes wrong is said in words. The stage shows that the latest is under way.
 async function attempt(work, recipe = "") {
+  const ticket = ++tasks;
+  $(".window").setAttribute("aria-busy", "true");
   try {
     return await work();
   } catch (error) {
     complain(error.message || "This did not work. Try again.", recipe);
     return undefined;
+  } finally {
+    if (ticket === tasks) $(".window").setAttribute("aria-busy", "false");
   }
 }
 
@@ -126,18 +133,19 @@ async function showTiles(where, answer) {
   }));
 }
 
-// Puts a face on the stage; `replace` for one that takes the place of the last step.
+// Puts a face on the stage, and tells whether it is there; `replace` for one that takes the place of the last step.
 function show(step, replace = false) {
   const ticket = ++wanted;
   return attempt(async () => {
-    if (!pictures.has(step.recipe)) {
+    if (!pictures.has(step.recipe) || !drawnHere(step.recipe)) {
       const [recipe] = await take(await ask("draw", [step.recipe]));
-      if (ticket !== wanted) return;
+      if (ticket !== wanted || !drawnHere(recipe)) return false; // something newer, or another model, has come
       step = { ...step, recipe }; // as the server writes it
     }
     note("stage", stage, step, replace);
     stage = step;
     paint();
+    return true;
   }, step.recipe);
 }
 
@@ -153,22 +161,21 @@ function note(part, before, after, replace = false) {
   showHistory();
 }
 
-function forget() {
-  [stage, changes, standing] = [null, [], 0];
-}
-
+// Undo and redo; a face of another model brings that model back.
 function go(by) {
   const change = changes[by < 0 ? standing - 1 : standing];
   if (!change) return undefined;
   const [value, ticket] = [by < 0 ? change.before : change.after, ++wanted];
-  return attempt(async () => {
-    if (change.part === "stage" && !pictures.has(value.recipe)) await take(await ask("draw", [value.recipe]));
+  const face = change.part === "stage" ? value.recipe : "";
+  const step = () => attempt(async () => {
+    if (face && !pictures.has(face)) await take(await ask("draw", [face]));
     if (ticket !== wanted) return;
     standing += by;
     await parts[change.part].put(value);
     say(parts[change.part].words);
     showHistory();
-  }, value.recipe);
+  }, face);
+  return face && !drawnHere(face) ? bring(face, step) : step();
 }
 
 function showHistory() {
@@ -202,11 +209,19 @@ const dice = () => {
   return show({ recipe: JSON.stringify({ model: name, revision, seed: chance(), truncation: 1 }) });
 };
 
-async function copyLink(name, value, tooLong = "These faces are too many for a link. Export them as a file instead.") {
+// Whether only those can load the model of a face who hold the key of the job that trained it.
+const forOneself = (recipe) => {
+  const { model: name, revision } = parse(recipe);
+  return met.get(revision)?.trained ?? !(HUB_NAME.test(name) || name === model.embedded);
+};
+
+const TOO_LONG = "These faces are too many for a link. Export them as a file instead.";
+async function copyLink(name, value, tooLong = TOO_LONG, recipes = [current().recipe]) {
   const link = `${location.origin}${location.pathname}?${name}=${encodeURIComponent(value)}`;
   if (link.length > MOST_LINK) return say(tooLong);
   const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
-  say(copied ? "Copied. The link draws the same anywhere." : link);
+  const reach = recipes.some(forOneself) ? FOR_ONESELF : "Whoever can open this page sees the same by it.";
+  say(copied ? `Copied. ${reach}` : `${link} ${reach}`);
 }
 
 function openTool(name) {
@@ -226,7 +241,10 @@ const actions = { // by data-do: called when such a button is clicked
   keep: () => keep(current().recipe),
   link: () => copyLink("face", current().recipe),
   png: (button) => fetchFile(button, () => server.keep_file([model.key, current().recipe, Number(button.dataset.size)])),
-  bring: (button) => trigger("bring", { model: button.dataset.model }),
+  bring: () => {
+    const recipe = waiting;
+    return bring(recipe, () => show({ recipe }));
+  },
 };
 
 // The next of the faces that the open tool shows, after the one on the stage; another one where it shows none.
@@ -252,7 +270,7 @@ element.addEventListener("input", () => complain(""));
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button || !model) return;
-  if (button.dataset.do !== "bring") complain("");
+  complain("");
   if (button.dataset.tool) openTool(button.getAttribute("aria-expanded") === "true" ? "" : button.dataset.tool);
   if (button.dataset.do) actions[button.dataset.do]?.(button);
 });

@@ -36,6 +36,7 @@ function pick(index, focus) {
 
 async function draw(value) {
   $(".alert").textContent = value.error || "";
+  if (value.missing) trigger("gone", {}); // the model was deleted with its job
   if (!value.faces) return;
   const image = new Image();
   image.src = value.sheet;
@@ -62,18 +63,6 @@ async function draw(value) {
   pick(Math.min(picked, value.faces.length - 1));
 }
 
-const ask = lastOf(async ({ key, asked }) => {
-  $(".tiles").setAttribute("aria-busy", "true");
-  const answer = await server.draw([key, ...asked]).catch(() => null);
-  await draw(answer || { error: "The server does not answer. Try again." });
-  $(".tiles").setAttribute("aria-busy", "false");
-});
-
-function meet() {
-  const { key, asked } = props.value || {};
-  if (key && asked && !asked.includes(null)) ask({ key, asked }); // null: a field that somebody is about to fill
-}
-
 $(".tiles").addEventListener("keydown", (event) => {
   const across = getComputedStyle($(".tiles")).gridTemplateColumns.split(" ").length;
   const move = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[event.key];
@@ -95,5 +84,4 @@ element.addEventListener("click", (event) => {
   if (button.dataset.action === "send") trigger("send", { slot: button.dataset.slot, seed, recipe });
 });
 
-watch("value", meet);
-meet();
+live(".tiles", draw);

@@ -3,6 +3,18 @@ function left(seconds) {
   return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
+// What an ended job can go on for: what it lacks of its limits, or else minutes that are asked for.
+function more(job) {
+  $(".more").hidden = !job.can_resume;
+  const rest = job.minutes_left; // null where it has come to its end
+  $(".minutes").value = rest === null ? "15" : "";
+  const minutes = rest === null ? 0 : Number(rest.toFixed(rest < 10 ? 1 : 0));
+  const were = minutes === 1 ? "minute that was" : "minutes that were";
+  const images = job.most_images ? `, up to ${whole(job.most_images)} images` : "";
+  const words = `Goes on with the ${whole(minutes)} ${were} left${images}. To change that, give minutes.`;
+  text(".rest", rest === null ? "" : words);
+}
+
 function verdict(job) {
   $(".verdict").hidden = !job.verdict;
   if (!job.verdict) return;

@@ -75,6 +75,7 @@ async function list() {
 
 function pick(key, again = true) {
   [picked, shown, drawn, follow] = [key, null, "", true];
+  comparing.stop();
   $(".job").hidden = true;
   $(".away").hidden = true;
   $(".card").open = false;
@@ -132,6 +133,7 @@ function show(job) {
   if (live && job.images_per_second) facts.push(`${job.images_per_second.toFixed(1)} images/s`);
   if (live && job.seconds_left !== null) facts.push(`${left(job.seconds_left)} left`);
   if (live && !job.share) facts.push("reading the faces, making ready");
+  if (job.wait !== null) facts.push(job.wait < 1 ? "begins in a moment" : `begins in about ${left(job.wait)}`);
   text(".pace", facts.filter(Boolean).join(" · "));
   const can = {
     use: job.has_model, archive: job.has_model, nearest: job.has_model && job.can_resume,
@@ -141,7 +143,7 @@ function show(job) {
   $('[data-action="stop"]').disabled = job.state === "stopping";
   text('[data-action="stop"]', job.state === "queued" ? "Leave the queue" : "Stop and keep");
   text('[data-action="discard"]', live || job.state === "queued" ? "Discard" : "Delete");
-  $(".more").hidden = !job.can_resume;
+  if (before !== job.state) more(job);
   verdict(job);
   chart(".losses", ["Discriminator loss", "Generator loss"], job.losses, true);
   chart(".measures", ["Fréchet distance", "Diversity"], job.measures, false);
@@ -204,15 +206,20 @@ async function tell(call, words) {
   await refresh();
 }
 
-async function compare(key, button) {
-  button.disabled = true;
+const asked = (name, search) => answerOf(() => server[name]([search]));
+const comparing = longWork(asked, "ask_nearest", "leave_nearest", (on) => {
+  $(".comparing").hidden = !on;
+  $(".comparing progress").value = 0;
+  $('[data-action="nearest"]').disabled = on;
+  text(".status", on ? "Looking for the nearest training faces…" : "");
+});
+
+async function compare(key) {
   text(".alert", "");
-  text(".status", "Looking for the nearest training faces…");
-  const answer = await ask("nearest", key);
-  button.disabled = false;
-  if (key !== picked) return;
-  text(".status", "");
-  if (!answer?.url) return text(".alert", answer?.error || "The server does not answer. Try again.");
+  const begin = () => asked("nearest", key);
+  const answer = await comparing.run(begin, ({ progress }) => { $(".comparing progress").value = progress; })
+    .catch(({ message }) => text(".alert", message));
+  if (!answer || key !== picked) return;
   $(".likeness").hidden = false;
   $(".pairs").src = answer.url;
   $(".pairs").alt = "Rows of faces of the model; below each row, the training faces that are nearest to them";
@@ -226,6 +233,10 @@ const ACTIONS = {
   reconsider: (key) => trigger("reconsider", { key }),
   archive: (key, button) => fetchFile(button, () => server.archive_file([key])),
   nearest: compare,
+  "stop-nearest": () => {
+    comparing.stop();
+    text(".status", "Stopped.");
+  },
   save: (key) => tell(ask("save_now", key), "It saves and draws a sample after the step it is at."),
   stop: (key) => tell(ask("stop", key), ""),
   forget,
@@ -233,7 +244,9 @@ const ACTIONS = {
   keep: () => { $(".confirm").hidden = true; $('[data-action="discard"]').focus(); },
   really: async (key) => {
     await tell(ask("discard", key), "");
-    if (!$(".alert").textContent) forget(key);
+    if ($(".alert").textContent) return;
+    forget(key);
+    trigger("gone", {}); // its model may be the one in use
   },
   link: async (key) => {
     const link = `${location.origin}${location.pathname}#job=${key}`;

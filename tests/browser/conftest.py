@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import ConsoleMessage, Page, Route
 
 from ganime.checkpoint import Checkpoint, save_checkpoint
 from ganime.config import ModelConfig
@@ -34,6 +35,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+SERVER = re.compile("component_server")  # in the address of a call of a server function
 # What Gradio's own code warns of whenever a file is uploaded.
 HARMLESS = ("Method not implemented.",)
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -128,6 +130,16 @@ def is_complaint(message: ConsoleMessage) -> bool:
 
 def is_outside(url: str) -> bool:
     return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+
+
+def stand_in(page: Page, **answers: Any) -> None:
+    """Answer server functions, by their names, in place of the server; `page.unroute(SERVER)` ends that."""
+
+    def answer(route: Route) -> None:
+        name = route.request.post_data_json["fn_name"]
+        route.fulfill(json=answers[name]) if name in answers else route.continue_()
+
+    page.route(SERVER, answer)
 
 
 @pytest.fixture

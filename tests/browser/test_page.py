@@ -23,6 +23,13 @@ from tests.browser.conftest import ROOT, serve
 from tests.hub_server import HubServer
 
 SIDE = load_checkpoint(EMBEDDED).generator.config.image_size
+# Keeps which frames of the walk are shown, one after the other.
+INDICES = """() => {
+  window.indices = [];
+  const frame = document.querySelector("#walk .frame");
+  const note = () => window.indices.push(Number(frame.dataset.index));
+  new MutationObserver(note).observe(frame, { attributeFilter: ["data-index"] });
+}"""
 
 
 def download(page: Page, button: str, within: str = "body") -> tuple[str, bytes]:
@@ -216,6 +223,44 @@ def test_shown_frame_and_animations_are_downloaded(opened: Page) -> None:
         animation = Image.open(io.BytesIO(data))
         assert (animation.format, animation.size, getattr(animation, "n_frames", 1)) == (kind, (256, 256), 94)
         assert name == f"walk-3-14.{kind.lower()}"
+
+
+def frames_of(data: bytes, places: tuple[int, ...]) -> list[np.ndarray]:
+    found = []
+    with Image.open(io.BytesIO(data)) as animation:
+        for place in places:
+            animation.seek(place)
+            found.append(np.asarray(animation.convert("RGB")).astype(int))
+    return found
+
+
+def test_pace_is_that_of_the_preview_and_of_the_animation(opened: Page) -> None:
+    open_walk(opened)
+    even = frames_of(download(opened, "Animation, APNG")[1], (0, 12, 47))
+    opened.locator("#walk .easing").select_option("smooth")
+    smooth = frames_of(download(opened, "Animation, APNG")[1], (0, 12, 47))
+    assert [np.array_equal(*pair) for pair in zip(even, smooth, strict=True)] == [True, False, True]
+    opened.evaluate(INDICES)
+    opened.get_by_role("button", name="Play").click()
+    opened.wait_for_function("window.indices.includes(24)", timeout=60_000)
+    opened.get_by_role("button", name="Pause").click()
+    seen = opened.evaluate("window.indices")
+    assert seen == sorted(seen)
+    assert seen[0] < 3
+
+
+def test_animation_that_is_stopped_saves_nothing_and_leaves_its_place_to_the_next(opened: Page) -> None:
+    open_walk(opened)
+    saved, stop = [], opened.locator('#walk [data-action="stop"]')
+    opened.on("download", lambda download: saved.append(download.suggested_filename))
+    for _ in range(2):
+        opened.get_by_role("button", name="Animation, GIF").click()
+        expect(opened.locator("#walk .film-bar")).to_be_visible()
+        stop.click()
+        expect(stop).to_be_hidden()
+        expect(opened.locator("#walk .status")).to_have_text("Stopped.")
+    assert download(opened, "Animation, WebP")[0] == "walk-3-14.webp"
+    assert saved == ["walk-3-14.webp"]
 
 
 def load(page: Page, reference: str) -> None:

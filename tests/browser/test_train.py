@@ -5,35 +5,73 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from ganime.checkpoint import load_checkpoint
 from ganime.latents import Recipe
-from tests.browser.conftest import DESKTOP, PHONE, ROOT, serve
-from tests.test_jobs import children_of
+from tests.browser.conftest import DESKTOP, PHONE, ROOT, SERVER, serve, stand_in
+from tests.test_jobs import children_of, wait_for
+from tests.test_uploads import header, png, zipped
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 RATE = re.compile(r"About [\d,]+ images in 15 minutes, at [\d.e+]+ a second here\.")
 PATIENCE = 120_000  # milliseconds for what a trainer does on a busy machine
-SERVER = re.compile("component_server")
 FIRST = "JSON.parse(localStorage['ganime-jobs'])[0]"
 KEPT = "JSON.parse(localStorage['ganime-jobs']).length"
+TOKEN = "the token of this page's owner"
 TINY = (str(ROOT / "tests" / "trainers.py"), "app", "tiny")
 
 
+class Site:
+    """The page on a home of its own, whose process can be killed and started again, at another address then."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.running = home, ExitStack()
+        self.start()
+
+    def start(self) -> None:
+        variables = {"GANIME_STOP_SECONDS": "20", "GANIME_VISITOR_JOBS": "20", "GANIME_ADMIN_TOKEN": TOKEN}
+        self.address = self.running.enter_context(serve(self.home, command=TINY, **variables))
+
+    def kill(self) -> None:
+        """End the page and its trainers as a crash of the machine would."""
+        for process in (*psutil.Process().children(), *children_of(self.home)):
+            with suppress(psutil.Error):  # one that has ended
+                if process.environ().get("GANIME_HOME") == str(self.home):
+                    process.kill()
+        self.running.close()
+
+
 @pytest.fixture(scope="module")
-def training_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home = tmp_path_factory.mktemp("training")
-    with serve(home, command=TINY, GANIME_STOP_SECONDS="20") as url:
-        yield url
-    for process in children_of(home):  # left over by a test that failed
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    found = Site(tmp_path_factory.mktemp("training"))
+    yield found
+    found.running.close()
+    for process in children_of(found.home):  # left over by a test that failed
         process.kill()
+
+
+@pytest.fixture(autouse=True)
+def _patient(page: Page) -> Iterator[None]:
+    """A machine that trains answers late."""
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=20_000)
+    yield
+    expect.set_options(timeout=5_000)  # as it is by itself
+
+
+@pytest.fixture
+def training_address(site: Site) -> str:
+    return site.address
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +89,39 @@ def uploaded(tmp_path_factory: pytest.TempPathFactory, draw_face: Callable[..., 
 
 def open_tab(page: Page, address: str) -> None:
     page.goto(address)
-    page.wait_for_selector(".tile", state="attached")
+    page.wait_for_selector(".tile", state="attached", timeout=PATIENCE)
     page.get_by_role("tab", name="Train").click()
-    expect(page.locator("#start-training")).to_be_visible()
+    expect(page.locator("#start-training")).to_be_visible(timeout=PATIENCE)
+
+
+def started(page: Page, address: str, uploads: Sequence[Path | FilePayload] | Path, minutes: int = 15) -> Locator:
+    """A job from scratch at 32 px on uploads, with its first steps behind it."""
+    open_tab(page, address)
+    page.locator("#faces-files input[type=file]").set_input_files(uploads)
+    return begun(page, minutes)
+
+
+def begun(page: Page, minutes: int = 15, state: str = "running") -> Locator:
+    """The job that is started on the faces that are on their way, in this state."""
+    expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
+    page.get_by_label("Scratch").check()
+    page.get_by_label("number input for Minutes").fill(str(minutes))
+    if not page.get_by_label("32", exact=True).is_visible():
+        page.get_by_role("button", name="Advanced").click()
+    page.get_by_label("32", exact=True).check()
+    page.locator("#start-training").click()
+    job = page.locator("#job .job")
+    expect(job).to_have_attribute("data-state", state, timeout=PATIENCE)
+    if state == "running":
+        expect(job.locator(".pace")).to_contain_text("images seen", timeout=PATIENCE)
+    return job
+
+
+def discard(job: Locator) -> None:
+    """Delete the job that is shown, also while it runs."""
+    job.locator('[data-action="discard"]').click()
+    job.get_by_role("button", name="Yes, delete").click()
+    expect(job).to_be_hidden(timeout=PATIENCE)
 
 
 def serious(page: Page) -> list[tuple[str, list[str]]]:
@@ -87,11 +155,10 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
     expect(job).to_be_hidden()
     page.get_by_label("Scratch").check()
-    expect(page.locator("#estimate")).to_contain_text(RATE)
     page.get_by_label("Or until so many images are seen").fill("10")
     expect(page.locator("#estimate")).to_contain_text("10 images take about 1 s", timeout=PATIENCE)
     page.get_by_label("Or until so many images are seen").fill("")  # as good as 0
-    expect(page.locator("#estimate")).to_contain_text(RATE)
+    expect(page.locator("#estimate")).to_contain_text(RATE, timeout=PATIENCE)
     page.get_by_label("Name of the model").fill("<b>mine</b>")
     page.locator("#start-training").click()
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
@@ -116,6 +183,12 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
 
     job.get_by_role("button", name="Stop and keep").click()
     expect(job).to_have_attribute("data-state", "finished", timeout=PATIENCE)
+    stand_in(page, ask_nearest={"progress": 0.4})
+    job.get_by_role("button", name="Compare with your faces").click()
+    expect(job.locator(".comparing progress")).to_have_attribute("value", "0.4")
+    job.get_by_role("button", name="Stop comparing").click()
+    expect(job.locator(".comparing")).to_be_hidden()
+    page.unroute(SERVER)
     job.get_by_role("button", name="Compare with your faces").click()
     expect(job.locator(".likeness figcaption")).to_contain_text("other real faces", timeout=PATIENCE)
     expect(job.locator(".pairs")).to_be_visible()
@@ -132,8 +205,10 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(page.locator("#model-line")).to_contain_text("<b>mine</b> · trained on this page · 64 px", timeout=20_000)
     expect(page.get_by_role("tab", name="Interpolate")).to_have_attribute("aria-selected", "true")
     assert serious(page) == []
+    expect(page.locator("#gallery .recipe")).to_contain_text("<b>mine</b>", timeout=PATIENCE)
     page.get_by_role("button", name="Embedded model").click()
     expect(page.locator("#model-line")).to_contain_text("embedded", timeout=20_000)
+    expect(page.locator("#gallery .recipe")).not_to_contain_text("<b>mine</b>", timeout=PATIENCE)
     page.get_by_role("tab", name="Train").click()
     job.get_by_role("button", name="Use this model").click()
     expect(page.locator("#model-line")).to_contain_text("<b>mine</b> · trained on this page · 64 px", timeout=20_000)
@@ -153,6 +228,16 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     assert page.evaluate("localStorage.getItem('ganime-jobs')") == "[]"
     expect(page.locator("#job .own")).to_be_hidden()
     expect(page.locator("#models .own")).to_be_hidden(timeout=20_000)
+    expect(page.locator("#banner")).to_contain_text("was deleted with its job", timeout=20_000)  # it was in use
+    expect(page.locator("#model-line")).to_contain_text("embedded")
+    page.get_by_role("tab", name="Generate").click()
+    expect(page.locator("#gallery .recipe")).not_to_contain_text("<b>mine</b>", timeout=20_000)
+    before = page.locator("#gallery .recipe").inner_text()
+    page.locator("#dice").click()
+    expect(page.locator("#gallery .recipe")).not_to_have_text(before, timeout=20_000)
+    expect(page.locator("#gallery .alert")).to_be_empty()
+    page.get_by_role("tab", name="Explore").click()
+    expect(page.locator("#explore .alert")).to_be_empty()
 
 
 def assert_others_see_nothing(browser: Browser, address: str, key: str) -> None:
@@ -216,12 +301,37 @@ def test_where_training_is_off_the_tab_says_so_and_no_upload_is_let_in(page: Pag
         assert "GANIME_TRAINING=off" in answer.text()
 
 
-def test_where_a_login_is_needed_a_stranger_is_told_so(page: Page, tmp_path: Path, uploaded: Path) -> None:
-    with serve(tmp_path, GANIME_TRAINING="login") as url:
-        open_tab(page, url)
-        page.locator("#faces-files input[type=file]").set_input_files(uploaded)
-        expect(page.locator(".toast-body")).to_contain_text("signed in may train (GANIME_TRAINING=login)")
+SIGNED_BY_COOKIE = """
+import runpy, sys
+import app.tab_train, app.visitors
+from app.job_limits import Visitor
+app.tab_train.visitor_of = lambda request, *_: Visitor("somebody", signed_in="signed" in request.cookies)
+sys.argv[1:] = []
+runpy.run_module("app", run_name="__main__")
+"""
+
+
+def test_where_a_login_is_needed_the_form_is_for_those_who_have_signed_in(page: Page, tmp_path: Path) -> None:
+    with serve(tmp_path, command=("-c", SIGNED_BY_COOKIE), GANIME_TRAINING="login") as url:
+        page.goto(url)
+        page.get_by_role("tab", name="Train").click()
+        expect(page.get_by_text("only those who have signed in may train. There is no way")).to_be_visible()
+        expect(page.get_by_text("hf_oauth: true")).to_be_visible()
+        expect(page.get_by_text("GANIME_TRAINING=open")).to_be_visible()
+        page.wait_for_selector(".tile", state="attached", timeout=PATIENCE)  # all that comes with the page is here
+        expect(page.locator("#start-training")).to_be_hidden()
+        assert page.locator("#faces-files input").count() == 0
+        answer = page.request.post(
+            f"{url}/gradio_api/upload",
+            multipart={"files": {"name": "faces.zip", "mimeType": "application/zip", "buffer": b"0" * 5_000}},
+        )
+        assert (answer.status, "(GANIME_TRAINING=login)" in answer.text()) == (403, True)
         assert not list((tmp_path / "gradio").rglob("*.zip"))
+        page.context.add_cookies([{"name": "signed", "value": "in", "url": url}])
+        open_tab(page, url)
+        expect(page.locator("#faces-files")).to_be_visible()
+        page.locator("#start-training").click()
+        expect(page.locator("#job .alert")).to_contain_text("no faces to train on yet", timeout=20_000)
 
 
 def test_jobs_that_are_not_here_are_kept_until_the_visitor_removes_them_and_a_lost_connection_is_told(
@@ -257,3 +367,124 @@ def test_jobs_that_are_not_here_are_kept_until_the_visitor_removes_them_and_a_lo
     page.locator("#job").get_by_role("button", name="Yes, delete").click()
     expect(page.locator("#job .own")).to_be_hidden()
     assert page.evaluate(KEPT) == 0
+
+
+def test_a_folder_becomes_a_job_whose_charts_grow_and_whose_earlier_grids_come_back(
+    page: Page, training_address: str, faces_folder: Path, complaints: list[str]
+) -> None:
+    open_tab(page, training_address)
+    page.locator("input[webkitdirectory]").set_input_files(faces_folder)
+    job = begun(page)
+    line = job.locator(".losses path.first")
+    expect(line).to_be_visible(timeout=PATIENCE)
+    points = (line.get_attribute("d") or "").count("L")
+    expect(line).to_have_attribute("d", re.compile(rf"^M(?:[^L]+L){{{points + 1},}}"), timeout=PATIENCE)
+
+    when, grid, save = job.locator(".when"), job.locator(".grid"), job.get_by_role("button", name="Save and sample now")
+    save.click()
+    expect(when).to_contain_text("Sample 1 of 1", timeout=PATIENCE)
+    expect(grid).to_have_attribute("src", re.compile("^data:image/png"), timeout=PATIENCE)
+    first = grid.get_attribute("src") or ""
+    save.click()
+    expect(when).to_contain_text("Sample 2 of 2", timeout=PATIENCE)
+    expect(grid).not_to_have_attribute("src", first, timeout=PATIENCE)
+    job.locator(".scrub").fill("0")
+    expect(when).to_contain_text("Sample 1 of 2")
+    expect(grid).to_have_attribute("src", first, timeout=PATIENCE)
+    discard(job)
+
+
+def test_a_stopped_job_goes_on_with_what_was_left_and_who_waits_for_it_is_told_how_long(
+    page: Page, site: Site, uploaded: Path, complaints: list[str]
+) -> None:
+    job = started(page, site.address, uploaded, minutes=7)
+    job.get_by_role("button", name="Stop and keep").click()
+    expect(job).to_have_attribute("data-state", "finished", timeout=PATIENCE)
+    expect(job.locator(".rest")).to_have_text(re.compile(r"^Goes on with the (6\.\d|7) minutes that were left\."))
+    assert serious(page) == []
+    job.get_by_role("button", name="Continue").click()
+    expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
+    expect(job.locator(".pace")).to_contain_text("min left", timeout=PATIENCE)
+    [child] = children_of(site.home)
+    assert 6 < float(dict(pairwise(child.cmdline()))["--minutes"]) <= 7
+
+    page.locator("#faces-files input[type=file]").set_input_files(uploaded)
+    expect(page.locator("#job .list button")).to_have_count(1)
+    begun(page, state="queued")
+    expect(job.locator(".state")).to_contain_text("number 1 in the queue")
+    expect(job.locator(".pace")).to_contain_text(re.compile("begins in about [67] min"))
+    discard(job)
+    expect(job.locator(".pace")).to_contain_text("min left", timeout=PATIENCE)
+    discard(job)
+
+
+def test_a_job_that_was_cut_off_with_the_page_is_told_so_and_goes_on(page: Page, site: Site, uploaded: Path) -> None:
+    job = started(page, site.address, uploaded)
+    key = page.evaluate(f"{FIRST}.key")
+    job.get_by_role("button", name="Save and sample now").click()
+    expect(job.locator(".grid")).to_be_visible(timeout=PATIENCE)
+    site.kill()
+    expect(page.locator("#job .lost")).to_contain_text("The server does not answer", timeout=PATIENCE)
+    site.start()
+    page.goto(f"{site.address}/#job={key}")
+    expect(job).to_have_attribute("data-state", "interrupted", timeout=PATIENCE)
+    expect(job.locator(".state")).to_have_text("Interrupted")
+    expect(job.locator(".reason")).to_contain_text("as when the machine restarts")
+    expect(job.locator(".rest")).to_contain_text("minutes that were left")
+    job.get_by_role("button", name="Continue").click()
+    expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
+    expect(job.locator(".notes")).to_contain_text("Resumed at", timeout=PATIENCE)
+    discard(job)
+
+
+def test_the_owner_sees_all_jobs_by_the_token_alone_and_no_keys(page: Page, site: Site, uploaded: Path) -> None:
+    open_tab(page, site.address)
+    page.locator("#faces-files input[type=file]").set_input_files(uploaded)
+    expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
+    identity, _, secret = page.evaluate(f"{FIRST}.key").partition(".")
+    page.get_by_role("button", name="All jobs, for the owner of this page").click()
+    field, table = page.locator("#owner-token input"), page.locator("#overview")
+    field.fill(TOKEN[:-1])
+    field.press("Enter")
+    expect(table.locator("[role=alert]")).to_contain_text("for the owner of this page alone", timeout=20_000)
+    assert identity not in table.inner_text()
+    field.fill(TOKEN)
+    field.press("Enter")
+    expect(table.locator("tr", has_text=identity)).to_contain_text("draft", timeout=20_000)
+    assert secret not in page.content()
+    page.reload()
+    page.get_by_role("tab", name="Train").click()
+    discard(page.locator("#job .job"))
+
+
+def test_hostile_files_are_named_beside_good_faces_and_the_job_starts(
+    page: Page, site: Site, draw_face: Callable[..., Image.Image], complaints: list[str]
+) -> None:
+    good = [png(draw_face(seed)) for seed in range(20)]
+    script = "<img src=x onerror=hit=1>😀"
+    files = {
+        "faces.zip": zipped(
+            [("../../outside.png", good[0]), *((f"{n}.png", data) for n, data in enumerate(good[1:10]))]
+        ),
+        f"{script}.png": good[10][:200],
+        "empty.png": b"",
+        "huge.png": header(60_000, 60_000),
+        **{f"{script}{number}.png": data for number, data in enumerate(good[11:])},
+    }
+    uploads: list[FilePayload] = [
+        {"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files.items()
+    ]
+    open_tab(page, site.address)
+    page.locator("#faces-files input[type=file]").set_input_files(uploads)
+    expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
+    counts = page.locator("#faces .counts").inner_text().split("\n")
+    assert {("Unreadable", "3"), ("Other files", "1")} <= set(pairwise(counts))  # the one that points outside
+    page.locator("#faces summary").click()
+    for name in (f"{script}.png", "empty.png", "huge.png"):
+        expect(page.locator("#faces .unread li", has_text=name)).to_have_count(1)
+    job = begun(page)
+    assert page.locator("#faces img, #job .notes img").count() <= 1  # the contact sheet
+    assert page.evaluate("window.hit") is None
+    wait_for(lambda: not list((site.home / "gradio" / "arrivals").glob("*")))
+    assert not list(site.home.rglob("outside.png"))
+    discard(job)

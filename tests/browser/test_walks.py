@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from ganime.latents import MAX_SEED, Recipe
@@ -98,6 +100,35 @@ def test_walk_that_is_stopped_gives_its_place_to_the_next(opened: Page) -> None:
     opened.locator(".gap").press("Tab")
     assert download(opened, "film", '[data-suffix=".gif"]')[0] == "walk.gif"
     alert(opened).to_be_hidden()
+
+
+def test_walk_of_too_many_frames_says_before_and_after_that_it_is_thinned(opened: Page) -> None:
+    choose_tool(opened, "animate")
+    opened.locator(".gap").fill("80")
+    opened.locator(".gap").press("Tab")
+    expect(opened.locator(".walk-hint")).to_contain_text("order: 240 frames of at most 240.")
+    opened.locator(".gap").fill("120")
+    opened.locator(".gap").press("Tab")
+    expect(opened.locator(".walk-hint")).to_contain_text("240 of 360 frames; longer walks are thinned, because")
+    opened.locator(".side").select_option("0")
+    name, data = download(opened, "film", '[data-suffix=".webp"]')
+    expect(opened.locator("#explore .status")).to_have_text(f"Saved {name}: 240 of 360 frames.")
+    with Image.open(io.BytesIO(data)) as film:
+        assert getattr(film, "n_frames", 1) == 240
+
+
+def test_scrubbing_and_playing_ask_the_server_for_nothing(opened: Page) -> None:
+    opened.emulate_media(reduced_motion="reduce")
+    choose_tool(opened, "animate")
+    draw_walk(opened)
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    pictures = {at(opened, frame) for frame in range(0, 40, 4)}
+    assert len(pictures) == 10
+    at(opened, 0)
+    opened.locator('[data-do="play"]').click()
+    opened.wait_for_function("Number(document.querySelector('.stroll').dataset.index) > 12", timeout=60_000)
+    assert [url for url in asked if "heartbeat" not in url] == []
 
 
 def test_film_is_offered_only_where_one_can_be_written(opened: Page) -> None:
