@@ -16,7 +16,7 @@ from app.job_view import job_value
 from app.jobs import Jobs
 from app.library import EMBEDDED_KEY
 from app.owner import overview
-from app.studio import Studio
+from app.studio import MAX_FACES, Studio
 from app.tab_generate import Size
 from app.theme import raised
 from app.uploads import Upload, arrivals, discard
@@ -69,17 +69,22 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         pngs = [png_bytes(face, recipe.to_json()) for face, recipe in zip(drawn.faces, drawn.recipes, strict=True)]
         return [served(cache, f"{name}-{number}.png", png) for number, png in enumerate(pngs, start=1)]
 
-    def animation(way: Walk, name: str, kind: str, speed: float = 20.0, size: int = 0) -> dict:
+    def visitor(request: gr.Request) -> str:
+        return visitor_of(request, None, explorer.studio.settings.proxies).identity
+
+    def animation(who: str, way: Walk, name: str, kind: str, speed: float = 20.0, size: int = 0) -> dict:
         if kind not in KINDS:
             raise RecipeError(f"kind must be one of {', '.join(KINDS)}; got {shown(kind)}.")
         if size not in SIZES:
             raise RecipeError(f"size must be one of {', '.join(map(str, SIZES))}; got {shown(size)}.")
-        *_, film = filmed(explorer, key, way, speed, f".{kind}", size or None)
+        film = explorer.walks.finish(who, filmed(explorer, key, way, speed, f".{kind}", size or None))
         assert isinstance(film, Film)
         return served(cache, f"{name}.{kind}", film.data)
 
     @raised
-    def interpolate(start: int, end: int, frames: int = 48, easing: str = "linear", kind: str = "webp") -> dict:
+    def interpolate(
+        request: gr.Request, start: int, end: int, frames: int = 48, easing: str = "linear", kind: str = "webp"
+    ) -> dict:
         """Walk from the face of seed `start` to that of seed `end` and back: one endless animation.
 
         start, end: 0 to 4294967295. frames: one way, 2 to 120; the animation has 2 * frames - 2. easing: "linear", or
@@ -87,10 +92,12 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         owner of the page has installed PyAV.
         """
         first, *_, last = explorer.studio.walk_recipes(key, start, end, frames, 1.0)
-        return animation(Walk((first, last), 2 * int(frames) - 2, True, easing), f"walk-{start}-{end}", kind)
+        way = Walk((first, last), 2 * int(frames) - 2, True, easing)
+        return animation(visitor(request), way, f"walk-{start}-{end}", kind)
 
     @raised
     def walk(
+        request: gr.Request,
         faces: list[str],
         frames: int = 96,
         loop: bool = True,
@@ -107,9 +114,10 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         size 0, "gif", or "mp4" where the owner of the page has installed PyAV. speed: frames a second, 1 to 60. size: 0
         as drawn, 256 px, or 512 px for at most 60 frames.
         """
-        if not isinstance(faces, list):
-            raise RecipeError('Give the faces as a list of texts, such as ["3", "14"].')
-        return animation(Walk(tuple(map(face_of, faces)), frames, loop, easing), "walk", kind, speed, size)
+        if not isinstance(faces, list) or len(faces) > MAX_FACES:
+            raise RecipeError(f'At most {MAX_FACES} faces make a walk, given as a list of texts such as ["3", "14"].')
+        way = Walk(tuple(map(face_of, faces)), frames, loop, easing)
+        return animation(visitor(request), way, "walk", kind, speed, size)
 
     @raised
     def vary(face: str, strength: float = 0.3, count: int = 8, seed: int = 0) -> list[dict]:
@@ -141,8 +149,7 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         """
         if not isinstance(picture, str) or len(picture) > MAX_PICTURE_TEXT:
             raise DataError(f"Give a picture of at most {MAX_PICTURE_BYTES:,} bytes as base64 text.")
-        visitor = visitor_of(request, None, explorer.studio.settings.proxies).identity
-        found = explorer.searches.finish(visitor, explorer.project(key, unpacked(picture)))
+        found = explorer.searches.finish(visitor(request), explorer.project(key, unpacked(picture)))
         [file] = files(Drawn([found.recipe], found.face[None]), "nearest")
         measures = {name: getattr(found, name) for name in ("distance", "typical", "percentile", "seconds")}
         return {"file": file} | measures

@@ -16,7 +16,8 @@ from app.job_store import ACTIVE, ENDED, QUEUED, Job, JobError, count
 from app.settings import Settings
 from ganime.config import IMAGE_SIZES, RECIPES
 
-SAVE_MEGABYTES = {32: 31, 64: 100, 128: 225, 256: 350}  # by image size, for the nets of the recipes
+SAVE_MEGABYTES = {32: 66, 64: 135, 128: 290, 256: 415}  # by image size, for the nets of the recipes with the critic
+SAVE_BY_MODEL = 9  # times the bytes of a model in half precision that a save of a run from it takes
 SMALL_MEGABYTES = 60  # sample grids, the best model, logs
 SPARE_BYTES = 200 * 2**20  # always left free on the disk
 MOST_IMAGES = 10**9
@@ -135,9 +136,13 @@ def make_room(session: Session, settings: Settings, needed: int, but: str = "", 
         )
 
 
-def bytes_needed(uploaded: int, faces: int, image_size: int) -> int:
-    """The disk a job may come to take: the upload, the decoded faces, and three saves at a time with what is small."""
-    return uploaded + faces * image_size**2 * 3 + (3 * SAVE_MEGABYTES[image_size] + SMALL_MEGABYTES) * 2**20
+def bytes_needed(uploaded: int, faces: int, image_size: int, begun: int = 0) -> int:
+    """The disk a job may come to take: the upload, the decoded faces, and three saves at a time with what is small.
+
+    begun: the bytes of the model that it begins from, which may have larger nets than the recipes.
+    """
+    save = max(SAVE_MEGABYTES[image_size] * 2**20, SAVE_BY_MODEL * begun)
+    return uploaded + faces * image_size**2 * 3 + 3 * save + SMALL_MEGABYTES * 2**20
 
 
 def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

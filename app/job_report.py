@@ -237,7 +237,7 @@ def outcome(job: Job, code: int | None, folder: JobFolder, killed: bool) -> tupl
         return INTERRUPTED, f"It did not stop in time (GANIME_STOP_SECONDS) and was ended. {kept}"
     if job.state == STOPPING and code == -signal.SIGTERM:
         return INTERRUPTED, f"Stopped before the first step. {kept}"
-    if shutil.disk_usage(folder.path).free < FULL_BYTES:
+    if shutil.disk_usage(folder.path.parent).free < FULL_BYTES:
         return FAILED, f"The disk of this page is full. {kept}"
     if code is None:
         return INTERRUPTED, f"It ended while nobody watched, as when the machine restarts. {kept}"

@@ -109,10 +109,13 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
 
 
 def likeness(jobs: Jobs, key: str) -> Iterator[float | Likeness]:
-    """Faces of a job's model beside the training faces that are nearest to them, for `searches`. Raises JobError."""
+    """Faces of a job's model beside the training faces that are nearest to them, for `Searches`. Raises JobError.
+
+    Nothing is read before its first step, so that a comparison that gets no place costs nothing.
+    """
     checkpoint = load_checkpoint(jobs.model(key))
     faces, flip = learned_from(jobs, key, checkpoint.generator.config.image_size)
-    return nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=COMPARED)
+    yield from nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=COMPARED)
 
 
 def likeness_value(found: Likeness | float | None) -> dict[str, Any]:

@@ -165,6 +165,7 @@ class Jobs:
         with self.changing(key, QUEUED, *ACTIVE) as (_, job):
             if job.state == QUEUED:
                 job.state, job.reason = (INTERRUPTED if job.attempt else DRAFT), "Taken out of the queue."
+                job.ended = time.time() if job.attempt else job.ended
             job.state = STOPPING if job.state == RUNNING else job.state
 
     def save_now(self, key: str) -> None:
@@ -272,16 +273,22 @@ class Jobs:
     def reserve(self, session: Session, job: Job, image_size: int) -> None:
         """Promise the job the disk that it may come to take with faces of this size."""
         folder = self.supervisor.folder(job.id)
-        needed = job_limits.bytes_needed(folder_bytes(folder.uploads), job.faces, image_size)
+        begun = folder_bytes(folder.start) if job.start else 0
+        needed = job_limits.bytes_needed(folder_bytes(folder.uploads), job.faces, image_size, begun)
         job.bytes = max(needed, folder_bytes(folder.path))  # of a job that goes on, also what it has become
         job_limits.make_room(session, self.settings, job.bytes, but=job.id)
+
+
+def start_name(name: str) -> str:
+    """What the copy of a model to begin from is called, whose own name may be anything."""
+    return name if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,60}", name, re.ASCII) else "model"
 
 
 def keep_start(source: Path, folder: Path) -> tuple[str, int]:
     """Copy the model at `source`, which may be gone when its turn comes, below `folder`; its name and image size."""
     checkpoint = load_checkpoint(source)
     found = checkpoint.folder or source
-    name = checkpoint.name if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,60}", checkpoint.name, re.ASCII) else "model"
+    name = start_name(checkpoint.name)
     with atomic_folder(folder / name) as temporary:
         for file in model_files(found):
             shutil.copyfile(file, temporary / file.name)

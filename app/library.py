@@ -119,8 +119,9 @@ class Library:
         for key, checkpoint in self.kept.items():
             if checkpoint.revision == revision:
                 return key
-        if known and self.again(known).revision == revision:
-            return known
+        with suppress(GanimeError):  # deleted, or gone from the disk: another may be the one
+            if known and self.again(known).revision == revision:
+                return known
         for job in jobs:
             with suppress(GanimeError):  # deleted, without a model, or no key at all: another may be the one
                 if (info := self.job_named(job, name)) and info.revision == revision:

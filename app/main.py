@@ -51,7 +51,7 @@ def create_app(studio: Studio) -> gr.Blocks:
             with gr.Tab("Explore", id="explore"):
                 stage = tab_explore.build(explorer, model_key, page.load)
             with gr.Tab("Interpolate", id="interpolate"):
-                start, end = tab_interpolate.build(explorer, model_key, page.load)
+                start, end, walk = tab_interpolate.build(explorer, model_key, page.load)
             with gr.Tab("Train", id="train"):
                 job = tab_train.build(studio, model_key, page.load)
 
@@ -112,8 +112,8 @@ def create_app(studio: Studio) -> gr.Blocks:
             own.use(choose, model_key, **changed, concurrency_limit=2)
         if job:
             job.use(use, model_key, [*changed["outputs"], tabs], api_visibility="private", concurrency_limit=2)
-            job.gone(leave, model_key, **changed, concurrency_limit=2)
-            gallery.gone(leave, model_key, **changed, concurrency_limit=2)
+            for part in (job, gallery, stage, walk):
+                part.gone(leave, model_key, **changed, concurrency_limit=2)
         stage.bring(bring, model_key, **changed, concurrency_limit=4)
         sent = [start, end, stage, tabs]
         gallery.send(send, [model_key, start, end], sent, api_visibility="private", queue=False)

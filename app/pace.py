@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import threading
+from pathlib import Path
 
 from sqlmodel import col, select
 
@@ -14,23 +15,27 @@ from app.supervisor import TRIAL_SECONDS
 
 LOOKED_AT = 8  # jobs whose pace is asked for, the newest first
 REPORTS = 40  # of a job's last ones, of which the median counts
+UNTOLD = "How fast this machine learns could not be found out; a job will tell."
 TRIAL_MINUTES = 0.1  # of training; a first report comes sooner, on most machines
 
-Kind = tuple[str, int]  # recipe, image size in px
+Kind = tuple[str, int, str]  # recipe, image size in px, name of the model to begin from, "" for none
 
 
 class Pace:
-    """Images a second by recipe and image size; what a trial has found is remembered as long as the page runs."""
+    """Images a second by kind of training; what a trial has found is remembered as long as the page runs."""
 
     def __init__(self, jobs: Jobs) -> None:
         self.jobs = jobs
         self.trial, self.trying = threading.Lock(), ""  # the key of the faces that one is under way with
         self.found: dict[Kind, float] = {}
+        self.vain: tuple[str, Kind] | None = None  # the last trial that told nothing, which would do so again
 
     def known(self, kind: Kind) -> float | None:
         """What the newest job of this kind, or a trial, has reached; None where there was none."""
-        recipe, size = kind
-        same = select(Job).where(Job.recipe == recipe, Job.image_size == size, col(Job.deleted).is_(False))
+        recipe, size, start = kind
+        same = select(Job).where(
+            Job.recipe == recipe, Job.image_size == size, Job.start == start, col(Job.deleted).is_(False)
+        )
         with self.jobs.store.reading() as session:
             jobs = session.exec(same.order_by(col(Job.started).desc()).limit(LOOKED_AT)).all()
         for job in jobs:
@@ -39,9 +44,10 @@ class Pace:
         return self.found.get(kind)
 
     @told("How fast this machine learns could not be tried")
-    def tried(self, key: str, kind: Kind) -> float:
+    def tried(self, key: str, kind: Kind, start: Path | None = None) -> float:
         """The pace of some seconds of training on the faces of a draft. Raises JobError where that cannot be had.
 
+        start: folder of the model to begin from, None for scratch.
         One is tried at a time, and none beside a job: that would be slower for it, and tell too little. Who asks again
         for the same faces, such as from a page that was loaded anew, waits for the one that is under way.
         """
@@ -60,10 +66,13 @@ class Pace:
                 raise JobError(self.beside(active[0]))
             if draft.state != DRAFT:
                 raise JobError("This job has been started already.")
-            draft.recipe, draft.image_size, draft.start, draft.minutes = *kind, "", TRIAL_MINUTES
-            steps = self.jobs.supervisor.trial(draft)
+            if self.vain == (key, kind):
+                raise JobError(UNTOLD)
+            draft.recipe, draft.image_size, draft.start, draft.minutes = kind[0], kind[1], "", TRIAL_MINUTES
+            steps = self.jobs.supervisor.trial(draft, start)
             if not steps:
-                raise JobError("How fast this machine learns could not be found out; a job will tell.")
+                self.vain = (key, kind)
+                raise JobError(UNTOLD)
             self.found[kind] = steps[-1]["images_per_second"]
             return self.found[kind]
         finally:

@@ -185,7 +185,8 @@ class Supervisor:
         """Start the child of a job."""
         folder = self.folder(job.id)
         with folder.log(job.attempt).open("ab") as log:
-            child = self.spawn(command(job, folder, self.threads), log)
+            start = folder.start / job.start if job.start else None
+            child = self.spawn(command(job, folder, self.threads, folder, start), log)
         child.returncode = 0  # from here on psutil waits for it, as for a child that was found again
         self.children[job.id] = process = psutil.Process(child.pid)
         self.change(job, pid=process.pid, pid_time=process.create_time())
@@ -207,13 +208,15 @@ class Supervisor:
             process.nice(max(NICENESS, process.nice()))
         return child
 
-    def trial(self, job: Job) -> list[dict[str, Any]]:
-        """What a training as `job` asks for tells in its first seconds; nothing of it is kept. Raises OSError.
+    def trial(self, job: Job, start: Path | None = None) -> list[dict[str, Any]]:
+        """What a training as `job` asks for, from the model at `start`, tells in its first seconds. Raises OSError.
 
-        It ends, with nothing to tell, when the draft is submitted or deleted meanwhile.
+        Nothing of it is kept, the faces that it decoded included. It ends, with nothing to tell, when the draft is
+        submitted or deleted meanwhile.
         """
-        run = self.folder(job.id).path / TRIAL
-        child = self.spawn(command(job, self.folder(job.id), self.threads, run), subprocess.DEVNULL)
+        folder = self.folder(job.id)
+        trial = JobFolder(folder.path / TRIAL)
+        child = self.spawn(command(job, folder, self.threads, trial, start), subprocess.DEVNULL)
         until, kept = time.monotonic() + TRIAL_SECONDS, True
         try:
             while True:
@@ -223,14 +226,14 @@ class Supervisor:
                 if row is None or row.deleted or row.state != DRAFT:
                     return []
                 over = child.poll() is not None or time.monotonic() > until
-                steps = [line for line in read_journal(run) if line["event"] == "Step"]
+                steps = [line for line in read_journal(trial.run) if line["event"] == "Step"]
                 if over or len(steps) > 1 or any(step["progress"] >= 1 for step in steps):
                     return steps
                 time.sleep(POLL_SECONDS)
         finally:
             child.kill()
             child.wait()
-            shutil.rmtree(run if kept else run.parent, ignore_errors=True)  # it may have written where all was removed
+            shutil.rmtree((trial if kept else folder).path, ignore_errors=True)  # it may have written after a removal
 
     def sweep(self) -> None:
         """Drop what is too old or too much: drafts, ended jobs when the disk is full, stray folders, sample grids."""
@@ -277,17 +280,15 @@ def ended(process: psutil.Process, again: bool = True) -> tuple[bool, int | None
         return True, None
 
 
-def command(job: Job, folder: JobFolder, threads: int, run: Path | None = None) -> list[str]:
-    """The command line of a job's child. It holds paths below the home, numbers, and words out of fixed lists."""
-    run, faces = run or folder.run, map(str, uploads.kept(folder.uploads))
-    words = [*TRAINER, "train", *faces, "--home", str(folder.path), "--threads", str(threads)]
+def command(job: Job, folder: JobFolder, threads: int, out: JobFolder, start: Path | None) -> list[str]:
+    """The command line of a job's child, which writes into `out`. It holds paths, numbers, and words of fixed lists."""
+    faces, run = map(str, uploads.kept(folder.uploads)), out.run
+    words = [*TRAINER, "train", *faces, "--home", str(out.path), "--threads", str(threads)]
     words += ["--minutes", str(job.minutes), "--images", str(job.images)]
     if (run / RUN_FILE).is_file():
         return [*words, "--resume", str(run)]
     words += ["--out", str(run), "--recipe", job.recipe]
-    if job.start:
-        return [*words, "--from", str(folder.start / job.start)]
-    return [*words, "--from", SCRATCH, "--image-size", str(job.image_size)]
+    return [*words, "--from", str(start)] if start else [*words, "--from", SCRATCH, "--image-size", str(job.image_size)]
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import gradio as gr
 from pydantic import Field
 
-from app.components import DRAWING, answer_with_file, answered, component, sheet_url
+from app.components import DRAWING, LOADING, answer_with_file, answered, component, sheet_url
 from app.explorer import (
     CHILDREN,
     HEADINGS,
@@ -185,7 +185,7 @@ def server_functions(explorer: Explorer) -> list[Callable[..., Answer]]:
     tiled = [answered(make, tiles, DRAWING) for make in (draw, vary, steer, breed, mix)]
     owned = [answered(make, turn=DRAWING) for make in (own_sliders, own_faces)]
     begun = [answered(make, visitor=explorer.visitor) for make in (choose, project)]
-    return [*tiled, *owned, *begun, answered(drawer), answered(ask), answered(leave)]
+    return [*tiled, *owned, *begun, answered(drawer, turn=LOADING), answered(ask), answered(leave)]
 
 
 def file_functions(explorer: Explorer) -> list[Callable[[Any], dict[str, str]]]:

@@ -18,8 +18,8 @@ from ganime.latents import MAX_TRUNCATION, Recipe, check_seed
 FRAMES = 48
 
 
-def build(explorer: Explorer, model_key: gr.State, opened: Trigger) -> tuple[gr.Number, gr.Number]:
-    """The tab's components, wired to the explorer; returns the fields of the two seeds.
+def build(explorer: Explorer, model_key: gr.State, opened: Trigger) -> tuple[gr.Number, gr.Number, gr.HTML]:
+    """The tab's components, wired to the explorer; returns the fields of the two seeds, and the walk.
 
     model_key: which model draws. opened: fires when a visitor opens the page.
     """
@@ -40,7 +40,7 @@ def build(explorer: Explorer, model_key: gr.State, opened: Trigger) -> tuple[gr.
     roll_start.click(None, None, start, js=ROLL, api_visibility="private")
     roll_end.click(None, None, end, js=ROLL, api_visibility="private")
     ask_on(walk, [opened, model_key.change], model_key, [start, end, truncation])
-    return start, end
+    return start, end, walk
 
 
 def walk_value(studio: Studio, key: str, start: int, end: int, truncation: float) -> dict[str, Any]:

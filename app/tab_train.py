@@ -15,7 +15,7 @@ from app.components import answer_with_file, component
 from app.job_limits import Plan, Visitor, may_train
 from app.job_store import JobError, told
 from app.job_view import AUDIT_SIZE, archive_file, faces_value, server_functions
-from app.jobs import Jobs
+from app.jobs import Jobs, start_name
 from app.library import EMBEDDED_KEY
 from app.pace import Kind, Pace
 from app.studio import Studio
@@ -88,7 +88,12 @@ class Desk:
         try:
             key = self.jobs.draft(uploads, self.asker(request, profile), instead=old)
         except GanimeError as error:
-            return [old, failed(error), None, gr.skip()]
+            return [
+                old,
+                failed(error, " The faces that you gave before are still there." if old else ""),
+                None,
+                gr.skip(),
+            ]
         finally:
             discard(uploads)
         try:
@@ -98,21 +103,21 @@ class Desk:
             return ["", failed(error), None, current("", gone=old)]
 
     def kind(self, model: str, start: str, recipe: str, size: int) -> tuple[Kind, Path | None]:
-        """The recipe and the image size that is trained, which a model to begin from decides, and its folder."""
+        """What is trained, whose image size a model to begin from decides, and the folder of that model."""
         if start == SCRATCH:
-            return (str(recipe), int(size)), None
+            return (str(recipe), int(size), ""), None
         found = self.studio.library.checkpoint(model if start == LOADED else EMBEDDED_KEY)
-        return (str(recipe), found.generator.config.image_size), found.folder
+        return (str(recipe), found.generator.config.image_size, start_name(found.name)), found.folder
 
     def expect(
         self, draft: str, model: str, start: str, minutes: float, images: int | None, recipe: str, size: int
     ) -> Iterator[str]:
         """How many images these minutes will do for; where nothing is known yet, that is tried on the faces."""
         try:
-            chosen, _ = self.kind(model, start, recipe, size)
+            chosen, folder = self.kind(model, start, recipe, size)
             if draft and self.pace.known(chosen) is None:
                 yield plain(TRYING)
-                self.pace.tried(draft, chosen)
+                self.pace.tried(draft, chosen, folder)
             yield plain(self.pace.estimate(chosen, minutes, images or 0))
         except GanimeError as error:
             yield plain(str(error))
@@ -134,7 +139,7 @@ class Desk:
         try:
             if not draft:
                 raise JobError("There are no faces to train on yet. Give some above first.")
-            (recipe, size), folder = self.kind(model, start, recipe, size)
+            (recipe, size, _), folder = self.kind(model, start, recipe, size)
             wanted = Plan(recipe, size, float(minutes), images or 0, str(name), folder)
             self.jobs.submit(draft, wanted, self.asker(request, profile))
         except GanimeError as error:
@@ -224,6 +229,6 @@ def forget(jobs: Jobs, key: str) -> None:
         return  # it is gone already, or will go as too old
 
 
-def failed(error: GanimeError) -> dict[str, Any]:
-    """An error as a component shows it; the time makes the same error twice two values."""
-    return {"error": str(error), "time": time.time()}
+def failed(error: GanimeError, more: str = "") -> dict[str, Any]:
+    """An error as a component shows it, with more words; the time makes the same error twice two values."""
+    return {"error": f"{error}{more}", "time": time.time()}

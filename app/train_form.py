@@ -22,9 +22,9 @@ STARTS = [("Embedded model", EMBEDDED_KEY), ("Model named above", LOADED), ("Scr
 SIZES, MINUTES = [64, 32], 15
 HEADING = "## Train on your own faces"
 INTRODUCTION = """\
-Give some hundreds of faces, choose for how long, and watch. The faces and the model are yours alone: a key that only
-this browser keeps opens them. Where the disk runs short, what ended longest ago is deleted, at the soonest {hours:g}
-hours after it ended.
+Give some hundreds of faces, choose for how long, and watch. The faces and the model are yours: nobody but
+whoever runs this page gets at them without the key, which only this browser keeps. Where the disk runs short, what
+ended longest ago is deleted, at the soonest {hours:g} hours after it ended.
 """
 LOGIN = "On this page only those who have signed in may train."
 NO_LOGIN = (

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 HASH_SIDE = 16  # 16 x 16 bits; with 8 x 8, unrelated portraits chain together
 NEAR_DUPLICATE_BITS = 32  # the same drawing, though it was moved a little, recoloured or given another expression
 COPY_BITS, COPY_LIGHT, COPY_COLOUR = 24, 12, 48  # one picture saved twice: see copies_in_groups
+MOST_COMPARED = 256  # near duplicates that one face is compared with
 LIGHT = np.array([0.299, 0.587, 0.114], np.float32)  # shares of red, green and blue (ITU-R BT.601)
 THUMBNAIL = 16  # px; the side of the thumbnails whose colours are compared
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 1_000
@@ -117,12 +118,15 @@ def copies_in_groups(
 def copies_in_group(
     members: Int[np.ndarray, " m"], hashes: UInt64[np.ndarray, "m 4"], small: UInt8[np.ndarray, "m 16 16 3"]
 ) -> dict[int, int]:
-    """The copies among near duplicates, best first: each is compared with those that are kept so far."""
+    """The copies among near duplicates, best first: each is compared with those that are kept so far, 256 at most.
+
+    Drawings are never so many variants of one another; only a set that was made to be slow is.
+    """
     copies: dict[int, int] = {}
     kept = np.zeros(len(members), bool)
     for place, member in enumerate(members):
         near = np.flatnonzero(kept)
-        near = near[differing_bits(hashes[near], hashes[place]) <= COPY_BITS]
+        near = near[differing_bits(hashes[near], hashes[place]) <= COPY_BITS][:MOST_COMPARED]
         apart = small[near].astype(np.float32) - small[place]  # (K, 16, 16, 3)
         light, colour = abs(apart @ LIGHT).max((1, 2)), abs(apart).max((1, 2, 3))  # (K,) each
         same = near[(light <= COPY_LIGHT) & (colour <= COPY_COLOUR)]

@@ -74,9 +74,9 @@ def save_animation(
 ) -> None:
     """Write frames as an endless animation of the kind that `path` ends in.
 
-    GIF: one palette of 256 colours for all frames, dithered. APNG: exact. WebP: exact at the frames' own size,
-    quality 90 when scaled. MP4, a film that ends: H.264, which needs PyAV. fps: frames a second, 1 to 60. Raises
-    GanimeError for another ending, and for MP4 without PyAV.
+    GIF: one palette of 256 colours for all frames, dithered, at most 50 frames a second. APNG: exact. WebP: exact at
+    the frames' own size, quality 90 when scaled. MP4, a film that ends: H.264, which needs PyAV. fps: frames a second,
+    1 to 60. Raises GanimeError for another ending, and for MP4 without PyAV.
     """
     kind = animation_kind(path)
     pictures = [resize(Image.fromarray(frame), size) for frame in frames]
@@ -85,14 +85,16 @@ def save_animation(
             write_mp4(pictures, temporary, fps)
         return
     options: dict[str, Any] = {}
+    duration = round(1000 / fps)  # ms
     if kind == "WEBP":
         options = {"method": 2, "quality": 90, "lossless": pictures[0].size == frames.shape[2:0:-1]}
     if kind == "GIF":
+        duration = max(20, 10 * round(100 / fps))  # it counts in hundredths; browsers slow a single one down to ten
         palette = Image.fromarray(sheet(frames, COLUMNS)).quantize(256, Image.Quantize.MEDIANCUT)
         pictures = [image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for image in pictures]
     with atomic_file(path) as temporary:
         pictures[0].save(
-            temporary, kind, save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0, **options
+            temporary, kind, save_all=True, append_images=pictures[1:], duration=duration, loop=0, **options
         )
 
 

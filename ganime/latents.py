@@ -87,7 +87,8 @@ class Recipe:
         except (ValueError, TypeError, RecursionError) as error:
             if isinstance(error, RecipeError):
                 raise
-            raise RecipeError(f"This is no recipe: {error}.") from error
+            reason = "it lacks a part, or has one too many" if isinstance(error, TypeError) else error
+            raise RecipeError(f"This is no recipe: {reason}.") from error
 
 
 def encoded(z: Float[np.ndarray, " latent"]) -> str:

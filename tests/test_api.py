@@ -158,6 +158,7 @@ def test_walk_passes_faces_of_seeds_and_recipes_in_their_order(client: Client) -
         ({"faces": ["3", "nonsense"]}, "recipe"),
         ({"faces": ["3", {"seed": 4}]}, "as text"),
         ({"faces": ["3"] * 65}, "At most 64 faces"),
+        ({"faces": ["no recipe"] * 200_000}, "At most 64 faces"),  # refused before any of them is read
         ({"faces": ["3", '{"model": "else", "revision": "0", "seed": 1}']}, "Load its model first"),
         ({"frames": 241}, "2 to 240 frames"),
         ({"easing": "bumpy"}, "linear, smooth"),

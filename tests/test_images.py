@@ -228,3 +228,10 @@ def test_an_animation_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: 
         save_animation(noise(2), path)
     assert path.read_bytes() == b"before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("fps", "milliseconds"), [(20, 50), (40, 20), (60, 20), (1, 1000)])
+def test_a_gif_is_never_so_fast_that_browsers_slow_it_down(tmp_path: Path, fps: float, milliseconds: int) -> None:
+    save_animation(noise(3), tmp_path / "walk.gif", fps)
+    _, durations, _ = read_frames(tmp_path / "walk.gif")
+    assert set(durations) == {milliseconds}

@@ -748,3 +748,4 @@ def test_a_job_that_goes_on_counts_with_what_it_has_become(
 
 def test_bytes_are_reckoned_with_all_that_a_job_may_write() -> None:
     assert job_limits.bytes_needed(10, 1000, 64) > 10 + 1000 * 64 * 64 * 3 + 3 * 94_192_563  # a save as measured
+    assert job_limits.bytes_needed(10, 1000, 64, 10**8) > 2.4e9  # nets that are larger than those of the recipes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from app.job_store import Job, JobError
 from app.jobs import Jobs
 from app.pace import Pace
 from app.uploads import Upload
+from ganime.checkpoint import EMBEDDED
 from tests.test_jobs import (
     ME,
     OTHER,
@@ -28,7 +30,7 @@ from tests.test_jobs import (
 )
 
 __all__ = ["files", "open_jobs", "settings"]  # fixtures
-KIND = ("modern", 32)
+KIND = ("modern", 32, "")
 
 
 def test_a_trial_tells_the_pace_and_leaves_nothing(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
@@ -42,7 +44,7 @@ def test_a_trial_tells_the_pace_and_leaves_nothing(open_jobs: Callable[..., Jobs
     assert pace.estimate(KIND, 15, 640) == "640 images take about 10 s, at 64 a second here."
     assert pace.estimate(KIND, 15, 19_200) == "19,200 images take about 5 minutes, at 64 a second here."
     assert pace.estimate(KIND, 15, 10**6) == pace.estimate(KIND, 15)  # the minutes come first
-    assert pace.known(("classic", 32)) is None
+    assert pace.known(("classic", 32, "")) is None
     assert sorted(jobs.folder(key).path.iterdir()) == before
     assert not children_of(jobs.settings.home)
     assert state_of(jobs, key) == "draft"
@@ -53,7 +55,7 @@ def test_anothers_second_trial_is_answered_at_once(open_jobs: Callable[..., Jobs
     key, other, pace = jobs.draft(files, ME), jobs.draft(files, OTHER), Pace(jobs)
     refused: list[str] = []
 
-    def tried_meanwhile(job: Job) -> list[dict]:
+    def tried_meanwhile(job: Job, start: Path | None) -> list[dict]:
         with pytest.raises(JobError) as caught:
             pace.tried(other, KIND)
         refused.append(str(caught.value))
@@ -73,7 +75,7 @@ def test_who_asks_twice_for_the_same_faces_is_answered_by_one_trial(
     with ThreadPoolExecutor() as threads:
         asked: list[Future[float]] = []
 
-        def tried(job: Job) -> list[dict]:
+        def tried(job: Job, start: Path | None) -> list[dict]:
             asked.append(threads.submit(pace.tried, key, KIND))
             return [{"images_per_second": 7.0}]
 
@@ -107,9 +109,9 @@ def test_an_earlier_job_of_the_kind_tells_the_pace_without_a_trial(
     key, pace = submitted(jobs, files), Pace(jobs)
     wait_to_learn(jobs, key)
     assert pace.known(KIND) == 64.0
-    assert pace.known(("modern", 64)) is None
+    assert pace.known(("modern", 64, "")) is None
     with pytest.raises(JobError, match=r"just now.* not tried\. It learns from 64 images a second \(modern, 32 px\)"):
-        pace.tried(jobs.draft(files, ME), ("modern", 64))
+        pace.tried(jobs.draft(files, ME), ("modern", 64, ""))
     jobs.stop(key)
     wait_until(jobs, key, "finished")
     assert pace.known(KIND) == 64.0
@@ -121,8 +123,13 @@ def test_a_trial_that_tells_nothing_is_answered_in_words(
     monkeypatch.setenv("MOCK", "fail")
     jobs = open_jobs("mock", start=False)
     key = jobs.draft(files, ME)
-    with pytest.raises(JobError, match="could not be found out"):
-        Pace(jobs).tried(key, KIND)
+    pace, begun = Pace(jobs), []
+    trial = jobs.supervisor.trial
+    jobs.supervisor.trial = lambda job, start: begun.append(start) or trial(job, start)
+    for _ in range(2):
+        with pytest.raises(JobError, match="could not be found out"):
+            pace.tried(key, KIND, EMBEDDED)
+    assert begun == [EMBEDDED]  # to try again would tell no more
     jobs.submit(key, PLAN, ME)
     with pytest.raises(JobError, match="started already"):
         Pace(jobs).tried(key, KIND)

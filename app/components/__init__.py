@@ -44,6 +44,7 @@ class Turn:
 
 ENCODERS = Turn(2)  # files made at a time
 DRAWING = Turn(4)  # requests that take turns at the device
+LOADING = Turn(2)  # requests that may fetch a model first
 AT_ONCE = nullcontext()
 MEDIA_TYPES = {
     ".png": "image/png",

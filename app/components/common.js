@@ -14,6 +14,7 @@ function download({ name, data, type }) {
 async function answerOf(call) {
   const answer = await call().catch(() => null);
   if (!answer) throw new Error("The server does not answer. Try again.");
+  if (answer.missing) trigger("gone", {}); // the model in use may have been deleted with its job
   if (answer.error) throw new Error(answer.error);
   return answer;
 }
@@ -48,6 +49,7 @@ function live(part, show) {
         const question = waiting;
         waiting = null;
         const answer = await server.draw(question).catch(() => null);
+        if (answer?.missing) trigger("gone", {});
         await show(answer || { error: "The server does not answer. Try again." });
       }
     } finally {

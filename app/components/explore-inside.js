@@ -49,7 +49,7 @@ function lookingOn(on) {
 function compare() {
   const { recipe } = current();
   return attempt(async () => {
-    $(".copy-text").textContent = "Comparing…";
+    showVerdict({ verdict: "", text: "Comparing…" });
     try {
       const answer = await comparing.run(() => ask("compare", recipe), ({ progress }) => {
         lookingOn(true);

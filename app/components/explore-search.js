@@ -119,6 +119,7 @@ async function smaller(file) {
 
 async function nearestTo(file) {
   const canvas = await smaller(file);
+  const before = current();
   openTool("picture");
   $(".pair").hidden = false;
   for (const [name, source] of [[".wanted", canvas], [".nearest", null]]) {
@@ -136,7 +137,9 @@ async function nearestTo(file) {
   const [recipe] = await take(answer);
   paintFace($(".nearest"), recipe, 256);
   $(".near-text").textContent = answer.text;
-  await show({ recipe });
+  if (before === current()) return show({ recipe });
+  keep(recipe);
+  return say("The face that was searched for is found. It lies in your tray, for you have gone on meanwhile.");
 }
 
 function stopSearch() {

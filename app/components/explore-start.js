@@ -5,15 +5,28 @@ let linked = false; // whether the address has been read
 let linkedWalk = null; // a walk that the address names, until the model that draws it is loaded
 let sent = 0; // the time of the last face that came from elsewhere on the page
 
-// Loads the model that drew a face, on all tabs, and does then what is to be done; where it cannot be had, says why.
-function bring(recipe, then) {
+const LONGEST_ARRIVAL = 30000; // ms; the server has loaded the model before it is asked to give it to the tabs
+
+// Loads the model that drew a face, on all tabs, and does then what is to be done; where it cannot be had, says why, and
+// calls never() where that will not change.
+function bring(recipe, then, never = () => {}) {
   return attempt(async () => {
     const { key, text } = await ask("drawer", recipe, met.get(parse(recipe).revision)?.key || "", jobKeys());
-    if (!key) return complain(text);
+    if (!key) {
+      never();
+      return complain(text);
+    }
     if (key === model.key) return then();
-    return new Promise((done) => {
-      arrival = () => then().finally(done);
+    return new Promise((done, failed) => {
+      arrival?.over();
+      const mine = { key, act: () => then().finally(done), over: done };
+      arrival = mine;
       trigger("bring", { key });
+      setTimeout(() => {
+        if (arrival !== mine) return;
+        arrival = null;
+        failed(new Error("The model of this face could not be loaded. Try again."));
+      }, LONGEST_ARRIVAL);
     });
   }, recipe);
 }
@@ -34,9 +47,9 @@ async function begin() {
   const strolls = linkedWalk && drawnHere(linkedWalk.faces[0]) ? linkedWalk : null;
   linkedWalk = strolls ? null : linkedWalk;
   const first = strolls ? await attempt(() => takeWalk(strolls)) : "";
-  const come = arrival;
-  arrival = null;
-  if (come) await come();
+  const come = arrival?.key === model.key ? arrival : null;
+  if (come) arrival = null;
+  if (come) await come.act();
   else if (face || first) await show({ recipe: face || first });
   if (!current() || !drawnHere(current().recipe)) await dice();
   await drawTray();
@@ -76,13 +89,18 @@ async function fromAddress() {
 
 async function meet() {
   const value = props.value || {};
-  if (value.error) return complain(value.error);
+  if (value.error) {
+    arrival?.over();
+    arrival = null;
+    return complain(value.error);
+  }
   if (!value.key) return undefined;
   const another = value.key !== model?.key || value.revision !== model?.revision;
   model = value;
   met.set(model.revision, model);
   if (another) {
     stopSearch(); // what is searched for is of the other model
+    comparing.stop();
     forgetWalk();
     complain("");
     makeSliders();

@@ -20,7 +20,7 @@ const parts = {}; // by name: {put(value), words}, what undo and redo work on
 let waiting = ""; // the last face that was refused because its model was not loaded
 let wanted = 0; // counts what was asked to be shown, so that an old answer never replaces a newer one
 let tasks = 0; // counts what was attempted
-let arrival = null; // what is to be done once the model that was asked for is loaded
+let arrival = null; // {key, act, over}: what is to be done once the model of that key is loaded
 
 const current = () => stage;
 const whole = (number) => Number(number || 0).toLocaleString("en");
@@ -163,20 +163,27 @@ function note(part, before, after, replace = false) {
 
 // Undo and redo; a face of another model brings that model back.
 function go(by) {
-  const change = changes[by < 0 ? standing - 1 : standing];
+  const change = nextChange(by);
   if (!change) return undefined;
   const [value, ticket] = [by < 0 ? change.before : change.after, ++wanted];
   const face = change.part === "stage" ? value.recipe : "";
   const step = () => attempt(async () => {
     if (face && !pictures.has(face)) await take(await ask("draw", [face]));
-    if (ticket !== wanted) return;
+    if (ticket !== wanted || change !== nextChange(by)) return;
     standing += by;
     await parts[change.part].put(value);
     say(parts[change.part].words);
     showHistory();
   }, face);
-  return face && !drawnHere(face) ? bring(face, step) : step();
+  const skip = () => { // no model draws its face any more: the next undo goes farther back
+    changes = changes.filter((one) => one !== change);
+    if (by < 0) standing -= 1;
+    showHistory();
+  };
+  return face && !drawnHere(face) ? bring(face, step, skip) : step();
 }
+
+const nextChange = (by) => changes[by < 0 ? standing - 1 : standing];
 
 function showHistory() {
   $('[data-do="undo"]').disabled = !standing;
@@ -229,6 +236,7 @@ function openTool(name) {
     button.setAttribute("aria-expanded", String(button.dataset.tool === name));
   });
   element.querySelectorAll("[data-panel]").forEach((panel) => { panel.hidden = panel.dataset.panel !== name; });
+  if (name !== "copy") comparing.stop();
   opened[name]?.();
 }
 
@@ -258,7 +266,7 @@ actions.next = next;
 const KEYS = { d: "dice", k: "keep", n: "next", z: "undo", y: "redo" };
 document.addEventListener("keydown", function pressed(event) {
   if (!element.isConnected) return document.removeEventListener("keydown", pressed);
-  const field = event.target.closest?.("input, textarea, select, [contenteditable]");
+  const field = event.target.closest?.("input:not([type=range], [type=checkbox], [type=file]), textarea, select, [contenteditable]");
   if (field || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const action = KEYS[event.key.toLowerCase()];
   if (!action || !current() || element.offsetParent === null) return;

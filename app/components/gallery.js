@@ -36,7 +36,6 @@ function pick(index, focus) {
 
 async function draw(value) {
   $(".alert").textContent = value.error || "";
-  if (value.missing) trigger("gone", {}); // the model was deleted with its job
   if (!value.faces) return;
   const image = new Image();
   image.src = value.sheet;

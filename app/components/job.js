@@ -8,6 +8,7 @@ const STATES = {
   draft: "Not started", queued: "Waiting", running: "Training", stopping: "Stopping, and saving what was learnt",
   finished: "Finished", failed: "Failed", interrupted: "Interrupted", away: "Not here now",
 };
+let unkept = null; // the keys, where the browser keeps nothing
 let picked = ""; // the key of the job that is shown
 let shown = null; // its last status
 let drawn = ""; // which sample grid is shown
@@ -19,18 +20,21 @@ let draft = ""; // the key of the faces that the form above is about; they are l
 
 function keys() {
   try {
-    const kept = JSON.parse(localStorage.getItem(KEYS));
-    return Array.isArray(kept) ? kept.filter((job) => job && typeof job.key === "string") : [];
+    const kept = unkept || JSON.parse(localStorage.getItem(KEYS));
+    return Array.isArray(kept) ? kept.filter((job) => job && typeof job.key === "string").slice(0, MOST_KEYS) : [];
   } catch {
     return [];
   }
 }
 
 function keep(jobs) {
+  const few = jobs.slice(0, MOST_KEYS).map(({ key, name }) => ({ key, name }));
   try {
-    localStorage.setItem(KEYS, JSON.stringify(jobs.slice(0, MOST_KEYS).map(({ key, name }) => ({ key, name }))));
+    localStorage.setItem(KEYS, JSON.stringify(few));
+    unkept = null;
   } catch {
-    $(".status").textContent = "This browser keeps nothing. Copy the link, or the job is lost with this page.";
+    unkept = few;
+    text(".alert", "This browser keeps nothing. Copy the link, or the job is lost with this page.");
   }
 }
 

@@ -240,10 +240,15 @@ def test_keys_roll_keep_undo_and_redo_unless_a_field_has_the_focus(opened: Page)
     expect(opened.locator('[data-do="undo"]')).to_be_disabled()
     opened.keyboard.press("y")
     expect(opened.locator(".now")).to_have_attribute("data-recipe", rolled)
-    opened.locator(".strength").focus()
+    choose_tool(opened, "steer")
+    opened.locator(".own-name").focus()
     opened.keyboard.press("z")
     opened.wait_for_timeout(200)
     assert on_stage(opened) == rolled
+    choose_tool(opened, "vary")
+    opened.locator(".strength").focus()  # nothing is written there
+    opened.keyboard.press("z")
+    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
 
 
 def test_key_for_the_next_face_goes_through_what_the_tool_shows_and_else_rolls(opened: Page) -> None:
@@ -715,6 +720,7 @@ def test_link_to_a_face_of_a_model_trained_here_says_whom_it_opens_for_and_does(
         visit(page, copied)
         alert(page).to_contain_text("drawn by <b>mine</b>")
         expect(page.locator("#explore .offer")).to_be_hidden()
+        page.goto("about:blank")  # a page that is open while its app ends complains
 
 
 def test_names_in_a_link_stay_text(page: Page, address: str, complaints: list[str]) -> None:
