@@ -212,9 +212,13 @@ def minutes_left(job: Job, folder: JobFolder) -> float | None:
 
 def seconds_left(job: Job, step: dict[str, Any], now: float) -> float:
     """Until the nearest limit, by the last report of this attempt."""
-    left = [(1 - step["progress"]) * job.minutes * 60]
+    left, seen = [], step["images"] / job.images if job.images else 0.0
+    if step["progress"] > seen:  # else it tells of the images alone, of which a job that goes on has seen many before
+        left.append((1 - step["progress"]) * job.minutes * 60)
     if job.images and step["images_per_second"] > 0:
         left.append((job.images - step["images"]) / step["images_per_second"])
+    if not left:
+        left.append(job.minutes * 60)
     return max(0.0, min(left) - (now - step["time"]))
 
 

@@ -101,6 +101,7 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     return {
         **{name: fact for name, fact in value.items() if name not in ("preview", "events", "notes")},
         "key": key,
+        "master": jobs.is_owner(key.partition(".")[2]),
         "notes": value["notes"][-NOTES_SHOWN:],
         "grids": list(grids_of(folder)),
         "losses": points(lines, "Step", LOSSES),
@@ -179,6 +180,7 @@ def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
         return {"url": picture_url("png", path.read_bytes())}
 
     def nearest(visitor: str, key: str) -> dict[str, Any]:
+        jobs.get(key)  # else one who has not the key would take a place
         return {"search": comparisons.begin(visitor, likeness(jobs, key))}
 
     def ask_nearest(search: str) -> dict[str, Any]:

@@ -87,8 +87,8 @@ class Jobs:
     def draft(self, files: Sequence[Upload], visitor: Visitor, instead: str = "") -> str:
         """Take in uploaded faces, to be trained on later, and return the key. Raises DataError for a broken zip.
 
-        instead: key of a draft whose place these take, so that it does not count; it stays where they are refused. A
-        draft that is not submitted is dropped after GANIME_DRAFT_HOURS.
+        instead: key of a draft that is deleted once these have proved good, so that it does not count. A draft that is
+        not submitted is dropped after GANIME_DRAFT_HOURS.
         """
         job_limits.check_visitor(visitor, self.settings)
         chosen = uploads.choose(files, self.settings)
@@ -104,10 +104,8 @@ class Jobs:
         try:
             faces = uploads.count_faces(chosen, self.settings)
             uploads.keep(chosen, folder.uploads)
-            with self.changing(key) as (session, draft):
+            with self.changing(key) as (_, draft):
                 draft.faces = faces
-                if old := self.replaced(session, instead):  # unless it was submitted meanwhile
-                    session.get_one(Job, old).deleted = True
         except BaseException:
             shutil.rmtree(folder.path, ignore_errors=True)
             with contextlib.suppress(JobError):  # if not now, then as a draft that is too old
@@ -191,8 +189,7 @@ class Jobs:
 
     def overview(self, token: str) -> list[JobStatus]:
         """How all jobs stand, newest first, for the owner who has set GANIME_ADMIN_TOKEN."""
-        owner = self.settings.admin_token.get_secret_value()
-        if not hmac.compare_digest(digest(token), digest(owner)) or not owner:
+        if not self.is_owner(token):
             raise JobError("The overview is for the owner of this page alone (GANIME_ADMIN_TOKEN).")
         with self.store.reading() as session:
             jobs = session.exec(select(Job).where(col(Job.deleted).is_(False)).order_by(col(Job.created).desc())).all()
@@ -232,6 +229,10 @@ class Jobs:
     def find(self, session: Session, key: str) -> Job:
         return self.store.find(session, key, self.settings.admin_token.get_secret_value())
 
+    def is_owner(self, token: str) -> bool:
+        owner = self.settings.admin_token.get_secret_value()
+        return bool(owner) and hmac.compare_digest(digest(token), digest(owner))
+
     def get(self, key: str) -> Job:
         with self.store.reading() as session:
             return self.find(session, key)
@@ -256,8 +257,7 @@ class Jobs:
     def replaced(self, session: Session, key: str) -> str:
         """The id of the draft that an upload takes the place of, empty where there is none."""
         with contextlib.suppress(JobMissing):
-            job = self.find(session, key)
-            return job.id if job.state == DRAFT else ""
+            return job.id if (job := self.find(session, key)).state == DRAFT else ""
         return ""
 
     def count_for(self, session: Session, job: Job, visitor: Visitor) -> None:

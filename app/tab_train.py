@@ -82,7 +82,8 @@ class Desk:
         profile: gr.OAuthProfile | None,
         progress: gr.Progress = PROGRESS,
     ) -> Any:
-        """Uploaded files become a draft in place of the one before."""
+        """Uploaded files become a draft in place of the one before, which stays where they are refused."""
+        kept = " The faces that you gave before are still there." if old else ""
         if not uploads:
             return [old, gr.skip(), gr.skip(), gr.skip()]
         try:
@@ -90,17 +91,19 @@ class Desk:
         except GanimeError as error:
             return [
                 old,
-                failed(error, " The faces that you gave before are still there." if old else ""),
+                failed(error, kept),
                 None,
                 gr.skip(),
             ]
         finally:
             discard(uploads)
         try:
-            return [key, look(self.jobs, key, progress), None, current(key, gone=old)]
+            found = look(self.jobs, key, progress)
         except GanimeError as error:
             forget(self.jobs, key)
-            return ["", failed(error), None, current("", gone=old)]
+            return [old, failed(error, kept), None, gr.skip()]
+        forget(self.jobs, old)
+        return [key, found, None, current(key, gone=old)]
 
     def kind(self, model: str, start: str, recipe: str, size: int) -> tuple[Kind, Path | None]:
         """What is trained, whose image size a model to begin from decides, and the folder of that model."""

@@ -16,7 +16,7 @@ from app.jobs import Jobs
 from app.uploads import Upload
 from ganime.data import FaceDataset
 from ganime.nearest import Likeness
-from tests.test_jobs import PLAN, files, open_jobs, settings, submitted
+from tests.test_jobs import ME, PLAN, files, open_jobs, settings, submitted
 
 __all__ = ["files", "open_jobs", "settings"]  # fixtures
 HOSTILE = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://example.com/b.png) <https://example.com>"
@@ -39,22 +39,24 @@ def test_card_bears_the_name_that_the_visitor_gave(
 
 
 def test_comparison_tells_how_far_it_is_and_gives_its_place_back_when_it_is_left(
-    open_jobs: Callable[..., Jobs], faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
+    open_jobs: Callable[..., Jobs], files: list[Upload], faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = faces.images[:16].reshape(2, 8, 32, 32, 3)
     found = Likeness(*pairs, np.arange(8), np.ones(8), np.full(8, 0.5), 100, 1_000)  # type: ignore[misc]
     monkeypatch.setattr(module, "likeness", lambda jobs, key: iter([0.2, 0.7, found]))
     monkeypatch.setattr("app.searches.SLICE_SECONDS", 0.0)
-    ask = {function.__name__: function for function in server_functions(open_jobs("mock", start=False))}
-    begun = ask["nearest"](["the key"])["search"]
+    jobs = open_jobs("mock", start=False)
+    key, ask = jobs.draft(files, ME), {function.__name__: function for function in server_functions(jobs)}
+    assert "no such job" in ask["nearest"]([key[:-4] + "aaaa"])["error"]
+    begun = ask["nearest"]([key])["search"]
     answers = [ask["ask_nearest"]([begun]) for _ in range(3)]
     assert [answer.get("progress") for answer in answers] == [0.2, 0.7, None]
     assert "1,000 training faces" in answers[2]["text"]
     assert answers[2]["url"].startswith("data:image/webp")
-    left = ask["nearest"](["the key"])["search"]
+    left = ask["nearest"]([key])["search"]
     assert ask["leave_nearest"]([left]) == {}
     assert "over" in ask["ask_nearest"]([left])["error"]
-    assert "search" in ask["nearest"](["the key"])
+    assert "search" in ask["nearest"]([key])
 
 
 def test_models_to_choose_from_are_those_of_the_keys_alone(

@@ -26,7 +26,7 @@ from pydantic import SecretStr, ValidationError
 from app import job_limits, job_report, owner, supervisor, tab_train
 from app import jobs as app_jobs
 from app.job_limits import Plan, Visitor
-from app.job_report import GRIDS_KEPT, JobFolder, grids_of, journal_of
+from app.job_report import GRIDS_KEPT, JobFolder, grids_of, journal_of, seconds_left
 from app.job_store import ENDED, Job, JobError, JobMissing
 from app.jobs import Jobs
 from app.settings import ROOT, Settings
@@ -178,6 +178,20 @@ def test_status_tells_progress_speed_and_the_time_that_is_left(
     assert status.seconds_left is not None
     assert 180 < status.seconds_left <= 225  # three quarters of five minutes come before 64,000 images
     assert status.events[-1]["event"] == "Step"
+
+
+@pytest.mark.parametrize(
+    ("images", "progress", "seen", "left"),
+    [
+        (0, 0.25, 640, 225.0),  # by time alone
+        (64_000, 0.25, 640, 225.0),  # the time comes first
+        (1_000, 0.64, 640, 36.0),  # the images do, at ten a second, whatever was seen before it went on
+    ],
+)
+def test_time_left_counts_the_nearest_limit(images: int, progress: float, seen: int, left: float) -> None:
+    job = Job(id="0" * 16, key="", visitor="", created=0.0, minutes=5.0, images=images)
+    step = {"progress": progress, "images": seen, "images_per_second": 10.0, "time": 100.0}
+    assert seconds_left(job, step, 100.0) == pytest.approx(left)
 
 
 def test_jobs_run_one_at_a_time_first_come_first_served(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
@@ -560,7 +574,8 @@ def test_an_upload_in_place_of_another_is_not_one_more(open_jobs: Callable[..., 
         jobs.draft([], ME, instead=old)
     assert here(jobs, old)  # what is refused takes nothing's place
     new = jobs.draft(files, ME, instead=old)
-    assert (here(jobs, old), here(jobs, new)) == (False, True)
+    assert (here(jobs, old), here(jobs, new)) == (True, True)  # until they have proved good
+    jobs.delete(old)
     jobs.submit(new, replace(PLAN, minutes=1), ME)
     for key in (new, new + "x", "", old):  # a job that was submitted, or is another's, gives way to nothing
         with pytest.raises(JobError, match="GANIME_VISITOR_JOBS"):

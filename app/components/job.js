@@ -8,6 +8,7 @@ const STATES = {
   draft: "Not started", queued: "Waiting", running: "Training", stopping: "Stopping, and saving what was learnt",
   finished: "Finished", failed: "Failed", interrupted: "Interrupted", away: "Not here now",
 };
+let trouble = ""; // what the last question about the job was refused with
 let unkept = null; // the keys, where the browser keeps nothing
 let picked = ""; // the key of the job that is shown
 let shown = null; // its last status
@@ -99,8 +100,10 @@ async function refresh() {
   const answer = await ask("status", key);
   asking = false;
   if (key !== picked) return refresh();
+  if (answer && $(".alert").textContent === trouble) text(".alert", "");
+  trouble = answer?.error || "";
   if (answer?.missing) away(key);
-  else if (answer?.error) text(".alert", answer.error);
+  else if (trouble) text(".alert", trouble);
   else if (answer) show(answer);
 }
 
@@ -124,6 +127,7 @@ function show(job) {
   $(".away").hidden = true;
   $(".job").hidden = false;
   $(".job").dataset.state = job.state;
+  $('[data-action="link"]').hidden = job.master; // it would hand on the owner's token
   text(".name", label(job));
   const place = job.state === "queued" && job.place ? `: number ${job.place} in the queue` : "";
   text(".state", `${STATES[job.state] || job.state}${place}`);
