@@ -69,9 +69,6 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         pngs = [png_bytes(face, recipe.to_json()) for face, recipe in zip(drawn.faces, drawn.recipes, strict=True)]
         return [served(cache, f"{name}-{number}.png", png) for number, png in enumerate(pngs, start=1)]
 
-    def visitor(request: gr.Request) -> str:
-        return visitor_of(request, None, explorer.studio.settings.proxies).identity
-
     def animation(who: str, way: Walk, name: str, kind: str, speed: float = 20.0, size: int = 0) -> dict:
         if kind not in KINDS:
             raise RecipeError(f"kind must be one of {', '.join(KINDS)}; got {shown(kind)}.")
@@ -93,7 +90,7 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         """
         first, *_, last = explorer.studio.walk_recipes(key, start, end, frames, 1.0)
         way = Walk((first, last), 2 * int(frames) - 2, True, easing)
-        return animation(visitor(request), way, f"walk-{start}-{end}", kind)
+        return animation(explorer.visitor(request), way, f"walk-{start}-{end}", kind)
 
     @raised
     def walk(
@@ -117,7 +114,7 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         if not isinstance(faces, list) or len(faces) > MAX_FACES:
             raise RecipeError(f'At most {MAX_FACES} faces make a walk, given as a list of texts such as ["3", "14"].')
         way = Walk(tuple(map(face_of, faces)), frames, loop, easing)
-        return animation(visitor(request), way, "walk", kind, speed, size)
+        return animation(explorer.visitor(request), way, "walk", kind, speed, size)
 
     @raised
     def vary(face: str, strength: float = 0.3, count: int = 8, seed: int = 0) -> list[dict]:
@@ -149,7 +146,7 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         """
         if not isinstance(picture, str) or len(picture) > MAX_PICTURE_TEXT:
             raise DataError(f"Give a picture of at most {MAX_PICTURE_BYTES:,} bytes as base64 text.")
-        found = explorer.searches.finish(visitor(request), explorer.project(key, unpacked(picture)))
+        found = explorer.searches.finish(explorer.visitor(request), explorer.project(key, unpacked(picture)))
         [file] = files(Drawn([found.recipe], found.face[None]), "nearest")
         measures = {name: getattr(found, name) for name in ("distance", "typical", "percentile", "seconds")}
         return {"file": file} | measures

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from app.searches import Searches
 from app.studio import BATCH, MAX_FACES, Studio
-from app.visitors import visitor_of
+from app.visitors import identity_of
 from ganime.checkpoint import Checkpoint
 from ganime.choosing import Choice, Looking, choose
 from ganime.direction_fit import group, unit, unnamed_directions
@@ -148,7 +148,7 @@ class Explorer:
 
     def visitor(self, request: Any) -> str:
         """What tells the visitor behind a request from others; empty for a request that is not known."""
-        return visitor_of(request, None, self.studio.settings.proxies).identity if request else ""
+        return identity_of(request, self.studio.settings.proxies)
 
     def directions(self, key: str, own: Mapping[str, str] = NONE) -> Directions:
         """The directions beside a model, or else the unnamed ones that are found in a second, and a visitor's own.

@@ -18,7 +18,7 @@ from app.job_store import JobError, JobMissing
 from app.jobs import Jobs, Sources
 from app.searches import Searches
 from app.uploads import PICTURES, short_name
-from app.visitors import visitor_of
+from app.visitors import identity_of
 from ganime.audit import Audit, audit, contact_sheet
 from ganime.checkpoint import load_checkpoint
 from ganime.data import FaceDataset, load_faces
@@ -209,7 +209,7 @@ def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
         return {"done": jobs.delete(key)}
 
     def visitor(request: Any) -> str:
-        return visitor_of(request, None, jobs.settings.proxies).identity if request else ""
+        return identity_of(request, jobs.settings.proxies)
 
     plain = (mine_of(jobs), status, grid, card, log, save_now, stop, discard, ask_nearest, leave_nearest)
     return [*map(answered, plain), answered(nearest, visitor=visitor)]

@@ -16,6 +16,11 @@ from app.job_limits import Visitor
 NETWORK_BITS = 64  # of an IPv6 address; the rest a household chooses as it likes
 
 
+def identity_of(request: Any, proxies: int) -> str:
+    """What tells the visitor behind a request from others; empty for a request that is not known."""
+    return visitor_of(request, None, proxies).identity if request else ""
+
+
 def visitor_of(request: Any, profile: gr.OAuthProfile | None, proxies: int) -> Visitor:
     """The visitor behind a request. proxies: as for `address_of`."""
     if name := getattr(request, "username", None):
