@@ -27,7 +27,7 @@ from ganime.directions import Directions, save_directions, told
 from ganime.evaluation import Report, evaluate
 from ganime.events import Measured, Notice, Step, Verdict
 from ganime.features import SIDE, load_features
-from ganime.growing import grow
+from ganime.growing import resize
 from ganime.images import sheet
 from ganime.journal import record
 from ganime.known import Known, learned, save_known
@@ -82,7 +82,7 @@ def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: P
     )
     start = None
     if stage.start != SCRATCH:
-        start = grow(load_checkpoint(runs / stage.start, with_discriminator=True), stage.image_size)
+        start = resize(load_checkpoint(runs / stage.start, with_discriminator=True), stage.image_size)
     faces = load_faces(data, stage.image_size, home / "cache")
     run = runs / stage.name
     for event in train(faces, run, config, replace(model, image_size=stage.image_size), device, start=start):

@@ -24,7 +24,7 @@ from ganime.evaluation import Report, evaluate, inception_distance
 from ganime.feature_fit import EPOCHS, FitStep, fit_features
 from ganime.features import SIDE, load_features
 from ganime.files import atomic_file, refuse_to_replace
-from ganime.growing import grow
+from ganime.growing import resize
 from ganime.known import learned
 from ganime.metrics import chance_of_nearness
 from ganime.model import CONFIG_FILE
@@ -104,11 +104,6 @@ def train_command(
     begun = open_model(start, home / "hub", with_discriminator=True) if start not in (None, SCRATCH) else None
     size = image_size or (begun.generator.config if begun else model).image_size
     model = replace(model, image_size=size)
-    if begun and size < begun.generator.config.image_size:
-        raise ConfigError(
-            f"--from {start} draws {begun.generator.config.image_size} px and can grow, not shrink; leave out "
-            f"--image-size {size}, or begin from scratch."
-        )
     workers = Workers.join(device)
     set_threads(threads)
     with workers.in_turn():
@@ -117,20 +112,18 @@ def train_command(
         print_faces(dataset)
     few = len(dataset.train) < SMALL_FOLDER
     if few and not resume and start is None and recipe != "classic":
-        fitting = [side for side in EMBEDDED_MODELS if side <= size]
-        begun = load_checkpoint(EMBEDDED_MODELS[max(fitting)], with_discriminator=True) if fitting else None
+        nearest = max((side for side in EMBEDDED_MODELS if side <= size), default=min(EMBEDDED_MODELS))
+        begun = load_checkpoint(EMBEDDED_MODELS[nearest], with_discriminator=True)
     if few and not resume and critic is None and not (begun and begun.critic):
         config = replace(config, critic=0.0)  # fresh heads were seen to be of use on many faces alone
     if begun:
-        grows = begun.generator.config.image_size < size
-        if few and begun.discriminator and not grows:
+        side = begun.generator.config.image_size
+        if few and begun.discriminator and side == size:
             config = replace(config, freeze=FROZEN)
         if workers.leads:
-            how = f", grown to {size} px" if grows else ""
+            how = "" if side == size else f", {'grown' if side < size else 'shrunk'} to {size} px"
             print(f"begins from {begun.name}, revision {begun.revision}{how}; --from {SCRATCH} begins afresh")
-        begun = grow(begun, size)
-    elif workers.leads and few and not resume and start is None and recipe != "classic":
-        print(f"begins from scratch: the embedded models draw more than {size} px")
+        begun = resize(begun, size)
     with asked_by_signal() as (should_stop, should_save):
         events = train(dataset, run, config, model, device, should_stop, should_save, begun)
         if workers.leads:

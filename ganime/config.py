@@ -15,6 +15,7 @@ AUGMENTS = ("auto", "none", "diffaugment")
 SCRATCH = "scratch"  # what a run begins from that begins from no model
 PRECISIONS = ("auto", "fp32", "bf16")
 FORMS = ("convolution", "gradient", "matmul")
+RGB_STRIDES = (1, 2)
 
 Config = TypeVar("Config", "ModelConfig", "TrainConfig")
 
@@ -55,6 +56,8 @@ class ModelConfig:
     generator_norm, discriminator_norm: "batch", "spectral" (Miyato et al. 2018) or "none".
     attributes: length of the condition vector, 0 for an unconditional model.
     discriminator_channels: base_channels of the discriminator where it is to be wider or narrower, 0 for the same.
+    rgb_stride: 2 for the paper's last layer of the generator, a 4x4 transposed convolution from half the side to the
+        picture; 1 for a 3x3 convolution at the picture's own side, behind one hidden layer more.
 
     Raises ConfigError when a value is out of range.
     """
@@ -67,6 +70,7 @@ class ModelConfig:
     discriminator_norm: str = "spectral"
     attributes: int = 0
     discriminator_channels: int = 0
+    rgb_stride: int = 2
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -78,19 +82,24 @@ class ModelConfig:
         check_range(self, "max_channels", self.base_channels, 4096)
         check_range(self, "attributes", 0, 1024)
         check_range(self, "discriminator_channels", 0, 1024)
+        check_choice(self, "rgb_stride", RGB_STRIDES)
 
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of each hidden layer, from the 4x4 one to the one next to the picture."""
-        return self.doubled(self.base_channels)
+        return self.doubled(self.base_channels, self.depth + (self.rgb_stride == 1))
 
     @property
     def judging_channels(self) -> tuple[int, ...]:
         """The same for the discriminator, from the layer next to the picture to the 4x4 one."""
-        return self.doubled(self.discriminator_channels or self.base_channels)[::-1]
+        return self.doubled(self.discriminator_channels or self.base_channels, self.depth)[::-1]
 
-    def doubled(self, base: int) -> tuple[int, ...]:
-        depth = self.image_size.bit_length() - 3  # 64 px: 4x4, 8x8, 16x16, 32x32 -> 4 hidden layers
+    @property
+    def depth(self) -> int:
+        """Maps from 4x4 to half the side: 64 px have four, 4x4, 8x8, 16x16 and 32x32."""
+        return self.image_size.bit_length() - 3
+
+    def doubled(self, base: int, depth: int) -> tuple[int, ...]:
         return tuple(min(base * 2**level, self.max_channels) for level in reversed(range(depth)))
 
 

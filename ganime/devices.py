@@ -102,7 +102,8 @@ def faster_of(work: Callable[[], object], device: torch.device) -> str:
 
 def faster_forms(model: ModelConfig, batch_size: int, precision: str) -> str:
     """The fastest form of each deep layer on this CPU, deepest first, as `Plan.deep_layers` has it."""
-    widths = [max(pair) for pair in zip(model.channels, reversed(model.judging_channels), strict=True)]
+    both = itertools.zip_longest(model.channels, reversed(model.judging_channels), fillvalue=0)
+    widths = [max(pair) for pair in both]
     forms = []
     for level, (coarse, fine) in enumerate(itertools.pairwise(widths[: TRIED_LAYERS + 1])):
         if 16 * coarse * fine >= SMALL_LAYER:

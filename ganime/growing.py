@@ -1,8 +1,11 @@
-"""A model of twice the side, made from a smaller one so that it begins with what that one has learned."""
+"""A model of another shape, made from a trained one so that it begins with what that one has learned."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -10,78 +13,169 @@ from ganime.averaging import settle_statistics
 from ganime.checkpoint import Checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import ConfigError
+from ganime.layer_fit import fit_doubled, fit_first, fit_halved
 from ganime.model import Discriminator, Generator
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
 
 NEEDED = 6  # channels: red, green and blue, each as it is and negated, since ReLU cuts one half of each off
 BATCH_NORM_EPS = 1e-5
 POWER_ITERATIONS = 32  # until spectral norm knows a weight that was put in place
 
 
-def grow(start: Checkpoint, image_size: int) -> Checkpoint:
-    """`start` with layers added to both nets, next to the picture, until it draws `image_size` px.
+def resize(start: Checkpoint, image_size: int) -> Checkpoint:
+    """`start` so that it draws `image_size` px: grown, shrunk, or as it is. Raises ConfigError where that cannot be."""
+    while start.generator.config.image_size < image_size:
+        start = grown(start)
+    while start.generator.config.image_size > image_size:
+        start = shrunk(start)
+    return start
+
+
+def grown(start: Checkpoint) -> Checkpoint:
+    """`start` with a layer added to both nets, next to the picture, so that it draws twice the side.
 
     The generator begins by drawing what it drew, magnified bilinearly, and the discriminator by seeing pictures at half
     their side; channels that have no part in this begin afresh (Net2Net, Chen et al. 2016, arXiv:1511.05641; growing,
     Karras et al. 2018, arXiv:1710.10196). Raises ConfigError where the model cannot grow so.
     """
-    while start.generator.config.image_size < image_size:
-        config = doubled(start)
-        with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source: leave it as it was
-            torch.manual_seed(0)
-            generator = grown_generator(start.generator, config)
-            discriminator = start.discriminator and grown_discriminator(start.discriminator, config)
-        start = replace(start, generator=generator, discriminator=discriminator, folder=None)
-    return start
-
-
-def doubled(start: Checkpoint) -> ModelConfig:
-    """The configuration with one more layer, of half the channels, next to the picture."""
     old = start.generator.config
-    if (old.generator_norm, old.discriminator_norm) != ("batch", "spectral"):
-        raise ConfigError(
-            f"{start.name} has {old.generator_norm} norm in the generator and {old.discriminator_norm} norm in the "
-            "discriminator; only a model with batch and spectral norm can grow. Begin from scratch."
-        )
     config = replace(
         old,
         image_size=old.image_size * 2,
         base_channels=max(1, old.base_channels // 2),
         discriminator_channels=old.discriminator_channels // 2,
     )
-    fits = old.channels == config.channels[:-1] and old.judging_channels == config.judging_channels[1:]
-    if not fits or min(config.channels[-1], config.judging_channels[0]) < NEEDED:
+    check(start, config, old.channels == config.channels[:-1] and old.judging_channels == config.judging_channels[1:])
+    if min(config.channels[-1], config.judging_channels[0]) < NEEDED:
         raise ConfigError(
             f"{start.name} has {old.channels[-1]} channels next to the picture, {old.judging_channels[0]} in the "
-            f"discriminator; to grow, both must be even and at least {2 * NEEDED}. Begin from scratch."
+            f"discriminator; to grow, both must be at least {2 * NEEDED}. Begin from scratch."
         )
-    return config
+    with seeded():
+        draws = fit_doubled(start.generator) if old.rgb_stride == 1 else last_layer(start.generator)
+        generator = with_layer(start.generator, config, *draws)
+        discriminator = start.discriminator and grown_discriminator(start.discriminator, config)
+    return replace(start, generator=generator, discriminator=discriminator, folder=None)
 
 
-@torch.no_grad()
-def grown_generator(old: Generator, config: ModelConfig) -> Generator:
-    """A generator that draws what `old` drew, twice as large."""
+def refined(start: Checkpoint) -> Checkpoint:
+    """`start` with a hidden layer more in the generator, at the picture's own side (`rgb_stride` 1).
+
+    It begins by drawing what it drew; the discriminator stays. Raises ConfigError where that cannot be.
+    """
+    old = start.generator.config
+    if old.rgb_stride == 1:
+        return start
+    config = replace(
+        old,
+        rgb_stride=1,
+        base_channels=max(1, old.base_channels // 2),
+        discriminator_channels=old.judging_channels[0],
+    )
+    check(start, config, old.channels == config.channels[:-1])
+    if config.channels[-1] < NEEDED:
+        raise ConfigError(
+            f"{start.name} has {old.channels[-1]} channels next to the picture; to be refined, it needs {2 * NEEDED}."
+        )
+    with seeded():
+        generator = with_layer(start.generator, config, *last_layer(start.generator))
+        discriminator = Discriminator(config)
+    if start.discriminator:
+        discriminator.load_state_dict(start.discriminator.state_dict())
+    return replace(
+        start, generator=generator, discriminator=discriminator.eval() if start.discriminator else None, folder=None
+    )
+
+
+def shrunk(start: Checkpoint) -> Checkpoint:
+    """`start` without the layers next to the picture, so that it draws half the side.
+
+    A new last layer, at the picture's own side (`rgb_stride` 1), is fitted by least squares to draw what it drew, made
+    half as large. The discriminator gets a first layer fitted to see what two of it saw: it keeps what it knows of
+    faces, but has to learn anew how real they are. Raises ConfigError where the model cannot shrink so.
+    """
+    old = start.generator.config
+    config = replace(
+        old,
+        image_size=old.image_size // 2,
+        base_channels=old.channels[-1 if old.rgb_stride == 2 else -2],
+        discriminator_channels=old.judging_channels[1],
+        rgb_stride=1,
+    )
+    kept = len(config.channels)
+    check(start, config, old.channels[:kept] == config.channels and old.judging_channels[1:] == config.judging_channels)
+    with seeded():
+        generator = shrunk_generator(start.generator, config)
+        discriminator = start.discriminator and shrunk_discriminator(start.discriminator, generator, config)
+    return replace(start, generator=generator, discriminator=discriminator, folder=None)
+
+
+def check(start: Checkpoint, config: ModelConfig, fits: bool) -> None:
+    """Raises ConfigError where a model cannot take that shape."""
+    old, size = start.generator.config, config.image_size
+    if (old.generator_norm, old.discriminator_norm) != ("batch", "spectral"):
+        raise ConfigError(
+            f"{start.name} has {old.generator_norm} norm in the generator and {old.discriminator_norm} norm in the "
+            f"discriminator; only a model with batch and spectral norm can become one of {size} px. Begin from scratch."
+        )
+    if not fits:
+        raise ConfigError(
+            f"{start.name} has layers of {list(old.channels)} channels, and of {list(old.judging_channels)} in the "
+            f"discriminator; to become one of {size} px, they must halve evenly. Begin from scratch."
+        )
+
+
+@contextmanager
+def seeded() -> Iterator[None]:
+    """What is drawn by chance is the same each time, and the global source is left as it was."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        yield
+
+
+def last_layer(generator: Generator) -> tuple[Float[Tensor, "c 3 4 4"], Float[Tensor, " 3"]]:
+    """The transposed convolution that draws, and its bias."""
+    known = generator.state_dict()
+    return known["to_rgb.weight"], known["to_rgb.bias"]
+
+
+def with_layer(
+    old: Generator, config: ModelConfig, draws: Float[Tensor, "c 3 4 4"], bias: Float[Tensor, " 3"]
+) -> Generator:
+    """`old` with another hidden layer, of which six channels carry what `draws` makes, and a last one that shows it."""
     net = Generator(config)
-    weights, known = net.state_dict(), old.state_dict()  # these share their memory with the nets
-    for name, tensor in known.items():
-        if not name.startswith("to_rgb"):
-            weights[name].copy_(tensor)
-    added, draws = f"blocks.{len(net.blocks) - 1}", known["to_rgb.weight"]  # (C, 3, 4, 4)
+    weights = net.state_dict()  # shares its memory with the net
+    take_over(weights, old.state_dict())
+    added = f"blocks.{len(net.blocks) - 1}"
     weights[f"{added}.0.weight"][:, :NEEDED] = torch.cat([draws, -draws], 1)
-    ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])  # a transposed convolution with it magnifies by two, bilinearly
     weights["to_rgb.weight"].zero_()
     for channel in range(3):
-        weights["to_rgb.weight"][channel, channel] = torch.outer(ramp, ramp)
-        weights["to_rgb.weight"][channel + 3, channel] = -torch.outer(ramp, ramp)
+        if config.rgb_stride == 1:
+            weights["to_rgb.weight"][channel, channel, 1, 1] = 1
+            weights["to_rgb.weight"][channel, channel + 3, 1, 1] = -1
+        else:
+            ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])  # magnifies by two, bilinearly
+            weights["to_rgb.weight"][channel, channel] = torch.outer(ramp, ramp)
+            weights["to_rgb.weight"][channel + 3, channel] = -torch.outer(ramp, ramp)
     settle_statistics(net)
     mean, variance, scale, shift = (
         weights[f"{added}.1.{name}"][:NEEDED] for name in ("running_mean", "running_var", "weight", "bias")
     )
     scale.copy_((variance + BATCH_NORM_EPS).sqrt())  # these channels leave BatchNorm as they came
-    shift.copy_(mean + torch.cat([known["to_rgb.bias"], -known["to_rgb.bias"]]))
+    shift.copy_(mean + torch.cat([bias, -bias]))
     return net.eval().requires_grad_(False)
 
 
-@torch.no_grad()
+def take_over(weights: dict[str, Tensor], known: dict[str, Tensor]) -> None:
+    """Copy what both nets have, but for the last layer."""
+    for name, tensor in known.items():
+        if name in weights and not name.startswith("to_rgb"):
+            weights[name].copy_(tensor)
+
+
 def grown_discriminator(old: Discriminator, config: ModelConfig) -> Discriminator:
     """A discriminator that begins by seeing of a picture what `old` saw of it at half the side."""
     net = Discriminator(config)
@@ -100,6 +194,34 @@ def grown_discriminator(old: Discriminator, config: ModelConfig) -> Discriminato
         weights[halves][channel + 3, channel, 1:3, 1:3] = -0.25
     weights[sees][:, :NEEDED] = torch.cat([known[saw], -known[saw]], 1)
     weights["blocks.0.0.bias"].copy_(known["from_rgb.0.bias"])
+    return knowing_its_norms(net)
+
+
+def shrunk_generator(old: Generator, config: ModelConfig) -> Generator:
+    """The inner layers of `old` with a last one that draws the same at half the side."""
+    net = Generator(config)
+    take_over(net.state_dict(), old.state_dict())
+    fit_halved(net.eval(), old)
+    return net.requires_grad_(False)
+
+
+def shrunk_discriminator(old: Discriminator, generator: Generator, config: ModelConfig) -> Discriminator:
+    """The inner layers of `old` with a first one that sees what the first two of `old` saw."""
+    net = Discriminator(config)
+    weights, known = net.state_dict(), old.state_dict()
+    for name, tensor in weights.items():
+        layer, _, rest = name.partition(".")
+        number, _, within = rest.partition(".")
+        if layer == "blocks":
+            tensor.copy_(known[f"blocks.{int(number) + 1}.{within}"])
+        elif layer == "head":
+            tensor.copy_(known[name])
+    fit_first(net, old, generator)
+    return knowing_its_norms(net)
+
+
+def knowing_its_norms(net: Discriminator) -> Discriminator:
+    """The same in eval mode, when spectral norm has taken the measure of weights that were put in place."""
     for _ in range(POWER_ITERATIONS):  # in training mode each picture is one
-        net(torch.zeros(1, 3, config.image_size, config.image_size))
+        net(torch.zeros(1, 3, net.config.image_size, net.config.image_size))
     return net.eval()

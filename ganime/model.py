@@ -39,7 +39,8 @@ class Generator(
 ):
     """z -> picture: a projection to 4x4, then strided transposed convolutions, each doubling the side.
 
-    Every hidden layer is convolution, norm, ReLU; the last one is a convolution and tanh. No dense layers.
+    Every hidden layer is convolution, norm, ReLU; the last one is a convolution and tanh (with `rgb_stride` 1 at the
+    picture's own side). No dense layers.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -48,7 +49,9 @@ class Generator(
         norm, widths = config.generator_norm, config.channels
         self.stem = up_layer(config.latent_dim + config.attributes, widths[0], norm, stride=1, padding=0)
         self.blocks = nn.Sequential(*(up_layer(a, b, norm) for a, b in itertools.pairwise(widths)))
-        self.to_rgb = with_norm(nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1), norm)
+        flat = config.rgb_stride == 1
+        last = nn.Conv2d(widths[-1], 3, 3, 1, 1) if flat else nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1)
+        self.to_rgb = with_norm(last, norm)
         self.apply(init_weights)
 
     def forward(
@@ -57,7 +60,7 @@ class Generator(
         """Pictures in [-1, 1] for latents from N(0, 1); `attributes` defaults to zeros where the model has any."""
         x = with_condition(z, attributes, self.config.attributes)[:, :, None, None]  # (B, Z + A, 1, 1)
         x = self.stem(x)  # (B, C, 4, 4)
-        x = self.blocks(x)  # (B, base, S / 2, S / 2)
+        x = self.blocks(x)  # (B, base, S / 2, S / 2), or S x S
         return torch.tanh(self.to_rgb(x))  # (B, 3, S, S)
 
     def _save_pretrained(self, save_directory: Path) -> None:

@@ -35,6 +35,7 @@ FLOORS = (  # a file imports from the floors below its own, and on its own floor
         "foreign",
         "workers",
         "averaging",
+        "layer_fit",
         "growing",
         "directions",
         "direction_fit",

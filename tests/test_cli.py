@@ -488,7 +488,7 @@ def test_train_makes_a_run_that_can_be_sampled_and_resumed(
     assert ganime("inspect", run).status == 0
 
 
-def test_train_grows_a_model_to_the_size_that_is_asked_for(
+def test_train_grows_and_shrinks_a_model_to_the_size_that_is_asked_for(
     ganime: Callable[..., Answer], faces_folder: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     wide = tmp_path / "wide"
@@ -500,8 +500,10 @@ def test_train_grows_a_model_to_the_size_that_is_asked_for(
     assert "begins from wide, revision" in answer.out
     assert "grown to 64 px" in answer.out
     assert load_checkpoint(run).generator.config.image_size == 64
-    answer = ganime("train", faces_folder, "--out", tmp_path / "no", "--from", run, "--image-size", 32, *options)
-    assert_refused(answer, "can grow, not shrink")
+    answer = ganime("train", faces_folder, "--out", tmp_path / "back", "--from", run, "--image-size", 32, *options)
+    assert answer.status == 0
+    assert "shrunk to 32 px" in answer.out
+    assert load_checkpoint(tmp_path / "back").generator.config.image_size == 32
     answer = ganime("train", faces_folder, "--out", tmp_path / "no", "--from", tiny_folder, "--image-size", 64)
     assert_refused(answer, "at least 12")
 
@@ -606,11 +608,12 @@ def test_train_keeps_its_run_out_of_the_faces(
     assert not (faces_folder / "deep").exists()
 
 
-def test_train_says_that_no_embedded_model_is_small_enough(
+def test_train_shrinks_the_embedded_model_for_few_small_faces(
     ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
 ) -> None:
     answer = ganime("train", faces_folder, "--out", tmp_path / "run", "--steps", 1, *TRAIN[:4])
-    assert "begins from scratch: the embedded models draw more than 32 px" in answer.out
+    assert "begins from anime-64, revision" in answer.out
+    assert "shrunk to 32 px" in answer.out
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from ganime.data import FaceDataset
 from ganime.errors import CheckpointError
 from ganime.events import Event
 from ganime.features import load_features
-from ganime.growing import grow
+from ganime.growing import resize
 from ganime.model import Discriminator, Generator
 from ganime.runs import TrainingState, load_last_save, saves
 from ganime.training import train
@@ -93,7 +93,7 @@ def test_places_of_pieces_go_on_where_a_saved_critic_left_off(close: FeatureCrit
 
 def test_critic_of_a_model_that_grew_keeps_its_heads_and_looks_closely_from_then_on(critic: FeatureCritic) -> None:
     config = ModelConfig(image_size=64, base_channels=12, max_channels=12)
-    start = grow(Checkpoint(Generator(config), Discriminator(config), critic=critic), 128)
+    start = resize(Checkpoint(Generator(config), Discriminator(config), critic=critic), 128)
     state = TrainingState.create(start.generator.config, replace(TrainConfig(), critic=1.0), CPU, start)
     assert state.critic
     assert same(state.critic.heads, critic.heads)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ganime.config import IMAGE_SIZES, NORMS, ModelConfig
+from ganime.errors import ConfigError
 from ganime.model import Discriminator, Generator, summary
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
@@ -129,6 +130,29 @@ def test_sixty_four_pixel_generator_has_the_topology_worked_out_by_hand() -> Non
     assert sum(row.multiply_adds for row in rows) == 104_857_600
     assert [row.parameters for row in rows] == [1_049_600, 2_097_664, 524_544, 131_200, 3_075]
     assert {row.kind for row in rows} == {"ConvTranspose2d"}
+
+
+def test_generator_whose_last_layer_keeps_the_side_has_a_hidden_layer_more() -> None:
+    config = ModelConfig(base_channels=32, discriminator_channels=64, rgb_stride=1)
+    generator = Generator(config)
+    rows = summary(generator)
+    assert [row.output for row in rows] == [
+        (512, 4, 4),
+        (256, 8, 8),
+        (128, 16, 16),
+        (64, 32, 32),
+        (32, 64, 64),
+        (3, 64, 64),
+    ]
+    assert rows[-1].multiply_adds == 64 * 64 * 9 * 32 * 3
+    assert rows[-1].parameters == 9 * 32 * 3 + 3
+    assert rows[-1].kind == "Conv2d"
+    assert generator(noise(2, 128)).shape == (2, 3, 64, 64)
+    assert [row.output for row in summary(Discriminator(config))] == [
+        row.output for row in summary(Discriminator(ModelConfig()))
+    ]
+    with pytest.raises(ConfigError, match="rgb_stride must be one of 1, 2; got 3"):
+        ModelConfig(rgb_stride=3)
 
 
 def test_sixty_four_pixel_discriminator_has_the_topology_worked_out_by_hand() -> None:
