@@ -22,7 +22,7 @@ from ganime.config import ModelConfig
 from ganime.images import COLUMNS, png_bytes, sheet
 from ganime.known import Known, known_to, learn
 from ganime.latents import Recipe
-from ganime.layers import Inside, LayerMaps, logits_of_others, look_inside
+from ganime.layers import Inside, PICTURES, LayerMaps, logits_of_others, look_inside
 from ganime.nearest import Kinship, kinship
 
 KEPT = 4  # models whose discriminator, or whose known faces, stay in memory
@@ -210,7 +210,7 @@ def net_value(name: str, maps: list[LayerMaps]) -> Answer:
 
 def layer_value(layer: LayerMaps) -> Answer:
     """A layer's tiles in one picture, a colour picture as it is, what they are and what they cost."""
-    if layer.name == "to_rgb":
+    if layer.name in PICTURES:
         pixels = layer.tiles.transpose(1, 2, 0)  # (3, H, W) -> (H, W, 3)
     else:
         grey = np.repeat(layer.tiles[..., None], 3, 3)  # (N, H, W) -> (N, H, W, 3)

@@ -16,6 +16,7 @@ SCRATCH = "scratch"  # what a run begins from that begins from no model
 PRECISIONS = ("auto", "fp32", "bf16")
 FORMS = ("convolution", "gradient", "matmul")
 RGB_STRIDES = (1, 2)
+SUPERSAMPLING = (1, 2, 4, 8)
 
 Config = TypeVar("Config", "ModelConfig", "TrainConfig")
 
@@ -58,6 +59,8 @@ class ModelConfig:
     discriminator_channels: base_channels of the discriminator where it is to be wider or narrower, 0 for the same.
     rgb_stride: 2 for the paper's last layer of the generator, a 4x4 transposed convolution from half the side to the
         picture; 1 for a 3x3 convolution at the picture's own side, behind one hidden layer more.
+    supersampling: how many times larger than image_size the generator draws, 1, 2, 4 or 8; what it drew is then made
+        smaller by Lanczos' filter, so that nothing in it is coarser or sharper than in a photograph made smaller.
 
     Raises ConfigError when a value is out of range.
     """
@@ -71,6 +74,7 @@ class ModelConfig:
     attributes: int = 0
     discriminator_channels: int = 0
     rgb_stride: int = 2
+    supersampling: int = 1
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -83,24 +87,26 @@ class ModelConfig:
         check_range(self, "attributes", 0, 1024)
         check_range(self, "discriminator_channels", 0, 1024)
         check_choice(self, "rgb_stride", RGB_STRIDES)
+        check_choice(self, "supersampling", SUPERSAMPLING)
 
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of each hidden layer, from the 4x4 one to the one next to the picture."""
-        return self.doubled(self.base_channels, self.depth + (self.rgb_stride == 1))
+        maps = maps_below(self.image_size * self.supersampling) + (self.rgb_stride == 1)
+        return self.doubled(self.base_channels, maps)
 
     @property
     def judging_channels(self) -> tuple[int, ...]:
         """The same for the discriminator, from the layer next to the picture to the 4x4 one."""
-        return self.doubled(self.discriminator_channels or self.base_channels, self.depth)[::-1]
+        return self.doubled(self.discriminator_channels or self.base_channels, maps_below(self.image_size))[::-1]
 
-    @property
-    def depth(self) -> int:
-        """Maps from 4x4 to half the side: 64 px have four, 4x4, 8x8, 16x16 and 32x32."""
-        return self.image_size.bit_length() - 3
+    def doubled(self, base: int, maps: int) -> tuple[int, ...]:
+        return tuple(min(base * 2**level, self.max_channels) for level in reversed(range(maps)))
 
-    def doubled(self, base: int, depth: int) -> tuple[int, ...]:
-        return tuple(min(base * 2**level, self.max_channels) for level in reversed(range(depth)))
+
+def maps_below(side: int) -> int:
+    """How many maps there are from 4x4 to half the side: of 64 px four, 4x4, 8x8, 16x16 and 32x32."""
+    return side.bit_length() - 3
 
 
 @dataclass(frozen=True)

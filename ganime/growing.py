@@ -13,8 +13,8 @@ from ganime.averaging import settle_statistics
 from ganime.checkpoint import Checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import ConfigError
-from ganime.layer_fit import fit_doubled, fit_first, fit_halved
-from ganime.model import Discriminator, Generator
+from ganime.layer_fit import fit_doubled, fit_first
+from ganime.model import Discriminator, Generator, Net
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -37,27 +37,54 @@ def resize(start: Checkpoint, image_size: int) -> Checkpoint:
 def grown(start: Checkpoint) -> Checkpoint:
     """`start` with a layer added to both nets, next to the picture, so that it draws twice the side.
 
-    The generator begins by drawing what it drew, magnified bilinearly, and the discriminator by seeing pictures at half
-    their side; channels that have no part in this begin afresh (Net2Net, Chen et al. 2016, arXiv:1511.05641; growing,
-    Karras et al. 2018, arXiv:1710.10196). Raises ConfigError where the model cannot grow so.
+    The generator begins by drawing what it drew, magnified bilinearly, or as large as it drew already if that was made
+    smaller; the discriminator by seeing pictures at half their side. Channels that have no part in this begin afresh
+    (Net2Net, Chen et al. 2016, arXiv:1511.05641; growing, Karras et al. 2018, arXiv:1710.10196). Raises ConfigError
+    where the model cannot grow so.
     """
     old = start.generator.config
+    larger = old.supersampling > 1
     config = replace(
         old,
         image_size=old.image_size * 2,
-        base_channels=max(1, old.base_channels // 2),
-        discriminator_channels=old.discriminator_channels // 2,
+        supersampling=max(1, old.supersampling // 2),
+        base_channels=old.base_channels if larger else max(1, old.base_channels // 2),
+        discriminator_channels=max(1, old.judging_channels[0] // 2),
     )
-    check(start, config, old.channels == config.channels[:-1] and old.judging_channels == config.judging_channels[1:])
-    if min(config.channels[-1], config.judging_channels[0]) < NEEDED:
+    inner = config.channels[: len(old.channels)]
+    check(start, config, old.channels == inner and old.judging_channels == config.judging_channels[1:])
+    if config.judging_channels[0] < NEEDED or (config.channels[-1] < NEEDED and not larger):
         raise ConfigError(
             f"{start.name} has {old.channels[-1]} channels next to the picture, {old.judging_channels[0]} in the "
             f"discriminator; to grow, both must be at least {2 * NEEDED}. Begin from scratch."
         )
     with seeded():
-        draws = fit_doubled(start.generator) if old.rgb_stride == 1 else last_layer(start.generator)
-        generator = with_layer(start.generator, config, *draws)
+        if larger:
+            generator = reshaped(start.generator, config)
+        else:
+            draws = fit_doubled(start.generator) if old.rgb_stride == 1 else last_layer(start.generator)
+            generator = with_layer(start.generator, config, *draws)
         discriminator = start.discriminator and grown_discriminator(start.discriminator, config)
+    return replace(start, generator=generator, discriminator=discriminator, folder=None)
+
+
+def shrunk(start: Checkpoint) -> Checkpoint:
+    """`start` so that it draws half the side: as it did, and then made smaller (`supersampling`).
+
+    The discriminator loses a layer, and gets a first one fitted to see what two of it saw: it keeps what it knows of
+    faces, but has to learn anew how real they are. Raises ConfigError where the model cannot shrink so.
+    """
+    old = start.generator.config
+    config = replace(
+        old,
+        image_size=old.image_size // 2,
+        supersampling=old.supersampling * 2,
+        discriminator_channels=old.judging_channels[1],
+    )
+    check(start, config, old.judging_channels[1:] == config.judging_channels)
+    with seeded():
+        generator = reshaped(start.generator, config)
+        discriminator = start.discriminator and shrunk_discriminator(start.discriminator, generator, config)
     return replace(start, generator=generator, discriminator=discriminator, folder=None)
 
 
@@ -82,34 +109,7 @@ def refined(start: Checkpoint) -> Checkpoint:
         )
     with seeded():
         generator = with_layer(start.generator, config, *last_layer(start.generator))
-        discriminator = Discriminator(config)
-    if start.discriminator:
-        discriminator.load_state_dict(start.discriminator.state_dict())
-    return replace(
-        start, generator=generator, discriminator=discriminator.eval() if start.discriminator else None, folder=None
-    )
-
-
-def shrunk(start: Checkpoint) -> Checkpoint:
-    """`start` without the layers next to the picture, so that it draws half the side.
-
-    A new last layer, at the picture's own side (`rgb_stride` 1), is fitted by least squares to draw what it drew, made
-    half as large. The discriminator gets a first layer fitted to see what two of it saw: it keeps what it knows of
-    faces, but has to learn anew how real they are. Raises ConfigError where the model cannot shrink so.
-    """
-    old = start.generator.config
-    config = replace(
-        old,
-        image_size=old.image_size // 2,
-        base_channels=old.channels[-1 if old.rgb_stride == 2 else -2],
-        discriminator_channels=old.judging_channels[1],
-        rgb_stride=1,
-    )
-    kept = len(config.channels)
-    check(start, config, old.channels[:kept] == config.channels and old.judging_channels[1:] == config.judging_channels)
-    with seeded():
-        generator = shrunk_generator(start.generator, config)
-        discriminator = start.discriminator and shrunk_discriminator(start.discriminator, generator, config)
+        discriminator = start.discriminator and reshaped(start.discriminator, config)
     return replace(start, generator=generator, discriminator=discriminator, folder=None)
 
 
@@ -136,6 +136,13 @@ def seeded() -> Iterator[None]:
         yield
 
 
+def reshaped(old: Net, config: ModelConfig) -> Net:
+    """The same weights under another configuration."""
+    net = type(old)(config)
+    net.load_state_dict(old.state_dict())
+    return net.eval().requires_grad_(isinstance(net, Discriminator))
+
+
 def last_layer(generator: Generator) -> tuple[Float[Tensor, "c 3 4 4"], Float[Tensor, " 3"]]:
     """The transposed convolution that draws, and its bias."""
     known = generator.state_dict()
@@ -148,7 +155,9 @@ def with_layer(
     """`old` with another hidden layer, of which six channels carry what `draws` makes, and a last one that shows it."""
     net = Generator(config)
     weights = net.state_dict()  # shares its memory with the net
-    take_over(weights, old.state_dict())
+    for name, tensor in old.state_dict().items():
+        if not name.startswith("to_rgb"):
+            weights[name].copy_(tensor)
     added = f"blocks.{len(net.blocks) - 1}"
     weights[f"{added}.0.weight"][:, :NEEDED] = torch.cat([draws, -draws], 1)
     weights["to_rgb.weight"].zero_()
@@ -167,13 +176,6 @@ def with_layer(
     scale.copy_((variance + BATCH_NORM_EPS).sqrt())  # these channels leave BatchNorm as they came
     shift.copy_(mean + torch.cat([bias, -bias]))
     return net.eval().requires_grad_(False)
-
-
-def take_over(weights: dict[str, Tensor], known: dict[str, Tensor]) -> None:
-    """Copy what both nets have, but for the last layer."""
-    for name, tensor in known.items():
-        if name in weights and not name.startswith("to_rgb"):
-            weights[name].copy_(tensor)
 
 
 def grown_discriminator(old: Discriminator, config: ModelConfig) -> Discriminator:
@@ -195,14 +197,6 @@ def grown_discriminator(old: Discriminator, config: ModelConfig) -> Discriminato
     weights[sees][:, :NEEDED] = torch.cat([known[saw], -known[saw]], 1)
     weights["blocks.0.0.bias"].copy_(known["from_rgb.0.bias"])
     return knowing_its_norms(net)
-
-
-def shrunk_generator(old: Generator, config: ModelConfig) -> Generator:
-    """The inner layers of `old` with a last one that draws the same at half the side."""
-    net = Generator(config)
-    take_over(net.state_dict(), old.state_dict())
-    fit_halved(net.eval(), old)
-    return net.requires_grad_(False)
 
 
 def shrunk_discriminator(old: Discriminator, generator: Generator, config: ModelConfig) -> Discriminator:

@@ -16,23 +16,8 @@ if TYPE_CHECKING:
 
 FACES = 64  # that a layer is fitted on
 RIDGE = 1e-4  # of the mean square of what the layer sees
-LOBES = 3  # of Lanczos' filter
 WHITEST = 0.9995  # the inverse of tanh has no end at 1
 FLATTEST = 1e-3  # slope of tanh that still counts
-
-
-@torch.no_grad()
-def fit_halved(net: Generator, old: Generator) -> None:
-    """Give `net`, which has the inner layers of `old`, a last one that draws what `old` draws at half the side."""
-
-    def seen(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        patches = F.unfold(last_map(net, z), 3, padding=1)  # (1, 9C, S * S)
-        return patches, *before_tanh(halved(old(z)))
-
-    solved, bias = fitted(net, seen)
-    weights = net.state_dict()  # shares its memory with the net
-    weights["to_rgb.weight"].copy_(solved.T.reshape(weights["to_rgb.weight"].shape))
-    weights["to_rgb.bias"].copy_(bias)
 
 
 @torch.no_grad()
@@ -81,16 +66,6 @@ def before_tanh(pictures: Float[Tensor, "1 3 h w"]) -> tuple[Float[Tensor, "1 3 
     """What tanh makes those pictures of, and how much an error in it matters in the picture, squared."""
     wanted = pictures.clamp(-WHITEST, WHITEST).flatten(2)
     return wanted.atanh(), (1 - wanted.square() + FLATTEST).square().mean(1, True)
-
-
-def halved(pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h2 w2"]:
-    """Made half as large with Lanczos' filter, as training faces are; a softer one would teach to draw softly."""
-    places = (torch.arange(4 * LOBES) - (2 * LOBES - 0.5)) / 2  # of the pixels that one is made of, from its middle
-    line = torch.sinc(places) * torch.sinc(places / LOBES)
-    kernel = torch.outer(line, line).repeat(3, 1, 1, 1)  # (3, 1, 12, 12)
-    padding = 2 * LOBES - 1
-    inside = F.conv2d(torch.ones_like(pictures[:1]), kernel, None, 2, padding, groups=3)  # less at the border
-    return F.conv2d(pictures, kernel, None, 2, padding, groups=3) / inside
 
 
 def fitted(

@@ -12,13 +12,14 @@ import torch
 from ganime.checkpoint import Checkpoint
 from ganime.features import to_tensor
 from ganime.latents import latents
-from ganime.model import Discriminator, Generator, LayerSummary, summary, with_condition
+from ganime.model import Discriminator, Generator, LayerSummary, smaller, summary, with_condition
 from ganime.sampling import render
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from torch import Tensor
 
+PICTURES = ("to_rgb", "smaller")  # layers that end in a picture
 TILES = 16  # feature maps shown of a layer
 OTHERS = 32  # other faces of the model that the discriminator is asked about
 FIRST_OTHER = 3_500_000_000  # their first seed, far from those that people try first
@@ -32,7 +33,7 @@ class LayerMaps:
 
     name: as in `model.summary`, or "latent". shape: of the whole answer, without the batch. tiles: some of its maps,
     uint8 (N, H, W), the liveliest first, each on a scale of its own from black to white. channels: which maps these
-    are. A layer that ends in a picture has its three colours as tiles. cost: kind, parameters and multiply-adds of the
+    are. One of PICTURES has its three colours as tiles. cost: kind, parameters and multiply-adds of the
     layer, None for the latent, which is none.
     """
 
@@ -71,19 +72,27 @@ class Inside:
 
 @torch.inference_mode()
 def generator_maps(generator: Generator, z: Float[np.ndarray, " latent"], tiles: int = TILES) -> list[LayerMaps]:
-    """What each layer of the generator makes of a latent; the latent itself, as one tile, is the first."""
+    """What each layer of the generator makes of a latent; the latent itself, as one tile, is the first.
+
+    With supersampling the picture as it was drawn is followed by "smaller", the face itself.
+    """
     x = torch.from_numpy(np.asarray(z, np.float32)[None]).to(next(generator.parameters()).device)
     x = with_condition(x, None, generator.config.attributes)[:, :, None, None]  # (1, Z + A, 1, 1)
     maps = [LayerMaps("latent", (len(z),), grey(as_square(np.asarray(z, np.float32))[None]), (0,))]
     for name, layer in named_layers(generator):
         x = layer(x)  # (1, C, H, W)
         if name == "to_rgb":
-            x = torch.tanh(x)  # (1, 3, S, S)
-            picture = ((x[0] + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
-            maps.append(LayerMaps(name, tuple(x.shape[1:]), picture, (0, 1, 2)))
+            x = torch.tanh(x)  # (1, 3, S, S), or larger
+            maps.append(picture(name, x[0]))
         else:
             maps.append(liveliest(name, x[0], tiles))
-    return maps
+    times = generator.config.supersampling
+    return [*maps, picture("smaller", smaller(x, times)[0])] if times > 1 else maps
+
+
+def picture(name: str, x: Float[Tensor, "3 h w"]) -> LayerMaps:
+    pixels = ((x + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()  # (3, H, W)
+    return LayerMaps(name, tuple(x.shape), pixels, (0, 1, 2))
 
 
 @torch.inference_mode()

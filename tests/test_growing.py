@@ -77,13 +77,12 @@ def test_growing_twice_doubles_twice_and_the_same_every_time() -> None:
     assert resize(start, 32) is start
 
 
-def test_a_shrunk_generator_draws_what_it_drew_at_half_the_side_and_as_sharp(embedded: Checkpoint) -> None:
+def test_a_shrunk_generator_draws_what_it_drew_made_smaller(embedded: Checkpoint) -> None:
     large, small = (generate(model, range(12)) for model in (embedded, resize(embedded, 32)))
     assert small.shape == (12, 32, 32, 3)
-    assert apart(small, resampled(large, 32, Image.Resampling.LANCZOS)) < 0.08
-    assert apart(small, resampled(large, 32, Image.Resampling.LANCZOS)) < apart(
-        small, resampled(large, 32, Image.Resampling.BOX)
-    )
+    wanted = resampled(large, 32, Image.Resampling.LANCZOS).astype(int)
+    assert np.abs(small - wanted).mean() < 0.5
+    assert np.abs(small - wanted).max() < 16  # Pillow cuts off what swings over after each of two passes
 
 
 def test_first_layer_of_a_shrunk_discriminator_sees_what_two_saw(embedded: Checkpoint) -> None:
@@ -101,19 +100,16 @@ def test_first_layer_of_a_shrunk_discriminator_sees_what_two_saw(embedded: Check
             assert torch.equal(tensor, old.blocks[1].state_dict()[name])
 
 
-def test_a_model_shrinks_and_grows_again_and_the_same_every_time(embedded: Checkpoint) -> None:
+def test_a_model_that_shrank_grows_again_to_what_it_was(embedded: Checkpoint) -> None:
     state = torch.random.get_rng_state()
     small = resize(embedded, 32)
     assert torch.equal(state, torch.random.get_rng_state())
-    assert small.generator.config.rgb_stride == 1
+    assert small.generator.config.supersampling == 2
     assert small.revision == resize(embedded, 32).revision
     large = resize(small, 64)
-    assert large.generator.config.channels == (*small.generator.config.channels, 32)
-    wanted = resampled(generate(small, range(12)), 64, Image.Resampling.BILINEAR)
-    assert apart(generate(large, range(12)), wanted) < 0.1
-    again = resize(large, 32)
-    assert again.generator.config == small.generator.config
-    assert apart(generate(again, range(12)), generate(small, range(12))) < 0.15
+    assert large.generator.config == replace(embedded.generator.config, discriminator_channels=64)
+    assert np.array_equal(generate(large, range(4)), generate(embedded, range(4)))
+    assert resize(resize(embedded, 256), 32).generator.config.supersampling == 8
 
 
 def test_a_refined_generator_has_a_layer_more_and_draws_what_it_drew(embedded: Checkpoint) -> None:
@@ -123,6 +119,10 @@ def test_a_refined_generator_has_a_layer_more_and_draws_what_it_drew(embedded: C
     assert config.channels == (*old.channels, old.channels[-1] // 2)
     assert np.abs(generate(fine, range(12)).astype(int) - generate(embedded, range(12))).max() <= 2
     assert refined(fine) is fine
+    large = resize(fine, 128)
+    assert large.generator.config.channels == (*config.channels, config.channels[-1] // 2)
+    wanted = resampled(generate(fine, range(12)), 128, Image.Resampling.BILINEAR)
+    assert apart(generate(large, range(12)), wanted) < 0.1
     face = torch.zeros(1, 3, 64, 64)
     assert embedded.discriminator
     assert fine.discriminator

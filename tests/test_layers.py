@@ -40,6 +40,16 @@ def test_the_last_layer_of_the_generator_is_the_face(tiny: Checkpoint) -> None:
     np.testing.assert_array_equal(generator_maps(tiny.generator, latent(3, 8))[-1].tiles.transpose(1, 2, 0), face)
 
 
+def test_a_supersampled_face_is_shown_as_drawn_and_made_smaller() -> None:
+    small = Generator(
+        ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16, supersampling=2)
+    ).eval()
+    drawn, face = generator_maps(small, latent(3, 8))[-2:]
+    assert (drawn.name, drawn.shape) == ("to_rgb", (3, 64, 64))
+    assert (face.name, face.shape) == ("smaller", (3, 32, 32))
+    np.testing.assert_array_equal(face.tiles.transpose(1, 2, 0), generate(Checkpoint(small), [3])[0])
+
+
 def test_the_discriminator_sees_from_picture_to_verdict(tiny: Checkpoint) -> None:
     assert tiny.discriminator is not None
     face = generate(tiny, [3])[0]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from ganime.config import IMAGE_SIZES, NORMS, ModelConfig
 from ganime.errors import ConfigError
-from ganime.model import Discriminator, Generator, summary
+from ganime.model import Discriminator, Generator, smaller, summary
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 STD = 0.02
@@ -153,6 +156,23 @@ def test_generator_whose_last_layer_keeps_the_side_has_a_hidden_layer_more() -> 
     ]
     with pytest.raises(ConfigError, match="rgb_stride must be one of 1, 2; got 3"):
         ModelConfig(rgb_stride=3)
+
+
+@pytest.mark.parametrize("times", [2, 4])
+def test_supersampling_draws_larger_and_makes_that_smaller_as_pillow_does(times: int) -> None:
+    config = tiny_config(32)
+    large = nets(replace(config, image_size=32 * times))[0].eval()
+    small = Generator(replace(config, supersampling=times)).eval()
+    small.load_state_dict(large.state_dict())
+    pictures = ((large(noise(3, 8)) * 20).clamp(-1, 1) + 1) * 127.5  # (3, 3, 32 * times, 32 * times), with hard edges
+    pictures = pictures.detach().round().byte()
+    wanted = [
+        Image.fromarray(face.permute(1, 2, 0).numpy()).resize((32, 32), Image.Resampling.LANCZOS) for face in pictures
+    ]
+    made = (smaller(pictures / 127.5 - 1, times) + 1) * 127.5
+    assert np.abs(made.permute(0, 2, 3, 1).numpy() - np.stack(wanted)).mean() < 0.5
+    assert torch.equal(small(noise(2, 8)), smaller(large(noise(2, 8)), times))
+    assert Discriminator(small.config)(small(noise(2, 8))).shape == (2,)
 
 
 def test_sixty_four_pixel_discriminator_has_the_topology_worked_out_by_hand() -> None:
