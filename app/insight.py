@@ -22,7 +22,7 @@ from ganime.config import ModelConfig
 from ganime.images import COLUMNS, png_bytes, sheet
 from ganime.known import Known, known_to, learn
 from ganime.latents import Recipe
-from ganime.layers import Inside, PICTURES, LayerMaps, logits_of_others, look_inside
+from ganime.layers import PICTURES, Inside, LayerMaps, logits_of_others, look_inside
 from ganime.nearest import Kinship, kinship
 
 KEPT = 4  # models whose discriminator, or whose known faces, stay in memory

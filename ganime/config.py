@@ -88,6 +88,11 @@ class ModelConfig:
         check_range(self, "discriminator_channels", 0, 1024)
         check_choice(self, "rgb_stride", RGB_STRIDES)
         check_choice(self, "supersampling", SUPERSAMPLING)
+        if self.image_size * self.supersampling > max(IMAGE_SIZES):
+            raise ConfigError(
+                f"ModelConfig with image_size {self.image_size} and supersampling {self.supersampling} draws "
+                f"{self.image_size * self.supersampling} px; at most {max(IMAGE_SIZES)} are drawn. Lower one of them."
+            )
 
     @property
     def channels(self) -> tuple[int, ...]:

@@ -158,6 +158,12 @@ def test_generator_whose_last_layer_keeps_the_side_has_a_hidden_layer_more() -> 
         ModelConfig(rgb_stride=3)
 
 
+def test_no_more_than_the_largest_side_is_drawn() -> None:
+    assert replace(tiny_config(128), supersampling=2).channels == tiny_config(256).channels
+    with pytest.raises(ConfigError, match="draws 512 px; at most 256 are drawn"):
+        replace(tiny_config(128), supersampling=4)
+
+
 @pytest.mark.parametrize("times", [2, 4])
 def test_supersampling_draws_larger_and_makes_that_smaller_as_pillow_does(times: int) -> None:
     config = tiny_config(32)
