@@ -27,7 +27,7 @@ from ganime.directions import Directions, save_directions, told
 from ganime.evaluation import Report, evaluate
 from ganime.events import Measured, Notice, Step, Verdict
 from ganime.features import SIDE, load_features
-from ganime.growing import resize
+from ganime.growing import refined, resize
 from ganime.images import sheet
 from ganime.journal import record
 from ganime.known import Known, learned, save_known
@@ -39,7 +39,10 @@ COUNT, SHOWN = 1000, 100
 
 @dataclass(frozen=True)
 class Stage:
-    """One run: what it begins from (an earlier stage by name, or scratch), its side in px, its rates and its length."""
+    """One run: what it begins from (an earlier stage by name, or scratch), its side in px, its rates and its length.
+
+    refine: whether the generator gets its last hidden layer, at the picture's own side, before.
+    """
 
     name: str
     start: str
@@ -48,23 +51,25 @@ class Stage:
     generator_lr: float = 4e-4
     discriminator_lr: float = 8e-4
     ema_images: int = 10_000
+    refine: bool = False
 
     def __str__(self) -> str:
         return (
-            f"{self.image_size} px from {self.start}, {self.images:,} images, learning rates {self.generator_lr:g} and "
-            f"{self.discriminator_lr:g}, half-life of the average {self.ema_images:,} images"
+            f"{self.image_size} px from {self.start}{' refined' * self.refine}, {self.images:,} images, learning rates "
+            f"{self.generator_lr:g} and {self.discriminator_lr:g}, half-life of the average {self.ema_images:,} images"
         )
 
 
 STAGES = {
-    "anime-64": (
-        Stage("anime-64-fast", SCRATCH, 64, 400_000),
-        Stage("anime-64-slow", "anime-64-fast", 64, 150_000, 1e-4, 2e-4, 40_000),
-    ),
     "anime-128": (
-        Stage("anime-128-fast", "anime-64-slow", 128, 250_000),
-        Stage("anime-128-slow", "anime-128-fast", 128, 150_000, 1e-4, 2e-4, 40_000),
+        Stage("coarse-fast", SCRATCH, 64, 400_000),
+        Stage("coarse-slow", "coarse-fast", 64, 150_000, 1e-4, 2e-4, 40_000),
+        Stage("grown-fast", "coarse-slow", 128, 250_000),
+        Stage("grown-slow", "grown-fast", 128, 150_000, 1e-4, 2e-4, 40_000),
+        Stage("refined-fast", "grown-slow", 128, 75_000, 2e-4, 4e-4, 20_000, refine=True),
+        Stage("refined-slow", "refined-fast", 128, 75_000, 8e-5, 1.6e-4, 20_000),
     ),
+    "anime-64": (Stage("shrunk", "refined-slow", 64, 50_000, 1e-5, 4e-4, 20_000),),
 }
 
 
@@ -83,6 +88,7 @@ def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: P
     start = None
     if stage.start != SCRATCH:
         start = resize(load_checkpoint(runs / stage.start, with_discriminator=True), stage.image_size)
+        start = refined(start) if stage.refine else start
     faces = load_faces(data, stage.image_size, home / "cache")
     run = runs / stage.name
     for event in train(faces, run, config, replace(model, image_size=stage.image_size), device, start=start):
@@ -164,7 +170,7 @@ def write(
 def main(
     data: list[Path],
     peer: Annotated[Path | None, typer.Option(help="Folder or zip of another model's faces, to compare with.")] = None,
-    only: list[str] | None = None,
+    only: Annotated[list[str] | None, typer.Option(help="Write these models alone.")] = None,
     scale: Annotated[float, typer.Option(help="Factor on the length of every stage.")] = 1.0,
     device: str = "auto",
     threads: int = 0,
@@ -180,13 +186,13 @@ def main(
     other = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT] if peer else None
     made: list[tuple[str, Checkpoint]] = []
     for name, stages in STAGES.items():
-        if only and name not in only:
-            continue
         for stage in stages:
             stage = replace(stage, images=max(64, int(stage.images * scale)))
             print(stage, flush=True)
             train_stage(stage, data, runs, device, home)
             made.append((str(stage), load_checkpoint(runs / stage.name, with_discriminator=True)))
+        if only and name not in only:
+            continue
         sums = {fact: sum(model.training[fact] for _, model in made) for fact in ("images", "seconds")}
         training = {"recipe": "modern", **sums, "faces": len(real.train)}
         write(replace(made[-1][1], training=training), [line for line, _ in made], real, known, other, out / name)

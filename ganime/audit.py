@@ -156,20 +156,24 @@ def advice_on_faces(report: Audit) -> Iterator[str]:
             f"{of_them(report.grey)} faces are grey: the model will draw as many. Leave them out if you want colour."
         )
     if report.held_out < FEW_HELD_OUT:
-        yield f"Only {report.held_out:,} faces are held out: take measures against so few as rough."
+        yield f"Only {counted(report.held_out, 'face')} held out: take measures against so few as rough."
 
 
 def advice_on_files(report: Audit) -> Iterator[str]:
     """What could be gained from files that are not used."""
     unreadable, small = report.unused.get("unreadable", 0), report.unused.get("too small", 0)
     if unreadable >= UNREADABLE_SHARE * report.used:
-        yield f"{unreadable:,} pictures cannot be read: save them anew as PNG, or fetch them again."
+        yield f"Cannot be read: {counted(unreadable, 'picture')}. Save again as PNG, or fetch again."
     if small >= WORTH_A_WORD * report.used:
-        yield f"{small:,} pictures are below {MIN_SIDE} px and say nothing about a face."
+        yield f"Below {MIN_SIDE} px, and so of no use: {counted(small, 'picture')}."
     if formats := report.passed_over.get("pictures of other formats"):
-        yield f"{formats:,} pictures are of formats that are not read, such as TIFF or HEIC: save them as PNG or JPEG."
+        yield f"Of formats that are not read, such as TIFF or HEIC: {counted(formats, 'picture')}. Save as PNG or JPEG."
     if archives := report.passed_over.get("archives inside"):
-        yield f"{archives:,} archives lie inside and are not opened: unpack them, or name them as sources of their own."
+        yield f"Not opened: {counted(archives, 'archive')} inside. Unpack, or name as a source of its own."
+
+
+def counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'s' * (count != 1)}"
 
 
 def contact_sheet(dataset: FaceDataset, count: int = 64) -> UInt8[np.ndarray, "rows columns 3"]:

@@ -138,8 +138,8 @@ class TrainConfig:
     start: what the nets begin from: "scratch", or the name of the model whose weights they took over.
     seed: start of everything random in the run.
     images, steps, minutes: limits, 0 for none; the first one reached ends the run.
-    save_minutes, preview_images, measure_images: how often the run is saved (minutes), a sample grid made (images)
-        and the faces measured (images, 0 for never).
+    save_minutes, preview_images, measure_images: how often the run is saved (minutes), a sample grid made (images;
+        the first ones sooner) and the faces measured (images, 0 for never).
 
     Raises ConfigError when a value is out of range.
     """

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
     from torch import Tensor
 
+FIRST_PREVIEW = 500  # images
 REPORT_STEPS = 10
 PREVIEW_FACES = 64
 AUGMENT_BELOW = 10_000  # faces; with more, a discriminator has too much to see to learn it by heart
@@ -126,10 +127,11 @@ def events_of(
     sums = torch.zeros(4, device=target)
     began = reported = last_save = rested = time.monotonic()
     earlier, reported_steps = state.seconds, state.step
-    next_preview = (state.images // config.preview_images + 1) * config.preview_images
+    next_preview = preview_after(state.images, config.preview_images)
     next_measure = state.images + config.measure_images
     if start and not resumed and workers.leads:  # else a kill before the first save would lose what it began from
         yield Saved(0, save(run, state, config, dataset))
+        yield Preview(0, preview(state.ema))
         if gauge:  # how far it has to go, and for the verdicts the first to be beaten
             yield from measured(gauge, health, run, state, config, dataset, keep=False)
             reported = time.monotonic()
@@ -234,7 +236,7 @@ def events_of(
         if config.ema_images and (showing or measuring or saving):
             settle_statistics(state.ema)
         if showing:
-            next_preview = (state.images // config.preview_images + 1) * config.preview_images
+            next_preview = preview_after(state.images, config.preview_images)
             yield Preview(state.images, preview(state.ema))
         if gauge and measuring:
             yield from measured(gauge, health, run, state, config, dataset)
@@ -249,6 +251,14 @@ def events_of(
             if reason:
                 yield Done(state.images, reason, folder)
                 return
+
+
+def preview_after(images: int, every: int) -> int:
+    """When the next sample grid is due: soon at first, for then much changes, and each twice as late up to `every`."""
+    due = FIRST_PREVIEW
+    while due <= images and due < every:
+        due *= 2
+    return due if due < every else (images // every + 1) * every
 
 
 def judge(net: Discriminator | FeatureCritic, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:

@@ -172,10 +172,11 @@ def test_advice_is_graded_by_the_count(faces: FaceDataset, used: int, words: str
         ({"sizes": np.full((2_000, 2), 20)}, "2,000 of 2,000 (100%) faces come from pictures smaller than 32 px"),
         ({"sizes": np.array([[100, 64]] * 1_000 + [[64, 100]] * 1_000)}, "2,000 of 2,000 (100%) pictures are more"),
         ({"copies": [("a", "b", "near duplicate")] * 500}, "500 of 2,500 (20%) pictures are duplicates of others"),
-        ({"kinds": ["unreadable"] * 50}, "50 pictures cannot be read"),
-        ({"kinds": ["too small"] * 400}, "400 pictures are below 16 px"),
-        ({"passed_over": {"pictures of other formats": 3}}, "3 pictures are of formats that are not read"),
-        ({"passed_over": {"archives inside": 2}}, "2 archives lie inside"),
+        ({"kinds": ["unreadable"] * 50}, "Cannot be read: 50 pictures."),
+        ({"kinds": ["too small"] * 400}, "Below 16 px, and so of no use: 400 pictures."),
+        ({"passed_over": {"pictures of other formats": 3}}, "such as TIFF or HEIC: 3 pictures."),
+        ({"passed_over": {"archives inside": 1}}, "Not opened: 1 archive inside."),
+        ({"passed_over": {"archives inside": 2}}, "Not opened: 2 archives inside."),
     ],
 )
 def test_advice_names_what_is_odd_about_many_and_only_that(
@@ -194,7 +195,7 @@ def test_a_few_odd_faces_among_many_are_not_worth_a_word(faces: FaceDataset) -> 
 
 
 def test_measures_against_few_held_out_faces_are_called_rough(faces: FaceDataset) -> None:
-    assert "Only 50 faces are held out" in advised(faces, 500)
+    assert "Only 50 faces held out" in advised(faces, 500)
 
 
 # --- the contact sheet

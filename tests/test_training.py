@@ -136,6 +136,21 @@ def test_progress_and_losses_are_finite_and_sensible(run: Run, tmp_path: Path) -
         assert step.images_per_second > 0
 
 
+def test_first_previews_come_soon_and_then_as_often_as_asked() -> None:
+    due = [0]
+    while len(due) < 10:
+        due.append(training.preview_after(due[-1], 20_000))
+    assert due == [0, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 20_000, 40_000, 60_000]
+    assert training.preview_after(19_999, 20_000) == 20_000
+    assert training.preview_after(130, 64) == 192
+
+
+def test_a_run_that_begins_from_a_model_shows_first_what_that_draws(run: Run, tmp_path: Path, tiny: Checkpoint) -> None:
+    first = of_kind(run(tmp_path / "run", steps=2, start=tiny), Preview)[0]
+    assert first.images == 0
+    assert abs(first.faces.astype(int) - generate(tiny, range(64))).max() <= 1
+
+
 def test_previews_come_as_often_as_asked_and_show_the_model(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -630,7 +645,7 @@ def full_disk(value: Any, path: Path) -> None:
 def test_what_a_run_begins_from_is_measured_first(run: Run, tiny: Checkpoint, tmp_path: Path) -> None:
     """Learning rates of nothing: the model stays as it was. Still the best save is one that the run made."""
     events = run(tmp_path / "run", start=tiny, steps=20, measure_images=BATCH, generator_lr=1e-8, discriminator_lr=1e-8)
-    assert [type(event) for event in events[:3]] == [Saved, Measured, Verdict]
+    assert [type(event) for event in events[:4]] == [Saved, Preview, Measured, Verdict]
     first, *_, last = of_kind(events, Measured)
     assert (first.images, first.best) == (0, False)
     assert last.frechet == pytest.approx(first.frechet, rel=0.05)
