@@ -95,8 +95,10 @@ def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: P
         record(run, event)
         if isinstance(event, Measured):
             print(f"  {event.images:,} images: Fréchet {event.frechet:.1f}, recall {event.recall:.2f}", flush=True)
-        elif isinstance(event, Verdict | Notice):
-            print(f"  {event}", flush=True)
+        elif isinstance(event, Verdict):
+            print(f"  {event.state}: {event.reason}. {event.advice}", flush=True)
+        elif isinstance(event, Notice):
+            print(f"  {event.text}", flush=True)
         elif isinstance(event, Step) and event.step % 1000 == 0:
             print(f"  {event.images:,} images, {event.images_per_second:.0f} a second", flush=True)
 
