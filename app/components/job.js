@@ -90,7 +90,7 @@ function pick(key, again = true) {
   $(".log").open = false;
   text(".status", "");
   if (again || key) list();
-  if (key) refresh();
+  return key ? refresh() : null;
 }
 
 async function refresh() {
@@ -288,7 +288,7 @@ watch("value", () => {
     list();
   } else if (value.chosen) {
     draft = "";
-    pick(value.chosen);
+    pick(value.chosen).then(() => element.scrollIntoView()); // it is below the form
   }
 });
 

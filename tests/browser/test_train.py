@@ -112,6 +112,7 @@ def begun(page: Page, minutes: int = 15, state: str = "running") -> Locator:
     page.locator("#start-training").click()
     job = page.locator("#job .job")
     expect(job).to_have_attribute("data-state", state, timeout=PATIENCE)
+    expect(job.locator(".name")).to_be_in_viewport()
     if state == "running":
         expect(job.locator(".pace")).to_contain_text("images seen", timeout=PATIENCE)
     return job
