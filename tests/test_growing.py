@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from ganime.averaging import settle_statistics
 from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import ConfigError
@@ -20,8 +21,27 @@ from ganime.sampling import generate
 
 
 @pytest.fixture(scope="module")
-def grown(embedded: Checkpoint) -> Checkpoint:
-    return resize(embedded, 128)
+def plain() -> Checkpoint:
+    """A model in the paper's shape whose pictures are smooth and have all shades, though it was never trained."""
+    config = ModelConfig(base_channels=32, max_channels=128)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator, discriminator = Generator(config), Discriminator(config)
+    with torch.no_grad():
+        ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])
+        for layer in generator.modules():
+            if isinstance(layer, nn.ConvTranspose2d) and layer.stride == (2, 2):
+                layer.weight.copy_(layer.weight.sum((2, 3), keepdim=True) * torch.outer(ramp, ramp))
+        generator.to_rgb.weight.mul_(2)
+        for _ in range(60):  # until spectral norm knows the weights
+            discriminator(torch.zeros(1, 3, 64, 64))
+    settle_statistics(generator)
+    return Checkpoint(generator.eval().requires_grad_(False), discriminator.eval(), name="plain")
+
+
+@pytest.fixture(scope="module")
+def grown(plain: Checkpoint) -> Checkpoint:
+    return resize(plain, 128)
 
 
 def as_tensor(faces: np.ndarray) -> torch.Tensor:
@@ -43,8 +63,8 @@ def untrained(**config: object) -> Checkpoint:
     return Checkpoint(Generator(shape), Discriminator(shape), name="wide")
 
 
-def test_a_grown_generator_draws_what_it_drew_magnified(embedded: Checkpoint, grown: Checkpoint) -> None:
-    small, large = (generate(model, range(12)) for model in (embedded, grown))
+def test_a_grown_generator_draws_what_it_drew_magnified(plain: Checkpoint, grown: Checkpoint) -> None:
+    small, large = (generate(model, range(12)) for model in (plain, grown))
     assert large.shape == (12, 128, 128, 3)
     wanted = nn.functional.interpolate(as_tensor(small), scale_factor=2, mode="bilinear")
     apart = (as_tensor(large) - wanted).abs()[:, :, 2:-2, 2:-2]  # beyond the border is nothing to mix with
@@ -53,15 +73,15 @@ def test_a_grown_generator_draws_what_it_drew_magnified(embedded: Checkpoint, gr
     assert shuffled.mean() > 10 * apart.mean()
 
 
-def test_a_grown_discriminator_judges_as_before(embedded: Checkpoint, grown: Checkpoint) -> None:
-    random, faces = torch.Generator().manual_seed(0), as_tensor(generate(embedded, range(36)))
+def test_a_grown_discriminator_judges_as_before(plain: Checkpoint, grown: Checkpoint) -> None:
+    random, faces = torch.Generator().manual_seed(0), as_tensor(generate(plain, range(36)))
     noisy = faces[12:24] + 0.5 * torch.randn(12, 3, 64, 64, generator=random)
     small = torch.cat([faces[:12], noisy, faces[24:].roll(20, 2) / 2]).clamp(-1, 1)  # (36, 3, 64, 64)
     large = nn.functional.interpolate(small, scale_factor=2)
-    assert embedded.discriminator
+    assert plain.discriminator
     assert grown.discriminator
     with torch.no_grad():
-        logits = torch.stack([embedded.discriminator(small), grown.discriminator(large)])  # (2, 36)
+        logits = torch.stack([plain.discriminator(small), grown.discriminator(large)])  # (2, 36)
     assert torch.corrcoef(logits)[0, 1] > 0.95
 
 
@@ -77,21 +97,21 @@ def test_growing_twice_doubles_twice_and_the_same_every_time() -> None:
     assert resize(start, 32) is start
 
 
-def test_a_shrunk_generator_draws_what_it_drew_made_smaller(embedded: Checkpoint) -> None:
-    large, small = (generate(model, range(12)) for model in (embedded, resize(embedded, 32)))
+def test_a_shrunk_generator_draws_what_it_drew_made_smaller(plain: Checkpoint) -> None:
+    large, small = (generate(model, range(12)) for model in (plain, resize(plain, 32)))
     assert small.shape == (12, 32, 32, 3)
     wanted = resampled(large, 32, Image.Resampling.LANCZOS).astype(int)
     assert np.abs(small - wanted).mean() < 0.5
     assert np.abs(small - wanted).max() < 16  # Pillow cuts off what swings over after each of two passes
 
 
-def test_first_layer_of_a_shrunk_discriminator_sees_what_two_saw(embedded: Checkpoint) -> None:
-    shrunk = resize(embedded, 32)
+def test_first_layer_of_a_shrunk_discriminator_sees_what_two_saw(plain: Checkpoint) -> None:
+    shrunk = resize(plain, 32)
     small = as_tensor(generate(shrunk, range(100, 124)))  # (24, 3, 32, 32)
     large = nn.functional.interpolate(small, scale_factor=2.0, mode="bilinear")
-    assert embedded.discriminator
+    assert plain.discriminator
     assert shrunk.discriminator
-    old, new = embedded.discriminator, shrunk.discriminator
+    old, new = plain.discriminator, shrunk.discriminator
     with torch.no_grad():
         seen = torch.stack([old.blocks[0](old.from_rgb(large)), new.from_rgb(small)])  # (2, 24, C, 16, 16)
     assert torch.corrcoef(seen.flatten(1))[0, 1] > 0.75
@@ -100,34 +120,34 @@ def test_first_layer_of_a_shrunk_discriminator_sees_what_two_saw(embedded: Check
             assert torch.equal(tensor, old.blocks[1].state_dict()[name])
 
 
-def test_a_model_that_shrank_grows_again_to_what_it_was(embedded: Checkpoint) -> None:
+def test_a_model_that_shrank_grows_again_to_what_it_was(plain: Checkpoint) -> None:
     state = torch.random.get_rng_state()
-    small = resize(embedded, 32)
+    small = resize(plain, 32)
     assert torch.equal(state, torch.random.get_rng_state())
     assert small.generator.config.supersampling == 2
-    assert small.revision == resize(embedded, 32).revision
+    assert small.revision == resize(plain, 32).revision
     large = resize(small, 64)
-    assert large.generator.config == replace(embedded.generator.config, discriminator_channels=64)
-    assert np.array_equal(generate(large, range(4)), generate(embedded, range(4)))
-    assert resize(resize(embedded, 256), 32).generator.config.supersampling == 8
+    assert large.generator.config == replace(plain.generator.config, discriminator_channels=32)
+    assert np.array_equal(generate(large, range(4)), generate(plain, range(4)))
+    assert resize(resize(plain, 256), 32).generator.config.supersampling == 8
 
 
-def test_a_refined_generator_has_a_layer_more_and_draws_what_it_drew(embedded: Checkpoint) -> None:
-    fine = refined(embedded)
-    old, config = embedded.generator.config, fine.generator.config
+def test_a_refined_generator_has_a_layer_more_and_draws_what_it_drew(plain: Checkpoint) -> None:
+    fine = refined(plain)
+    old, config = plain.generator.config, fine.generator.config
     assert (config.image_size, config.rgb_stride) == (64, 1)
     assert config.channels == (*old.channels, old.channels[-1] // 2)
-    assert np.abs(generate(fine, range(12)).astype(int) - generate(embedded, range(12))).max() <= 2
+    assert np.abs(generate(fine, range(12)).astype(int) - generate(plain, range(12))).max() <= 2
     assert refined(fine) is fine
     large = resize(fine, 128)
     assert large.generator.config.channels == (*config.channels, config.channels[-1] // 2)
     wanted = resampled(generate(fine, range(12)), 128, Image.Resampling.BILINEAR)
     assert apart(generate(large, range(12)), wanted) < 0.1
     face = torch.zeros(1, 3, 64, 64)
-    assert embedded.discriminator
+    assert plain.discriminator
     assert fine.discriminator
     with torch.no_grad():
-        assert torch.equal(fine.discriminator(face), embedded.discriminator(face))
+        assert torch.equal(fine.discriminator(face), plain.discriminator(face))
 
 
 def test_a_model_with_attributes_and_one_without_a_discriminator_change_their_side_too() -> None:
