@@ -193,10 +193,11 @@ def smaller(pictures: Float[Tensor, "b 3 h h"], times: int) -> Float[Tensor, "b 
 @functools.cache
 def lanczos(side: int, times: int) -> Float[Tensor, "s side"]:
     """A matrix that makes `side` pixels in a row so many times fewer (Duchon 1979), as Pillow does it."""
-    middles = (torch.arange(side // times) + 0.5) * times - 0.5
-    places = (torch.arange(side) - middles[:, None]) / times  # (S, side)
-    weights = torch.sinc(places) * torch.sinc(places / LOBES) * (places.abs() < LOBES)
-    return weights / weights.sum(1, keepdim=True)
+    with torch.inference_mode(False):  # it is kept, and may be asked for again where gradients are wanted
+        middles = (torch.arange(side // times) + 0.5) * times - 0.5
+        places = (torch.arange(side) - middles[:, None]) / times  # (S, side)
+        weights = torch.sinc(places) * torch.sinc(places / LOBES) * (places.abs() < LOBES)
+        return weights / weights.sum(1, keepdim=True)
 
 
 def with_condition(z: Tensor, attributes: Tensor | None, count: int) -> Tensor:

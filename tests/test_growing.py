@@ -127,6 +127,8 @@ def test_a_model_that_shrank_grows_again_to_what_it_was(plain: Checkpoint) -> No
     assert small.generator.config.supersampling == 2
     assert small.revision == resize(plain, 32).revision
     large = resize(small, 64)
+    assert small.revision != plain.revision
+    assert large.revision == plain.revision
     assert large.generator.config == replace(plain.generator.config, discriminator_channels=32)
     assert np.array_equal(generate(large, range(4)), generate(plain, range(4)))
     assert resize(resize(plain, 256), 32).generator.config.supersampling == 8

@@ -13,7 +13,7 @@ from torch import nn
 
 from ganime.config import IMAGE_SIZES, NORMS, ModelConfig
 from ganime.errors import ConfigError
-from ganime.model import Discriminator, Generator, smaller, summary
+from ganime.model import Discriminator, Generator, lanczos, smaller, summary
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 STD = 0.02
@@ -179,6 +179,18 @@ def test_supersampling_draws_larger_and_makes_that_smaller_as_pillow_does(times:
     assert np.abs(made.permute(0, 2, 3, 1).numpy() - np.stack(wanted)).mean() < 0.5
     assert torch.equal(small(noise(2, 8)), smaller(large(noise(2, 8)), times))
     assert Discriminator(small.config)(small(noise(2, 8))).shape == (2,)
+
+
+def test_a_filter_first_asked_for_without_gradients_serves_with_them() -> None:
+    config = replace(tiny_config(32), supersampling=2)
+    generator = Generator(config).eval()
+    lanczos.cache_clear()
+    with torch.inference_mode():
+        generator(noise(1, 8))
+    z = noise(1, 8).requires_grad_(True)
+    generator(z).sum().backward()
+    assert z.grad is not None
+    assert z.grad.abs().sum() > 0
 
 
 def test_sixty_four_pixel_discriminator_has_the_topology_worked_out_by_hand() -> None:
