@@ -476,9 +476,11 @@ def test_train_makes_a_run_that_can_be_sampled_and_resumed(
     assert "58 faces to learn from, 6 held out, 0 skipped" in answer.out
     assert re.search(r"^Step: 2/2 \[D loss: \d+\.\d{4} G loss: -?\d+\.\d{4}\] 4 images", answer.out, re.MULTILINE)
     assert "ended (steps) after 4 images" in answer.out
-    [preview] = (run / "previews").iterdir()
-    with Image.open(preview) as image:
-        assert image.size == (8 * 32, 8 * 32)
+    previews = sorted((run / "previews").iterdir())
+    assert [int(preview.stem) for preview in previews] == [0, 4]
+    for preview in previews:
+        with Image.open(preview) as image:
+            assert image.size == (8 * 32, 8 * 32)
     assert isinstance(load_checkpoint(run).generator, Generator)
     answer = ganime("train", faces_folder, "--resume", run, "--steps", 3)
     assert answer.status == 0
