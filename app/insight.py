@@ -46,26 +46,27 @@ class Insight:
         self.comparisons = Searches("comparisons")
         self.lock = threading.Lock()
         self.loading = Turn(1)  # discriminators at a time
-        self.judges: OrderedDict[str, tuple[Checkpoint, np.ndarray | None]] = OrderedDict()  # by revision
+        self.judges: OrderedDict[str, tuple[Checkpoint, np.ndarray | None]] = OrderedDict()  # by key and revision
         self.learned: OrderedDict[str, tuple[Known, np.ndarray | None]] = OrderedDict()  # by the model's key
 
     def inside(self, key: str, recipe: Recipe) -> Inside:
         """What each layer of both nets makes of a face."""
         checkpoint = self.explorer.checkpoint(key, [recipe])
         z = recipe.latent(checkpoint.generator.config.latent_dim)
-        judged, others = self.recall(self.judges, checkpoint.revision) or self.judge(checkpoint)
+        judged, others = self.recall(self.judges, f"{key} {checkpoint.revision}") or self.judge(key, checkpoint)
         with self.explorer.studio.device:
             return look_inside(judged, z, others=others)
 
-    def judge(self, checkpoint: Checkpoint) -> tuple[Checkpoint, np.ndarray | None]:
+    def judge(self, key: str, checkpoint: Checkpoint) -> tuple[Checkpoint, np.ndarray | None]:
         """A model with its discriminator and what that says of other faces; of those who come at once one reads it."""
+        name = f"{key} {checkpoint.revision}"
         with self.loading:
-            if found := self.recall(self.judges, checkpoint.revision):
+            if found := self.recall(self.judges, name):
                 return found
             judged = with_discriminator(checkpoint)
             with self.explorer.studio.device:
                 others = logits_of_others(judged) if judged.discriminator else None
-            return self.remember(self.judges, checkpoint.revision, (judged, others))
+            return self.remember(self.judges, name, (judged, others))
 
     def compare(self, visitor: str, key: str, recipe: Recipe) -> Answer:
         """Whether a face copies one that its model learned from, or a search to ask by while that is found out."""

@@ -188,6 +188,8 @@ def main(
     other = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT] if peer else None
     made: list[tuple[str, Checkpoint]] = []
     for name, stages in STAGES.items():
+        if only and not set(only) & set([*STAGES][[*STAGES].index(name) :]):
+            break  # what is wanted is written
         for stage in stages:
             stage = replace(stage, images=max(64, int(stage.images * scale)))
             print(stage, flush=True)

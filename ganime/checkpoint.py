@@ -48,15 +48,18 @@ class Checkpoint:
 
     @cached_property
     def revision(self) -> str:
-        """The first 12 digits of the SHA-256 over the generator's weights as stored, and its supersampling where it has
-        any: what is equal in these draws equal faces."""
+        """The first 12 digits of the SHA-256 over the generator's weights as stored, and what of its configuration they
+        do not show: what is equal in these draws equal faces."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self.generator.state_dict().items()):
             if tensor.is_floating_point():  # BatchNorm's step counter changes no picture
                 digest.update(name.encode())
                 digest.update(tensor.cpu().half().contiguous().numpy().tobytes())
-        if (times := self.generator.config.supersampling) > 1:  # all else in the configuration shows in the weights
-            digest.update(f"supersampling {times}".encode())
+        config = self.generator.config
+        if config.supersampling > 1:
+            digest.update(f"supersampling {config.supersampling}".encode())
+        if config.attributes:  # the weights know the length of both together
+            digest.update(f"attributes {config.attributes}".encode())
         return digest.hexdigest()[:12]
 
 

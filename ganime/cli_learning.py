@@ -47,8 +47,8 @@ def train_command(
         str | None,
         typer.Option(
             "--from",
-            help="What to begin from: scratch, a model folder, run or hub repo_id[@revision]; it grows to a larger "
-            "--image-size. By default the embedded model of that size for fewer than 10,000 faces, else scratch.",
+            help="What to begin from: scratch, a model folder, run or hub repo_id[@revision]; it grows or shrinks "
+            "to --image-size. By default the embedded model nearest to it for fewer than 10,000 faces, else scratch.",
         ),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help=f"One of {', '.join(RECIPES)}; modern by default.")] = None,

@@ -85,7 +85,7 @@ class ModelConfig:
         check_range(self, "base_channels", 1, 1024)
         check_range(self, "max_channels", self.base_channels, 4096)
         check_range(self, "attributes", 0, 1024)
-        check_range(self, "discriminator_channels", 0, 1024)
+        check_range(self, "discriminator_channels", 0, 4096)
         check_choice(self, "rgb_stride", RGB_STRIDES)
         check_choice(self, "supersampling", SUPERSAMPLING)
         if self.image_size * self.supersampling > max(IMAGE_SIZES):

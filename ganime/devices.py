@@ -76,7 +76,7 @@ def plan_for(
 
 def faster_precision(model: ModelConfig, device: torch.device) -> str:
     """ "bf16" where both nets, forward and backward, run at least a quarter faster in it, else "fp32"."""
-    pictures = max(2, PICTURES * 64**2 // model.image_size**2)
+    pictures = max(2, PICTURES * 64**2 // (model.image_size * model.supersampling) ** 2)
     with torch.random.fork_rng(devices=[]):  # initialisation uses the global source: leave it as it was
         generator, discriminator = Generator(model), Discriminator(model)
         z = torch.randn(pictures, model.latent_dim)  # (B, Z)

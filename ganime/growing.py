@@ -27,6 +27,7 @@ POWER_ITERATIONS = 32  # until spectral norm knows a weight that was put in plac
 
 def resize(start: Checkpoint, image_size: int) -> Checkpoint:
     """`start` so that it draws `image_size` px: grown, shrunk, or as it is. Raises ConfigError where that cannot be."""
+    replace(start.generator.config, image_size=image_size, supersampling=1)  # raises where there is no such size
     while start.generator.config.image_size < image_size:
         start = grown(start)
     while start.generator.config.image_size > image_size:
@@ -211,7 +212,11 @@ def shrunk_discriminator(old: Discriminator, generator: Generator, config: Model
         elif layer == "head":
             tensor.copy_(known[name])
     fit_first(net, old, generator)
-    return knowing_its_norms(net)
+    knowing_its_norms(net)
+    first = net.get_submodule("from_rgb.0")
+    fitted = first.get_parameter("parametrizations.weight.original").flatten(1)
+    first.get_parameter("bias").div_(torch.linalg.matrix_norm(fitted, 2))  # as spectral norm does with the weight
+    return net
 
 
 def knowing_its_norms(net: Discriminator) -> Discriminator:

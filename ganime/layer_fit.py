@@ -73,9 +73,9 @@ def fitted(
 ) -> tuple[Float[Tensor, "k c"], Float[Tensor, " c"]]:
     """Weights and bias that make of what is seen of a latent (1, K, P) what is wanted (1, C, P), each place mattering
     that much (1, 1, P), by least squares over some latents."""
-    square, product = torch.zeros((), dtype=torch.double), torch.zeros((), dtype=torch.double)
+    square, product = torch.zeros(()), torch.zeros(())
     for z in torch.randn(FACES, 1, generator.config.latent_dim):
-        x, wanted, matters = (each[0] for each in seen(z))
+        x, wanted, matters = (each[0].double() for each in seen(z))
         x = torch.cat([x, torch.ones_like(x[:1])])  # (K + 1, P)
         square = square + (x * matters) @ x.T  # (K + 1, K + 1)
         product = product + (x * matters) @ wanted.T  # (K + 1, C)

@@ -138,7 +138,7 @@ def logits_of_others(checkpoint: Checkpoint) -> Float[np.ndarray, " n"]:
     """What the discriminator answers to 32 faces of the model, always the same ones, sorted."""
     assert checkpoint.discriminator is not None
     z = latents(range(FIRST_OTHER, FIRST_OTHER + OTHERS), checkpoint.generator.config.latent_dim)
-    faces = render(checkpoint.generator, z)
+    faces = render(checkpoint.generator, z, batch_size=8)  # the last maps of a large model are large
     device = next(checkpoint.discriminator.parameters()).device
     return np.sort(checkpoint.discriminator(to_tensor(faces).to(device)).cpu().numpy())  # (32,)
 

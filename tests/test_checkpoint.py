@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +193,10 @@ def test_equal_weights_have_equal_revisions_and_other_weights_others(tmp_path: P
     assert model(seed=1, images=99).revision == revision
     assert Checkpoint(half_rounded(model(seed=1).generator)).revision == revision
     assert model(seed=2).revision != revision
+    config = model(seed=1).generator.config
+    conditional = Generator(replace(config, latent_dim=config.latent_dim - 1, attributes=1))
+    conditional.load_state_dict(model(seed=1).generator.state_dict())
+    assert Checkpoint(conditional).revision != revision
     changed = model(seed=1)
     changed.generator.state_dict()["to_rgb.bias"][0] += 0.25
     assert changed.revision != revision

@@ -21,14 +21,15 @@ from app import insight as module
 from app.explorer import Explorer
 from app.insight import UNKNOWN, Insight, insight_functions, judging_cost, with_discriminator
 from app.job_store import JobMissing
-from app.library import EMBEDDED_KEY, START_KEY
+from app.library import EMBEDDED_KEY, START_KEY, drawing_cost
 from app.settings import Settings
 from app.studio import Studio
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.config import ModelConfig
 from ganime.data import FaceDataset
 from ganime.latents import Recipe
 from ganime.layers import OTHERS
-from ganime.model import summary
+from ganime.model import Generator, summary
 from ganime.sampling import generate
 
 JOB = "job:0123.secret@0123"
@@ -129,6 +130,16 @@ def test_discriminator_that_is_too_large_for_the_page_is_left_out(
     assert judging_cost(checkpoint.generator.config) == sum(row.multiply_adds for row in rows)
     monkeypatch.setattr(module, "MAX_MULTIPLY_ADDS", 1)
     assert with_discriminator(replace(checkpoint, discriminator=None)).discriminator is None
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"rgb_stride": 1}, {"supersampling": 4}, {"rgb_stride": 1, "supersampling": 2, "attributes": 3}],
+    ids=str,
+)
+def test_cost_of_a_face_is_told_from_the_configuration(tiny_config: ModelConfig, shape: dict[str, int]) -> None:
+    config = replace(tiny_config, **shape)
+    assert drawing_cost(config) == sum(row.multiply_adds for row in summary(Generator(config)))
 
 
 def test_face_of_the_embedded_model_is_compared_at_once_and_without_pictures(

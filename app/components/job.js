@@ -15,6 +15,7 @@ let shown = null; // its last status
 let drawn = ""; // which sample grid is shown
 let follow = true; // whether a new sample grid is shown as soon as it is there
 let asking = false;
+let arriving = ""; // the key of a job that was started just now and is not shown yet
 let linked = keys().find((job) => job.linked)?.key || ""; // a key that came with a link and is not known to fit yet
 let stale = false; // whether the list is to be asked for again
 let draft = ""; // the key of the faces that the form above is about; they are listed only once they have left it
@@ -90,7 +91,7 @@ function pick(key, again = true) {
   $(".log").open = false;
   text(".status", "");
   if (again || key) list();
-  return key ? refresh() : null;
+  if (key) refresh();
 }
 
 async function refresh() {
@@ -161,6 +162,9 @@ function show(job) {
   if ($(".log").open) readLog();
   $(".card").hidden = !job.has_model;
   if (before && before !== job.state) list();
+  if (arriving !== picked) return;
+  arriving = "";
+  element.scrollIntoView(); // it is below the form
 }
 
 function grids(job) {
@@ -288,7 +292,8 @@ watch("value", () => {
     list();
   } else if (value.chosen) {
     draft = "";
-    pick(value.chosen).then(() => element.scrollIntoView()); // it is below the form
+    arriving = value.chosen;
+    pick(value.chosen);
   }
 });
 

@@ -38,8 +38,9 @@ CHROMIUM_FLAGS = [
 SERVER = re.compile("component_server")  # in the address of a call of a server function
 # What Gradio's own code warns of whenever a file is uploaded.
 HARMLESS = ("Method not implemented.",)
-# Gradio breaks off its own requests when a page is left and complains of that: what is said between these two is let
-# pass. A page that was not left after all, because a download began, is back soon.
+# Gradio breaks off its own requests when a page is left and complains of that: between these two that is let pass. A
+# page that was not left after all, because a download began, is back soon.
+BROKEN_OFF = re.compile("abort|connection|fetch|network|net::ERR", re.IGNORECASE)
 LEAVING, HERE = "the page is being left", "the page is here"
 COMING_AND_GOING = f"""
     console.debug("{HERE}");
@@ -132,12 +133,16 @@ def complaints(page: Page) -> Iterator[list[str]]:
     def hear(message: ConsoleMessage) -> None:
         nonlocal leaving
         leaving = message.text == LEAVING or (leaving and message.text != HERE)
-        if is_complaint(message) and not leaving:
-            found.append(message.text)
+        if is_complaint(message):
+            note(message.text)
+
+    def note(text: str) -> None:
+        if not (leaving and BROKEN_OFF.search(text)):
+            found.append(text)
 
     page.add_init_script(COMING_AND_GOING)
     page.on("console", hear)
-    page.on("pageerror", lambda error: None if leaving else found.append(str(error)))
+    page.on("pageerror", lambda error: note(str(error)))
     page.on("request", lambda request: found.append(request.url) if is_outside(request.url) else None)
     yield found
     assert found == []
