@@ -27,8 +27,9 @@ from ganime.directions import Directions, save_directions, told
 from ganime.evaluation import Report, evaluate
 from ganime.events import Measured, Notice, Step, Verdict
 from ganime.features import SIDE, load_features
-from ganime.growing import refined, resize
-from ganime.images import sheet
+from ganime.growing import refined
+from ganime.growing import resize as resized
+from ganime.images import resize, sheet
 from ganime.journal import record
 from ganime.known import Known, learned, save_known
 from ganime.sampling import generate
@@ -87,7 +88,7 @@ def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: P
     )
     start = None
     if stage.start != SCRATCH:
-        start = resize(load_checkpoint(runs / stage.start, with_discriminator=True), stage.image_size)
+        start = resized(load_checkpoint(runs / stage.start, with_discriminator=True), stage.image_size)
         start = refined(start) if stage.refine else start
     faces = load_faces(data, stage.image_size, home / "cache")
     run = runs / stage.name
@@ -104,8 +105,9 @@ def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: P
 
 
 def measured(faces: np.ndarray, real: FaceDataset, known: Known | None = None) -> Report:
-    """The measures of 1,000 faces against the held-out ones, with the test for copies of what is known."""
-    return evaluate(load_features(), faces, real.images[real.held_out], known)
+    """The measures of 1,000 faces, made as small as the held-out ones, against those; with the test for copies."""
+    small = np.stack([np.asarray(resize(Image.fromarray(face), SIDE)) for face in faces])  # (1000, 64, 64, 3)
+    return evaluate(load_features(), small, real.images[real.held_out], known)
 
 
 def table(columns: dict[str, Report]) -> str:
