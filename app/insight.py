@@ -6,7 +6,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,10 +14,9 @@ from app.components import DRAWING, Turn, answered, picture_url
 from app.explorer import Explorer, Text
 from app.job_store import JobMissing
 from app.job_view import learned_from
-from app.library import JOB_PREFIX, MAX_MULTIPLY_ADDS
+from app.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, judging_cost
 from app.searches import Searches
 from ganime.checkpoint import Checkpoint, load_checkpoint
-from ganime.config import ModelConfig
 from ganime.images import COLUMNS, png_bytes, sheet
 from ganime.known import Known, known_to, learn
 from ganime.latents import Recipe
@@ -53,13 +51,13 @@ class Insight:
         """What each layer of both nets makes of a face."""
         checkpoint = self.explorer.checkpoint(key, [recipe])
         z = recipe.latent(checkpoint.generator.config.latent_dim)
-        judged, others = self.recall(self.judges, f"{key} {checkpoint.revision}") or self.judge(key, checkpoint)
+        name = f"{key} {checkpoint.revision}"
+        judged, others = self.recall(self.judges, name) or self.judge(name, checkpoint)
         with self.explorer.studio.device:
             return look_inside(judged, z, others=others)
 
-    def judge(self, key: str, checkpoint: Checkpoint) -> tuple[Checkpoint, np.ndarray | None]:
+    def judge(self, name: str, checkpoint: Checkpoint) -> tuple[Checkpoint, np.ndarray | None]:
         """A model with its discriminator and what that says of other faces; of those who come at once one reads it."""
-        name = f"{key} {checkpoint.revision}"
         with self.loading:
             if found := self.recall(self.judges, name):
                 return found
@@ -140,15 +138,6 @@ def with_discriminator(checkpoint: Checkpoint) -> Checkpoint:
     found = load_checkpoint(checkpoint.folder, with_discriminator=True)
     same = found.revision == checkpoint.revision  # a run that goes on writes its best model over the one before
     return replace(checkpoint, discriminator=found.discriminator) if same else checkpoint
-
-
-def judging_cost(config: ModelConfig) -> int:
-    """Multiply-adds of the discriminator for a face, but for its last layer."""
-    side, total = config.image_size, 0
-    for inputs, outputs in pairwise((3, *config.judging_channels)):
-        side //= 2
-        total += 16 * inputs * outputs * side * side
-    return total
 
 
 def insight_functions(insight: Insight) -> list[Callable[..., Answer]]:

@@ -237,6 +237,15 @@ def drawing_cost(config: ModelConfig) -> int:
     return total + (9 if config.rgb_stride == 1 else 16) * 3 * config.channels[-1] * side * side
 
 
+def judging_cost(config: ModelConfig) -> int:
+    """Multiply-adds of the discriminator for a face, but for its last layer."""
+    side, total = config.image_size, 0
+    for inputs, outputs in pairwise((3, *config.judging_channels)):
+        side //= 2
+        total += 16 * inputs * outputs * side * side
+    return total
+
+
 def describe(key: str, checkpoint: Checkpoint, origin: str) -> ModelInfo:
     parameters = sum(parameter.numel() for parameter in checkpoint.generator.parameters())
     size = checkpoint.generator.config.image_size

@@ -212,11 +212,7 @@ def shrunk_discriminator(old: Discriminator, generator: Generator, config: Model
         elif layer == "head":
             tensor.copy_(known[name])
     fit_first(net, old, generator)
-    knowing_its_norms(net)
-    first = net.get_submodule("from_rgb.0")
-    fitted = first.get_parameter("parametrizations.weight.original").flatten(1)
-    first.get_parameter("bias").div_(torch.linalg.matrix_norm(fitted, 2))  # as spectral norm does with the weight
-    return net
+    return knowing_its_norms(net)
 
 
 def knowing_its_norms(net: Discriminator) -> Discriminator:

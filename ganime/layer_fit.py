@@ -30,10 +30,11 @@ def fit_first(net: Discriminator, old: Discriminator, generator: Generator) -> N
         return F.unfold(picture, 4, padding=1, stride=2), wanted.flatten(2), torch.ones_like(wanted.flatten(2)[:, :1])
 
     solved, bias = fitted(generator, seen)
-    weights = net.state_dict()
+    norm = torch.linalg.matrix_norm(solved, 2)  # spectral norm divides the weight by it, and the bias belongs to that
+    weights = net.state_dict()  # shares its memory with the net
     first = weights["from_rgb.0.parametrizations.weight.original"]
-    first.copy_(solved.T.reshape(first.shape))
-    weights["from_rgb.0.bias"].copy_(bias)
+    first.copy_((solved / norm).T.reshape(first.shape))
+    weights["from_rgb.0.bias"].copy_(bias / norm)
 
 
 @torch.no_grad()
@@ -46,8 +47,9 @@ def fit_doubled(old: Generator) -> tuple[Float[Tensor, "c 3 4 4"], Float[Tensor,
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
 
         def seen(z: Tensor, down: int = down, right: int = right) -> tuple[Tensor, Tensor, Tensor]:
-            patches = F.unfold(F.pad(last_map(old, z), (1 - right, right, 1 - down, down)), 2)  # (1, 4C, S * S)
-            large = F.interpolate(old(z), scale_factor=2.0, mode="bilinear")
+            x = last_map(old, z)  # (1, C, S, S)
+            patches = F.unfold(F.pad(x, (1 - right, right, 1 - down, down)), 2)  # (1, 4C, S * S)
+            large = F.interpolate(torch.tanh(old.to_rgb(x)), scale_factor=2.0, mode="bilinear")
             return patches, *before_tanh(large[:, :, down::2, right::2])
 
         solved, bias = fitted(old, seen)
