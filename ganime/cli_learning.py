@@ -66,6 +66,13 @@ def train_command(
             help="Weight of the feature critic's loss, 0 for none; by default 0 for few faces and no model with one."
         ),
     ] = None,
+    eyes: Annotated[
+        str | None,
+        typer.Option(
+            help="What the critic looks through: anime, both (a network taught photographs too, at a third more work), "
+            "or auto: as the model's that it begins from, else anime."
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Start of everything random in the run.")] = None,
     keep_duplicates: DuplicatesOption = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -91,6 +98,7 @@ def train_command(
         "discriminator_lr": discriminator_lr,
         "augment": augment,
         "critic": critic,
+        "eyes": eyes,
         "seed": seed,
     }
     repeats = keep_duplicates or None

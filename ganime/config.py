@@ -13,10 +13,12 @@ NORMS = ("batch", "spectral", "none")
 LOSSES = ("bce", "hinge", "relativistic")
 AUGMENTS = ("auto", "none", "diffaugment")
 SCRATCH = "scratch"  # what a run begins from that begins from no model
+EYES = ("auto", "anime", "both")
 PRECISIONS = ("auto", "fp32", "bf16")
 FORMS = ("convolution", "gradient", "matmul")
 RGB_STRIDES = (1, 2)
 SUPERSAMPLING = (1, 2, 4, 8)
+CHROMA_STRIDES = (1, 2)
 
 Config = TypeVar("Config", "ModelConfig", "TrainConfig")
 
@@ -61,6 +63,8 @@ class ModelConfig:
         picture; 1 for a 3x3 convolution at the picture's own side, behind one hidden layer more.
     supersampling: how many times larger than image_size the generator draws, 1, 2, 4 or 8; what it drew is then made
         smaller by Lanczos' filter, so that nothing in it is coarser or sharper than in a photograph made smaller.
+    chroma_stride: 2 where what is drawn is to have its colours at half the side of its brightness, as JPEG and WebP
+        keep a picture (4:2:0), 1 for all of it as it comes from the last layer.
 
     Raises ConfigError when a value is out of range.
     """
@@ -75,6 +79,7 @@ class ModelConfig:
     discriminator_channels: int = 0
     rgb_stride: int = 2
     supersampling: int = 1
+    chroma_stride: int = 1
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -88,6 +93,7 @@ class ModelConfig:
         check_range(self, "discriminator_channels", 0, 4096)
         check_choice(self, "rgb_stride", RGB_STRIDES)
         check_choice(self, "supersampling", SUPERSAMPLING)
+        check_choice(self, "chroma_stride", CHROMA_STRIDES)
         if self.image_size * self.supersampling > max(IMAGE_SIZES):
             raise ConfigError(
                 f"ModelConfig with image_size {self.image_size} and supersampling {self.supersampling} draws "
@@ -129,6 +135,8 @@ class TrainConfig:
         never exceeds this share of the images seen, so early samples are not dragged back to the noise.
     critic: weight of the feature critic's loss beside the discriminator's, for each of its views, 0 for none
         (`critic.FeatureCritic`).
+    eyes: what the critic looks through: "anime", a network that knows anime faces, "both", also one that was taught
+        photographs, at a third more work, or "auto": as the critic of the model that is begun from, else "anime".
     augment: "diffaugment" (Zhao et al. 2020) on real and fake, "none", or "auto": only below 10,000 faces.
     freeze: how many of the discriminator's first layers stay as they begin (FreezeD, Mo et al. 2020).
     flip: mirror real faces at random. keep_duplicates: use pictures again that are there already.
@@ -155,6 +163,7 @@ class TrainConfig:
     r2: float = 0.0
     penalty_steps: int = 16
     critic: float = 0.0
+    eyes: str = "auto"
     ema_images: int = 10_000
     ema_warmup: float = 0.05
     augment: str = "auto"
@@ -176,6 +185,7 @@ class TrainConfig:
         check_types(self)
         check_choice(self, "loss", LOSSES)
         check_choice(self, "augment", AUGMENTS)
+        check_choice(self, "eyes", EYES)
         check_choice(self, "precision", PRECISIONS)
         if self.deep_layers != "auto" and not set(self.deep_layers.split(",")) <= set(FORMS):
             raise ConfigError(

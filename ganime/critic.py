@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ganime.features import SIDE, WIDTHS, FeatureNet, activations, load_features
+from ganime.features import SIDE, WIDTHS, FeatureNet, activations, brought_to, load_features
 from ganime.files import fitting, read_tensors
+from ganime.mobilenet import WIDTHS as BROAD_WIDTHS
+from ganime.mobilenet import load_mobilenet
 from ganime.model import init_weights, with_norm
 
 if TYPE_CHECKING:
@@ -18,70 +20,83 @@ if TYPE_CHECKING:
 
 CRITIC_FILE = "critic.safetensors"
 EYES = Path(__file__).resolve().parent.parent / "weights" / "anime-critic"  # not the network that measures
+BROAD_EYES = EYES.with_name("broad-eyes")
+BROAD_SIDE = 128  # px at which they see a picture
 WIDEST = 256  # channels of a head
 STEPS = (0.7548776662466927, 0.5698402909980532)  # of the R2 sequence: places spread evenly, however many there are
 SIDES = tuple(SIDE // 2**depth for depth in range(1, len(WIDTHS)))  # of the maps that have a head: 32, 16, 8 and 4 px
 
 
 class FeatureCritic(nn.Module):
-    """Pictures -> a logit for each of four depths: heads that learn, on the maps of a feature network that does not.
+    """Pictures -> a logit for each of four depths: heads that learn, on the maps of feature networks that do not.
 
-    The network sees 64 px: the whole picture, made that small, and of larger ones also a piece of 64 px as it is, which
-    other heads judge. The piece is at another place each time.
+    The first network sees 64 px: the whole picture, made that small, and of larger ones also a piece of 64 px as it is,
+    which other heads judge. The piece is at another place each time. The second, broad one was taught photographs of
+    all kinds and sees the picture at 128 px: it knows little of faces, and sees much of how they are drawn.
 
-    The network knows eyes, hair and the marks of poor drawing before the first step, so the generator is told of them
-    from the beginning (Projected GANs, Sauer et al. 2021, arXiv:2111.01007). It judges beside the discriminator, not
-    in its place (Kumari et al. 2022, arXiv:2112.09130), for what it was not taught it may not see at all. The network
-    is another than the one that faces are measured with.
+    The networks know eyes, hair and the marks of poor drawing before the first step, so the generator is told of them
+    from the beginning (Projected GANs, Sauer et al. 2021, arXiv:2111.01007). They judge beside the discriminator, not
+    in its place (Kumari et al. 2022, arXiv:2112.09130), for what they were not taught they may not see at all. Both
+    are others than the one that faces are measured with.
 
-    close: whether it looks at pieces, too. looks: how many it has looked at, from which their places derive.
+    close: whether it looks at pieces, too. looks: how many it has looked at, from which their places derive. broad:
+    whether it has the second network.
     """
 
     looks: Tensor
 
-    def __init__(self, close: bool = False) -> None:
+    def __init__(self, close: bool = False, broad: bool = False) -> None:
         super().__init__()
         self.eyes = FeatureNet(["unused"], 1).stages.requires_grad_(False)
         self.heads, self.close = new_heads(), new_heads() if close else None
+        self.broad_eyes, self.broad = (
+            (load_mobilenet(BROAD_EYES), new_heads(BROAD_WIDTHS[1:])) if broad else (None, None)
+        )
         if close:
             self.register_buffer("looks", torch.zeros((), dtype=torch.int64))
         self.train()
 
     @classmethod
-    def fresh(cls, image_size: int) -> FeatureCritic:
-        """With the network that comes with Ganime, and heads that know nothing yet, for pictures of that many px."""
-        critic = cls(close=image_size > SIDE)
+    def fresh(cls, image_size: int, broad: bool = False) -> FeatureCritic:
+        """With the networks that come with Ganime, and heads that know nothing yet, for pictures of that many px."""
+        critic = cls(image_size > SIDE, broad)
         critic.eyes.load_state_dict(load_features(EYES).stages.state_dict())
         return critic
 
     @classmethod
     def load(cls, path: Path) -> FeatureCritic:
-        """As a model's file holds it, in eval mode. Raises CheckpointError, naming the file, when it does not fit."""
+        """From the file of a model, in eval mode. Raises CheckpointError, naming the file, when it does not fit."""
         tensors = read_tensors(path)
         with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source: leave it as it was
-            critic = cls(close="looks" in tensors)
-        critic.load_state_dict(fitting(tensors, critic.state_dict(), path))
+            critic = cls("looks" in tensors, any(name.startswith("broad.") for name in tensors))
+        critic.load_state_dict(fitting(tensors, critic.stored(), path), strict=False)
         return critic.eval()
+
+    def stored(self) -> dict[str, Tensor]:
+        """What the file of a model holds of it: all but the broad eyes, which come with Ganime."""
+        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("broad_eyes.")}
 
     @property
     def views(self) -> int:
-        """How many pictures it sees of each: the whole one, and a piece where it looks closely."""
-        return 2 if self.close else 1
+        """How many pictures it sees of each: the whole one, a piece where it looks closely, the whole one broadly."""
+        return 1 + (self.close is not None) + (self.broad is not None)
 
     def train(self, mode: bool = True) -> FeatureCritic:
         """Only the heads ever are in training mode."""
         super().train(mode)
         self.eyes.eval()
+        if self.broad_eyes:
+            self.broad_eyes.eval()
         return self
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b logits"]:
         """Four logits a picture and view, positive for real; pictures in [-1, 1], not below 64 px to look closely."""
-        logits = self.judge(self.heads, images)
-        return logits if self.close is None else torch.cat([logits, self.judge(self.close, self.pieces(images))], 1)
-
-    def judge(self, heads: nn.ModuleList, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 4"]:
-        maps = activations(self.eyes, images)[1:]  # (B, C, side, side) at each depth
-        return torch.cat([head(seen) for head, seen in zip(heads, maps, strict=True)], 1)  # (B, 4)
+        logits = [judged(self.heads, activations(self.eyes, images)[1:])]
+        if self.close:
+            logits.append(judged(self.close, activations(self.eyes, self.pieces(images))[1:]))
+        if self.broad and self.broad_eyes:
+            logits.append(judged(self.broad, self.broad_eyes(brought_to(BROAD_SIDE, images))[1:]))
+        return torch.cat(logits, 1)  # (B, 4 * views)
 
     def pieces(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 64 64"]:
         """Of each picture a piece as it is, at the next place (Roberts 2018, "The unreasonable effectiveness of
@@ -95,9 +110,13 @@ class FeatureCritic(nn.Module):
         return torch.stack(seen).contiguous(memory_format=torch.channels_last)  # (B, 3, 64, 64)
 
 
-def new_heads() -> nn.ModuleList:
+def judged(heads: nn.ModuleList, maps: list[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b 4"]:
+    return torch.cat([head(seen) for head, seen in zip(heads, maps, strict=True)], 1)  # (B, 4)
+
+
+def new_heads(widths: tuple[int, ...] = WIDTHS[1:]) -> nn.ModuleList:
     """A head for each depth that has one."""
-    heads = nn.ModuleList(head(width, side) for width, side in zip(WIDTHS[1:], SIDES, strict=True))
+    heads = nn.ModuleList(head(width, side) for width, side in zip(widths, SIDES, strict=True))
     return heads.apply(init_weights)
 
 

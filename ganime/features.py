@@ -77,12 +77,17 @@ class FeatureNet(nn.Module):
 
 def activations(stages: Iterable[nn.Module], images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c side side"]]:
     """What each of a network's stages sees of pictures, brought to 64 px first."""
-    if images.shape[-2:] != (SIDE, SIDE):
-        images = F.interpolate(images, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(-1, 1)
-    levels = [images]
+    levels = [brought_to(SIDE, images)]
     for stage in stages:
         levels.append(stage(levels[-1]))  # (B, width, side, side)
     return levels[1:]
+
+
+def brought_to(side: int, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 side side"]:
+    """Pictures in [-1, 1] made so many px large, where they are not."""
+    if images.shape[-2:] == (side, side):
+        return images
+    return F.interpolate(images, (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
 
 
 def conv_layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:

@@ -114,6 +114,14 @@ def refined(start: Checkpoint) -> Checkpoint:
     return replace(start, generator=generator, discriminator=discriminator, folder=None)
 
 
+def recoloured(start: Checkpoint) -> Checkpoint:
+    """`start`, drawing colours at half the side of its brightness (`chroma_stride` 2); no weight changes."""
+    with seeded():
+        generator = reshaped(start.generator, replace(start.generator.config, chroma_stride=2))
+        discriminator = start.discriminator and reshaped(start.discriminator, generator.config)
+    return replace(start, generator=generator, discriminator=discriminator, folder=None)
+
+
 def check(start: Checkpoint, config: ModelConfig, fits: bool) -> None:
     """Raises ConfigError where a model cannot take that shape."""
     old, size = start.generator.config, config.image_size

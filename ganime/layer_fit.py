@@ -49,7 +49,7 @@ def fit_doubled(old: Generator) -> tuple[Float[Tensor, "c 3 4 4"], Float[Tensor,
         def seen(z: Tensor, down: int = down, right: int = right) -> tuple[Tensor, Tensor, Tensor]:
             x = last_map(old, z)  # (1, C, S, S)
             patches = F.unfold(F.pad(x, (1 - right, right, 1 - down, down)), 2)  # (1, 4C, S * S)
-            large = F.interpolate(torch.tanh(old.to_rgb(x)), scale_factor=2.0, mode="bilinear")
+            large = F.interpolate(old.drawn(x), scale_factor=2.0, mode="bilinear")
             return patches, *before_tanh(large[:, :, down::2, right::2])
 
         solved, bias = fitted(old, seen)

@@ -12,7 +12,7 @@ import torch
 from ganime.checkpoint import Checkpoint
 from ganime.features import to_tensor
 from ganime.latents import latents
-from ganime.model import Discriminator, Generator, LayerSummary, smaller, summary, with_condition
+from ganime.model import Discriminator, Generator, LayerSummary, smaller, softened, summary, with_condition
 from ganime.sampling import render
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def generator_maps(generator: Generator, z: Float[np.ndarray, " latent"], tiles:
     for name, layer in named_layers(generator):
         x = layer(x)  # (1, C, H, W)
         if name == "to_rgb":
-            x = torch.tanh(x)  # (1, 3, S, S), or larger
+            x = softened(torch.tanh(x), generator.config.chroma_stride)  # (1, 3, S, S), or larger
             maps.append(picture(name, x[0]))
         else:
             maps.append(liveliest(name, x[0], tiles))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from torch import nn
 from torch.nn.utils import parametrizations
@@ -27,6 +28,7 @@ WEIGHTS_FILE = "model.safetensors"
 DISCRIMINATOR_FILE = "discriminator.safetensors"
 CONFIG_FILE = "config.json"
 LOBES = 3  # of Lanczos' filter
+LUMA = (0.299, 0.587, 0.114)  # what red, green and blue add to brightness, in JPEG and WebP (ITU-R BT.601)
 SMALL = 500_000  # numbers; a net of that size may be made before it is known whether its weights fit
 
 Net = TypeVar("Net", "Generator", "Discriminator")
@@ -63,7 +65,11 @@ class Generator(
         x = with_condition(z, attributes, self.config.attributes)[:, :, None, None]  # (B, Z + A, 1, 1)
         x = self.stem(x)  # (B, C, 4, 4)
         x = self.blocks(x)  # (B, base, S / 2, S / 2), or S x S
-        return smaller(torch.tanh(self.to_rgb(x)), self.config.supersampling)  # (B, 3, S, S)
+        return smaller(self.drawn(x), self.config.supersampling)  # (B, 3, S, S)
+
+    def drawn(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 side side"]:
+        """What the last layer makes of the last map, with its colours as coarse as they are to be."""
+        return softened(torch.tanh(self.to_rgb(x)), self.config.chroma_stride)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         save_tensors(self.state_dict(), save_directory / WEIGHTS_FILE, half=True)
@@ -179,6 +185,18 @@ def filled(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
         net = kind(config)
     net.load_state_dict(fitting(tensors, net.state_dict(), weights))
     return net.eval()
+
+
+def softened(pictures: Float[Tensor, "b 3 h w"], times: int) -> Float[Tensor, "b 3 h w"]:
+    """Pictures in [-1, 1] with the same brightness at each point and colours so many times coarser."""
+    if times == 1:
+        return pictures
+
+    def coarse(x: Tensor) -> Tensor:
+        return F.interpolate(F.avg_pool2d(x, times), scale_factor=float(times), mode="bilinear")
+
+    luma = (pictures * pictures.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)  # (B, 1, H, W)
+    return (coarse(pictures - luma) + luma).clamp(-1, 1)  # their luma is 0, coarse or not
 
 
 def smaller(pictures: Float[Tensor, "b 3 h h"], times: int) -> Float[Tensor, "b 3 s s"]:

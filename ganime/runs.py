@@ -56,13 +56,13 @@ class TrainingState:
         with torch.random.fork_rng(devices=[]):  # initialisation uses the global source: leave it as it was
             torch.manual_seed(config.seed)
             generator, discriminator = Generator(model), Discriminator(model)
-            critic = FeatureCritic.fresh(model.image_size) if config.critic else None
+            critic = FeatureCritic.fresh(model.image_size, config.eyes == "both") if config.critic else None
         if start:
             generator.load_state_dict(start.generator.state_dict())
             if start.discriminator:
                 discriminator.load_state_dict(start.discriminator.state_dict())
             if critic and start.critic:
-                critic.load_state_dict(start.critic.state_dict(), strict=False)  # it may not have looked closely yet
+                critic.load_state_dict(start.critic.state_dict(), strict=False)  # it may have had fewer views, or more
         for layer in discriminator.layers()[: config.freeze]:
             layer.requires_grad_(False)
         judges = (discriminator, critic) if critic else (discriminator,)
@@ -129,7 +129,7 @@ def settle_run(
 ) -> tuple[TrainConfig, ModelConfig]:
     """The configurations to train with: of a run that is going on, its own with the limits of `config`.
 
-    A new run that begins from a model, `start`, has that model's configuration.
+    A new run that begins from a model, `start`, has that model's configuration and its critic's eyes.
     Raises ConfigError when the faces have another size than the model, TrainingError when run.json is damaged.
     """
     if (run / RUN_FILE).is_file():
@@ -137,6 +137,8 @@ def settle_run(
         config = replace(begun, **{name: getattr(config, name) for name in LIMITS})
     if start and not (run / RUN_FILE).is_file():
         model, config = start.generator.config, replace(config, start=start.name)
+        if config.eyes == "auto" and start.critic and start.critic.broad:
+            config = replace(config, eyes="both")
     if dataset.images.shape[1] != model.image_size:
         raise ConfigError(
             f"The faces are {dataset.images.shape[1]} px, the model is {model.image_size} px. Load the faces at the "

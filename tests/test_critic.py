@@ -15,8 +15,9 @@ from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.critic import CRITIC_FILE, FeatureCritic
 from ganime.data import FaceDataset
 from ganime.errors import CheckpointError
-from ganime.events import Event
+from ganime.events import Done, Event
 from ganime.features import load_features
+from ganime.files import read_tensors
 from ganime.growing import resize
 from ganime.model import Discriminator, Generator
 from ganime.runs import TrainingState, load_last_save, saves
@@ -36,6 +37,12 @@ def critic() -> FeatureCritic:
 def close() -> FeatureCritic:
     torch.manual_seed(0)
     return FeatureCritic.fresh(128)
+
+
+@pytest.fixture(scope="module")
+def broad() -> FeatureCritic:
+    torch.manual_seed(0)
+    return FeatureCritic.fresh(64, broad=True)
 
 
 @pytest.fixture
@@ -114,6 +121,51 @@ def test_the_eyes_stay_as_they_are_whatever_mode_the_critic_is_in(critic: Featur
     assert not any(layer.training for layer in critic.eyes.modules())
     assert all(parameter.grad is None for parameter in critic.eyes.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in critic.eyes.state_dict().items())
+
+
+@pytest.mark.parametrize("side", [32, 128])
+def test_broad_eyes_add_a_view_of_pictures_of_any_side(broad: FeatureCritic, side: int) -> None:
+    assert broad.views == 2
+    images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1)).requires_grad_(True)
+    logits = broad(images)
+    assert logits.shape == (2, 8)
+    for depth in range(4, 8):
+        (gradient,) = torch.autograd.grad(logits[:, depth].square().sum(), images, retain_graph=True)
+        assert gradient.abs().sum() > 0
+
+
+def test_broad_eyes_never_learn_and_are_not_kept_with_a_model(broad: FeatureCritic, tmp_path: Path) -> None:
+    assert not any(parameter.requires_grad for parameter in (broad.broad_eyes or broad).parameters())
+    assert not any(layer.training for layer in (broad.train().broad_eyes or broad).modules())
+    save_file(broad.stored(), tmp_path / CRITIC_FILE)
+    assert not any("broad_eyes" in name for name in read_tensors(tmp_path / CRITIC_FILE))
+    read = FeatureCritic.load(tmp_path / CRITIC_FILE)
+    assert same(read, broad)
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(read(images), broad.eval()(images))
+    broad.train()
+
+
+@pytest.mark.parametrize(
+    ("eyes", "start", "views"),
+    [("auto", "broad", 2), ("auto", "critic", 1), ("both", "critic", 2), ("anime", "broad", 1), ("both", "", 2)],
+)
+def test_a_run_has_the_eyes_it_is_told_or_those_of_the_model_it_begins_from(
+    faces: FaceDataset,
+    tmp_path: Path,
+    tiny: Checkpoint,
+    request: pytest.FixtureRequest,
+    eyes: str,
+    start: str,
+    views: int,
+) -> None:
+    begun = replace(tiny, critic=request.getfixturevalue(start)) if start else None
+    config = replace(RECIPES["modern"][0], batch_size=4, precision="fp32", measure_images=0, steps=1, eyes=eyes)
+    *_, last = train(faces, tmp_path / "run", config, tiny.generator.config, start=begun)
+    assert isinstance(last, Done)
+    kept = load_checkpoint(last.folder, with_discriminator=True).critic
+    assert kept
+    assert kept.views == views
 
 
 def test_the_critic_looks_through_another_network_than_the_one_that_measures(critic: FeatureCritic) -> None:

@@ -15,8 +15,8 @@ from ganime.averaging import settle_statistics
 from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import ConfigError
-from ganime.growing import refined, resize
-from ganime.model import Discriminator, Generator
+from ganime.growing import recoloured, refined, resize
+from ganime.model import Discriminator, Generator, softened
 from ganime.sampling import generate
 
 
@@ -185,3 +185,24 @@ def test_a_grown_model_can_be_saved_and_loaded(grown: Checkpoint, tmp_path: Path
 def test_models_that_cannot_change_their_side_say_why(config: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         resize(untrained(**config), 64)
+
+
+def test_a_recoloured_model_keeps_its_weights_and_tells_itself_apart(plain: Checkpoint, tmp_path: Path) -> None:
+    soft = recoloured(plain)
+    z = torch.randn(4, 128, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(soft.generator(z), softened(plain.generator(z), 2))
+    assert soft.revision != plain.revision
+    save_checkpoint(soft, tmp_path / "soft")
+    assert load_checkpoint(tmp_path / "soft", with_discriminator=True).revision == soft.revision
+    assert (soft.discriminator and soft.discriminator.config) == soft.generator.config
+
+
+def test_a_recoloured_model_grows_and_shrinks_drawing_what_it_drew(plain: Checkpoint) -> None:
+    soft = refined(recoloured(plain))
+    drawn = generate(soft, range(8))
+    small = resize(soft, 32)
+    assert (small.generator.config.chroma_stride, small.generator.config.supersampling) == (2, 2)
+    halved = resampled(drawn, 32, Image.Resampling.LANCZOS)
+    assert np.abs(generate(small, range(8)).astype(float) - halved).mean() < 1.5
+    large = resampled(drawn, 128, Image.Resampling.BILINEAR)
+    assert apart(generate(resize(soft, 128), range(8)), large) < 0.1

@@ -40,6 +40,12 @@ def test_the_last_layer_of_the_generator_is_the_face(tiny: Checkpoint) -> None:
     np.testing.assert_array_equal(generator_maps(tiny.generator, latent(3, 8))[-1].tiles.transpose(1, 2, 0), face)
 
 
+def test_the_last_layer_is_shown_with_its_colours_as_they_are_drawn(tiny: Checkpoint) -> None:
+    soft = Generator(replace(tiny.generator.config, chroma_stride=2)).eval()
+    face = generate(Checkpoint(soft), [3])[0]
+    np.testing.assert_array_equal(generator_maps(soft, latent(3, 8))[-1].tiles.transpose(1, 2, 0), face)
+
+
 def test_a_supersampled_face_is_shown_as_drawn_and_made_smaller() -> None:
     small = Generator(
         ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16, supersampling=2)

@@ -13,7 +13,7 @@ from torch import nn
 
 from ganime.config import IMAGE_SIZES, NORMS, ModelConfig
 from ganime.errors import ConfigError
-from ganime.model import Discriminator, Generator, lanczos, smaller, summary
+from ganime.model import LUMA, Discriminator, Generator, lanczos, smaller, softened, summary
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 STD = 0.02
@@ -258,3 +258,39 @@ def test_batch_size_does_not_change_what_eval_nets_say() -> None:
     alone = torch.cat([generator(one[None]) for one in z])
     assert torch.allclose(together, alone, atol=1e-6)
     assert torch.allclose(discriminator(together), torch.cat([discriminator(one[None]) for one in together]), atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_coarse_colours_keep_the_brightness_and_lose_what_changes_from_one_point_to_the_next(seed: int) -> None:
+    pictures = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 0.4  # (3, 3, 16, 16)
+    soft = softened(pictures, 2)
+    luma = torch.tensor(LUMA)[:, None, None]
+    torch.testing.assert_close((soft * luma).sum(1), (pictures * luma).sum(1))
+    colours = [image - (image * luma).sum(1, keepdim=True) for image in (pictures, soft)]
+    halves = [torch.nn.functional.avg_pool2d(colour, 2) for colour in colours]
+    rough = [
+        (colour - torch.nn.functional.interpolate(half, scale_factor=2.0)).std()
+        for colour, half in zip(colours, halves, strict=True)
+    ]
+    assert rough[1] < 0.5 * rough[0]
+    assert softened(pictures, 1) is pictures
+
+
+def test_coarse_colours_are_those_of_a_picture_saved_as_jpeg() -> None:
+    """Grey stays grey, a picture of one colour stays it, and nothing leaves [-1, 1]."""
+    grey = torch.rand(2, 1, 8, 8).expand(2, 3, 8, 8) * 2 - 1
+    torch.testing.assert_close(softened(grey, 2), grey)
+    plain = torch.tensor([0.9, -0.3, 0.1])[None, :, None, None].expand(1, 3, 8, 8)
+    torch.testing.assert_close(softened(plain, 2), plain)
+    assert softened(torch.rand(4, 3, 8, 8).round() * 2 - 1, 2).abs().max() <= 1
+
+
+def test_a_generator_draws_its_colours_as_coarse_as_its_configuration_says() -> None:
+    config = tiny_config(32)
+    sharp, soft = Generator(config).eval(), Generator(replace(config, chroma_stride=2)).eval()
+    soft.load_state_dict(sharp.state_dict())
+    z = torch.randn(2, config.latent_dim, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(soft(z), softened(sharp(z), 2))
+    assert not torch.equal(soft(z), sharp(z))
+    with pytest.raises(ConfigError, match="chroma_stride must be one of 1, 2; got 4"):
+        replace(config, chroma_stride=4)

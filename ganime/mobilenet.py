@@ -1,0 +1,87 @@
+"""MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) as a frozen network that looks at pictures of any side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch.nn.functional as F
+from torch import nn
+
+from ganime.files import load_tensors
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+WEIGHTS_FILE = "model.safetensors"
+FIRST = 32  # channels of the first convolution
+STAGES = (  # at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side: groups of bottlenecks (table 2 of the paper), each of them
+    ((1, 16, 1, 1),),  # how much they widen within, channels out, how many there are, stride of the first
+    ((6, 24, 2, 2),),
+    ((6, 32, 3, 2),),
+    ((6, 64, 4, 2), (6, 96, 3, 1)),
+    ((6, 160, 3, 2), (6, 320, 1, 1)),
+)
+WIDTHS = tuple(stage[-1][1] for stage in STAGES)  # channels at these: 16, 24, 32, 96 and 320
+
+
+class MobileNet(nn.Module):
+    """Pictures -> maps at five depths; its BatchNorms are part of the convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = Convolution(3, FIRST, 3, 2)
+        stages, width = [], FIRST
+        for stage in STAGES:
+            layers = []
+            for widening, outputs, count, stride in stage:
+                for number in range(count):
+                    layers.append(Bottleneck(width, outputs, widening, stride if number == 0 else 1))
+                    width = outputs
+            stages.append(nn.Sequential(*layers))
+        self.stages = nn.ModuleList(stages)
+        self.eval().requires_grad_(False)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c h2 w2"]]:
+        """The maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side, of pictures in [-1, 1]; the side a multiple of 32."""
+        x = self.first(images / 2 + 0.5)  # (B, 32, H / 2, W / 2); it was taught pictures in [0, 1]
+        maps = []
+        for stage in self.stages:
+            x = stage(x)  # (B, width, H / 2^(depth + 1), ...)
+            maps.append(x)
+        return maps
+
+
+class Bottleneck(nn.Module):
+    """Widen, look, narrow, and add what came in where it has the same shape: (B, C, H, W) -> (B, C', H / s, W / s)."""
+
+    def __init__(self, inputs: int, outputs: int, widening: int, stride: int) -> None:
+        super().__init__()
+        inner = inputs * widening
+        self.adds = stride == 1 and inputs == outputs
+        self.widen = Convolution(inputs, inner, 1) if widening > 1 else nn.Identity()
+        self.look = Convolution(inner, inner, 3, stride, groups=inner)
+        self.narrow = nn.Conv2d(inner, outputs, 1)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k g f"]:
+        y = self.narrow(self.look(self.widen(x)))  # (B, C', H / s, W / s)
+        return x + y if self.adds else y
+
+
+class Convolution(nn.Conv2d):
+    """Convolution and ReLU6, padded as TensorFlow pads: with a stride of two, below and to the right alone."""
+
+    def __init__(self, inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(inputs, outputs, side, stride, 0 if stride > 1 else side // 2, groups=groups)
+
+    def forward(self, input: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k g f"]:
+        x = F.pad(input, (0, 1, 0, 1)) if self.stride[0] > 1 else input
+        return F.relu6(super().forward(x), inplace=True)
+
+
+def load_mobilenet(folder: Path) -> MobileNet:
+    """As a folder holds it, in fp32. Raises CheckpointError, naming the file, when it is missing or does not fit."""
+    net = MobileNet()
+    net.load_state_dict(load_tensors(folder / WEIGHTS_FILE, net.state_dict()))
+    return net
