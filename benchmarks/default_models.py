@@ -27,7 +27,7 @@ from ganime.directions import Directions, save_directions, told
 from ganime.evaluation import Report, evaluate
 from ganime.events import Measured, Notice, Step, Verdict
 from ganime.features import SIDE, load_features
-from ganime.growing import refined
+from ganime.growing import recoloured, refined
 from ganime.growing import resize as resized
 from ganime.images import resize, sheet
 from ganime.journal import record
@@ -43,6 +43,7 @@ class Stage:
     """One run: what it begins from (an earlier stage by name, or scratch), its side in px, its rates and its length.
 
     refine: whether the generator gets its last hidden layer, at the picture's own side, before.
+    recolour: whether it has its colours at half that side from here on. eyes: what the critic looks through.
     """
 
     name: str
@@ -53,10 +54,18 @@ class Stage:
     discriminator_lr: float = 8e-4
     ema_images: int = 10_000
     refine: bool = False
+    recolour: bool = False
+    eyes: str = "auto"
 
     def __str__(self) -> str:
+        changes = {
+            "refined": self.refine,
+            "colours at half the side": self.recolour,
+            "broad eyes": self.eyes == "broad",
+        }
+        changed = "".join(f", {change}" for change, made in changes.items() if made)
         return (
-            f"{self.image_size} px from {self.start}{' refined' * self.refine}, {self.images:,} images, learning rates "
+            f"{self.image_size} px from {self.start}{changed}, {self.images:,} images, learning rates "
             f"{self.generator_lr:g} and {self.discriminator_lr:g}, half-life of the average {self.ema_images:,} images"
         )
 
@@ -69,8 +78,9 @@ STAGES = {
         Stage("grown-slow", "grown-fast", 128, 150_000, 1e-4, 2e-4, 40_000),
         Stage("refined-fast", "grown-slow", 128, 75_000, 2e-4, 4e-4, 20_000, refine=True),
         Stage("refined-slow", "refined-fast", 128, 75_000, 8e-5, 1.6e-4, 20_000),
+        Stage("broad", "refined-slow", 128, 75_000, 1e-4, 3e-4, 10_000, recolour=True, eyes="broad"),
     ),
-    "anime-64": (Stage("shrunk", "refined-slow", 64, 50_000, 1e-5, 4e-4, 20_000),),
+    "anime-64": (Stage("shrunk", "broad", 64, 50_000, 1e-5, 4e-4, 20_000),),
 }
 
 
@@ -85,11 +95,13 @@ def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: P
         ema_images=stage.ema_images,
         preview_images=max(1, stage.images // 10),
         measure_images=max(1, stage.images // 20),
+        eyes=stage.eyes,
     )
     start = None
     if stage.start != SCRATCH:
         start = resized(load_checkpoint(runs / stage.start, with_discriminator=True), stage.image_size)
         start = refined(start) if stage.refine else start
+        start = recoloured(start) if stage.recolour else start
     faces = load_faces(data, stage.image_size, home / "cache")
     run = runs / stage.name
     for event in train(faces, run, config, replace(model, image_size=stage.image_size), device, start=start):

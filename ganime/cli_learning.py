@@ -17,7 +17,7 @@ from ganime.checkpoint import EMBEDDED_MODELS, MODEL_FILES, load_checkpoint
 from ganime.cli_data import read_faces
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ThreadsOption, TruncationOption
 from ganime.cli_show import asked_by_signal, show
-from ganime.config import AUGMENTS, RECIPES, SCRATCH
+from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH
 from ganime.data import FaceDataset
 from ganime.errors import ConfigError, DataError
 from ganime.evaluation import Report, evaluate, inception_distance
@@ -69,8 +69,8 @@ def train_command(
     eyes: Annotated[
         str | None,
         typer.Option(
-            help="What the critic looks through: anime, both (a network taught photographs too, at a third more work), "
-            "or auto: as the model's that it begins from, else anime."
+            help=f"What the critic looks through, one of {', '.join(EYES)}: a network that knows anime faces, one "
+            "taught pictures of all kinds; auto is as the model's that it begins from, else anime."
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Start of everything random in the run.")] = None,

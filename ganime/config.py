@@ -13,7 +13,7 @@ NORMS = ("batch", "spectral", "none")
 LOSSES = ("bce", "hinge", "relativistic")
 AUGMENTS = ("auto", "none", "diffaugment")
 SCRATCH = "scratch"  # what a run begins from that begins from no model
-EYES = ("auto", "anime", "both")
+EYES = ("auto", "anime", "broad", "both")
 PRECISIONS = ("auto", "fp32", "bf16")
 FORMS = ("convolution", "gradient", "matmul")
 RGB_STRIDES = (1, 2)
@@ -135,8 +135,8 @@ class TrainConfig:
         never exceeds this share of the images seen, so early samples are not dragged back to the noise.
     critic: weight of the feature critic's loss beside the discriminator's, for each of its views, 0 for none
         (`critic.FeatureCritic`).
-    eyes: what the critic looks through: "anime", a network that knows anime faces, "both", also one that was taught
-        photographs, at a third more work, or "auto": as the critic of the model that is begun from, else "anime".
+    eyes: what the critic looks through: "anime", a network that knows anime faces, "broad", one that was taught
+        pictures of all kinds, "both", or "auto": as the critic of the model that is begun from, else "anime".
     augment: "diffaugment" (Zhao et al. 2020) on real and fake, "none", or "auto": only below 10,000 faces.
     freeze: how many of the discriminator's first layers stay as they begin (FreezeD, Mo et al. 2020).
     flip: mirror real faces at random. keep_duplicates: use pictures again that are there already.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
 
 from ganime.features import SIDE, WIDTHS, FeatureNet, activations, brought_to, load_features
 from ganime.files import fitting, read_tensors
@@ -23,6 +24,7 @@ EYES = Path(__file__).resolve().parent.parent / "weights" / "anime-critic"  # no
 BROAD_EYES = EYES.with_name("broad-eyes")
 BROAD_SIDE = 128  # px at which they see a picture
 WIDEST = 256  # channels of a head
+PACE, EPSILON = 0.01, 1e-4  # of the running statistics, and what keeps a channel that never changes from mattering
 STEPS = (0.7548776662466927, 0.5698402909980532)  # of the R2 sequence: places spread evenly, however many there are
 SIDES = tuple(SIDE // 2**depth for depth in range(1, len(WIDTHS)))  # of the maps that have a head: 32, 16, 8 and 4 px
 
@@ -30,37 +32,40 @@ SIDES = tuple(SIDE // 2**depth for depth in range(1, len(WIDTHS)))  # of the map
 class FeatureCritic(nn.Module):
     """Pictures -> a logit for each of four depths: heads that learn, on the maps of feature networks that do not.
 
-    The first network sees 64 px: the whole picture, made that small, and of larger ones also a piece of 64 px as it is,
-    which other heads judge. The piece is at another place each time. The second, broad one was taught photographs of
-    all kinds and sees the picture at 128 px: it knows little of faces, and sees much of how they are drawn.
+    The anime eyes see 64 px: the whole picture, made that small, and of larger ones also a piece of 64 px as it is,
+    which other heads judge. The piece is at another place each time. The broad eyes, a network that was taught pictures
+    of all kinds, see 128 px: they know little of faces, and much of how they are drawn; with them comes a rule on the
+    means and deviations of their maps.
 
     The networks know eyes, hair and the marks of poor drawing before the first step, so the generator is told of them
     from the beginning (Projected GANs, Sauer et al. 2021, arXiv:2111.01007). They judge beside the discriminator, not
     in its place (Kumari et al. 2022, arXiv:2112.09130), for what they were not taught they may not see at all. Both
     are others than the one that faces are measured with.
 
-    close: whether it looks at pieces, too. looks: how many it has looked at, from which their places derive. broad:
-    whether it has the second network.
+    anime, broad: which eyes it has, one of them at least. close: whether the anime eyes look at pieces, too. looks: how
+    many they have looked at, from which their places derive.
     """
 
     looks: Tensor
 
-    def __init__(self, close: bool = False, broad: bool = False) -> None:
+    def __init__(self, anime: bool = True, close: bool = False, broad: bool = False) -> None:
         super().__init__()
-        self.eyes = FeatureNet(["unused"], 1).stages.requires_grad_(False)
-        self.heads, self.close = new_heads(), new_heads() if close else None
-        self.broad_eyes, self.broad = (
-            (load_mobilenet(BROAD_EYES), new_heads(BROAD_WIDTHS[1:])) if broad else (None, None)
-        )
+        self.eyes = FeatureNet(["unused"], 1).stages.requires_grad_(False) if anime else None
+        self.heads, self.close = new_heads() if anime else None, new_heads() if close else None
+        self.broad_eyes = load_mobilenet(BROAD_EYES) if broad else None
+        self.broad = new_heads(BROAD_WIDTHS[1:], normed=False) if broad else None
+        self.statistics = Statistics(2 * sum(BROAD_WIDTHS[1:])) if broad else None
         if close:
             self.register_buffer("looks", torch.zeros((), dtype=torch.int64))
         self.train()
 
     @classmethod
-    def fresh(cls, image_size: int, broad: bool = False) -> FeatureCritic:
+    def fresh(cls, image_size: int, eyes: str = "anime") -> FeatureCritic:
         """With the networks that come with Ganime, and heads that know nothing yet, for pictures of that many px."""
-        critic = cls(image_size > SIDE, broad)
-        critic.eyes.load_state_dict(load_features(EYES).stages.state_dict())
+        anime = eyes != "broad"
+        critic = cls(anime, anime and image_size > SIDE, eyes in ("broad", "both"))
+        if critic.eyes:
+            critic.eyes.load_state_dict(load_features(EYES).stages.state_dict())
         return critic
 
     @classmethod
@@ -68,7 +73,7 @@ class FeatureCritic(nn.Module):
         """From the file of a model, in eval mode. Raises CheckpointError, naming the file, when it does not fit."""
         tensors = read_tensors(path)
         with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source: leave it as it was
-            critic = cls("looks" in tensors, any(name.startswith("broad.") for name in tensors))
+            critic = cls(*(any(name.startswith(part) for name in tensors) for part in ("heads.", "close.", "broad.")))
         critic.load_state_dict(fitting(tensors, critic.stored(), path), strict=False)
         return critic.eval()
 
@@ -79,24 +84,32 @@ class FeatureCritic(nn.Module):
     @property
     def views(self) -> int:
         """How many pictures it sees of each: the whole one, a piece where it looks closely, the whole one broadly."""
-        return 1 + (self.close is not None) + (self.broad is not None)
+        return sum(heads is not None for heads in (self.heads, self.close, self.broad))
+
+    @property
+    def sort(self) -> str:
+        """What it looks through, as `TrainConfig.eyes` has it."""
+        return "both" if self.heads and self.broad else "broad" if self.broad else "anime"
 
     def train(self, mode: bool = True) -> FeatureCritic:
         """Only the heads ever are in training mode."""
         super().train(mode)
-        self.eyes.eval()
-        if self.broad_eyes:
-            self.broad_eyes.eval()
+        for eyes in (self.eyes, self.broad_eyes):
+            if eyes:
+                eyes.eval()
         return self
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b logits"]:
         """Four logits a picture and view, positive for real; pictures in [-1, 1], not below 64 px to look closely."""
-        logits = [judged(self.heads, activations(self.eyes, images)[1:])]
-        if self.close:
+        logits = []
+        if self.eyes and self.heads:
+            logits.append(judged(self.heads, activations(self.eyes, images)[1:]))
+        if self.eyes and self.close:
             logits.append(judged(self.close, activations(self.eyes, self.pieces(images))[1:]))
-        if self.broad and self.broad_eyes:
-            logits.append(judged(self.broad, self.broad_eyes(brought_to(BROAD_SIDE, images))[1:]))
-        return torch.cat(logits, 1)  # (B, 4 * views)
+        if self.broad_eyes and self.broad and self.statistics:
+            maps = self.broad_eyes(brought_to(BROAD_SIDE, images))[1:]
+            logits += [judged(self.broad, maps), self.statistics(maps)]
+        return torch.cat(logits, 1)  # (B, 4 * views), and one more of the broad eyes
 
     def pieces(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 64 64"]:
         """Of each picture a piece as it is, at the next place (Roberts 2018, "The unreasonable effectiveness of
@@ -110,30 +123,58 @@ class FeatureCritic(nn.Module):
         return torch.stack(seen).contiguous(memory_format=torch.channels_last)  # (B, 3, 64, 64)
 
 
+class Statistics(nn.Module):
+    """Maps -> a logit by their channels' means and deviations alone: what faces of one kind have in common.
+
+    A linear rule on them, each standardised by running statistics of all pictures seen; unit length, so it never says
+    more than the difference itself. Nothing that a head might be fooled by stands between it and the maps.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.rule = parametrizations.spectral_norm(nn.Linear(count, 1))
+        self.register_buffer("mean", torch.zeros(count))
+        self.register_buffer("variance", torch.ones(count))
+
+    def forward(self, maps: list[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b 1"]:
+        both = [part for seen in maps for part in (seen.mean((2, 3)), seen.flatten(2).std(2))]
+        numbers = torch.cat(both, 1).float()  # (B, N)
+        if self.training:
+            with torch.no_grad():
+                self.mean.lerp_(numbers.mean(0), PACE)
+                self.variance.lerp_((numbers - self.mean).square().mean(0), PACE)
+        return self.rule((numbers - self.mean) / (self.variance + EPSILON).sqrt())
+
+
 def judged(heads: nn.ModuleList, maps: list[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b 4"]:
     return torch.cat([head(seen) for head, seen in zip(heads, maps, strict=True)], 1)  # (B, 4)
 
 
-def new_heads(widths: tuple[int, ...] = WIDTHS[1:]) -> nn.ModuleList:
+def new_heads(widths: tuple[int, ...] = WIDTHS[1:], normed: bool = True) -> nn.ModuleList:
     """A head for each depth that has one."""
-    heads = nn.ModuleList(head(width, side) for width, side in zip(widths, SIDES, strict=True))
+    heads = nn.ModuleList(head(width, side, normed) for width, side in zip(widths, SIDES, strict=True))
     return heads.apply(init_weights)
 
 
-def head(width: int, side: int) -> nn.Sequential:
+def head(width: int, side: int, normed: bool) -> nn.Sequential:
     """(B, width, side, side) -> (B, 1), halving the side down to 4 px as the discriminator does.
 
-    With BatchNorm, for the maps' values are small: without it the heads' loss hardly fell.
+    normed: with BatchNorm, which small values need: without it the heads on the anime eyes hardly learned. As real and
+    drawn faces are judged apart, it hides how the two differ on average; the broad eyes' large values do without.
     """
     layers: list[nn.Module] = []
     if side == 4:
-        layers += [with_norm(nn.Conv2d(width, width, 1, bias=False), "spectral"), *norm(width)]
+        layers += [with_norm(nn.Conv2d(width, width, 1, bias=not normed), "spectral"), *after(width, normed)]
     while side > 4:
         wider = min(2 * width, WIDEST)
-        layers += [with_norm(nn.Conv2d(width, wider, 4, 2, 1, bias=False), "spectral"), *norm(wider)]
+        layers += [with_norm(nn.Conv2d(width, wider, 4, 2, 1, bias=not normed), "spectral"), *after(wider, normed)]
         width, side = wider, side // 2
     return nn.Sequential(*layers, with_norm(nn.Conv2d(width, 1, 4), "spectral"), nn.Flatten())
 
 
-def norm(channels: int) -> tuple[nn.Module, nn.Module]:
-    return nn.BatchNorm2d(channels), nn.LeakyReLU(0.2, inplace=True)
+def after(channels: int, normed: bool) -> list[nn.Module]:
+    """What follows a convolution: BatchNorm, if so, and LeakyReLU."""
+    return [*[nn.BatchNorm2d(channels)] * normed, nn.LeakyReLU(0.2, inplace=True)]

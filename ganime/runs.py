@@ -56,7 +56,7 @@ class TrainingState:
         with torch.random.fork_rng(devices=[]):  # initialisation uses the global source: leave it as it was
             torch.manual_seed(config.seed)
             generator, discriminator = Generator(model), Discriminator(model)
-            critic = FeatureCritic.fresh(model.image_size, config.eyes == "both") if config.critic else None
+            critic = FeatureCritic.fresh(model.image_size, config.eyes) if config.critic else None
         if start:
             generator.load_state_dict(start.generator.state_dict())
             if start.discriminator:
@@ -137,8 +137,8 @@ def settle_run(
         config = replace(begun, **{name: getattr(config, name) for name in LIMITS})
     if start and not (run / RUN_FILE).is_file():
         model, config = start.generator.config, replace(config, start=start.name)
-        if config.eyes == "auto" and start.critic and start.critic.broad:
-            config = replace(config, eyes="both")
+        if config.eyes == "auto" and start.critic:
+            config = replace(config, eyes=start.critic.sort)
     if dataset.images.shape[1] != model.image_size:
         raise ConfigError(
             f"The faces are {dataset.images.shape[1]} px, the model is {model.image_size} px. Load the faces at the "

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import RECIPES, ModelConfig, TrainConfig
-from ganime.critic import CRITIC_FILE, FeatureCritic
+from ganime.critic import CRITIC_FILE, FeatureCritic, Statistics
 from ganime.data import FaceDataset
 from ganime.errors import CheckpointError
 from ganime.events import Done, Event
@@ -42,7 +42,7 @@ def close() -> FeatureCritic:
 @pytest.fixture(scope="module")
 def broad() -> FeatureCritic:
     torch.manual_seed(0)
-    return FeatureCritic.fresh(64, broad=True)
+    return FeatureCritic.fresh(64, "both")
 
 
 @pytest.fixture
@@ -128,8 +128,8 @@ def test_broad_eyes_add_a_view_of_pictures_of_any_side(broad: FeatureCritic, sid
     assert broad.views == 2
     images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1)).requires_grad_(True)
     logits = broad(images)
-    assert logits.shape == (2, 8)
-    for depth in range(4, 8):
+    assert logits.shape == (2, 9)
+    for depth in range(4, 9):
         (gradient,) = torch.autograd.grad(logits[:, depth].square().sum(), images, retain_graph=True)
         assert gradient.abs().sum() > 0
 
@@ -147,8 +147,15 @@ def test_broad_eyes_never_learn_and_are_not_kept_with_a_model(broad: FeatureCrit
 
 
 @pytest.mark.parametrize(
-    ("eyes", "start", "views"),
-    [("auto", "broad", 2), ("auto", "critic", 1), ("both", "critic", 2), ("anime", "broad", 1), ("both", "", 2)],
+    ("eyes", "start", "had"),
+    [
+        ("auto", "broad", "both"),
+        ("auto", "critic", "anime"),
+        ("both", "critic", "both"),
+        ("anime", "broad", "anime"),
+        ("broad", "broad", "broad"),
+        ("broad", "", "broad"),
+    ],
 )
 def test_a_run_has_the_eyes_it_is_told_or_those_of_the_model_it_begins_from(
     faces: FaceDataset,
@@ -157,7 +164,7 @@ def test_a_run_has_the_eyes_it_is_told_or_those_of_the_model_it_begins_from(
     request: pytest.FixtureRequest,
     eyes: str,
     start: str,
-    views: int,
+    had: str,
 ) -> None:
     begun = replace(tiny, critic=request.getfixturevalue(start)) if start else None
     config = replace(RECIPES["modern"][0], batch_size=4, precision="fp32", measure_images=0, steps=1, eyes=eyes)
@@ -165,7 +172,7 @@ def test_a_run_has_the_eyes_it_is_told_or_those_of_the_model_it_begins_from(
     assert isinstance(last, Done)
     kept = load_checkpoint(last.folder, with_discriminator=True).critic
     assert kept
-    assert kept.views == views
+    assert kept.sort == had
 
 
 def test_the_critic_looks_through_another_network_than_the_one_that_measures(critic: FeatureCritic) -> None:
@@ -239,3 +246,27 @@ def test_a_damaged_critic_is_named(tmp_path: Path, tiny: Checkpoint, critic: Fea
     with pytest.raises(CheckpointError, match=CRITIC_FILE):
         load_checkpoint(tmp_path / "model", with_discriminator=True)
     assert load_checkpoint(tmp_path / "model").critic is None
+
+
+def test_statistics_learn_what_two_kinds_differ_by_on_average_and_settle() -> None:
+    torch.manual_seed(0)
+    rule, random = Statistics(6), torch.Generator().manual_seed(1)
+    optimizer = torch.optim.Adam(rule.parameters(), 1e-2, (0.0, 0.9))
+
+    def maps(shift: float) -> list[torch.Tensor]:
+        drawn = torch.randn(64, 3, 4, 4, generator=random)  # (64, 3, 4, 4)
+        return [drawn + torch.tensor([0.0, shift, 0.0])[:, None, None]]
+
+    for _ in range(200):
+        loss = torch.relu(1 - rule(maps(0.5))).mean() + torch.relu(1 + rule(maps(-0.5))).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    rule.eval()
+    assert rule(maps(0.5)).mean() > 0.8
+    assert rule(maps(-0.5)).mean() < -0.8
+    assert rule.rule.weight.square().sum() < 1.01
+    assert abs(float(rule.rule.weight.detach()[0, 1])) > 0.9  # the one that differs
+    before = rule.mean.clone()
+    rule(maps(3.0))
+    assert torch.equal(rule.mean, before)
