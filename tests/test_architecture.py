@@ -24,6 +24,7 @@ FLOORS = (  # a file imports from the floors below its own, and on its own floor
         "matmul",
         "devices",
         "feature_fit",
+        "mobilenet",
         "critic",
     ),
     (
