@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
+from ganime.errors import CheckpointError
 from ganime.features import SIDE, WIDTHS, FeatureNet, activations, brought_to, load_features
 from ganime.files import fitting, read_tensors
 from ganime.mobilenet import WIDTHS as BROAD_WIDTHS
@@ -24,7 +25,7 @@ EYES = Path(__file__).resolve().parent.parent / "weights" / "anime-critic"  # no
 BROAD_EYES = EYES.with_name("broad-eyes")
 BROAD_SIDE = 128  # px at which they see a picture
 WIDEST = 256  # channels of a head
-PACE, EPSILON = 0.01, 1e-4  # of the running statistics, and what keeps a channel that never changes from mattering
+PACE = 0.01  # of the running statistics
 STEPS = (0.7548776662466927, 0.5698402909980532)  # of the R2 sequence: places spread evenly, however many there are
 SIDES = tuple(SIDE // 2**depth for depth in range(1, len(WIDTHS)))  # of the maps that have a head: 32, 16, 8 and 4 px
 
@@ -74,6 +75,10 @@ class FeatureCritic(nn.Module):
         tensors = read_tensors(path)
         with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source: leave it as it was
             critic = cls(*(any(name.startswith(part) for name in tensors) for part in ("heads.", "close.", "broad.")))
+        if not critic.sort:
+            raise CheckpointError(
+                f"{path} holds no critic: it needs heads for one kind of eyes at least. Save it again."
+            )
         critic.load_state_dict(fitting(tensors, critic.stored(), path), strict=False)
         return critic.eval()
 
@@ -88,8 +93,10 @@ class FeatureCritic(nn.Module):
 
     @property
     def sort(self) -> str:
-        """What it looks through, as `TrainConfig.eyes` has it."""
-        return "both" if self.heads and self.broad else "broad" if self.broad else "anime"
+        """What it looks through, as `TrainConfig.eyes` has it; nothing where it has no eyes."""
+        return {(True, False): "anime", (False, True): "broad", (True, True): "both"}.get(
+            (self.heads is not None, self.broad is not None), ""
+        )
 
     def train(self, mode: bool = True) -> FeatureCritic:
         """Only the heads ever are in training mode."""
@@ -130,23 +137,18 @@ class Statistics(nn.Module):
     more than the difference itself. Nothing that a head might be fooled by stands between it and the maps.
     """
 
-    mean: Tensor
-    variance: Tensor
-
     def __init__(self, count: int) -> None:
         super().__init__()
+        self.norm = nn.BatchNorm2d(count, momentum=PACE).requires_grad_(False)
         self.rule = parametrizations.spectral_norm(nn.Linear(count, 1))
-        self.register_buffer("mean", torch.zeros(count))
-        self.register_buffer("variance", torch.ones(count))
 
     def forward(self, maps: list[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b 1"]:
         both = [part for seen in maps for part in (seen.mean((2, 3)), seen.flatten(2).std(2))]
-        numbers = torch.cat(both, 1).float()  # (B, N)
+        numbers = torch.cat(both, 1).float()[:, :, None, None]  # (B, N, 1, 1)
         if self.training:
             with torch.no_grad():
-                self.mean.lerp_(numbers.mean(0), PACE)
-                self.variance.lerp_((numbers - self.mean).square().mean(0), PACE)
-        return self.rule((numbers - self.mean) / (self.variance + EPSILON).sqrt())
+                self.norm.train()(numbers)  # for its running statistics; a batch's own would hide how it differs
+        return self.rule(self.norm.eval()(numbers).flatten(1))  # (B, 1)
 
 
 def judged(heads: nn.ModuleList, maps: list[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b 4"]:

@@ -267,6 +267,15 @@ def test_statistics_learn_what_two_kinds_differ_by_on_average_and_settle() -> No
     assert rule(maps(-0.5)).mean() < -0.8
     assert rule.rule.weight.square().sum() < 1.01
     assert abs(float(rule.rule.weight.detach()[0, 1])) > 0.9  # the one that differs
-    before = rule.mean.clone()
+    assert rule.norm.running_mean is not None
+    before = rule.norm.running_mean.clone()
     rule(maps(3.0))
-    assert torch.equal(rule.mean, before)
+    assert torch.equal(rule.norm.running_mean, before)
+
+
+@pytest.mark.parametrize("kept", ["", "close.", "statistics."])
+def test_a_file_without_heads_for_any_eyes_is_no_critic(broad: FeatureCritic, tmp_path: Path, kept: str) -> None:
+    parts = {name: tensor for name, tensor in broad.stored().items() if kept and name.startswith(kept)}
+    save_file(parts, tmp_path / CRITIC_FILE)
+    with pytest.raises(CheckpointError, match="holds no critic"):
+        FeatureCritic.load(tmp_path / CRITIC_FILE)
