@@ -167,7 +167,7 @@ def write(
         "latent": config.latent_dim,
         "generator": sum(parameter.numel() for parameter in model.generator.parameters()),
         "discriminator": sum(parameter.numel() for parameter in (model.discriminator or model.generator).parameters()),
-        "critic": sum(parameter.numel() for name, parameter in model.critic.named_parameters() if "eyes" not in name)
+        "critic": sum(parameter.numel() for parameter in model.critic.parameters() if parameter.requires_grad)
         if model.critic
         else 0,
         "images": training["images"],

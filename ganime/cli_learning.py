@@ -124,6 +124,8 @@ def train_command(
         begun = load_checkpoint(EMBEDDED_MODELS[nearest], with_discriminator=True)
     if few and not resume and critic is None and not (begun and begun.critic):
         config = replace(config, critic=0.0)  # fresh heads were seen to be of use on many faces alone
+    if eyes and not config.critic:
+        raise ConfigError("--eyes is what the critic looks through, and this run has none; give it one by --critic 1.")
     if begun:
         side = begun.generator.config.image_size
         if few and begun.discriminator and side == size:

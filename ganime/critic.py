@@ -25,7 +25,7 @@ EYES = Path(__file__).resolve().parent.parent / "weights" / "anime-critic"  # no
 BROAD_EYES = EYES.with_name("broad-eyes")
 BROAD_SIDE = 128  # px at which they see a picture
 WIDEST = 256  # channels of a head
-PACE = 0.01  # of the running statistics
+PACE, LEAST = 0.01, 1e-4  # of the running statistics; added to a variance, so that what never changes does not matter
 STEPS = (0.7548776662466927, 0.5698402909980532)  # of the R2 sequence: places spread evenly, however many there are
 SIDES = tuple(SIDE // 2**depth for depth in range(1, len(WIDTHS)))  # of the maps that have a head: 32, 16, 8 and 4 px
 
@@ -52,11 +52,11 @@ class FeatureCritic(nn.Module):
     def __init__(self, anime: bool = True, close: bool = False, broad: bool = False) -> None:
         super().__init__()
         self.eyes = FeatureNet(["unused"], 1).stages.requires_grad_(False) if anime else None
-        self.heads, self.close = new_heads() if anime else None, new_heads() if close else None
+        self.heads, self.close = new_heads() if anime else None, new_heads() if anime and close else None
         self.broad_eyes = load_mobilenet(BROAD_EYES) if broad else None
         self.broad = new_heads(BROAD_WIDTHS[1:], normed=False) if broad else None
         self.statistics = Statistics(2 * sum(BROAD_WIDTHS[1:])) if broad else None
-        if close:
+        if self.close:
             self.register_buffer("looks", torch.zeros((), dtype=torch.int64))
         self.train()
 
@@ -139,12 +139,13 @@ class Statistics(nn.Module):
 
     def __init__(self, count: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(count, momentum=PACE).requires_grad_(False)
+        self.norm = nn.BatchNorm2d(count, LEAST, PACE).requires_grad_(False)
         self.rule = parametrizations.spectral_norm(nn.Linear(count, 1))
 
     def forward(self, maps: list[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b 1"]:
-        both = [part for seen in maps for part in (seen.mean((2, 3)), seen.flatten(2).std(2))]
-        numbers = torch.cat(both, 1).float()[:, :, None, None]  # (B, N, 1, 1)
+        flat = [seen.flatten(2).float() for seen in maps]  # (B, C, side^2)
+        both = [part for seen in flat for part in (seen.mean(2), seen.std(2))]
+        numbers = torch.cat(both, 1)[:, :, None, None]  # (B, N, 1, 1)
         if self.training:
             with torch.no_grad():
                 self.norm.train()(numbers)  # for its running statistics; a batch's own would hide how it differs

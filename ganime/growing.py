@@ -38,10 +38,10 @@ def resize(start: Checkpoint, image_size: int) -> Checkpoint:
 def grown(start: Checkpoint) -> Checkpoint:
     """`start` with a layer added to both nets, next to the picture, so that it draws twice the side.
 
-    The generator begins by drawing what it drew, magnified bilinearly, or as large as it drew already if that was made
-    smaller; the discriminator by seeing pictures at half their side. Channels that have no part in this begin afresh
-    (Net2Net, Chen et al. 2016, arXiv:1511.05641; growing, Karras et al. 2018, arXiv:1710.10196). Raises ConfigError
-    where the model cannot grow so.
+    The generator begins by drawing what it drew, magnified bilinearly (coarse colours half as coarse, where the last
+    layer is the paper's), or as large as it drew already if that was made smaller; the discriminator by seeing pictures
+    at half their side. Channels that have no part in this begin afresh (Net2Net, Chen et al. 2016, arXiv:1511.05641;
+    growing, Karras et al. 2018, arXiv:1710.10196). Raises ConfigError where the model cannot grow so.
     """
     old = start.generator.config
     larger = old.supersampling > 1

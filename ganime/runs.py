@@ -137,8 +137,8 @@ def settle_run(
         config = replace(begun, **{name: getattr(config, name) for name in LIMITS})
     if start and not (run / RUN_FILE).is_file():
         model, config = start.generator.config, replace(config, start=start.name)
-        if config.eyes == "auto" and start.critic:
-            config = replace(config, eyes=start.critic.sort)
+    if config.eyes == "auto":
+        config = replace(config, eyes=start.critic.sort if start and start.critic else "anime")
     if dataset.images.shape[1] != model.image_size:
         raise ConfigError(
             f"The faces are {dataset.images.shape[1]} px, the model is {model.image_size} px. Load the faces at the "

@@ -571,6 +571,7 @@ def test_train_tells_what_it_skipped_and_why(
         (["--resume", "nowhere"], "run.json"),
         (["--out", "run", "--recipe", "secret"], "--recipe"),
         (["--out", "run", "--image-size", 48], "image_size"),
+        (["--out", "run", "--eyes", "broad", "--critic", 0], "--eyes is what the critic looks through"),
         (["--out", "run", "--from", "weights/anime-64", "--image-size", 100], "image_size"),
         (["--out", "file"], "is a file"),
         (["--out", "run", "--image-size", -64], "image_size"),
