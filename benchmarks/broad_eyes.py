@@ -28,28 +28,28 @@ FOLDER = "package/dist/models/mobilenet_v2"
 class Package:
     """The layers' settings and the weights of the package's network, by name; kernels are channels-last."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, folder: str = FOLDER) -> None:
         with tarfile.open(path) as archive:
-            blob = base64.b64decode(longest_string(text_of(archive, f"{FOLDER}/group1-shard1of1.min.js")))
-            graph = parsed_object(text_of(archive, f"{FOLDER}/model.min.js"))
-        layers = graph["modelTopology"]["model_config"]["config"]["layers"]
-        self.settings = {layer["name"]: layer["config"] for layer in layers}
+            shards = sorted(name for name in archive.getnames() if name.startswith(f"{folder}/group1-shard"))
+            blob = b"".join(base64.b64decode(longest_string(text_of(archive, shard))) for shard in shards)
+            graph = parsed_object(text_of(archive, f"{folder}/model.min.js"))
+        self.layers = graph["modelTopology"]["model_config"]["config"]["layers"]
+        self.settings = {layer["name"]: layer["config"] for layer in self.layers}
         self.weights, place = {}, 0
         for entry in graph["weightsManifest"][0]["weights"]:
             code, count = entry["quantization"], int(np.prod(entry["shape"]))
             numbers = np.frombuffer(blob, np.uint8, count, place) * np.float32(code["scale"]) + np.float32(code["min"])
             self.weights[entry["name"]] = torch.from_numpy(numbers.astype(np.float32).reshape(entry["shape"]))
             place += count
-        assert place == len(blob), f"the graph names {place:,} weights, the shard holds {len(blob):,}"
+        assert place == len(blob), f"the graph names {place:,} weights, the shards hold {len(blob):,}"
 
     def fill(self, convolution: nn.Module, name: str, norm: str) -> None:
         """Give a convolution the weights called `name`, and what the BatchNorm called `norm` does behind it."""
         assert isinstance(convolution, nn.Conv2d)
         kernel: Tensor = self.weights[name]  # (K, K, in, out), or (K, K, in, 1) where each channel is by itself
         kernel = kernel.permute(2, 3, 0, 1) if kernel.shape[3] == 1 else kernel.permute(3, 2, 0, 1)
-        mean, variance, scale, shift = (
-            self.weights[f"{norm}/{part}"] for part in ("moving_mean", "moving_variance", "gamma", "beta")
-        )
+        mean, variance, shift = (self.weights[f"{norm}/{part}"] for part in ("moving_mean", "moving_variance", "beta"))
+        scale = self.weights.get(f"{norm}/gamma", torch.ones_like(mean))  # Inception has none
         scale = scale / (variance.clamp(min=0) + self.settings[norm]["epsilon"]).sqrt()  # rounding left some below 0
         with torch.no_grad():
             convolution.weight.copy_(kernel * scale[:, None, None, None])

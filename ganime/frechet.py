@@ -1,0 +1,166 @@
+"""The Fréchet distance as a loss: drawn pictures are led to the statistics of real ones, with no discriminator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ganime.critic import BROAD_EYES, BROAD_SIDE, EYES
+from ganime.features import FeatureNet, activations, brought_to, load_features
+from ganime.mobilenet import MobileNet, load_mobilenet
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+PIECE = 9 / 16  # of the side: what a close look sees
+MOST_SQUARED, MOST_DEVIATING = 100, 400  # channels of a map whose means over quarters, and deviations, count, too
+MEAN_MEMORY, COVARIANCE_MEMORY = 64, 1500  # pictures: half-lives of what is known of the drawn ones
+LEAST = 1e-3  # variance, of a real one of 1, that no direction is taken to have less of
+FLOOR = 1e-2  # deviation, of the median one, that no number is taken to have less of
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to look at pictures: a frozen network that turns (B, 3, 128, 128) in [-1, 1] into maps at several depths.
+
+    piece: whether it sees a part of the picture, 9/16 of the side at a random place, instead of the whole.
+    """
+
+    name: str
+    maps: Callable[[Tensor], Sequence[Tensor]]
+    piece: bool = False
+
+    def __call__(
+        self, images: Float[Tensor, "b 3 side side"], source: torch.Generator
+    ) -> list[Float[Tensor, "b numbers"]]:
+        """At each depth the numbers that tell of a picture: its channels' means over all places, their deviations where
+        they are at most 400, and of at most 100 also the means over the four quarters."""
+        if self.piece:
+            side = round(PIECE * images.shape[-1])
+            y, x = torch.randint(images.shape[-1] - side + 1, (2,), generator=source).tolist()
+            images = images[:, :, y : y + side, x : x + side]
+        return [numbers_of(seen.float()) for seen in self.maps(brought_to(BROAD_SIDE, images))]
+
+
+def numbers_of(seen: Float[Tensor, "b c h w"]) -> Float[Tensor, "b numbers"]:
+    flat = seen.flatten(2)  # (B, C, H * W)
+    parts = [flat.mean(2)]
+    if seen.shape[1] <= MOST_DEVIATING:
+        parts.append(flat.std(2))
+    if seen.shape[1] <= MOST_SQUARED:
+        parts.append(nn.functional.adaptive_avg_pool2d(seen, 2).flatten(1))  # (B, 4 * C)
+    return torch.cat(parts, 1)
+
+
+def shipped_views(device: torch.device | str = "cpu") -> list[View]:
+    """Through the networks that come with Ganime: the broad eyes on the whole and on a piece, the anime eyes on the
+    whole; not through the network that faces are measured with."""
+    broad: MobileNet = load_mobilenet(BROAD_EYES).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    anime: FeatureNet = load_features(EYES).to(device)
+    return [
+        View("broad, whole", broad),
+        View("broad, piece", lambda images: broad(images)[:-1], piece=True),
+        View("anime, whole", lambda images: activations(anime.stages, images)[1:]),
+    ]
+
+
+class Transport:
+    """From the numbers of drawn pictures to those of real ones, both taken for Gaussian: the map of least effort.
+
+    The Fréchet distance (Dowson & Landau 1982) is that effort, and its gradient at one picture points to where the map
+    takes it. So `target` is all that a loss needs: pictures enter it a few at a time, while what is known of the others
+    is remembered (Yang et al. 2026, "Representation Fréchet Loss for Visual Generation", arXiv:2604.28190).
+
+    real, drawn: the numbers of many pictures of both kinds, more than there are numbers. Each number counts in units
+    of its deviation over the real ones.
+    """
+
+    def __init__(self, real: Float[Tensor, "n d"], drawn: Float[Tensor, "m d"]) -> None:
+        spread = real.std(0)
+        self.unit = spread.clamp_min(FLOOR * spread.median())  # (D,)
+        real, drawn = (real / self.unit).double(), (drawn / self.unit).double()
+        self.real_mean, self.real_covariance = real.mean(0).float(), torch.cov(real.T)  # (D,), (D, D)
+        self.root = square_root(self.real_covariance)
+        self.mean, self.covariance = drawn.mean(0).float(), torch.cov(drawn.T)
+        self.renew()
+
+    def renew(self) -> None:
+        """Work out the map, and the distance, from what is known by now."""
+        eye = torch.eye(len(self.mean), dtype=torch.float64, device=self.mean.device)
+        between = self.root @ (self.covariance + LEAST * eye) @ self.root  # (D, D)
+        values, vectors = torch.linalg.eigh(between)
+        values = values.clamp_min(LEAST**2)
+        self.map = (self.root @ (vectors * values.rsqrt()) @ vectors.T @ self.root).float()
+        apart = (self.mean - self.real_mean).square().sum()
+        wider = self.covariance.trace() + self.real_covariance.trace() - 2 * values.sqrt().sum()
+        self.distance = float(apart + wider) / len(self.mean)
+
+    def target(self, scaled: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+        """Where the map takes the numbers of some drawn pictures; both in units of `unit`."""
+        return self.real_mean + (scaled - self.mean) @ self.map
+
+    def see(self, scaled: Float[Tensor, "b d"]) -> None:
+        """Remember some drawn pictures, and forget as much of those before."""
+        self.mean.lerp_(scaled.mean(0), forgotten(len(scaled), MEAN_MEMORY))
+        off = (scaled - self.mean).double()
+        self.covariance.lerp_(off.T @ off / len(off), forgotten(len(scaled), COVARIANCE_MEMORY))
+
+
+def forgotten(count: int, half_life: float) -> float:
+    return 1 - 0.5 ** (count / half_life)
+
+
+def square_root(matrix: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+    """Of a symmetric matrix without negative eigenvalues, beyond rounding."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+
+
+class FrechetLoss:
+    """Pictures -> how far they are from where they should lie, summed over the depths of several views.
+
+    It lowers the Fréchet distance between all drawn and all real pictures, in each depth of each view, and knows
+    nothing else: what no view sees it lets drift. So it is for a generator that draws well already, and for as long as
+    measures that it does not use become better, too.
+
+    views: how to look. real, drawn: batches of pictures in [-1, 1] that it learns the statistics from; some thousands,
+    for covariances of up to 700 numbers. seed: of the places of pieces.
+    """
+
+    def __init__(self, views: Sequence[View], real: Iterable[Tensor], drawn: Iterable[Tensor], seed: int = 0) -> None:
+        self.views, self.source = views, torch.Generator().manual_seed(seed)
+        self.transports = [
+            [Transport(*both) for both in zip(*depths, strict=True)]
+            for depths in zip(self.looked(real), self.looked(drawn), strict=True)
+        ]
+
+    @torch.no_grad()
+    def looked(self, batches: Iterable[Tensor]) -> list[list[Float[Tensor, "n d"]]]:
+        """What each view sees at each depth of all pictures in batches."""
+        seen = [[view(batch, self.source) for view in self.views] for batch in batches]
+        return [[torch.cat(depth) for depth in zip(*view, strict=True)] for view in zip(*seen, strict=True)]
+
+    def __call__(self, images: Float[Tensor, "b 3 side side"]) -> Tensor:
+        """The loss of drawn pictures, which are remembered; `renew` now and then, every 30 steps or so."""
+        total = images.new_zeros(())
+        for view, transports in zip(self.views, self.transports, strict=True):
+            for numbers, transport in zip(view(images, self.source), transports, strict=True):
+                scaled = numbers / transport.unit
+                with torch.no_grad():
+                    target = transport.target(scaled)
+                    transport.see(scaled)
+                total = total + (scaled - target).square().mean()
+        return total
+
+    def renew(self) -> float:
+        """Work out all maps from what is known by now. Returns the mean over all depths of the Fréchet distance a
+        number, in squares of its deviation over real pictures."""
+        every = [transport for transports in self.transports for transport in transports]
+        for transport in every:
+            transport.renew()
+        return sum(transport.distance for transport in every) / len(every)

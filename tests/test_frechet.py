@@ -1,0 +1,135 @@
+"""The Fréchet loss: a map between Gaussians, its distance, and what the views say of pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ganime.features import DEFAULT_FEATURES, load_features
+from ganime.frechet import PIECE, FrechetLoss, Transport, View, numbers_of, shipped_views
+from ganime.metrics import frechet_distance
+
+
+def gaussian(count: int, seed: int, shift: float = 0.0) -> torch.Tensor:
+    """Numbers that depend on one another, in several scales."""
+    random = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(6, 6, generator=random) * torch.tensor([0.1, 0.5, 1, 1, 2, 4])
+    return torch.randn(count, 6, generator=random) @ mixing + shift
+
+
+@pytest.fixture
+def transport() -> Transport:
+    return Transport(gaussian(4000, 0), gaussian(4000, 1, 0.7))
+
+
+def test_map_takes_drawn_numbers_to_the_mean_and_covariance_of_real_ones(transport: Transport) -> None:
+    taken = transport.target(gaussian(4000, 1, 0.7) / transport.unit).double()
+    assert torch.allclose(taken.mean(0).float(), transport.real_mean, atol=1e-4)
+    assert torch.allclose(torch.cov(taken.T), transport.real_covariance, atol=0.02)
+
+
+def test_distance_is_the_frechet_distance_a_number(transport: Transport) -> None:
+    unit = transport.unit
+    known = frechet_distance((gaussian(4000, 0) / unit).numpy(), (gaussian(4000, 1, 0.7) / unit).numpy())
+    assert transport.distance == pytest.approx(known / 6, rel=0.02)
+
+
+def test_the_step_to_the_target_is_the_gradient_of_the_distance(transport: Transport) -> None:
+    drawn = (gaussian(4000, 1, 0.7) / transport.unit).double()
+    towards = (transport.target(drawn.float()) - drawn).numpy()
+    real = (gaussian(4000, 0) / transport.unit).numpy()
+
+    def distance(step: float) -> float:
+        return float(frechet_distance(real, drawn.numpy() + step * towards))
+
+    slope = (distance(1e-3) - distance(-1e-3)) / 2e-3
+    assert slope == pytest.approx(-2 * (towards**2).sum(1).mean(), rel=0.02)  # by the chain rule, 2 (x - T(x)) / n each
+    assert distance(1.0) < 0.02 * distance(0.0)
+
+
+def test_what_is_seen_takes_the_place_of_what_was_seen_before(transport: Transport) -> None:
+    before = transport.distance
+    for seed in range(600):
+        transport.see(real_numbers(seed) / transport.unit)
+    transport.renew()
+    assert transport.distance < 0.05 * before
+
+
+def real_numbers(seed: int) -> torch.Tensor:
+    chosen = np.random.default_rng(seed).integers(0, 4000, 16)
+    return gaussian(4000, 0)[chosen]
+
+
+def test_a_number_that_never_changes_does_not_matter() -> None:
+    real, drawn = gaussian(500, 0), gaussian(500, 1)
+    real[:, 0], drawn[:, 0] = 3.0, 3.0
+    transport = Transport(real, drawn)
+    target = transport.target(drawn / transport.unit)
+    assert torch.isfinite(target).all()
+    assert np.isfinite(transport.distance)
+
+
+def test_numbers_are_means_and_deviations_and_of_few_channels_the_quarters() -> None:
+    seen = torch.arange(2 * 3 * 4 * 4, dtype=torch.float32).reshape(2, 3, 4, 4)
+    numbers = numbers_of(seen)
+    assert numbers.shape == (2, 3 + 3 + 12)
+    assert torch.equal(numbers[:, :3], seen.mean((2, 3)))
+    assert torch.allclose(numbers[:, 3:6], seen.flatten(2).std(2))
+    assert numbers[0, 6] == seen[0, 0, :2, :2].mean()
+    assert numbers_of(torch.randn(2, 120, 4, 4)).shape == (2, 240)
+    assert numbers_of(torch.randn(2, 500, 4, 4)).shape == (2, 500)
+
+
+def test_a_piece_is_part_of_the_picture_at_many_places() -> None:
+    sides, places = set(), set()
+
+    def maps(images: torch.Tensor) -> list[torch.Tensor]:
+        places.add(round(float(images.mean()), 3))
+        sides.add(images.shape[-1])
+        return [images]
+
+    picture = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
+    view, source = View("piece", maps, piece=True), torch.Generator().manual_seed(0)
+    for _ in range(30):
+        view(picture, source)
+    assert sides == {128}
+    assert len(places) > 10
+    assert max(abs(place) for place in places) <= 1 - PIECE + 0.05  # no piece reaches beyond the picture
+
+
+def test_shipped_views_see_pictures_of_any_size_but_not_as_the_measuring_network_does() -> None:
+    views, source = shipped_views(), torch.Generator().manual_seed(0)
+    assert [view.piece for view in views] == [False, True, False]
+    for side in (32, 64, 128):
+        depths = [view(torch.rand(3, 3, side, side) * 2 - 1, source) for view in views]
+        assert [len(found) for found in depths] == [5, 4, 4]
+        assert all(numbers.shape[0] == 3 and torch.isfinite(numbers).all() for found in depths for numbers in found)
+    pictures = torch.rand(3, 3, 64, 64) * 2 - 1
+    measuring = load_features(DEFAULT_FEATURES).activations(pictures)[-1]
+    assert not torch.allclose(numbers_of(measuring), views[2](pictures, source)[-1], atol=1e-3)
+
+
+def test_loss_reaches_the_pictures_and_falls_when_they_follow_it() -> None:
+    torch.manual_seed(0)
+    real, drawn = colours(400, 0.3, 0.0), colours(400, 0.1, 0.4)
+    loss = FrechetLoss([View("toy", lambda images: [images])], [real], [drawn])
+    offset, scale = torch.zeros(1, requires_grad=True), torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.Adam([offset, scale], 0.05)
+    before = loss.renew()
+    for step in range(150):
+        if step % 10 == 0:
+            loss.renew()
+        optimizer.zero_grad()
+        loss((drawn[torch.randint(400, (16,))] - 0.4) * scale + 0.4 + offset).backward()
+        optimizer.step()
+    assert loss.renew() < 0.3 * before
+    assert float(offset.detach()) == pytest.approx(-0.4, abs=0.1)
+    assert float(scale.detach()) == pytest.approx(3.0, abs=0.6)
+
+
+def colours(count: int, spread: float, mean: float) -> torch.Tensor:
+    """Pictures of one colour and some grain, (N, 3, 16, 16)."""
+    random = torch.Generator().manual_seed(3)
+    one = torch.randn(count, 3, 1, 1, generator=random) + 0.5 * torch.randn(count, 3, 16, 16, generator=random)
+    return one * spread + mean

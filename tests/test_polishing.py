@@ -1,0 +1,129 @@
+"""Polishing: a generator led by the Fréchet loss alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ganime import cli_polish, polishing
+from ganime.checkpoint import Checkpoint, load_checkpoint
+from ganime.cli_polish import keep, polish_command
+from ganime.data import FaceDataset
+from ganime.errors import CheckpointError, ConfigError, DataError, TrainingError
+from ganime.frechet import View
+from ganime.polishing import PolishConfig, Polished, polish
+
+
+@pytest.fixture(autouse=True)
+def _few_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the handful of faces that the tests draw is enough."""
+    for name, value in {"FEWEST": 32, "LOOKED_AT": 200, "DRAWN": 200, "REPORT_STEPS": 10}.items():
+        monkeypatch.setattr(polishing, name, value)
+
+
+@pytest.fixture(scope="module")
+def views() -> list[View]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.ReLU()).requires_grad_(False)
+    return [View("toy", lambda images: [net(images)])]
+
+
+def polished(
+    faces: FaceDataset, model: Checkpoint, views: list[View], images: int = 1600, lr: float = 1e-3
+) -> list[Polished]:
+    config = PolishConfig(images=images, lr=lr, ema_images=100)
+    return list(polish(faces, model, config, views=views))
+
+
+def test_distance_to_the_faces_falls_in_the_average_too(
+    faces: FaceDataset, tiny: Checkpoint, views: list[View]
+) -> None:
+    events = polished(faces, tiny, views)
+    assert events[-1].images == 1600
+    assert events[-1].progress == 1
+    assert events[-1].distance < 0.7 * events[0].distance
+    again = polished(faces, events[-1].model(), views, images=16)
+    assert again[0].distance < 0.7 * events[0].distance
+
+
+def test_same_seed_gives_the_same_model_and_only_the_generator_changes(
+    faces: FaceDataset, tiny: Checkpoint, views: list[View]
+) -> None:
+    before = {name: tensor.clone() for name, tensor in tiny.generator.state_dict().items()}
+    one, other = (polished(faces, tiny, views, images=160)[-1].model() for _ in range(2))
+    assert one.revision == other.revision != tiny.revision
+    assert one.discriminator is tiny.discriminator
+    assert all(torch.equal(before[name], tensor) for name, tensor in tiny.generator.state_dict().items())
+    assert one.training["images"] == 160
+    assert not any(parameter.requires_grad for parameter in one.generator.parameters())
+
+
+def test_a_wish_to_stop_ends_it_with_a_model(faces: FaceDataset, tiny: Checkpoint, views: list[View]) -> None:
+    asked = iter([False, False, True])
+    events = list(polish(faces, tiny, PolishConfig(images=1600), should_stop=lambda: next(asked), views=views))
+    assert events[-1].images == 32
+    assert events[-1].model().training["images"] == 32
+
+
+def test_too_few_faces_and_another_size_are_refused_with_what_is_needed(
+    faces: FaceDataset, tiny: Checkpoint, embedded: Checkpoint, views: list[View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DataError, match="read at 32 px and anime-64 draws 64 px"):
+        polished(faces, embedded, views)
+    monkeypatch.setattr(polishing, "FEWEST", 2000)
+    with pytest.raises(DataError, match=r"There are 5\d faces to learn from.*needs 2,000"):
+        polished(faces, tiny, views)
+
+
+def test_a_rate_that_breaks_it_is_told_of(faces: FaceDataset, tiny: Checkpoint) -> None:
+    def broken(images: torch.Tensor) -> list[torch.Tensor]:
+        return [images * (float("nan") if images.requires_grad else 1.0)]
+
+    with pytest.raises(TrainingError, match=r"no longer finite after 0 images.*lower rate than 0.001"):
+        polished(faces, tiny, [View("broken", broken)])
+
+
+@pytest.mark.parametrize(("field", "value"), [("images", 0), ("batch_size", 1), ("lr", 0.0), ("ema_images", 0)])
+def test_values_out_of_range_are_refused(field: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"PolishConfig.{field}"):
+        PolishConfig(**{field: value})
+
+
+def test_model_is_saved_on_the_way_and_at_the_end(
+    faces: FaceDataset, tiny: Checkpoint, views: list[View], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli_polish, "SAVE_SECONDS", 0.0)
+    seen: list[int] = []
+
+    def watched() -> Iterator[Polished]:
+        for event in polish(faces, tiny, PolishConfig(images=320), views=views):
+            yield event
+            seen.append(load_checkpoint(tmp_path / "out").training["images"])
+
+    keep(watched(), tmp_path / "out")
+    assert seen == [0, 160, 320]
+    assert load_checkpoint(tmp_path / "out", with_discriminator=True).discriminator is not None
+
+
+def test_command_writes_a_model_and_refuses_to_lose_anything_else(
+    faces_folder: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "polished"
+    polish_command(str(tiny_folder), [faces_folder], out, images=32, device="cpu", home=tmp_path / "home")
+    told = capsys.readouterr().out
+    assert "58 faces to learn from" in told
+    assert "32 images" in told
+    assert "100%: Frechet distance" in told
+    assert load_checkpoint(out).name == "polished"
+    assert not np.array_equal(
+        load_checkpoint(out).generator.to_rgb.weight, load_checkpoint(tiny_folder).generator.to_rgb.weight
+    )
+    (out / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"holds notes.txt, which would be lost"):
+        polish_command(str(tiny_folder), [faces_folder], out, images=32, device="cpu", home=tmp_path / "home")
