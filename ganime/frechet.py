@@ -83,22 +83,21 @@ class Transport:
     def __init__(self, real: Float[Tensor, "n d"], drawn: Float[Tensor, "m d"]) -> None:
         spread = real.std(0)
         self.unit = spread.clamp_min(FLOOR * spread.median())  # (D,)
-        real, drawn = (real / self.unit).double(), (drawn / self.unit).double()
-        self.real_mean, self.real_covariance = real.mean(0).float(), torch.cov(real.T)  # (D,), (D, D)
+        real, drawn = real / self.unit, drawn / self.unit
+        self.real_mean, self.mean = real.mean(0), drawn.mean(0)  # (D,)
+        self.real_covariance, self.covariance = torch.cov(exact(real).T), torch.cov(exact(drawn).T)  # (D, D)
         self.root = square_root(self.real_covariance)
-        self.mean, self.covariance = drawn.mean(0).float(), torch.cov(drawn.T)
         self.renew()
 
     def renew(self) -> None:
         """Work out the map, and the distance, from what is known by now."""
-        eye = torch.eye(len(self.mean), dtype=torch.float64, device=self.mean.device)
-        between = self.root @ (self.covariance + LEAST * eye) @ self.root  # (D, D)
+        between = self.root @ (self.covariance + LEAST * torch.eye(len(self.mean)).to(self.root)) @ self.root  # (D, D)
         values, vectors = torch.linalg.eigh(between)
         values = values.clamp_min(LEAST**2)
-        self.map = (self.root @ (vectors * values.rsqrt()) @ vectors.T @ self.root).float()
+        self.map = (self.root @ (vectors * values.rsqrt()) @ vectors.T @ self.root).to(self.mean)
         apart = (self.mean - self.real_mean).square().sum()
         wider = self.covariance.trace() + self.real_covariance.trace() - 2 * values.sqrt().sum()
-        self.distance = float(apart + wider) / len(self.mean)
+        self.distance = (float(apart) + float(wider)) / len(self.mean)
 
     def target(self, scaled: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
         """Where the map takes the numbers of some drawn pictures; both in units of `unit`."""
@@ -107,8 +106,13 @@ class Transport:
     def see(self, scaled: Float[Tensor, "b d"]) -> None:
         """Remember some drawn pictures, and forget as much of those before."""
         self.mean.lerp_(scaled.mean(0), forgotten(len(scaled), MEAN_MEMORY))
-        off = (scaled - self.mean).double()
+        off = exact(scaled - self.mean)
         self.covariance.lerp_(off.T @ off / len(off), forgotten(len(scaled), COVARIANCE_MEMORY))
+
+
+def exact(numbers: Tensor) -> Tensor:
+    """In double precision; on the CPU, where the device has none."""
+    return (numbers.cpu() if numbers.device.type == "mps" else numbers).double()
 
 
 def forgotten(count: int, half_life: float) -> float:
