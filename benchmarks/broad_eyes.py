@@ -30,9 +30,9 @@ class Package:
 
     def __init__(self, path: Path, folder: str = FOLDER) -> None:
         with tarfile.open(path) as archive:
-            shards = sorted(name for name in archive.getnames() if name.startswith(f"{folder}/group1-shard"))
-            blob = b"".join(base64.b64decode(longest_string(text_of(archive, shard))) for shard in shards)
             graph = parsed_object(text_of(archive, f"{folder}/model.min.js"))
+            shards = [text_of(archive, f"{folder}/{name}.min.js") for name in graph["weightsManifest"][0]["paths"]]
+        blob = b"".join(base64.b64decode(longest_string(shard)) for shard in shards)
         self.layers = graph["modelTopology"]["model_config"]["config"]["layers"]
         self.settings = {layer["name"]: layer["config"] for layer in self.layers}
         self.weights, place = {}, 0

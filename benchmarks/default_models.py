@@ -102,10 +102,12 @@ STAGES = {
 
 
 def polish_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: Path, views: Sequence[View]) -> None:
-    """Polish what the stage begins from, unless that is done."""
-    if (runs / stage.name).is_dir():
-        return
+    """Polish what the stage begins from, unless that is done, from the same weights and for as long."""
     start = load_checkpoint(runs / stage.start, with_discriminator=True)
+    if (runs / stage.name).is_dir():
+        done = load_checkpoint(runs / stage.name).training
+        if done["polished_from"] == start.revision and done["polished_images"] >= stage.images:
+            return
     faces = load_faces(data, stage.image_size, home / "cache")
     config = PolishConfig(stage.images, lr=stage.generator_lr, ema_images=stage.ema_images)
     event = None
@@ -202,6 +204,7 @@ def write(
         if model.critic
         else 0,
         "images": training["images"],
+        "polished": training["polished_images"],
         "faces": training["faces"],
         "hours": training["seconds"] / 3600,
         "history": "\n".join(f"{number}. {line}" for number, line in enumerate(history, start=1)),
@@ -231,6 +234,8 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     views: Sequence[View] = ()
+    if bool(nsfwjs) != bool(opennsfw):
+        raise typer.BadParameter("--nsfwjs and --opennsfw go together: give both packages, or neither.")
     if nsfwjs and opennsfw:
         from benchmarks.teachers import views_with  # needs onnx
 
@@ -249,10 +254,14 @@ def main(
                 polish_stage(stage, data, runs, device, home, views)
             else:
                 train_stage(stage, data, runs, device, home)
-            made.append((str(stage), load_checkpoint(runs / stage.name, with_discriminator=True)))
+            through = f", through {'; '.join(view.name for view in views)}" if stage.polish and views else ""
+            made.append((f"{stage}{through}", load_checkpoint(runs / stage.name, with_discriminator=True)))
         if only and name not in only:
             continue
-        sums = {fact: sum(model.training[fact] for _, model in made) for fact in ("images", "seconds")}
+        sums = {
+            fact: sum(model.training.get(fact, 0) for _, model in made)
+            for fact in ("images", "polished_images", "seconds")
+        }
         training = {"recipe": "modern", **sums, "faces": len(real.train)}
         write(replace(made[-1][1], training=training), [line for line, _ in made], real, known, other, out / name)
     written = [load_checkpoint(out / name) for name in STAGES if (out / name).is_dir()]

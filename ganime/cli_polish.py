@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ganime.checkpoint import MODEL_FILES, save_checkpoint
+from ganime.checkpoint import save_checkpoint
 from ganime.cli_data import read_faces
 from ganime.cli_learning import set_threads
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ThreadsOption
 from ganime.cli_show import asked_by_signal
+from ganime.devices import pick_device
 from ganime.files import refuse_to_replace
 from ganime.models import open_model
 from ganime.polishing import PolishConfig, Polished, polish
@@ -38,27 +39,30 @@ def polish_command(
 ) -> None:
     """Make a well-trained model draw better by the Fréchet loss alone. Stop with Ctrl+C at any time: it is saved."""
     config = PolishConfig(images, batch_size, lr, ema_images, seed)
-    refuse_to_replace(out, MODEL_FILES)
-    begun = replace(open_model(model, home / "hub", with_discriminator=True), name=out.resolve().name)
+    refuse_to_replace(out, ())
+    pick_device(device)
     set_threads(threads)
+    begun = replace(open_model(model, home / "hub", with_discriminator=True), name=out.resolve().name)
     faces = read_faces(data, begun.generator.config.image_size, home, keep_duplicates)
     print(f"{len(faces.train):,} faces to learn from; the first look at them takes minutes", flush=True)
-    with asked_by_signal() as (should_stop, _):
-        keep(polish(faces, begun, config, device, should_stop), out)
+    with asked_by_signal() as (should_stop, should_save):
+        keep(polish(faces, begun, config, device, should_stop), out, should_save)
 
 
-def keep(events: Iterator[Polished], out: Path) -> None:
-    """Tell how far it is, and save the model now and then and at the end."""
+def keep(events: Iterator[Polished], out: Path, should_save: Callable[[], bool] = lambda: False) -> None:
+    """Tell how far it is, and save the model now and then, when asked, and at the end."""
     saved, last = time.monotonic(), None
     for last in events:
         print(
-            f"{last.images:,} images, {last.images_per_second:.1f} images/s, {last.progress:.0%}: Frechet distance "
+            f"{last.images:,} images, {last.images_per_second:.1f} images/s, {last.progress:.0%}: distance "
             f"{last.distance:.4f}",
             flush=True,
         )
-        if time.monotonic() - saved >= SAVE_SECONDS:
+        if last.images and (should_save() or time.monotonic() - saved >= SAVE_SECONDS):
             save_checkpoint(last.model(), out)
             saved = time.monotonic()
-    assert last is not None
-    save_checkpoint(last.model(), out)
-    print(f"saved: {out}")
+    if last and last.images:
+        save_checkpoint(last.model(), out)
+        print(f"saved: {out}")
+    else:
+        print("stopped before the first step; nothing is written")

@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PIECE = 9 / 16  # of the side: what a close look sees
-MOST_SQUARED, MOST_DEVIATING = 100, 400  # channels of a map whose means over quarters, and deviations, count, too
+MOST_QUARTERED, MOST_DEVIATING = 100, 400  # channels of a map whose means over quarters, and deviations, count, too
 MEAN_MEMORY, COVARIANCE_MEMORY = 64, 1500  # pictures: half-lives of what is known of the drawn ones
-LEAST = 1e-3  # variance, of a real one of 1, that no direction is taken to have less of
-FLOOR = 1e-2  # deviation, of the median one, that no number is taken to have less of
+LEAST = 1e-3  # variance, where that of a real number is 1, that is added to every direction's
+FLOOR = 0.2  # of the median deviation: the least that a number's own is taken for, so that no still one rules
 
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at pictures: a frozen network that turns (B, 3, 128, 128) in [-1, 1] into maps at several depths.
+    """One way to look at pictures in [-1, 1]: a frozen network that makes maps at several depths of them.
 
-    piece: whether it sees a part of the picture, 9/16 of the side at a random place, instead of the whole.
+    maps: (B, 3, side, side) of any side -> maps (B, C, H, W), one for each depth. piece: whether it sees a part of each
+    picture, 9/16 of the side at a random place of its own, instead of the whole.
     """
 
     name: str
@@ -38,21 +39,23 @@ class View:
     def __call__(
         self, images: Float[Tensor, "b 3 side side"], source: torch.Generator
     ) -> list[Float[Tensor, "b numbers"]]:
-        """At each depth the numbers that tell of a picture: its channels' means over all places, their deviations where
-        they are at most 400, and of at most 100 also the means over the four quarters."""
+        """What it says of pictures at each depth, as `numbers_of`; the places of pieces come from `source`."""
         if self.piece:
             side = round(PIECE * images.shape[-1])
-            y, x = torch.randint(images.shape[-1] - side + 1, (2,), generator=source).tolist()
-            images = images[:, :, y : y + side, x : x + side]
-        return [numbers_of(seen.float()) for seen in self.maps(brought_to(BROAD_SIDE, images))]
+            corners = torch.randint(images.shape[-1] - side + 1, (len(images), 2), generator=source).tolist()
+            seen = [picture[:, y : y + side, x : x + side] for picture, (y, x) in zip(images, corners, strict=True)]
+            images = torch.stack(seen).contiguous(memory_format=torch.channels_last)
+        return [numbers_of(seen.float()) for seen in self.maps(images)]
 
 
 def numbers_of(seen: Float[Tensor, "b c h w"]) -> Float[Tensor, "b numbers"]:
+    """The channels' means over all places, their deviations where they are at most 400, and of at most 100 also the
+    means over the four quarters."""
     flat = seen.flatten(2)  # (B, C, H * W)
     parts = [flat.mean(2)]
     if seen.shape[1] <= MOST_DEVIATING:
         parts.append(flat.std(2))
-    if seen.shape[1] <= MOST_SQUARED:
+    if seen.shape[1] <= MOST_QUARTERED:
         parts.append(nn.functional.adaptive_avg_pool2d(seen, 2).flatten(1))  # (B, 4 * C)
     return torch.cat(parts, 1)
 
@@ -63,8 +66,8 @@ def shipped_views(device: torch.device | str = "cpu") -> list[View]:
     broad: MobileNet = load_mobilenet(BROAD_EYES).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     anime: FeatureNet = load_features(EYES).to(device)
     return [
-        View("broad, whole", broad),
-        View("broad, piece", lambda images: broad(images)[:-1], piece=True),
+        View("broad, whole", lambda images: broad(brought_to(BROAD_SIDE, images))),
+        View("broad, piece", lambda images: broad(brought_to(BROAD_SIDE, images))[:-1], piece=True),
         View("anime, whole", lambda images: activations(anime.stages, images)[1:]),
     ]
 
@@ -72,17 +75,18 @@ def shipped_views(device: torch.device | str = "cpu") -> list[View]:
 class Transport:
     """From the numbers of drawn pictures to those of real ones, both taken for Gaussian: the map of least effort.
 
-    The Fréchet distance (Dowson & Landau 1982) is that effort, and its gradient at one picture points to where the map
-    takes it. So `target` is all that a loss needs: pictures enter it a few at a time, while what is known of the others
-    is remembered (Yang et al. 2026, "Representation Fréchet Loss for Visual Generation", arXiv:2604.28190).
+    The Fréchet distance (Dowson & Landau 1982) is that effort, and the way down from it leads each picture to where the
+    map takes it. So `target` is all that a loss needs: pictures enter it a few at a time, while what is known of the
+    others is remembered (Yang et al. 2026, "Representation Fréchet Loss for Visual Generation", arXiv:2604.28190).
 
-    real, drawn: the numbers of many pictures of both kinds, more than there are numbers. Each number counts in units
-    of its deviation over the real ones.
+    real, drawn: the numbers of many pictures of both kinds, more than there are numbers. unit: (D,), what each number
+    is divided by, its deviation over the real ones. map: (D, D), the linear part. distance: the Fréchet distance
+    divided by D, at least 0; it and the map are of what was known when `renew` was called last.
     """
 
     def __init__(self, real: Float[Tensor, "n d"], drawn: Float[Tensor, "m d"]) -> None:
         spread = real.std(0)
-        self.unit = spread.clamp_min(FLOOR * spread.median())  # (D,)
+        self.unit = spread.clamp_min(max(FLOOR * float(spread.median()), torch.finfo(spread.dtype).eps))  # (D,)
         real, drawn = real / self.unit, drawn / self.unit
         self.real_mean, self.mean = real.mean(0), drawn.mean(0)  # (D,)
         self.real_covariance, self.covariance = torch.cov(exact(real).T), torch.cov(exact(drawn).T)  # (D, D)
@@ -91,23 +95,23 @@ class Transport:
 
     def renew(self) -> None:
         """Work out the map, and the distance, from what is known by now."""
-        between = self.root @ (self.covariance + LEAST * torch.eye(len(self.mean)).to(self.root)) @ self.root  # (D, D)
-        values, vectors = torch.linalg.eigh(between)
+        covariance = self.covariance + LEAST * torch.eye(len(self.mean)).to(self.root)  # (D, D)
+        values, vectors = torch.linalg.eigh(self.root @ covariance @ self.root)
         values = values.clamp_min(LEAST**2)
         self.map = (self.root @ (vectors * values.rsqrt()) @ vectors.T @ self.root).to(self.mean)
-        apart = (self.mean - self.real_mean).square().sum()
-        wider = self.covariance.trace() + self.real_covariance.trace() - 2 * values.sqrt().sum()
-        self.distance = (float(apart) + float(wider)) / len(self.mean)
+        apart = float((self.mean - self.real_mean).square().sum())
+        wider = float(covariance.trace() + self.real_covariance.trace() - 2 * values.sqrt().sum())
+        self.distance = max(0.0, apart + wider) / len(self.mean)
 
     def target(self, scaled: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
-        """Where the map takes the numbers of some drawn pictures; both in units of `unit`."""
+        """Where the map takes the numbers of some drawn pictures; both divided by `unit`."""
         return self.real_mean + (scaled - self.mean) @ self.map
 
     def see(self, scaled: Float[Tensor, "b d"]) -> None:
         """Remember some drawn pictures, and forget as much of those before."""
-        self.mean.lerp_(scaled.mean(0), forgotten(len(scaled), MEAN_MEMORY))
-        off = exact(scaled - self.mean)
+        off = exact(scaled - self.mean)  # from what the others are, which these have no part in yet
         self.covariance.lerp_(off.T @ off / len(off), forgotten(len(scaled), COVARIANCE_MEMORY))
+        self.mean.lerp_(scaled.mean(0), forgotten(len(scaled), MEAN_MEMORY))
 
 
 def exact(numbers: Tensor) -> Tensor:
@@ -116,6 +120,7 @@ def exact(numbers: Tensor) -> Tensor:
 
 
 def forgotten(count: int, half_life: float) -> float:
+    """Which share of a moving average gives way to `count` new pictures."""
     return 1 - 0.5 ** (count / half_life)
 
 
@@ -132,8 +137,8 @@ class FrechetLoss:
     nothing else: what no view sees it lets drift. So it is for a generator that draws well already, and for as long as
     measures that it does not use become better, too.
 
-    views: how to look. real, drawn: batches of pictures in [-1, 1] that it learns the statistics from; some thousands,
-    for covariances of up to 700 numbers. seed: of the places of pieces.
+    views: how to look. real, drawn: batches of pictures in [-1, 1] that it learns the statistics from, several times as
+    many as a view has numbers. seed: of the places of pieces.
     """
 
     def __init__(self, views: Sequence[View], real: Iterable[Tensor], drawn: Iterable[Tensor], seed: int = 0) -> None:
@@ -162,8 +167,7 @@ class FrechetLoss:
         return total
 
     def renew(self) -> float:
-        """Work out all maps from what is known by now. Returns the mean over all depths of the Fréchet distance a
-        number, in squares of its deviation over real pictures."""
+        """Work out all maps from what is known by now. Returns the mean over all depths of `Transport.distance`."""
         every = [transport for transports in self.transports for transport in transports]
         for transport in every:
             transport.renew()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FEWEST = 2_000  # faces: below it, covariances of hundreds of numbers would be those of a few pictures
-LOOKED_AT, LOOK_BATCH = 6_000, 50  # faces that the statistics of real ones are taken from; at a time
-DRAWN = 2_500  # faces that those of drawn ones begin with
+LOOKED_AT, DRAWN = 4_000, 2_000  # real and drawn faces that the statistics begin with
+LOOK_BATCH = 40  # of these at a time
 REPORT_STEPS = 30  # the maps of transport are worked out again as often
 WARM_UP, COOLED = 50, 0.3  # steps until the rate is whole; share of the images, at the end, in which it sinks to 0
 BETAS = (0.5, 0.99)  # of Adam
@@ -57,13 +58,22 @@ class PolishConfig:
 
 @dataclass(frozen=True)
 class Polished:
-    """How far it is: images drawn, the mean Fréchet distance of all views (`FrechetLoss.renew`), and the model."""
+    """How far it is.
+
+    images: how many were drawn. distance: of the weights of this step, from what is remembered of their faces, as
+    `FrechetLoss.renew`; no measure that `evaluate` knows. progress: 0 to 1. model: the moving average, ready to be
+    saved.
+    """
 
     images: int
     distance: float
     images_per_second: float
-    progress: float  # 0 to 1
-    model: Callable[[], Checkpoint]  # the moving average, ready to be saved
+    progress: float
+    model: Callable[[], Checkpoint]
+
+
+class StoppedError(Exception):
+    """A wish to stop that came before the first step."""
 
 
 def polish(
@@ -77,74 +87,106 @@ def polish(
     """Lower the Fréchet distance of `model` to the training part of the faces, through `views` (by default those of
     `shipped_views`), yielding how far it is: at the beginning, now and then, and at the end.
 
-    Discriminator and critic stay as they are. Raises DataError for fewer than 2,000 faces or another size than the
-    model's, TrainingError when the loss is no longer finite or the memory too small.
+    `should_stop` is asked after every step, and as long as it looks at the faces before the first one; nothing is
+    yielded where it ends there. Discriminator and critic stay as they are, and a conditional model is polished without
+    a condition. The facts of the training gain `polished_images` and `polished_from`, the revision of `model`. Raises
+    DataError for fewer than 2,000 faces or another size than the model's, TrainingError when the loss is no longer
+    finite or the memory too small.
     """
     config = config or PolishConfig()
     shape, target = model.generator.config, pick_device(device)
-    if len(dataset.train) < FEWEST:
-        raise DataError(
-            f"There are {len(dataset.train):,} faces to learn from; polishing compares statistics of hundreds of "
-            f"numbers and needs {FEWEST:,} different ones. Add faces, or train on with the discriminator."
-        )
-    if dataset.images.shape[1] != shape.image_size:
-        raise DataError(
-            f"The faces are read at {dataset.images.shape[1]} px and {model.name} draws {shape.image_size} px; read "
-            "them at its size."
-        )
+    check_faces(dataset, model)
+    began, images, step = time.monotonic(), 0, 0
     generator = copy.deepcopy(model.generator).to(target, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
     generator.requires_grad_(True)
     ema = copy.deepcopy(model.generator).to(target)
-    forms = plan_for(shape, config.batch_size, target, "fp32").deep_layers
-    use_forms(generator, forms.split(","))
+    use_forms(generator, plan_for(shape, config.batch_size, target, "fp32").deep_layers.split(","))
     source = torch.Generator().manual_seed(config.seed)
 
     def draw(count: int) -> Tensor:
         return generator(torch.randn(count, shape.latent_dim, generator=source).to(target))  # (B, 3, S, S)
 
-    def real() -> Iterator[Tensor]:
-        for first in range(0, min(LOOKED_AT, len(dataset.train)), LOOK_BATCH):
-            yield dataset.batch(first, LOOK_BATCH, config.seed, flip=True).to(target)
-
-    drawn = (draw(LOOK_BATCH) for _ in range(DRAWN // LOOK_BATCH))
-    loss = FrechetLoss(views or shipped_views(target), real(), drawn, config.seed)
-    optimizer = torch.optim.Adam(generator.parameters(), lr=config.lr, betas=BETAS)
-    began, images, step = time.monotonic(), 0, 0
+    def batches(count: int, batch: Callable[[int], Tensor]) -> Iterable[Tensor]:
+        for first in range(0, count, LOOK_BATCH):
+            if should_stop():
+                raise StoppedError
+            yield batch(first)
 
     def finished() -> Checkpoint:
         average = copy.deepcopy(ema)
         settle_statistics(average)
-        seconds = model.training.get("seconds", 0) + round(time.monotonic() - began)
-        facts = {**model.training, "images": model.training.get("images", 0) + images, "seconds": seconds}
+        facts = {
+            **model.training,
+            "polished_images": whole(model.training.get("polished_images")) + images,
+            "polished_from": model.revision,
+            "seconds": whole(model.training.get("seconds")) + round(time.monotonic() - began),
+        }
         return replace(model, generator=average.cpu().requires_grad_(False), training=facts, folder=None)
+
+    real = batches(
+        min(LOOKED_AT, len(dataset.train)),
+        lambda first: dataset.batch(first, LOOK_BATCH, config.seed, flip=True).to(target),
+    )
+    with enough_memory(config.batch_size):
+        try:
+            loss = FrechetLoss(
+                views or shipped_views(target), real, batches(DRAWN, lambda _: draw(LOOK_BATCH)), config.seed
+            )
+        except StoppedError:
+            return
+    optimizer = torch.optim.Adam(generator.parameters(), lr=config.lr, betas=BETAS)
+    first_step = time.monotonic()
 
     while True:
         ended = images >= config.images or should_stop()
         if step % REPORT_STEPS == 0 or ended:
-            rate = images / max(time.monotonic() - began, 1e-9)
+            rate = images / max(time.monotonic() - first_step, 1e-9)
             yield Polished(images, loss.renew(), rate, min(1.0, images / config.images), finished)
         if ended:
             return
         left = (config.images - images) / (COOLED * config.images)
         for group in optimizer.param_groups:
             group["lr"] = config.lr * min(1.0, (step + 1) / WARM_UP, left)
-        try:
+        with enough_memory(config.batch_size):
             value = loss(draw(config.batch_size))
             optimizer.zero_grad(set_to_none=True)
             value.backward()
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            raise TrainingError(
-                f"There is no memory for {config.batch_size} faces at a time. Polish with a smaller batch."
-            ) from error
         if not torch.isfinite(value):
             raise TrainingError(
-                f"The loss is no longer finite after {images:,} images. Polish again from the last save, at a lower "
-                f"rate than {config.lr:g}."
+                f"The loss is no longer finite after {images:,} images. Polish again with a lower --lr than "
+                f"{config.lr:g}, from what was saved last or from the beginning."
             )
         optimizer.step()
         step += 1
         images += config.batch_size
-        kept = max(1 / (step + 1), forgotten(config.batch_size, config.ema_images))
-        update_ema(ema, generator, 1 - kept)
+        update_ema(ema, generator, 1 - max(1 / (step + 1), forgotten(config.batch_size, config.ema_images)))
+
+
+def check_faces(dataset: FaceDataset, model: Checkpoint) -> None:
+    """Raise DataError where these faces are too few, or of another size than the model draws."""
+    if len(dataset.train) < FEWEST:
+        raise DataError(
+            f"There are {len(dataset.train):,} faces to learn from, where a part is held out; polishing compares "
+            f"statistics of hundreds of numbers and needs {FEWEST:,}. Add faces, or train on with the discriminator."
+        )
+    side, drawn = dataset.images.shape[1], model.generator.config.image_size
+    if side != drawn:
+        raise DataError(f"The faces are read at {side} px and {model.name} draws {drawn} px; read them at its size.")
+
+
+def whole(value: Any) -> int:
+    """A count out of the facts of a training, which anyone may have written; 0 where it is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+@contextmanager
+def enough_memory(batch_size: int) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"There is no memory to look at {max(batch_size, LOOK_BATCH)} faces at a time. Polish with --batch-size "
+            f"below {batch_size}, or on the CPU."
+        ) from error
