@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ganime.critic import BROAD_EYES, BROAD_SIDE, EYES
-from ganime.features import FeatureNet, activations, brought_to, load_features
+from ganime.features import FeatureNet, activations, brought_to, cut, load_features
 from ganime.mobilenet import MobileNet, load_mobilenet
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class View:
         if self.piece:
             side = round(PIECE * images.shape[-1])
             corners = torch.randint(images.shape[-1] - side + 1, (len(images), 2), generator=source).tolist()
-            seen = [picture[:, y : y + side, x : x + side] for picture, (y, x) in zip(images, corners, strict=True)]
-            images = torch.stack(seen).contiguous(memory_format=torch.channels_last)
+            images = cut(images, corners, side)
         return [numbers_of(seen.float()) for seen in self.maps(images)]
 
 
