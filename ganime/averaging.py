@@ -12,10 +12,14 @@ SETTLING = 512  # latents that BatchNorm's statistics are taken from
 SETTLING_BATCH = 64
 
 
+def staying(count: int, half_life: float) -> float:
+    """Which share of a moving average stays when `count` new pictures enter it, from its half-life in pictures."""
+    return 0.5 ** (count / half_life) if half_life > 0 else 0.0
+
+
 def ema_decay(config: TrainConfig, images: int) -> float:
     """How much of the average stays after one step, from the half-life in images (Karras et al. 2024)."""
-    half_life = min(config.ema_images, images * config.ema_warmup)
-    return 0.5 ** (config.batch_size / half_life) if half_life > 0 else 0.0
+    return staying(config.batch_size, min(config.ema_images, images * config.ema_warmup))
 
 
 @torch.no_grad()

@@ -51,7 +51,7 @@ def polish_command(
 
 def keep(events: Iterator[Polished], out: Path, should_save: Callable[[], bool] = lambda: False) -> None:
     """Tell how far it is, and save the model now and then, when asked, and at the end."""
-    saved, last = time.monotonic(), None
+    saved, last, stored = time.monotonic(), None, 0
     for last in events:
         print(
             f"{last.images:,} images, {last.images_per_second:.1f} images/s, {last.progress:.0%}: distance "
@@ -60,9 +60,10 @@ def keep(events: Iterator[Polished], out: Path, should_save: Callable[[], bool] 
         )
         if last.images and (should_save() or time.monotonic() - saved >= SAVE_SECONDS):
             save_checkpoint(last.model(), out)
-            saved = time.monotonic()
+            saved, stored = time.monotonic(), last.images
     if last and last.images:
-        save_checkpoint(last.model(), out)
+        if last.images > stored:
+            save_checkpoint(last.model(), out)
         print(f"saved: {out}")
     else:
         print("stopped before the first step; nothing is written")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ganime.averaging import staying
 from ganime.critic import BROAD_EYES, BROAD_SIDE, EYES
 from ganime.features import FeatureNet, activations, brought_to, cut, load_features
 from ganime.mobilenet import MobileNet, load_mobilenet
@@ -109,18 +110,13 @@ class Transport:
     def see(self, scaled: Float[Tensor, "b d"]) -> None:
         """Remember some drawn pictures, and forget as much of those before."""
         off = exact(scaled - self.mean)  # from what the others are, which these have no part in yet
-        self.covariance.lerp_(off.T @ off / len(off), forgotten(len(scaled), COVARIANCE_MEMORY))
-        self.mean.lerp_(scaled.mean(0), forgotten(len(scaled), MEAN_MEMORY))
+        self.covariance.lerp_(off.T @ off / len(off), 1 - staying(len(scaled), COVARIANCE_MEMORY))
+        self.mean.lerp_(scaled.mean(0), 1 - staying(len(scaled), MEAN_MEMORY))
 
 
 def exact(numbers: Tensor) -> Tensor:
     """In double precision; on the CPU, where the device has none."""
     return (numbers.cpu() if numbers.device.type == "mps" else numbers).double()
-
-
-def forgotten(count: int, half_life: float) -> float:
-    """Which share of a moving average gives way to `count` new pictures."""
-    return 1 - 0.5 ** (count / half_life)
 
 
 def square_root(matrix: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:

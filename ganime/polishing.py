@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ganime.averaging import settle_statistics, update_ema
+from ganime.averaging import settle_statistics, staying, update_ema
 from ganime.checkpoint import Checkpoint
 from ganime.config import check_range, check_types
 from ganime.dataset import FaceDataset
 from ganime.devices import out_of_memory, pick_device, plan_for
 from ganime.errors import DataError, TrainingError
-from ganime.frechet import FrechetLoss, View, forgotten, shipped_views
+from ganime.frechet import FrechetLoss, View, shipped_views
 from ganime.matmul import use_forms
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def polish(
         optimizer.step()
         step += 1
         images += config.batch_size
-        update_ema(ema, generator, 1 - max(1 / (step + 1), forgotten(config.batch_size, config.ema_images)))
+        update_ema(ema, generator, min(step / (step + 1), staying(config.batch_size, config.ema_images)))
 
 
 def check_faces(dataset: FaceDataset, model: Checkpoint) -> None:

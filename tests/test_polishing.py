@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from ganime import cli_polish, polishing
-from ganime.checkpoint import Checkpoint, load_checkpoint
+from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.cli_polish import keep, polish_command
 from ganime.data import FaceDataset
 from ganime.errors import CheckpointError, ConfigError, DataError, TrainingError
@@ -119,6 +120,8 @@ def test_model_is_saved_on_the_way_and_at_the_end(
 ) -> None:
     monkeypatch.setattr(cli_polish, "SAVE_SECONDS", 0.0)
     seen: list[int] = []
+    written = Mock(wraps=save_checkpoint)
+    monkeypatch.setattr(cli_polish, "save_checkpoint", written)
 
     def watched() -> Iterator[Polished]:
         for event in polish(faces, tiny, PolishConfig(images=320), views=views):
@@ -128,6 +131,7 @@ def test_model_is_saved_on_the_way_and_at_the_end(
 
     keep(watched(), tmp_path / "out")
     assert seen == [160, 320]
+    assert written.call_count == 2
     assert load_checkpoint(tmp_path / "out", with_discriminator=True).discriminator is not None
 
 
