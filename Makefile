@@ -9,7 +9,7 @@ run: setup
 	$(BIN)/python -m app
 
 test: setup-dev chromium lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .

@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import onnx
@@ -188,27 +189,24 @@ def padded(weights: dict[str, Tensor], name: str, norm: str, stride: int = 1) ->
 
 
 def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
-    """Those of `shipped_views`, pieces through the networks of all three packages, which lie in a folder, and the whole
-    through the last."""
+    """Those of `shipped_views`, and pieces and the whole through each network of the three packages in a folder."""
     for name, digest in DIGESTS.items():
         found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         assert found == digest, f"{folder / name} has the SHA-256 {found}, not {digest}"
-    networks = (
-        inception(folder / NSFWJS_PACKAGE),
-        open_nsfw(folder / OPEN_NSFW_PACKAGE),
-        efficient(folder / EFFICIENT_PACKAGE),
-    )
-    first, second, third = (network.to(device, memory_format=torch.channels_last) for network in networks)
     mean = torch.tensor(MEAN, device=device)[:, None, None]
-    return [
-        *shipped_views(device),
-        View("inception, piece", lambda images: first(seen(images)), piece=True),
-        View("open_nsfw, piece", lambda images: second(255 * seen(images).flip(1) - mean), piece=True),
-        View("efficientnet, piece", lambda images: third(brought_to(BROAD_SIDE, images)), piece=True),
-        View("efficientnet, whole", lambda images: third(brought_to(BROAD_SIDE, images))),
-    ]
+    networks: dict[str, tuple[Graph, Callable[[Tensor], Tensor]]] = {  # and what each is shown of pictures in [0, 1]
+        "inception": (inception(folder / NSFWJS_PACKAGE), lambda images: images),
+        "open_nsfw": (open_nsfw(folder / OPEN_NSFW_PACKAGE), lambda images: 255 * images.flip(1) - mean),
+        "efficientnet": (efficient(folder / EFFICIENT_PACKAGE), lambda images: 2 * images - 1),
+    }
+    views = shipped_views(device)
+    for name, (network, shown) in networks.items():
+        network.to(device, memory_format=torch.channels_last)
+        maps = partial(looked, network, shown)
+        views += [View(f"{name}, piece", maps, piece=True), View(f"{name}, whole", maps)]
+    return views
 
 
-def seen(images: Tensor) -> Tensor:
-    """Pictures in [-1, 1] as the first two networks are shown them: 128 px, in [0, 1]."""
-    return brought_to(BROAD_SIDE, images) / 2 + 0.5
+def looked(network: Graph, shown: Callable[[Tensor], Tensor], images: Tensor) -> list[Tensor]:
+    """The maps of pictures in [-1, 1], which it is shown at 128 px."""
+    return network(shown(brought_to(BROAD_SIDE, images) / 2 + 0.5))

@@ -12,7 +12,7 @@ import torch
 from ganime.checkpoint import Checkpoint
 from ganime.features import to_tensor
 from ganime.latents import latents
-from ganime.model import Discriminator, Generator, LayerSummary, smaller, softened, summary, with_condition
+from ganime.model import Discriminator, Generator, LayerSummary, smaller, summary, with_condition
 from ganime.sampling import render
 
 if TYPE_CHECKING:
@@ -80,11 +80,11 @@ def generator_maps(generator: Generator, z: Float[np.ndarray, " latent"], tiles:
     x = with_condition(x, None, generator.config.attributes)[:, :, None, None]  # (1, Z + A, 1, 1)
     maps = [LayerMaps("latent", (len(z),), grey(as_square(np.asarray(z, np.float32))[None]), (0,))]
     for name, layer in named_layers(generator):
-        x = layer(x)  # (1, C, H, W)
         if name == "to_rgb":
-            x = softened(torch.tanh(x), generator.config.chroma_stride)  # (1, 3, S, S), or larger
+            x = generator.drawn(x)  # (1, 3, S, S), or larger
             maps.append(picture(name, x[0]))
         else:
+            x = layer(x)  # (1, C, H, W)
             maps.append(liveliest(name, x[0], tiles))
     times = generator.config.supersampling
     return [*maps, picture("smaller", smaller(x, times)[0])] if times > 1 else maps
