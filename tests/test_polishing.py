@@ -18,7 +18,7 @@ from ganime.cli_polish import keep, polish_command
 from ganime.data import FaceDataset
 from ganime.errors import CheckpointError, ConfigError, DataError, TrainingError
 from ganime.frechet import View
-from ganime.polishing import PolishConfig, Polished, polish
+from ganime.polishing import PolishConfig, Polished, even_latents, polish
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +107,21 @@ def test_a_rate_that_breaks_it_is_told_of(faces: FaceDataset, tiny: Checkpoint) 
 
     with pytest.raises(TrainingError, match=r"no longer finite after 0 images.*lower --lr than 0.001"):
         polished(faces, tiny, [View("broken", broken)])
+
+
+def test_latents_are_normal_and_lie_more_evenly_than_by_chance() -> None:
+    source = even_latents(128, seed=1)
+    batches = torch.stack([source(16) for _ in range(64)])  # (64, 16, 128)
+    assert batches.isfinite().all()
+    every = batches.flatten()
+    assert abs(float(every.std()) - 1) < 0.01
+    assert abs(float((every.abs() < 1).float().mean()) - 0.6827) < 0.005
+    by_chance = torch.randn(64, 16, 128, generator=torch.Generator().manual_seed(0))
+    assert batches.mean(1).std() < by_chance.mean(1).std() / 3
+    even, uneven = (torch.corrcoef(z.flatten(0, 1).T).fill_diagonal_(0) for z in (batches, by_chance))
+    assert even.square().mean() < uneven.square().mean() / 2
+    assert torch.equal(even_latents(128, seed=1)(16), batches[0])
+    assert not torch.equal(even_latents(128, seed=2)(16), batches[0])
 
 
 @pytest.mark.parametrize(("field", "value"), [("images", 0), ("batch_size", 1), ("lr", 0.0), ("ema_images", 0)])
