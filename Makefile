@@ -9,7 +9,7 @@ run: setup
 	$(BIN)/python -m app
 
 test: setup-dev chromium lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .

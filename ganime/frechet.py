@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PIECE = 9 / 16  # of the side: what a close look sees
 MOST_QUARTERED, MOST_DEVIATING = 100, 400  # channels of a map whose means over quarters, and deviations, count, too
-MEAN_MEMORY, COVARIANCE_MEMORY = 64, 1500  # pictures: half-lives of what is known of the drawn ones
+MEAN_MEMORY, COVARIANCE_MEMORY = 48, 1500  # pictures: half-lives of what is known of the drawn ones
 LEAST = 1e-3  # variance, where that of a real number is 1, that is added to every direction's
 FLOOR = 0.2  # of the median deviation: the least that a number's own is taken for, so that no still one rules
 

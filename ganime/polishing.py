@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FEWEST = 2_000  # faces: below it, covariances of hundreds of numbers would be those of a few pictures
-LOOKED_AT, DRAWN = 4_000, 2_000  # real and drawn faces that the statistics begin with
-LOOK_BATCH = 40  # of these at a time
+LOOKED_AT, DRAWN = 4_096, 2_048  # real and drawn faces that the statistics begin with
+LOOK_BATCH = 32  # of these at a time
+PASSED_OVER = 1024  # points: the very first one may be rounded to what no latent stands for
 REPORT_STEPS = 30  # the maps of transport are worked out again as often
 WARM_UP, COOLED = 50, 0.3  # steps until the rate is whole; share of the images, at the end, in which it sinks to 0
 BETAS = (0.5, 0.99)  # of Adam
@@ -44,13 +45,13 @@ class PolishConfig:
 
     images: int = 40_000
     batch_size: int = 16
-    lr: float = 3e-5
+    lr: float = 2e-5
     ema_images: int = 2_000
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_range(self, "images", 1, 10**12)
+        check_range(self, "images", 1, 10**8)
         check_range(self, "batch_size", 2, 65_536)
         check_range(self, "lr", 1e-8, 1.0)
         check_range(self, "ema_images", 1, 10**9)
@@ -90,19 +91,21 @@ def polish(
 
     `should_stop` is asked after every step, and as long as it looks at the faces before the first one; nothing is
     yielded where it ends there. Discriminator and critic stay as they are, and a conditional model is polished without
-    a condition. The facts of the training gain `polished_images` and `polished_from`, the revision of `model`. Raises
-    DataError for fewer than 2,000 faces or another size than the model's, TrainingError when the loss is no longer
-    finite or the memory too small.
+    a condition. The facts of the training gain `polished_images`, `polished_from`, the revision of `model`, and
+    `polished_through`, the names of the views. Raises DataError for fewer than 2,000 faces or another size than the
+    model's, TrainingError when the loss is no longer finite or the memory too small.
     """
     config = config or PolishConfig()
     shape, target = model.generator.config, pick_device(device)
     check_faces(dataset, model)
     began, images, step = time.monotonic(), 0, 0
+    before = whole(model.training.get("polished_images"))
+    views = views or shipped_views(target)
     generator = copy.deepcopy(model.generator).to(target, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
     generator.requires_grad_(True)
     ema = copy.deepcopy(model.generator).to(target)
     use_forms(generator, plan_for(shape, config.batch_size, target, "fp32").deep_layers.split(","))
-    source = even_latents(shape.latent_dim, config.seed)
+    source = even_latents(shape.latent_dim, config.seed, before)
 
     def draw(count: int) -> Tensor:
         return generator(source(count).to(target))  # (B, 3, S, S)
@@ -118,8 +121,9 @@ def polish(
         settle_statistics(average)
         facts = {
             **model.training,
-            "polished_images": whole(model.training.get("polished_images")) + images,
+            "polished_images": before + images,
             "polished_from": model.revision,
+            "polished_through": "; ".join(view.name for view in views),
             "seconds": whole(model.training.get("seconds")) + round(time.monotonic() - began),
         }
         return replace(model, generator=average.cpu().requires_grad_(False), training=facts, folder=None)
@@ -130,9 +134,7 @@ def polish(
     )
     with enough_memory(config.batch_size):
         try:
-            loss = FrechetLoss(
-                views or shipped_views(target), real, batches(DRAWN, lambda _: draw(LOOK_BATCH)), config.seed
-            )
+            loss = FrechetLoss(views, real, batches(DRAWN, lambda _: draw(LOOK_BATCH)), config.seed)
         except StoppedError:
             return
     optimizer = torch.optim.Adam(generator.parameters(), lr=config.lr, betas=BETAS)
@@ -163,10 +165,14 @@ def polish(
         update_ema(ema, generator, min(step / (step + 1), staying(config.batch_size, config.ema_images)))
 
 
-def even_latents(dimensions: int, seed: int) -> Callable[[int], Float[Tensor, "n z"]]:
-    """count -> the next latents, normally distributed and spread more evenly than by chance (scrambled Sobol points,
-    Owen 1998), so that the mean of a few faces is nearer to that of all."""
+def even_latents(dimensions: int, seed: int, drawn: int = 0) -> Callable[[int], Float[Tensor, "n z"]]:
+    """count -> the next latents (fp32, on the CPU), normally distributed and spread more evenly than by chance, so that
+    the mean of a few faces is nearer to that of all: scrambled Sobol points (Matousek 1998) of up to 21,201 dimensions.
+
+    drawn: how many were drawn with this seed before.
+    """
     points = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=seed)
+    points.fast_forward(PASSED_OVER + drawn % 2**29)  # of 2^30
     middle = 2.0 ** -(points.MAXBIT + 1)  # of the interval that a point stands for; never 0, which has no latent
     return lambda count: torch.special.ndtri(points.draw(count, dtype=torch.float64) + middle).float()
 

@@ -63,11 +63,12 @@ def test_same_seed_gives_the_same_model_and_only_the_generator_changes(
     assert one.discriminator is tiny.discriminator
     assert all(torch.equal(before[name], tensor) for name, tensor in tiny.generator.state_dict().items())
     assert (one.training["polished_images"], one.training["polished_from"]) == (160, tiny.revision)
+    assert one.training["polished_through"] == "; ".join(view.name for view in views)
     assert not any(parameter.requires_grad for parameter in one.generator.parameters())
 
 
 def test_a_wish_to_stop_ends_it_with_a_model(faces: FaceDataset, tiny: Checkpoint, views: list[View]) -> None:
-    asked = iter([False] * 9 + [True])  # seven while it looks at faces, then before each step
+    asked = iter([False] * 11 + [True])  # nine while it looks at faces, then before each step
     events = list(polish(faces, tiny, PolishConfig(images=1600), should_stop=lambda: next(asked), views=views))
     assert events[-1].images == 32
     assert events[-1].model().training["polished_images"] == 32
@@ -121,7 +122,15 @@ def test_latents_are_normal_and_lie_more_evenly_than_by_chance() -> None:
     even, uneven = (torch.corrcoef(z.flatten(0, 1).T).fill_diagonal_(0) for z in (batches, by_chance))
     assert even.square().mean() < uneven.square().mean() / 2
     assert torch.equal(even_latents(128, seed=1)(16), batches[0])
+    assert torch.equal(even_latents(128, seed=1, drawn=16)(16), batches[1])
     assert not torch.equal(even_latents(128, seed=2)(16), batches[0])
+
+
+def test_no_point_is_rounded_to_what_has_no_latent() -> None:
+    """The very first Sobol point of this seed has a number that is 1 in single precision."""
+    first = torch.quasirandom.SobolEngine(4096, scramble=True, seed=23312).draw(1, dtype=torch.float64)
+    assert float(first.max()) == 1.0
+    assert even_latents(4096, seed=23312)(40).isfinite().all()
 
 
 @pytest.mark.parametrize(("field", "value"), [("images", 0), ("batch_size", 1), ("lr", 0.0), ("ema_images", 0)])

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, Route
+from playwright.sync_api import ConsoleMessage, Page, Route, expect
 
 from ganime.checkpoint import Checkpoint, save_checkpoint
 from ganime.config import ModelConfig
@@ -58,6 +58,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _patient() -> None:
+    """Two cores may have a page, its trainer and a browser to serve, and those of the other process of tests."""
+    expect.set_options(timeout=20_000)
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, Any]:
     return {"executable_path": chromium(), "args": CHROMIUM_FLAGS}
@@ -76,7 +82,7 @@ def serve(home: Path, command: tuple[str, ...] = ("-m", "app"), **variables: str
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GANIME_", "HF_"))}
-    environment |= {"GRADIO_SERVER_PORT": str(port), "GANIME_HOME": str(home), **variables}
+    environment |= {"GRADIO_SERVER_PORT": str(port), "GANIME_HOME": str(home), "OMP_NUM_THREADS": "1", **variables}
     address, log = f"http://127.0.0.1:{port}", home / "app.log"
     with log.open("w") as output:
         process = subprocess.Popen(

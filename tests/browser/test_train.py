@@ -61,12 +61,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(autouse=True)
-def _patient(page: Page) -> Iterator[None]:
-    """A machine that trains answers late."""
+def _answers_late(page: Page) -> None:
+    """As a machine does that trains."""
     page.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=20_000)
-    yield
-    expect.set_options(timeout=5_000)  # as it is by itself
 
 
 @pytest.fixture
