@@ -32,7 +32,7 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:
     with gr.Row(elem_classes="controls", equal_height=True):
         count = forgiving(gr.Slider(1, MAX_FACES, value=16, step=1, label="Faces", min_width=180))
         seed = gr.Number(0, label="Seed", min_width=150)
-        info = "Low: alike and clean. 1: as trained. High: bold."
+        info = "1: as trained. Lower: softer, until faces fall apart. Higher: bolder."
         truncation = forgiving(
             gr.Slider(0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", info=info, min_width=180)
         )
