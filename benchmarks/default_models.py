@@ -33,6 +33,7 @@ from ganime.evaluation import Report, evaluate
 from ganime.events import Measured, Notice, Step, Verdict
 from ganime.features import SIDE, load_features
 from ganime.frechet import View, shipped_views
+from ganime.frechet import told as told_views
 from ganime.growing import recoloured, refined
 from ganime.growing import resize as resized
 from ganime.images import resize, sheet
@@ -106,9 +107,9 @@ def polish_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: 
     """Polish what the stage begins from, unless that is done, from the same weights and for as long."""
     start = load_checkpoint(runs / stage.start, with_discriminator=True)
     if (runs / stage.name).is_dir():
-        done, through = load_checkpoint(runs / stage.name).training, "; ".join(view.name for view in views)
+        done = load_checkpoint(runs / stage.name).training
         enough = done["polished_from"] == start.revision and done["polished_images"] >= stage.images
-        if enough and done.get("polished_through") == through:
+        if enough and done.get("polished_through") == told_views(views):
             return
     faces = load_faces(data, stage.image_size, home / "cache")
     config = PolishConfig(stage.images, lr=stage.generator_lr, ema_images=stage.ema_images)

@@ -196,20 +196,20 @@ def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
         if found != digest:
             raise typer.BadParameter(f"{folder / name} has the SHA-256 {found}, not {digest}; fetch it again.")
     mean = torch.tensor(MEAN, device=device)[:, None, None]
-    networks: dict[str, tuple[Graph, Callable[[Tensor], Tensor]]] = {  # and what each is shown of pictures in [0, 1]
-        "inception": (inception(folder / NSFWJS_PACKAGE), lambda images: images),
-        "open_nsfw": (open_nsfw(folder / OPEN_NSFW_PACKAGE), lambda images: 255 * images.flip(1) - mean),
-        "efficientnet-lite0": (efficient(folder / EFFICIENT_0_PACKAGE, EFFICIENT_0), lambda images: 2 * images - 1),
-        "efficientnet-lite2": (efficient(folder / EFFICIENT_2_PACKAGE, EFFICIENT_2), lambda images: 2 * images - 1),
+    networks: dict[str, tuple[Graph, Callable[[Tensor], Tensor]]] = {  # and what each is shown of pictures in [-1, 1]
+        "inception": (inception(folder / NSFWJS_PACKAGE), lambda images: images / 2 + 0.5),
+        "open_nsfw": (open_nsfw(folder / OPEN_NSFW_PACKAGE), lambda images: 255 * (images.flip(1) / 2 + 0.5) - mean),
+        "efficientnet-lite0": (efficient(folder / EFFICIENT_0_PACKAGE, EFFICIENT_0), lambda images: images),
+        "efficientnet-lite2": (efficient(folder / EFFICIENT_2_PACKAGE, EFFICIENT_2), lambda images: images),
     }
     views = shipped_views(device)
     for name, (network, shown) in networks.items():
         network.to(device, memory_format=torch.channels_last)
-        maps = partial(looked, network, shown)
+        maps = partial(maps_of, network, shown)
         views += [View(f"{name}, piece", maps, piece=True), View(f"{name}, whole", maps)]
     return views
 
 
-def looked(network: Graph, shown: Callable[[Tensor], Tensor], images: Tensor) -> list[Tensor]:
+def maps_of(network: Graph, shown: Callable[[Tensor], Tensor], images: Tensor) -> list[Tensor]:
     """The maps of pictures in [-1, 1], which it is shown at 128 px."""
-    return network(shown(brought_to(BROAD_SIDE, images) / 2 + 0.5))
+    return network(shown(brought_to(BROAD_SIDE, images)))

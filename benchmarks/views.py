@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.teachers import views_with
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.data import load_faces
-from ganime.frechet import Transport, View, shipped_views
+from ganime.frechet import Transport, View, looked, shipped_views
 from ganime.model import Generator
 from ganime.models import open_model
 from ganime.polishing import LOOK_BATCH, even_latents
@@ -28,12 +28,9 @@ from ganime.polishing import LOOK_BATCH, even_latents
 TOGETHER, TIMES = 64, 32  # faces whose mean is taken, and how often
 
 
-@torch.no_grad()
 def seen(views: list[View], batches: Iterable[Tensor]) -> list[list[Tensor]]:
-    """What each view sees at each depth, (N, numbers)."""
-    source = torch.Generator().manual_seed(0)
-    looks = [[view(batch, source) for view in views] for batch in batches]
-    return [[torch.cat(depth) for depth in zip(*view, strict=True)] for view in zip(*looks, strict=True)]
+    """What each view sees at each depth, (N, numbers), pieces at the same places each time."""
+    return looked(views, batches, torch.Generator().manual_seed(0))
 
 
 def drawn(generator: Generator, source: Callable[[int], Tensor], count: int) -> Iterable[Tensor]:
@@ -52,6 +49,7 @@ def main(
     """Print both tables."""
     if threads:
         torch.set_num_threads(threads)
+    count += -count % LOOK_BATCH  # whole batches, so that no training face is on both sides
     generator = open_model(model, home / "hub").generator
     latent = generator.config.latent_dim
     faces = load_faces(data, generator.config.image_size, home / "cache")

@@ -72,6 +72,20 @@ def shipped_views(device: torch.device | str = "cpu") -> list[View]:
     ]
 
 
+def told(views: Sequence[View]) -> str:
+    """Their names, as a model's facts hold them."""
+    return "; ".join(view.name for view in views)
+
+
+@torch.no_grad()
+def looked(
+    views: Sequence[View], batches: Iterable[Tensor], source: torch.Generator
+) -> list[list[Float[Tensor, "n numbers"]]]:
+    """What each view sees at each depth of all pictures in batches."""
+    seen = [[view(batch, source) for view in views] for batch in batches]
+    return [[torch.cat(depth) for depth in zip(*view, strict=True)] for view in zip(*seen, strict=True)]
+
+
 class Transport:
     """From the numbers of drawn pictures to those of real ones, both taken for Gaussian: the map of least effort.
 
@@ -140,14 +154,8 @@ class FrechetLoss:
         self.views, self.source = views, torch.Generator().manual_seed(seed)
         self.transports = [
             [Transport(*both) for both in zip(*depths, strict=True)]
-            for depths in zip(self.looked(real), self.looked(drawn), strict=True)
+            for depths in zip(*(looked(self.views, batches, self.source) for batches in (real, drawn)), strict=True)
         ]
-
-    @torch.no_grad()
-    def looked(self, batches: Iterable[Tensor]) -> list[list[Float[Tensor, "n d"]]]:
-        """What each view sees at each depth of all pictures in batches."""
-        seen = [[view(batch, self.source) for view in self.views] for batch in batches]
-        return [[torch.cat(depth) for depth in zip(*view, strict=True)] for view in zip(*seen, strict=True)]
 
     def __call__(self, images: Float[Tensor, "b 3 side side"]) -> Tensor:
         """The loss of drawn pictures, which are remembered; `renew` now and then, every 30 steps or so."""

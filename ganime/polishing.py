@@ -17,7 +17,7 @@ from ganime.config import check_range, check_types
 from ganime.dataset import FaceDataset
 from ganime.devices import out_of_memory, pick_device, plan_for
 from ganime.errors import DataError, TrainingError
-from ganime.frechet import FrechetLoss, View, shipped_views
+from ganime.frechet import FrechetLoss, View, shipped_views, told
 from ganime.matmul import use_forms
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def polish(
             **model.training,
             "polished_images": before + images,
             "polished_from": model.revision,
-            "polished_through": "; ".join(view.name for view in views),
+            "polished_through": told(views),
             "seconds": whole(model.training.get("seconds")) + round(time.monotonic() - began),
         }
         return replace(model, generator=average.cpu().requires_grad_(False), training=facts, folder=None)
