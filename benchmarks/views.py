@@ -18,12 +18,13 @@ import typer
 from torch import Tensor
 
 from benchmarks.teachers import views_with
+from ganime.averaging import even_latents
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.data import load_faces
 from ganime.frechet import Transport, View, looked, shipped_views
 from ganime.model import Generator
 from ganime.models import open_model
-from ganime.polishing import LOOK_BATCH, even_latents
+from ganime.polishing import LOOK_BATCH
 
 TOGETHER, TIMES = 64, 32  # faces whose mean is taken, and how often
 
@@ -56,7 +57,7 @@ def main(
     views = views_with(teachers) if teachers else shipped_views()
 
     def training(first: int, number: int) -> list[list[Tensor]]:
-        return seen(views, (faces.batch(first + i, LOOK_BATCH, 0, flip=True) for i in range(0, number, LOOK_BATCH)))
+        return seen(views, (faces.batch(first + i, LOOK_BATCH, 0, flip=False) for i in range(0, number, LOOK_BATCH)))
 
     by_chance = torch.Generator().manual_seed(0)
     real, others = training(0, 2 * count), training(2 * count, count)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
 from ganime.config import TrainConfig
 from ganime.model import Generator
 
-SETTLING = 512  # latents that BatchNorm's statistics are taken from
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+SETTLING = 1_024  # latents that BatchNorm's statistics are taken from
 SETTLING_BATCH = 64
+PASSED_OVER = 1_024  # points: the very first one may be rounded to what no latent stands for
 
 
 def staying(count: int, half_life: float) -> float:
@@ -35,10 +43,10 @@ def update_ema(ema: Generator, generator: Generator, decay: float) -> None:
 
 
 @torch.no_grad()
-def settle_statistics(ema: Generator) -> None:
+def settle_statistics(ema: Generator, latents: int = SETTLING) -> None:
     """Give BatchNorm in an averaged generator the statistics of its own activations (Brock et al. 2019, appendix D).
 
-    The running statistics belong to the weights of single steps, which the average is not. These are taken over 512
+    The running statistics belong to the weights of single steps, which the average is not. These are taken over even
     latents, always the same ones, so that they depend on the weights alone.
     """
     norms = [layer for layer in ema.modules() if isinstance(layer, nn.BatchNorm2d)]
@@ -49,10 +57,21 @@ def settle_statistics(ema: Generator) -> None:
         layer.reset_running_stats()
         layer.momentum = None  # a plain mean over all batches
         layer.train()
-    random, config = torch.Generator().manual_seed(0), ema.config
-    device = next(ema.parameters()).device
-    for _ in range(SETTLING // SETTLING_BATCH):
-        ema(torch.randn(SETTLING_BATCH, config.latent_dim, generator=random).to(device))
+    source, device = even_latents(ema.config.latent_dim, 0), next(ema.parameters()).device
+    for _ in range(latents // SETTLING_BATCH):
+        ema(source(SETTLING_BATCH).to(device))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
         layer.eval()
+
+
+def even_latents(dimensions: int, seed: int, drawn: int = 0) -> Callable[[int], Float[Tensor, "n z"]]:
+    """count -> the next latents (fp32, on the CPU), normally distributed and spread more evenly than by chance, so that
+    the mean of a few faces is nearer to that of all: scrambled Sobol points (Matousek 1998) of up to 21,201 dimensions.
+
+    drawn: how many were drawn with this seed before.
+    """
+    points = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=seed)
+    points.fast_forward(PASSED_OVER + drawn % 2**29)  # of 2^30
+    middle = 2.0 ** -(points.MAXBIT + 1)  # of the interval that a point stands for; never 0, which has no latent
+    return lambda count: torch.special.ndtri(points.draw(count, dtype=torch.float64) + middle).float()

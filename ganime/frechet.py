@@ -11,14 +11,14 @@ from torch import nn
 
 from ganime.averaging import staying
 from ganime.critic import BROAD_EYES, BROAD_SIDE, EYES
-from ganime.features import FeatureNet, activations, brought_to, cut, load_features
+from ganime.features import FeatureNet, activations, load_features
 from ganime.mobilenet import MobileNet, load_mobilenet
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-PIECE = 9 / 16  # of the side: what a close look sees
+WHOLE, PIECE = (0.82, 1.0), (0.42, 0.68)  # the least and the most of the side that a broad and a close look see
 MOST_QUARTERED, MOST_DEVIATING = 100, 400  # channels of a map whose means over quarters, and deviations, count, too
 MEAN_MEMORY, COVARIANCE_MEMORY = 48, 1500  # pictures: half-lives of what is known of the drawn ones
 LEAST = 1e-3  # variance, where that of a real number is 1, that is added to every direction's
@@ -29,23 +29,53 @@ FLOOR = 0.2  # of the median deviation: the least that a number's own is taken f
 class View:
     """One way to look at pictures in [-1, 1]: a frozen network that makes maps at several depths of them.
 
-    maps: (B, 3, side, side) of any side -> maps (B, C, H, W), one for each depth. piece: whether it sees a part of each
-    picture, 9/16 of the side at a random place of its own, instead of the whole.
+    maps: (B, 3, side, side) -> maps (B, C, H, W), one for each depth. window: the least and the most of each picture's
+    side that it sees, `WHOLE` or `PIECE`. side: px it is shown them at; their own where it is None.
     """
 
     name: str
     maps: Callable[[Tensor], Sequence[Tensor]]
-    piece: bool = False
+    window: tuple[float, float] = WHOLE
+    side: int | None = None
 
     def __call__(
         self, images: Float[Tensor, "b 3 side side"], source: torch.Generator
     ) -> list[Float[Tensor, "b numbers"]]:
-        """What it says of pictures at each depth, as `numbers_of`; the places of pieces come from `source`."""
-        if self.piece:
-            side = round(PIECE * images.shape[-1])
-            corners = torch.randint(images.shape[-1] - side + 1, (len(images), 2), generator=source).tolist()
-            images = cut(images, corners, side)
-        return [numbers_of(seen.float()) for seen in self.maps(images)]
+        """What it says of pictures at each depth, as `numbers_of`; the windows come from `source`."""
+        seen = windows(images, self.window, self.side or images.shape[-1], source)
+        return [numbers_of(depth.float()) for depth in self.maps(seen)]
+
+
+def windows(
+    images: Float[Tensor, "b 3 h h"], share: tuple[float, float], side: int, source: torch.Generator
+) -> Float[Tensor, "b 3 side side"]:
+    """Of each picture a square of a size and at a place of its own, made `side` px large.
+
+    Networks stride over pictures in a grid. Seen in the same place each time, drawn ones learn to please that grid: the
+    numbers of those very looks become right, and go wrong with the next shift.
+    """
+    full = images.shape[-1]
+    size, top, left = torch.rand(3, len(images), generator=source)
+    size = full * (share[0] + (share[1] - share[0]) * size)
+    rows, columns = (resampling(full, side, (full - size) * place, size) for place in (top, left))
+    rows, columns = (weights[:, None].to(images) for weights in (rows, columns))
+    seen = (rows @ images @ columns.mT).clamp(-1, 1)
+    return seen.contiguous(memory_format=torch.channels_last)
+
+
+def resampling(
+    full: int, side: int, first: Float[Tensor, " b"], size: Float[Tensor, " b"]
+) -> Float[Tensor, "b side full"]:
+    """The weight that each of `full` pixels in a row has in each of `side`, which show `size` of it from `first` on: a
+    cubic kernel's (Keys 1981, "Cubic convolution interpolation for digital image processing"), widened where that makes
+    the row smaller."""
+    step = size / side  # (B,)
+    centres = first[:, None] + step[:, None] * (torch.arange(side) + 0.5)  # (B, side)
+    apart = (centres[:, :, None] - torch.arange(full) - 0.5).abs() / step.clamp_min(1)[:, None, None]
+    near = 1.5 * apart**3 - 2.5 * apart**2 + 1
+    far = -0.5 * apart**3 + 2.5 * apart**2 - 4 * apart + 2
+    weights = torch.where(apart < 1, near, torch.where(apart < 2, far, 0))
+    return weights / weights.sum(2, keepdim=True)
 
 
 def numbers_of(seen: Float[Tensor, "b c h w"]) -> Float[Tensor, "b numbers"]:
@@ -66,8 +96,8 @@ def shipped_views(device: torch.device | str = "cpu") -> list[View]:
     broad: MobileNet = load_mobilenet(BROAD_EYES).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     anime: FeatureNet = load_features(EYES).to(device)
     return [
-        View("broad, whole", lambda images: broad(brought_to(BROAD_SIDE, images))),
-        View("broad, piece", lambda images: broad(brought_to(BROAD_SIDE, images))[:-1], piece=True),
+        View("broad, whole", broad, side=BROAD_SIDE),
+        View("broad, piece", lambda images: broad(images)[:-1], PIECE, BROAD_SIDE),
         View("anime, whole", lambda images: activations(anime.stages, images)[1:]),
     ]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ganime.averaging import settle_statistics, staying, update_ema
+from ganime.averaging import even_latents, settle_statistics, staying, update_ema
 from ganime.checkpoint import Checkpoint
 from ganime.config import check_range, check_types
 from ganime.dataset import FaceDataset
@@ -21,13 +21,12 @@ from ganime.frechet import FrechetLoss, View, shipped_views, told
 from ganime.matmul import use_forms
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
     from torch import Tensor
 
 FEWEST = 2_000  # faces: below it, covariances of hundreds of numbers would be those of a few pictures
 LOOKED_AT, DRAWN = 4_096, 2_048  # real and drawn faces that the statistics begin with
 LOOK_BATCH = 32  # of these at a time
-PASSED_OVER = 1024  # points: the very first one may be rounded to what no latent stands for
+SETTLING = 4_096  # latents that BatchNorm's statistics are taken from, once
 REPORT_STEPS = 30  # the maps of transport are worked out again as often
 WARM_UP, COOLED = 50, 0.3  # steps until the rate is whole; share of the images, at the end, in which it sinks to 0
 BETAS = (0.5, 0.99)  # of Adam
@@ -90,10 +89,11 @@ def polish(
     `shipped_views`), yielding how far it is: at the beginning, now and then, and at the end.
 
     `should_stop` is asked after every step, and as long as it looks at the faces before the first one; nothing is
-    yielded where it ends there. Discriminator and critic stay as they are, and a conditional model is polished without
-    a condition. The facts of the training gain `polished_images`, `polished_from`, the revision of `model`, and
-    `polished_through`, the names of the views. Raises DataError for fewer than 2,000 faces or another size than the
-    model's, TrainingError when the loss is no longer finite or the memory too small.
+    yielded where it ends there. BatchNorm keeps the statistics that it has in the beginning, taken over 4,096 latents:
+    what is looked at is what will be drawn. Discriminator and critic stay as they are, and a conditional model is
+    polished without a condition. The facts of the training gain `polished_images`, `polished_from`, the revision of
+    `model`, and `polished_through`, the names of the views. Raises DataError for fewer than 2,000 faces or another size
+    than the model's, TrainingError when the loss is no longer finite or the memory too small.
     """
     config = config or PolishConfig()
     shape, target = model.generator.config, pick_device(device)
@@ -101,9 +101,10 @@ def polish(
     began, images, step = time.monotonic(), 0, 0
     before = whole(model.training.get("polished_images"))
     views = views or shipped_views(target)
-    generator = copy.deepcopy(model.generator).to(target, memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
-    generator.requires_grad_(True)
-    ema = copy.deepcopy(model.generator).to(target)
+    generator = copy.deepcopy(model.generator).to(target, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    settle_statistics(generator, SETTLING)
+    generator.eval().requires_grad_(True)
+    ema = copy.deepcopy(generator)
     use_forms(generator, plan_for(shape, config.batch_size, target, "fp32").deep_layers.split(","))
     source = even_latents(shape.latent_dim, config.seed, before)
 
@@ -117,8 +118,6 @@ def polish(
             yield batch(first)
 
     def finished() -> Checkpoint:
-        average = copy.deepcopy(ema)
-        settle_statistics(average)
         facts = {
             **model.training,
             "polished_images": before + images,
@@ -126,11 +125,11 @@ def polish(
             "polished_through": told(views),
             "seconds": whole(model.training.get("seconds")) + round(time.monotonic() - began),
         }
-        return replace(model, generator=average.cpu().requires_grad_(False), training=facts, folder=None)
+        return replace(model, generator=copy.deepcopy(ema).cpu().requires_grad_(False), training=facts, folder=None)
 
     real = batches(
         min(LOOKED_AT, len(dataset.train)),
-        lambda first: dataset.batch(first, LOOK_BATCH, config.seed, flip=True).to(target),
+        lambda first: dataset.batch(first, LOOK_BATCH, config.seed, flip=False).to(target),
     )
     with enough_memory(config.batch_size):
         try:
@@ -163,18 +162,6 @@ def polish(
         step += 1
         images += config.batch_size
         update_ema(ema, generator, min(step / (step + 1), staying(config.batch_size, config.ema_images)))
-
-
-def even_latents(dimensions: int, seed: int, drawn: int = 0) -> Callable[[int], Float[Tensor, "n z"]]:
-    """count -> the next latents (fp32, on the CPU), normally distributed and spread more evenly than by chance, so that
-    the mean of a few faces is nearer to that of all: scrambled Sobol points (Matousek 1998) of up to 21,201 dimensions.
-
-    drawn: how many were drawn with this seed before.
-    """
-    points = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=seed)
-    points.fast_forward(PASSED_OVER + drawn % 2**29)  # of 2^30
-    middle = 2.0 ** -(points.MAXBIT + 1)  # of the interval that a point stands for; never 0, which has no latent
-    return lambda count: torch.special.ndtri(points.draw(count, dtype=torch.float64) + middle).float()
 
 
 def check_faces(dataset: FaceDataset, model: Checkpoint) -> None:

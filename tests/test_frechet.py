@@ -8,7 +8,7 @@ import torch
 
 from ganime.critic import EYES
 from ganime.features import DEFAULT_FEATURES, load_features
-from ganime.frechet import FrechetLoss, Transport, View, numbers_of, shipped_views
+from ganime.frechet import PIECE, WHOLE, FrechetLoss, Transport, View, numbers_of, shipped_views, windows
 from ganime.metrics import frechet_distance
 
 
@@ -90,27 +90,47 @@ def test_numbers_are_means_and_deviations_and_of_few_channels_the_quarters() -> 
     assert numbers_of(torch.randn(2, 500, 4, 4)).shape == (2, 500)
 
 
-def test_pieces_are_parts_of_their_pictures_at_places_of_their_own() -> None:
-    picture = torch.stack(torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij"))[None]  # (1, 2, 64, 64)
-    seen: list[torch.Tensor] = []
+def ramp(side: int) -> torch.Tensor:
+    """Pictures whose values say where they are: (1, 2, side, side), from -0.9 to 0.9 down and to the right."""
+    line = torch.linspace(-0.9, 0.9, side)
+    return torch.stack(torch.meshgrid(line, line, indexing="ij"))[None]
 
-    def maps(images: torch.Tensor) -> list[torch.Tensor]:
-        seen.append(images)
-        return [images]
 
-    View("piece", maps, piece=True)(picture.expand(40, 2, 64, 64), torch.Generator().manual_seed(0))
-    pieces = seen[0]
-    assert pieces.shape == (40, 2, 36, 36)
-    corners = pieces[:, :, 0, 0]
-    assert torch.equal(pieces, corners[:, :, None, None] + picture[:, :, :36, :36])
-    assert len({tuple(corner.tolist()) for corner in corners}) > 30
-    assert corners.min() < 5
-    assert corners.max() > 64 - 36 - 5
+@pytest.mark.parametrize("side", [32, 64, 256])
+@pytest.mark.parametrize("share", [WHOLE, PIECE])
+def test_windows_show_squares_of_sizes_and_places_of_their_own(side: int, share: tuple[float, float]) -> None:
+    seen = windows(ramp(64).expand(400, 2, 64, 64), share, side, torch.Generator().manual_seed(0))
+    assert seen.shape == (400, 2, side, side)
+    assert seen.is_contiguous(memory_format=torch.channels_last)
+    inner = slice(side // 8, -(side // 8))  # the border of a picture has no other side to be interpolated with
+    down, right = seen[:, 0, inner, side // 2], seen[:, 1, side // 2, inner]  # (400, n)
+    span = (down[:, -1] - down[:, 0]) / (down.shape[1] - 1) * side / (1.8 * 64 / 63)  # of the side, in each window
+    assert torch.allclose(down.diff(dim=1), down.diff(dim=1).mean(1, keepdim=True), atol=3e-3)
+    assert share[0] - 0.01 < span.min() < share[0] + 0.02
+    assert share[1] - 0.02 < span.max() < share[1] + 0.01
+    assert torch.allclose(right[:, -1] - right[:, 0], down[:, -1] - down[:, 0], atol=5e-3)
+    room = (1 - span) * 1.8 / 2  # how far a window's middle is from the picture's at most
+    for middle in (down.mean(1), right.mean(1)):
+        assert (middle.abs() < room + 0.02).all()
+        assert middle.min() < -0.7 * room.max()
+        assert middle.max() > 0.7 * room.max()
+
+
+def test_a_window_of_the_whole_is_the_picture_itself() -> None:
+    pictures = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    seen = windows(pictures, (1.0, 1.0), 16, torch.Generator().manual_seed(1))
+    assert torch.allclose(seen, pictures, atol=1e-5)
+
+
+def test_a_smaller_window_is_the_mean_of_what_it_shows() -> None:
+    grain = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)).mul(0.3).clamp(-1, 1)
+    seen = windows(grain, (1.0, 1.0), 32, torch.Generator().manual_seed(1))
+    assert float(seen.std()) < 0.2 * float(grain.std())
 
 
 def test_shipped_views_see_pictures_of_any_size_but_not_as_the_measuring_network_does() -> None:
     views, source = shipped_views(), torch.Generator().manual_seed(0)
-    assert [view.piece for view in views] == [False, True, False]
+    assert [view.window for view in views] == [WHOLE, PIECE, WHOLE]
     for side in (32, 64, 128):
         depths = [view(torch.rand(3, 3, side, side) * 2 - 1, source) for view in views]
         assert [len(found) for found in depths] == [5, 4, 4]
@@ -118,9 +138,9 @@ def test_shipped_views_see_pictures_of_any_size_but_not_as_the_measuring_network
     pictures = torch.rand(3, 3, 64, 64) * 2 - 1
     networks = {folder: load_features(folder) for folder in (DEFAULT_FEATURES, EYES)}
     own, other = (numbers_of(net.activations(pictures)[-1]) for net in networks.values())
-    anime = views[2](pictures, source)[-1]
-    assert torch.equal(anime, other)
-    assert not torch.allclose(anime, own, atol=1e-3)
+    anime = View("anime", views[2].maps, (1.0, 1.0))(pictures, source)[-1]
+    assert torch.allclose(anime, other, atol=1e-3)
+    assert (anime - own).abs().max() > 0.1
 
 
 def test_loss_reaches_the_pictures_and_falls_when_they_follow_it() -> None:
@@ -130,7 +150,7 @@ def test_loss_reaches_the_pictures_and_falls_when_they_follow_it() -> None:
     offset, scale = torch.zeros(1, requires_grad=True), torch.ones(1, requires_grad=True)
     optimizer = torch.optim.Adam([offset, scale], 0.05)
     before = loss.renew()
-    for step in range(150):
+    for step in range(250):
         if step % 10 == 0:
             loss.renew()
         optimizer.zero_grad()

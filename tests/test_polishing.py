@@ -13,12 +13,13 @@ import torch
 from torch import nn
 
 from ganime import cli_polish, polishing
+from ganime.averaging import even_latents
 from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.cli_polish import keep, polish_command
 from ganime.data import FaceDataset
 from ganime.errors import CheckpointError, ConfigError, DataError, TrainingError
 from ganime.frechet import View
-from ganime.polishing import PolishConfig, Polished, even_latents, polish
+from ganime.polishing import PolishConfig, Polished, polish
 
 
 @pytest.fixture(autouse=True)
