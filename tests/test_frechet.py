@@ -130,15 +130,15 @@ def test_a_smaller_window_is_the_mean_of_what_it_shows() -> None:
 
 def test_shipped_views_see_pictures_of_any_size_but_not_as_the_measuring_network_does() -> None:
     views, source = shipped_views(), torch.Generator().manual_seed(0)
-    assert [view.window for view in views] == [WHOLE, PIECE, WHOLE]
+    assert [view.window for view in views] == [WHOLE, PIECE, WHOLE, PIECE]
     for side in (32, 64, 128):
         depths = [view(torch.rand(3, 3, side, side) * 2 - 1, source) for view in views]
-        assert [len(found) for found in depths] == [5, 4, 4]
+        assert [len(found) for found in depths] == [5, 4, 5, 5]
         assert all(numbers.shape[0] == 3 and torch.isfinite(numbers).all() for found in depths for numbers in found)
     pictures = torch.rand(3, 3, 64, 64) * 2 - 1
     networks = {folder: load_features(folder) for folder in (DEFAULT_FEATURES, EYES)}
     own, other = (numbers_of(net.activations(pictures)[-1]) for net in networks.values())
-    anime = View("anime", views[2].maps, (1.0, 1.0))(pictures, source)[-1]
+    anime = View("anime", views[2].maps, (1.0, 1.0), 64)(pictures, source)[-1]
     assert torch.allclose(anime, other, atol=1e-3)
     assert (anime - own).abs().max() > 0.1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from ganime import cli_polish, polishing
-from ganime.averaging import even_latents
+from ganime.averaging import even_latents, settle_statistics
 from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.cli_polish import keep, polish_command
 from ganime.data import FaceDataset
@@ -68,6 +69,44 @@ def test_same_seed_gives_the_same_model_and_only_the_generator_changes(
     assert not any(parameter.requires_grad for parameter in one.generator.parameters())
 
 
+def test_what_is_looked_at_is_what_the_polished_model_draws(faces: FaceDataset, tiny: Checkpoint) -> None:
+    seen: list[torch.Tensor] = []
+
+    def maps(images: torch.Tensor) -> list[torch.Tensor]:
+        seen.append(images.detach().clone())
+        return [images]
+
+    views = [View("toy", maps, (1.0, 1.0))]
+    model = polished(faces, tiny, views, images=16, lr=1e-8)[-1].model()
+    latents = even_latents(tiny.generator.config.latent_dim, 0, drawn=224)(16)  # after those it begins with
+    with torch.no_grad():
+        drawn = model.generator(latents)
+    assert torch.allclose(seen[-1], drawn, atol=1e-3)
+    kept = {name: tensor for name, tensor in model.generator.state_dict().items() if "running" in name}
+    settled = copy.deepcopy(tiny.generator)
+    settle_statistics(settled, 4096)
+    assert kept
+    assert all(
+        torch.allclose(tensor, settled.state_dict()[name], rtol=1e-3, atol=1e-5) for name, tensor in kept.items()
+    )
+
+
+def test_polished_faces_look_the_same_way_as_the_real_ones(faces: FaceDataset, tiny: Checkpoint) -> None:
+    """Mirrored ones would look both ways."""
+    halves: list[torch.Tensor] = []
+
+    def maps(images: torch.Tensor) -> list[torch.Tensor]:
+        halves.append(images.detach().mean((1, 2)))  # (B, side)
+        return [images]
+
+    sides = np.zeros_like(faces.images)
+    sides[:, :, : sides.shape[2] // 2] = 255
+    polished(replace(faces, images=sides), tiny, [View("toy", maps, (1.0, 1.0))], images=16)
+    real = torch.cat(halves)[: min(200, len(faces.train))]
+    assert (real[:, 0] > 0.9).all()
+    assert (real[:, -1] < -0.9).all()
+
+
 def test_a_wish_to_stop_ends_it_with_a_model(faces: FaceDataset, tiny: Checkpoint, views: list[View]) -> None:
     asked = iter([False] * 11 + [True])  # nine while it looks at faces, then before each step
     events = list(polish(faces, tiny, PolishConfig(images=1600), should_stop=lambda: next(asked), views=views))
@@ -96,7 +135,7 @@ def test_facts_that_anyone_may_have_written_are_no_obstacle(
 def test_too_few_faces_and_another_size_are_refused_with_what_is_needed(
     faces: FaceDataset, tiny: Checkpoint, embedded: Checkpoint, views: list[View], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(DataError, match="read at 32 px and anime-64 draws 64 px"):
+    with pytest.raises(DataError, match="read at 32 px and anime-64 kept 64 px"):
         polished(faces, embedded, views)
     monkeypatch.setattr(polishing, "FEWEST", 2000)
     with pytest.raises(DataError, match=r"There are 58 faces to learn from.*needs 2,000"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -12,7 +13,16 @@ import torch.nn.functional as F
 import typer
 from torch import Tensor
 
-from benchmarks.teachers import EFFICIENT_0, EFFICIENT_BLOCKS, EFFICIENT_EPSILON, efficient, padded, views_with
+from benchmarks.teachers import (
+    EFFICIENT_0,
+    EFFICIENT_BLOCKS,
+    EFFICIENT_EPSILON,
+    efficient,
+    fitted_views,
+    padded,
+    views_with,
+)
+from ganime.critic import EYES
 
 
 def weights_of(name: str, norm: str, shape: tuple[int, ...]) -> dict[str, Tensor]:
@@ -67,3 +77,12 @@ def test_a_package_that_is_missing_or_another_is_named(tmp_path: Path) -> None:
     (tmp_path / "nsfwjs-4.3.0.tgz").write_bytes(b"something else")
     with pytest.raises(typer.BadParameter, match=r"SHA-256 \w{64}, not 4496790efc9b.*fetch it again"):
         views_with(tmp_path)
+
+
+def test_networks_that_were_fitted_look_along_by_their_names(tmp_path: Path) -> None:
+    for name in ("anime-79", "anime-78"):
+        shutil.copytree(EYES, tmp_path / name)
+    (tmp_path / "something else").mkdir()
+    views = fitted_views(tmp_path)
+    assert [view.name for view in views] == [f"anime-{n}, {part}" for n in (78, 79) for part in ("whole", "piece")]
+    assert all(depth.isfinite().all() for depth in views[0](torch.rand(2, 3, 64, 64), torch.Generator()))
