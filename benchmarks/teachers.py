@@ -25,9 +25,8 @@ from torch.nn.utils import fuse_conv_bn_weights
 
 from benchmarks.broad_eyes import Package
 from ganime.critic import BROAD_SIDE
-from ganime.features import load_features
+from ganime.features import CONFIG_FILE, load_features
 from ganime.frechet import PIECE, View, anime_views, shipped_views
-from ganime.model import CONFIG_FILE
 
 INCEPTION = "package/dist/models/inception_v3"
 INCEPTION_DEPTHS = ("max_pooling2d_1", "mixed0", "mixed2", "mixed4")
@@ -199,7 +198,7 @@ def padded(weights: dict[str, Tensor], name: str, norm: str, stride: int = 1) ->
 
 def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
     """Those of `shipped_views`, and pieces and the whole through each network of the five packages in a folder, and
-    through each that `fit-features` wrote below it."""
+    through each that `fit-features` wrote to a folder anime-... below it."""
     for name, digest in DIGESTS.items():
         if not (folder / name).is_file():
             raise typer.BadParameter(f"{folder} has no {name}; benchmarks/teachers.py tells where it comes from.")
@@ -223,8 +222,8 @@ def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
 
 
 def fitted_views(folder: Path, device: torch.device | str = "cpu") -> list[View]:
-    """The whole and a piece through each feature network below a folder, by its name."""
-    fitted = sorted(path.parent for path in folder.glob(f"*/{CONFIG_FILE}"))
+    """The whole and a piece through each feature network in a folder anime-... below this one, by its name."""
+    fitted = sorted(path.parent for path in folder.glob(f"anime-*/{CONFIG_FILE}"))
     return [view for path in fitted for view in anime_views(path.name, load_features(path).to(device))]
 
 

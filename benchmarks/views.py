@@ -10,6 +10,7 @@ faces, times 64, where that of a single face is 1: by chance, for latents and th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ TOGETHER, TIMES = 64, 32  # faces whose mean is taken, and how often
 
 
 def seen(views: list[View], batches: Iterable[Tensor]) -> list[list[Tensor]]:
-    """What each view sees at each depth, (N, numbers), pieces at the same places each time."""
+    """What each view sees at each depth, (N, numbers), windows of the same sizes and places each time."""
     return looked(views, batches, torch.Generator().manual_seed(0))
 
 
@@ -79,10 +80,12 @@ def main(
         "latents and their negatives": negatives,
         "even": even_latents(latent, 0),
     }
-    print("\n| latents | variance of the mean of 64, times 64, at the depths of the first view |\n|---|---|")
-    unit = [depth.std(0).clamp_min(1e-6) for depth in own[0]]
+    print("\n| latents | variance of the mean of 64, times 64, at the first view's depths |\n|---|---|")
+    whole = [replace(views[0], window=(1.0, 1.0))]  # for windows vary, however even the latents are
+    (alone,) = seen(whole, drawn(generator, ways["by chance"], count))
+    unit = [depth.std(0).clamp_min(1e-6) for depth in alone]
     for name, source in ways.items():
-        (depths,) = seen(views[:1], drawn(generator, source, TOGETHER * TIMES))
+        (depths,) = seen(whole, drawn(generator, source, TOGETHER * TIMES))
         means = [
             (depth / scale).unflatten(0, (TIMES, TOGETHER)).mean(1) for depth, scale in zip(depths, unit, strict=True)
         ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SETTLING = 1_024  # latents that BatchNorm's statistics are taken from
-SETTLING_BATCH = 64
+SETTLING_BATCH, SETTLING_SEED = 64, 2**32  # a seed that nothing else is drawn from
 PASSED_OVER = 1_024  # points: the very first one may be rounded to what no latent stands for
 
 
@@ -43,13 +43,14 @@ def update_ema(ema: Generator, generator: Generator, decay: float) -> None:
 
 
 @torch.no_grad()
-def settle_statistics(ema: Generator, latents: int = SETTLING) -> None:
+def settle_statistics(ema: Generator, latents: int = SETTLING, part: nn.Module | None = None) -> None:
     """Give BatchNorm in an averaged generator the statistics of its own activations (Brock et al. 2019, appendix D).
 
     The running statistics belong to the weights of single steps, which the average is not. These are taken over even
-    latents, always the same ones, so that they depend on the weights alone.
+    latents, always the same ones, so that they depend on the weights alone. latents: how many, rounded up to a multiple
+    of 64. part: of `ema`, where only its statistics are to be taken anew.
     """
-    norms = [layer for layer in ema.modules() if isinstance(layer, nn.BatchNorm2d)]
+    norms = [layer for layer in (part or ema).modules() if isinstance(layer, nn.BatchNorm2d)]
     if not norms:
         return
     momenta = [layer.momentum for layer in norms]
@@ -57,8 +58,8 @@ def settle_statistics(ema: Generator, latents: int = SETTLING) -> None:
         layer.reset_running_stats()
         layer.momentum = None  # a plain mean over all batches
         layer.train()
-    source, device = even_latents(ema.config.latent_dim, 0), next(ema.parameters()).device
-    for _ in range(latents // SETTLING_BATCH):
+    source, device = even_latents(ema.config.latent_dim, SETTLING_SEED), next(ema.parameters()).device
+    for _ in range(0, latents, SETTLING_BATCH):
         ema(source(SETTLING_BATCH).to(device))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum

@@ -180,7 +180,7 @@ class FrechetLoss:
     measures that it does not use become better, too.
 
     views: how to look. real, drawn: batches of pictures in [-1, 1] that it learns the statistics from, several times as
-    many as a view has numbers. seed: of the places of pieces.
+    many as a view has numbers. seed: of the windows.
     """
 
     def __init__(self, views: Sequence[View], real: Iterable[Tensor], drawn: Iterable[Tensor], seed: int = 0) -> None:

@@ -178,7 +178,7 @@ def with_layer(
             ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])  # magnifies by two, bilinearly
             weights["to_rgb.weight"][channel, channel] = torch.outer(ramp, ramp)
             weights["to_rgb.weight"][channel + 3, channel] = -torch.outer(ramp, ramp)
-    settle_statistics(net)
+    settle_statistics(net.eval(), part=net.blocks[-1])  # the others draw on as they did
     mean, variance, scale, shift = (
         weights[f"{added}.1.{name}"][:NEEDED] for name in ("running_mean", "running_var", "weight", "bias")
     )

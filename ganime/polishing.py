@@ -89,11 +89,12 @@ def polish(
     `shipped_views`), yielding how far it is: at the beginning, now and then, and at the end.
 
     `should_stop` is asked after every step, and as long as it looks at the faces before the first one; nothing is
-    yielded where it ends there. BatchNorm keeps the statistics that it has in the beginning, taken over 4,096 latents:
-    what is looked at is what will be drawn. Discriminator and critic stay as they are, and a conditional model is
-    polished without a condition. The facts of the training gain `polished_images`, `polished_from`, the revision of
-    `model`, and `polished_through`, the names of the views. Raises DataError for fewer than 2,000 faces or another size
-    than the model's, TrainingError when the loss is no longer finite or the memory too small.
+    yielded where it ends there. The real faces are not mirrored. BatchNorm's statistics are taken anew in the
+    beginning, over 4,096 latents, and kept: what is looked at is what will be drawn. Discriminator and critic stay as
+    they are, and a conditional model is polished without a condition. The facts of the training gain `polished_images`,
+    `polished_from`, the revision of `model`, and `polished_through`, the names of the views. Raises DataError for fewer
+    than 2,000 faces or another size than the model's, TrainingError when the loss is no longer finite or the memory too
+    small.
     """
     config = config or PolishConfig()
     shape, target = model.generator.config, pick_device(device)
@@ -102,7 +103,8 @@ def polish(
     before = whole(model.training.get("polished_images"))
     views = views or shipped_views(target)
     generator = copy.deepcopy(model.generator).to(target, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    settle_statistics(generator, SETTLING)
+    with enough_memory(config.batch_size):
+        settle_statistics(generator, SETTLING)
     generator.eval().requires_grad_(True)
     ema = copy.deepcopy(generator)
     use_forms(generator, plan_for(shape, config.batch_size, target, "fp32").deep_layers.split(","))

@@ -83,6 +83,7 @@ def test_networks_that_were_fitted_look_along_by_their_names(tmp_path: Path) -> 
     for name in ("anime-79", "anime-78"):
         shutil.copytree(EYES, tmp_path / name)
     (tmp_path / "something else").mkdir()
+    (tmp_path / "something else" / "config.json").write_text("{}")
     views = fitted_views(tmp_path)
     assert [view.name for view in views] == [f"anime-{n}, {part}" for n in (78, 79) for part in ("whole", "piece")]
     assert all(depth.isfinite().all() for depth in views[0](torch.rand(2, 3, 64, 64), torch.Generator()))
