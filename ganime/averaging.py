@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-SETTLING = 1_024  # latents that BatchNorm's statistics are taken from
+SETTLING = 512  # latents that BatchNorm's statistics are taken from
 SETTLING_BATCH, SETTLING_SEED = 64, 2**32  # a seed that nothing else is drawn from
 PASSED_OVER = 1_024  # points: the very first one may be rounded to what no latent stands for
 

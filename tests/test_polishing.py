@@ -27,7 +27,7 @@ from ganime.polishing import PolishConfig, Polished, polish
 @pytest.fixture(autouse=True)
 def _few_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the handful of faces that the tests draw is enough."""
-    for name, value in {"FEWEST": 32, "LOOKED_AT": 200, "DRAWN": 200, "REPORT_STEPS": 10}.items():
+    for name, value in {"FEWEST": 32, "LOOKED_AT": 200, "DRAWN": 200, "SETTLING": 256, "REPORT_STEPS": 10}.items():
         monkeypatch.setattr(polishing, name, value)
 
 
@@ -94,8 +94,8 @@ def test_what_is_looked_at_is_what_the_polished_model_draws(faces: FaceDataset, 
         return all(torch.allclose(tensor, known[name], rtol=1e-4, atol=1e-5) for name, tensor in kept.items())
 
     assert kept
-    assert settled(4096)
-    assert not settled(1024)
+    assert settled(polishing.SETTLING)
+    assert not settled(64)
 
 
 def test_polished_faces_look_the_same_way_as_the_real_ones(faces: FaceDataset, tiny: Checkpoint) -> None:
