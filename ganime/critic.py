@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from ganime.errors import CheckpointError
-from ganime.features import SIDE, WIDTHS, FeatureNet, activations, brought_to, cut, load_features
+from ganime.features import SIDE, WIDTHS, FeatureNet, activations, brought_to, load_features
 from ganime.files import fitting, read_tensors
 from ganime.mobilenet import WIDTHS as BROAD_WIDTHS
 from ganime.mobilenet import load_mobilenet
@@ -126,7 +126,8 @@ class FeatureCritic(nn.Module):
         corners = ((numbers[:, None] * torch.tensor(STEPS, dtype=torch.float64)) % 1 * room).long().tolist()  # (B, 2)
         if self.training:
             self.looks += len(images)
-        return cut(images, corners, SIDE)  # (B, 3, 64, 64)
+        squares = [picture[:, y : y + SIDE, x : x + SIDE] for picture, (y, x) in zip(images, corners, strict=True)]
+        return torch.stack(squares).contiguous(memory_format=torch.channels_last)  # (B, 3, 64, 64)
 
 
 class Statistics(nn.Module):

@@ -90,14 +90,6 @@ def brought_to(side: int, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 
     return F.interpolate(images, (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
 
 
-def cut(
-    images: Float[Tensor, "b 3 h w"], corners: Sequence[tuple[int, int]], side: int
-) -> Float[Tensor, "b 3 side side"]:
-    """Of each picture the square of `side` px whose upper left corner is at (y, x), channels-last in memory."""
-    squares = [picture[:, y : y + side, x : x + side] for picture, (y, x) in zip(images, corners, strict=True)]
-    return torch.stack(squares).contiguous(memory_format=torch.channels_last)
-
-
 def conv_layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """3x3 convolution, BatchNorm, ReLU: (B, C, H, W) -> (B, C', H / stride, W / stride)."""
     conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)

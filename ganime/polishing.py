@@ -19,6 +19,7 @@ from ganime.devices import out_of_memory, pick_device, plan_for
 from ganime.errors import DataError, TrainingError
 from ganime.frechet import FrechetLoss, View, shipped_views, told
 from ganime.matmul import use_forms
+from ganime.model import Generator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,10 +103,7 @@ def polish(
     began, images, step = time.monotonic(), 0, 0
     before = whole(model.training.get("polished_images"))
     views = views or shipped_views(target)
-    generator = copy.deepcopy(model.generator).to(target, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    with enough_memory(config.batch_size):
-        settle_statistics(generator, SETTLING)
-    generator.eval().requires_grad_(True)
+    generator = settled(model.generator, config.batch_size, target)
     ema = copy.deepcopy(generator)
     use_forms(generator, plan_for(shape, config.batch_size, target, "fp32").deep_layers.split(","))
     source = even_latents(shape.latent_dim, config.seed, before)
@@ -148,9 +146,8 @@ def polish(
             yield Polished(images, loss.renew(), rate, min(1.0, images / config.images), finished)
         if ended:
             return
-        left = (config.images - images) / (COOLED * config.images)
         for group in optimizer.param_groups:
-            group["lr"] = config.lr * min(1.0, (step + 1) / WARM_UP, left)
+            group["lr"] = rate_at(config, step, images)
         with enough_memory(config.batch_size):
             value = loss(draw(config.batch_size))
             optimizer.zero_grad(set_to_none=True)
@@ -164,6 +161,20 @@ def polish(
         step += 1
         images += config.batch_size
         update_ema(ema, generator, min(step / (step + 1), staying(config.batch_size, config.ema_images)))
+
+
+def settled(old: Generator, batch_size: int, device: torch.device) -> Generator:
+    """A copy that can learn, whose BatchNorm has the statistics that it will draw with."""
+    generator = copy.deepcopy(old).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    with enough_memory(batch_size):
+        settle_statistics(generator, SETTLING)
+    return generator.eval().requires_grad_(True)
+
+
+def rate_at(config: PolishConfig, step: int, images: int) -> float:
+    """The learning rate of a step: it rises in the first ones and sinks to 0 over the last images."""
+    left = (config.images - images) / (COOLED * config.images)
+    return config.lr * min(1.0, (step + 1) / WARM_UP, left)
 
 
 def check_faces(dataset: FaceDataset, model: Checkpoint) -> None:

