@@ -1,16 +1,17 @@
 """The default models from beginning to end: train each in stages, measure it, write its weights, card and faces.
 
-`python -m benchmarks.default_models FACES... --peer PICTURES [--only anime-64] [--scale 1] [--device auto]
+`python -m benchmarks.default_models FACES... --peer PICTURES [--example] [--only anime-64] [--scale 1] [--device auto]
 [--teachers PACKAGES]`
 
 Every stage is a run in its own folder below --runs: called again, a stage that was cut off goes on, and one that is
 done is passed over; polishing begins again. With a folder of packages it looks through more networks (`teachers`).
+With --example the PyTorch DCGAN example, which is the `classic` recipe, sees as many images, to compare with.
 --scale 0.001 tries the whole way in minutes; on a GPU a scale of 20 and more is affordable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -30,7 +31,7 @@ from ganime.devices import pick_device
 from ganime.direction_fit import find_directions
 from ganime.directions import Directions, save_directions, told
 from ganime.evaluation import Report, evaluate
-from ganime.events import Measured, Notice, Step, Verdict
+from ganime.events import Event, Measured, Notice, Step, Verdict
 from ganime.features import SIDE, load_features
 from ganime.frechet import View, shipped_views
 from ganime.frechet import told as told_views
@@ -44,6 +45,7 @@ from ganime.sampling import generate
 from ganime.training import train
 
 COUNT, SHOWN = 1000, 100
+EXAMPLE = "PyTorch DCGAN example"
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,25 @@ def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: P
         start = recoloured(start) if stage.recolour else start
     faces = load_faces(data, stage.image_size, home / "cache")
     run = runs / stage.name
-    for event in train(faces, run, config, replace(model, image_size=stage.image_size), device, start=start):
+    follow(run, train(faces, run, config, replace(model, image_size=stage.image_size), device, start=start))
+
+
+def train_example(images: int, data: list[Path], runs: Path, device: str, home: Path) -> Checkpoint:
+    """Train, or go on with, the PyTorch DCGAN example at 64 px, in `runs / "dcgan-example"`, up to so many images.
+
+    It is the recipe `classic`: its nets, loss, rates and batches, no moving average. Of its saves the best is taken.
+    """
+    config, model = RECIPES["classic"]
+    run = runs / "dcgan-example"
+    faces = load_faces(data, SIDE, home / "cache")
+    print(f"the PyTorch DCGAN example, {images:,} images", flush=True)
+    follow(run, train(faces, run, replace(config, images=images), replace(model, image_size=SIDE), device))
+    return load_checkpoint(run)
+
+
+def follow(run: Path, events: Iterator[Event]) -> None:
+    """Keep a run's journal and print what is worth knowing."""
+    for event in events:
         record(run, event)
         if isinstance(event, Measured):
             print(f"  {event.images:,} images: Fréchet {event.frechet:.1f}, recall {event.recall:.2f}", flush=True)
@@ -180,16 +200,23 @@ def table(columns: dict[str, Report]) -> str:
 
 
 def write(
-    model: Checkpoint, history: list[str], real: FaceDataset, known: Known, peer: np.ndarray | None, folder: Path
+    model: Checkpoint,
+    history: list[str],
+    real: FaceDataset,
+    known: Known,
+    others: dict[str, np.ndarray],
+    folder: Path,
 ) -> None:
-    """Write a model as `folder`: both nets, its directions, 100 faces, none picked out, and a card with the figures."""
+    """Write a model as `folder`: both nets, its directions, 100 faces, none picked out, and a card with the figures.
+
+    others: 1,000 faces of other models each, under the names that their columns get.
+    """
     save_checkpoint(replace(model, name=folder.name), folder)
     model = load_checkpoint(folder, with_discriminator=True)  # as stored, in half precision
     faces = Image.fromarray(sheet(generate(model, range(SHOWN)), columns=10))
     faces.save(folder / "faces.webp", quality=90, method=6)
     columns = {folder.name: measured(generate(model, range(COUNT)), real, known)}
-    if peer is not None:
-        columns["MakeGirls.moe"] = measured(peer, real)
+    columns |= {name: measured(faces, real) for name, faces in others.items()}
     some = np.random.default_rng(0).permutation(real.train)[:COUNT]
     columns["training faces"] = measured(real.images[np.sort(some)], real)
     *_, directions = find_directions(model, load_features())
@@ -213,6 +240,7 @@ def write(
         "hours": training["seconds"] / 3600,
         "history": "\n".join(f"{number}. {line}" for number, line in enumerate(history, start=1)),
         "table": table(columns),
+        "example": f", and the {EXAMPLE} trained on as many images (`--recipe classic`)" if EXAMPLE in others else "",
         "directions": "\n".join(f"| {' | '.join(row)} |" for row in told(directions.items)),
         "shown": SHOWN - 1,
     }
@@ -224,6 +252,7 @@ def write(
 def main(
     data: list[Path],
     peer: Annotated[Path | None, typer.Option(help="Folder or zip of another model's faces, to compare with.")] = None,
+    example: Annotated[bool, typer.Option(help="Train the PyTorch DCGAN example on as many images, too.")] = False,
     only: Annotated[list[str] | None, typer.Option(help="Write these models alone.")] = None,
     scale: Annotated[float, typer.Option(help="Factor on the length of every stage.")] = 1.0,
     teachers: Annotated[
@@ -242,7 +271,9 @@ def main(
     views = views_with(teachers, target) if teachers else shipped_views(target)
     real = load_faces(data, SIDE, home / "cache")
     known = learned(real, most=len(real.train))
-    other = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT] if peer else None
+    others = {}
+    if peer:
+        others["MakeGirls.moe"] = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT]
     made: list[tuple[str, Checkpoint]] = []
     for name, stages in STAGES.items():
         if only and not set(only) & set([*STAGES][[*STAGES].index(name) :]):
@@ -264,7 +295,10 @@ def main(
             for fact in ("images", "polished_images", "seconds")
         }
         training = {"recipe": "modern", **sums, "faces": len(real.train)}
-        write(replace(made[-1][1], training=training), [line for line, _ in made], real, known, other, out / name)
+        if example:
+            textbook = train_example(sums["images"], data, runs, device, home)
+            others[EXAMPLE] = generate(textbook, range(COUNT))
+        write(replace(made[-1][1], training=training), [line for line, _ in made], real, known, others, out / name)
     written = [load_checkpoint(out / name) for name in STAGES if (out / name).is_dir()]
     save_known(known, {model.name: model.revision for model in written}, out / "anime-faces")
 
