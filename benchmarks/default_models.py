@@ -149,7 +149,8 @@ def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: P
 def train_example(images: int, data: list[Path], runs: Path, device: str, home: Path) -> Checkpoint:
     """Train, or go on with, the PyTorch DCGAN example at 64 px, in `runs / "dcgan-example"`, up to so many images.
 
-    It is the recipe `classic`: its nets, loss, rates and batches, no moving average. Of its saves the best is taken.
+    It is the recipe `classic`: its nets, loss, rates and batches, no moving average. Of its saves the best is taken,
+    which may be of more images where the run has seen more already.
     """
     config, model = RECIPES["classic"]
     run = runs / "dcgan-example"
@@ -204,26 +205,24 @@ def write(
     history: list[str],
     real: FaceDataset,
     known: Known,
-    others: dict[str, np.ndarray],
+    others: dict[str, Report],
     folder: Path,
 ) -> None:
     """Write a model as `folder`: both nets, its directions, 100 faces, none picked out, and a card with the figures.
 
-    others: 1,000 faces of other models each, under the names that their columns get.
+    others: what was measured of other faces, under the names that their columns get.
     """
     save_checkpoint(replace(model, name=folder.name), folder)
     model = load_checkpoint(folder, with_discriminator=True)  # as stored, in half precision
     faces = Image.fromarray(sheet(generate(model, range(SHOWN)), columns=10))
     faces.save(folder / "faces.webp", quality=90, method=6)
-    columns = {folder.name: measured(generate(model, range(COUNT)), real, known)}
-    columns |= {name: measured(faces, real) for name, faces in others.items()}
-    some = np.random.default_rng(0).permutation(real.train)[:COUNT]
-    columns["training faces"] = measured(real.images[np.sort(some)], real)
+    columns = {folder.name: measured(generate(model, range(COUNT)), real, known)} | others
     *_, directions = find_directions(model, load_features())
     assert isinstance(directions, Directions)
     save_directions(directions, folder)
 
     config, training = model.generator.config, model.training
+    example = f", and the {EXAMPLE} trained on at least as many images (`--recipe classic`)"
     facts = {
         "title": f"{FRONT_MATTER}\n# {folder.name}\n",
         "name": folder.name,
@@ -240,7 +239,7 @@ def write(
         "hours": training["seconds"] / 3600,
         "history": "\n".join(f"{number}. {line}" for number, line in enumerate(history, start=1)),
         "table": table(columns),
-        "example": f", and the {EXAMPLE} trained on as many images (`--recipe classic`)" if EXAMPLE in others else "",
+        "example": example if EXAMPLE in others else "",
         "directions": "\n".join(f"| {' | '.join(row)} |" for row in told(directions.items)),
         "shown": SHOWN - 1,
     }
@@ -271,9 +270,12 @@ def main(
     views = views_with(teachers, target) if teachers else shipped_views(target)
     real = load_faces(data, SIDE, home / "cache")
     known = learned(real, most=len(real.train))
+    some = np.random.default_rng(0).permutation(real.train)[:COUNT]
+    learned_from = {"training faces": measured(real.images[np.sort(some)], real)}
     others = {}
     if peer:
-        others["MakeGirls.moe"] = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT]
+        shown = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT]
+        others["MakeGirls.moe"] = measured(shown, real)
     made: list[tuple[str, Checkpoint]] = []
     for name, stages in STAGES.items():
         if only and not set(only) & set([*STAGES][[*STAGES].index(name) :]):
@@ -297,8 +299,9 @@ def main(
         training = {"recipe": "modern", **sums, "faces": len(real.train)}
         if example:
             textbook = train_example(sums["images"], data, runs, device, home)
-            others[EXAMPLE] = generate(textbook, range(COUNT))
-        write(replace(made[-1][1], training=training), [line for line, _ in made], real, known, others, out / name)
+            others[EXAMPLE] = measured(generate(textbook, range(COUNT)), real)
+        model, history = replace(made[-1][1], training=training), [line for line, _ in made]
+        write(model, history, real, known, others | learned_from, out / name)
     written = [load_checkpoint(out / name) for name in STAGES if (out / name).is_dir()]
     save_known(known, {model.name: model.revision for model in written}, out / "anime-faces")
 
