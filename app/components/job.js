@@ -210,12 +210,17 @@ async function readCard() {
   else text(".card .text", answer?.error || "This model has no card.");
 }
 
-async function tell(call, words) {
+async function accepted(call) {
   text(".alert", "");
   const answer = await call;
-  if (!answer || answer.error) text(".alert", answer?.error || "The server does not answer. Try again.");
-  else text(".status", words);
-  await refresh();
+  const refused = answer ? answer.error : "The server does not answer. Try again.";
+  if (refused) text(".alert", refused);
+  return !refused;
+}
+
+async function tell(call, words) {
+  if (await accepted(call)) text(".status", words);
+  refresh();
 }
 
 const asked = (name, search) => answerOf(() => server[name]([search]));
@@ -255,9 +260,8 @@ const ACTIONS = {
   discard: () => { $(".confirm").hidden = false; $('[data-action="keep"]').focus(); },
   keep: () => { $(".confirm").hidden = true; $('[data-action="discard"]').focus(); },
   really: async (key) => {
-    await tell(ask("discard", key), "");
-    if ($(".alert").textContent) return;
-    forget(key);
+    if (!(await accepted(ask("discard", key)))) return;
+    forget(key); // before it is asked about again: it would be said to be away
     trigger("gone", {}); // its model may be the one in use
   },
   link: async (key) => {

@@ -223,7 +223,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     job.get_by_role("button", name="Delete").click()
     job.get_by_role("button", name="Yes, delete").click()
     expect(job).to_be_hidden()
-    assert page.evaluate("localStorage.getItem('ganime-jobs')") == "[]"
+    page.wait_for_function("localStorage.getItem('ganime-jobs') === '[]'")
     expect(page.locator("#job .own")).to_be_hidden()
     expect(page.locator("#models .own")).to_be_hidden(timeout=20_000)
     expect(page.locator("#banner")).to_contain_text("was deleted with its job", timeout=20_000)  # it was in use
