@@ -45,7 +45,7 @@ from ganime.sampling import generate
 from ganime.training import train
 
 COUNT, SHOWN = 1000, 100
-EXAMPLE = "PyTorch DCGAN example"
+EXAMPLE, PEER = "PyTorch DCGAN example", "MakeGirls.moe"
 
 
 @dataclass(frozen=True)
@@ -222,6 +222,7 @@ def write(
     save_directions(directions, folder)
 
     config, training = model.generator.config, model.training
+    peer = f"; beside it 1,000 samples of {PEER}'s Amaryllis model (Jin et al. 2017), the quality to be reached"
     example = f", and the {EXAMPLE} trained on at least as many images (`--recipe classic`)"
     facts = {
         "title": f"{FRONT_MATTER}\n# {folder.name}\n",
@@ -239,6 +240,7 @@ def write(
         "hours": training["seconds"] / 3600,
         "history": "\n".join(f"{number}. {line}" for number, line in enumerate(history, start=1)),
         "table": table(columns),
+        "peer": peer if PEER in others else "",
         "example": example if EXAMPLE in others else "",
         "directions": "\n".join(f"| {' | '.join(row)} |" for row in told(directions.items)),
         "shown": SHOWN - 1,
@@ -275,7 +277,7 @@ def main(
     others = {}
     if peer:
         shown = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT]
-        others["MakeGirls.moe"] = measured(shown, real)
+        others[PEER] = measured(shown, real)
     made: list[tuple[str, Checkpoint]] = []
     for name, stages in STAGES.items():
         if only and not set(only) & set([*STAGES][[*STAGES].index(name) :]):
