@@ -54,11 +54,10 @@ def windows(
     Networks stride over pictures in a grid; so no part of a drawn one always lies at the same place of it.
     """
     full = images.shape[-1]
-    size, top, left = torch.rand(3, len(images), generator=source)
+    size, top, left = torch.rand(3, len(images), generator=source).to(images.device)
     size = full * (share[0] + (share[1] - share[0]) * size)
     rows, columns = (resampling(full, side, (full - size) * place, size) for place in (top, left))
-    rows, columns = (weights[:, None].to(images) for weights in (rows, columns))
-    seen = (rows @ images @ columns.mT).clamp(-1, 1)
+    seen = (rows[:, None] @ images @ columns[:, None].mT).clamp(-1, 1)
     return seen.contiguous(memory_format=torch.channels_last)
 
 
@@ -69,8 +68,9 @@ def resampling(
     cubic kernel's (Keys 1981, "Cubic convolution interpolation for digital image processing"), widened where that makes
     the row smaller."""
     step = size / side  # (B,)
-    centres = first[:, None] + step[:, None] * (torch.arange(side) + 0.5)  # (B, side)
-    apart = (centres[:, :, None] - torch.arange(full) - 0.5).abs() / step.clamp_min(1)[:, None, None]
+    centres = first[:, None] + step[:, None] * (torch.arange(side, device=step.device) + 0.5)  # (B, side)
+    places = torch.arange(full, device=step.device) + 0.5
+    apart = (centres[:, :, None] - places).abs() / step.clamp_min(1)[:, None, None]
     near = 1.5 * apart**3 - 2.5 * apart**2 + 1
     far = -0.5 * apart**3 + 2.5 * apart**2 - 4 * apart + 2
     weights = torch.where(apart < 1, near, torch.where(apart < 2, far, 0))

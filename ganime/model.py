@@ -195,8 +195,15 @@ def softened(pictures: Float[Tensor, "b 3 h w"], times: int) -> Float[Tensor, "b
     def coarse(x: Tensor) -> Tensor:
         return F.interpolate(F.avg_pool2d(x, times), scale_factor=float(times), mode="bilinear")
 
-    luma = (pictures * pictures.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)  # (B, 1, H, W)
+    luma = (pictures * luma_shares(pictures.device).to(pictures.dtype)).sum(1, keepdim=True)  # (B, 1, H, W)
     return (coarse(pictures - luma) + luma).clamp(-1, 1)  # their luma is 0, coarse or not
+
+
+@functools.cache
+def luma_shares(device: torch.device) -> Float[Tensor, "3 1 1"]:
+    """What red, green and blue add to brightness; kept, so that no picture has to wait until it is sent there."""
+    with torch.inference_mode(False):
+        return torch.tensor(LUMA, device=device)[:, None, None]
 
 
 def smaller(pictures: Float[Tensor, "b 3 h h"], times: int) -> Float[Tensor, "b 3 s s"]:
@@ -204,18 +211,18 @@ def smaller(pictures: Float[Tensor, "b 3 h h"], times: int) -> Float[Tensor, "b 
     if times == 1:
         return pictures
     with torch.autocast(pictures.device.type, enabled=False):
-        filtered = lanczos(pictures.shape[-1], times).to(pictures.device)  # (S, H)
+        filtered = lanczos(pictures.shape[-1], times, pictures.device)  # (S, H)
         return (filtered @ pictures.float() @ filtered.T).clamp(-1, 1)  # it swings over beside an edge
 
 
 @functools.cache
-def lanczos(side: int, times: int) -> Float[Tensor, "s side"]:
+def lanczos(side: int, times: int, device: torch.device) -> Float[Tensor, "s side"]:
     """A matrix that makes `side` pixels in a row so many times fewer (Duchon 1979), as Pillow does it."""
     with torch.inference_mode(False):  # it is kept, and may be asked for again where gradients are wanted
         middles = (torch.arange(side // times) + 0.5) * times - 0.5
         places = (torch.arange(side) - middles[:, None]) / times  # (S, side)
         weights = torch.sinc(places) * torch.sinc(places / LOBES) * (places.abs() < LOBES)
-        return weights / weights.sum(1, keepdim=True)
+        return (weights / weights.sum(1, keepdim=True)).to(device)
 
 
 def with_condition(z: Tensor, attributes: Tensor | None, count: int) -> Tensor:

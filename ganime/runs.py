@@ -68,13 +68,18 @@ class TrainingState:
         judges = (discriminator, critic) if critic else (discriminator,)
         for net in (generator, *judges):
             net.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        betas = (config.beta1, config.beta2)
+        betas, recorded = (config.beta1, config.beta2), device.type == "cuda"
         return cls(
             generator,
             discriminator,
             copy.deepcopy(generator).eval().requires_grad_(False),
-            torch.optim.Adam(generator.parameters(), config.generator_lr, betas),
-            torch.optim.Adam(itertools.chain(*(net.parameters() for net in judges)), config.discriminator_lr, betas),
+            torch.optim.Adam(generator.parameters(), config.generator_lr, betas, capturable=recorded),
+            torch.optim.Adam(
+                itertools.chain(*(net.parameters() for net in judges)),
+                config.discriminator_lr,
+                betas,
+                capturable=recorded,
+            ),
             critic=critic,
         )
 
@@ -86,6 +91,8 @@ class TrainingState:
         for name, value in vars(self).items():
             if hasattr(value, "load_state_dict"):
                 value.load_state_dict(state[name])
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            count_on(optimizer, next(self.generator.parameters()).device)  # it may come from another kind of device
         for name in COUNTS:
             setattr(self, name, state.get(name, 0))  # a save of an earlier version lacks some
 
@@ -102,6 +109,15 @@ class TrainingState:
         """Whether all weights are numbers still."""
         nets = (self.generator, *self.judges)
         return all(bool(torch.isfinite(tensor).all()) for net in nets for tensor in net.state_dict().values())
+
+
+def count_on(optimizer: torch.optim.Adam, device: torch.device) -> None:
+    """Have Adam count its steps on a GPU, where they can be recorded, and on the CPU for all other devices."""
+    counting = device if device.type == "cuda" else torch.device("cpu")
+    for group in optimizer.param_groups:
+        group["capturable"] = device.type == "cuda"
+    for kept in optimizer.state.values():
+        kept["step"] = kept["step"].to(counting)
 
 
 @contextmanager

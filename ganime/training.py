@@ -28,6 +28,7 @@ from ganime.losses import discriminator_loss, generator_loss, gradient_penalty
 from ganime.matmul import use_forms
 from ganime.model import Discriminator, Generator
 from ganime.progress import Gauge, measured
+from ganime.recording import Recorded
 from ganime.runs import (
     TrainingState,
     alone,
@@ -75,14 +76,16 @@ def train(
     """
     workers = Workers.join(device)
     with alone(run) if workers.leads else nullcontext():
-        yield from events_of(dataset, run, config, model, workers, should_stop, should_save, start)
+        yield from events_of(
+            dataset, run, config or TrainConfig(), model or ModelConfig(), workers, should_stop, should_save, start
+        )
 
 
 def events_of(
     dataset: FaceDataset,
     run: Path,
-    config: TrainConfig | None,
-    model: ModelConfig | None,
+    config: TrainConfig,
+    model: ModelConfig,
     workers: Workers,
     should_stop: Callable[[], bool],
     should_save: Callable[[], bool],
@@ -91,7 +94,7 @@ def events_of(
     """The run itself, for the one who has its folder; see `train`."""
     target = workers.device
     with workers.in_turn():  # the first process settles the run, the others find it settled
-        config, model = settle_run(run, config or TrainConfig(), model or ModelConfig(), dataset, start)
+        config, model = settle_run(run, config, model, dataset, start)
         share = workers.share(config.batch_size)
         plan = plan_for(model, share.stop - share.start, target, config.precision, config.deep_layers)
         config = replace(config, precision=plan.precision, deep_layers=plan.deep_layers)
@@ -136,6 +139,40 @@ def events_of(
             yield from measured(gauge, health, run, state, config, dataset, keep=False)
             reported = time.monotonic()
 
+    def learn(real: Tensor, z: Tensor, view: Callable[[Tensor], Tensor] = lambda images: images) -> Tensor:
+        """One step of both nets: the losses of discriminator and generator and its mean logits, real and fake, (4,)."""
+        # --- discriminator step
+        with autocast():
+            fake = state.generator(z)  # (B, 3, S, S)
+            judged = [judge(net, view(real), view(fake.detach().float())) for net in state.judges]
+        d_losses = [discriminator_loss(config.loss, *logits) for logits in judged]
+        penalised = (config.r1 or config.r2) and state.step % config.penalty_steps == 0
+        penalty = penalties(config, state.discriminator, view(real), view(fake.detach())) if penalised else 0.0
+        state.discriminator_optimizer.zero_grad(set_to_none=True)
+        (weighted(weights, d_losses) + penalty).backward()
+        workers.average(learning)
+        state.discriminator_optimizer.step()
+
+        # --- generator step, on the same fakes
+        toggle(learning, False)
+        with autocast():
+            if config.loss == "relativistic":
+                again = [judge(net, view(real), view(fake.float())) for net in state.judges]
+            else:
+                again = [
+                    (logits.detach(), net(view(fake.float())).float())
+                    for net, (logits, _) in zip(state.judges, judged, strict=True)
+                ]
+        g_losses = [generator_loss(config.loss, *logits) for logits in again]
+        state.generator_optimizer.zero_grad(set_to_none=True)
+        weighted(weights, g_losses).backward()
+        workers.average(state.generator.parameters())
+        state.generator_optimizer.step()
+        toggle(learning, True)
+        return torch.stack([d_losses[0], g_losses[0], *(logits.mean() for logits in judged[0])]).detach()  # of D alone
+
+    played = Recorded(learn) if recordable(config, state, workers, augmented) else None
+
     while True:
         try:
             # --- batch: this process's share of the faces and latents at this position in the stream
@@ -146,34 +183,7 @@ def events_of(
             draw = random_source(config.seed, first, stream=1)
             view = (lambda images: diff_augment(images, draw)) if augmented else (lambda images: images)  # noqa: B023
 
-            # --- discriminator step
-            with autocast():
-                fake = state.generator(z)  # (B, 3, S, S)
-                judged = [judge(net, view(real), view(fake.detach().float())) for net in state.judges]
-            d_losses = [discriminator_loss(config.loss, *logits) for logits in judged]
-            penalised = (config.r1 or config.r2) and state.step % config.penalty_steps == 0
-            penalty = penalties(config, state.discriminator, view(real), view(fake.detach())) if penalised else 0.0
-            state.discriminator_optimizer.zero_grad(set_to_none=True)
-            (weighted(weights, d_losses) + penalty).backward()
-            workers.average(learning)
-            state.discriminator_optimizer.step()
-
-            # --- generator step, on the same fakes
-            toggle(learning, False)
-            with autocast():
-                if config.loss == "relativistic":
-                    again = [judge(net, view(real), view(fake.float())) for net in state.judges]
-                else:
-                    again = [
-                        (logits.detach(), net(view(fake.float())).float())
-                        for net, (logits, _) in zip(state.judges, judged, strict=True)
-                    ]
-            g_losses = [generator_loss(config.loss, *logits) for logits in again]
-            state.generator_optimizer.zero_grad(set_to_none=True)
-            weighted(weights, g_losses).backward()
-            workers.average(state.generator.parameters())
-            state.generator_optimizer.step()
-            toggle(learning, True)
+            figures = learn(real, z, view) if played is None else played(real, z)
         except RuntimeError as error:
             if not out_of_memory(error) or config.batch_size < 4:
                 raise
@@ -183,7 +193,7 @@ def events_of(
                     "processes. Begin a new run with a smaller batch, or go on with more processes by --resume."
                 ) from error
             toggle(learning, True)
-            config = replace(config, batch_size=config.batch_size // 2)
+            config, played = replace(config, batch_size=config.batch_size // 2), None
             share = workers.share(config.batch_size)
             write_run(run, config, model, dataset)
             yield Notice(state.images, f"Out of memory; the batch is halved to {config.batch_size} faces.")
@@ -195,8 +205,7 @@ def events_of(
         update_ema(state.ema, state.generator, ema_decay(config, state.images))
 
         # --- report, every few steps and when there is something to decide; of the critic nothing is told
-        d_real, d_fake = judged[0]
-        sums += torch.stack([d_losses[0], g_losses[0], d_real.mean(), d_fake.mean()]).detach()
+        sums += figures
         now = time.monotonic()
         state.seconds = earlier + now - began
         limit = limit_reached(config, state, now - began)
@@ -221,6 +230,7 @@ def events_of(
             yield rescued
             if workers.leads:
                 save(run, state, config, dataset)
+            played = played and Recorded(learn)  # its rates and places were recorded with it
             reported_steps = state.step
             continue
         if not workers.leads:
@@ -251,6 +261,13 @@ def events_of(
             if reason:
                 yield Done(state.images, reason, folder)
                 return
+
+
+def recordable(config: TrainConfig, state: TrainingState, workers: Workers, augmented: bool) -> bool:
+    """Whether a step is the same work each time, on a GPU, with nothing in it that is decided or drawn on the way."""
+    pieces = state.critic is not None and state.critic.close is not None  # at another place each time
+    decided = augmented or config.r1 > 0 or config.r2 > 0 or pieces
+    return workers.device.type == "cuda" and workers.count == 1 and not decided
 
 
 def preview_after(images: int, every: int) -> int:

@@ -31,9 +31,10 @@ from ganime.data import FaceDataset
 from ganime.errors import ConfigError, TrainingError
 from ganime.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict
 from ganime.journal import record
-from ganime.runs import RUN_FILE, STATE_FILE, TrainingState, read_run, saves
+from ganime.runs import RUN_FILE, STATE_FILE, TrainingState, count_on, read_run, saves
 from ganime.sampling import generate
-from ganime.training import train
+from ganime.training import recordable, train
+from ganime.workers import Workers
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 16
@@ -868,3 +869,70 @@ def test_a_run_cut_off_before_its_first_save_still_begins_from_its_model(
 
 def interrupted(*arguments: Any) -> Any:
     raise KeyboardInterrupt
+
+
+def test_a_save_that_was_made_on_a_gpu_goes_on_on_a_cpu(run: Run, tmp_path: Path) -> None:
+    here, there = (run(tmp_path / name, steps=6)[-1].folder for name in ("here", "there"))
+    state = torch.load(there / STATE_FILE, weights_only=True)
+    for optimizer in ("generator_optimizer", "discriminator_optimizer"):
+        for group in state[optimizer]["param_groups"]:
+            group["capturable"] = True  # as Adam is told on a GPU, where it counts its steps there
+    torch.save(state, there / STATE_FILE)
+    ended = [run(folder.parent.parent, steps=12)[-1] for folder in (here, there)]
+    assert [done.images for done in ended] == [12 * BATCH] * 2
+    assert_same(*(state_of(done.folder) for done in ended))
+
+
+def test_steps_are_counted_where_they_can_be_recorded() -> None:
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.Adam([weight])
+    weight.grad = torch.ones(3)
+    optimizer.step()
+    for kind in ("cuda", "mps", "cpu"):
+        optimizer.state[weight]["step"] = Sent()
+        count_on(optimizer, torch.device(kind))
+        assert optimizer.param_groups[0]["capturable"] is (kind == "cuda")
+        assert optimizer.state[weight]["step"] == ("cuda" if kind == "cuda" else "cpu")
+
+
+class Sent:
+    """A tensor that becomes the name of where it is sent."""
+
+    def to(self, device: torch.device) -> str:
+        return device.type
+
+
+@pytest.mark.parametrize(
+    ("changes", "augmented", "device", "count", "recorded"),
+    [
+        ({}, False, "cuda", 1, True),
+        ({"critic": 1.0, "eyes": "broad"}, False, "cuda", 1, True),
+        ({"critic": 1.0, "eyes": "anime"}, False, "cuda", 1, False),  # whose pieces lie elsewhere each time
+        ({"r1": 1.0}, False, "cuda", 1, False),
+        ({"r2": 1.0}, False, "cuda", 1, False),
+        ({}, True, "cuda", 1, False),
+        ({}, False, "cuda", 2, False),
+        ({}, False, "cpu", 1, False),
+    ],
+)
+def test_only_steps_that_are_the_same_work_each_time_are_recorded(
+    changes: dict[str, Any], augmented: bool, device: str, count: int, recorded: bool
+) -> None:
+    shape = ModelConfig(image_size=128, latent_dim=8, base_channels=4, max_channels=16)
+    config = TrainConfig(**changes)
+    state = TrainingState.create(shape, config, torch.device("cpu"))
+    assert recordable(config, state, Workers(torch.device(device), count=count), augmented) is recorded
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="records the kernels of a GPU")
+@pytest.mark.parametrize("recipe", ["modern", "classic"])
+def test_recorded_steps_learn_what_plain_ones_do(
+    recipe: str, faces: FaceDataset, tmp_path: Path, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(RECIPES[recipe][0], **QUICK, augment="none", steps=30, preview_images=10**9)
+    shape = replace(tiny_config, discriminator_norm=RECIPES[recipe][1].discriminator_norm)
+    recorded = list(train(faces, tmp_path / "recorded", config, shape, "cuda"))
+    monkeypatch.setattr(training, "recordable", lambda *_: False)
+    plain = list(train(faces, tmp_path / "plain", config, shape, "cuda"))
+    for a, b in zip(of_kind(recorded, Step), of_kind(plain, Step), strict=True):
+        assert (a.d_loss, a.g_loss) == pytest.approx((b.d_loss, b.g_loss), rel=0.02, abs=0.02)
