@@ -106,10 +106,10 @@ STAGES = {
         Stage("polished", "polished-fast", 128, 10_000, 1.5e-5, ema_images=2_000, polish=True, batch_size=16),
     ),
     "anime-64": (
-        Stage("shrunk", "long-slow", 64, 50_000, 1e-5, 4e-4, 20_000, batch_size=64),
-        Stage("shrunk-polished-fast", "shrunk", 64, 70_000, 5e-5, ema_images=8_000, polish=True, batch_size=64),
+        Stage("small", "long-slow", 64, 50_000, 1e-5, 4e-4, 20_000, batch_size=64),
+        Stage("small-polished-fast", "small", 64, 70_000, 5e-5, ema_images=8_000, polish=True, batch_size=64),
         Stage(
-            "shrunk-polished", "shrunk-polished-fast", 64, 10_000, 1.5e-5, ema_images=2_000, polish=True, batch_size=16
+            "small-polished", "small-polished-fast", 64, 10_000, 1.5e-5, ema_images=2_000, polish=True, batch_size=16
         ),
     ),
 }
@@ -135,7 +135,8 @@ def polish_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: 
         if enough and done.get("polished_through") == told_views(views):
             return
     faces = load_faces(data, stage.image_size, home / "cache")
-    config = PolishConfig(stage.images, stage.batch_size, stage.generator_lr, stage.ema_images)
+    before = start.training.get("polished_images", 0)  # as the seed, lest the same latents be drawn again
+    config = PolishConfig(stage.images, stage.batch_size, stage.generator_lr, stage.ema_images, seed=before)
     event = None
     start = replace(start, training={"faces": len(faces.train)})
     for event in polish(faces, start, config, device, views=views):
@@ -287,7 +288,7 @@ def main(
     out: Path = Path("weights"),
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Train, measure and write the default models; each goes on from the one before."""
+    """Train, measure and write the default models; anime-64 goes on from a stage of anime-128."""
     if threads:
         torch.set_num_threads(threads)
     target = pick_device(device)
@@ -305,6 +306,8 @@ def main(
         if only and not set(only) & set([*STAGES][[*STAGES].index(name) :]):
             break  # what is wanted is written
         for stage in stages:
+            if stage.polish and only and name not in only:
+                break  # no other model begins from what is polished
             stage = replace(stage, images=max(64, int(stage.images * scale)))
             print(stage, flush=True)
             if stage.polish:

@@ -160,4 +160,5 @@ def timed(work: Callable[[], object]) -> float:
 
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether an error says that the device, or the CPU's allocator, has no room left."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    told = str(error)  # all there is where the CPU's allocator, or CUDA itself, has run out of it
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in told or "out of memory" in told

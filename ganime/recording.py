@@ -16,32 +16,46 @@ WARM_UP = 3  # calls before the recording, in which libraries settle on how they
 class Recorded:
     """A CUDA graph of `work`, a function of tensors to a tensor that changes others in place.
 
-    All tensors that it touches keep their places: the inputs of a call are copied to where those of the first one lay,
-    and the result is the same tensor each time, with new numbers. `work` must not look at the numbers themselves, nor
-    send any to the GPU. The first three calls and the recording itself do what any call does.
+    It runs as Python in the first three calls and while it is recorded, in the fourth; from then on its kernels are
+    played back, on the same places in memory. So what it decides, and every plain number in it, such as a learning
+    rate, stays as it was then; what it touches may be changed in place, but where a tensor is put in another's stead
+    it has to be recorded anew. It must not look at the numbers in tensors, nor send any to the GPU. The result is one
+    tensor, with new numbers after each call.
+
+    recorded: whether it is played back by now.
     """
 
-    def __init__(self, work: Callable[..., Tensor]) -> None:
-        self.work, self.calls = work, 0
-        self.graph = torch.cuda.CUDAGraph()
-        self.stream = torch.cuda.Stream()
+    def __init__(self, work: Callable[..., Tensor], device: torch.device) -> None:
+        self.work, self.device, self.calls = work, device, 0
+        with torch.cuda.device(device):
+            self.graph, self.stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
         self.inputs: tuple[Tensor, ...] = ()
         self.result: Tensor | None = None
 
+    @property
+    def recorded(self) -> bool:
+        return self.result is not None
+
     def __call__(self, *inputs: Tensor) -> Tensor:
-        if not self.inputs:
-            self.inputs = tuple(given.clone() for given in inputs)
-        for held, given in zip(self.inputs, inputs, strict=True):
-            held.copy_(given)
-        self.calls += 1
-        if self.calls <= WARM_UP:
-            self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.device(self.device):
+            if not self.inputs:
+                self.inputs = tuple(given.clone() for given in inputs)
+            for held, given in zip(self.inputs, inputs, strict=True):
+                held.copy_(given)
+            self.calls += 1
+            if self.calls <= WARM_UP:
+                return self.beside()
+            if self.result is None:
+                with torch.cuda.graph(self.graph, stream=self.stream):
+                    self.result = self.work(*self.inputs)
+            self.graph.replay()
+            return self.result
+
+    def beside(self) -> Tensor:
+        """The work on the stream that it will be recorded on, with all that waits for it waiting."""
+        self.stream.wait_stream(torch.cuda.current_stream())
+        try:
             with torch.cuda.stream(self.stream):
-                result = self.work(*self.inputs)
+                return self.work(*self.inputs)
+        finally:
             torch.cuda.current_stream().wait_stream(self.stream)
-            return result
-        if self.result is None:
-            with torch.cuda.graph(self.graph, stream=self.stream):
-                self.result = self.work(*self.inputs)
-        self.graph.replay()
-        return self.result

@@ -28,7 +28,7 @@ from ganime.losses import discriminator_loss, generator_loss, gradient_penalty
 from ganime.matmul import use_forms
 from ganime.model import Discriminator, Generator
 from ganime.progress import Gauge, measured
-from ganime.recording import Recorded
+from ganime.recording import WARM_UP, Recorded
 from ganime.runs import (
     TrainingState,
     alone,
@@ -171,7 +171,7 @@ def events_of(
         toggle(learning, True)
         return torch.stack([d_losses[0], g_losses[0], *(logits.mean() for logits in judged[0])]).detach()  # of D alone
 
-    played = Recorded(learn) if recordable(config, state, workers, augmented) else None
+    played = Recorded(learn, target) if recordable(config, state, workers, augmented) else None
 
     while True:
         try:
@@ -193,6 +193,9 @@ def events_of(
                     "processes. Begin a new run with a smaller batch, or go on with more processes by --resume."
                 ) from error
             toggle(learning, True)
+            if played and played.calls > WARM_UP and not played.recorded:
+                played = None  # a recording needs more memory than the work itself, which fitted
+                continue
             config, played = replace(config, batch_size=config.batch_size // 2), None
             share = workers.share(config.batch_size)
             write_run(run, config, model, dataset)
@@ -230,7 +233,7 @@ def events_of(
             yield rescued
             if workers.leads:
                 save(run, state, config, dataset)
-            played = played and Recorded(learn)  # its rates and places were recorded with it
+            played = played and Recorded(learn, target)  # its rates and places were recorded with it
             reported_steps = state.step
             continue
         if not workers.leads:

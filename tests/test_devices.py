@@ -10,7 +10,16 @@ import torch
 
 from ganime import devices
 from ganime.config import ModelConfig
-from ganime.devices import Plan, faster_form, faster_forms, faster_of, pick_device, plan_for, shortest
+from ganime.devices import (
+    Plan,
+    faster_form,
+    faster_forms,
+    faster_of,
+    out_of_memory,
+    pick_device,
+    plan_for,
+    shortest,
+)
 from ganime.errors import ConfigError
 from ganime.matmul import FORMS
 
@@ -119,3 +128,16 @@ def test_variants_take_turns_and_a_hopeless_one_drops_out(monkeypatch: pytest.Mo
     found = shortest([lambda name=name: order.append(name) for name in spans])
     assert found == [2.0, 1.5, float("inf")]
     assert order == ["plain", "close", "hopeless", "plain", "close", "plain", "close"]
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (RuntimeError("CUDA error: out of memory"), True),  # of CUDA itself, where a graph is made
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:113] . DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_every_way_of_running_out_of_memory_is_known(error: RuntimeError, memory: bool) -> None:
+    assert out_of_memory(error) is memory

@@ -31,6 +31,7 @@ from ganime.data import FaceDataset
 from ganime.errors import ConfigError, TrainingError
 from ganime.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict
 from ganime.journal import record
+from ganime.recording import WARM_UP
 from ganime.runs import RUN_FILE, STATE_FILE, TrainingState, count_on, read_run, saves
 from ganime.sampling import generate
 from ganime.training import recordable, train
@@ -590,6 +591,32 @@ def test_a_batch_too_large_for_the_memory_is_halved(run: Run, tmp_path: Path, mo
     assert read_run(tmp_path / "run")[0].batch_size == 4
 
 
+def test_without_memory_to_record_a_step_it_is_made_as_before(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Roomless:
+        """Stands in for `Recorded`: works as long as it warms up, and finds no room to record."""
+
+        recorded = False
+
+        def __init__(self, work: Callable[..., Tensor], device: torch.device) -> None:
+            self.work, self.calls = work, 0
+
+        def __call__(self, *inputs: Tensor) -> Tensor:
+            self.calls += 1
+            if self.calls > WARM_UP:
+                raise torch.OutOfMemoryError("no room")
+            return self.work(*inputs)
+
+    plain = run(tmp_path / "plain", steps=8, augment="none")[-1]
+    monkeypatch.setattr(training, "recordable", lambda *_: True)
+    monkeypatch.setattr(training, "Recorded", Roomless)
+    events = run(tmp_path / "roomless", steps=8, augment="none")
+    assert not of_kind(events, Notice)
+    assert events[-1].images == 8 * BATCH
+    assert_same(state_of(events[-1].folder), state_of(plain.folder))
+
+
 def test_an_error_that_is_not_about_memory_is_not_swallowed(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -925,14 +952,32 @@ def test_only_steps_that_are_the_same_work_each_time_are_recorded(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records the kernels of a GPU")
-@pytest.mark.parametrize("recipe", ["modern", "classic"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipe": "classic"},
+        {"recipe": "modern"},
+        {"recipe": "modern", "critic": 1.0, "eyes": "broad"},
+        {"recipe": "modern", "critic": 1.0, "eyes": "broad", "precision": "bf16"},
+    ],
+)
 def test_recorded_steps_learn_what_plain_ones_do(
-    recipe: str, faces: FaceDataset, tmp_path: Path, tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any],
+    faces: FaceDataset,
+    tmp_path: Path,
+    tiny_config: ModelConfig,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    config = replace(RECIPES[recipe][0], **QUICK, augment="none", steps=30, preview_images=10**9)
-    shape = replace(tiny_config, discriminator_norm=RECIPES[recipe][1].discriminator_norm)
+    begun, shape = RECIPES[changes["recipe"]]
+    config = replace(begun, **QUICK | {"augment": "none", "steps": 30, "preview_images": 10**9} | changes)
+    shape = replace(tiny_config, discriminator_norm=shape.discriminator_norm)
+    played: list[int] = []
+    replay = torch.cuda.CUDAGraph.replay
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", lambda graph: played.append(1) or replay(graph))
     recorded = list(train(faces, tmp_path / "recorded", config, shape, "cuda"))
+    assert len(played) == 30 - WARM_UP
     monkeypatch.setattr(training, "recordable", lambda *_: False)
     plain = list(train(faces, tmp_path / "plain", config, shape, "cuda"))
+    assert len(played) == 30 - WARM_UP
     for a, b in zip(of_kind(recorded, Step), of_kind(plain, Step), strict=True):
         assert (a.d_loss, a.g_loss) == pytest.approx((b.d_loss, b.g_loss), rel=0.02, abs=0.02)
