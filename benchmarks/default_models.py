@@ -129,16 +129,16 @@ def history_of(stage: Stage, model: Checkpoint) -> str:
 def polish_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: Path, views: Sequence[View]) -> None:
     """Polish what the stage begins from, unless that is done, from the same weights and for as long."""
     start = load_checkpoint(runs / stage.start, with_discriminator=True)
+    before = start.training.get("polished_images", 0)
     if (runs / stage.name).is_dir():
         done = load_checkpoint(runs / stage.name).training
-        enough = done["polished_from"] == start.revision and done["polished_images"] >= stage.images
+        enough = done["polished_from"] == start.revision and done["polished_images"] >= before + stage.images
         if enough and done.get("polished_through") == told_views(views):
             return
     faces = load_faces(data, stage.image_size, home / "cache")
-    before = start.training.get("polished_images", 0)  # as the seed, lest the same latents be drawn again
-    config = PolishConfig(stage.images, stage.batch_size, stage.generator_lr, stage.ema_images, seed=before)
+    config = PolishConfig(stage.images, stage.batch_size, stage.generator_lr, stage.ema_images)
     event = None
-    start = replace(start, training={"faces": len(faces.train)})
+    start = replace(start, training={"faces": len(faces.train), "polished_images": before})
     for event in polish(faces, start, config, device, views=views):
         print(f"  {event.images:,} images: distance {event.distance:.4f}", flush=True)
     assert event
@@ -319,11 +319,9 @@ def main(
         if only and name not in only:
             continue
         line = lineage(stages[-1].name, made)
-        sums = {
-            fact: sum(model.training.get(fact, 0) for _, model in line)
-            for fact in ("images", "polished_images", "seconds")
-        }
-        training = {"recipe": "modern", **sums, "faces": len(real.train)}
+        sums = {fact: sum(model.training.get(fact, 0) for _, model in line) for fact in ("images", "seconds")}
+        polished = line[-1][1].training["polished_images"]
+        training = {"recipe": "modern", **sums, "polished_images": polished, "faces": len(real.train)}
         if example:
             textbook = train_example(sums["images"], data, runs, device, home)
             others[EXAMPLE] = measured(generate(textbook, range(COUNT)), real)

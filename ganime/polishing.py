@@ -91,11 +91,11 @@ def polish(
 
     `should_stop` is asked after every step, and as long as it looks at the faces before the first one; nothing is
     yielded where it ends there. The real faces are not mirrored. BatchNorm's statistics are taken anew in the
-    beginning, over 4,096 latents, and kept: what is looked at is what will be drawn. Discriminator and critic stay as
-    they are, and a conditional model is polished without a condition. The facts of the training gain `polished_images`,
-    `polished_from`, the revision of `model`, and `polished_through`, the names of the views. Raises DataError for fewer
-    than 2,000 faces or another size than the model's, TrainingError when the loss is no longer finite or the memory too
-    small.
+    beginning, over 4,096 latents, and kept: what is looked at is what will be drawn. Those of a model that was polished
+    before stay, for its weights were made to go with them. Discriminator and critic stay as they are, and a conditional
+    model is polished without a condition. The facts of the training gain `polished_images`, `polished_from`, the
+    revision of `model`, and `polished_through`, the names of the views. Raises DataError for fewer than 2,000 faces or
+    another size than the model's, TrainingError when the loss is no longer finite or the memory too small.
     """
     config = config or PolishConfig()
     shape, target = model.generator.config, pick_device(device)
@@ -103,7 +103,7 @@ def polish(
     began, images, step = time.monotonic(), 0, 0
     before = whole(model.training.get("polished_images"))
     views = views or shipped_views(target)
-    generator = settled(model.generator, config.batch_size, target)
+    generator = beginning(model.generator, config.batch_size, target, settle=not before)
     ema = copy.deepcopy(generator)
     use_forms(generator, plan_for(shape, config.batch_size, target, "fp32").deep_layers.split(","))
     source = even_latents(shape.latent_dim, config.seed, before)
@@ -163,11 +163,12 @@ def polish(
         update_ema(ema, generator, min(step / (step + 1), staying(config.batch_size, config.ema_images)))
 
 
-def settled(old: Generator, batch_size: int, device: torch.device) -> Generator:
-    """A copy that can learn, whose BatchNorm has the statistics that it will draw with."""
+def beginning(old: Generator, batch_size: int, device: torch.device, settle: bool) -> Generator:
+    """A copy that can learn, with BatchNorm's statistics taken anew if so."""
     generator = copy.deepcopy(old).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     with enough_memory(batch_size):
-        settle_statistics(generator, SETTLING)
+        if settle:
+            settle_statistics(generator, SETTLING)
     return generator.eval().requires_grad_(True)
 
 

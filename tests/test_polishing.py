@@ -98,6 +98,22 @@ def test_what_is_looked_at_is_what_the_polished_model_draws(faces: FaceDataset, 
     assert not settled(64)
 
 
+def test_a_polished_model_is_polished_on_from_where_it_was(
+    faces: FaceDataset, tiny: Checkpoint, views: list[View]
+) -> None:
+    once = polished(faces, tiny, views, images=320)[-1].model()
+    twice = polished(faces, once, views, images=16, lr=1e-8)[-1].model()
+    known = twice.generator.state_dict()
+    statistics = {name: tensor for name, tensor in once.generator.state_dict().items() if "running" in name}
+    assert statistics
+    for name, tensor in statistics.items():
+        torch.testing.assert_close(known[name], tensor)
+    moved = copy.deepcopy(once.generator)
+    settle_statistics(moved, polishing.SETTLING)  # what the weights were not made for
+    assert any(not torch.allclose(moved.state_dict()[name], tensor, rtol=1e-3) for name, tensor in statistics.items())
+    assert twice.training["polished_images"] == 320 + 16
+
+
 def test_polished_faces_look_the_same_way_as_the_real_ones(faces: FaceDataset, tiny: Checkpoint) -> None:
     """Mirrored ones would look both ways."""
     halves: list[torch.Tensor] = []
