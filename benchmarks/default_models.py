@@ -246,7 +246,7 @@ def write(
 
     config, training = model.generator.config, model.training
     peer = f"; beside it 1,000 samples of {PEER}'s Amaryllis model (Jin et al. 2017), the quality to be reached"
-    example = f", and the {EXAMPLE} trained on at least as many images (`--recipe classic`)"
+    example = f", and the best save of the {EXAMPLE} in a run of at least as many images (`--recipe classic`)"
     facts = {
         "title": f"{FRONT_MATTER}\n# {folder.name}\n",
         "name": folder.name,
