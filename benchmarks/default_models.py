@@ -41,7 +41,7 @@ from ganime.growing import resize as resized
 from ganime.images import resize, sheet
 from ganime.journal import record
 from ganime.known import Known, learned, save_known
-from ganime.polishing import PolishConfig, polish
+from ganime.polishing import PolishConfig, polish, whole
 from ganime.sampling import generate
 from ganime.training import train
 
@@ -129,10 +129,11 @@ def history_of(stage: Stage, model: Checkpoint) -> str:
 def polish_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: Path, views: Sequence[View]) -> None:
     """Polish what the stage begins from, unless that is done, from the same weights and for as long."""
     start = load_checkpoint(runs / stage.start, with_discriminator=True)
-    before = start.training.get("polished_images", 0)
+    before = whole(start.training.get("polished_images"))
     if (runs / stage.name).is_dir():
         done = load_checkpoint(runs / stage.name).training
-        enough = done["polished_from"] == start.revision and done["polished_images"] >= before + stage.images
+        enough = whole(done.get("polished_images")) >= before + stage.images
+        enough = enough and done.get("polished_from") == start.revision
         if enough and done.get("polished_through") == told_views(views):
             return
     faces = load_faces(data, stage.image_size, home / "cache")

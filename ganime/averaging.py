@@ -73,6 +73,6 @@ def even_latents(dimensions: int, seed: int, drawn: int = 0) -> Callable[[int], 
     drawn: how many were drawn with this seed before.
     """
     points = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=seed)
-    points.fast_forward(PASSED_OVER + drawn % 2**29)  # of 2^30
+    points.fast_forward(PASSED_OVER + drawn % 2**22)  # more would take minutes, and any point serves
     middle = 2.0 ** -(points.MAXBIT + 1)  # of the interval that a point stands for; never 0, which has no latent
     return lambda count: torch.special.ndtri(points.draw(count, dtype=torch.float64) + middle).float()

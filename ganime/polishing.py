@@ -31,6 +31,7 @@ SETTLING = 4_096  # latents that BatchNorm's statistics are taken from, once
 REPORT_STEPS = 30  # the maps of transport are worked out again as often
 WARM_UP, COOLED = 50, 0.3  # steps until the rate is whole; share of the images, at the end, in which it sinks to 0
 BETAS = (0.5, 0.99)  # of Adam
+MOST_COUNTED = 10**12  # images or seconds that a model's facts are believed to tell of
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ def check_faces(dataset: FaceDataset, model: Checkpoint) -> None:
 
 def whole(value: Any) -> int:
     """A count out of the facts of a training, which anyone may have written; 0 where it is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_COUNTED else 0
 
 
 @contextmanager

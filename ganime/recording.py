@@ -45,11 +45,13 @@ class Recorded:
             self.calls += 1
             if self.calls <= WARM_UP:
                 return self.beside()
-            if self.result is None:
+            result = self.result
+            if result is None:
                 with torch.cuda.graph(self.graph, stream=self.stream):
-                    self.result = self.work(*self.inputs)
+                    result = self.work(*self.inputs)
             self.graph.replay()
-            return self.result
+            self.result = result  # only now: a graph may find no memory where it is made, or played first
+            return result
 
     def beside(self) -> Tensor:
         """The work on the stream that it will be recorded on, with all that waits for it waiting."""

@@ -31,6 +31,17 @@ KEPT_SAVES = 2
 RUN_FILE, STATE_FILE, LOCK_FILE = "run.json", "state.pt", ".lock"
 LIMITS = ("images", "steps", "minutes", "save_minutes", "preview_images", "measure_images")
 COUNTS = ("step", "images", "seconds", "rescues")
+UNREADABLE = (  # what a damaged save, or one with other things in it than a run's, may raise
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    pickle.UnpicklingError,
+)
 
 
 @dataclass
@@ -263,7 +274,7 @@ def load_last_save(run: Path, state: TrainingState) -> tuple[Path | None, str]:
     for folder in reversed(saves(run)):
         try:
             state.load_state_dict(torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True))
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        except UNREADABLE as error:
             problems.append((folder, error))
         else:
             for damaged, _ in problems:  # else a later, lower save would count as older

@@ -185,6 +185,10 @@ def events_of(
 
             figures = learn(real, z, view) if played is None else played(real, z)
         except RuntimeError as error:
+            if played and played.calls > WARM_UP and not played.recorded:
+                toggle(learning, True)
+                played = None  # recording failed, and needs more memory than the work itself, which went well before
+                continue
             if not out_of_memory(error) or config.batch_size < 4:
                 raise
             if workers.count > 1:  # the others wait in the middle of this step
@@ -193,9 +197,6 @@ def events_of(
                     "processes. Begin a new run with a smaller batch, or go on with more processes by --resume."
                 ) from error
             toggle(learning, True)
-            if played and played.calls > WARM_UP and not played.recorded:
-                played = None  # a recording needs more memory than the work itself, which fitted
-                continue
             config, played = replace(config, batch_size=config.batch_size // 2), None
             share = workers.share(config.batch_size)
             write_run(run, config, model, dataset)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -145,11 +146,14 @@ def test_a_wish_to_stop_before_the_first_step_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("count", [None, "9", True, 2.5, -5, 10**4299])
 def test_facts_that_anyone_may_have_written_are_no_obstacle(
-    faces: FaceDataset, tiny: Checkpoint, views: list[View]
+    count: Any, faces: FaceDataset, tiny: Checkpoint, views: list[View], tmp_path: Path
 ) -> None:
-    strange = replace(tiny, training={"seconds": "2h", "polished_images": None, "images": "1.2M"})
-    facts = polished(faces, strange, views, images=16)[-1].model().training
+    strange = replace(tiny, training={"seconds": "2h", "polished_images": count, "images": "1.2M"})
+    model = polished(faces, strange, views, images=16)[-1].model()
+    save_checkpoint(model, tmp_path / "out")
+    facts = load_checkpoint(tmp_path / "out").training
     assert facts["polished_images"] == 16
     assert facts["images"] == "1.2M"
     assert type(facts["seconds"]) is int

@@ -412,6 +412,17 @@ def truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
+def surplus(value: Any) -> Callable[[Path], None]:
+    """Put the state of a parameter that there is not into the generator's optimizer."""
+
+    def change(path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        state["generator_optimizer"]["state"][10_000] = value
+        torch.save(state, path)
+
+    return change
+
+
 def overwrite(path: Path) -> None:
     with path.open("rb+") as file:
         file.seek(path.stat().st_size // 3)
@@ -424,12 +435,15 @@ def overwrite(path: Path) -> None:
         truncate,
         overwrite,
         lambda path: path.write_bytes(b""),
+        surplus({"step": 3.0}),
+        surplus(torch.tensor(3.0)),
+        surplus({}),
         lambda path: path.write_bytes(b"no weights"),
         lambda path: torch.save([1, 2], path),
         lambda path: torch.save({"step": 6}, path),
         Path.unlink,
     ],
-    ids=["cut", "overwritten", "empty", "text", "list", "lacking", "gone"],
+    ids=["cut", "overwritten", "empty", "number", "tensor", "nothing", "text", "list", "lacking", "gone"],
 )
 def test_a_damaged_last_save_gives_way_to_the_one_before(
     run: Run, tmp_path: Path, two_saves: tuple[Path, Path], whole: dict[str, Any], damage: Callable[[Path], Any]
@@ -591,8 +605,11 @@ def test_a_batch_too_large_for_the_memory_is_halved(run: Run, tmp_path: Path, mo
     assert read_run(tmp_path / "run")[0].batch_size == 4
 
 
-def test_without_memory_to_record_a_step_it_is_made_as_before(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("no room"), RuntimeError("failed due to a previous error during capture")]
+)
+def test_a_step_that_cannot_be_recorded_is_made_as_before(
+    error: Exception, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Roomless:
         """Stands in for `Recorded`: works as long as it warms up, and finds no room to record."""
@@ -605,7 +622,7 @@ def test_without_memory_to_record_a_step_it_is_made_as_before(
         def __call__(self, *inputs: Tensor) -> Tensor:
             self.calls += 1
             if self.calls > WARM_UP:
-                raise torch.OutOfMemoryError("no room")
+                raise error
             return self.work(*inputs)
 
     plain = run(tmp_path / "plain", steps=8, augment="none")[-1]
