@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -49,3 +50,23 @@ def gradient_penalty(logits: Float[Tensor, " b"], images: Float[Tensor, "b c h w
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)  # (B, C, H, W)
     return gradient.square().flatten(1).sum(1).mean()
+
+
+def penalties(
+    discriminator: Callable[[Tensor], Tensor],
+    r1: float,
+    r2: float,
+    real: Float[Tensor, "b c h w"],
+    fake: Float[Tensor, "b c h w"],
+) -> Float[Tensor, ""]:
+    """R1 on real pictures and R2 on fakes, half as strong as told, as in the paper (Mescheder et al. 2018); in fp32."""
+    total = real.new_zeros(())
+    for weight, images in ((r1, real), (r2, fake)):
+        if weight:
+            images = images.detach().float().requires_grad_(True)  # (B, 3, S, S)
+            total = total + weight / 2 * gradient_penalty(discriminator(images), images)
+    return total
+
+
+def weighted(weights: Sequence[float], losses: Sequence[Tensor]) -> Tensor:
+    return torch.stack([weight * loss for weight, loss in zip(weights, losses, strict=True)]).sum()

@@ -6,6 +6,7 @@ import copy
 import functools
 import itertools
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -165,6 +166,12 @@ def init_weights(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 1.0, 0.02)
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d) and module.bias is not None:
         nn.init.zeros_(module.bias)
+
+
+def toggle(parameters: Iterable[nn.Parameter], learns: bool) -> None:
+    """Have these parameters get gradients, or none."""
+    for parameter in parameters:
+        parameter.requires_grad_(learns)
 
 
 def filled(kind: type[Net], config: ModelConfig, weights: Path) -> Net:

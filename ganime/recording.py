@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ganime.config import TrainConfig
+from ganime.critic import FeatureCritic
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -61,3 +64,22 @@ class Recorded:
                 return self.work(*self.inputs)
         finally:
             torch.cuda.current_stream().wait_stream(self.stream)
+
+
+def recordable(
+    config: TrainConfig, critic: FeatureCritic | None, device: torch.device, alone: bool, augmented: bool
+) -> bool:
+    """Whether a step is the same work each time, on a GPU, with nothing in it that is decided or drawn on the way."""
+    pieces = critic is not None and critic.close is not None  # at another place each time
+    decided = augmented or config.r1 > 0 or config.r2 > 0 or pieces
+    return device.type == "cuda" and alone and not decided
+
+
+def count_on(device: torch.device, *optimizers: torch.optim.Adam) -> None:
+    """Have Adam count its steps on a GPU, where they can be recorded, and on the CPU for all other devices."""
+    counting = device if device.type == "cuda" else torch.device("cpu")
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["capturable"] = device.type == "cuda"
+        for kept in optimizer.state.values():
+            kept["step"] = kept["step"].to(counting)

@@ -26,22 +26,13 @@ from ganime.errors import ConfigError, TrainingError
 from ganime.events import Notice
 from ganime.files import atomic_file, atomic_folder
 from ganime.model import CONFIG_FILE, Discriminator, Generator
+from ganime.recording import count_on
 
 KEPT_SAVES = 2
 RUN_FILE, STATE_FILE, LOCK_FILE = "run.json", "state.pt", ".lock"
 LIMITS = ("images", "steps", "minutes", "save_minutes", "preview_images", "measure_images")
 COUNTS = ("step", "images", "seconds", "rescues")
-UNREADABLE = (  # what a damaged save, or one with other things in it than a run's, may raise
-    OSError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    EOFError,
-    pickle.UnpicklingError,
-)
+UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 @dataclass
@@ -79,20 +70,13 @@ class TrainingState:
         judges = (discriminator, critic) if critic else (discriminator,)
         for net in (generator, *judges):
             net.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        betas, recorded = (config.beta1, config.beta2), device.type == "cuda"
-        return cls(
-            generator,
-            discriminator,
-            copy.deepcopy(generator).eval().requires_grad_(False),
-            torch.optim.Adam(generator.parameters(), config.generator_lr, betas, capturable=recorded),
-            torch.optim.Adam(
-                itertools.chain(*(net.parameters() for net in judges)),
-                config.discriminator_lr,
-                betas,
-                capturable=recorded,
-            ),
-            critic=critic,
+        for_generator, for_judges = (
+            torch.optim.Adam(itertools.chain(*(net.parameters() for net in nets)), rate, (config.beta1, config.beta2))
+            for nets, rate in (((generator,), config.generator_lr), (judges, config.discriminator_lr))
         )
+        count_on(device, for_generator, for_judges)
+        ema = copy.deepcopy(generator).eval().requires_grad_(False)
+        return cls(generator, discriminator, ema, for_generator, for_judges, critic=critic)
 
     def state_dict(self) -> dict[str, Any]:
         parts = {name: value.state_dict() for name, value in vars(self).items() if hasattr(value, "state_dict")}
@@ -102,8 +86,7 @@ class TrainingState:
         for name, value in vars(self).items():
             if hasattr(value, "load_state_dict"):
                 value.load_state_dict(state[name])
-        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-            count_on(optimizer, next(self.generator.parameters()).device)  # it may come from another kind of device
+        count_on(next(self.generator.parameters()).device, self.generator_optimizer, self.discriminator_optimizer)
         for name in COUNTS:
             setattr(self, name, state.get(name, 0))  # a save of an earlier version lacks some
 
@@ -120,15 +103,6 @@ class TrainingState:
         """Whether all weights are numbers still."""
         nets = (self.generator, *self.judges)
         return all(bool(torch.isfinite(tensor).all()) for net in nets for tensor in net.state_dict().values())
-
-
-def count_on(optimizer: torch.optim.Adam, device: torch.device) -> None:
-    """Have Adam count its steps on a GPU, where they can be recorded, and on the CPU for all other devices."""
-    counting = device if device.type == "cuda" else torch.device("cpu")
-    for group in optimizer.param_groups:
-        group["capturable"] = device.type == "cuda"
-    for kept in optimizer.state.values():
-        kept["step"] = kept["step"].to(counting)
 
 
 @contextmanager
@@ -274,7 +248,7 @@ def load_last_save(run: Path, state: TrainingState) -> tuple[Path | None, str]:
     for folder in reversed(saves(run)):
         try:
             state.load_state_dict(torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True))
-        except UNREADABLE as error:
+        except (*UNREADABLE, pickle.UnpicklingError) as error:
             problems.append((folder, error))
         else:
             for damaged, _ in problems:  # else a later, lower save would count as older

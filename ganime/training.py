@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -24,11 +24,11 @@ from ganime.events import Done, Event, Notice, Preview, Saved, Step
 from ganime.health import Health
 from ganime.journal import journal_events
 from ganime.latents import latents
-from ganime.losses import discriminator_loss, generator_loss, gradient_penalty
+from ganime.losses import discriminator_loss, generator_loss, penalties, weighted
 from ganime.matmul import use_forms
-from ganime.model import Discriminator, Generator
+from ganime.model import Discriminator, Generator, toggle
 from ganime.progress import Gauge, measured
-from ganime.recording import WARM_UP, Recorded
+from ganime.recording import WARM_UP, Recorded, recordable
 from ganime.runs import (
     TrainingState,
     alone,
@@ -117,6 +117,7 @@ def events_of(
     elif start and not start.discriminator:
         yield Notice(0, f"{start.name} has no discriminator; a fresh one has to catch up with its generator first.")
     learning = [parameter for net in state.judges for parameter in net.parameters() if parameter.requires_grad]
+    strengths = (config.r1 * config.penalty_steps, config.r2 * config.penalty_steps)  # as they come that seldom
     weights = [1.0] if state.critic is None else [1.0, config.critic * state.critic.views]
     for net in (state.generator, state.discriminator):
         use_forms(net, config.deep_layers.split(","))
@@ -146,8 +147,8 @@ def events_of(
             fake = state.generator(z)  # (B, 3, S, S)
             judged = [judge(net, view(real), view(fake.detach().float())) for net in state.judges]
         d_losses = [discriminator_loss(config.loss, *logits) for logits in judged]
-        penalised = (config.r1 or config.r2) and state.step % config.penalty_steps == 0
-        penalty = penalties(config, state.discriminator, view(real), view(fake.detach())) if penalised else 0.0
+        penalised = any(strengths) and state.step % config.penalty_steps == 0
+        penalty = penalties(state.discriminator, *strengths, view(real), view(fake.detach())) if penalised else 0.0
         state.discriminator_optimizer.zero_grad(set_to_none=True)
         (weighted(weights, d_losses) + penalty).backward()
         workers.average(learning)
@@ -171,7 +172,9 @@ def events_of(
         toggle(learning, True)
         return torch.stack([d_losses[0], g_losses[0], *(logits.mean() for logits in judged[0])]).detach()  # of D alone
 
-    played = Recorded(learn, target) if recordable(config, state, workers, augmented) else None
+    played = (
+        Recorded(learn, target) if recordable(config, state.critic, target, workers.count == 1, augmented) else None
+    )
 
     while True:
         try:
@@ -267,13 +270,6 @@ def events_of(
                 return
 
 
-def recordable(config: TrainConfig, state: TrainingState, workers: Workers, augmented: bool) -> bool:
-    """Whether a step is the same work each time, on a GPU, with nothing in it that is decided or drawn on the way."""
-    pieces = state.critic is not None and state.critic.close is not None  # at another place each time
-    decided = augmented or config.r1 > 0 or config.r2 > 0 or pieces
-    return workers.device.type == "cuda" and workers.count == 1 and not decided
-
-
 def preview_after(images: int, every: int) -> int:
     """When the next sample grid is due: soon at first, for then much changes, and each twice as late up to `every`."""
     due = FIRST_PREVIEW
@@ -289,25 +285,6 @@ def judge(net: Discriminator | FeatureCritic, real: Tensor, fake: Tensor) -> tup
     both = torch.cat([real, fake]).contiguous(memory_format=torch.channels_last)  # (2B, 3, S, S)
     logits = net(both).float()
     return logits[: len(real)], logits[len(real) :]
-
-
-def weighted(weights: Sequence[float], losses: Sequence[Tensor]) -> Tensor:
-    return torch.stack([weight * loss for weight, loss in zip(weights, losses, strict=True)]).sum()
-
-
-def penalties(config: TrainConfig, discriminator: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
-    """R1 and R2 (Mescheder et al. 2018) in fp32, as strong as the steps between two of them ask for."""
-    total = real.new_zeros(())
-    for weight, images in ((config.r1, real), (config.r2, fake)):
-        if weight:
-            images = images.detach().float().requires_grad_(True)  # (B, 3, S, S)
-            total = total + config.penalty_steps * weight / 2 * gradient_penalty(discriminator(images), images)
-    return total
-
-
-def toggle(parameters: list[torch.nn.Parameter], learns: bool) -> None:
-    for parameter in parameters:
-        parameter.requires_grad_(learns)
 
 
 def random_source(seed: int, images: int, stream: int = 0) -> torch.Generator:

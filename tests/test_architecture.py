@@ -27,6 +27,7 @@ FLOORS = (  # a file imports from the floors below its own, and on its own floor
         "mobilenet",
         "averaging",
         "critic",
+        "recording",
         "frechet",
     ),
     (

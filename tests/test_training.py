@@ -31,11 +31,10 @@ from ganime.data import FaceDataset
 from ganime.errors import ConfigError, TrainingError
 from ganime.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict
 from ganime.journal import record
-from ganime.recording import WARM_UP
-from ganime.runs import RUN_FILE, STATE_FILE, TrainingState, count_on, read_run, saves
+from ganime.recording import WARM_UP, count_on, recordable
+from ganime.runs import RUN_FILE, STATE_FILE, TrainingState, read_run, saves
 from ganime.sampling import generate
-from ganime.training import recordable, train
-from ganime.workers import Workers
+from ganime.training import train
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 16
@@ -934,7 +933,7 @@ def test_steps_are_counted_where_they_can_be_recorded() -> None:
     optimizer.step()
     for kind in ("cuda", "mps", "cpu"):
         optimizer.state[weight]["step"] = Sent()
-        count_on(optimizer, torch.device(kind))
+        count_on(torch.device(kind), optimizer)
         assert optimizer.param_groups[0]["capturable"] is (kind == "cuda")
         assert optimizer.state[weight]["step"] == ("cuda" if kind == "cuda" else "cpu")
 
@@ -965,7 +964,7 @@ def test_only_steps_that_are_the_same_work_each_time_are_recorded(
     shape = ModelConfig(image_size=128, latent_dim=8, base_channels=4, max_channels=16)
     config = TrainConfig(**changes)
     state = TrainingState.create(shape, config, torch.device("cpu"))
-    assert recordable(config, state, Workers(torch.device(device), count=count), augmented) is recorded
+    assert recordable(config, state.critic, torch.device(device), count == 1, augmented) is recorded
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="records the kernels of a GPU")
