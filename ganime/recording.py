@@ -25,7 +25,7 @@ class Recorded:
     it has to be recorded anew. It must not look at the numbers in tensors, nor send any to the GPU. The result is one
     tensor, with new numbers after each call.
 
-    recorded: whether it is played back by now.
+    recording: whether it is past the warm-up and was not played back yet, so that an error is the recording's own.
     """
 
     def __init__(self, work: Callable[..., Tensor], device: torch.device) -> None:
@@ -36,8 +36,8 @@ class Recorded:
         self.result: Tensor | None = None
 
     @property
-    def recorded(self) -> bool:
-        return self.result is not None
+    def recording(self) -> bool:
+        return self.calls > WARM_UP and self.result is None
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         with torch.cuda.device(self.device):

@@ -28,7 +28,7 @@ from ganime.losses import discriminator_loss, generator_loss, penalties, weighte
 from ganime.matmul import use_forms
 from ganime.model import Discriminator, Generator, toggle
 from ganime.progress import Gauge, measured
-from ganime.recording import WARM_UP, Recorded, recordable
+from ganime.recording import Recorded, recordable
 from ganime.runs import (
     TrainingState,
     alone,
@@ -188,7 +188,7 @@ def events_of(
 
             figures = learn(real, z, view) if played is None else played(real, z)
         except RuntimeError as error:
-            if played and played.calls > WARM_UP and not played.recorded:
+            if played and played.recording:
                 toggle(learning, True)
                 played = None  # recording failed, and needs more memory than the work itself, which went well before
                 continue

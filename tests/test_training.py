@@ -613,10 +613,12 @@ def test_a_step_that_cannot_be_recorded_is_made_as_before(
     class Roomless:
         """Stands in for `Recorded`: works as long as it warms up, and finds no room to record."""
 
-        recorded = False
-
         def __init__(self, work: Callable[..., Tensor], device: torch.device) -> None:
             self.work, self.calls = work, 0
+
+        @property
+        def recording(self) -> bool:
+            return self.calls > WARM_UP
 
         def __call__(self, *inputs: Tensor) -> Tensor:
             self.calls += 1
