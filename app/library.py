@@ -20,7 +20,7 @@ from ganime.config import ModelConfig
 from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.hub import parse_reference, pull
 from ganime.model import CONFIG_FILE
-from ganime.models import open_model
+from ganime.models import names_folder, open_model
 from ganime.pictures import printable
 
 EMBEDDED_KEY, START_KEY = "embedded", "start"
@@ -28,6 +28,7 @@ JOB_PREFIX, UNNAMED = "job:", "trained here"
 TRAINED = "trained on this page"
 PULLS = 2  # at a time; each holds a model in memory twice while it is checked
 BUSY_SECONDS = 3.0
+MAX_KEYS = 10_000  # of hub models that were handed out; the ones handed out first are forgotten
 MAX_MULTIPLY_ADDS = 4_000_000_000  # for a face; the embedded model needs a fortieth of it
 
 
@@ -57,11 +58,13 @@ class Library:
         self.lock = threading.Lock()
         self.pulls = threading.BoundedSemaphore(PULLS)
         self.loaded: OrderedDict[str, Checkpoint] = OrderedDict()  # least recently used first
+        self.handed_out: OrderedDict[str, None] = OrderedDict()  # keys of hub models, oldest first
         self.kept = {EMBEDDED_KEY: load_checkpoint(EMBEDDED)}
         self.start = self.embedded()
+        self.start_is_private = False  # whether visitors could get its weights nowhere else
         if settings.model:
             try:
-                self.kept[START_KEY] = open_model(settings.model, self.cache, timeout=settings.hub_timeout)
+                self.kept[START_KEY] = self.open_start(settings.model)
                 self.start = describe(START_KEY, self.kept[START_KEY], f"from {settings.model}")
             except GanimeError as error:
                 note = f"{settings.model} could not be loaded, so the embedded model is in place. {error}"
@@ -69,7 +72,22 @@ class Library:
 
     @property
     def cache(self) -> Path:
+        """Where models that the hub gives to everyone are kept."""
+        return self.settings.home / "public-hub"
+
+    @property
+    def owner_cache(self) -> Path:
+        """Where models that were fetched with the owner's token are kept; visitors are never served from it."""
         return self.settings.home / "hub"
+
+    def open_start(self, reference: str) -> Checkpoint:
+        """The owner's model: fetched without the token where the hub allows it, else with it and marked private."""
+        timeout = self.settings.hub_timeout
+        if not names_folder(reference):
+            with suppress(HubError):  # private, gated, or out of reach: the owner's token or cache may open it
+                return open_model(reference, self.cache, timeout=timeout, token=False)
+        self.start_is_private = True
+        return open_model(reference, self.owner_cache, timeout=timeout)
 
     def embedded(self) -> ModelInfo:
         """The model that is always there."""
@@ -85,6 +103,7 @@ class Library:
             found = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
             key = f"{found.repo_id}@{found.revision}"
             checkpoint = self.remember(key, replace(load_checkpoint(found.folder), name=found.repo_id))
+            self.hand_out(key)
             self.trim(found.repo_id)
         return replace(describe(key, checkpoint, f"hub, revision {found.revision[:12]}"), note=found.note)
 
@@ -163,6 +182,8 @@ class Library:
             return self.kept[key]
         if key.startswith(JOB_PREFIX):
             return self.job_checkpoint(key)
+        if key not in self.handed_out:
+            raise HubError(f"{printable(key, 200)} was not loaded on this page. Load it first.")
         if found := self.recall(key):
             return found
         reference = parse_reference(key)
@@ -171,6 +192,25 @@ class Library:
             raise HubError(f"{reference.repo_id} is no longer here. Load it again.")
         with self.turn():
             return self.remember(key, replace(load_checkpoint(Path(config).parent), name=reference.repo_id))
+
+    def trainable(self, key: str) -> Checkpoint:
+        """The model of a key, to train on from. Whoever trains on from a model can download its weights.
+
+        Raises CheckpointError for the owner's private model, unless the owner shares it.
+        """
+        if key == START_KEY and self.start_is_private and not self.settings.share_model:
+            raise CheckpointError(
+                f"{self.start.name} is private, and its weights could be downloaded from a job that begins with it. "
+                "Start from the embedded model, or have the owner of this page set GANIME_SHARE_MODEL=true."
+            )
+        return self.checkpoint(key)
+
+    def hand_out(self, key: str) -> None:
+        """Note that a visitor may use the hub model of this key."""
+        with self.lock:
+            self.handed_out[key] = None
+            while len(self.handed_out) > MAX_KEYS:
+                self.handed_out.popitem(last=False)
 
     def job_checkpoint(self, key: str) -> Checkpoint:
         """The model of a job in the very revision that its key names; JobMissing once the job is deleted."""

@@ -141,7 +141,7 @@ def main() -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(studio.settings.temporary)  # on the disk of the jobs, and nobody else's
     page = create_app(studio)
     narrow.close()
-    page.queue(max_size=64, default_concurrency_limit=2)
+    page.queue(max_size=64, default_concurrency_limit=2, api_open=False)  # no endpoint is called past the queue
     server = {"routes": Arrivals(studio.jobs, studio.no_jobs).routes(), "middleware": [Middleware(narrow.Narrow)]}
     if studio.jobs:
         studio.jobs.start()

@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.uploads import MEGABYTE
 
 UPLOAD, PROGRESS = f"{API_PREFIX}/upload", f"{API_PREFIX}/upload_progress"
-MOST_BODY = 16 * MEGABYTE  # of any request but an upload; the largest, a picture to find a face for, has a third of it
+MOST_BODY = 6 * MEGABYTE  # of any request but an upload; the largest, a picture to project, has 5.6 MB as base64
+MOST_VALUES = 20_000  # in a JSON body; parsing and checking millions of them would block every other request
 MOST_NAME = 64  # characters by which a browser may name an upload
 FETCHING = re.compile(r"/(file|proxy)[=/]\s*https?:", re.IGNORECASE)
 
@@ -34,7 +35,11 @@ class Narrow:
         if refusal := refused(request, path):
             return await refusal(scope, receive, send)
         try:
-            await self.app(scope, receive if path.endswith(UPLOAD) else counted(receive, MOST_BODY), send)
+            if not path.endswith(UPLOAD):
+                receive, refusal = await checked_body(receive)
+                if refusal:
+                    return await refusal(scope, receive, send)
+            await self.app(scope, receive, send)
         finally:
             if path.endswith(PROGRESS):
                 forget_unknown(request.query_params.get("upload_id", ""))
@@ -52,9 +57,47 @@ def refused(request: Request, path: str) -> Response | None:
         return PlainTextResponse(f"Files are taken by {UPLOAD} alone.", 415)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > MOST_BODY:
-        words = f"A request may bring {MOST_BODY // MEGABYTE} MB here; files are uploaded by {UPLOAD}."
-        return PlainTextResponse(words, 413)
+        return too_large()
     return None
+
+
+def too_large() -> Response:
+    """The answer to a body of more than MOST_BODY bytes."""
+    words = f"A request may have a body of at most {MOST_BODY // MEGABYTE} MB; files are uploaded to {UPLOAD}."
+    return PlainTextResponse(words, 413)
+
+
+async def checked_body(receive: Receive) -> tuple[Receive, Response | None]:
+    """Read a whole body before anything parses it.
+
+    Returns a `receive` that delivers the body again, and a refusal when the body has more than MOST_BODY bytes or
+    MOST_VALUES values. Values are counted by their separators, in time linear in the bytes.
+    """
+    body, values, more = bytearray(), 1, True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":  # the client has disconnected
+            return replayed(message, receive), None
+        chunk = message.get("body", b"")
+        body += chunk
+        values += sum(chunk.count(mark) for mark in b",[{")
+        more = message.get("more_body", False)
+        if len(body) > MOST_BODY:
+            return receive, too_large()
+        if values > MOST_VALUES:
+            words = f"A request may hold at most {MOST_VALUES:,} values; this one holds more. Send fewer at a time."
+            return receive, PlainTextResponse(words, 413)
+    return replayed({"type": "http.request", "body": bytes(body), "more_body": False}, receive), None
+
+
+def replayed(first: Message, receive: Receive) -> Receive:
+    """A `receive` that delivers `first` and then whatever `receive` delivers."""
+    waiting = [first]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay
 
 
 def counted(receive: Receive, most: int) -> Receive:

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     model: str = Field(
         default="", description="Model at start: a folder or repo_id[@revision]; empty for the embedded one."
     )
+    share_model: bool = Field(
+        default=False, description="Whether visitors may train on from a private model, and so download its weights."
+    )
     home: Path = Field(default_factory=default_home, description="Where pulled models and everything else is kept.")
     hub_timeout: float = Field(default=10.0, gt=0, le=600, description="Seconds to wait for an answer of the hub.")
     model_megabytes: int = Field(default=64, ge=1, le=512, description="The largest file of a model visitors may load.")

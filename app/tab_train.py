@@ -109,7 +109,7 @@ class Desk:
         """What is trained, whose image size a model to begin from decides, and the folder of that model."""
         if start == SCRATCH:
             return (str(recipe), int(size), ""), None
-        found = self.studio.library.checkpoint(model if start == LOADED else EMBEDDED_KEY)
+        found = self.studio.library.trainable(model if start == LOADED else EMBEDDED_KEY)
         return (str(recipe), found.generator.config.image_size, start_name(found.name)), found.folder
 
     def expect(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import shutil
 import time
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +22,9 @@ from gradio.data_classes import FileData, ListFiles
 from gradio.routes import file_upload_statuses
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import arrivals as app_arrivals
@@ -29,7 +33,7 @@ from app import narrow
 from app.arrivals import Arrivals
 from app.job_store import ENDED, Job
 from app.jobs import Jobs
-from app.narrow import MOST_BODY, Narrow
+from app.narrow import MOST_BODY, MOST_VALUES, Narrow
 from app.settings import Settings
 from app.train_form import uploads_of
 from app.uploads import WAITING_SECONDS, Upload, arrivals, discard, sweep
@@ -214,8 +218,35 @@ async def test_uploads_that_are_none_or_do_not_say_their_length_leave_nothing(
 async def test_no_other_request_brings_more_than_the_page_needs(page: Callable[..., httpx.AsyncClient]) -> None:
     client = page()
     large = await client.post("/gradio_api/queue/join", content=bytes(MOST_BODY + 1))
-    assert (large.status_code, "16 MB" in large.text) == (413, True)
+    assert (large.status_code, "6 MB" in large.text) == (413, True)
     assert (await client.post("/gradio_api/process_recording", content=b"some")).status_code == 404
+
+
+async def test_a_body_of_very_many_values_is_refused_before_anything_parses_it(
+    page: Callable[..., httpx.AsyncClient],
+) -> None:
+    client = page()
+    for value in ("[]", "{}", "1", "[[[[]]]]"):
+        body = f'{{"data": [{",".join([value] * (MOST_VALUES + 1))}]}}'
+        answer = await client.post("/gradio_api/queue/join", content=body.encode())
+        assert (answer.status_code, f"{MOST_VALUES:,} values" in answer.text) == (413, True)
+    picture = json.dumps({"data": ["A" * (4 * MEGABYTE * 4 // 3)]}).encode()
+    assert (await client.post("/gradio_api/queue/join", content=picture)).status_code == 404  # it reaches the page
+
+
+async def test_the_page_gets_a_body_as_it_came() -> None:
+    async def echo(request: Request) -> Response:
+        return Response(await request.body())
+
+    server = Starlette(routes=[Route("/echo", echo, methods=["POST"])], middleware=[Middleware(Narrow)])
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(server), base_url="http://page")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for number in range(100):
+            yield bytes([number]) * 1000
+
+    answer = await client.post("/echo", content=chunks())
+    assert answer.content == b"".join([chunk async for chunk in chunks()])
 
 
 async def test_what_nobody_begins_with_goes_after_a_while(

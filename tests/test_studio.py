@@ -18,7 +18,7 @@ from app.components import answer_with_file, forgiving
 from app.job_limits import Visitor
 from app.job_store import JobError, JobMissing
 from app.job_view import server_functions
-from app.library import EMBEDDED_KEY
+from app.library import EMBEDDED_KEY, START_KEY
 from app.settings import Settings
 from app.studio import Studio
 from app.tab_generate import face_file, zip_file
@@ -27,6 +27,7 @@ from app.uploads import Upload
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import CheckpointError, GanimeError, HubError, RecipeError
+from ganime.hub import pull
 from ganime.latents import Recipe
 from ganime.model import Generator
 from ganime.sampling import generate
@@ -106,9 +107,46 @@ def test_visitors_never_borrow_the_owners_token(
 
 
 def test_key_that_was_never_loaded_asks_no_hub(studio: Studio, hub: HubServer) -> None:
-    with pytest.raises(HubError, match="Load it again"):
+    with pytest.raises(HubError, match="Load it first"):
         studio.recipes(f"tester/a@{'0' * 40}", 1, 0, 1.0)
     assert hub.requests == []
+
+
+@pytest.mark.parametrize("cache", ["hub", "public-hub"])
+def test_a_cached_model_that_was_never_handed_out_is_not_drawn_from(
+    studio: Studio, hub: HubServer, tmp_path: Path, cache: str
+) -> None:
+    found = pull("tester/a", tmp_path / "home" / cache, token="hf_owner")
+    for key in ("tester/a", "tester/a@main", f"tester/a@{found.revision}"):
+        with pytest.raises(HubError, match="Load it first"):
+            studio.recipes(key, 1, 0, 1.0)
+        with pytest.raises(HubError, match="Load it first"):
+            studio.library.info(key)
+
+
+def test_a_private_model_stays_private_while_the_hub_is_down(tmp_path: Path, hub: HubServer) -> None:
+    hub.token = "hf_owner"
+    settings = Settings(home=tmp_path / "home", model="tester/a", hub_timeout=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TOKEN", "hf_owner")
+        studio = Studio(settings)
+    assert (studio.library.start.key, studio.library.start.note) == (START_KEY, "")
+    assert studio.recipes(START_KEY, 1, 0, 1.0)[0].model == "tester/a"
+    with pytest.raises(CheckpointError, match="GANIME_SHARE_MODEL"):
+        studio.library.trainable(START_KEY)
+    assert studio.library.trainable(EMBEDDED_KEY).name == EMBEDDED.name
+    hub.mode = "down"
+    with pytest.raises(HubError, match="no copy"):
+        studio.library.load("tester/a")
+
+
+@pytest.mark.parametrize(("model", "shared"), [("tester/b", False), ("folder", True)])
+def test_a_public_or_shared_start_model_can_be_trained_on_from(
+    tmp_path: Path, hub: HubServer, model: str, shared: bool
+) -> None:
+    reference = str(tmp_path / "a") if model == "folder" else model
+    studio = Studio(Settings(home=tmp_path / "home", model=reference, hub_timeout=2, share_model=shared))
+    assert studio.library.trainable(START_KEY).revision == studio.library.start.revision
 
 
 def test_models_not_used_for_longest_leave_a_full_disk(studio: Studio, hub: HubServer) -> None:
