@@ -26,7 +26,8 @@ from ganime.config import SCRATCH
 from ganime.directions import MAX_DIRECTIONS
 from ganime.errors import DataError, RecipeError
 from ganime.images import png_bytes
-from ganime.latents import Recipe, shown
+from ganime.latents import Recipe
+from ganime.text import quoted
 
 STARTS = (EMBEDDED_KEY, SCRATCH)
 SIZES = get_args(Size)  # of animations, in px; 0 for as drawn
@@ -71,9 +72,9 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
 
     def animation(who: str, way: Walk, name: str, kind: str, speed: float = 20.0, size: int = 0) -> dict:
         if kind not in KINDS:
-            raise RecipeError(f"kind must be one of {', '.join(KINDS)}; got {shown(kind)}.")
+            raise RecipeError(f"kind must be one of {', '.join(KINDS)}; got {quoted(kind)}.")
         if size not in SIZES:
-            raise RecipeError(f"size must be one of {', '.join(map(str, SIZES))}; got {shown(size)}.")
+            raise RecipeError(f"size must be one of {', '.join(map(str, SIZES))}; got {quoted(size)}.")
         film = explorer.walks.finish(who, filmed(explorer, key, way, speed, f".{kind}", size or None))
         assert isinstance(film, Film)
         return served(cache, f"{name}.{kind}", film.data)

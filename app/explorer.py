@@ -24,9 +24,10 @@ from ganime.errors import DataError, RecipeError
 from ganime.explore import arithmetic, breed, recipes_of, vary
 from ganime.features import FeatureNet, load_features
 from ganime.latents import MAX_VECTOR, Recipe, decoded, rounded
-from ganime.pictures import decode, printable
+from ganime.pictures import decode
 from ganime.projection import Nearing, Projection, project
 from ganime.sampling import render
+from ganime.text import printable
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

@@ -21,7 +21,7 @@ from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.hub import parse_reference, pull
 from ganime.model import CONFIG_FILE
 from ganime.models import names_folder, open_model
-from ganime.pictures import printable
+from ganime.text import printable
 
 EMBEDDED_KEY, START_KEY = "embedded", "start"
 JOB_PREFIX, UNNAMED = "job:", "trained here"

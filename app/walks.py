@@ -17,8 +17,9 @@ from app.tab_generate import Size
 from ganime.checkpoint import Checkpoint
 from ganime.errors import RecipeError
 from ganime.images import COLUMNS, animation_kind, mp4_works, save_animation
-from ganime.latents import Recipe, check_number, shown, walk
+from ganime.latents import Recipe, check_number, walk
 from ganime.sampling import render
+from ganime.text import quoted
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -44,7 +45,7 @@ class Walk:
 
     def __post_init__(self) -> None:
         if not isinstance(self.frames, int) or not 2 <= self.frames <= MAX_FRAMES:
-            raise RecipeError(f"A walk has 2 to {MAX_FRAMES} frames here; got {shown(self.frames)}.")
+            raise RecipeError(f"A walk has 2 to {MAX_FRAMES} frames here; got {quoted(self.frames)}.")
 
     def path(self, checkpoint: Checkpoint) -> Float[np.ndarray, "frames latent"]:
         """The latents of all frames. Raises RecipeError for fewer than two faces."""

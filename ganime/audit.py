@@ -13,6 +13,7 @@ from ganime.data import FaceDataset
 from ganime.errors import DataError
 from ganime.images import sheet
 from ganime.pictures import MIN_SIDE
+from ganime.text import plural
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -156,24 +157,20 @@ def advice_on_faces(report: Audit) -> Iterator[str]:
             f"{of_them(report.grey)} faces are grey: the model will draw as many. Leave them out if you want colour."
         )
     if report.held_out < FEW_HELD_OUT:
-        yield f"Only {counted(report.held_out, 'face')} held out: take measures against so few as rough."
+        yield f"Only {plural(report.held_out, 'face')} held out: take measures against so few as rough."
 
 
 def advice_on_files(report: Audit) -> Iterator[str]:
     """What could be gained from files that are not used."""
     unreadable, small = report.unused.get("unreadable", 0), report.unused.get("too small", 0)
     if unreadable >= UNREADABLE_SHARE * report.used:
-        yield f"Cannot be read: {counted(unreadable, 'picture')}. Save again as PNG, or fetch again."
+        yield f"Cannot be read: {plural(unreadable, 'picture')}. Save again as PNG, or fetch again."
     if small >= WORTH_A_WORD * report.used:
-        yield f"Below {MIN_SIDE} px, and so of no use: {counted(small, 'picture')}."
+        yield f"Below {MIN_SIDE} px, and so of no use: {plural(small, 'picture')}."
     if formats := report.passed_over.get("pictures of other formats"):
-        yield f"Of formats that are not read, such as TIFF or HEIC: {counted(formats, 'picture')}. Save as PNG or JPEG."
+        yield f"Of formats that are not read, such as TIFF or HEIC: {plural(formats, 'picture')}. Save as PNG or JPEG."
     if archives := report.passed_over.get("archives inside"):
-        yield f"Not opened: {counted(archives, 'archive')} inside. Unpack, or name as a source of its own."
-
-
-def counted(count: int, thing: str) -> str:
-    return f"{count:,} {thing}{'s' * (count != 1)}"
+        yield f"Not opened: {plural(archives, 'archive')} inside. Unpack, or name as a source of its own."
 
 
 def contact_sheet(dataset: FaceDataset, count: int = 64) -> UInt8[np.ndarray, "rows columns 3"]:

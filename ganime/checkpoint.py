@@ -13,7 +13,7 @@ from ganime.card import model_card
 from ganime.config import to_dict
 from ganime.critic import CRITIC_FILE, FeatureCritic
 from ganime.errors import CheckpointError
-from ganime.files import atomic_folder, save_tensors
+from ganime.files import WEIGHTS, atomic_folder, save_tensors
 from ganime.model import (
     CONFIG_FILE,
     DISCRIMINATOR_FILE,
@@ -24,7 +24,6 @@ from ganime.model import (
     parse_model_config,
 )
 
-WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 EMBEDDED_MODELS = {64: WEIGHTS / "anime-64", 128: WEIGHTS / "anime-128"}  # by their side in px
 EMBEDDED = EMBEDDED_MODELS[128]  # what is taken where none is named
 CARD_FILE = "README.md"

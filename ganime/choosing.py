@@ -15,9 +15,10 @@ from ganime.checkpoint import Checkpoint
 from ganime.errors import RecipeError
 from ganime.explore import check_count, recipes_of
 from ganime.features import FeatureNet, extract
-from ganime.latents import MAX_SEED, Recipe, check_number, check_seed, latents, rounded, shown
+from ganime.latents import MAX_SEED, Recipe, check_number, check_seed, latents, rounded
 from ganime.model import Generator
 from ganime.sampling import generate_recipes, recipes_for, render
+from ganime.text import quoted
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt8
@@ -140,5 +141,5 @@ def attribute_places(net: FeatureNet, wanted: Sequence[str]) -> list[int]:
     names = list(net.attributes)
     unknown = [name for name in wanted if name not in names]
     if unknown or not wanted or isinstance(wanted, str):
-        raise RecipeError(f"Ask for one or more of {', '.join(names)}; got {shown(unknown or wanted)}.")
+        raise RecipeError(f"Ask for one or more of {', '.join(names)}; got {quoted(unknown or wanted)}.")
     return [names.index(name) for name in wanted]

@@ -16,8 +16,9 @@ from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption
 from ganime.direction_fit import unit
 from ganime.directions import MAX_INDEX_BYTES, Directions, between, combined, load_directions, save_directions
 from ganime.errors import CheckpointError, ConfigError, RecipeError
-from ganime.latents import decoded, shown
+from ganime.latents import decoded
 from ganime.models import open_model
+from ganime.text import quoted
 
 MAX_TRAY_BYTES = 4 * MAX_INDEX_BYTES
 
@@ -76,6 +77,6 @@ def read_tray(path: Path, name: str, revision: str) -> np.ndarray:
         if isinstance(error, RecipeError):
             raise
         raise CheckpointError(
-            f"{path} holds no direction {shown(name)} for the weights of revision {revision} ({error}). Export the "
+            f"{path} holds no direction {quoted(name)} for the weights of revision {revision} ({error}). Export the "
             "tray from the page with that model loaded."
         ) from error

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations
 
 from ganime.errors import CheckpointError
 from ganime.features import SIDE, WIDTHS, FeatureNet, activations, brought_to, load_features
-from ganime.files import fitting, read_tensors
+from ganime.files import WEIGHTS, fitting, read_tensors
 from ganime.mobilenet import WIDTHS as BROAD_WIDTHS
 from ganime.mobilenet import load_mobilenet
 from ganime.model import init_weights, with_norm
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CRITIC_FILE = "critic.safetensors"
-EYES = Path(__file__).resolve().parent.parent / "weights" / "anime-critic"  # not the network that measures
-BROAD_EYES = EYES.with_name("broad-eyes")
+EYES = WEIGHTS / "anime-critic"  # not the network that measures
+BROAD_EYES = WEIGHTS / "broad-eyes"
 BROAD_SIDE = 128  # px at which they see a picture
 WIDEST = 256  # channels of a head
 PACE, LEAST = 0.01, 1e-4  # of the running statistics; added to a variance, so that what never changes does not matter

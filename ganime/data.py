@@ -29,9 +29,9 @@ from ganime.pictures import (
     is_grey,
     is_picture_name,
     list_pictures,
-    printable,
     walk,
 )
+from ganime.text import printable
 
 MIN_FACES = 16
 FACES_FILE, INDEX_FILE = "faces.bin", "index.json"

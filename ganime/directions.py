@@ -13,7 +13,8 @@ import torch
 
 from ganime.errors import CheckpointError, RecipeError
 from ganime.files import atomic_file, read_tensors, save_tensors
-from ganime.latents import check_number, shown
+from ganime.latents import check_number
+from ganime.text import quoted
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -58,7 +59,7 @@ class Effect:
         for name, high in ranges.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not -1 <= value <= high:
-                raise CheckpointError(f"A direction's effect: {name} lies in -1 to {high:g}; got {shown(value)}.")
+                raise CheckpointError(f"A direction's effect: {name} lies in -1 to {high:g}; got {quoted(value)}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ class Direction:
     def __post_init__(self) -> None:
         check_name("a direction's name", self.name)
         if self.kind not in KINDS:
-            raise CheckpointError(f"A direction's kind is one of {', '.join(KINDS)}; got {shown(self.kind)}.")
+            raise CheckpointError(f"A direction's kind is one of {', '.join(KINDS)}; got {quoted(self.kind)}.")
         vector = np.asarray(self.vector, np.float32)
         length = float(np.linalg.norm(vector))
         if vector.ndim != 1 or not 0 < length <= MAX_LENGTH:  # also refuses NaN
@@ -118,7 +119,7 @@ class Directions:
         for item in self.items:
             if item.name == name:
                 return item
-        raise RecipeError(f"There is no direction {shown(name)}; there are {', '.join(self.names) or 'none'}.")
+        raise RecipeError(f"There is no direction {quoted(name)}; there are {', '.join(self.names) or 'none'}.")
 
     def with_own(self, name: str, vector: Float[np.ndarray, " latent"]) -> Directions:
         """These and one more that a user made, such as `between` two faces; it takes the place of one so named.
@@ -211,7 +212,7 @@ def load_directions(folder: Path | None, revision: str, latent_dim: int) -> Dire
     values = read_index(path)
     if values.get("revision") != revision:
         raise CheckpointError(
-            f"{path} was made for the weights of revision {shown(values.get('revision'))}; these have {revision}. "
+            f"{path} was made for the weights of revision {quoted(values.get('revision'))}; these have {revision}. "
             + again
         )
     count = len(values["directions"])
@@ -226,7 +227,7 @@ def load_directions(folder: Path | None, revision: str, latent_dim: int) -> Dire
 def read_direction(entry: Any, vector: Float[np.ndarray, " latent"]) -> Direction:
     """A direction from its entry in the index."""
     if not isinstance(entry, dict) or not isinstance(entry.get("effect", {}), dict | None):
-        raise CheckpointError(f"A direction is an object with name, kind and effect; got {shown(entry)}.")
+        raise CheckpointError(f"A direction is an object with name, kind and effect; got {quoted(entry)}.")
     effect = Effect(**entry["effect"]) if entry.get("effect") else None
     return Direction(entry.get("name", ""), entry.get("kind", ""), vector, effect)
 
@@ -254,14 +255,14 @@ def read_vectors(path: Path, shape: tuple[int, int]) -> Float[np.ndarray, "n lat
     vectors = tensors.get("vectors")
     if vectors is None or len(tensors) != 1 or tuple(vectors.shape) != shape or not vectors.is_floating_point():
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        raise CheckpointError(f"{path} needs vectors of shape {shape} and nothing else; it holds {shown(found)}.")
+        raise CheckpointError(f"{path} needs vectors of shape {shape} and nothing else; it holds {quoted(found)}.")
     return vectors.float().numpy()
 
 
 def check_name(what: str, name: Any) -> None:
     """Raise CheckpointError unless a name is printable text of at most 64 characters."""
     if not isinstance(name, str) or not 1 <= len(name.strip()) <= len(name) <= MAX_NAME or not name.isprintable():
-        raise CheckpointError(f"{what.capitalize()} is 1 to {MAX_NAME} printable characters; got {shown(name)}.")
+        raise CheckpointError(f"{what.capitalize()} is 1 to {MAX_NAME} printable characters; got {quoted(name)}.")
 
 
 def works(effect: Effect, least_flips: float, least_ratio: float, least_lead: float) -> bool:

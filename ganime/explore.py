@@ -8,7 +8,8 @@ import numpy as np
 
 from ganime.checkpoint import Checkpoint
 from ganime.errors import RecipeError
-from ganime.latents import Recipe, check_number, check_seed, encoded, rounded, shown, slerp
+from ganime.latents import Recipe, check_number, check_seed, encoded, rounded, slerp
+from ganime.text import quoted
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -90,5 +91,5 @@ def norm(z: Float[np.ndarray, " latent"]) -> float:
 def check_count(count: int) -> int:
     """A number of faces from 1 to 256; RecipeError for anything else."""
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= MAX_CHILDREN:
-        raise RecipeError(f"The number of faces is a whole number from 1 to {MAX_CHILDREN}; got {shown(count)}.")
+        raise RecipeError(f"The number of faces is a whole number from 1 to {MAX_CHILDREN}; got {quoted(count)}.")
     return int(count)

@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from ganime.errors import CheckpointError, DataError
-from ganime.files import load_tensors, save_tensors
+from ganime.files import WEIGHTS, load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from torch import Tensor
 
-DEFAULT_FEATURES = Path(__file__).resolve().parent.parent / "weights" / "anime-features"
+DEFAULT_FEATURES = WEIGHTS / "anime-features"
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 SIDE = 64  # px; pictures of another size are resized to it
 WIDTHS = (16, 32, 64, 128, 256)  # channels at 64, 32, 16, 8 and 4 px

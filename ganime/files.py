@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+CHECKOUT = Path(__file__).resolve().parent.parent / "weights"
+INSTALLED = Path(__file__).resolve().parent / "weights"  # where a wheel puts the same folder
+WEIGHTS = INSTALLED if INSTALLED.is_dir() else CHECKOUT
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` only when the block succeeds."""

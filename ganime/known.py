@@ -13,11 +13,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ganime.checkpoint import WEIGHTS, Checkpoint
+from ganime.checkpoint import Checkpoint
 from ganime.data import FaceDataset
 from ganime.errors import CheckpointError, DataError
 from ganime.features import FeatureNet, load_features, to_tensor
-from ganime.files import atomic_file, read_tensors, save_tensors
+from ganime.files import WEIGHTS, atomic_file, read_tensors, save_tensors
 from ganime.metrics import distances
 
 if TYPE_CHECKING:

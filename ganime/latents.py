@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ganime.errors import RecipeError
+from ganime.text import quoted
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -70,7 +71,7 @@ class Recipe:
             if len(z) != latent_dim:
                 raise RecipeError(
                     f"This recipe's vector holds {len(z)} numbers, and the model takes {latent_dim}. "
-                    f"Open it with the model it names: {shown(self.model)}."
+                    f"Open it with the model it names: {quoted(self.model)}."
                 )
             return z
         z = latent(self.seed, latent_dim)
@@ -99,19 +100,19 @@ def encoded(z: Float[np.ndarray, " latent"]) -> str:
     """
     z = np.asarray(z)
     if z.ndim != 1 or not 1 <= len(z) <= 4096 or not (np.abs(z) <= MAX_NUMBER).all():  # also refuses NaN
-        raise RecipeError(f"A latent is 1 to 4096 numbers from -{MAX_NUMBER:g} to {MAX_NUMBER:g}; got {shown(z)}.")
+        raise RecipeError(f"A latent is 1 to 4096 numbers from -{MAX_NUMBER:g} to {MAX_NUMBER:g}; got {quoted(z)}.")
     return base64.urlsafe_b64encode(z.astype("<f2").tobytes()).decode().rstrip("=")
 
 
 def decoded(vector: str) -> Float[np.ndarray, " latent"]:
     """The float32 latent of a text that `encoded` made. Raises RecipeError for any other."""
     if not isinstance(vector, str) or not 2 < len(vector) <= MAX_VECTOR:
-        raise RecipeError(f"A recipe's vector is text of 3 to {MAX_VECTOR} characters; got {shown(vector)}.")
+        raise RecipeError(f"A recipe's vector is text of 3 to {MAX_VECTOR} characters; got {quoted(vector)}.")
     try:
         data = base64.b64decode(vector + "=" * (-len(vector) % 4), altchars=b"-_", validate=True)
         z = np.frombuffer(data, "<f2").astype(np.float32)
     except (binascii.Error, ValueError) as error:
-        raise RecipeError(f"A recipe's vector is base64 over 16-bit floats; got {shown(vector)} ({error}).") from error
+        raise RecipeError(f"A recipe's vector is base64 over 16-bit floats; got {quoted(vector)} ({error}).") from error
     if not (np.abs(z) <= MAX_NUMBER).all():
         raise RecipeError(f"A recipe's vector holds numbers from -{MAX_NUMBER:g} to {MAX_NUMBER:g}; this one does not.")
     return z
@@ -171,7 +172,7 @@ def eased(t: float, easing: str) -> float:
     Raises RecipeError for another one.
     """
     if easing not in EASINGS:
-        raise RecipeError(f"An easing is one of {', '.join(EASINGS)}; got {shown(easing)}.")
+        raise RecipeError(f"An easing is one of {', '.join(EASINGS)}; got {quoted(easing)}.")
     return t * t * (3 - 2 * t) if easing == "smooth" else t
 
 
@@ -199,7 +200,7 @@ def check_seed(seed: Any) -> int:
     """A seed as an int in [0, 2^32 - 1]; RecipeError for anything else."""
     whole = isinstance(seed, int | np.integer) or (isinstance(seed, float) and seed.is_integer())
     if isinstance(seed, bool) or not whole or not 0 <= seed <= MAX_SEED:
-        raise RecipeError(f"A seed is a whole number from 0 to {MAX_SEED:,}; got {shown(seed)}.")
+        raise RecipeError(f"A seed is a whole number from 0 to {MAX_SEED:,}; got {quoted(seed)}.")
     return int(seed)
 
 
@@ -208,16 +209,7 @@ def check_truncation(truncation: Any) -> float:
     return check_number("A truncation", truncation, 0.0, MAX_TRUNCATION)
 
 
-def shown(value: Any) -> str:
-    """A value as it is written, cut to a length that fits in a sentence."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python prints no number of more than 4,300 digits
-        text = "a number of thousands of digits"
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 def check_number(what: str, value: Any, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise RecipeError(f"{what} is a number from {low:g} to {high:g}; got {shown(value)}.")
+        raise RecipeError(f"{what} is a number from {low:g} to {high:g}; got {quoted(value)}.")
     return float(value)

@@ -285,14 +285,3 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Gener
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def printable(text: str, most: int = 120) -> str:
-    """A stranger's text on one line that is safe to show: control characters escaped, and the middle of a long one cut.
-
-    Only what Python calls printable is left as it is, so no line break, escape sequence, lone surrogate or mark that
-    turns the direction of writing gets through.
-    """
-    if len(text) > most:
-        text = f"{text[: most - 24]}...{text[-20:]}"
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -33,8 +33,9 @@ from PIL import EpsImagePlugin, Image, features
 from ganime.data import FaceDataset, decode_all, load_faces
 from ganime.duplicates import NEAR_DUPLICATE_BITS, near_duplicate_groups, split_by_group
 from ganime.errors import DataError
-from ganime.pictures import Face, TooManyError, in_order, is_grey, list_pictures, printable
+from ganime.pictures import Face, TooManyError, in_order, is_grey, list_pictures
 from ganime.pictures import decode as decode_face
+from ganime.text import printable
 
 SIDE = 32
 KINDS = ["PNG", "JPEG", "GIF", "WEBP", "BMP", *(["AVIF"] if features.check("avif") else [])]
