@@ -22,9 +22,9 @@ from ganime.direction_fit import group, unit, unnamed_directions
 from ganime.directions import Direction, Directions, between, combined, load_directions, steer
 from ganime.errors import DataError, RecipeError
 from ganime.explore import arithmetic, breed, recipes_of, vary
+from ganime.faces.reading import decode
 from ganime.features import FeatureNet, load_features
 from ganime.latents import MAX_VECTOR, Recipe, decoded, rounded
-from ganime.pictures import decode
 from ganime.projection import Nearing, Projection, project
 from ganime.sampling import render
 from ganime.text import printable

@@ -19,13 +19,13 @@ from app.jobs import Jobs, Sources
 from app.searches import Searches
 from app.uploads import PICTURES, short_name
 from app.visitors import identity_of
-from ganime.audit import Audit, audit, contact_sheet
 from ganime.checkpoint import load_checkpoint
-from ganime.data import FaceDataset, load_faces
 from ganime.errors import DataError
+from ganime.faces.audit import Audit, audit, contact_sheet
+from ganime.faces.dataset import FaceDataset, load_faces
+from ganime.faces.reading import MAX_RATIO
 from ganime.images import sheet, webp_bytes
 from ganime.nearest import Likeness, nearest_faces
-from ganime.pictures import MAX_RATIO
 from ganime.runs import read_run
 
 AUDIT_SIZE = 64  # px, as the faces are looked at before training

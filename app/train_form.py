@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.uploads import Upload, arrivals
 from app.visitors import sign_in_works
 from ganime.config import RECIPES, SCRATCH
-from ganime.pictures import SUFFIXES
+from ganime.faces.reading import SUFFIXES
 
 LOADED = "loaded"
 STARTS = [("Embedded model", EMBEDDED_KEY), ("Model named above", LOADED), ("Scratch", SCRATCH)]

@@ -19,8 +19,8 @@ from PIL import Image
 from app.job_store import JobError
 from app.settings import Settings
 from ganime.errors import DataError
+from ganime.faces.reading import FORMATS, MAX_PIXELS, SUFFIXES, Picture, TooManyError, list_pictures, read_file
 from ganime.files import atomic_file
-from ganime.pictures import FORMATS, MAX_PIXELS, SUFFIXES, Picture, TooManyError, list_pictures, read_file
 
 PICTURES, NAMES_FILE = "pictures", "names.json"
 KNOWN = {*SUFFIXES, ".zip"}

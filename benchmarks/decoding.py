@@ -21,8 +21,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from ganime.checkpoint import EMBEDDED_MODELS, load_checkpoint
-from ganime.data import load_faces
-from ganime.duplicates import near_duplicate_groups
+from ganime.faces.dataset import load_faces
+from ganime.faces.duplicates import near_duplicate_groups
 from ganime.sampling import generate
 
 SIZE, BATCH, WORKERS = 64, 64, 2

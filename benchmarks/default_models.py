@@ -27,12 +27,12 @@ from ganime.card import FRONT_MATTER
 from ganime.checkpoint import CARD_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, SCRATCH
-from ganime.data import FaceDataset, load_faces
 from ganime.devices import pick_device
 from ganime.direction_fit import find_directions
 from ganime.directions import Directions, save_directions, told
 from ganime.evaluation import Report, evaluate
 from ganime.events import Event, Measured, Notice, Step, Verdict
+from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.features import SIDE, load_features
 from ganime.frechet import View, shipped_views
 from ganime.frechet import told as told_views

@@ -21,9 +21,9 @@ from PIL import Image
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
-from ganime.data import FaceDataset, load_faces
 from ganime.evaluation import Report, evaluate
 from ganime.events import Done
+from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.features import SIDE, load_features
 from ganime.images import sheet
 from ganime.known import learned

@@ -22,8 +22,8 @@ import typer
 
 from ganime.checkpoint import EMBEDDED_MODELS, load_checkpoint
 from ganime.config import RECIPES
-from ganime.data import load_faces
 from ganime.events import Step
+from ganime.faces.dataset import load_faces
 from ganime.images import png_bytes
 from ganime.sampling import generate
 from ganime.training import train

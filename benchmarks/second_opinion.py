@@ -22,7 +22,7 @@ from PIL import Image
 
 from benchmarks.default_models import COUNT
 from ganime.cli_options import DEFAULT_HOME, HomeOption
-from ganime.data import load_faces
+from ganime.faces.dataset import load_faces
 from ganime.metrics import density_coverage, frechet_distance, kernel_distance, precision_recall
 from ganime.models import open_model
 from ganime.sampling import generate

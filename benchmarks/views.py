@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmarks.teachers import views_with
 from ganime.averaging import even_latents
 from ganime.cli_options import DEFAULT_HOME, HomeOption
-from ganime.data import load_faces
+from ganime.faces.dataset import load_faces
 from ganime.frechet import Transport, View, looked, shipped_views
 from ganime.model import Generator
 from ganime.models import open_model

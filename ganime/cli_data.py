@@ -15,11 +15,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ganime.audit import Audit, audit, contact_sheet
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption
 from ganime.config import RECIPES
-from ganime.data import FaceDataset, load_faces
 from ganime.errors import ConfigError
+from ganime.faces.audit import Audit, audit, contact_sheet
+from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.files import atomic_file
 from ganime.images import png_bytes
 

@@ -12,8 +12,8 @@ from ganime.checkpoint import EMBEDDED, Checkpoint
 from ganime.cli_data import read_faces
 from ganime.cli_explore import FacesArgument, read_face, tell
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ModelOption
-from ganime.data import FaceDataset
 from ganime.errors import ConfigError, DataError
+from ganime.faces.dataset import FaceDataset
 from ganime.features import SIDE
 from ganime.files import atomic_file
 from ganime.images import png_bytes, sheet

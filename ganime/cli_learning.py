@@ -18,9 +18,9 @@ from ganime.cli_data import read_faces
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ThreadsOption, TruncationOption
 from ganime.cli_show import asked_by_signal, show
 from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH
-from ganime.data import FaceDataset
 from ganime.errors import ConfigError, DataError
 from ganime.evaluation import Report, evaluate, inception_distance
+from ganime.faces.dataset import FaceDataset
 from ganime.feature_fit import EPOCHS, FitStep, fit_features
 from ganime.features import SIDE, load_features
 from ganime.files import atomic_file, refuse_to_replace

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ganime.damage import DAMAGES, spoiled_batch
-from ganime.data import MIN_FACES, load_faces
 from ganime.devices import faster_of
 from ganime.errors import DataError
+from ganime.faces.dataset import MIN_FACES, load_faces
 from ganime.features import SIDE, WIDTHS, FeatureNet, extract, load_features, save_features, to_tensor
 from ganime.files import atomic_folder
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from ganime.checkpoint import Checkpoint
-from ganime.data import FaceDataset
 from ganime.errors import CheckpointError, DataError
+from ganime.faces.dataset import FaceDataset
 from ganime.features import FeatureNet, load_features, to_tensor
 from ganime.files import WEIGHTS, atomic_file, read_tensors, save_tensors
 from ganime.metrics import distances

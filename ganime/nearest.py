@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ganime.checkpoint import Checkpoint
-from ganime.data import FaceDataset
 from ganime.errors import DataError
+from ganime.faces.dataset import FaceDataset
 from ganime.known import TRAINING_MOST, Known, learn
 from ganime.sampling import generate
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from ganime.config import TrainConfig
-from ganime.data import FaceDataset
 from ganime.devices import out_of_memory
 from ganime.events import Event, Measured, Notice
+from ganime.faces.dataset import FaceDataset
 from ganime.features import extract, load_features, to_tensor
 from ganime.health import BY_HEART, COPIED, NEARER, Health
 from ganime.known import Known, learned

@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 from ganime.checkpoint import BEST_SAVE, RUN_SAVES, Checkpoint, save_checkpoint, write_checkpoint
 from ganime.config import SCRATCH, ModelConfig, TrainConfig, from_dict, to_dict
 from ganime.critic import FeatureCritic
-from ganime.data import FaceDataset
 from ganime.errors import ConfigError, TrainingError
 from ganime.events import Notice
+from ganime.faces.dataset import FaceDataset
 from ganime.files import atomic_file, atomic_folder
 from ganime.model import CONFIG_FILE, Discriminator, Generator
 from ganime.recording import count_on

@@ -17,10 +17,10 @@ from ganime.averaging import ema_decay, settle_statistics, update_ema
 from ganime.checkpoint import Checkpoint
 from ganime.config import SCRATCH, ModelConfig, TrainConfig
 from ganime.critic import FeatureCritic
-from ganime.data import FaceDataset
 from ganime.devices import out_of_memory, plan_for, precision_context
 from ganime.errors import TrainingError
 from ganime.events import Done, Event, Notice, Preview, Saved, Step
+from ganime.faces.dataset import FaceDataset
 from ganime.health import Health
 from ganime.journal import journal_events
 from ganime.latents import latents

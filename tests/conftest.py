@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
-from ganime.data import FaceDataset, load_faces
+from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.features import FeatureNet, load_features
 from ganime.model import Discriminator, Generator
 

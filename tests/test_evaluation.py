@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganime.dataset import FaceDataset
 from ganime.errors import ConfigError
 from ganime.evaluation import inception_distance
+from ganime.faces.dataset import FaceDataset
 from ganime.metrics import frechet_distance
 
 

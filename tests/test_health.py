@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from ganime import progress, training
 from ganime.checkpoint import Checkpoint
 from ganime.config import ModelConfig, TrainConfig
-from ganime.data import FaceDataset
 from ganime.errors import ConfigError, TrainingError
 from ganime.events import VERDICTS, Done, Event, Measured, Notice, Saved, Step, Verdict
+from ganime.faces.dataset import FaceDataset
 from ganime.health import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, Health
 from ganime.metrics import chance_of_nearness
 from ganime.progress import Gauge

@@ -26,7 +26,7 @@ from app.settings import Settings
 from app.studio import Studio
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.config import ModelConfig
-from ganime.data import FaceDataset
+from ganime.faces.dataset import FaceDataset
 from ganime.latents import Recipe
 from ganime.layers import OTHERS
 from ganime.model import Generator, summary

@@ -14,7 +14,7 @@ from app import job_view as module
 from app.job_view import card_html, mine_of, server_functions
 from app.jobs import Jobs
 from app.uploads import Upload
-from ganime.data import FaceDataset
+from ganime.faces.dataset import FaceDataset
 from ganime.nearest import Likeness
 from tests.test_jobs import ME, PLAN, files, open_jobs, settings, submitted
 

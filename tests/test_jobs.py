@@ -32,8 +32,8 @@ from app.jobs import Jobs
 from app.settings import ROOT, Settings
 from app.uploads import Upload, discard
 from ganime.checkpoint import load_checkpoint
-from ganime.data import load_faces
 from ganime.errors import DataError, GanimeError
+from ganime.faces.dataset import load_faces
 from ganime.journal import PREVIEWS, read_journal
 from ganime.sampling import generate
 from tests.trainers import trainer, write

@@ -13,9 +13,9 @@ from PIL import Image, ImageFilter
 from safetensors.numpy import load_file, save_file
 
 from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
-from ganime.data import FaceDataset
 from ganime.errors import CheckpointError, DataError
 from ganime.evaluation import evaluate
+from ganime.faces.dataset import FaceDataset
 from ganime.features import load_features
 from ganime.known import (
     INDEX_FILE,

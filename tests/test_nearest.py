@@ -12,8 +12,8 @@ from PIL import Image
 
 from ganime import nearest as module
 from ganime.checkpoint import Checkpoint
-from ganime.data import FaceDataset
 from ganime.errors import DataError
+from ganime.faces.dataset import FaceDataset
 from ganime.known import Known, learn
 from ganime.nearest import CLOSE, COPY, FREE, SHOWN, Kinship, Likeness, kinship, nearest_faces, than
 

@@ -19,8 +19,8 @@ from ganime import cli_polish, polishing
 from ganime.averaging import even_latents, settle_statistics
 from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.cli_polish import keep, polish_command
-from ganime.data import FaceDataset
 from ganime.errors import CheckpointError, ConfigError, DataError, TrainingError
+from ganime.faces.dataset import FaceDataset
 from ganime.frechet import View
 from ganime.polishing import PolishConfig, Polished, polish
 

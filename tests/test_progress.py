@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganime import progress
 from ganime.checkpoint import Checkpoint
-from ganime.dataset import FaceDataset, Facts
+from ganime.faces.dataset import FaceDataset, Facts
 from ganime.progress import Gauge
 from ganime.sampling import generate
 

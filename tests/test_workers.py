@@ -23,9 +23,9 @@ from torch import nn
 
 from ganime import cli, training
 from ganime.config import RECIPES, ModelConfig, TrainConfig
-from ganime.data import FaceDataset, load_faces
 from ganime.errors import ConfigError, GanimeError, TrainingError
 from ganime.events import Done, Event, Notice, Saved, Step
+from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.runs import STATE_FILE, TrainingState, saves
 from ganime.training import train
 from ganime.workers import Workers

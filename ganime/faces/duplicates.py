@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ganime.pictures import in_order
+from ganime.faces.reading import in_order
 
 if TYPE_CHECKING:
     from jaxtyping import Int, UInt8, UInt64

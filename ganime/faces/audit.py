@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ganime.data import FaceDataset
 from ganime.errors import DataError
+from ganime.faces.dataset import FaceDataset
+from ganime.faces.reading import MIN_SIDE
 from ganime.images import sheet
-from ganime.pictures import MIN_SIDE
 from ganime.text import plural
 
 if TYPE_CHECKING:

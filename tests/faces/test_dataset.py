@@ -30,11 +30,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import EpsImagePlugin, Image, features
 
-from ganime.data import FaceDataset, decode_all, load_faces
-from ganime.duplicates import NEAR_DUPLICATE_BITS, near_duplicate_groups, split_by_group
 from ganime.errors import DataError
-from ganime.pictures import Face, TooManyError, in_order, is_grey, list_pictures
-from ganime.pictures import decode as decode_face
+from ganime.faces.dataset import FaceDataset, decode_all, load_faces
+from ganime.faces.duplicates import NEAR_DUPLICATE_BITS, near_duplicate_groups, split_by_group
+from ganime.faces.reading import Face, TooManyError, in_order, is_grey, list_pictures
+from ganime.faces.reading import decode as decode_face
 from ganime.text import printable
 
 SIDE = 32
@@ -475,7 +475,7 @@ def test_a_file_that_may_not_be_read_never_stops(
 def test_a_skipped_file_is_named_by_its_path_in_the_source(
     folder: Path, load: Callable[..., FaceDataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ganime.pictures.MAX_FILE_BYTES", 50_000)
+    monkeypatch.setattr("ganime.faces.reading.MAX_FILE_BYTES", 50_000)
     for name in ("a", "b"):
         (folder / name).mkdir()
         (folder / name / "large.png").write_bytes(b"x" * 60_000)
@@ -759,7 +759,7 @@ def refuse_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def decode_nothing(*_: Any) -> None:
         raise AssertionError("a picture was decoded again")
 
-    monkeypatch.setattr("ganime.data.decode", decode_nothing)
+    monkeypatch.setattr("ganime.faces.dataset.decode", decode_nothing)
 
 
 def test_a_second_load_decodes_nothing(folder: Path, load: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -824,7 +824,7 @@ def test_two_processes_that_decode_at_once_both_end_well(
         (tmp_path / "here").touch()
         return index
 
-    monkeypatch.setattr("ganime.data.decode_all", decode_and_meet)
+    monkeypatch.setattr("ganime.faces.dataset.decode_all", decode_and_meet)
     dataset = load(folder)
     told, errors = other.communicate(timeout=60)
     assert (other.returncode, errors) == (0, "")
@@ -1004,7 +1004,7 @@ def test_groups_are_those_of_comparing_each_with_each(bits: np.ndarray, columns:
     for i, j in np.argwhere(np.bitwise_count(hashes[:, None] ^ hashes).sum(2, dtype=int) <= NEAR_DUPLICATE_BITS):
         groups[groups == groups[i]] = groups[j]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ganime.duplicates.COLUMNS", columns)
+        patch.setattr("ganime.faces.duplicates.COLUMNS", columns)
         found = near_duplicate_groups(hashes)
     assert np.array_equal(found[:, None] == found, groups[:, None] == groups)
 

@@ -21,11 +21,11 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from ganime.audit import audit, contact_sheet
 from ganime.cli import app
 from ganime.cli_data import NAMED, print_tables
-from ganime.data import FaceDataset, load_faces
 from ganime.errors import DataError
+from ganime.faces.audit import audit, contact_sheet
+from ganime.faces.dataset import FaceDataset, load_faces
 
 SIDE = 32
 
@@ -120,7 +120,7 @@ def test_the_report_of_a_cached_dataset_decodes_nothing(
     mixed: Path, load: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = audit(load(mixed))
-    monkeypatch.setattr("ganime.data.decode", lambda *_: pytest.fail("a picture was decoded again"))
+    monkeypatch.setattr("ganime.faces.dataset.decode", lambda *_: pytest.fail("a picture was decoded again"))
     assert audit(load(mixed)) == first
 
 
