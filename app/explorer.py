@@ -23,8 +23,8 @@ from ganime.directions import Direction, Directions, between, combined, load_dir
 from ganime.errors import DataError, RecipeError
 from ganime.explore import arithmetic, breed, recipes_of, vary
 from ganime.faces.reading import decode
-from ganime.features import FeatureNet, load_features
 from ganime.latents import MAX_VECTOR, Recipe, decoded, rounded
+from ganime.nets.anime_features import FeatureNet, load_features
 from ganime.projection import Nearing, Projection, project
 from ganime.sampling import render
 from ganime.text import printable

@@ -17,7 +17,7 @@ from app.job_store import ACTIVE, ENDED, FAILED, FINISHED, INTERRUPTED, QUEUED, 
 from app.settings import Settings
 from ganime.checkpoint import saved_models
 from ganime.journal import EVENTS_FILE, PREVIEWS, read_journal
-from ganime.model import CONFIG_FILE
+from ganime.nets.dcgan import CONFIG_FILE
 from ganime.runs import saves
 
 EVENTS_SHOWN = 200

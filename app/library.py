@@ -19,8 +19,8 @@ from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.hub import parse_reference, pull
-from ganime.model import CONFIG_FILE
 from ganime.models import names_folder, open_model
+from ganime.nets.dcgan import CONFIG_FILE
 from ganime.text import printable
 
 EMBEDDED_KEY, START_KEY = "embedded", "start"

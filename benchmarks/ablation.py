@@ -24,7 +24,7 @@ from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.evaluation import evaluate
 from ganime.events import Done
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.features import load_features
+from ganime.nets.anime_features import load_features
 from ganime.sampling import generate
 from ganime.training import train
 

@@ -20,7 +20,7 @@ import typer
 from torch import Tensor, nn
 
 from ganime.files import save_tensors
-from ganime.mobilenet import WEIGHTS_FILE, Bottleneck, MobileNet
+from ganime.nets.mobilenet import WEIGHTS_FILE, Bottleneck, MobileNet
 
 FOLDER = "package/dist/models/mobilenet_v2"
 

@@ -27,13 +27,11 @@ from ganime.card import FRONT_MATTER
 from ganime.checkpoint import CARD_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, SCRATCH
-from ganime.devices import pick_device
 from ganime.direction_fit import find_directions
 from ganime.directions import Directions, save_directions, told
 from ganime.evaluation import Report, evaluate
 from ganime.events import Event, Measured, Notice, Step, Verdict
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.features import SIDE, load_features
 from ganime.frechet import View, shipped_views
 from ganime.frechet import told as told_views
 from ganime.growing import recoloured, refined
@@ -41,6 +39,8 @@ from ganime.growing import resize as resized
 from ganime.images import resize, sheet
 from ganime.journal import record
 from ganime.known import Known, learned, save_known
+from ganime.nets.anime_features import SIDE, load_features
+from ganime.nets.device import pick_device
 from ganime.polishing import PolishConfig, polish, whole
 from ganime.sampling import generate
 from ganime.training import train

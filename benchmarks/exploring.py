@@ -21,8 +21,8 @@ from ganime.checkpoint import EMBEDDED, Checkpoint
 from ganime.choosing import Choice, choose
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.direction_fit import group
-from ganime.features import FeatureNet, load_features
 from ganime.models import open_model
+from ganime.nets.anime_features import FeatureNet, load_features
 from ganime.projection import Projection, project
 from ganime.sampling import generate
 

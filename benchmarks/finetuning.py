@@ -24,9 +24,9 @@ from ganime.config import RECIPES
 from ganime.evaluation import Report, evaluate
 from ganime.events import Done
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.features import SIDE, load_features
 from ganime.images import sheet
 from ganime.known import learned
+from ganime.nets.anime_features import SIDE, load_features
 from ganime.sampling import generate
 from ganime.training import train
 

@@ -31,10 +31,10 @@ from ganime import training
 from ganime.checkpoint import EMBEDDED_MODELS, load_checkpoint
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
-from ganime.devices import pick_device
 from ganime.events import Step
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import png_bytes
+from ganime.nets.device import pick_device
 from ganime.runs import read_run
 from ganime.sampling import generate
 

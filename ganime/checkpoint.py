@@ -11,10 +11,10 @@ from typing import Any
 
 from ganime.card import model_card
 from ganime.config import to_dict
-from ganime.critic import CRITIC_FILE, FeatureCritic
 from ganime.errors import CheckpointError
 from ganime.files import WEIGHTS, atomic_folder, save_tensors
-from ganime.model import (
+from ganime.nets.critic import CRITIC_FILE, FeatureCritic
+from ganime.nets.dcgan import (
     CONFIG_FILE,
     DISCRIMINATOR_FILE,
     WEIGHTS_FILE,

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from ganime.checkpoint import Checkpoint
 from ganime.errors import RecipeError
 from ganime.explore import check_count, recipes_of
-from ganime.features import FeatureNet, extract
 from ganime.latents import MAX_SEED, Recipe, check_number, check_seed, latents, rounded
-from ganime.model import Generator
+from ganime.nets.anime_features import FeatureNet, extract
+from ganime.nets.dcgan import Generator
 from ganime.sampling import generate_recipes, recipes_for, render
 from ganime.text import quoted
 

@@ -25,8 +25,8 @@ from ganime.files import atomic_file, refuse_to_replace
 from ganime.foreign import import_generator
 from ganime.images import animation_kind, png_bytes, save_animation, sheet
 from ganime.latents import MAX_SEED, check_seed
-from ganime.model import LayerSummary, summary
 from ganime.models import open_model
+from ganime.nets.dcgan import LayerSummary, summary
 from ganime.sampling import generate, interpolate, recipes_for
 
 MAX_COUNT = 100_000

@@ -18,11 +18,11 @@ from ganime.directions import MAX_STRENGTH, Directions, load_directions, save_di
 from ganime.errors import CheckpointError, ConfigError, DataError, GanimeError, RecipeError
 from ganime.explore import arithmetic, breed, recipes_of, vary
 from ganime.faces.reading import MAX_FILE_BYTES, decode
-from ganime.features import load_features
 from ganime.files import atomic_file
 from ganime.images import png_bytes, read_recipe
 from ganime.latents import Recipe, check_truncation, latents, rounded
 from ganime.models import open_model
+from ganime.nets.anime_features import load_features
 from ganime.projection import Nearing, Projection, project
 from ganime.sampling import generate_recipes
 

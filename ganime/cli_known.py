@@ -14,12 +14,12 @@ from ganime.cli_explore import FacesArgument, read_face, tell
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ModelOption
 from ganime.errors import ConfigError, DataError
 from ganime.faces.dataset import FaceDataset
-from ganime.features import SIDE
 from ganime.files import atomic_file
 from ganime.images import png_bytes, sheet
 from ganime.known import VECTORS_FILE, Known, known_to, learn, save_known
 from ganime.models import open_model
 from ganime.nearest import SHOWN, kinship
+from ganime.nets.anime_features import SIDE
 from ganime.sampling import render
 
 FlipOption = Annotated[bool, typer.Option("--flip/--no-flip", help="Whether the training mirrored its faces.")]

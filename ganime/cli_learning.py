@@ -22,13 +22,13 @@ from ganime.errors import ConfigError, DataError
 from ganime.evaluation import Report, evaluate, inception_distance
 from ganime.faces.dataset import FaceDataset
 from ganime.feature_fit import EPOCHS, FitStep, fit_features
-from ganime.features import SIDE, load_features
 from ganime.files import atomic_file, refuse_to_replace
 from ganime.growing import resize
 from ganime.known import learned
 from ganime.metrics import chance_of_nearness
-from ganime.model import CONFIG_FILE
 from ganime.models import open_model
+from ganime.nets.anime_features import SIDE, load_features
+from ganime.nets.dcgan import CONFIG_FILE
 from ganime.runs import RUN_FILE, read_run
 from ganime.sampling import generate
 from ganime.training import train

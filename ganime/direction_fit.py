@@ -19,9 +19,9 @@ from torch import nn
 from ganime.checkpoint import Checkpoint
 from ganime.directions import MAX_STRENGTH, Direction, Directions, Effect, moved, works
 from ganime.errors import ConfigError
-from ganime.features import FeatureNet, extract
 from ganime.latents import latents
-from ganime.model import Generator
+from ganime.nets.anime_features import FeatureNet, extract
+from ganime.nets.dcgan import Generator
 from ganime.sampling import render
 
 if TYPE_CHECKING:

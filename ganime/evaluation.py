@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from ganime.errors import ConfigError
-from ganime.features import FeatureNet, extract
 from ganime.known import Known
 from ganime.metrics import (
     CopyingScore,
@@ -20,6 +19,7 @@ from ganime.metrics import (
     kernel_distance,
     precision_recall,
 )
+from ganime.nets.anime_features import FeatureNet, extract
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from ganime.damage import DAMAGES, spoiled_batch
-from ganime.devices import faster_of
 from ganime.errors import DataError
 from ganime.faces.dataset import MIN_FACES, load_faces
-from ganime.features import SIDE, WIDTHS, FeatureNet, extract, load_features, save_features, to_tensor
 from ganime.files import atomic_folder
+from ganime.nets.anime_features import SIDE, WIDTHS, FeatureNet, extract, load_features, save_features, to_tensor
+from ganime.nets.device import faster_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

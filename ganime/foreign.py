@@ -21,7 +21,7 @@ from ganime.checkpoint import Checkpoint
 from ganime.config import IMAGE_SIZES, ModelConfig
 from ganime.errors import CheckpointError, ConfigError
 from ganime.files import read_tensors
-from ganime.model import Generator
+from ganime.nets.dcgan import Generator
 
 MAX_BYTES = 2**30
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ganime.averaging import staying
-from ganime.critic import BROAD_EYES, BROAD_SIDE, EYES
-from ganime.features import SIDE, FeatureNet, load_features
-from ganime.mobilenet import MobileNet, load_mobilenet
+from ganime.nets.anime_features import SIDE, FeatureNet, load_features
+from ganime.nets.averaging import staying
+from ganime.nets.critic import BROAD_EYES, BROAD_SIDE, EYES
+from ganime.nets.mobilenet import MobileNet, load_mobilenet
 
 if TYPE_CHECKING:
     from jaxtyping import Float

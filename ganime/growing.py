@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ganime.averaging import settle_statistics
 from ganime.checkpoint import Checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import ConfigError
 from ganime.layer_fit import fit_doubled, fit_first
-from ganime.model import Discriminator, Generator, Net
+from ganime.nets.averaging import settle_statistics
+from ganime.nets.dcgan import Discriminator, Generator, Net
 
 if TYPE_CHECKING:
     from jaxtyping import Float

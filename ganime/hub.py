@@ -25,11 +25,11 @@ from huggingface_hub.utils import HFValidationError, get_session, get_token_to_s
 
 from ganime import __version__
 from ganime.checkpoint import CARD_FILE, load_checkpoint
-from ganime.critic import CRITIC_FILE
 from ganime.directions import DIRECTION_FILES
 from ganime.errors import ConfigError, HubError
 from ganime.files import atomic_file
-from ganime.model import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE
+from ganime.nets.critic import CRITIC_FILE
+from ganime.nets.dcgan import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE
 
 PULL_SECONDS = 120.0  # for a whole pull, however steadily the hub drips
 MAX_FILE_BYTES = 512 * 2**20

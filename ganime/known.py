@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from ganime.checkpoint import Checkpoint
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset
-from ganime.features import FeatureNet, load_features, to_tensor
 from ganime.files import WEIGHTS, atomic_file, read_tensors, save_tensors
 from ganime.metrics import distances
+from ganime.nets.anime_features import FeatureNet, load_features, to_tensor
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, UInt8

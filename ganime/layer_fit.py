@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from ganime.model import Discriminator, Generator, with_condition
+from ganime.nets.dcgan import Discriminator, Generator, with_condition
 
 if TYPE_CHECKING:
     from jaxtyping import Float

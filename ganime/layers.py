@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from ganime.checkpoint import Checkpoint
-from ganime.features import to_tensor
 from ganime.latents import latents
-from ganime.model import Discriminator, Generator, LayerSummary, smaller, summary, with_condition
+from ganime.nets.anime_features import to_tensor
+from ganime.nets.dcgan import Discriminator, Generator, LayerSummary, smaller, summary, with_condition
 from ganime.sampling import render
 
 if TYPE_CHECKING:

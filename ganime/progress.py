@@ -12,10 +12,8 @@ import numpy as np
 import torch
 
 from ganime.config import TrainConfig
-from ganime.devices import out_of_memory
 from ganime.events import Event, Measured, Notice
 from ganime.faces.dataset import FaceDataset
-from ganime.features import extract, load_features, to_tensor
 from ganime.health import BY_HEART, COPIED, NEARER, Health
 from ganime.known import Known, learned
 from ganime.latents import latents
@@ -28,7 +26,9 @@ from ganime.metrics import (
     kernel_distance,
     precision_recall,
 )
-from ganime.model import Discriminator, Generator
+from ganime.nets.anime_features import extract, load_features, to_tensor
+from ganime.nets.dcgan import Discriminator, Generator
+from ganime.nets.device import out_of_memory
 from ganime.runs import TrainingState, save_best
 from ganime.sampling import render
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from ganime.checkpoint import Checkpoint
 from ganime.errors import DataError
 from ganime.explore import recipes_of
-from ganime.features import FeatureNet, extract, to_tensor
 from ganime.latents import Recipe, check_seed, rounded
+from ganime.nets.anime_features import FeatureNet, extract, to_tensor
 from ganime.sampling import render
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 
 from ganime.checkpoint import Checkpoint
 from ganime.latents import Recipe, check_truncation, latents, walk
-from ganime.model import Generator
+from ganime.nets.dcgan import Generator
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

@@ -13,11 +13,8 @@ import numpy as np
 import torch
 
 from ganime.augment import diff_augment
-from ganime.averaging import ema_decay, settle_statistics, update_ema
 from ganime.checkpoint import Checkpoint
 from ganime.config import SCRATCH, ModelConfig, TrainConfig
-from ganime.critic import FeatureCritic
-from ganime.devices import out_of_memory, plan_for, precision_context
 from ganime.errors import TrainingError
 from ganime.events import Done, Event, Notice, Preview, Saved, Step
 from ganime.faces.dataset import FaceDataset
@@ -25,10 +22,13 @@ from ganime.health import Health
 from ganime.journal import journal_events
 from ganime.latents import latents
 from ganime.losses import discriminator_loss, generator_loss, penalties, weighted
-from ganime.matmul import use_forms
-from ganime.model import Discriminator, Generator, toggle
+from ganime.nets.averaging import ema_decay, settle_statistics, update_ema
+from ganime.nets.critic import FeatureCritic
+from ganime.nets.cuda_graph import Recorded, recordable
+from ganime.nets.dcgan import Discriminator, Generator, toggle
+from ganime.nets.device import out_of_memory, plan_for, precision_context
+from ganime.nets.fast_gradient import use_forms
 from ganime.progress import Gauge, measured
-from ganime.recording import Recorded, recordable
 from ganime.runs import (
     TrainingState,
     alone,

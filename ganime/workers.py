@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ganime.devices import pick_device
 from ganime.errors import ConfigError, TrainingError
+from ganime.nets.device import pick_device
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -17,8 +17,8 @@ from PIL import Image, ImageDraw
 from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.features import FeatureNet, load_features
-from ganime.model import Discriminator, Generator
+from ganime.nets.anime_features import FeatureNet, load_features
+from ganime.nets.dcgan import Discriminator, Generator
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -23,7 +23,7 @@ from ganime import files
 from ganime.checkpoint import CARD_FILE, RUN_SAVES, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import NORMS, ModelConfig
 from ganime.errors import CheckpointError, ConfigError
-from ganime.model import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE, Discriminator, Generator
+from ganime.nets.dcgan import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE, Discriminator, Generator
 
 TINY = ModelConfig(image_size=32, latent_dim=5, base_channels=2, max_channels=4)
 

@@ -12,7 +12,7 @@ from ganime import choosing
 from ganime.checkpoint import Checkpoint
 from ganime.choosing import Choice, Looking, choose
 from ganime.errors import RecipeError
-from ganime.features import FeatureNet, extract
+from ganime.nets.anime_features import FeatureNet, extract
 from ganime.sampling import generate, generate_recipes
 
 

@@ -22,10 +22,10 @@ from PIL import Image
 from ganime import __version__, cli
 from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig, TrainConfig
-from ganime.critic import FeatureCritic
 from ganime.directions import Direction, Directions, load_directions, save_directions
 from ganime.faces.dataset import FaceDataset
-from ganime.model import Discriminator, Generator
+from ganime.nets.critic import FeatureCritic
+from ganime.nets.dcgan import Discriminator, Generator
 from ganime.sampling import generate, interpolate
 from ganime.training import train
 

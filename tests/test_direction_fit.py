@@ -28,9 +28,9 @@ from ganime.direction_fit import (
 )
 from ganime.directions import Directions, steer, works
 from ganime.errors import ConfigError
-from ganime.features import FeatureNet, extract, load_features
 from ganime.latents import latents
-from ganime.model import Generator
+from ganime.nets.anime_features import FeatureNet, extract, load_features
+from ganime.nets.dcgan import Generator
 from ganime.sampling import generate, render
 
 

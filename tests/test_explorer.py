@@ -38,7 +38,7 @@ from ganime.directions import INDEX_FILE, Direction, Directions, save_directions
 from ganime.errors import CheckpointError, DataError, GanimeError, RecipeError
 from ganime.images import png_bytes
 from ganime.latents import Recipe, decoded, encoded
-from ganime.model import Generator
+from ganime.nets.dcgan import Generator
 from ganime.projection import Projection
 from ganime.sampling import generate, generate_recipes
 from tests.browser.conftest import serve

@@ -13,7 +13,7 @@ from PIL import Image
 from ganime.damage import DAMAGES, augment, damage, spoiled_batch
 from ganime.errors import DataError
 from ganime.feature_fit import AttributeScore, FitStep, fit_features, train_features
-from ganime.features import FeatureNet, extract, load_features
+from ganime.nets.anime_features import FeatureNet, extract, load_features
 
 FACES = 110
 

@@ -26,7 +26,7 @@ from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import CheckpointError
 from ganime.foreign import import_generator
-from ganime.model import Discriminator, Generator
+from ganime.nets.dcgan import Discriminator, Generator
 
 Layers = list[tuple[nn.Module, nn.Module | None]]
 PREFIXES = ("", "main", "net", "model", "gen", "layers", "generator", "G.main", "module.main", "_orig_mod.main")

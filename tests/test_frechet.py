@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ganime.critic import EYES
-from ganime.features import DEFAULT_FEATURES, brought_to, load_features
 from ganime.frechet import PIECE, WHOLE, FrechetLoss, Transport, View, numbers_of, shipped_views, windows
 from ganime.metrics import frechet_distance
+from ganime.nets.anime_features import DEFAULT_FEATURES, brought_to, load_features
+from ganime.nets.critic import EYES
 
 
 def gaussian(count: int, seed: int, shift: float = 0.0) -> torch.Tensor:

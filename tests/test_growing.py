@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ganime.averaging import settle_statistics
 from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import ConfigError
 from ganime.growing import recoloured, refined, resize
-from ganime.model import Discriminator, Generator, softened
+from ganime.nets.averaging import settle_statistics
+from ganime.nets.dcgan import Discriminator, Generator, softened
 from ganime.sampling import generate
 
 

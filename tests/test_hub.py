@@ -25,7 +25,7 @@ from ganime.config import ModelConfig
 from ganime.directions import Direction, Directions, load_directions, save_directions
 from ganime.errors import CheckpointError, HubError
 from ganime.hub import HubUnreachable, ModelReference, PulledModel, parse_reference, pull
-from ganime.model import Discriminator, Generator
+from ganime.nets.dcgan import Discriminator, Generator
 from tests.hub_server import HubServer, git_checksum, sha256
 
 SMALL = ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16)

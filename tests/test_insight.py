@@ -29,7 +29,7 @@ from ganime.config import ModelConfig
 from ganime.faces.dataset import FaceDataset
 from ganime.latents import Recipe
 from ganime.layers import OTHERS
-from ganime.model import Generator, summary
+from ganime.nets.dcgan import Generator, summary
 from ganime.sampling import generate
 
 JOB = "job:0123.secret@0123"

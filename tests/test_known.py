@@ -16,7 +16,6 @@ from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
 from ganime.errors import CheckpointError, DataError
 from ganime.evaluation import evaluate
 from ganime.faces.dataset import FaceDataset
-from ganime.features import load_features
 from ganime.known import (
     INDEX_FILE,
     KNOWN_FILES,
@@ -31,6 +30,7 @@ from ganime.known import (
     save_known,
     usual_sight,
 )
+from ganime.nets.anime_features import load_features
 from ganime.sampling import generate
 
 FACES, FRESH = 240, 120

@@ -20,7 +20,7 @@ from ganime.layers import (
     logits_of_others,
     look_inside,
 )
-from ganime.model import Generator, summary
+from ganime.nets.dcgan import Generator, summary
 from ganime.sampling import generate
 
 

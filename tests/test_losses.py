@@ -14,7 +14,7 @@ from torch import nn
 
 from ganime.config import LOSSES, ModelConfig
 from ganime.losses import discriminator_loss, generator_loss, gradient_penalty
-from ganime.model import Discriminator
+from ganime.nets.dcgan import Discriminator
 
 logits = hnp.arrays(np.float64, 7, elements=st.floats(-50, 50))
 

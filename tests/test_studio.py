@@ -29,7 +29,7 @@ from ganime.config import ModelConfig
 from ganime.errors import CheckpointError, GanimeError, HubError, RecipeError
 from ganime.hub import pull
 from ganime.latents import Recipe
-from ganime.model import Generator
+from ganime.nets.dcgan import Generator
 from ganime.sampling import generate
 from tests.hub_server import HubServer
 

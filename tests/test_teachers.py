@@ -22,7 +22,7 @@ from benchmarks.teachers import (
     padded,
     views_with,
 )
-from ganime.critic import EYES
+from ganime.nets.critic import EYES
 
 
 def weights_of(name: str, norm: str, shape: tuple[int, ...]) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from playwright.sync_api import ConsoleMessage, Page, Route, expect
 
 from ganime.checkpoint import Checkpoint, save_checkpoint
 from ganime.config import ModelConfig
-from ganime.model import Generator
+from ganime.nets.dcgan import Generator
 from tests.hub_server import HubServer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -25,7 +25,7 @@ from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkp
 from ganime.config import ModelConfig
 from ganime.images import png_bytes
 from ganime.latents import Recipe
-from ganime.model import Generator
+from ganime.nets.dcgan import Generator
 from ganime.sampling import generate, generate_recipes
 from tests.browser.conftest import DESKTOP, serve
 from tests.hub_server import HubServer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ganime.config import TrainConfig
-from ganime.critic import FeatureCritic
+from ganime.nets.critic import FeatureCritic
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ from torch import nn
 
 from ganime.config import IMAGE_SIZES, NORMS, ModelConfig
 from ganime.errors import ConfigError
-from ganime.model import LUMA, Discriminator, Generator, lanczos, smaller, softened, summary
+from ganime.nets.dcgan import LUMA, Discriminator, Generator, lanczos, smaller, softened, summary
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 STD = 0.02

@@ -12,14 +12,14 @@ from safetensors.torch import save_file
 
 from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import RECIPES, ModelConfig, TrainConfig
-from ganime.critic import CRITIC_FILE, FeatureCritic, Statistics
 from ganime.errors import CheckpointError
 from ganime.events import Done, Event
 from ganime.faces.dataset import FaceDataset
-from ganime.features import load_features
 from ganime.files import read_tensors
 from ganime.growing import resize
-from ganime.model import Discriminator, Generator
+from ganime.nets.anime_features import load_features
+from ganime.nets.critic import CRITIC_FILE, FeatureCritic, Statistics
+from ganime.nets.dcgan import Discriminator, Generator
 from ganime.runs import TrainingState, load_last_save, saves
 from ganime.training import train
 

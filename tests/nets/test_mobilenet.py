@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganime.critic import BROAD_EYES
 from ganime.errors import CheckpointError
-from ganime.mobilenet import WIDTHS, Bottleneck, Convolution, MobileNet, load_mobilenet
+from ganime.nets.critic import BROAD_EYES
+from ganime.nets.mobilenet import WIDTHS, Bottleneck, Convolution, MobileNet, load_mobilenet
 
 
 def test_it_has_the_parameters_of_the_paper_up_to_the_last_bottleneck() -> None:

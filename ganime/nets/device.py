@@ -15,8 +15,8 @@ import torch
 
 from ganime.config import FORMS, ModelConfig
 from ganime.errors import ConfigError
-from ganime.matmul import down, kernel, up
-from ganime.model import Discriminator, Generator
+from ganime.nets.dcgan import Discriminator, Generator
+from ganime.nets.fast_gradient import down, kernel, up
 
 BF16_GAIN, FORM_GAIN = 1.25, 1.1  # how much faster than the plain way another has to be
 WITHOUT_BF16 = ("DEFAULT", "AVX2")  # processors that could only emulate it, at a tenth of the speed and less

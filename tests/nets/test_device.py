@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ganime import devices
 from ganime.config import ModelConfig
-from ganime.devices import (
+from ganime.errors import ConfigError
+from ganime.nets import device as devices
+from ganime.nets.device import (
     Plan,
     faster_form,
     faster_forms,
@@ -20,8 +21,7 @@ from ganime.devices import (
     plan_for,
     shortest,
 )
-from ganime.errors import ConfigError
-from ganime.matmul import FORMS
+from ganime.nets.fast_gradient import FORMS
 
 CPU = torch.device("cpu")
 SMALL = ModelConfig(image_size=32, latent_dim=8, base_channels=8, max_channels=32)

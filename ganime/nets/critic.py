@@ -10,11 +10,11 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from ganime.errors import CheckpointError
-from ganime.features import SIDE, WIDTHS, FeatureNet, activations, brought_to, load_features
 from ganime.files import WEIGHTS, fitting, read_tensors
-from ganime.mobilenet import WIDTHS as BROAD_WIDTHS
-from ganime.mobilenet import load_mobilenet
-from ganime.model import init_weights, with_norm
+from ganime.nets.anime_features import SIDE, WIDTHS, FeatureNet, activations, brought_to, load_features
+from ganime.nets.dcgan import init_weights, with_norm
+from ganime.nets.mobilenet import WIDTHS as BROAD_WIDTHS
+from ganime.nets.mobilenet import load_mobilenet
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ganime.config import TrainConfig
-from ganime.model import Generator
+from ganime.nets.dcgan import Generator
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -14,8 +14,8 @@ import torch
 
 from ganime.damage import DAMAGES, damage
 from ganime.errors import CheckpointError, DataError
-from ganime.features import DEFAULT_FEATURES, FeatureNet, extract, load_features, save_features, to_tensor
 from ganime.metrics import frechet_distance
+from ganime.nets.anime_features import DEFAULT_FEATURES, FeatureNet, extract, load_features, save_features, to_tensor
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import grad as nn_grad
 
 from ganime.config import FORMS
-from ganime.model import Discriminator, Generator
+from ganime.nets.dcgan import Discriminator, Generator
 
 if TYPE_CHECKING:
     from jaxtyping import Float
