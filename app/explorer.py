@@ -16,7 +16,6 @@ from pydantic import Field
 from app.searches import Searches
 from app.studio import BATCH, MAX_FACES, Studio
 from app.visitors import identity_of
-from ganime.checkpoint import Checkpoint
 from ganime.choosing import Choice, Looking, choose
 from ganime.direction_fit import group, unit, unnamed_directions
 from ganime.directions import Direction, Directions, between, combined, load_directions, steer
@@ -24,6 +23,7 @@ from ganime.errors import DataError, RecipeError
 from ganime.explore import arithmetic, breed, recipes_of, vary
 from ganime.faces.reading import decode
 from ganime.latents import MAX_VECTOR, Recipe, decoded, rounded
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, load_features
 from ganime.projection import Nearing, Projection, project
 from ganime.sampling import render

@@ -15,8 +15,8 @@ from typing import Any
 from app.job_log import ERROR_CHARACTERS, error_in, log_tail, tail, without_paths
 from app.job_store import ACTIVE, ENDED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job
 from app.settings import Settings
-from ganime.checkpoint import saved_models
 from ganime.journal import EVENTS_FILE, PREVIEWS, read_journal
+from ganime.models.checkpoint import saved_models
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.runs import saves
 

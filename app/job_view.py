@@ -19,12 +19,12 @@ from app.jobs import Jobs, Sources
 from app.searches import Searches
 from app.uploads import PICTURES, short_name
 from app.visitors import identity_of
-from ganime.checkpoint import load_checkpoint
 from ganime.errors import DataError
 from ganime.faces.audit import Audit, audit, contact_sheet
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.faces.reading import MAX_RATIO
 from ganime.images import sheet, webp_bytes
+from ganime.models.checkpoint import load_checkpoint
 from ganime.nearest import Likeness, nearest_faces
 from ganime.runs import read_run
 

@@ -38,11 +38,9 @@ from app.job_store import (
 from app.settings import Settings
 from app.supervisor import Supervisor
 from app.uploads import Upload
-from ganime.card import model_card
-from ganime.checkpoint import MODEL_FILES, load_checkpoint
-from ganime.directions import DIRECTION_FILES
 from ganime.errors import CheckpointError
 from ganime.files import atomic_file, atomic_folder
+from ganime.models.checkpoint import DIRECTION_FILES, MODEL_FILES, load_checkpoint, model_card
 
 SAVE_SECONDS = 15.0  # between two saves that a visitor asks for: each takes the trainer seconds
 

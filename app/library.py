@@ -15,11 +15,10 @@ from huggingface_hub import scan_cache_dir, try_to_load_from_cache
 from app.job_store import JobError
 from app.jobs import Jobs
 from app.settings import Settings
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import CheckpointError, GanimeError, HubError
-from ganime.hub import parse_reference, pull
-from ganime.models import names_folder, open_model
+from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.models.hub import names_folder, open_model, parse_reference, pull
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.text import printable
 

@@ -14,10 +14,10 @@ from app.components import answered, packed, sheet_url
 from app.explorer import Explorer, Texts, parsed
 from app.studio import BATCH
 from app.tab_generate import Size
-from ganime.checkpoint import Checkpoint
 from ganime.errors import RecipeError
 from ganime.images import COLUMNS, animation_kind, mp4_works, save_animation
 from ganime.latents import Recipe, check_number, walk
+from ganime.models.checkpoint import Checkpoint
 from ganime.sampling import render
 from ganime.text import quoted
 

@@ -18,12 +18,12 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from ganime.checkpoint import load_checkpoint
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.evaluation import evaluate
 from ganime.events import Done
 from ganime.faces.dataset import FaceDataset, load_faces
+from ganime.models.checkpoint import load_checkpoint
 from ganime.nets.anime_features import load_features
 from ganime.sampling import generate
 from ganime.training import train

@@ -23,8 +23,6 @@ import typer
 from PIL import Image
 
 from benchmarks.teachers import views_with
-from ganime.card import FRONT_MATTER
-from ganime.checkpoint import CARD_FILE, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, SCRATCH
 from ganime.direction_fit import find_directions
@@ -34,11 +32,12 @@ from ganime.events import Event, Measured, Notice, Step, Verdict
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.frechet import View, shipped_views
 from ganime.frechet import told as told_views
-from ganime.growing import recoloured, refined
-from ganime.growing import resize as resized
 from ganime.images import resize, sheet
 from ganime.journal import record
 from ganime.known import Known, learned, save_known
+from ganime.models.checkpoint import CARD_FILE, FRONT_MATTER, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.resizing import recoloured, refined
+from ganime.models.resizing import resize as resized
 from ganime.nets.anime_features import SIDE, load_features
 from ganime.nets.device import pick_device
 from ganime.polishing import PolishConfig, polish, whole

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 import typer
 
-from ganime.checkpoint import EMBEDDED, Checkpoint
 from ganime.choosing import Choice, choose
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.direction_fit import group
-from ganime.models import open_model
+from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.models.hub import open_model
 from ganime.nets.anime_features import FeatureNet, load_features
 from ganime.projection import Projection, project
 from ganime.sampling import generate

@@ -18,7 +18,6 @@ import torch
 import typer
 from PIL import Image
 
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
 from ganime.evaluation import Report, evaluate
@@ -26,6 +25,7 @@ from ganime.events import Done
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import sheet
 from ganime.known import learned
+from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import SIDE, load_features
 from ganime.sampling import generate
 from ganime.training import train

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from playwright.sync_api import Page, sync_playwright
 
-from ganime.checkpoint import EMBEDDED, load_checkpoint
 from ganime.latents import Recipe
+from ganime.models.checkpoint import EMBEDDED, load_checkpoint
 from tests.browser.conftest import CHROMIUM_FLAGS, DESKTOP, chromium, serve
 
 MODEL = load_checkpoint(EMBEDDED)

@@ -12,8 +12,8 @@ import time
 
 import torch
 
-from ganime.checkpoint import EMBEDDED, load_checkpoint
 from ganime.latents import latents
+from ganime.models.checkpoint import EMBEDDED, load_checkpoint
 from ganime.sampling import render
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ganime.checkpoint import Checkpoint
 from ganime.errors import RecipeError
 from ganime.explore import check_count, recipes_of
 from ganime.latents import MAX_SEED, Recipe, check_number, check_seed, latents, rounded
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 from ganime.nets.dcgan import Generator
 from ganime.sampling import generate_recipes, recipes_for, render

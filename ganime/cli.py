@@ -11,7 +11,6 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ganime.checkpoint import EMBEDDED, MODEL_FILES, save_checkpoint
 from ganime.cli_data import audit_command
 from ganime.cli_explore import register
 from ganime.cli_known import copies_command, known_command
@@ -19,13 +18,14 @@ from ganime.cli_learning import evaluate_command, fit_features_command, train_co
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption, SizeOption, TruncationOption
 from ganime.cli_own import name_direction_command
 from ganime.cli_polish import polish_command
-from ganime.directions import DIRECTION_FILES, load_directions, save_directions
+from ganime.directions import load_directions, save_directions
 from ganime.errors import ConfigError, GanimeError, RecipeError
 from ganime.files import atomic_file, refuse_to_replace
-from ganime.foreign import import_generator
 from ganime.images import animation_kind, png_bytes, save_animation, sheet
 from ganime.latents import MAX_SEED, check_seed
-from ganime.models import open_model
+from ganime.models.checkpoint import DIRECTION_FILES, EMBEDDED, MODEL_FILES, save_checkpoint
+from ganime.models.hub import open_model
+from ganime.models.importing import import_generator
 from ganime.nets.dcgan import LayerSummary, summary
 from ganime.sampling import generate, interpolate, recipes_for
 

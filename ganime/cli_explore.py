@@ -10,7 +10,6 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ganime.checkpoint import EMBEDDED, Checkpoint
 from ganime.choosing import Choice, choose
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption, SizeOption, TruncationOption
 from ganime.direction_fit import FACES, JUDGED, LEAST, Finding, find_directions
@@ -21,7 +20,8 @@ from ganime.faces.reading import MAX_FILE_BYTES, decode
 from ganime.files import atomic_file
 from ganime.images import png_bytes, read_recipe
 from ganime.latents import Recipe, check_truncation, latents, rounded
-from ganime.models import open_model
+from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.models.hub import open_model
 from ganime.nets.anime_features import load_features
 from ganime.projection import Nearing, Projection, project
 from ganime.sampling import generate_recipes

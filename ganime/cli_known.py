@@ -8,7 +8,6 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ganime.checkpoint import EMBEDDED, Checkpoint
 from ganime.cli_data import read_faces
 from ganime.cli_explore import FacesArgument, read_face, tell
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ModelOption
@@ -17,7 +16,8 @@ from ganime.faces.dataset import FaceDataset
 from ganime.files import atomic_file
 from ganime.images import png_bytes, sheet
 from ganime.known import VECTORS_FILE, Known, known_to, learn, save_known
-from ganime.models import open_model
+from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.models.hub import open_model
 from ganime.nearest import SHOWN, kinship
 from ganime.nets.anime_features import SIDE
 from ganime.sampling import render

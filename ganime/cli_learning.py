@@ -13,7 +13,6 @@ import numpy as np
 import torch
 import typer
 
-from ganime.checkpoint import EMBEDDED_MODELS, MODEL_FILES, load_checkpoint
 from ganime.cli_data import read_faces
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ThreadsOption, TruncationOption
 from ganime.cli_show import asked_by_signal, show
@@ -23,10 +22,11 @@ from ganime.evaluation import Report, evaluate, inception_distance
 from ganime.faces.dataset import FaceDataset
 from ganime.feature_fit import EPOCHS, FitStep, fit_features
 from ganime.files import atomic_file, refuse_to_replace
-from ganime.growing import resize
 from ganime.known import learned
 from ganime.metrics import chance_of_nearness
-from ganime.models import open_model
+from ganime.models.checkpoint import EMBEDDED_MODELS, MODEL_FILES, load_checkpoint
+from ganime.models.hub import open_model
+from ganime.models.resizing import resize
 from ganime.nets.anime_features import SIDE, load_features
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.runs import RUN_FILE, read_run

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ganime.checkpoint import EMBEDDED, Checkpoint
 from ganime.cli_explore import amounts_of, read_face
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption
 from ganime.direction_fit import unit
 from ganime.directions import MAX_INDEX_BYTES, Directions, between, combined, load_directions, save_directions
 from ganime.errors import CheckpointError, ConfigError, RecipeError
 from ganime.latents import decoded
-from ganime.models import open_model
+from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.models.hub import open_model
 from ganime.text import quoted
 
 MAX_TRAY_BYTES = 4 * MAX_INDEX_BYTES

@@ -10,13 +10,13 @@ from typing import Annotated
 
 import typer
 
-from ganime.checkpoint import save_checkpoint
 from ganime.cli_data import read_faces
 from ganime.cli_learning import set_threads
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ThreadsOption
 from ganime.cli_show import asked_by_signal
 from ganime.files import refuse_to_replace
-from ganime.models import open_model
+from ganime.models.checkpoint import save_checkpoint
+from ganime.models.hub import open_model
 from ganime.nets.device import pick_device
 from ganime.polishing import PolishConfig, Polished, polish
 

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganime.checkpoint import Checkpoint
 from ganime.directions import MAX_STRENGTH, Direction, Directions, Effect, moved, works
 from ganime.errors import ConfigError
 from ganime.latents import latents
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 from ganime.nets.dcgan import Generator
 from ganime.sampling import render

@@ -14,13 +14,13 @@ import torch
 from ganime.errors import CheckpointError, RecipeError
 from ganime.files import atomic_file, read_tensors, save_tensors
 from ganime.latents import check_number
+from ganime.models.checkpoint import DIRECTION_FILES
 from ganime.text import quoted
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-VECTORS_FILE, INDEX_FILE = "directions.safetensors", "directions.json"
-DIRECTION_FILES = (VECTORS_FILE, INDEX_FILE)
+VECTORS_FILE, INDEX_FILE = DIRECTION_FILES
 KINDS = ("attribute", "sefa", "pca", "own")
 MAX_STRENGTH = 3.0  # either way, the ends of a slider
 MAX_DIRECTIONS = 256

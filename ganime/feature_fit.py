@@ -274,7 +274,7 @@ Balanced accuracy on {held_out:,} held-out faces at a probability of 0.5, mean {
 ## Use
 
 ```python
-from ganime.features import extract, load_features
+from ganime.nets.anime_features import extract, load_features
 
 features, probabilities = extract(load_features(), images)  # images: uint8 (N, H, W, 3)
 ```

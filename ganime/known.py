@@ -13,19 +13,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ganime.checkpoint import Checkpoint
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.files import WEIGHTS, atomic_file, read_tensors, save_tensors
 from ganime.metrics import distances
+from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint
 from ganime.nets.anime_features import FeatureNet, load_features, to_tensor
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, UInt8
 
 SHIPPED = WEIGHTS / "anime-faces"  # the faces of the embedded models
-VECTORS_FILE, INDEX_FILE = "known.safetensors", "known.json"
-KNOWN_FILES = (VECTORS_FILE, INDEX_FILE)
+VECTORS_FILE, INDEX_FILE = TRAINING_FACES_FILES
 SIDE = 16  # px; at this size blur, noise and compression are gone, which move the features further than another face
 WIDTH = 96  # numbers that are kept of a face
 ENOUGH = 5_000  # faces from which on a sight of their own is fitted

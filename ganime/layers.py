@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ganime.checkpoint import Checkpoint
 from ganime.latents import latents
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import to_tensor
 from ganime.nets.dcgan import Discriminator, Generator, LayerSummary, smaller, summary, with_condition
 from ganime.sampling import render

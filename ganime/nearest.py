@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ganime.checkpoint import Checkpoint
 from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.known import TRAINING_MOST, Known, learn
+from ganime.models.checkpoint import Checkpoint
 from ganime.sampling import generate
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ganime.checkpoint import Checkpoint
 from ganime.config import check_range, check_types
 from ganime.errors import DataError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.frechet import FrechetLoss, View, shipped_views, told
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import even_latents, settle_statistics, staying, update_ema
 from ganime.nets.dcgan import Generator
 from ganime.nets.device import out_of_memory, pick_device, plan_for

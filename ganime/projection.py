@@ -12,10 +12,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ganime.checkpoint import Checkpoint
 from ganime.errors import DataError
 from ganime.explore import recipes_of
 from ganime.latents import Recipe, check_seed, rounded
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract, to_tensor
 from ganime.sampling import render
 

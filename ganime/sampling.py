@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ganime.checkpoint import Checkpoint
 from ganime.latents import Recipe, check_truncation, latents, walk
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.dcgan import Generator
 
 if TYPE_CHECKING:

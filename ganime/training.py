@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from ganime.augment import diff_augment
-from ganime.checkpoint import Checkpoint
 from ganime.config import SCRATCH, ModelConfig, TrainConfig
 from ganime.errors import TrainingError
 from ganime.events import Done, Event, Notice, Preview, Saved, Step
@@ -22,6 +21,7 @@ from ganime.health import Health
 from ganime.journal import journal_events
 from ganime.latents import latents
 from ganime.losses import discriminator_loss, generator_loss, penalties, weighted
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import ema_decay, settle_statistics, update_ema
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.cuda_graph import Recorded, recordable

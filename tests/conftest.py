@@ -14,9 +14,9 @@ import torch
 from hypothesis import settings
 from PIL import Image, ImageDraw
 
-from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.faces.dataset import FaceDataset, load_faces
+from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.anime_features import FeatureNet, load_features
 from ganime.nets.dcgan import Discriminator, Generator
 

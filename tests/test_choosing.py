@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ganime import choosing
-from ganime.checkpoint import Checkpoint
 from ganime.choosing import Choice, Looking, choose
 from ganime.errors import RecipeError
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 from ganime.sampling import generate, generate_recipes
 

@@ -20,10 +20,10 @@ import torch
 from PIL import Image
 
 from ganime import __version__, cli
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig, TrainConfig
 from ganime.directions import Direction, Directions, load_directions, save_directions
 from ganime.faces.dataset import FaceDataset
+from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.dcgan import Discriminator, Generator
 from ganime.sampling import generate, interpolate

@@ -12,13 +12,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ganime import direction_fit, projection
-from ganime.checkpoint import Checkpoint, load_checkpoint
 from ganime.cli import app
 from ganime.directions import Direction, Directions, load_directions, save_directions, steer
 from ganime.errors import CheckpointError, ConfigError, DataError, GanimeError, RecipeError
 from ganime.explore import arithmetic, breed, vary
 from ganime.images import png_bytes, read_recipe
 from ganime.latents import Recipe, latent, latents, rounded
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.sampling import generate_recipes, render
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganime.checkpoint import Checkpoint
 from ganime.errors import ConfigError, DataError
 from ganime.images import png_bytes
-from ganime.known import KNOWN_FILES, load_known
+from ganime.known import load_known
+from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint
 from ganime.sampling import generate
 from tests.test_cli_explore import run
 
@@ -38,7 +38,7 @@ def test_known_faces_tell_copies_without_pictures(tiny_folder: Path, learned: Pa
         assert told.count("It looks like a copy") >= known.total - 2
         assert "nearer to a training face" in run("copies", "1000", "--model", tiny_folder)
     finally:
-        for name in KNOWN_FILES:
+        for name in TRAINING_FACES_FILES:
             (tiny_folder / name).unlink(missing_ok=True)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganime.checkpoint import Checkpoint
 from ganime.directions import Direction, Directions, load_directions, save_directions
 from ganime.errors import CheckpointError, ConfigError, RecipeError
 from ganime.latents import encoded, latents
+from ganime.models.checkpoint import Checkpoint
 from tests.test_cli_explore import recipe_in, run
 
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from ganime import direction_fit
-from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
 from ganime.config import ModelConfig
 from ganime.direction_fit import (
     LEAST,
@@ -29,6 +28,7 @@ from ganime.direction_fit import (
 from ganime.directions import Directions, steer, works
 from ganime.errors import ConfigError
 from ganime.latents import latents
+from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import FeatureNet, extract, load_features
 from ganime.nets.dcgan import Generator
 from ganime.sampling import generate, render

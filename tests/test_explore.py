@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganime.checkpoint import Checkpoint
 from ganime.errors import RecipeError
 from ganime.explore import arithmetic, breed, norm, recipes_of, vary
 from ganime.latents import Recipe, latent, latents, rounded
+from ganime.models.checkpoint import Checkpoint
 from ganime.sampling import generate_recipes, render
 
 LENGTH = 1e-3  # relative, for numbers of 16 bits

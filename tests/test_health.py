@@ -16,13 +16,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ganime import progress, training
-from ganime.checkpoint import Checkpoint
 from ganime.config import ModelConfig, TrainConfig
 from ganime.errors import ConfigError, TrainingError
 from ganime.events import VERDICTS, Done, Event, Measured, Notice, Saved, Step, Verdict
 from ganime.faces.dataset import FaceDataset
 from ganime.health import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, Health
 from ganime.metrics import chance_of_nearness
+from ganime.models.checkpoint import Checkpoint
 from ganime.progress import Gauge
 
 DATA = Path(__file__).parent / "data"

@@ -24,11 +24,11 @@ from app.job_store import JobMissing
 from app.library import EMBEDDED_KEY, START_KEY, drawing_cost
 from app.settings import Settings
 from app.studio import Studio
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.config import ModelConfig
 from ganime.faces.dataset import FaceDataset
 from ganime.latents import Recipe
 from ganime.layers import OTHERS
+from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.nets.dcgan import Generator, summary
 from ganime.sampling import generate
 

@@ -12,13 +12,11 @@ import pytest
 from PIL import Image, ImageFilter
 from safetensors.numpy import load_file, save_file
 
-from ganime.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
 from ganime.errors import CheckpointError, DataError
 from ganime.evaluation import evaluate
 from ganime.faces.dataset import FaceDataset
 from ganime.known import (
     INDEX_FILE,
-    KNOWN_FILES,
     SHIPPED,
     VECTORS_FILE,
     Known,
@@ -30,6 +28,7 @@ from ganime.known import (
     save_known,
     usual_sight,
 )
+from ganime.models.checkpoint import EMBEDDED_MODELS, TRAINING_FACES_FILES, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import load_features
 from ganime.sampling import generate
 
@@ -145,7 +144,7 @@ def test_what_is_known_comes_back_in_8_bits_a_number_and_holds_no_picture(
     known: Known, made: FaceDataset, tmp_path: Path
 ) -> None:
     read = save_known(known, {"mine": "0123"}, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(KNOWN_FILES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(TRAINING_FACES_FILES)
     assert load_file(tmp_path / VECTORS_FILE)["codes"].dtype == np.int8
     assert read.positions is None
     before, after = (one.nearest(made.images[::10])[0][:, 0] for one in (known, read))

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from ganime.checkpoint import Checkpoint
 from ganime.config import ModelConfig
 from ganime.latents import latent
 from ganime.layers import (
@@ -20,6 +19,7 @@ from ganime.layers import (
     logits_of_others,
     look_inside,
 )
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.dcgan import Generator, summary
 from ganime.sampling import generate
 

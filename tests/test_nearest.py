@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from ganime import nearest as module
-from ganime.checkpoint import Checkpoint
 from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.known import Known, learn
+from ganime.models.checkpoint import Checkpoint
 from ganime.nearest import CLOSE, COPY, FREE, SHOWN, Kinship, Likeness, kinship, nearest_faces, than
 
 

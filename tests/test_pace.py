@@ -13,7 +13,7 @@ from app.job_store import Job, JobError
 from app.jobs import Jobs
 from app.pace import Pace
 from app.uploads import Upload
-from ganime.checkpoint import EMBEDDED
+from ganime.models.checkpoint import EMBEDDED
 from tests.test_jobs import (
     ME,
     OTHER,

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ganime import progress
-from ganime.checkpoint import Checkpoint
 from ganime.faces.dataset import FaceDataset, Facts
+from ganime.models.checkpoint import Checkpoint
 from ganime.progress import Gauge
 from ganime.sampling import generate
 

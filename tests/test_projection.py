@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ganime import projection
-from ganime.checkpoint import Checkpoint
 from ganime.errors import DataError, RecipeError
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 from ganime.projection import Nearing, Projection, project
 from ganime.sampling import generate, generate_recipes

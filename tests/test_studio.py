@@ -24,11 +24,11 @@ from app.studio import Studio
 from app.tab_generate import face_file, zip_file
 from app.tab_interpolate import frame_file
 from app.uploads import Upload
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import CheckpointError, GanimeError, HubError, RecipeError
-from ganime.hub import pull
 from ganime.latents import Recipe
+from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.hub import pull
 from ganime.nets.dcgan import Generator
 from ganime.sampling import generate
 from tests.hub_server import HubServer

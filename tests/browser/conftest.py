@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, Route, expect
 
-from ganime.checkpoint import Checkpoint, save_checkpoint
 from ganime.config import ModelConfig
+from ganime.models.checkpoint import Checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
 from tests.hub_server import HubServer
 

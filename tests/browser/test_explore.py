@@ -21,10 +21,10 @@ from app.job_limits import Visitor
 from app.settings import Settings
 from app.studio import Studio
 from app.uploads import Upload
-from ganime.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.images import png_bytes
 from ganime.latents import Recipe
+from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
 from ganime.sampling import generate, generate_recipes
 from tests.browser.conftest import DESKTOP, serve

@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.errors import CheckpointError
 from ganime.events import Done, Event
 from ganime.faces.dataset import FaceDataset
 from ganime.files import read_tensors
-from ganime.growing import resize
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.resizing import resize
 from ganime.nets.anime_features import load_features
 from ganime.nets.critic import CRITIC_FILE, FeatureCritic, Statistics
 from ganime.nets.dcgan import Discriminator, Generator

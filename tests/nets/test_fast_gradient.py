@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganime.checkpoint import Checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.losses import gradient_penalty
+from ganime.models.checkpoint import Checkpoint, save_checkpoint
 from ganime.nets.dcgan import Discriminator, Generator
 from ganime.nets.fast_gradient import FORMS, Down, Kernel, Up, convolve, deep_layers, use_forms
 

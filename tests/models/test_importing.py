@@ -21,11 +21,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
-from ganime import foreign
-from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import CheckpointError
-from ganime.foreign import import_generator
+from ganime.models import importing as foreign
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.importing import import_generator
 from ganime.nets.dcgan import Discriminator, Generator
 
 Layers = list[tuple[nn.Module, nn.Module | None]]

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import ModelConfig
 from ganime.errors import ConfigError
-from ganime.growing import recoloured, refined, resize
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.resizing import recoloured, refined, resize
 from ganime.nets.averaging import settle_statistics
 from ganime.nets.dcgan import Discriminator, Generator, softened
 from ganime.sampling import generate

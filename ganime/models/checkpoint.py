@@ -9,8 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ganime.card import model_card
-from ganime.config import to_dict
+from ganime.config import ModelConfig, to_dict
 from ganime.errors import CheckpointError
 from ganime.files import WEIGHTS, atomic_folder, save_tensors
 from ganime.nets.critic import CRITIC_FILE, FeatureCritic
@@ -27,6 +26,8 @@ from ganime.nets.dcgan import (
 EMBEDDED_MODELS = {64: WEIGHTS / "anime-64", 128: WEIGHTS / "anime-128"}  # by their side in px
 EMBEDDED = EMBEDDED_MODELS[128]  # what is taken where none is named
 CARD_FILE = "README.md"
+DIRECTION_FILES = ("directions.safetensors", "directions.json")
+TRAINING_FACES_FILES = ("known.safetensors", "known.json")
 RUN_SAVES, BEST_SAVE = "saves", "best"
 MODEL_FILES = (WEIGHTS_FILE, DISCRIMINATOR_FILE, CRITIC_FILE, CONFIG_FILE, CARD_FILE)
 
@@ -125,3 +126,44 @@ def saved_models(run: Path) -> list[Path]:
     """The model folders in a training run's folder, the one to prefer first: the best save, the newest, older ones."""
     found = [run / RUN_SAVES / BEST_SAVE, *sorted((run / RUN_SAVES).glob("[0-9]*"), reverse=True)]
     return [folder for folder in found if (folder / WEIGHTS_FILE).is_file()]
+
+
+FRONT_MATTER = """---
+library_name: ganime
+pipeline_tag: unconditional-image-generation
+tags: [dcgan, anime, gan]
+---
+"""
+
+
+def model_card(name: str, config: ModelConfig, training: dict[str, Any]) -> str:
+    """The card of a model, in Markdown with the hub's front matter.
+
+    training: facts to list, a label for each value; unknown facts are left out rather than guessed.
+    """
+    facts = [
+        ("Picture", f"{config.image_size} x {config.image_size} px, RGB"),
+        ("Latent", f"{config.latent_dim} numbers from N(0, 1)"),
+        ("Generator", f"DCGAN, {config.channels[0]} to {config.channels[-1]} channels, norm: {config.generator_norm}"),
+        ("Discriminator norm", config.discriminator_norm),
+    ]
+    facts += [(label.replace("_", " ").capitalize(), str(value)) for label, value in training.items()]
+    table = "\n".join(f"| {label} | {value} |" for label, value in facts)
+    return f"""{FRONT_MATTER}
+# {name}
+
+A DCGAN (Radford et al. 2015) that draws faces, made with Ganime.
+
+| | |
+|---|---|
+{table}
+
+## Use
+
+```python
+from ganime.models.checkpoint import load_checkpoint
+from ganime.sampling import generate
+
+faces = generate(load_checkpoint("{name}"), seeds=range(16))  # uint8, (16, {config.image_size}, {config.image_size}, 3)
+```
+"""

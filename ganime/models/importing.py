@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ganime.checkpoint import Checkpoint
 from ganime.config import IMAGE_SIZES, ModelConfig
 from ganime.errors import CheckpointError, ConfigError
 from ganime.files import read_tensors
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.dcgan import Generator
 
 MAX_BYTES = 2**30

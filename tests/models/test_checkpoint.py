@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ganime import checkpoint as checkpoint_module
 from ganime import files
-from ganime.checkpoint import CARD_FILE, RUN_SAVES, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.config import NORMS, ModelConfig
 from ganime.errors import CheckpointError, ConfigError
+from ganime.models import checkpoint as checkpoint_module
+from ganime.models.checkpoint import CARD_FILE, RUN_SAVES, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE, Discriminator, Generator
 
 TINY = ModelConfig(image_size=32, latent_dim=5, base_channels=2, max_channels=4)

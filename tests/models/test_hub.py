@@ -19,12 +19,12 @@ import torch
 from huggingface_hub import constants, hf_hub_download, scan_cache_dir
 from huggingface_hub.utils import close_session
 
-import ganime.hub
-from ganime.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+import ganime.models.hub
 from ganime.config import ModelConfig
 from ganime.directions import Direction, Directions, load_directions, save_directions
 from ganime.errors import CheckpointError, HubError
-from ganime.hub import HubUnreachable, ModelReference, PulledModel, parse_reference, pull
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.hub import HubUnreachable, ModelReference, PulledModel, parse_reference, pull
 from ganime.nets.dcgan import Discriminator, Generator
 from tests.hub_server import HubServer, git_checksum, sha256
 
@@ -269,8 +269,8 @@ def test_from_pretrained_and_pull_go_to_the_hub_that_hf_endpoint_names(
     hub: HubServer, cache: Path, faces: Path, tmp_path: Path
 ) -> None:
     program = (
-        "import sys; from pathlib import Path; from ganime.model import Generator; from ganime.hub import pull\n"
-        "from ganime.checkpoint import Checkpoint, load_checkpoint\n"
+        "import sys; from pathlib import Path; from ganime.nets.dcgan import Generator; from ganime.models.hub import pull\n"
+        "from ganime.models.checkpoint import Checkpoint, load_checkpoint\n"
         f"print(Checkpoint(Generator.from_pretrained({MODEL!r})).revision)\n"
         f"print(load_checkpoint(pull({MODEL!r}, Path(sys.argv[1])).folder).revision)\n"
     )
@@ -444,7 +444,7 @@ def test_listing_with_nonsense_in_it_is_no_hub(hub: HubServer, cache: Path, monk
         json.dumps({"sha": commit, "siblings": [whole | {"size": float("inf")}]}).encode(),
         json.dumps({"sha": commit, "siblings": [whole | {"lfs": {"sha256": "c" * 64}}]}).encode(),
     ]:
-        monkeypatch.setattr(ganime.hub.Hub, "read", lambda *_, answer=answer: iter([answer]))
+        monkeypatch.setattr(ganime.models.hub.Hub, "read", lambda *_, answer=answer: iter([answer]))
         assert "does not answer like a Hugging Face hub" in str(failure(hub, cache))
     assert not cache.exists()
 

@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, unquote, urlsplit
@@ -24,10 +24,9 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import HFValidationError, get_session, get_token_to_send, validate_repo_id
 
 from ganime import __version__
-from ganime.checkpoint import CARD_FILE, load_checkpoint
-from ganime.directions import DIRECTION_FILES
 from ganime.errors import ConfigError, HubError
 from ganime.files import atomic_file
+from ganime.models.checkpoint import CARD_FILE, DIRECTION_FILES, Checkpoint, load_checkpoint
 from ganime.nets.critic import CRITIC_FILE
 from ganime.nets.dcgan import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE
 
@@ -254,3 +253,29 @@ def in_time(deadline: float, late: str, work: Callable[[float], T]) -> T:
         return future.result(max(0.0, deadline - time.monotonic()))
     except futures.TimeoutError:
         raise HubUnreachable(late) from None
+
+
+def names_folder(reference: str) -> bool:
+    """Whether a reference names a folder on this machine rather than a repository on the hub."""
+    return Path(reference).exists() or reference.startswith((".", "/", "~")) or reference.count("/") != 1
+
+
+def open_model(
+    reference: str,
+    hub_cache: Path,
+    with_discriminator: bool = False,
+    timeout: float = 10.0,
+    token: str | bool | None = None,
+) -> Checkpoint:
+    """The model of a folder or training run where there is one of that name, else of repo_id[@revision] on the hub.
+
+    Only for references the owner of the machine gives: a path is read wherever it points. token: see `pull`.
+    Raises GanimeError.
+    """
+    if names_folder(reference):
+        return load_checkpoint(Path(reference).expanduser(), with_discriminator)
+    try:
+        found = pull(reference, hub_cache, timeout, token, with_discriminator=with_discriminator)
+    except HubError as error:
+        raise HubError(f"There is no folder {reference}, and as a model on the hub: {error}") from error
+    return replace(load_checkpoint(found.folder, with_discriminator), name=found.repo_id)
