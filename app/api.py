@@ -23,10 +23,10 @@ from app.uploads import Upload, arrivals, discard
 from app.visitors import visitor_of
 from app.walks import Film, Walk, filmed
 from ganime.config import SCRATCH
-from ganime.directions import MAX_DIRECTIONS
+from ganime.drawing.directions import MAX_DIRECTIONS
+from ganime.drawing.recipe import Recipe
 from ganime.errors import DataError, RecipeError
 from ganime.images import png_bytes
-from ganime.latents import Recipe
 from ganime.text import quoted
 
 STARTS = (EMBEDDED_KEY, SCRATCH)

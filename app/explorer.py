@@ -16,17 +16,17 @@ from pydantic import Field
 from app.searches import Searches
 from app.studio import BATCH, MAX_FACES, Studio
 from app.visitors import identity_of
-from ganime.choosing import Choice, Looking, choose
-from ganime.direction_fit import group, unit, unnamed_directions
-from ganime.directions import Direction, Directions, between, combined, load_directions, steer
+from ganime.drawing.attribute_search import Choice, Looking, choose
+from ganime.drawing.direction_search import group, unit, unnamed_directions
+from ganime.drawing.directions import Direction, Directions, between, combined, load_directions, steer
+from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
+from ganime.drawing.projection import Nearing, Projection, project
+from ganime.drawing.recipe import MAX_VECTOR, Recipe, decoded, rounded
+from ganime.drawing.sampling import render
 from ganime.errors import DataError, RecipeError
-from ganime.explore import arithmetic, breed, recipes_of, vary
 from ganime.faces.reading import decode
-from ganime.latents import MAX_VECTOR, Recipe, decoded, rounded
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, load_features
-from ganime.projection import Nearing, Projection, project
-from ganime.sampling import render
 from ganime.text import printable
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Explorer:
     def directions(self, key: str, own: Mapping[str, str] = NONE) -> Directions:
         """The directions beside a model, or else the unnamed ones that are found in a second, and a visitor's own.
 
-        own: by name, each as `ganime.latents.encoded` writes it.
+        own: by name, each as `ganime.drawing.recipe.encoded` writes it.
         """
         checkpoint = self.checkpoint(key)
         dim = checkpoint.generator.config.latent_dim

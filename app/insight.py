@@ -16,10 +16,10 @@ from app.job_store import JobMissing
 from app.job_view import learned_from
 from app.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, judging_cost
 from app.searches import Searches
+from ganime.drawing.layers import PICTURES, Inside, LayerMaps, logits_of_others, look_inside
+from ganime.drawing.recipe import Recipe
 from ganime.images import COLUMNS, png_bytes, sheet
 from ganime.known import Known, known_to, learn
-from ganime.latents import Recipe
-from ganime.layers import PICTURES, Inside, LayerMaps, logits_of_others, look_inside
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nearest import Kinship, kinship
 

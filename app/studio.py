@@ -13,10 +13,10 @@ import numpy as np
 from app.jobs import Jobs
 from app.library import Library
 from app.settings import Settings
+from ganime.drawing.recipe import MAX_SEED, Recipe, check_seed
+from ganime.drawing.sampling import generate_recipes, recipes_for
 from ganime.errors import GanimeError, RecipeError
 from ganime.images import png_bytes
-from ganime.latents import MAX_SEED, Recipe, check_seed
-from ganime.sampling import generate_recipes, recipes_for
 
 MAX_FACES = 64
 MAX_WALK_FRAMES = 120

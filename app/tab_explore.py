@@ -30,12 +30,12 @@ from app.studio import MAX_FACES
 from app.tab_generate import Size
 from app.theme import LIVE, Trigger, shown
 from app.walks import MAX_FRAMES, endings, walk_functions
-from ganime.choosing import Choice
-from ganime.directions import MAX_DIRECTIONS, MAX_NAME, Direction
+from ganime.drawing.attribute_search import Choice
+from ganime.drawing.directions import MAX_DIRECTIONS, MAX_NAME, Direction
+from ganime.drawing.projection import Nearing, Projection
+from ganime.drawing.recipe import Recipe, encoded
 from ganime.errors import CheckpointError, GanimeError
 from ganime.images import COLUMNS
-from ganime.latents import Recipe, encoded
-from ganime.projection import Nearing, Projection
 
 Amounts = Annotated[dict[str, float], Field(max_length=MAX_DIRECTIONS)]
 Names = Annotated[list[str], Field(max_length=64)]

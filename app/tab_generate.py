@@ -10,8 +10,8 @@ from pydantic import Field
 from app.components import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
 from app.studio import MAX_FACES, Studio
 from app.theme import LIVE, Trigger
+from ganime.drawing.recipe import MAX_SEED, MAX_TRUNCATION, Recipe
 from ganime.images import COLUMNS
-from ganime.latents import MAX_SEED, MAX_TRUNCATION, Recipe
 
 ROLL = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 # The model and what the controls say go to gallery.js or walk.js as {key, asked}, which ask for the faces past Gradio's

@@ -12,8 +12,8 @@ from app.studio import Studio
 from app.tab_generate import ROLL, Size, ask_on
 from app.theme import Trigger
 from app.walks import endings, walk_functions
+from ganime.drawing.recipe import MAX_TRUNCATION, Recipe, check_seed
 from ganime.images import COLUMNS
-from ganime.latents import MAX_TRUNCATION, Recipe, check_seed
 
 FRAMES = 48
 

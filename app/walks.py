@@ -14,11 +14,11 @@ from app.components import answered, packed, sheet_url
 from app.explorer import Explorer, Texts, parsed
 from app.studio import BATCH
 from app.tab_generate import Size
+from ganime.drawing.recipe import Recipe, check_number, walk
+from ganime.drawing.sampling import render
 from ganime.errors import RecipeError
 from ganime.images import COLUMNS, animation_kind, mp4_works, save_animation
-from ganime.latents import Recipe, check_number, walk
 from ganime.models.checkpoint import Checkpoint
-from ganime.sampling import render
 from ganime.text import quoted
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Easing = Literal["linear", "smooth"]
 
 @dataclass(frozen=True)
 class Walk:
-    """Faces in the order they are passed, and how. easing: as for `ganime.latents.eased`; loop: back to the first.
+    """Faces in the order they are passed, and how. easing: as for `ganime.drawing.recipe.eased`; loop: back to the first.
 
     Raises RecipeError for a number of frames outside 2 to 240.
     """

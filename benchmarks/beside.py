@@ -18,9 +18,9 @@ from pathlib import Path
 from gradio_client import Client, handle_file
 from playwright.sync_api import Page, sync_playwright
 
+from ganime.drawing.sampling import generate
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
-from ganime.sampling import generate
 from tests.browser.conftest import CHROMIUM_FLAGS, chromium, serve
 
 COUNTS = (1, 16, 64)

@@ -20,10 +20,10 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from ganime.drawing.sampling import generate
 from ganime.faces.dataset import load_faces
 from ganime.faces.duplicates import near_duplicate_groups
 from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
-from ganime.sampling import generate
 
 SIZE, BATCH, WORKERS = 64, 64, 2
 HASHES = 30_000

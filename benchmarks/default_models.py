@@ -25,8 +25,9 @@ from PIL import Image
 from benchmarks.teachers import views_with
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, SCRATCH
-from ganime.direction_fit import find_directions
-from ganime.directions import Directions, save_directions, told
+from ganime.drawing.direction_search import find_directions
+from ganime.drawing.directions import Directions, save_directions, told
+from ganime.drawing.sampling import generate
 from ganime.evaluation import Report, evaluate
 from ganime.events import Event, Measured, Notice, Step, Verdict
 from ganime.faces.dataset import FaceDataset, load_faces
@@ -41,7 +42,6 @@ from ganime.models.resizing import resize as resized
 from ganime.nets.anime_features import SIDE, load_features
 from ganime.nets.device import pick_device
 from ganime.polishing import PolishConfig, polish, whole
-from ganime.sampling import generate
 from ganime.training import train
 
 COUNT, SHOWN = 1000, 100

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 import typer
 
-from ganime.choosing import Choice, choose
 from ganime.cli_options import DEFAULT_HOME, HomeOption
-from ganime.direction_fit import group
+from ganime.drawing.attribute_search import Choice, choose
+from ganime.drawing.direction_search import group
+from ganime.drawing.projection import Projection, project
+from ganime.drawing.sampling import generate
 from ganime.models.checkpoint import EMBEDDED, Checkpoint
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import FeatureNet, load_features
-from ganime.projection import Projection, project
-from ganime.sampling import generate
 
 FACES = 8  # that are asked for at a time
 APART = 1_000_000  # between the first seeds of two rounds

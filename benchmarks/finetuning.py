@@ -20,6 +20,7 @@ from PIL import Image
 
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
+from ganime.drawing.sampling import generate
 from ganime.evaluation import Report, evaluate
 from ganime.events import Done
 from ganime.faces.dataset import FaceDataset, load_faces
@@ -27,7 +28,6 @@ from ganime.images import sheet
 from ganime.known import learned
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import SIDE, load_features
-from ganime.sampling import generate
 from ganime.training import train
 
 VARIANTS: dict[str, tuple[bool, dict[str, object]]] = {  # whether it begins from the model, and what it changes

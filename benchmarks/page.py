@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import Page, sync_playwright
 
-from ganime.latents import Recipe
+from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
 from tests.browser.conftest import CHROMIUM_FLAGS, DESKTOP, chromium, serve
 

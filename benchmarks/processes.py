@@ -21,11 +21,11 @@ import torch
 import typer
 
 from ganime.config import RECIPES
+from ganime.drawing.sampling import generate
 from ganime.events import Step
 from ganime.faces.dataset import load_faces
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
-from ganime.sampling import generate
 from ganime.training import train
 from ganime.workers import Workers
 

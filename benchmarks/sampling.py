@@ -12,9 +12,9 @@ import time
 
 import torch
 
-from ganime.latents import latents
+from ganime.drawing.recipe import latents
+from ganime.drawing.sampling import render
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
-from ganime.sampling import render
 
 
 def main() -> None:

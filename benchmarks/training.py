@@ -30,13 +30,13 @@ from torch import nn
 from ganime import training
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
+from ganime.drawing.sampling import generate
 from ganime.events import Step
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
 from ganime.nets.device import pick_device
 from ganime.runs import read_run
-from ganime.sampling import generate
 
 SIDE, LATENT, BASE = 64, 100, 64
 DRAWN = 512

@@ -18,16 +18,16 @@ from ganime.cli_learning import evaluate_command, fit_features_command, train_co
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption, SizeOption, TruncationOption
 from ganime.cli_own import name_direction_command
 from ganime.cli_polish import polish_command
-from ganime.directions import load_directions, save_directions
+from ganime.drawing.directions import load_directions, save_directions
+from ganime.drawing.layers import LayerSummary, summary
+from ganime.drawing.recipe import MAX_SEED, check_seed
+from ganime.drawing.sampling import generate, interpolate, recipes_for
 from ganime.errors import ConfigError, GanimeError, RecipeError
 from ganime.files import atomic_file, refuse_to_replace
 from ganime.images import animation_kind, png_bytes, save_animation, sheet
-from ganime.latents import MAX_SEED, check_seed
 from ganime.models.checkpoint import DIRECTION_FILES, EMBEDDED, MODEL_FILES, save_checkpoint
 from ganime.models.hub import open_model
 from ganime.models.importing import import_generator
-from ganime.nets.dcgan import LayerSummary, summary
-from ganime.sampling import generate, interpolate, recipes_for
 
 MAX_COUNT = 100_000
 

@@ -10,21 +10,21 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ganime.choosing import Choice, choose
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption, SizeOption, TruncationOption
-from ganime.direction_fit import FACES, JUDGED, LEAST, Finding, find_directions
-from ganime.directions import MAX_STRENGTH, Directions, load_directions, save_directions, steer, told
+from ganime.drawing.attribute_search import Choice, choose
+from ganime.drawing.direction_search import FACES, JUDGED, LEAST, Finding, find_directions
+from ganime.drawing.directions import MAX_STRENGTH, Directions, load_directions, save_directions, steer, told
+from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
+from ganime.drawing.projection import Nearing, Projection, project
+from ganime.drawing.recipe import Recipe, check_truncation, latents, rounded
+from ganime.drawing.sampling import generate_recipes
 from ganime.errors import CheckpointError, ConfigError, DataError, GanimeError, RecipeError
-from ganime.explore import arithmetic, breed, recipes_of, vary
 from ganime.faces.reading import MAX_FILE_BYTES, decode
 from ganime.files import atomic_file
 from ganime.images import png_bytes, read_recipe
-from ganime.latents import Recipe, check_truncation, latents, rounded
 from ganime.models.checkpoint import EMBEDDED, Checkpoint
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import load_features
-from ganime.projection import Nearing, Projection, project
-from ganime.sampling import generate_recipes
 
 FaceArgument = Annotated[str, typer.Argument(help="A face: a seed, or a PNG that Ganime made.")]
 FacesArgument = Annotated[list[str], typer.Argument(help="Faces: seeds, or PNGs that Ganime made.")]

@@ -11,6 +11,7 @@ import typer
 from ganime.cli_data import read_faces
 from ganime.cli_explore import FacesArgument, read_face, tell
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ModelOption
+from ganime.drawing.sampling import render
 from ganime.errors import ConfigError, DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.files import atomic_file
@@ -20,7 +21,6 @@ from ganime.models.checkpoint import EMBEDDED, Checkpoint
 from ganime.models.hub import open_model
 from ganime.nearest import SHOWN, kinship
 from ganime.nets.anime_features import SIDE
-from ganime.sampling import render
 
 FlipOption = Annotated[bool, typer.Option("--flip/--no-flip", help="Whether the training mirrored its faces.")]
 

@@ -17,6 +17,7 @@ from ganime.cli_data import read_faces
 from ganime.cli_options import DEFAULT_HOME, DuplicatesOption, HomeOption, ThreadsOption, TruncationOption
 from ganime.cli_show import asked_by_signal, show
 from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH
+from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError, DataError
 from ganime.evaluation import Report, evaluate, inception_distance
 from ganime.faces.dataset import FaceDataset
@@ -30,7 +31,6 @@ from ganime.models.resizing import resize
 from ganime.nets.anime_features import SIDE, load_features
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.runs import RUN_FILE, read_run
-from ganime.sampling import generate
 from ganime.training import train
 from ganime.workers import Workers
 

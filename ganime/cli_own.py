@@ -12,10 +12,10 @@ import typer
 
 from ganime.cli_explore import amounts_of, read_face
 from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption
-from ganime.direction_fit import unit
-from ganime.directions import MAX_INDEX_BYTES, Directions, between, combined, load_directions, save_directions
+from ganime.drawing.direction_search import unit
+from ganime.drawing.directions import MAX_INDEX_BYTES, Directions, between, combined, load_directions, save_directions
+from ganime.drawing.recipe import decoded
 from ganime.errors import CheckpointError, ConfigError, RecipeError
-from ganime.latents import decoded
 from ganime.models.checkpoint import EMBEDDED, Checkpoint
 from ganime.models.hub import open_model
 from ganime.text import quoted

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ganime.drawing.sampling import generate
 from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.known import TRAINING_MOST, Known, learn
 from ganime.models.checkpoint import Checkpoint
-from ganime.sampling import generate
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from ganime.config import TrainConfig
+from ganime.drawing.recipe import latents
+from ganime.drawing.sampling import render
 from ganime.events import Event, Measured, Notice
 from ganime.faces.dataset import FaceDataset
 from ganime.health import BY_HEART, COPIED, NEARER, Health
 from ganime.known import Known, learned
-from ganime.latents import latents
 from ganime.metrics import (
     chance_of_nearness,
     copying_score,
@@ -30,7 +31,6 @@ from ganime.nets.anime_features import extract, load_features, to_tensor
 from ganime.nets.dcgan import Discriminator, Generator
 from ganime.nets.device import out_of_memory
 from ganime.runs import TrainingState, save_best
-from ganime.sampling import render
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

@@ -14,12 +14,13 @@ import torch
 
 from ganime.augment import diff_augment
 from ganime.config import SCRATCH, ModelConfig, TrainConfig
+from ganime.drawing.recipe import latents
+from ganime.drawing.sampling import render
 from ganime.errors import TrainingError
 from ganime.events import Done, Event, Notice, Preview, Saved, Step
 from ganime.faces.dataset import FaceDataset
 from ganime.health import Health
 from ganime.journal import journal_events
-from ganime.latents import latents
 from ganime.losses import discriminator_loss, generator_loss, penalties, weighted
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import ema_decay, settle_statistics, update_ema
@@ -41,7 +42,6 @@ from ganime.runs import (
     settle_run,
     write_run,
 )
-from ganime.sampling import render
 from ganime.workers import Workers
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from ganime.drawing.recipe import Recipe
+from ganime.drawing.sampling import generate, generate_recipes, interpolate
 from ganime.images import png_bytes
-from ganime.latents import Recipe
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint, save_checkpoint
-from ganime.sampling import generate, generate_recipes, interpolate
 from tests.browser.conftest import ROOT, serve
 from tests.test_jobs import children_of, wait_for
 

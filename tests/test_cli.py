@@ -21,12 +21,12 @@ from PIL import Image
 
 from ganime import __version__, cli
 from ganime.config import ModelConfig, TrainConfig
-from ganime.directions import Direction, Directions, load_directions, save_directions
+from ganime.drawing.directions import Direction, Directions, load_directions, save_directions
+from ganime.drawing.sampling import generate, interpolate
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.dcgan import Discriminator, Generator
-from ganime.sampling import generate, interpolate
 from ganime.training import train
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,15 +11,16 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from ganime import direction_fit, projection
 from ganime.cli import app
-from ganime.directions import Direction, Directions, load_directions, save_directions, steer
+from ganime.drawing import direction_search as direction_fit
+from ganime.drawing import projection
+from ganime.drawing.directions import Direction, Directions, load_directions, save_directions, steer
+from ganime.drawing.mixing import arithmetic, breed, vary
+from ganime.drawing.recipe import Recipe, latent, latents, rounded
+from ganime.drawing.sampling import generate_recipes, render
 from ganime.errors import CheckpointError, ConfigError, DataError, GanimeError, RecipeError
-from ganime.explore import arithmetic, breed, vary
 from ganime.images import png_bytes, read_recipe
-from ganime.latents import Recipe, latent, latents, rounded
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
-from ganime.sampling import generate_recipes, render
 
 
 def run(*arguments: str | Path) -> str:

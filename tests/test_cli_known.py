@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError, DataError
 from ganime.images import png_bytes
 from ganime.known import load_known
 from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint
-from ganime.sampling import generate
 from tests.test_cli_explore import run
 
 COUNT = 24

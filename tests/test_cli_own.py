@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganime.directions import Direction, Directions, load_directions, save_directions
+from ganime.drawing.directions import Direction, Directions, load_directions, save_directions
+from ganime.drawing.recipe import encoded, latents
 from ganime.errors import CheckpointError, ConfigError, RecipeError
-from ganime.latents import encoded, latents
 from ganime.models.checkpoint import Checkpoint
 from tests.test_cli_explore import recipe_in, run
 

@@ -33,14 +33,14 @@ from app.tab_explore import closeness, file_functions, sent_value, server_functi
 from app.uploads import Upload
 from app.walks import Film, Frames, Walk, filmed, framed, walk_functions
 from ganime import images
-from ganime.directions import INDEX_FILE, Direction, Directions, save_directions
+from ganime.drawing.directions import INDEX_FILE, Direction, Directions, save_directions
+from ganime.drawing.projection import Projection
+from ganime.drawing.recipe import Recipe, decoded, encoded
+from ganime.drawing.sampling import generate, generate_recipes
 from ganime.errors import CheckpointError, DataError, GanimeError, RecipeError
 from ganime.images import png_bytes
-from ganime.latents import Recipe, decoded, encoded
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
-from ganime.projection import Projection
-from ganime.sampling import generate, generate_recipes
 from tests.browser.conftest import serve
 
 DIM = 8

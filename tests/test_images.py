@@ -15,9 +15,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from ganime import images
+from ganime.drawing.recipe import Recipe
 from ganime.errors import GanimeError
 from ganime.images import MAX_SIDE, RECIPE_KEY, png_bytes, read_recipe, resize, save_animation, sheet
-from ganime.latents import Recipe
 
 squares = st.integers(1, 12).flatmap(lambda side: hnp.arrays(np.uint8, (side, side, 3)))
 batches = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4)).flatmap(

@@ -25,12 +25,12 @@ from app.library import EMBEDDED_KEY, START_KEY, drawing_cost
 from app.settings import Settings
 from app.studio import Studio
 from ganime.config import ModelConfig
+from ganime.drawing.layers import OTHERS, summary
+from ganime.drawing.recipe import Recipe
+from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset
-from ganime.latents import Recipe
-from ganime.layers import OTHERS
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
-from ganime.nets.dcgan import Generator, summary
-from ganime.sampling import generate
+from ganime.nets.dcgan import Generator
 
 JOB = "job:0123.secret@0123"
 

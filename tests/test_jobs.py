@@ -31,11 +31,11 @@ from app.job_store import ENDED, Job, JobError, JobMissing
 from app.jobs import Jobs
 from app.settings import ROOT, Settings
 from app.uploads import Upload, discard
+from ganime.drawing.sampling import generate
 from ganime.errors import DataError, GanimeError
 from ganime.faces.dataset import load_faces
 from ganime.journal import PREVIEWS, read_journal
 from ganime.models.checkpoint import load_checkpoint
-from ganime.sampling import generate
 from tests.trainers import trainer, write
 
 ME, OTHER = Visitor("me"), Visitor("other")

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageFilter
 from safetensors.numpy import load_file, save_file
 
+from ganime.drawing.sampling import generate
 from ganime.errors import CheckpointError, DataError
 from ganime.evaluation import evaluate
 from ganime.faces.dataset import FaceDataset
@@ -30,7 +31,6 @@ from ganime.known import (
 )
 from ganime.models.checkpoint import EMBEDDED_MODELS, TRAINING_FACES_FILES, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import load_features
-from ganime.sampling import generate
 
 FACES, FRESH = 240, 120
 

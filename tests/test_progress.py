@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ganime import progress
+from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, Facts
 from ganime.models.checkpoint import Checkpoint
 from ganime.progress import Gauge
-from ganime.sampling import generate
 
 
 class Replay(nn.Module):

@@ -25,12 +25,12 @@ from app.tab_generate import face_file, zip_file
 from app.tab_interpolate import frame_file
 from app.uploads import Upload
 from ganime.config import ModelConfig
+from ganime.drawing.recipe import Recipe
+from ganime.drawing.sampling import generate
 from ganime.errors import CheckpointError, GanimeError, HubError, RecipeError
-from ganime.latents import Recipe
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.hub import pull
 from ganime.nets.dcgan import Generator
-from ganime.sampling import generate
 from tests.hub_server import HubServer
 
 SIDE = load_checkpoint(EMBEDDED).generator.config.image_size

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ganime import progress, training
 from ganime.config import RECIPES, ModelConfig, TrainConfig
+from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError, TrainingError
 from ganime.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict
 from ganime.faces.dataset import FaceDataset
@@ -33,7 +34,6 @@ from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.averaging import ema_decay, even_latents, settle_statistics
 from ganime.nets.cuda_graph import WARM_UP, count_on, recordable
 from ganime.runs import RUN_FILE, STATE_FILE, TrainingState, read_run, saves
-from ganime.sampling import generate
 from ganime.training import train
 
 ROOT = Path(__file__).resolve().parent.parent

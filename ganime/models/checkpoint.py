@@ -162,7 +162,7 @@ A DCGAN (Radford et al. 2015) that draws faces, made with Ganime.
 
 ```python
 from ganime.models.checkpoint import load_checkpoint
-from ganime.sampling import generate
+from ganime.drawing.sampling import generate
 
 faces = generate(load_checkpoint("{name}"), seeds=range(16))  # uint8, (16, {config.image_size}, {config.image_size}, 3)
 ```

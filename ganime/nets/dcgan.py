@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import itertools
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -255,41 +253,3 @@ def parse_model_config(values: Any, origin: str) -> ModelConfig:
         return from_dict(ModelConfig, {name: value for name, value in values.items() if name != "training"})
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error}") from error
-
-
-@dataclass(frozen=True)
-class LayerSummary:
-    """One convolution of a net: output shape without the batch, learned parameters (norm included), multiply-adds."""
-
-    name: str
-    kind: str
-    output: tuple[int, ...]
-    parameters: int
-    multiply_adds: int
-
-
-@torch.no_grad()
-def summary(net: Generator | Discriminator) -> list[LayerSummary]:
-    """The topology layer by layer, measured by sending one latent (or picture) through a copy of the net."""
-    net, config, rows = copy.deepcopy(net).cpu().eval(), net.config, []
-    if isinstance(net, Generator):
-        x = torch.zeros(1, config.latent_dim + config.attributes, 1, 1)
-    else:
-        x = torch.zeros(1, 3, config.image_size, config.image_size)
-    layers = [("blocks." + name, layer) for name, layer in net.blocks.named_children()]
-    (first, last) = [(name, layer) for name, layer in net.named_children() if name != "blocks"]
-    for name, layer in (first, *layers, last):
-        before, x = x, layer(x)
-        conv = layer[0] if isinstance(layer, nn.Sequential) else layer
-        assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
-        windows = before if isinstance(conv, nn.ConvTranspose2d) else x  # the whole kernel acts once for each pixel
-        rows.append(
-            LayerSummary(
-                name=name,
-                kind="ConvTranspose2d" if windows is before else "Conv2d",
-                output=tuple(x.shape[1:]),
-                parameters=sum(parameter.numel() for parameter in layer.parameters()),
-                multiply_adds=windows.shape[-2] * windows.shape[-1] * conv.weight.numel(),
-            )
-        )
-    return rows

@@ -22,11 +22,11 @@ from app.settings import Settings
 from app.studio import Studio
 from app.uploads import Upload
 from ganime.config import ModelConfig
+from ganime.drawing.recipe import Recipe
+from ganime.drawing.sampling import generate, generate_recipes
 from ganime.images import png_bytes
-from ganime.latents import Recipe
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
-from ganime.sampling import generate, generate_recipes
 from tests.browser.conftest import DESKTOP, serve
 from tests.hub_server import HubServer
 from tests.test_explorer import with_directions

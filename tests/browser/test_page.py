@@ -15,10 +15,10 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from ganime.drawing.recipe import Recipe
+from ganime.drawing.sampling import generate, generate_recipes
 from ganime.images import png_bytes
-from ganime.latents import Recipe
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
-from ganime.sampling import generate, generate_recipes
 from tests.browser.conftest import ROOT, serve
 from tests.hub_server import HubServer
 

@@ -16,7 +16,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
-from ganime.latents import Recipe
+from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import load_checkpoint
 from tests.browser.conftest import DESKTOP, PHONE, ROOT, SERVER, serve, stand_in
 from tests.test_jobs import children_of, wait_for

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from ganime.latents import MAX_SEED, Recipe
+from ganime.drawing.recipe import MAX_SEED, Recipe
 from tests.browser.conftest import DESKTOP
 from tests.browser.test_explore import (
     address,

@@ -21,7 +21,7 @@ from huggingface_hub.utils import close_session
 
 import ganime.models.hub
 from ganime.config import ModelConfig
-from ganime.directions import Direction, Directions, load_directions, save_directions
+from ganime.drawing.directions import Direction, Directions, load_directions, save_directions
 from ganime.errors import CheckpointError, HubError
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.hub import HubUnreachable, ModelReference, PulledModel, parse_reference, pull
@@ -269,7 +269,8 @@ def test_from_pretrained_and_pull_go_to_the_hub_that_hf_endpoint_names(
     hub: HubServer, cache: Path, faces: Path, tmp_path: Path
 ) -> None:
     program = (
-        "import sys; from pathlib import Path; from ganime.nets.dcgan import Generator; from ganime.models.hub import pull\n"
+        "import sys; from pathlib import Path; from ganime.nets.dcgan import Generator\n"
+        "from ganime.models.hub import pull\n"
         "from ganime.models.checkpoint import Checkpoint, load_checkpoint\n"
         f"print(Checkpoint(Generator.from_pretrained({MODEL!r})).revision)\n"
         f"print(load_checkpoint(pull({MODEL!r}, Path(sys.argv[1])).folder).revision)\n"

@@ -13,12 +13,12 @@ from PIL import Image
 from torch import nn
 
 from ganime.config import ModelConfig
+from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.resizing import recoloured, refined, resize
 from ganime.nets.averaging import settle_statistics
 from ganime.nets.dcgan import Discriminator, Generator, softened
-from ganime.sampling import generate
 
 
 @pytest.fixture(scope="module")

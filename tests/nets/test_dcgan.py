@@ -12,8 +12,9 @@ from PIL import Image
 from torch import nn
 
 from ganime.config import IMAGE_SIZES, NORMS, ModelConfig
+from ganime.drawing.layers import summary
 from ganime.errors import ConfigError
-from ganime.nets.dcgan import LUMA, Discriminator, Generator, lanczos, smaller, softened, summary
+from ganime.nets.dcgan import LUMA, Discriminator, Generator, lanczos, smaller, softened
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 STD = 0.02

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ganime.drawing.mixing import check_count, recipes_of
+from ganime.drawing.recipe import MAX_SEED, Recipe, check_number, check_seed, latents, rounded
+from ganime.drawing.sampling import generate_recipes, recipes_for, render
 from ganime.errors import RecipeError
-from ganime.explore import check_count, recipes_of
-from ganime.latents import MAX_SEED, Recipe, check_number, check_seed, latents, rounded
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 from ganime.nets.dcgan import Generator
-from ganime.sampling import generate_recipes, recipes_for, render
 from ganime.text import quoted
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ganime.drawing.recipe import Recipe, check_number, check_seed, encoded, rounded, slerp
 from ganime.errors import RecipeError
-from ganime.latents import Recipe, check_number, check_seed, encoded, rounded, slerp
 from ganime.models.checkpoint import Checkpoint
 from ganime.text import quoted
 

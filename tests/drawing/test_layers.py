@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from ganime.config import ModelConfig
-from ganime.latents import latent
-from ganime.layers import (
+from ganime.drawing.layers import (
     OTHERS,
     as_square,
     discriminator_maps,
@@ -18,10 +17,12 @@ from ganime.layers import (
     liveliest,
     logits_of_others,
     look_inside,
+    summary,
 )
+from ganime.drawing.recipe import latent
+from ganime.drawing.sampling import generate
 from ganime.models.checkpoint import Checkpoint
-from ganime.nets.dcgan import Generator, summary
-from ganime.sampling import generate
+from ganime.nets.dcgan import Generator
 
 
 def test_layers_are_those_of_the_topology(tiny: Checkpoint) -> None:

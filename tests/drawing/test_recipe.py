@@ -18,8 +18,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ganime.errors import RecipeError
-from ganime.latents import (
+from ganime.drawing.recipe import (
     MAX_FRAMES,
     MAX_SEED,
     MAX_TRUNCATION,
@@ -36,6 +35,7 @@ from ganime.latents import (
     slerp,
     walk,
 )
+from ganime.errors import RecipeError
 
 seeds = st.integers(0, MAX_SEED)
 shares = st.floats(0, 1)
@@ -72,7 +72,7 @@ def test_seeds_name_the_same_latent_for_good(seed: int, first: list[str]) -> Non
 
 def test_seeds_give_the_same_bits_in_another_process(run_python: Callable) -> None:
     code = (
-        "import hashlib; from ganime.latents import latents;"
+        "import hashlib; from ganime.drawing.recipe import latents;"
         "print(hashlib.sha256(latents([0, 1, 7, 4294967295], 128, 0.7).tobytes()).hexdigest())"
     )
     answer = run_python("-c", code)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganime import choosing
-from ganime.choosing import Choice, Looking, choose
+from ganime.drawing import attribute_search as choosing
+from ganime.drawing.attribute_search import Choice, Looking, choose
+from ganime.drawing.sampling import generate, generate_recipes
 from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
-from ganime.sampling import generate, generate_recipes
 
 
 def chosen(events: Iterator[Looking | Choice]) -> Choice:

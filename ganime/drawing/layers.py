@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
-from ganime.latents import latents
+from ganime.drawing.recipe import latents
+from ganime.drawing.sampling import render
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import to_tensor
-from ganime.nets.dcgan import Discriminator, Generator, LayerSummary, smaller, summary, with_condition
-from ganime.sampling import render
+from ganime.nets.dcgan import Discriminator, Generator, smaller, with_condition
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -184,3 +186,41 @@ def as_square(z: Float[np.ndarray, " latent"]) -> Float[np.ndarray, "rows column
     """A latent as a block as nearly square as its length allows, row by row: 128 numbers as 8 x 16."""
     rows = max(divisor for divisor in range(1, int(len(z) ** 0.5) + 1) if len(z) % divisor == 0)
     return z.reshape(rows, -1)  # (rows, latent / rows)
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One convolution of a net: output shape without the batch, learned parameters (norm included), multiply-adds."""
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+
+
+@torch.no_grad()
+def summary(net: Generator | Discriminator) -> list[LayerSummary]:
+    """The topology layer by layer, measured by sending one latent (or picture) through a copy of the net."""
+    net, config, rows = copy.deepcopy(net).cpu().eval(), net.config, []
+    if isinstance(net, Generator):
+        x = torch.zeros(1, config.latent_dim + config.attributes, 1, 1)
+    else:
+        x = torch.zeros(1, 3, config.image_size, config.image_size)
+    layers = [("blocks." + name, layer) for name, layer in net.blocks.named_children()]
+    (first, last) = [(name, layer) for name, layer in net.named_children() if name != "blocks"]
+    for name, layer in (first, *layers, last):
+        before, x = x, layer(x)
+        conv = layer[0] if isinstance(layer, nn.Sequential) else layer
+        assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
+        windows = before if isinstance(conv, nn.ConvTranspose2d) else x  # the whole kernel acts once for each pixel
+        rows.append(
+            LayerSummary(
+                name=name,
+                kind="ConvTranspose2d" if windows is before else "Conv2d",
+                output=tuple(x.shape[1:]),
+                parameters=sum(parameter.numel() for parameter in layer.parameters()),
+                multiply_adds=windows.shape[-2] * windows.shape[-1] * conv.weight.numel(),
+            )
+        )
+    return rows

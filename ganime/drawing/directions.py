@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ganime.drawing.recipe import check_number
 from ganime.errors import CheckpointError, RecipeError
 from ganime.files import atomic_file, read_tensors, save_tensors
-from ganime.latents import check_number
 from ganime.models.checkpoint import DIRECTION_FILES
 from ganime.text import quoted
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganime import direction_fit
 from ganime.config import ModelConfig
-from ganime.direction_fit import (
+from ganime.drawing import direction_search as direction_fit
+from ganime.drawing.direction_search import (
     LEAST,
     LONGEST,
     REACH,
@@ -25,13 +25,13 @@ from ganime.direction_fit import (
     principal,
     unnamed_directions,
 )
-from ganime.directions import Directions, steer, works
+from ganime.drawing.directions import Directions, steer, works
+from ganime.drawing.recipe import latents
+from ganime.drawing.sampling import generate, render
 from ganime.errors import ConfigError
-from ganime.latents import latents
 from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import FeatureNet, extract, load_features
 from ganime.nets.dcgan import Generator
-from ganime.sampling import generate, render
 
 
 @pytest.fixture(scope="module")

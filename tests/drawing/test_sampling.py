@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ganime.drawing.recipe import MAX_SEED, Recipe
+from ganime.drawing.sampling import generate, generate_recipes, interpolate, recipes_for, render
 from ganime.errors import RecipeError
 from ganime.images import read_recipe
-from ganime.latents import MAX_SEED, Recipe
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
-from ganime.sampling import generate, generate_recipes, interpolate, recipes_for, render
 
 SEEDS = [*range(62), 4242, MAX_SEED]
 

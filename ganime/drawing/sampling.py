@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ganime.latents import Recipe, check_truncation, latents, walk
+from ganime.drawing.recipe import Recipe, check_truncation, latents, walk
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.dcgan import Generator
 

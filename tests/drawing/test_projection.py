@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ganime import projection
+from ganime.drawing import projection
+from ganime.drawing.projection import Nearing, Projection, project
+from ganime.drawing.sampling import generate, generate_recipes
 from ganime.errors import DataError, RecipeError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
-from ganime.projection import Nearing, Projection, project
-from ganime.sampling import generate, generate_recipes
 
 
 def test_a_generated_face_is_found(embedded: Checkpoint, net: FeatureNet) -> None:

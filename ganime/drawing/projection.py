@@ -12,12 +12,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ganime.drawing.mixing import recipes_of
+from ganime.drawing.recipe import Recipe, check_seed, rounded
+from ganime.drawing.sampling import render
 from ganime.errors import DataError
-from ganime.explore import recipes_of
-from ganime.latents import Recipe, check_seed, rounded
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract, to_tensor
-from ganime.sampling import render
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ganime.directions import (
+from ganime.drawing.directions import (
     INDEX_FILE,
     MAX_DIRECTIONS,
     VECTORS_FILE,
@@ -27,8 +27,8 @@ from ganime.directions import (
     told,
     works,
 )
+from ganime.drawing.recipe import latents
 from ganime.errors import CheckpointError, RecipeError
-from ganime.latents import latents
 
 EFFECT = Effect("smile", 3.0, 0.6, 0.08, 0.7, "blush", 0.3, 0.5)
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ganime.drawing.mixing import arithmetic, breed, norm, recipes_of, vary
+from ganime.drawing.recipe import Recipe, latent, latents, rounded
+from ganime.drawing.sampling import generate_recipes, render
 from ganime.errors import RecipeError
-from ganime.explore import arithmetic, breed, norm, recipes_of, vary
-from ganime.latents import Recipe, latent, latents, rounded
 from ganime.models.checkpoint import Checkpoint
-from ganime.sampling import generate_recipes, render
 
 LENGTH = 1e-3  # relative, for numbers of 16 bits
 

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganime.directions import MAX_STRENGTH, Direction, Directions, Effect, moved, works
+from ganime.drawing.directions import MAX_STRENGTH, Direction, Directions, Effect, moved, works
+from ganime.drawing.recipe import latents
+from ganime.drawing.sampling import render
 from ganime.errors import ConfigError
-from ganime.latents import latents
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 from ganime.nets.dcgan import Generator
-from ganime.sampling import render
 
 if TYPE_CHECKING:
     from jaxtyping import Float
