@@ -19,9 +19,9 @@ from app.searches import Searches
 from ganime.drawing.layers import PICTURES, Inside, LayerMaps, logits_of_others, look_inside
 from ganime.drawing.recipe import Recipe
 from ganime.images import COLUMNS, png_bytes, sheet
-from ganime.known import Known, known_to, learn
+from ganime.measuring.copies import Kinship, kinship
+from ganime.measuring.training_faces import Known, known_to, learn
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
-from ganime.nearest import Kinship, kinship
 
 KEPT = 4  # models whose discriminator, or whose known faces, stay in memory
 COMPARED = 4_000  # training faces that are looked at; some hundred a second, once for a model

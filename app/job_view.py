@@ -24,8 +24,8 @@ from ganime.faces.audit import Audit, audit, contact_sheet
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.faces.reading import MAX_RATIO
 from ganime.images import sheet, webp_bytes
+from ganime.measuring.copies import Likeness, nearest_faces
 from ganime.models.checkpoint import load_checkpoint
-from ganime.nearest import Likeness, nearest_faces
 from ganime.runs import read_run
 
 AUDIT_SIZE = 64  # px, as the faces are looked at before training

@@ -21,9 +21,9 @@ import typer
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.drawing.sampling import generate
-from ganime.evaluation import evaluate
 from ganime.events import Done
 from ganime.faces.dataset import FaceDataset, load_faces
+from ganime.measuring.report import evaluate
 from ganime.models.checkpoint import load_checkpoint
 from ganime.nets.anime_features import load_features
 from ganime.training import train

@@ -28,14 +28,14 @@ from ganime.config import RECIPES, SCRATCH
 from ganime.drawing.direction_search import find_directions
 from ganime.drawing.directions import Directions, save_directions, told
 from ganime.drawing.sampling import generate
-from ganime.evaluation import Report, evaluate
 from ganime.events import Event, Measured, Notice, Step, Verdict
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.frechet import View, shipped_views
 from ganime.frechet import told as told_views
 from ganime.images import resize, sheet
 from ganime.journal import record
-from ganime.known import Known, learned, save_known
+from ganime.measuring.report import Report, evaluate
+from ganime.measuring.training_faces import Known, learned, save_known
 from ganime.models.checkpoint import CARD_FILE, FRONT_MATTER, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.resizing import recoloured, refined
 from ganime.models.resizing import resize as resized

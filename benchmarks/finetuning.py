@@ -21,11 +21,11 @@ from PIL import Image
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate
-from ganime.evaluation import Report, evaluate
 from ganime.events import Done
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import sheet
-from ganime.known import learned
+from ganime.measuring.report import Report, evaluate
+from ganime.measuring.training_faces import learned
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import SIDE, load_features
 from ganime.training import train

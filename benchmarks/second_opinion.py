@@ -24,7 +24,7 @@ from benchmarks.default_models import COUNT
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import load_faces
-from ganime.metrics import density_coverage, frechet_distance, kernel_distance, precision_recall
+from ganime.measuring.distances import density_coverage, frechet_distance, kernel_distance, precision_recall
 from ganime.models.hub import open_model
 
 MODEL = "nudenet/320n.onnx"

@@ -16,10 +16,10 @@ from ganime.errors import ConfigError, DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.files import atomic_file
 from ganime.images import png_bytes, sheet
-from ganime.known import VECTORS_FILE, Known, known_to, learn, save_known
+from ganime.measuring.copies import SHOWN, kinship
+from ganime.measuring.training_faces import VECTORS_FILE, Known, known_to, learn, save_known
 from ganime.models.checkpoint import EMBEDDED, Checkpoint
 from ganime.models.hub import open_model
-from ganime.nearest import SHOWN, kinship
 from ganime.nets.anime_features import SIDE
 
 FlipOption = Annotated[bool, typer.Option("--flip/--no-flip", help="Whether the training mirrored its faces.")]

@@ -19,12 +19,12 @@ from ganime.cli_show import asked_by_signal, show
 from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH
 from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError, DataError
-from ganime.evaluation import Report, evaluate, inception_distance
 from ganime.faces.dataset import FaceDataset
-from ganime.feature_fit import EPOCHS, FitStep, fit_features
 from ganime.files import atomic_file, refuse_to_replace
-from ganime.known import learned
-from ganime.metrics import chance_of_nearness
+from ganime.measuring.distances import chance_of_nearness
+from ganime.measuring.feature_training import EPOCHS, FitStep, fit_features
+from ganime.measuring.report import Report, evaluate, inception_distance
+from ganime.measuring.training_faces import learned
 from ganime.models.checkpoint import EMBEDDED_MODELS, MODEL_FILES, load_checkpoint
 from ganime.models.hub import open_model
 from ganime.models.resizing import resize

@@ -17,8 +17,7 @@ from ganime.drawing.sampling import render
 from ganime.events import Event, Measured, Notice
 from ganime.faces.dataset import FaceDataset
 from ganime.health import BY_HEART, COPIED, NEARER, Health
-from ganime.known import Known, learned
-from ganime.metrics import (
+from ganime.measuring.distances import (
     chance_of_nearness,
     copying_score,
     density_coverage,
@@ -27,6 +26,7 @@ from ganime.metrics import (
     kernel_distance,
     precision_recall,
 )
+from ganime.measuring.training_faces import Known, learned
 from ganime.nets.anime_features import extract, load_features, to_tensor
 from ganime.nets.dcgan import Discriminator, Generator
 from ganime.nets.device import out_of_memory
@@ -45,7 +45,7 @@ class Gauge:
     """Measures a run again and again against the same faces, whose features are taken once.
 
     The reference is the held-out part, or all faces where fewer than 64 are held out. Copies are looked for from afar
-    (see `ganime.known`) among up to 2,000 training faces, in both orientations where the run mirrors them.
+    (see `ganime.measuring.training_faces`) among up to 2,000 training faces, in both orientations where the run mirrors them.
     best: the lowest Fréchet distance so far, among measurements that did not look like copying.
     """
 

@@ -11,7 +11,7 @@ from PIL import Image
 from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError, DataError
 from ganime.images import png_bytes
-from ganime.known import load_known
+from ganime.measuring.training_faces import load_known
 from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint
 from tests.test_cli_explore import run
 

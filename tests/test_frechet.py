@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganime.frechet import PIECE, WHOLE, FrechetLoss, Transport, View, numbers_of, shipped_views, windows
-from ganime.metrics import frechet_distance
+from ganime.measuring.distances import frechet_distance
 from ganime.nets.anime_features import DEFAULT_FEATURES, brought_to, load_features
 from ganime.nets.critic import EYES
 

@@ -21,7 +21,7 @@ from ganime.errors import ConfigError, TrainingError
 from ganime.events import VERDICTS, Done, Event, Measured, Notice, Saved, Step, Verdict
 from ganime.faces.dataset import FaceDataset
 from ganime.health import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, Health
-from ganime.metrics import chance_of_nearness
+from ganime.measuring.distances import chance_of_nearness
 from ganime.models.checkpoint import Checkpoint
 from ganime.progress import Gauge
 

@@ -15,7 +15,7 @@ from app.job_view import card_html, mine_of, server_functions
 from app.jobs import Jobs
 from app.uploads import Upload
 from ganime.faces.dataset import FaceDataset
-from ganime.nearest import Likeness
+from ganime.measuring.copies import Likeness
 from tests.test_jobs import ME, PLAN, files, open_jobs, settings, submitted
 
 __all__ = ["files", "open_jobs", "settings"]  # fixtures

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganime.damage import DAMAGES, damage
 from ganime.errors import CheckpointError, DataError
-from ganime.metrics import frechet_distance
+from ganime.measuring.distances import frechet_distance
+from ganime.measuring.feature_training import DAMAGES, damage
 from ganime.nets.anime_features import DEFAULT_FEATURES, FeatureNet, extract, load_features, save_features, to_tensor
 
 

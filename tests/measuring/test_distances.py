@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from ganime import metrics
 from ganime.errors import ConfigError, DataError
-from ganime.metrics import (
+from ganime.measuring import distances as metrics
+from ganime.measuring.distances import (
     copying_score,
     density_coverage,
     distances,

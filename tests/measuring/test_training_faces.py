@@ -14,9 +14,9 @@ from safetensors.numpy import load_file, save_file
 
 from ganime.drawing.sampling import generate
 from ganime.errors import CheckpointError, DataError
-from ganime.evaluation import evaluate
 from ganime.faces.dataset import FaceDataset
-from ganime.known import (
+from ganime.measuring.report import evaluate
+from ganime.measuring.training_faces import (
     INDEX_FILE,
     SHIPPED,
     VECTORS_FILE,

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.files import WEIGHTS, atomic_file, read_tensors, save_tensors
-from ganime.metrics import distances
+from ganime.measuring.distances import distances
 from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint
 from ganime.nets.anime_features import FeatureNet, load_features, to_tensor
 

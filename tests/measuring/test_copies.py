@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganime import nearest as module
 from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset
-from ganime.known import Known, learn
+from ganime.measuring import copies as module
+from ganime.measuring.copies import CLOSE, COPY, FREE, SHOWN, Kinship, Likeness, kinship, nearest_faces, than
+from ganime.measuring.training_faces import Known, learn
 from ganime.models.checkpoint import Checkpoint
-from ganime.nearest import CLOSE, COPY, FREE, SHOWN, Kinship, Likeness, kinship, nearest_faces, than
 
 
 def with_drawn(monkeypatch: pytest.MonkeyPatch, drawn: np.ndarray) -> None:

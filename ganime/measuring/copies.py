@@ -11,7 +11,7 @@ import numpy as np
 from ganime.drawing.sampling import generate
 from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset
-from ganime.known import TRAINING_MOST, Known, learn
+from ganime.measuring.training_faces import TRAINING_MOST, Known, learn
 from ganime.models.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ COPY, CLOSE, FREE = "copy", "close", "free"
 
 @dataclass(frozen=True, eq=False)
 class Likeness:
-    """Faces and the training face nearest to each, as `ganime.known` sees them from afar.
+    """Faces and the training face nearest to each, as `ganime.measuring.training_faces` sees them from afar.
 
     faces, training: uint8 (N, H, W, 3), RGB; a training face is mirrored where that comes nearer. positions: of the
     training faces in the dataset. distances: Euclidean. shares: of the fresh faces, how many lie nearer to a training

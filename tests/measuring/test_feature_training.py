@@ -10,9 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
-from ganime.damage import DAMAGES, augment, damage, spoiled_batch
 from ganime.errors import DataError
-from ganime.feature_fit import AttributeScore, FitStep, fit_features, train_features
+from ganime.measuring.feature_training import (
+    DAMAGES,
+    AttributeScore,
+    FitStep,
+    augment,
+    damage,
+    fit_features,
+    spoiled_batch,
+    train_features,
+)
 from ganime.nets.anime_features import FeatureNet, extract, load_features
 
 FACES = 110

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from ganime.errors import ConfigError
-from ganime.known import Known
-from ganime.metrics import (
+from ganime.measuring.distances import (
     CopyingScore,
     copying_score,
     density_coverage,
@@ -19,6 +18,7 @@ from ganime.metrics import (
     kernel_distance,
     precision_recall,
 )
+from ganime.measuring.training_faces import Known
 from ganime.nets.anime_features import FeatureNet, extract
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def evaluate(
 ) -> Report:
     """Measure generated faces against reference faces that the generator never saw.
 
-    known: the faces that it did see, for the copying test, which looks at faces from afar (see `ganime.known`), where
+    known: the faces that it did see, for the copying test, which looks at faces from afar (see `ganime.measuring.training_faces`), where
     blur hides no copy. Raises DataError for too few faces.
     """
     fake, real = extract(net, generated)[0], extract(net, reference)[0]

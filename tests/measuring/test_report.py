@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ganime.errors import ConfigError
-from ganime.evaluation import inception_distance
 from ganime.faces.dataset import FaceDataset
-from ganime.metrics import frechet_distance
+from ganime.measuring.distances import frechet_distance
+from ganime.measuring.report import inception_distance
 
 
 class Means(nn.Module):
