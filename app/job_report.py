@@ -15,10 +15,10 @@ from typing import Any
 from app.job_log import ERROR_CHARACTERS, error_in, log_tail, tail, without_paths
 from app.job_store import ACTIVE, ENDED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job
 from app.settings import Settings
-from ganime.journal import EVENTS_FILE, PREVIEWS, read_journal
 from ganime.models.checkpoint import saved_models
 from ganime.nets.dcgan import CONFIG_FILE
-from ganime.runs import saves
+from ganime.training.events import EVENTS_FILE, PREVIEWS, read_journal
+from ganime.training.run_folder import saves
 
 EVENTS_SHOWN = 200
 JOURNALS_KEPT = 16  # read, in memory

@@ -26,7 +26,7 @@ from ganime.faces.reading import MAX_RATIO
 from ganime.images import sheet, webp_bytes
 from ganime.measuring.copies import Likeness, nearest_faces
 from ganime.models.checkpoint import load_checkpoint
-from ganime.runs import read_run
+from ganime.training.run_folder import read_run
 
 AUDIT_SIZE = 64  # px, as the faces are looked at before training
 UNREADABLE_SHOWN, NOTES_SHOWN, POINTS, KEYS_MOST = 10, 10, 160, 50

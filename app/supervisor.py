@@ -25,8 +25,8 @@ from app.job_report import JobFolder, folder_bytes, handed_out, last_line, outco
 from app.job_store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
 from ganime.config import SCRATCH
-from ganime.journal import read_journal
-from ganime.runs import RUN_FILE
+from ganime.training.events import read_journal
+from ganime.training.run_folder import RUN_FILE
 
 TRAINER = (sys.executable, "-m", "ganime")
 POLL_SECONDS, SWEEP_SECONDS = 0.5, 60.0

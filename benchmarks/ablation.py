@@ -21,12 +21,12 @@ import typer
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.drawing.sampling import generate
-from ganime.events import Done
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.measuring.report import evaluate
 from ganime.models.checkpoint import load_checkpoint
 from ganime.nets.anime_features import load_features
-from ganime.training import train
+from ganime.training.events import Done
+from ganime.training.loop import train
 
 BEFORE = {"generator_lr": 2e-4, "discriminator_lr": 4e-4, "critic": 0.0}  # from where this table led to `modern`
 R3GAN = {"loss": "relativistic", "discriminator_norm": "none", "r1": 1.0, "r2": 1.0, "penalty_steps": 1}

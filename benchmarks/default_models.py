@@ -28,12 +28,8 @@ from ganime.config import RECIPES, SCRATCH
 from ganime.drawing.direction_search import find_directions
 from ganime.drawing.directions import Directions, save_directions, told
 from ganime.drawing.sampling import generate
-from ganime.events import Event, Measured, Notice, Step, Verdict
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.frechet import View, shipped_views
-from ganime.frechet import told as told_views
 from ganime.images import resize, sheet
-from ganime.journal import record
 from ganime.measuring.report import Report, evaluate
 from ganime.measuring.training_faces import Known, learned, save_known
 from ganime.models.checkpoint import CARD_FILE, FRONT_MATTER, Checkpoint, load_checkpoint, save_checkpoint
@@ -41,8 +37,11 @@ from ganime.models.resizing import recoloured, refined
 from ganime.models.resizing import resize as resized
 from ganime.nets.anime_features import SIDE, load_features
 from ganime.nets.device import pick_device
-from ganime.polishing import PolishConfig, polish, whole
-from ganime.training import train
+from ganime.training.events import Event, Measured, Notice, Step, Verdict, record
+from ganime.training.frechet_loss import View, shipped_views
+from ganime.training.frechet_loss import told as told_views
+from ganime.training.loop import train
+from ganime.training.polish import PolishConfig, polish, whole
 
 COUNT, SHOWN = 1000, 100
 EXAMPLE, PEER = "PyTorch DCGAN example", "MakeGirls.moe"

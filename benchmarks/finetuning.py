@@ -21,14 +21,14 @@ from PIL import Image
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate
-from ganime.events import Done
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import sheet
 from ganime.measuring.report import Report, evaluate
 from ganime.measuring.training_faces import learned
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import SIDE, load_features
-from ganime.training import train
+from ganime.training.events import Done
+from ganime.training.loop import train
 
 VARIANTS: dict[str, tuple[bool, dict[str, object]]] = {  # whether it begins from the model, and what it changes
     "scratch": (False, {}),

@@ -22,12 +22,12 @@ import typer
 
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate
-from ganime.events import Step
 from ganime.faces.dataset import load_faces
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
-from ganime.training import train
-from ganime.workers import Workers
+from ganime.training.distributed import Workers
+from ganime.training.events import Step
+from ganime.training.loop import train
 
 LINES = ((1, 1), (1, 2), (2, 1))  # processes, threads of each
 FACES = 256

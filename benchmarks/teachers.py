@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_weights
 
 from benchmarks.broad_eyes import Package
-from ganime.frechet import PIECE, View, anime_views, shipped_views
 from ganime.nets.anime_features import CONFIG_FILE, load_features
 from ganime.nets.critic import BROAD_SIDE
+from ganime.training.frechet_loss import PIECE, View, anime_views, shipped_views
 
 INCEPTION = "package/dist/models/inception_v3"
 INCEPTION_DEPTHS = ("max_pooling2d_1", "mixed0", "mixed2", "mixed4")

@@ -6,7 +6,7 @@ All train nets of the example's size (64 px, latent 100, 64 base channels, batch
 some that the embedded model draws. The example's way is its recipe written down plainly: fp32, contiguous tensors, a
 backward pass each for real, fake and generator, gradients in the discriminator's weights also where nobody uses them,
 losses read after every step. Its loader would decode pictures; here its batches lie ready in memory. Ours run whole
-through `ganime.training.train`, without saves, sample grids, measuring and augmentation. The first burst of steps,
+through `ganime.training.loop.train`, without saves, sample grids, measuring and augmentation. The first burst of steps,
 with the trial of precision and forms, does not count. One thread of a CPU is timed in seconds of the processor, so that
 what else the machine does counts little; anything else is timed by the clock on the wall.
 """
@@ -27,16 +27,16 @@ import torch
 import typer
 from torch import nn
 
-from ganime import training
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate
-from ganime.events import Step
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
 from ganime.nets.device import pick_device
-from ganime.runs import read_run
+from ganime.training.events import Step
+from ganime.training.loop import loop as training
+from ganime.training.run_folder import read_run
 
 SIDE, LATENT, BASE = 64, 100, 64
 DRAWN = 512

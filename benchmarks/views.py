@@ -21,11 +21,11 @@ from torch import Tensor
 from benchmarks.teachers import views_with
 from ganime.cli_options import DEFAULT_HOME, HomeOption
 from ganime.faces.dataset import load_faces
-from ganime.frechet import Transport, View, looked, shipped_views
 from ganime.models.hub import open_model
 from ganime.nets.averaging import even_latents
 from ganime.nets.dcgan import Generator
-from ganime.polishing import LOOK_BATCH
+from ganime.training.frechet_loss import Transport, View, looked, shipped_views
+from ganime.training.polish import LOOK_BATCH
 
 TOGETHER, TIMES = 64, 32  # faces whose mean is taken, and how often
 

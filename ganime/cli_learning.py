@@ -30,9 +30,9 @@ from ganime.models.hub import open_model
 from ganime.models.resizing import resize
 from ganime.nets.anime_features import SIDE, load_features
 from ganime.nets.dcgan import CONFIG_FILE
-from ganime.runs import RUN_FILE, read_run
-from ganime.training import train
-from ganime.workers import Workers
+from ganime.training.distributed import Workers
+from ganime.training.loop import train
+from ganime.training.run_folder import RUN_FILE, read_run
 
 FROZEN = 1  # layers of the discriminator that a small folder leaves as they were (`benchmarks.finetuning`)
 FEWEST = 10  # faces that anything can be measured against

@@ -18,7 +18,7 @@ from ganime.files import refuse_to_replace
 from ganime.models.checkpoint import save_checkpoint
 from ganime.models.hub import open_model
 from ganime.nets.device import pick_device
-from ganime.polishing import PolishConfig, Polished, polish
+from ganime.training.polish import PolishConfig, Polished, polish
 
 SAVE_SECONDS = 300.0
 

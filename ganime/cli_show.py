@@ -14,8 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ganime.config import TrainConfig
-from ganime.events import Done, Event, Measured, Notice, Saved, Step, Verdict
-from ganime.journal import record
+from ganime.training.events import Done, Event, Measured, Notice, Saved, Step, Verdict, record
 
 
 def show(events: Iterator[Event], run: Path, config: TrainConfig) -> None:

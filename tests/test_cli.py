@@ -27,7 +27,7 @@ from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.dcgan import Discriminator, Generator
-from ganime.training import train
+from ganime.training.loop import train
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN = ("--image-size", 32, "--batch-size", 2)

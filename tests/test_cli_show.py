@@ -13,8 +13,7 @@ from rich.console import Console
 
 from ganime.cli_show import asked_by_signal, show, show_live
 from ganime.config import TrainConfig
-from ganime.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict
-from ganime.journal import read_journal
+from ganime.training.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict, read_journal
 
 MEASURED = Measured(320, 500, 64, 91.44, 0.1, 0.8, 0.7, 0.9, 0.95, 0.012, -0.3, None, True)
 

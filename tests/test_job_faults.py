@@ -20,8 +20,8 @@ from app.job_limits import Plan
 from app.job_store import ENDED, JobError
 from app.jobs import Jobs
 from app.uploads import Upload
-from ganime.journal import read_journal
 from ganime.models.checkpoint import load_checkpoint
+from ganime.training.events import read_journal
 from tests.test_jobs import (
     ME,
     PLAN,

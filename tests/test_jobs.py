@@ -34,8 +34,8 @@ from app.uploads import Upload, discard
 from ganime.drawing.sampling import generate
 from ganime.errors import DataError, GanimeError
 from ganime.faces.dataset import load_faces
-from ganime.journal import PREVIEWS, read_journal
 from ganime.models.checkpoint import load_checkpoint
+from ganime.training.events import PREVIEWS, read_journal
 from tests.trainers import trainer, write
 
 ME, OTHER = Visitor("me"), Visitor("other")

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.errors import CheckpointError
-from ganime.events import Done, Event
 from ganime.faces.dataset import FaceDataset
 from ganime.files import read_tensors
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -20,8 +19,9 @@ from ganime.models.resizing import resize
 from ganime.nets.anime_features import load_features
 from ganime.nets.critic import CRITIC_FILE, FeatureCritic, Statistics
 from ganime.nets.dcgan import Discriminator, Generator
-from ganime.runs import TrainingState, load_last_save, saves
-from ganime.training import train
+from ganime.training.events import Done, Event
+from ganime.training.loop import train
+from ganime.training.run_folder import TrainingState, load_last_save, saves
 
 Run = Callable[..., list[Event]]
 CPU = torch.device("cpu")

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganime.config import ModelConfig
-from ganime.losses import gradient_penalty
 from ganime.models.checkpoint import Checkpoint, save_checkpoint
 from ganime.nets.dcgan import Discriminator, Generator
 from ganime.nets.fast_gradient import FORMS, Down, Kernel, Up, convolve, deep_layers, use_forms
+from ganime.training.losses import gradient_penalty
 
 MODEL = ModelConfig(image_size=32, latent_dim=8, base_channels=8, max_channels=32)
 OTHERS = FORMS[1:]

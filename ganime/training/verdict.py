@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from ganime.config import LOSSES
 from ganime.errors import ConfigError
-from ganime.events import Event, Measured, Step, Verdict
 from ganime.measuring.distances import chance_of_nearness
+from ganime.training.events import Event, Measured, Step, Verdict
 
 CHANCE = {"bce": 2 * math.log(2), "hinge": 2.0, "relativistic": math.log(2)}  # loss of a discriminator without a clue
 WINDOW = 50  # reports of losses that are looked at

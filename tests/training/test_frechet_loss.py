@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ganime.frechet import PIECE, WHOLE, FrechetLoss, Transport, View, numbers_of, shipped_views, windows
 from ganime.measuring.distances import frechet_distance
 from ganime.nets.anime_features import DEFAULT_FEATURES, brought_to, load_features
 from ganime.nets.critic import EYES
+from ganime.training.frechet_loss import PIECE, WHOLE, FrechetLoss, Transport, View, numbers_of, shipped_views, windows
 
 
 def gaussian(count: int, seed: int, shift: float = 0.0) -> torch.Tensor:

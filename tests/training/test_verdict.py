@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor, nn
 
-from ganime import progress, training
 from ganime.config import ModelConfig, TrainConfig
 from ganime.errors import ConfigError, TrainingError
-from ganime.events import VERDICTS, Done, Event, Measured, Notice, Saved, Step, Verdict
 from ganime.faces.dataset import FaceDataset
-from ganime.health import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, Health
 from ganime.measuring.distances import chance_of_nearness
 from ganime.models.checkpoint import Checkpoint
-from ganime.progress import Gauge
+from ganime.training.events import VERDICTS, Done, Event, Measured, Notice, Saved, Step, Verdict
+from ganime.training.loop import loop as training
+from ganime.training.loop import validation as progress
+from ganime.training.validation import Gauge
+from ganime.training.verdict import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, Health
 
 DATA = Path(__file__).parent / "data"
 MEASURED = Measured(

@@ -20,13 +20,13 @@ from filelock import FileLock, Timeout
 
 from ganime.config import SCRATCH, ModelConfig, TrainConfig, from_dict, to_dict
 from ganime.errors import ConfigError, TrainingError
-from ganime.events import Notice
 from ganime.faces.dataset import FaceDataset
 from ganime.files import atomic_file, atomic_folder
 from ganime.models.checkpoint import BEST_SAVE, RUN_SAVES, Checkpoint, save_checkpoint, write_checkpoint
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.cuda_graph import count_on
 from ganime.nets.dcgan import CONFIG_FILE, Discriminator, Generator
+from ganime.training.events import Notice
 
 KEPT_SAVES = 2
 RUN_FILE, STATE_FILE, LOCK_FILE = "run.json", "state.pt", ".lock"

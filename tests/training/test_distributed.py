@@ -21,14 +21,15 @@ import pytest
 import torch
 from torch import nn
 
-from ganime import cli, training
+from ganime import cli
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.errors import ConfigError, GanimeError, TrainingError
-from ganime.events import Done, Event, Notice, Saved, Step
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.runs import STATE_FILE, TrainingState, saves
-from ganime.training import train
-from ganime.workers import Workers
+from ganime.training.distributed import Workers
+from ganime.training.events import Done, Event, Notice, Saved, Step
+from ganime.training.loop import loop as training
+from ganime.training.loop import train
+from ganime.training.run_folder import STATE_FILE, TrainingState, saves
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU = torch.device("cpu")

@@ -12,16 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ganime.augment import diff_augment
 from ganime.config import SCRATCH, ModelConfig, TrainConfig
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.errors import TrainingError
-from ganime.events import Done, Event, Notice, Preview, Saved, Step
 from ganime.faces.dataset import FaceDataset
-from ganime.health import Health
-from ganime.journal import journal_events
-from ganime.losses import discriminator_loss, generator_loss, penalties, weighted
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import ema_decay, settle_statistics, update_ema
 from ganime.nets.critic import FeatureCritic
@@ -29,8 +24,11 @@ from ganime.nets.cuda_graph import Recorded, recordable
 from ganime.nets.dcgan import Discriminator, Generator, toggle
 from ganime.nets.device import out_of_memory, plan_for, precision_context
 from ganime.nets.fast_gradient import use_forms
-from ganime.progress import Gauge, measured
-from ganime.runs import (
+from ganime.training.augment import diff_augment
+from ganime.training.distributed import Workers
+from ganime.training.events import Done, Event, Notice, Preview, Saved, Step, journal_events
+from ganime.training.losses import discriminator_loss, generator_loss, penalties, weighted
+from ganime.training.run_folder import (
     TrainingState,
     alone,
     best_distance,
@@ -42,7 +40,8 @@ from ganime.runs import (
     settle_run,
     write_run,
 )
-from ganime.workers import Workers
+from ganime.training.validation import Gauge, measured
+from ganime.training.verdict import Health
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8

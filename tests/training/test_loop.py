@@ -23,18 +23,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganime import progress, training
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError, TrainingError
-from ganime.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict
 from ganime.faces.dataset import FaceDataset
-from ganime.journal import record
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.averaging import ema_decay, even_latents, settle_statistics
 from ganime.nets.cuda_graph import WARM_UP, count_on, recordable
-from ganime.runs import RUN_FILE, STATE_FILE, TrainingState, read_run, saves
-from ganime.training import train
+from ganime.training.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict, record
+from ganime.training.loop import loop as training
+from ganime.training.loop import train
+from ganime.training.loop import validation as progress
+from ganime.training.run_folder import RUN_FILE, STATE_FILE, TrainingState, read_run, saves
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 16

@@ -14,12 +14,12 @@ import torch
 from ganime.config import check_range, check_types
 from ganime.errors import DataError, TrainingError
 from ganime.faces.dataset import FaceDataset
-from ganime.frechet import FrechetLoss, View, shipped_views, told
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import even_latents, settle_statistics, staying, update_ema
 from ganime.nets.dcgan import Generator
 from ganime.nets.device import out_of_memory, pick_device, plan_for
 from ganime.nets.fast_gradient import use_forms
+from ganime.training.frechet_loss import FrechetLoss, View, shipped_views, told
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganime import progress
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, Facts
 from ganime.models.checkpoint import Checkpoint
-from ganime.progress import Gauge
+from ganime.training.loop import validation as progress
+from ganime.training.validation import Gauge
 
 
 class Replay(nn.Module):

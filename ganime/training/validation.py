@@ -14,9 +14,7 @@ import torch
 from ganime.config import TrainConfig
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
-from ganime.events import Event, Measured, Notice
 from ganime.faces.dataset import FaceDataset
-from ganime.health import BY_HEART, COPIED, NEARER, Health
 from ganime.measuring.distances import (
     chance_of_nearness,
     copying_score,
@@ -30,7 +28,9 @@ from ganime.measuring.training_faces import Known, learned
 from ganime.nets.anime_features import extract, load_features, to_tensor
 from ganime.nets.dcgan import Discriminator, Generator
 from ganime.nets.device import out_of_memory
-from ganime.runs import TrainingState, save_best
+from ganime.training.events import Event, Measured, Notice
+from ganime.training.run_folder import TrainingState, save_best
+from ganime.training.verdict import BY_HEART, COPIED, NEARER, Health
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

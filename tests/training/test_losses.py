@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 from torch import nn
 
 from ganime.config import LOSSES, ModelConfig
-from ganime.losses import discriminator_loss, generator_loss, gradient_penalty
 from ganime.nets.dcgan import Discriminator
+from ganime.training.losses import discriminator_loss, generator_loss, gradient_penalty
 
 logits = hnp.arrays(np.float64, 7, elements=st.floats(-50, 50))
 

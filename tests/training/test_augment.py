@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ganime.augment import diff_augment, jitter_color, translate
+from ganime.training.augment import diff_augment, jitter_color, translate
 
 SIDE, REACH = 16, 2
 VIEWS = [diff_augment, jitter_color, translate]

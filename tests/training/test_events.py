@@ -10,8 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganime.events import Done, Measured, Notice, Preview, Saved, Step, Verdict
-from ganime.journal import EVENTS_FILE, journal_events, read_journal, record
+from ganime.training.events import (
+    EVENTS_FILE,
+    Done,
+    Measured,
+    Notice,
+    Preview,
+    Saved,
+    Step,
+    Verdict,
+    journal_events,
+    read_journal,
+    record,
+)
 
 
 def step(images: int, d_loss: float = 1.0) -> Step:
