@@ -33,7 +33,7 @@ Easing = Literal["linear", "smooth"]
 
 @dataclass(frozen=True)
 class Walk:
-    """Faces in the order they are passed, and how. easing: as for `ganime.drawing.recipe.eased`; loop: back to the first.
+    """Faces in the order they are passed. easing: see `ganime.drawing.recipe.eased`. loop: whether to end at the first.
 
     Raises RecipeError for a number of frames outside 2 to 240.
     """

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from ganime.cli_options import DEFAULT_HOME, HomeOption
+from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, load_faces

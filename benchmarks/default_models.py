@@ -23,7 +23,7 @@ import typer
 from PIL import Image
 
 from benchmarks.teachers import views_with
-from ganime.cli_options import DEFAULT_HOME, HomeOption
+from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, SCRATCH
 from ganime.drawing.direction_search import find_directions
 from ganime.drawing.directions import Directions, save_directions, told

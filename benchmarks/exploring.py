@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import typer
 
-from ganime.cli_options import DEFAULT_HOME, HomeOption
+from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.drawing.attribute_search import Choice, choose
 from ganime.drawing.direction_search import group
 from ganime.drawing.projection import Projection, project

@@ -18,7 +18,7 @@ import torch
 import typer
 from PIL import Image
 
-from ganime.cli_options import DEFAULT_HOME, HomeOption
+from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, load_faces

@@ -21,7 +21,7 @@ import typer
 from PIL import Image
 
 from benchmarks.default_models import COUNT
-from ganime.cli_options import DEFAULT_HOME, HomeOption
+from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import load_faces
 from ganime.measuring.distances import density_coverage, frechet_distance, kernel_distance, precision_recall

@@ -27,15 +27,15 @@ import torch
 import typer
 from torch import nn
 
-from ganime.cli_options import DEFAULT_HOME, HomeOption
+from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
 from ganime.nets.device import pick_device
+from ganime.training import loop as training
 from ganime.training.events import Step
-from ganime.training.loop import loop as training
 from ganime.training.run_folder import read_run
 
 SIDE, LATENT, BASE = 64, 100, 64

@@ -19,7 +19,7 @@ import typer
 from torch import Tensor
 
 from benchmarks.teachers import views_with
-from ganime.cli_options import DEFAULT_HOME, HomeOption
+from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.faces.dataset import load_faces
 from ganime.models.hub import open_model
 from ganime.nets.averaging import even_latents

@@ -62,8 +62,9 @@ def evaluate(
 ) -> Report:
     """Measure generated faces against reference faces that the generator never saw.
 
-    known: the faces that it did see, for the copying test, which looks at faces from afar (see `ganime.measuring.training_faces`), where
-    blur hides no copy. Raises DataError for too few faces.
+    known: the faces that it did see, for the copying test (see `ganime.measuring.training_faces`).
+
+    Raises DataError for too few faces.
     """
     fake, real = extract(net, generated)[0], extract(net, reference)[0]
     kernel, error = kernel_distance(real, fake)

@@ -44,8 +44,9 @@ JUDGED = 256  # faces of each kind that the discriminator is asked about
 class Gauge:
     """Measures a run again and again against the same faces, whose features are taken once.
 
-    The reference is the held-out part, or all faces where fewer than 64 are held out. Copies are looked for from afar
-    (see `ganime.measuring.training_faces`) among up to 2,000 training faces, in both orientations where the run mirrors them.
+    The reference is the held-out part, or all faces where fewer than 64 are held out. Copies are looked for
+    (see `ganime.measuring.training_faces`) among up to 2,000 training faces, in both orientations where the run
+    mirrors them.
     best: the lowest Fréchet distance so far, among measurements that did not look like copying.
     """
 

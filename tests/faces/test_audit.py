@@ -22,7 +22,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ganime.cli import app
-from ganime.cli_data import NAMED, print_tables
+from ganime.cli.data import NAMED, print_tables
 from ganime.errors import DataError
 from ganime.faces.audit import audit, contact_sheet
 from ganime.faces.dataset import FaceDataset, load_faces

@@ -812,7 +812,7 @@ print(len(dataset.images), dataset.images.sum())
 def test_two_processes_that_decode_at_once_both_end_well(
     folder: Path, tmp_path: Path, load: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-c", MEET, str(folder), str(SIDE), str(tmp_path)]
     other = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root, text=True)
 

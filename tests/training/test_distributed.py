@@ -25,13 +25,13 @@ from ganime import cli
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.errors import ConfigError, GanimeError, TrainingError
 from ganime.faces.dataset import FaceDataset, load_faces
+from ganime.training import loop as training
 from ganime.training.distributed import Workers
 from ganime.training.events import Done, Event, Notice, Saved, Step
-from ganime.training.loop import loop as training
 from ganime.training.loop import train
 from ganime.training.run_folder import STATE_FILE, TrainingState, saves
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 BATCH = 16
 TINY = ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16)

@@ -30,13 +30,13 @@ from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.averaging import ema_decay, even_latents, settle_statistics
 from ganime.nets.cuda_graph import WARM_UP, count_on, recordable
+from ganime.training import loop as training
+from ganime.training import validation as progress
 from ganime.training.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict, record
-from ganime.training.loop import loop as training
 from ganime.training.loop import train
-from ganime.training.loop import validation as progress
 from ganime.training.run_folder import RUN_FILE, STATE_FILE, TrainingState, read_run, saves
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BATCH = 16
 OFTEN = 0.001  # minutes between saves; the least there is
 QUICK = {"batch_size": BATCH, "precision": "fp32", "measure_images": 0, "critic": 0.0}

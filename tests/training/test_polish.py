@@ -15,14 +15,14 @@ import pytest
 import torch
 from torch import nn
 
-from ganime import cli_polish
-from ganime.cli_polish import keep, polish_command
+from ganime.cli import train as cli_polish
+from ganime.cli.train import keep, polish_command
 from ganime.errors import CheckpointError, ConfigError, DataError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.averaging import even_latents, settle_statistics
+from ganime.training import polish as polishing
 from ganime.training.frechet_loss import View
-from ganime.training.loop import polish as polishing
 from ganime.training.polish import PolishConfig, Polished, polish
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, Facts
 from ganime.models.checkpoint import Checkpoint
-from ganime.training.loop import validation as progress
+from ganime.training import validation as progress
 from ganime.training.validation import Gauge
 
 

@@ -20,9 +20,9 @@ from ganime.errors import ConfigError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.distances import chance_of_nearness
 from ganime.models.checkpoint import Checkpoint
+from ganime.training import loop as training
+from ganime.training import validation as progress
 from ganime.training.events import VERDICTS, Done, Event, Measured, Notice, Saved, Step, Verdict
-from ganime.training.loop import loop as training
-from ganime.training.loop import validation as progress
 from ganime.training.validation import Gauge
 from ganime.training.verdict import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, Health
 

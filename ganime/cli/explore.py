@@ -1,49 +1,63 @@
-"""The commands for playing with faces: `directions`, `steer`, `vary`, `breed`, `mix`, `choose` and `project`."""
+"""Exploring from a face: directions, steering, neighbours, mixing, search and projection."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from ganime.cli_options import DEFAULT_HOME, HomeOption, ModelOption, SizeOption, TruncationOption
+from ganime.cli.common import (
+    DEFAULT_HOME,
+    FaceArgument,
+    FacesArgument,
+    HomeOption,
+    ModelOption,
+    SizeOption,
+    TruncationOption,
+    read_face,
+    tell,
+)
 from ganime.drawing.attribute_search import Choice, choose
-from ganime.drawing.direction_search import FACES, JUDGED, LEAST, Finding, find_directions
-from ganime.drawing.directions import MAX_STRENGTH, Directions, load_directions, save_directions, steer, told
+from ganime.drawing.direction_search import FACES, JUDGED, LEAST, Finding, find_directions, unit
+from ganime.drawing.directions import (
+    MAX_INDEX_BYTES,
+    MAX_STRENGTH,
+    Directions,
+    between,
+    combined,
+    load_directions,
+    save_directions,
+    steer,
+    told,
+)
 from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
 from ganime.drawing.projection import Nearing, Projection, project
-from ganime.drawing.recipe import Recipe, check_truncation, latents, rounded
+from ganime.drawing.recipe import Recipe, decoded, rounded
 from ganime.drawing.sampling import generate_recipes
-from ganime.errors import CheckpointError, ConfigError, DataError, GanimeError, RecipeError
+from ganime.errors import CheckpointError, ConfigError, DataError, RecipeError
 from ganime.faces.reading import MAX_FILE_BYTES, decode
 from ganime.files import atomic_file
-from ganime.images import png_bytes, read_recipe
-from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.images import png_bytes
+from ganime.models.checkpoint import (
+    EMBEDDED,
+    Checkpoint,
+)
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import load_features
+from ganime.text import quoted
 
-FaceArgument = Annotated[str, typer.Argument(help="A face: a seed, or a PNG that Ganime made.")]
-FacesArgument = Annotated[list[str], typer.Argument(help="Faces: seeds, or PNGs that Ganime made.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for the faces, with their recipes inside.")]
 FileOption = Annotated[Path, typer.Option(help="PNG to write, with its recipe inside.")]
 CountOption = Annotated[int, typer.Option(help="How many faces.")]
 SeedOption = Annotated[int, typer.Option(help="Start of the random choices.")]
 HEADINGS = ("direction", "kind", "moves", "at", "own", "others", "flips", "side effect", "distance")
-
-
-def register(app: typer.Typer) -> None:
-    """Put the commands of this file on the command line."""
-    app.command("directions")(directions_command)
-    app.command("steer")(steer_command)
-    app.command("vary")(vary_command)
-    app.command("breed")(breed_command)
-    app.command("mix")(mix_command)
-    app.command("choose")(choose_command)
-    app.command("project")(project_command)
+MAX_TRAY_BYTES = 4 * MAX_INDEX_BYTES
 
 
 def directions_command(
@@ -228,26 +242,6 @@ def project_command(
             )
 
 
-def read_face(checkpoint: Checkpoint, face: str) -> tuple[np.ndarray, float, int]:
-    """The latent, truncation and seed of a face given as a seed or as a PNG with a recipe inside."""
-    dim = checkpoint.generator.config.latent_dim
-    if face.isdecimal():
-        return latents([int(face)], dim)[0], 1.0, int(face)
-    path = Path(face)
-    if not path.is_file():
-        raise RecipeError(f"A face is a seed, like 7, or a PNG that Ganime made; got {face!r}.")
-    text = read_recipe(path.read_bytes())
-    if not text:
-        raise GanimeError(f"{path} holds no recipe. Find its face: python -m ganime project MODEL {path}.")
-    recipe = Recipe.from_json(text)
-    if recipe.revision != checkpoint.revision:
-        raise RecipeError(
-            f"{path} was drawn by {recipe.model} (revision {recipe.revision}), not by {checkpoint.name} "
-            f"({checkpoint.revision}). Name its model by --model."
-        )
-    return recipe.untruncated(dim), check_truncation(recipe.truncation), recipe.seed
-
-
 def numbered(folder: Path, name: str, count: int) -> list[Path]:
     """The files of several faces in a folder."""
     if folder.exists() and not folder.is_dir():
@@ -273,7 +267,60 @@ def write_recipes(faces: np.ndarray, recipes: Sequence[Recipe], targets: Sequenc
     print(f"{targets[0]}" if len(targets) == 1 else f"{len(targets)} faces in {targets[0].parent}")
 
 
-def tell(text: str) -> None:
-    """Progress on the terminal's own line; nothing where standard error is a file."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="\r", file=sys.stderr, flush=True)
+def name_direction_command(
+    name: Annotated[str, typer.Argument(help="What to call it; one of your own so called gives way to it.")],
+    less: Annotated[list[str] | None, typer.Option("--from", help="A face it leads away from; several times.")] = None,
+    more: Annotated[list[str] | None, typer.Option("--to", help="A face it leads to; several times.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="NAME=AMOUNT of a direction that goes into it.")] = None,
+    tray: Annotated[
+        Path | None, typer.Option(help="A tray exported from the page, with a direction so called.")
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove your own direction so called.")] = False,
+    model: ModelOption = str(EMBEDDED),
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Keep a direction under a name beside a model, to steer by: the way from faces to others, or several sliders."""
+    if sum(map(bool, (less or more, by, tray, remove))) != 1:
+        raise ConfigError("Say what it is: --from FACE --to FACE, or --by NAME=AMOUNT, or --tray FILE, or --remove.")
+    checkpoint = open_model(model, home / "hub")
+    assert checkpoint.folder is not None
+    dim = checkpoint.generator.config.latent_dim
+    found = load_directions(checkpoint.folder, checkpoint.revision, dim)
+    found = found or Directions(checkpoint.name, checkpoint.revision)
+    if remove:
+        if found[name].kind != "own":
+            raise RecipeError(f"{name} was fitted and is none of your own. `directions` finds those anew.")
+        found = replace(found, items=tuple(item for item in found.items if item.name != name))
+    elif tray:
+        found = found.with_own(name, read_tray(tray, name, checkpoint.revision))
+    elif by:
+        found = found.with_own(name, unit(combined(found, amounts_of(by))))
+    else:
+        start, end = (faces_of(checkpoint, faces or []) for faces in (less, more))
+        found = found.with_own(name, unit(between(start, end)))
+    save_directions(found, checkpoint.folder)
+    print(f"{name} {'is removed' if remove else 'is kept'} in {checkpoint.folder}")
+
+
+def faces_of(checkpoint: Checkpoint, faces: list[str]) -> np.ndarray:
+    """The latents of faces, (N, latent)."""
+    dim = checkpoint.generator.config.latent_dim
+    return np.array([read_face(checkpoint, face)[0] for face in faces], np.float32).reshape(-1, dim)
+
+
+def read_tray(path: Path, name: str, revision: str) -> np.ndarray:
+    """The vector of a direction in a tray's file. Raises CheckpointError where it holds none so called."""
+    try:
+        if path.stat().st_size > MAX_TRAY_BYTES:
+            raise ValueError(f"{path.stat().st_size:,} bytes; at most {MAX_TRAY_BYTES:,} are read")
+        given: Any = json.loads(path.read_text(encoding="utf-8"))
+        entries = given["directions"]
+        found = [entry for entry in entries if (entry["name"], entry["revision"]) == (name, revision)]
+        return decoded(found[0]["vector"])
+    except (OSError, ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+        if isinstance(error, RecipeError):
+            raise
+        raise CheckpointError(
+            f"{path} holds no direction {quoted(name)} for the weights of revision {revision} ({error}). Export the "
+            "tray from the page with that model loaded."
+        ) from error

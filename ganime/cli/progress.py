@@ -1,4 +1,4 @@
-"""A training run on the terminal: a live bar where there is one, plain lines elsewhere, and signals as wishes."""
+"""A run on the terminal: its events in words, a live bar, and signals that stop or save it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from ganime.config import TrainConfig
 from ganime.training.events import Done, Event, Measured, Notice, Saved, Step, Verdict, record

@@ -13,7 +13,7 @@ from ganime.errors import ConfigError, DataError
 from ganime.images import png_bytes
 from ganime.measuring.training_faces import load_known
 from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint
-from tests.test_cli_explore import run
+from tests.cli.test_explore import run
 
 COUNT = 24
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ganime.cli_show import asked_by_signal, show, show_live
+from ganime.cli.progress import asked_by_signal, show, show_live
 from ganime.config import TrainConfig
 from ganime.training.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict, read_journal
 

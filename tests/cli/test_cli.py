@@ -29,7 +29,7 @@ from ganime.nets.critic import FeatureCritic
 from ganime.nets.dcgan import Discriminator, Generator
 from ganime.training.loop import train
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TRAIN = ("--image-size", 32, "--batch-size", 2)
 
 

@@ -13,7 +13,7 @@ from ganime.drawing.directions import Direction, Directions, load_directions, sa
 from ganime.drawing.recipe import encoded, latents
 from ganime.errors import CheckpointError, ConfigError, RecipeError
 from ganime.models.checkpoint import Checkpoint
-from tests.test_cli_explore import recipe_in, run
+from tests.cli.test_explore import recipe_in, run
 
 
 @pytest.fixture

@@ -1,0 +1,53 @@
+"""The command line: `ganime`, or `python -m ganime`; the only code of the engine that prints."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+import typer
+
+from ganime.cli import data, draw, explore, measure, models, train
+from ganime.errors import GanimeError
+
+app = typer.Typer(
+    help="A DCGAN for anime faces.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+GROUPS = {
+    "Draw": {"sample": draw.sample_command, "interpolate": draw.interpolate_command},
+    "Explore": {
+        "steer": explore.steer_command,
+        "vary": explore.vary_command,
+        "breed": explore.breed_command,
+        "mix": explore.mix_command,
+        "choose": explore.choose_command,
+        "project": explore.project_command,
+        "directions": explore.directions_command,
+        "name-direction": explore.name_direction_command,
+    },
+    "Data": {"audit": data.audit_command, "known": data.known_command, "copies": data.copies_command},
+    "Train": {
+        "train": train.train_command,
+        "polish": train.polish_command,
+        "evaluate": measure.evaluate_command,
+        "fit-features": measure.fit_features_command,
+    },
+    "Models": {
+        "inspect": models.inspect_command,
+        "export": models.export_command,
+        "import": models.import_command,
+    },
+}
+for group, commands in GROUPS.items():
+    for name, command in commands.items():
+        app.command(name, rich_help_panel=group)(command)
+
+
+def main() -> None:
+    """Run the command line; an expected failure is one line on standard error and exit status 1."""
+    try:
+        app()
+    except (GanimeError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        print(f"Error: {error}{'. The disk takes no more: make room and try again' * full}", file=sys.stderr)
+        sys.exit(1)

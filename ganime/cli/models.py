@@ -1,0 +1,78 @@
+"""Models as files: `inspect`, `export` and `import`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganime.cli.common import DEFAULT_HOME, HomeOption
+from ganime.drawing.directions import (
+    load_directions,
+    save_directions,
+)
+from ganime.drawing.layers import LayerSummary, summary
+from ganime.files import refuse_to_replace
+from ganime.models.checkpoint import (
+    DIRECTION_FILES,
+    EMBEDDED,
+    MODEL_FILES,
+    save_checkpoint,
+)
+from ganime.models.hub import open_model
+from ganime.models.importing import import_generator
+
+
+def inspect_command(
+    model: Annotated[str, typer.Argument(help="A model folder, a training run, or a hub repo_id[@revision].")] = str(
+        EMBEDDED
+    ),
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Show both nets layer by layer: output shape, parameters, multiply-adds."""
+    checkpoint = open_model(model, home / "hub", with_discriminator=True)
+    print(f"{checkpoint.name}, revision {checkpoint.revision}")
+    print_summary("Generator", summary(checkpoint.generator))
+    if checkpoint.discriminator:
+        print_summary("Discriminator", summary(checkpoint.discriminator))
+    else:
+        print("\nThis model comes without a discriminator.")
+
+
+def export_command(
+    model: Annotated[str, typer.Argument(help="A training run, a model folder, or a hub repo_id[@revision].")],
+    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Write a model, such as the best save of a run, as a model folder to keep or to share."""
+    refuse_to_replace(out, (*MODEL_FILES, *DIRECTION_FILES))
+    checkpoint = open_model(model, home / "hub", with_discriminator=True)
+    directions = load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
+    save_checkpoint(replace(checkpoint, name=out.resolve().name), out)
+    if directions:
+        save_directions(directions, out)
+    images = checkpoint.training.get("images")
+    seen = f", of {images:,} images seen" if isinstance(images, int) else ""
+    print(f"{out}: revision {checkpoint.revision}{seen}")
+
+
+def import_command(
+    file: Annotated[Path, typer.Argument(help="A generator's state dict: .safetensors, .pt, .pth or .bin.")],
+    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+) -> None:
+    """Turn a DCGAN generator's weight file into a model folder."""
+    refuse_to_replace(out, MODEL_FILES)
+    checkpoint = replace(import_generator(file), name=out.resolve().name)
+    save_checkpoint(checkpoint, out)
+    print(f"{out}: {checkpoint.generator.config}")
+
+
+def print_summary(title: str, layers: list[LayerSummary]) -> None:
+    print(f"\n{title}\n{'layer':<10} {'kind':<16} {'output':<16} {'parameters':>12} {'multiply-adds':>14}")
+    for layer in layers:
+        shape = " x ".join(str(side) for side in layer.output)
+        print(f"{layer.name:<10} {layer.kind:<16} {shape:<16} {layer.parameters:>12,} {layer.multiply_adds:>14,}")
+    totals = sum(layer.parameters for layer in layers), sum(layer.multiply_adds for layer in layers)
+    print(f"{'total':<44} {totals[0]:>12,} {totals[1]:>14,}")
