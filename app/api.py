@@ -9,9 +9,9 @@ import gradio as gr
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
 
+from app.errors import JobError
 from app.explorer import MAX_PICTURE_BYTES, MAX_PICTURE_TEXT, MAX_RECIPE_TEXT, Drawn, Explorer, unpacked
 from app.job_limits import Plan
-from app.job_store import JobError
 from app.job_view import job_value
 from app.jobs import Jobs
 from app.library import EMBEDDED_KEY

@@ -17,12 +17,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.job_limits import Visitor, check_visitor, make_room
-from app.job_store import JobError, digest, told
+from app.errors import JobError, explain_disk_errors
+from app.job_limits import check_visitor, make_room
+from app.job_store import digest
 from app.jobs import Jobs
 from app.narrow import UPLOAD, counted, forget
-from app.uploads import MEGABYTE, arrivals
-from app.visitors import profile_of, visitor_of
+from app.settings import MEGABYTE
+from app.uploads import arrivals
+from app.visitors import Visitor, profile_of, visitor_of
 
 CLOSED = (f"{API_PREFIX}/process_recording", f"{API_PREFIX}/deep_link")  # write files too; nothing here needs them
 AROUND = MEGABYTE  # what stands around the files of one request: names and boundaries
@@ -75,7 +77,7 @@ class Arrivals:
         """A folder for a request of so many bytes. Raises JobError where there is no room for them."""
         settings, needed = jobs.settings, max(length, FOLDER_BYTES)
         folder, whose = arrivals(settings), digest(visitor.identity)[:VISITOR_DIGITS]
-        with told("The upload could not be kept"), self.admitting:
+        with explain_disk_errors("The upload could not be kept"), self.admitting:
             waiting, most = self.waiting(folder), settings.upload_megabytes
             mine = [size for place, size in waiting.items() if place.name.startswith(whose)]
             if len(mine) >= MOST_FOLDERS:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from app.components import DRAWING, Turn, answered, picture_url
+from app.errors import JobMissing
 from app.explorer import Explorer, Text
-from app.job_store import JobMissing
 from app.job_view import learned_from
 from app.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, judging_cost
 from app.searches import Searches

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from app.job_store import ACTIVE, ENDED, QUEUED, Job, JobError, count
+from app.errors import JobError
+from app.job_store import ACTIVE, ENDED, QUEUED, Job, count
 from app.settings import Settings
+from app.visitors import Visitor
 from ganime.config import IMAGE_SIZES, RECIPES
 
 SAVE_MEGABYTES = {32: 66, 64: 135, 128: 290, 256: 415}  # by image size, for the nets of the recipes with the critic
@@ -21,14 +23,6 @@ SAVE_BY_MODEL = 9  # times the bytes of a model in half precision that a save of
 SMALL_MEGABYTES = 60  # sample grids, the best model, logs
 SPARE_BYTES = 200 * 2**20  # always left free on the disk
 MOST_IMAGES = 10**9
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """Who asks: what tells visitors apart, such as an address or a login; whether they have signed in."""
-
-    identity: str
-    signed_in: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,21 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 
-from ganime.errors import GanimeError
+from app.errors import JobError, JobMissing
 
 DRAFT, QUEUED, RUNNING, STOPPING = "draft", "queued", "running", "stopping"
 FINISHED, FAILED, INTERRUPTED = "finished", "failed", "interrupted"
 ACTIVE, ENDED = (RUNNING, STOPPING), (FINISHED, FAILED, INTERRUPTED)
 BUSY_SECONDS = 5.0  # to wait for another process that writes
 DATABASE = "jobs-1.sqlite"  # the number changes with the columns
-
-
-class JobError(GanimeError):
-    """A training job that cannot be had, started or changed; its text is meant for the visitor."""
-
-
-class JobMissing(JobError):
-    """There is no such job, or the key is not its own: which of the two is not told."""
 
 
 class Job(SQLModel, table=True):
@@ -155,16 +147,6 @@ def prepare(connection: object, record: object) -> None:
 def begin(connection: Connection) -> None:
     reading = connection.get_execution_options().get("reading")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
-
-
-@contextmanager
-def told(what: str) -> Iterator[None]:
-    """An error of this page's disk, such as no room or no right, becomes a JobError that begins with `what`."""
-    try:
-        yield
-    except OSError as error:
-        why = error.strerror or type(error).__name__  # without its path, which is none of a visitor's business
-        raise JobError(f"{what} ({why}). Try again later.") from error
 
 
 @contextmanager

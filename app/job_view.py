@@ -13,8 +13,8 @@ from markdown_it import MarkdownIt
 from pydantic import Field
 
 from app.components import answered, picture_url
+from app.errors import JobError, JobMissing
 from app.job_report import grids_of, journal_of
-from app.job_store import JobError, JobMissing
 from app.jobs import Jobs, Sources
 from app.searches import Searches
 from app.uploads import PICTURES, short_name

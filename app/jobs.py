@@ -17,27 +17,15 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from app import job_limits, uploads
-from app.job_limits import Plan, Visitor
+from app.errors import JobError, JobMissing, explain_disk_errors
+from app.job_limits import Plan
 from app.job_log import log_tail
 from app.job_report import JobFolder, JobStatus, folder_bytes, handed_out, minutes_left, status_of
-from app.job_store import (
-    ACTIVE,
-    DRAFT,
-    ENDED,
-    INTERRUPTED,
-    QUEUED,
-    RUNNING,
-    STOPPING,
-    Job,
-    JobError,
-    JobMissing,
-    Store,
-    digest,
-    told,
-)
+from app.job_store import ACTIVE, DRAFT, ENDED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job, Store, digest
 from app.settings import Settings
 from app.supervisor import Supervisor
 from app.uploads import Upload
+from app.visitors import Visitor
 from ganime.errors import CheckpointError
 from ganime.files import atomic_file, atomic_folder
 from ganime.models.checkpoint import DIRECTION_FILES, MODEL_FILES, load_checkpoint, model_card
@@ -81,7 +69,7 @@ class Jobs:
         self.supervisor.close()
         self.store.close()
 
-    @told("The files could not be kept")
+    @explain_disk_errors("The files could not be kept")
     def draft(self, files: Sequence[Upload], visitor: Visitor, instead: str = "") -> str:
         """Take in uploaded faces, to be trained on later, and return the key. Raises DataError for a broken zip.
 
@@ -111,7 +99,7 @@ class Jobs:
             raise
         return key
 
-    @told("The faces could not be read")
+    @explain_disk_errors("The faces could not be read")
     def sources(self, key: str, image_size: int) -> Sources:
         """The faces of a job, to look at in this size before training; what is decoded into `cache` stays decoded."""
         job_limits.check_image_size(image_size)
@@ -121,7 +109,7 @@ class Jobs:
         folder = self.supervisor.folder(job.id)
         return Sources(uploads.kept(folder.uploads), folder.cache, folder.uploads, uploads.names_of(folder.uploads))
 
-    @told("The job could not be queued")
+    @explain_disk_errors("The job could not be queued")
     def submit(self, key: str, plan: Plan, visitor: Visitor) -> None:
         """Queue a draft to be trained on. Raises CheckpointError for a model to begin from that cannot be read."""
         job_limits.check_visitor(visitor, self.settings)
@@ -135,7 +123,7 @@ class Jobs:
             job.minutes, job.images = float(plan.minutes), plan.images
             self.enqueue(session, job)
 
-    @told("The job could not be queued")
+    @explain_disk_errors("The job could not be queued")
     def resume(self, key: str, visitor: Visitor, minutes: float | None = None) -> None:
         """Queue an ended job to go on from its last save: up to its limits as they were, or for these `minutes`.
 
@@ -207,7 +195,7 @@ class Jobs:
                 return folder
         raise JobError("This job has no model yet: nothing was saved. Wait for its first save, or ask for one now.")
 
-    @told("The zip could not be written")
+    @explain_disk_errors("The zip could not be written")
     def archive(self, key: str) -> Path:
         """A zip of the model's folder, which Ganime opens anywhere; made anew at every call, it goes with the job.
 

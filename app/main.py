@@ -12,8 +12,8 @@ from starlette.middleware import Middleware
 from app import api, narrow, tab_explore, tab_generate, tab_interpolate, tab_train
 from app.arrivals import Arrivals
 from app.components import answered, component
+from app.errors import JobMissing
 from app.explorer import Explorer
-from app.job_store import JobMissing
 from app.job_view import mine_of
 from app.library import ModelInfo
 from app.settings import Settings

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.uploads import MEGABYTE
+from app.settings import MEGABYTE
 
 UPLOAD, PROGRESS = f"{API_PREFIX}/upload", f"{API_PREFIX}/upload_progress"
 MOST_BODY = 6 * MEGABYTE  # of any request but an upload; the largest, a picture to project, has 5.6 MB as base64

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sqlmodel import col, select
 
+from app.errors import JobError, explain_disk_errors
 from app.job_report import journal_of
-from app.job_store import ACTIVE, DRAFT, Job, JobError, told
+from app.job_store import ACTIVE, DRAFT, Job
 from app.jobs import Jobs
 from app.supervisor import TRIAL_SECONDS
 
@@ -43,7 +44,7 @@ class Pace:
                 return rate
         return self.found.get(kind)
 
-    @told("How fast this machine learns could not be tried")
+    @explain_disk_errors("How fast this machine learns could not be tried")
     def tried(self, key: str, kind: Kind, start: Path | None = None) -> float:
         """The pace of some seconds of training on the faces of a draft. Raises JobError where that cannot be had.
 

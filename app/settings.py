@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LEAST_TOKEN = 16  # characters of GANIME_ADMIN_TOKEN
+MEGABYTE = 2**20
 ROOT = Path(__file__).resolve().parent.parent
 
 

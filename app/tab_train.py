@@ -12,8 +12,8 @@ import gradio as gr
 
 from app import owner, train_form
 from app.components import answer_with_file, component
-from app.job_limits import Plan, Visitor, may_train
-from app.job_store import JobError, told
+from app.errors import JobError, explain_disk_errors
+from app.job_limits import Plan, may_train
 from app.job_view import AUDIT_SIZE, archive_file, faces_value, server_functions
 from app.jobs import Jobs, start_name
 from app.library import EMBEDDED_KEY
@@ -22,7 +22,7 @@ from app.studio import Studio
 from app.theme import Trigger, asked
 from app.train_form import LOADED, MINUTES, Form
 from app.uploads import Upload, discard
-from app.visitors import visitor_of
+from app.visitors import Visitor, visitor_of
 from ganime.config import SCRATCH
 from ganime.errors import GanimeError
 
@@ -219,7 +219,7 @@ def look(jobs: Jobs, key: str, progress: gr.Progress) -> dict[str, Any]:
     def tell(done: int, of: int) -> None:
         progress((done, of), desc="Reading the faces", unit="faces")
 
-    with told("The faces could not be read"):
+    with explain_disk_errors("The faces could not be read"):
         return faces_value(jobs.sources(key, AUDIT_SIZE), tell)
 
 

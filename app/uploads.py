@@ -16,15 +16,14 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from app.job_store import JobError
-from app.settings import Settings
+from app.errors import JobError
+from app.settings import MEGABYTE, Settings
 from ganime.errors import DataError
 from ganime.faces.reading import FORMATS, MAX_PIXELS, SUFFIXES, Picture, TooManyError, list_pictures, read_file
 from ganime.files import atomic_file
 
 PICTURES, NAMES_FILE = "pictures", "names.json"
 KNOWN = {*SUFFIXES, ".zip"}
-MEGABYTE = 2**20
 WAITING_SECONDS = 3_600.0  # that an upload which nobody begins with is kept
 OTHER_ENTRIES = 1_000  # folders and whatever else lies beside the pictures of a zip
 

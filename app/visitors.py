@@ -5,15 +5,22 @@ from __future__ import annotations
 import ipaddress
 import os
 import time
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
 from gradio.utils import get_space
 
-from app.job_limits import Visitor
-
 NETWORK_BITS = 64  # of an IPv6 address; the rest a household chooses as it likes
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who asks: what tells visitors apart, such as an address or a login; whether they have signed in."""
+
+    identity: str
+    signed_in: bool = False
 
 
 def identity_of(request: Any, proxies: int) -> str:

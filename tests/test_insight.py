@@ -18,9 +18,9 @@ import pytest
 from PIL import Image
 
 from app import insight as module
+from app.errors import JobMissing
 from app.explorer import Explorer
 from app.insight import UNKNOWN, Insight, insight_functions, judging_cost, with_discriminator
-from app.job_store import JobMissing
 from app.library import EMBEDDED_KEY, START_KEY, drawing_cost
 from app.settings import Settings
 from app.studio import Studio

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from app import job_limits, job_store, supervisor
+from app.errors import JobError
 from app.job_limits import Plan
-from app.job_store import ENDED, JobError
+from app.job_store import ENDED
 from app.jobs import Jobs
 from app.uploads import Upload
 from ganime.models.checkpoint import load_checkpoint

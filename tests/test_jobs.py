@@ -25,12 +25,14 @@ from pydantic import SecretStr, ValidationError
 
 from app import job_limits, job_report, owner, supervisor, tab_train
 from app import jobs as app_jobs
-from app.job_limits import Plan, Visitor
+from app.errors import JobError, JobMissing
+from app.job_limits import Plan
 from app.job_report import GRIDS_KEPT, JobFolder, grids_of, journal_of, seconds_left
-from app.job_store import ENDED, Job, JobError, JobMissing
+from app.job_store import ENDED, Job
 from app.jobs import Jobs
 from app.settings import ROOT, Settings
 from app.uploads import Upload, discard
+from app.visitors import Visitor
 from ganime.drawing.sampling import generate
 from ganime.errors import DataError, GanimeError
 from ganime.faces.dataset import load_faces

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from app import supervisor
-from app.job_store import Job, JobError
+from app.errors import JobError
+from app.job_store import Job
 from app.jobs import Jobs
 from app.pace import Pace
 from app.uploads import Upload

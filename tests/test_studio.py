@@ -15,8 +15,7 @@ from PIL import Image
 
 from app import components
 from app.components import answer_with_file, forgiving
-from app.job_limits import Visitor
-from app.job_store import JobError, JobMissing
+from app.errors import JobError, JobMissing
 from app.job_view import server_functions
 from app.library import EMBEDDED_KEY, START_KEY
 from app.settings import Settings
@@ -24,6 +23,7 @@ from app.studio import Studio
 from app.tab_generate import face_file, zip_file
 from app.tab_interpolate import frame_file
 from app.uploads import Upload
+from app.visitors import Visitor
 from ganime.config import ModelConfig
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate

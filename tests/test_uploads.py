@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.job_store import JobError
+from app.errors import JobError
 from app.job_view import faces_value
 from app.jobs import Jobs
 from app.uploads import Upload

@@ -13,7 +13,7 @@ import gradio as gr
 import numpy as np
 from pydantic import ValidationError, validate_call
 
-from app.job_store import JobMissing, told
+from app.errors import JobMissing, explain_disk_errors
 from ganime.errors import GanimeError
 from ganime.images import sheet, webp_bytes
 
@@ -107,7 +107,7 @@ def answered(
     def answer(arguments: Any, request: gr.Request | None = None) -> dict[str, Any]:
         given = arguments if isinstance(arguments, list) else [arguments]
         try:
-            with turn, told("This could not be read"):
+            with turn, explain_disk_errors("This could not be read"):
                 made = checked(*([visitor(request), *given] if visitor else given))
         except ValidationError:
             return {"error": unknown}
