@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from app.components import DRAWING, Turn, answered, picture_url
+from app.components.bridge import DRAWING, Turn, answered, picture_url
 from app.errors import JobMissing
 from app.explorer import Explorer, Text
 from app.job_view import learned_from

@@ -12,7 +12,7 @@ import numpy as np
 from markdown_it import MarkdownIt
 from pydantic import Field
 
-from app.components import answered, picture_url
+from app.components.bridge import answered, picture_url
 from app.errors import JobError, JobMissing
 from app.job_report import grids_of, journal_of
 from app.jobs import Jobs, Sources

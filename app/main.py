@@ -11,14 +11,14 @@ from starlette.middleware import Middleware
 
 from app import api, narrow, tab_explore, tab_generate, tab_interpolate, tab_train
 from app.arrivals import Arrivals
-from app.components import answered, component
+from app.components.bridge import answered, component
+from app.components.theme import CSS, THEME, asked
 from app.errors import JobMissing
 from app.explorer import Explorer
 from app.job_view import mine_of
 from app.library import ModelInfo
 from app.settings import Settings
 from app.studio import Studio
-from app.theme import CSS, THEME, asked
 from ganime.errors import GanimeError
 
 TITLE = "# Ganime\nAnime faces from a small DCGAN: roll the dice, walk between two faces, keep what you like."

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import gradio as gr
 from pydantic import Field
 
-from app.components import DRAWING, LOADING, answer_with_file, answered, component, sheet_url
+from app.components.bridge import DRAWING, LOADING, answer_with_file, answered, component, sheet_url
+from app.components.theme import LIVE, Trigger, shown
 from app.explorer import (
     CHILDREN,
     HEADINGS,
@@ -28,7 +29,6 @@ from app.insight import Insight, insight_functions
 from app.library import JOB_PREFIX
 from app.studio import MAX_FACES
 from app.tab_generate import Size
-from app.theme import LIVE, Trigger, shown
 from app.walks import MAX_FRAMES, endings, walk_functions
 from ganime.drawing.attribute_search import Choice
 from ganime.drawing.directions import MAX_DIRECTIONS, MAX_NAME, Direction

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import gradio as gr
 from pydantic import Field
 
-from app.components import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
+from app.components.bridge import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
+from app.components.theme import LIVE, Trigger
 from app.studio import MAX_FACES, Studio
-from app.theme import LIVE, Trigger
 from ganime.drawing.recipe import MAX_SEED, MAX_TRUNCATION, Recipe
 from ganime.images import COLUMNS
 

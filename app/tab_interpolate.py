@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.components import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
+from app.components.bridge import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
+from app.components.theme import Trigger
 from app.explorer import Explorer
 from app.studio import Studio
 from app.tab_generate import ROLL, Size, ask_on
-from app.theme import Trigger
 from app.walks import endings, walk_functions
 from ganime.drawing.recipe import MAX_TRUNCATION, Recipe, check_seed
 from ganime.images import COLUMNS

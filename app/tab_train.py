@@ -11,7 +11,8 @@ from typing import Any
 import gradio as gr
 
 from app import owner, train_form
-from app.components import answer_with_file, component
+from app.components.bridge import answer_with_file, component
+from app.components.theme import Trigger, asked
 from app.errors import JobError, explain_disk_errors
 from app.job_limits import Plan, may_train
 from app.job_view import AUDIT_SIZE, archive_file, faces_value, server_functions
@@ -19,7 +20,6 @@ from app.jobs import Jobs, start_name
 from app.library import EMBEDDED_KEY
 from app.pace import Kind, Pace
 from app.studio import Studio
-from app.theme import Trigger, asked
 from app.train_form import LOADED, MINUTES, Form
 from app.uploads import Upload, discard
 from app.visitors import Visitor, visitor_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
-from app.components import component, forgiving
+from app.components.bridge import component, forgiving
 from app.library import EMBEDDED_KEY
 from app.settings import Settings
 from app.uploads import Upload, arrivals

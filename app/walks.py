@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from app.components import answered, packed, sheet_url
+from app.components.bridge import answered, packed, sheet_url
 from app.explorer import Explorer, Texts, parsed
 from app.studio import BATCH
 from app.tab_generate import Size

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from app import components
-from app.components import answer_with_file, forgiving
+from app.components.bridge import answer_with_file, forgiving
 from app.errors import JobError, JobMissing
 from app.job_view import server_functions
 from app.library import EMBEDDED_KEY, START_KEY
