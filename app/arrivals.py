@@ -18,12 +18,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.errors import JobError, explain_disk_errors
-from app.job_limits import check_visitor, make_room
-from app.job_store import digest
-from app.jobs import Jobs
+from app.jobs.limits import check_visitor, make_room
+from app.jobs.service import Jobs
+from app.jobs.store import digest
+from app.jobs.uploads import arrivals
 from app.narrow import UPLOAD, counted, forget
 from app.settings import MEGABYTE
-from app.uploads import arrivals
 from app.visitors import Visitor, profile_of, visitor_of
 
 CLOSED = (f"{API_PREFIX}/process_recording", f"{API_PREFIX}/deep_link")  # write files too; nothing here needs them

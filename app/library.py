@@ -13,7 +13,7 @@ from pathlib import Path
 from huggingface_hub import scan_cache_dir, try_to_load_from_cache
 
 from app.errors import JobError
-from app.jobs import Jobs
+from app.jobs.service import Jobs
 from app.settings import Settings
 from ganime.config import ModelConfig
 from ganime.errors import CheckpointError, GanimeError, HubError

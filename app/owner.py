@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.job_report import JobStatus
-from app.jobs import Jobs
+from app.jobs.service import Jobs
+from app.jobs.status import JobStatus
 from ganime.errors import GanimeError
 
 FACTS = ("id", "state", "name", "place", "faces", "images", "saved", "share", "reason")

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.jobs import Jobs
+from app.jobs.service import Jobs
 from app.library import Library
 from app.settings import Settings
 from ganime.drawing.recipe import MAX_SEED, Recipe, check_seed

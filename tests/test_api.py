@@ -19,8 +19,8 @@ from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes, interpolate
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint, save_checkpoint
+from tests.app_jobs.test_service import children_of, wait_for
 from tests.browser.conftest import ROOT, serve
-from tests.test_jobs import children_of, wait_for
 
 TOKEN = "the owner's own token"
 MOCK = (str(ROOT / "tests" / "trainers.py"), "app", "mock")

@@ -31,13 +31,13 @@ from app import arrivals as app_arrivals
 from app import main as app_main
 from app import narrow
 from app.arrivals import Arrivals
-from app.job_store import ENDED, Job
-from app.jobs import Jobs
+from app.jobs.service import Jobs
+from app.jobs.store import ENDED, Job
+from app.jobs.uploads import WAITING_SECONDS, Upload, arrivals, discard, sweep
 from app.narrow import MOST_BODY, MOST_VALUES, Narrow
 from app.settings import Settings
 from app.train_form import uploads_of
-from app.uploads import WAITING_SECONDS, Upload, arrivals, discard, sweep
-from tests.test_jobs import open_jobs, settings
+from tests.app_jobs.test_service import open_jobs, settings
 
 __all__ = ["open_jobs", "settings"]  # fixtures
 UPLOAD = "/gradio_api/upload"

@@ -24,12 +24,12 @@ from PIL import Image
 
 from app import components, searches
 from app.explorer import Explorer, unpacked
+from app.jobs.uploads import Upload
 from app.library import EMBEDDED_KEY, START_KEY
 from app.searches import Searches
 from app.settings import Settings
 from app.studio import Studio
 from app.tab_explore import closeness, file_functions, sent_value, server_functions, stage_value
-from app.uploads import Upload
 from app.visitors import Visitor
 from app.walks import Film, Frames, Walk, filmed, framed, walk_functions
 from ganime import images

@@ -12,11 +12,11 @@ import pytest
 
 from app import job_view as module
 from app.job_view import card_html, mine_of, server_functions
-from app.jobs import Jobs
-from app.uploads import Upload
+from app.jobs.service import Jobs
+from app.jobs.uploads import Upload
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import Likeness
-from tests.test_jobs import ME, PLAN, files, open_jobs, settings, submitted
+from tests.app_jobs.test_service import ME, PLAN, files, open_jobs, settings, submitted
 
 __all__ = ["files", "open_jobs", "settings"]  # fixtures
 HOSTILE = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://example.com/b.png) <https://example.com>"

@@ -84,8 +84,7 @@ def write(run: Path, event: str, images: int, **values: object) -> None:
 
 
 def page(home: str, kind: str) -> None:
-    from app import supervisor
-    from app.jobs import Jobs
+    from app.jobs.service import Jobs, supervisor
     from app.settings import Settings
 
     supervisor.TRAINER, supervisor.NICENESS = trainer(kind), 0
@@ -97,7 +96,8 @@ def page(home: str, kind: str) -> None:
 def app(kind: str) -> None:
     import runpy
 
-    from app import jobs, supervisor
+    from app.jobs import service as jobs
+    from app.jobs import supervisor
 
     supervisor.TRAINER, supervisor.NICENESS, jobs.SAVE_SECONDS = trainer(kind), 0, 0
     sys.argv[1:] = []

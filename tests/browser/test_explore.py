@@ -17,9 +17,9 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from app.jobs.uploads import Upload
 from app.settings import Settings
 from app.studio import Studio
-from app.uploads import Upload
 from app.visitors import Visitor
 from ganime.config import ModelConfig
 from ganime.drawing.recipe import Recipe

@@ -18,9 +18,9 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import load_checkpoint
+from tests.app_jobs.test_service import children_of, wait_for
+from tests.app_jobs.test_uploads import header, png, zipped
 from tests.browser.conftest import DESKTOP, PHONE, ROOT, SERVER, serve, stand_in
-from tests.test_jobs import children_of, wait_for
-from tests.test_uploads import header, png, zipped
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 RATE = re.compile(r"About [\d,]+ images in 15 minutes, at [\d.e+]+ a second here\.")
@@ -302,7 +302,7 @@ def test_where_training_is_off_the_tab_says_so_and_no_upload_is_let_in(page: Pag
 SIGNED_BY_COOKIE = """
 import runpy, sys
 import app.tab_train, app.visitors
-from app.job_limits import Visitor
+from app.jobs.limits import Visitor
 app.tab_train.visitor_of = lambda request, *_: Visitor("somebody", signed_in="signed" in request.cookies)
 sys.argv[1:] = []
 runpy.run_module("app", run_name="__main__")

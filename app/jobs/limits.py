@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from app.errors import JobError
-from app.job_store import ACTIVE, ENDED, QUEUED, Job, count
+from app.jobs.store import ACTIVE, ENDED, QUEUED, Job, count
 from app.settings import Settings
 from app.visitors import Visitor
 from ganime.config import IMAGE_SIZES, RECIPES

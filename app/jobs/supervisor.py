@@ -19,10 +19,10 @@ from typing import IO, Any
 import psutil
 from sqlmodel import col, select
 
-from app import uploads
-from app.job_limits import cores, make_room
-from app.job_report import JobFolder, folder_bytes, handed_out, last_line, outcome, thin_grids
-from app.job_store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
+from app.jobs import uploads
+from app.jobs.limits import cores, make_room
+from app.jobs.status import JobFolder, folder_bytes, handed_out, last_line, outcome, thin_grids
+from app.jobs.store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
 from ganime.config import SCRATCH
 from ganime.training.events import read_journal

@@ -9,10 +9,10 @@ from pathlib import Path
 from sqlmodel import col, select
 
 from app.errors import JobError, explain_disk_errors
-from app.job_report import journal_of
-from app.job_store import ACTIVE, DRAFT, Job
-from app.jobs import Jobs
-from app.supervisor import TRIAL_SECONDS
+from app.jobs.service import Jobs
+from app.jobs.status import journal_of
+from app.jobs.store import ACTIVE, DRAFT, Job
+from app.jobs.supervisor import TRIAL_SECONDS
 
 LOOKED_AT = 8  # jobs whose pace is asked for, the newest first
 REPORTS = 40  # of a job's last ones, of which the median counts

@@ -23,15 +23,17 @@ import pytest
 from PIL import Image
 from pydantic import SecretStr, ValidationError
 
-from app import job_limits, job_report, owner, supervisor, tab_train
-from app import jobs as app_jobs
+from app import owner, tab_train
 from app.errors import JobError, JobMissing
-from app.job_limits import Plan
-from app.job_report import GRIDS_KEPT, JobFolder, grids_of, journal_of, seconds_left
-from app.job_store import ENDED, Job
-from app.jobs import Jobs
+from app.jobs import limits as job_limits
+from app.jobs import service as app_jobs
+from app.jobs import status as job_report
+from app.jobs.limits import Plan
+from app.jobs.service import Jobs, supervisor
+from app.jobs.status import GRIDS_KEPT, JobFolder, grids_of, journal_of, seconds_left
+from app.jobs.store import ENDED, Job
+from app.jobs.uploads import Upload, discard
 from app.settings import ROOT, Settings
-from app.uploads import Upload, discard
 from app.visitors import Visitor
 from ganime.drawing.sampling import generate
 from ganime.errors import DataError, GanimeError

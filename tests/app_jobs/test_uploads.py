@@ -17,10 +17,10 @@ from PIL import Image
 
 from app.errors import JobError
 from app.job_view import faces_value
-from app.jobs import Jobs
-from app.uploads import Upload
+from app.jobs.service import Jobs
+from app.jobs.uploads import Upload
 from ganime.errors import GanimeError
-from tests.test_jobs import ME, open_jobs, settings
+from tests.app_jobs.test_service import ME, open_jobs, settings
 
 __all__ = ["open_jobs", "settings"]  # fixtures
 LONG = "あ" * 83 + "12.png"  # 255 bytes

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from app import supervisor
 from app.errors import JobError
-from app.job_store import Job
-from app.jobs import Jobs
-from app.pace import Pace
-from app.uploads import Upload
+from app.jobs.service import Jobs, supervisor
+from app.jobs.speed import Pace
+from app.jobs.store import Job
+from app.jobs.uploads import Upload
 from ganime.models.checkpoint import EMBEDDED
-from tests.test_jobs import (
+from tests.app_jobs.test_service import (
     ME,
     OTHER,
     PLAN,

@@ -16,15 +16,15 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from app import job_limits, uploads
 from app.errors import JobError, JobMissing, explain_disk_errors
-from app.job_limits import Plan
-from app.job_log import log_tail
-from app.job_report import JobFolder, JobStatus, folder_bytes, handed_out, minutes_left, status_of
-from app.job_store import ACTIVE, DRAFT, ENDED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job, Store, digest
+from app.jobs import limits as job_limits
+from app.jobs import uploads
+from app.jobs.limits import Plan
+from app.jobs.status import JobFolder, JobStatus, folder_bytes, handed_out, log_tail, minutes_left, status_of
+from app.jobs.store import ACTIVE, DRAFT, ENDED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job, Store, digest
+from app.jobs.supervisor import Supervisor
+from app.jobs.uploads import Upload
 from app.settings import Settings
-from app.supervisor import Supervisor
-from app.uploads import Upload
 from app.visitors import Visitor
 from ganime.errors import CheckpointError
 from ganime.files import atomic_file, atomic_folder

@@ -11,14 +11,18 @@ import threading
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
-
-from app.job_log import ERROR_CHARACTERS, error_in, log_tail, tail, without_paths
-from app.job_store import ACTIVE, ENDED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job
+from app.jobs.store import ACTIVE, ENDED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job
 from app.settings import Settings
 from ganime.models.checkpoint import saved_models
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.training.events import EVENTS_FILE, PREVIEWS, read_journal
 from ganime.training.run_folder import saves
+import re
+import sys
+from typing import TYPE_CHECKING
+from app.settings import ROOT
+
+if TYPE_CHECKING:
 
 EVENTS_SHOWN = 200
 JOURNALS_KEPT = 16  # read, in memory
@@ -270,3 +274,41 @@ def folder_bytes(path: Path) -> int:
             with contextlib.suppress(FileNotFoundError):  # gone meanwhile
                 total += Path(folder, name).lstat().st_size
     return total
+
+
+LOG_BYTES, ERROR_CHARACTERS = 20_000, 1_000
+# A traceback, from its heading up to the error itself; or from where the tail of a log has cut into it.
+TRACEBACK = re.compile(
+    r'\A(?:    .*\n)+|^(?:Traceback \(most recent call last\):\n(?:\s.*\n)+|  File ".*\n(?:    .*\n)*)', re.MULTILINE
+)
+INSTALLED = sorted((str(ROOT), sys.prefix), key=len, reverse=True)  # where the code lies; the one may hold the other
+
+
+def log_tail(folder: JobFolder, attempt: int) -> str:
+    """The end of the log of one attempt as a visitor may see it: without the paths and the code of this machine."""
+    return without_paths(TRACEBACK.sub("", tail(folder.log(attempt), LOG_BYTES)), folder)
+
+
+def tail(path: Path, most: int) -> str:
+    """The last lines of a file, of `most` bytes together; empty where there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        before = max(0, path.stat().st_size - most)
+        file.seek(before)
+        found = file.read(most)
+    if before:
+        found = found.partition(b"\n")[2]  # its first line may be cut, in the middle of a path perhaps
+    return found.decode(errors="replace")
+
+
+def without_paths(text: str, folder: JobFolder) -> str:
+    for place in (str(folder.path), *INSTALLED):
+        text = text.replace(f"{place}{os.sep}", "")
+    return text
+
+
+def error_in(log: str) -> str:
+    """The last error that the command line told, to the end of the log, or an empty string."""
+    starts = list(re.finditer(r"^Error: ", log, re.MULTILINE))
+    return " ".join(log[starts[-1].end() :].split())[:ERROR_CHARACTERS] if starts else ""

@@ -15,15 +15,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app import job_limits, job_store, supervisor
 from app.errors import JobError
-from app.job_limits import Plan
-from app.job_store import ENDED
-from app.jobs import Jobs
-from app.uploads import Upload
+from app.jobs import limits as job_limits
+from app.jobs import store as job_store
+from app.jobs.limits import Plan
+from app.jobs.service import Jobs, supervisor
+from app.jobs.store import ENDED
+from app.jobs.uploads import Upload
 from ganime.models.checkpoint import load_checkpoint
 from ganime.training.events import read_journal
-from tests.test_jobs import (
+from tests.app_jobs.test_service import (
     ME,
     PLAN,
     change,
