@@ -22,7 +22,6 @@ import sys
 from typing import TYPE_CHECKING
 from app.settings import ROOT
 
-if TYPE_CHECKING:
 
 EVENTS_SHOWN = 200
 JOURNALS_KEPT = 16  # read, in memory
