@@ -5,23 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
+import sys
 import threading
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
 from app.jobs.store import ACTIVE, ENDED, FAILED, FINISHED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job
-from app.settings import Settings
+from app.settings import ROOT, Settings
 from ganime.models.checkpoint import saved_models
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.training.events import EVENTS_FILE, PREVIEWS, read_journal
 from ganime.training.run_folder import saves
-import re
-import sys
-from typing import TYPE_CHECKING
-from app.settings import ROOT
-
 
 EVENTS_SHOWN = 200
 JOURNALS_KEPT = 16  # read, in memory

@@ -27,14 +27,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import arrivals as app_arrivals
 from app import main as app_main
-from app import narrow
-from app.arrivals import Arrivals
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED, Job
 from app.jobs.uploads import WAITING_SECONDS, Upload, arrivals, discard, sweep
-from app.narrow import MOST_BODY, MOST_VALUES, Narrow
+from app.server import request_limits as narrow
+from app.server import upload_endpoint as app_arrivals
+from app.server.request_limits import MOST_BODY, MOST_VALUES, Narrow
+from app.server.upload_endpoint import Arrivals
 from app.settings import Settings
 from app.train_form import uploads_of
 from tests.app_jobs.test_service import open_jobs, settings

@@ -22,7 +22,7 @@ from app.jobs.limits import check_visitor, make_room
 from app.jobs.service import Jobs
 from app.jobs.store import digest
 from app.jobs.uploads import arrivals
-from app.narrow import UPLOAD, counted, forget
+from app.server.request_limits import UPLOAD, counted, forget
 from app.settings import MEGABYTE
 from app.visitors import Visitor, profile_of, visitor_of
 

@@ -1,0 +1,1 @@
+"""The server around Gradio: limits on requests, and the upload endpoint."""
