@@ -11,15 +11,14 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from app.components.theme import raised
 from app.errors import JobError
-from app.explorer import MAX_PICTURE_BYTES, MAX_PICTURE_TEXT, MAX_RECIPE_TEXT, Drawn, Explorer, unpacked
+from app.faces.explorer import MAX_PICTURE_BYTES, MAX_PICTURE_TEXT, MAX_RECIPE_TEXT, Drawn, Explorer, unpacked
+from app.faces.library import EMBEDDED_KEY
+from app.faces.studio import MAX_FACES, Size, Studio
 from app.job_view import job_value
 from app.jobs.limits import Plan
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload, arrivals, discard
-from app.library import EMBEDDED_KEY
 from app.owner import overview
-from app.studio import MAX_FACES, Studio
-from app.tab_generate import Size
 from app.visitors import visitor_of
 from app.walks import Film, Walk, filmed
 from ganime.config import SCRATCH

@@ -12,10 +12,10 @@ import numpy as np
 
 from app.components.bridge import DRAWING, Turn, answered, picture_url
 from app.errors import JobMissing
-from app.explorer import Explorer, Text
+from app.faces.explorer import Explorer, Text
+from app.faces.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, judging_cost
+from app.faces.slices import Searches
 from app.job_view import learned_from
-from app.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, judging_cost
-from app.searches import Searches
 from ganime.drawing.layers import PICTURES, Inside, LayerMaps, logits_of_others, look_inside
 from ganime.drawing.recipe import Recipe
 from ganime.images import COLUMNS, png_bytes, sheet

@@ -14,10 +14,10 @@ from pydantic import Field
 
 from app.components.bridge import answered, picture_url
 from app.errors import JobError, JobMissing
+from app.faces.slices import Searches
 from app.jobs.service import Jobs, Sources
 from app.jobs.status import grids_of, journal_of
 from app.jobs.uploads import PICTURES, short_name
-from app.searches import Searches
 from app.visitors import identity_of
 from ganime.errors import DataError
 from ganime.faces.audit import Audit, audit, contact_sheet

@@ -13,13 +13,13 @@ from app import api, tab_explore, tab_generate, tab_interpolate, tab_train
 from app.components.bridge import answered, component
 from app.components.theme import CSS, THEME, asked
 from app.errors import JobMissing
-from app.explorer import Explorer
+from app.faces.explorer import Explorer
+from app.faces.library import ModelInfo
+from app.faces.studio import Studio
 from app.job_view import mine_of
-from app.library import ModelInfo
 from app.server import request_limits as narrow
 from app.server.upload_endpoint import Arrivals
 from app.settings import Settings
-from app.studio import Studio
 from ganime.errors import GanimeError
 
 TITLE = "# Ganime\nAnime faces from a small DCGAN: roll the dice, walk between two faces, keep what you like."

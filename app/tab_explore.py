@@ -12,7 +12,7 @@ from pydantic import Field
 
 from app.components.bridge import DRAWING, LOADING, answer_with_file, answered, component, sheet_url
 from app.components.theme import LIVE, Trigger, shown
-from app.explorer import (
+from app.faces.explorer import (
     CHILDREN,
     HEADINGS,
     MAX_PICTURE_TEXT,
@@ -25,10 +25,9 @@ from app.explorer import (
     parsed,
     unpacked,
 )
+from app.faces.library import JOB_PREFIX
+from app.faces.studio import MAX_FACES, Size
 from app.insight import Insight, insight_functions
-from app.library import JOB_PREFIX
-from app.studio import MAX_FACES
-from app.tab_generate import Size
 from app.walks import MAX_FRAMES, endings, walk_functions
 from ganime.drawing.attribute_search import Choice
 from ganime.drawing.directions import MAX_DIRECTIONS, MAX_NAME, Direction

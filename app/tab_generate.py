@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import gradio as gr
 from pydantic import Field
 
 from app.components.bridge import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
 from app.components.theme import LIVE, Trigger
-from app.studio import MAX_FACES, Studio
+from app.faces.studio import MAX_FACES, Size, Studio
 from ganime.drawing.recipe import MAX_SEED, MAX_TRUNCATION, Recipe
 from ganime.images import COLUMNS
 
@@ -17,7 +17,6 @@ ROLL = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 # The model and what the controls say go to gallery.js or walk.js as {key, asked}, which ask for the faces past Gradio's
 # events: what those do with a picture on its way through the page takes longer than drawing it.
 ASK = "(value, ...asked) => ({ ...value, asked })"
-Size = Literal[0, 256, 512]
 
 
 def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:

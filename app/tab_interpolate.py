@@ -8,9 +8,9 @@ import gradio as gr
 
 from app.components.bridge import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
 from app.components.theme import Trigger
-from app.explorer import Explorer
-from app.studio import Studio
-from app.tab_generate import ROLL, Size, ask_on
+from app.faces.explorer import Explorer
+from app.faces.studio import Size, Studio
+from app.tab_generate import ROLL, ask_on
 from app.walks import endings, walk_functions
 from ganime.drawing.recipe import MAX_TRUNCATION, Recipe, check_seed
 from ganime.images import COLUMNS

@@ -10,8 +10,8 @@ import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
 from app.components.bridge import component, forgiving
+from app.faces.library import EMBEDDED_KEY
 from app.jobs.uploads import Upload, arrivals
-from app.library import EMBEDDED_KEY
 from app.settings import Settings
 from app.visitors import sign_in_works
 from ganime.config import RECIPES, SCRATCH

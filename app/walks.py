@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from app.components.bridge import answered, packed, sheet_url
-from app.explorer import Explorer, Texts, parsed
-from app.studio import BATCH
-from app.tab_generate import Size
+from app.faces.explorer import Explorer, Texts, parsed
+from app.faces.studio import BATCH, Size
 from ganime.drawing.recipe import Recipe, check_number, walk
 from ganime.drawing.sampling import render
 from ganime.errors import RecipeError

@@ -19,11 +19,11 @@ from PIL import Image
 
 from app import insight as module
 from app.errors import JobMissing
-from app.explorer import Explorer
+from app.faces.explorer import Explorer
+from app.faces.library import EMBEDDED_KEY, START_KEY, drawing_cost
+from app.faces.studio import Studio
 from app.insight import UNKNOWN, Insight, insight_functions, judging_cost, with_discriminator
-from app.library import EMBEDDED_KEY, START_KEY, drawing_cost
 from app.settings import Settings
-from app.studio import Studio
 from ganime.config import ModelConfig
 from ganime.drawing.layers import OTHERS, summary
 from ganime.drawing.recipe import Recipe

@@ -44,7 +44,7 @@ def test_comparison_tells_how_far_it_is_and_gives_its_place_back_when_it_is_left
     pairs = faces.images[:16].reshape(2, 8, 32, 32, 3)
     found = Likeness(*pairs, np.arange(8), np.ones(8), np.full(8, 0.5), 100, 1_000)  # type: ignore[misc]
     monkeypatch.setattr(module, "likeness", lambda jobs, key: iter([0.2, 0.7, found]))
-    monkeypatch.setattr("app.searches.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("app.faces.slices.SLICE_SECONDS", 0.0)
     jobs = open_jobs("mock", start=False)
     key, ask = jobs.draft(files, ME), {function.__name__: function for function in server_functions(jobs)}
     assert "no such job" in ask["nearest"]([key[:-4] + "aaaa"])["error"]

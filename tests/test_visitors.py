@@ -105,7 +105,7 @@ import gradio as gr
 import app.visitors
 from app.main import create_app
 from app.settings import Settings
-from app.studio import Studio
+from app.faces.studio import Studio
 app.visitors.find_spec = lambda name: name  # what a Space has installed for this, and these tests have not
 gradio.routes.attach_oauth = lambda server: None
 os.environ |= {"SYSTEM": "spaces", "SPACE_ID": "owner/space"}

@@ -17,9 +17,9 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from app.faces.studio import Studio
 from app.jobs.uploads import Upload
 from app.settings import Settings
-from app.studio import Studio
 from app.visitors import Visitor
 from ganime.config import ModelConfig
 from ganime.drawing.recipe import Recipe
@@ -27,9 +27,9 @@ from ganime.drawing.sampling import generate, generate_recipes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
+from tests.app_faces.test_explorer import with_directions
 from tests.browser.conftest import DESKTOP, serve
 from tests.hub_server import HubServer
-from tests.test_explorer import with_directions
 
 PHONE = {"width": 375, "height": 812}
 TOOLS = ("vary", "steer", "choose", "mix", "picture", "animate", "inside", "copy")

@@ -16,11 +16,11 @@ from PIL import Image
 from app import components
 from app.components.bridge import answer_with_file, forgiving
 from app.errors import JobError, JobMissing
+from app.faces.library import EMBEDDED_KEY, START_KEY
+from app.faces.studio import Studio
 from app.job_view import server_functions
 from app.jobs.uploads import Upload
-from app.library import EMBEDDED_KEY, START_KEY
 from app.settings import Settings
-from app.studio import Studio
 from app.tab_generate import face_file, zip_file
 from app.tab_interpolate import frame_file
 from app.visitors import Visitor

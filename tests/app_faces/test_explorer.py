@@ -22,13 +22,14 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from app import components, searches
-from app.explorer import Explorer, unpacked
+from app import components
+from app.faces import slices as searches
+from app.faces.explorer import Explorer, unpacked
+from app.faces.library import EMBEDDED_KEY, START_KEY
+from app.faces.slices import Searches
+from app.faces.studio import Studio
 from app.jobs.uploads import Upload
-from app.library import EMBEDDED_KEY, START_KEY
-from app.searches import Searches
 from app.settings import Settings
-from app.studio import Studio
 from app.tab_explore import closeness, file_functions, sent_value, server_functions, stage_value
 from app.visitors import Visitor
 from app.walks import Film, Frames, Walk, filmed, framed, walk_functions

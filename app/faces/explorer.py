@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import numpy as np
 from pydantic import Field
 
-from app.searches import Searches
-from app.studio import BATCH, MAX_FACES, Studio
+from app.faces.slices import Searches
+from app.faces.studio import BATCH, MAX_FACES, Studio
 from app.visitors import identity_of
 from ganime.drawing.attribute_search import Choice, Looking, choose
 from ganime.drawing.direction_search import group, unit, unnamed_directions

@@ -7,11 +7,12 @@ import threading
 import zipfile
 from collections import Counter
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
+from app.faces.library import Library
 from app.jobs.service import Jobs
-from app.library import Library
 from app.settings import Settings
 from ganime.drawing.recipe import MAX_SEED, Recipe, check_seed
 from ganime.drawing.sampling import generate_recipes, recipes_for
@@ -19,6 +20,7 @@ from ganime.errors import GanimeError, RecipeError
 from ganime.images import png_bytes
 
 MAX_FACES = 64
+Size = Literal[0, 256, 512]  # of downloads, in px; 0 for as drawn
 MAX_WALK_FRAMES = 120
 BATCH = 16  # faces drawn before another visitor has a turn
 

@@ -1,0 +1,1 @@
+"""Faces for visitors: the library of models, the studio that draws, and long work in slices."""
