@@ -14,13 +14,13 @@ from app.errors import JobError
 from app.faces.explorer import MAX_PICTURE_BYTES, MAX_PICTURE_TEXT, MAX_RECIPE_TEXT, Drawn, Explorer, unpacked
 from app.faces.library import EMBEDDED_KEY
 from app.faces.studio import MAX_FACES, Size, Studio
-from app.job_view import job_value
 from app.jobs.limits import Plan
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload, arrivals, discard
-from app.owner import overview
+from app.tabs.job_view import job_value
+from app.tabs.owner import overview
+from app.tabs.walks import Film, Walk, filmed
 from app.visitors import visitor_of
-from app.walks import Film, Walk, filmed
 from ganime.config import SCRATCH
 from ganime.drawing.directions import MAX_DIRECTIONS
 from ganime.drawing.recipe import Recipe

@@ -103,7 +103,7 @@ import os, sys
 import gradio.routes
 import gradio as gr
 import app.visitors
-from app.main import create_app
+from app.page import create_app
 from app.settings import Settings
 from app.faces.studio import Studio
 app.visitors.find_spec = lambda name: name  # what a Space has installed for this, and these tests have not

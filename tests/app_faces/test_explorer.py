@@ -30,9 +30,9 @@ from app.faces.slices import Searches
 from app.faces.studio import Studio
 from app.jobs.uploads import Upload
 from app.settings import Settings
-from app.tab_explore import closeness, file_functions, sent_value, server_functions, stage_value
+from app.tabs.explore import closeness, file_functions, sent_value, server_functions, stage_value
+from app.tabs.walks import Film, Frames, Walk, filmed, framed, walk_functions
 from app.visitors import Visitor
-from app.walks import Film, Frames, Walk, filmed, framed, walk_functions
 from ganime import images
 from ganime.drawing.directions import INDEX_FILE, Direction, Directions, save_directions
 from ganime.drawing.projection import Projection

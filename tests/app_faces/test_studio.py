@@ -18,11 +18,11 @@ from app.components.bridge import answer_with_file, forgiving
 from app.errors import JobError, JobMissing
 from app.faces.library import EMBEDDED_KEY, START_KEY
 from app.faces.studio import Studio
-from app.job_view import server_functions
 from app.jobs.uploads import Upload
 from app.settings import Settings
-from app.tab_generate import face_file, zip_file
-from app.tab_interpolate import frame_file
+from app.tabs.generate import face_file, zip_file
+from app.tabs.interpolate import frame_file
+from app.tabs.job_view import server_functions
 from app.visitors import Visitor
 from ganime.config import ModelConfig
 from ganime.drawing.recipe import Recipe

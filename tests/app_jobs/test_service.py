@@ -23,7 +23,6 @@ import pytest
 from PIL import Image
 from pydantic import SecretStr, ValidationError
 
-from app import owner, tab_train
 from app.errors import JobError, JobMissing
 from app.jobs import limits as job_limits
 from app.jobs import service as app_jobs
@@ -34,6 +33,8 @@ from app.jobs.status import GRIDS_KEPT, JobFolder, grids_of, journal_of, seconds
 from app.jobs.store import ENDED, Job
 from app.jobs.uploads import Upload, discard
 from app.settings import ROOT, Settings
+from app.tabs import owner
+from app.tabs import train as tab_train
 from app.visitors import Visitor
 from ganime.drawing.sampling import generate
 from ganime.errors import DataError, GanimeError

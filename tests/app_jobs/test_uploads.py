@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from app.errors import JobError
-from app.job_view import faces_value
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload
+from app.tabs.job_view import faces_value
 from ganime.errors import GanimeError
 from tests.app_jobs.test_service import ME, open_jobs, settings
 

@@ -27,7 +27,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import main as app_main
+from app import page as app_main
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED, Job
 from app.jobs.uploads import WAITING_SECONDS, Upload, arrivals, discard, sweep
@@ -36,7 +36,7 @@ from app.server import upload_endpoint as app_arrivals
 from app.server.request_limits import MOST_BODY, MOST_VALUES, Narrow
 from app.server.upload_endpoint import Arrivals
 from app.settings import Settings
-from app.train_form import uploads_of
+from app.tabs.train_form import uploads_of
 from tests.app_jobs.test_service import open_jobs, settings
 
 __all__ = ["open_jobs", "settings"]  # fixtures

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app import job_view as module
-from app.job_view import card_html, mine_of, server_functions
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload
+from app.tabs import job_view as module
+from app.tabs.job_view import card_html, mine_of, server_functions
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import Likeness
 from tests.app_jobs.test_service import ME, PLAN, files, open_jobs, settings, submitted

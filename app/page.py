@@ -9,17 +9,21 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from app import api, tab_explore, tab_generate, tab_interpolate, tab_train
+from app import api
 from app.components.bridge import answered, component
 from app.components.theme import CSS, THEME, asked
 from app.errors import JobMissing
 from app.faces.explorer import Explorer
 from app.faces.library import ModelInfo
 from app.faces.studio import Studio
-from app.job_view import mine_of
 from app.server import request_limits as narrow
 from app.server.upload_endpoint import Arrivals
 from app.settings import Settings
+from app.tabs import explore as tab_explore
+from app.tabs import generate as tab_generate
+from app.tabs import interpolate as tab_interpolate
+from app.tabs import train as tab_train
+from app.tabs.job_view import mine_of
 from ganime.errors import GanimeError
 
 TITLE = "# Ganime\nAnime faces from a small DCGAN: roll the dice, walk between two faces, keep what you like."

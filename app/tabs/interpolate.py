@@ -10,8 +10,8 @@ from app.components.bridge import DRAWING, answer_with_file, answered, component
 from app.components.theme import Trigger
 from app.faces.explorer import Explorer
 from app.faces.studio import Size, Studio
-from app.tab_generate import ROLL, ask_on
-from app.walks import endings, walk_functions
+from app.tabs.generate import ROLL, ask_on
+from app.tabs.walks import endings, walk_functions
 from ganime.drawing.recipe import MAX_TRUNCATION, Recipe, check_seed
 from ganime.images import COLUMNS
 

@@ -27,8 +27,8 @@ from app.faces.explorer import (
 )
 from app.faces.library import JOB_PREFIX
 from app.faces.studio import MAX_FACES, Size
-from app.insight import Insight, insight_functions
-from app.walks import MAX_FRAMES, endings, walk_functions
+from app.tabs.look_inside import Insight, insight_functions
+from app.tabs.walks import MAX_FRAMES, endings, walk_functions
 from ganime.drawing.attribute_search import Choice
 from ganime.drawing.directions import MAX_DIRECTIONS, MAX_NAME, Direction
 from ganime.drawing.projection import Nearing, Projection

@@ -15,7 +15,7 @@ from app.errors import JobMissing
 from app.faces.explorer import Explorer, Text
 from app.faces.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, judging_cost
 from app.faces.slices import Searches
-from app.job_view import learned_from
+from app.tabs.job_view import learned_from
 from ganime.drawing.layers import PICTURES, Inside, LayerMaps, logits_of_others, look_inside
 from ganime.drawing.recipe import Recipe
 from ganime.images import COLUMNS, png_bytes, sheet

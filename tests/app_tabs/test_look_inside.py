@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import insight as module
 from app.errors import JobMissing
 from app.faces.explorer import Explorer
 from app.faces.library import EMBEDDED_KEY, START_KEY, drawing_cost
 from app.faces.studio import Studio
-from app.insight import UNKNOWN, Insight, insight_functions, judging_cost, with_discriminator
 from app.settings import Settings
+from app.tabs import look_inside as module
+from app.tabs.look_inside import UNKNOWN, Insight, insight_functions, judging_cost, with_discriminator
 from ganime.config import ModelConfig
 from ganime.drawing.layers import OTHERS, summary
 from ganime.drawing.recipe import Recipe

@@ -10,18 +10,18 @@ from typing import Any
 
 import gradio as gr
 
-from app import owner, train_form
 from app.components.bridge import answer_with_file, component
 from app.components.theme import Trigger, asked
 from app.errors import JobError, explain_disk_errors
 from app.faces.library import EMBEDDED_KEY
 from app.faces.studio import Studio
-from app.job_view import AUDIT_SIZE, archive_file, faces_value, server_functions
 from app.jobs.limits import Plan, may_train
 from app.jobs.service import Jobs, start_name
 from app.jobs.speed import Kind, Pace
 from app.jobs.uploads import Upload, discard
-from app.train_form import LOADED, MINUTES, Form
+from app.tabs import owner, train_form
+from app.tabs.job_view import AUDIT_SIZE, archive_file, faces_value, server_functions
+from app.tabs.train_form import LOADED, MINUTES, Form
 from app.visitors import Visitor, visitor_of
 from ganime.config import SCRATCH
 from ganime.errors import GanimeError
