@@ -84,7 +84,8 @@ def write(run: Path, event: str, images: int, **values: object) -> None:
 
 
 def page(home: str, kind: str) -> None:
-    from app.jobs.service import Jobs, supervisor
+    from app.jobs import supervisor
+    from app.jobs.service import Jobs
     from app.settings import Settings
 
     supervisor.TRAINER, supervisor.NICENESS = trainer(kind), 0

@@ -30,7 +30,7 @@ from ganime.training.loop import train
 from ganime.training.polish import PolishConfig, Polished, polish
 from ganime.training.run_folder import RUN_FILE, read_run
 
-FROZEN = 1  # layers of the discriminator that a small folder leaves as they were (`benchmarks.finetuning`)
+FROZEN = 1  # layers of the discriminator that a small folder leaves as they were (`weights.make.finetuning`)
 SMALL_FOLDER = 10_000  # faces; with fewer, a model that has seen many more is the better beginning
 SAVE_SECONDS = 300.0
 

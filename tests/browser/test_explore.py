@@ -27,7 +27,7 @@ from ganime.drawing.sampling import generate, generate_recipes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
-from tests.app_faces.test_explorer import with_directions
+from tests.app.faces.test_explorer import with_directions
 from tests.browser.conftest import DESKTOP, serve
 from tests.hub_server import HubServer
 

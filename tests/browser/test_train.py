@@ -18,8 +18,8 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import load_checkpoint
-from tests.app_jobs.test_service import children_of, wait_for
-from tests.app_jobs.test_uploads import header, png, zipped
+from tests.app.jobs.test_service import children_of, wait_for
+from tests.app.jobs.test_uploads import header, png, zipped
 from tests.browser.conftest import DESKTOP, PHONE, ROOT, SERVER, serve, stand_in
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"

@@ -1,0 +1,169 @@
+"""Uploads that mean harm: refused in words or taken for what they are; nothing lands outside the job's folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.errors import JobError
+from app.jobs.service import Jobs
+from app.jobs.uploads import Upload
+from app.tabs.job_view import faces_value
+from ganime.errors import GanimeError
+from tests.app.jobs.test_service import ME, open_jobs, settings
+
+__all__ = ["open_jobs", "settings"]  # fixtures
+LONG = "あ" * 83 + "12.png"  # 255 bytes
+NAMES = [
+    "顔.png",
+    "😀👩‍🎤.png",
+    LONG,
+    "../../up.png",
+    "/etc/passwd.png",
+    "a\nb\x1b[31m.png",
+    "<img src=x onerror=alert(1)>.png",
+]
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def header(width: int, height: int) -> bytes:
+    """A whole PNG that claims so many pixels and holds next to none."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    claimed = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", claimed) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.fixture(scope="module")
+def pngs(draw_face: Callable[..., Image.Image]) -> list[bytes]:
+    return [png(draw_face(seed)) for seed in range(20)]
+
+
+def uploaded(folder: Path, named: list[tuple[str, bytes]]) -> list[Upload]:
+    """Files as Gradio hands them over: under safe names, with what the visitor calls them beside."""
+    found = []
+    for number, (name, data) in enumerate(named):
+        (folder / f"upload{number}").write_bytes(data)
+        found.append(Upload(folder / f"upload{number}", name))
+    return found
+
+
+def zipped(named: list[tuple[str | zipfile.ZipInfo, bytes]], method: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, data in named:
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def looked_at(jobs: Jobs, files: list[Upload]) -> dict:
+    return faces_value(jobs.sources(jobs.draft(files, ME), 64))
+
+
+def count(value: dict, row: str) -> int:
+    return int(dict(value["rows"]).get(row, "0").replace(",", ""))
+
+
+def files_outside(folder: Path, jobs: Jobs) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file() and jobs.settings.home not in path.parents}
+
+
+@pytest.mark.parametrize("as_zip", [False, True])
+def test_harmful_files_are_named_and_the_good_ones_used(
+    as_zip: bool, open_jobs: Callable[..., Jobs], pngs: list[bytes], tmp_path: Path
+) -> None:
+    link = zipfile.ZipInfo("link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    bad = [
+        ("huge.png", header(60_000, 60_000)),
+        ("cut.png", pngs[0][: len(pngs[0]) // 2]),
+        ("empty.png", b""),
+        ("page.png", b"<html><script>alert(1)</script></html>"),
+        ("polyglot.jpg", zipped([("inside.png", pngs[0])])),
+    ]
+    good = [
+        *zip(NAMES, pngs, strict=False),
+        *((f"{number}.png", data) for number, data in enumerate(pngs[len(NAMES) :])),
+    ]
+    good[-1] = ("and a zip.png", pngs[-1] + zipped([("inside.png", pngs[0])]))  # a picture, whatever follows it
+    jobs = open_jobs("mock", start=False)
+    packed = [("faces.zip", zipped([*good, *bad, (link, b"/etc/passwd")]))]
+    files = uploaded(tmp_path, packed if as_zip else good + bad)
+    before = files_outside(tmp_path, jobs)
+    value = looked_at(jobs, files)
+    used = count(value, "Faces to learn from") + count(value, "Held out, to measure against")
+    assert used == len(good) - as_zip  # of a zip, what is in a folder that begins with a dot is passed over
+    assert count(value, "Unreadable") == len(bad) + as_zip
+    named = {entry["name"] for entry in value["unread"]}
+    assert {name for name, _ in bad} <= named
+    assert files_outside(tmp_path, jobs) == before
+    assert str(tmp_path) not in json.dumps(value)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x05\x06" + bytes(18), b"PK\x03\x04", b"\x89PNG\r\n\x1a\n"], ids=repr)
+def test_zips_that_are_none_or_hold_nothing_are_refused_by_name(
+    data: bytes, open_jobs: Callable[..., Jobs], tmp_path: Path
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    with pytest.raises(GanimeError, match=r"^<b>\.zip is neither|^0 usable faces were found in <b>\.zip") as caught:
+        looked_at(jobs, uploaded(tmp_path, [("<b>.zip", data)]))
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_bomb_is_refused_by_what_it_unpacks_to(
+    open_jobs: Callable[..., Jobs], pngs: list[bytes], tmp_path: Path
+) -> None:
+    noise = os.urandom(5_000) * 200  # a megabyte in few kilobytes, below the ratio that is refused entry by entry
+    bomb = zipped([(f"{number}.bmp", noise[number:]) for number in range(30)], zipfile.ZIP_DEFLATED)
+    assert len(bomb) < 10 * 2**20
+    jobs = open_jobs("mock", start=False, upload_megabytes=10)
+    with pytest.raises(JobError, match=r"more than 10 MB unpacked.*GANIME_UPLOAD_MEGABYTES"):
+        jobs.draft(uploaded(tmp_path, [("bomb.zip", bomb)]), ME)
+    suspicious = zipped([*((f"{n}.png", data) for n, data in enumerate(pngs)), ("bomb.png", bytes(9_000_000))], 8)
+    value = looked_at(jobs, uploaded(tmp_path, [("faces.zip", suspicious)]))
+    [unread] = value["unread"]
+    assert unread["name"] == "bomb.png"
+    assert "suspiciously much: over 200 times its packed size, which is refused whatever" in unread["reason"]
+
+
+def test_twenty_thousand_tiny_files_are_one_too_many(open_jobs: Callable[..., Jobs], tmp_path: Path) -> None:
+    tiny = png(Image.new("RGB", (1, 1)))
+    path = tmp_path / "tiny.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(20_000):
+            archive.writestr(f"{number}.png", tiny)
+    with pytest.raises(JobError, match=r"more than 19,999 pictures.*GANIME_UPLOAD_FACES"):
+        open_jobs("mock", start=False, upload_faces=19_999).draft([Upload(path, "tiny.zip")], ME)
+
+
+def test_names_of_files_stay_what_they_are_and_never_become_paths(
+    open_jobs: Callable[..., Jobs], pngs: list[bytes], tmp_path: Path
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = jobs.draft(uploaded(tmp_path, list(zip([*NAMES, "lone \udcff.png"], pngs, strict=False))), ME)
+    sources = jobs.sources(key, 64)
+    assert list(sources.names.values()) == [*NAMES, "lone \udcff.png"]
+    kept = sorted(path.relative_to(sources.folder).as_posix() for path in sources.folder.rglob("*.png"))
+    assert kept == [f"pictures/{number:08d}.png" for number in range(len(NAMES) + 1)]
+    for wrong in ("../" + key, key.replace(".", "/../."), f"{'0' * 16}.x", "%2e%2e." + key.partition(".")[2]):
+        with pytest.raises(JobError, match="no such job"):
+            jobs.status(wrong)

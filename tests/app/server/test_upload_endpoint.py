@@ -1,0 +1,434 @@
+"""Uploads before any job: who may, how much in all, on how much disk, and whose they are; by raw HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import shutil
+import time
+from collections import namedtuple
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import httpx
+import pytest
+from gradio import processing_utils, route_utils
+from gradio.data_classes import FileData, ListFiles
+from gradio.routes import file_upload_statuses
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app import page as app_main
+from app.jobs.service import Jobs
+from app.jobs.store import ENDED, Job
+from app.jobs.uploads import WAITING_SECONDS, Upload, arrivals, discard, sweep
+from app.server import request_limits as narrow
+from app.server import upload_endpoint as app_arrivals
+from app.server.request_limits import MOST_BODY, MOST_VALUES, Narrow
+from app.server.upload_endpoint import Arrivals
+from app.settings import Settings
+from app.tabs.train_form import uploads_of
+from tests.app.jobs.test_service import open_jobs, settings
+
+__all__ = ["open_jobs", "settings"]  # fixtures
+UPLOAD = "/gradio_api/upload"
+MEGABYTE = 2**20
+
+
+class SignedIn:
+    """What Gradio leaves in the session of a visitor who has signed in."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (b"cookie", b"mine") in scope["headers"]:
+            userinfo = {"name": "M", "preferred_username": "mi", "profile": "", "picture": ""}
+            scope["session"] = {"oauth_info": {"userinfo": userinfo, "expires_at": time.time() + 60}}
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(autouse=True)
+def _default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _closed_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the page closes it; afterwards it is as it was."""
+    for module, name in (
+        (processing_utils, "async_ssrf_protected_download"),
+        (processing_utils, "async_ssrf_protected_get"),
+        (route_utils, "GradioMultiPartParser"),
+    ):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    narrow.close()
+
+
+@pytest.fixture
+def page(open_jobs: Callable[..., Jobs]) -> Callable[..., httpx.AsyncClient]:
+    """page(setting=value, ...): a client of the endpoints alone; one proxy is trusted."""
+
+    def make(**changes: object) -> httpx.AsyncClient:
+        jobs = open_jobs("mock", start=False, **({"proxies": 1, "upload_megabytes": 2} | changes))
+        return client_of(Arrivals(jobs, ""))
+
+    return make
+
+
+def client_of(taken: Arrivals) -> httpx.AsyncClient:
+    server = Starlette(routes=taken.routes(), middleware=[Middleware(SignedIn), Middleware(Narrow)])
+    return httpx.AsyncClient(transport=httpx.ASGITransport(server), base_url="http://page")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+pytestmark = pytest.mark.anyio
+
+
+async def send(client: httpx.AsyncClient, data: bytes, address: str = "203.0.113.9", **headers: str) -> httpx.Response:
+    told = {"X-Forwarded-For": address, **headers}
+    return await client.post(UPLOAD, files={"files": ("faces.zip", data)}, headers=told)
+
+
+def here(home: Path) -> list[Path]:
+    return [path for path in (home / "gradio" / "arrivals").rglob("*") if path.is_file()]
+
+
+async def test_the_same_file_of_two_visitors_lies_twice_and_one_does_not_remove_the_others(
+    page: Callable[..., httpx.AsyncClient], tmp_path: Path
+) -> None:
+    client = page()
+    [mine] = (await send(client, b"same")).json()
+    [others] = (await send(client, b"same", "203.0.113.7")).json()
+    assert mine != others
+    discard([Upload(Path(mine), "faces.zip")])
+    assert not Path(mine).exists()
+    assert Path(others).read_bytes() == b"same"
+    discard([Upload(Path(others), "faces.zip")])
+    assert list((tmp_path / "home" / "gradio" / "arrivals").iterdir()) == []
+
+
+async def test_what_a_visitor_has_uploaded_and_not_begun_with_counts_together(
+    page: Callable[..., httpx.AsyncClient], tmp_path: Path
+) -> None:
+    client = page()
+    [first] = (await send(client, bytes(2 * MEGABYTE))).json()
+    refused = await send(client, bytes(2 * MEGABYTE - 1))
+    assert refused.status_code == 413
+    assert "2 MB beside 2 MB that wait already; this page takes 2 MB in all (GANIME_UPLOAD_MEGABYTES)" in refused.text
+    assert (await send(client, bytes(MEGABYTE), "203.0.113.7")).status_code == 200
+    discard([Upload(Path(first), "faces.zip")])
+    assert (await send(client, bytes(MEGABYTE))).status_code == 200
+    large = await send(client, bytes(2 * MEGABYTE + 1), "203.0.113.8")  # with what stands around it, it might do
+    assert (large.status_code, "GANIME_UPLOAD_MEGABYTES" in large.text) == (413, True)
+    assert len(here(tmp_path / "home")) == 2
+
+
+async def test_uploads_that_are_still_on_their_way_count_as_well(
+    open_jobs: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2)
+    client, answers = client_of(Arrivals(jobs, "")), []
+    store = app_arrivals.upload_fn
+
+    async def slow(*arguments: object, **options: object) -> object:
+        if not answers:
+            answers.append("asked")
+            answers.append(await send(client, bytes(2 * MEGABYTE)))
+        return await store(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(app_arrivals, "upload_fn", slow)
+    assert (await send(client, bytes(2 * MEGABYTE))).status_code == 200
+    assert answers[1].status_code == 413
+
+
+async def test_a_full_disk_is_told_with_its_setting_and_nothing_is_left(
+    page: Callable[..., httpx.AsyncClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = await send(page(disk_gigabytes=1e-6), bytes(MEGABYTE))
+    assert (refused.status_code, "GANIME_DISK_GIGABYTES" in refused.text) == (413, True)
+    usage = namedtuple("usage", "total used free")
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 1000, 1000))
+        refused = await send(page(), bytes(MEGABYTE))
+    assert (refused.status_code, "nearly full" in refused.text, "GANIME_HOME" in refused.text) == (413, True, True)
+
+    async def full(request: object, place: Path, *rest: object, **options: object) -> None:
+        (place / "half").write_bytes(b"half a file")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/place")
+
+    monkeypatch.setattr(app_arrivals, "upload_fn", full)
+    failed = await send(page(), b"some")
+    assert (failed.status_code, failed.text) == (
+        507,
+        "The upload could not be kept (No space left on device). Try again later.",
+    )
+    assert here(tmp_path / "home") == []
+
+
+async def test_uploads_of_all_visitors_together_fit_on_the_disk_of_the_page(
+    page: Callable[..., httpx.AsyncClient],
+) -> None:
+    client = page(disk_gigabytes=3 / 1024)  # 3 MB
+    assert (await send(client, bytes(2 * MEGABYTE))).status_code == 200
+    refused = await send(client, bytes(2 * MEGABYTE), "203.0.113.7")
+    assert (refused.status_code, "GANIME_DISK_GIGABYTES" in refused.text) == (413, True)
+
+
+async def test_who_may_not_train_may_not_upload(page: Callable[..., httpx.AsyncClient], tmp_path: Path) -> None:
+    client = page(training="login")
+    refused = await send(client, b"some")
+    assert (refused.status_code, "GANIME_TRAINING=login" in refused.text) == (403, True)
+    assert (await send(client, b"some", Cookie="mine")).status_code == 200
+    off = await send(client_of(Arrivals(None, "Switched off (GANIME_TRAINING=off).")), b"some")
+    assert (off.status_code, off.text) == (403, "Switched off (GANIME_TRAINING=off).")
+    assert len(here(tmp_path / "home")) == 1
+
+
+async def test_uploads_that_are_none_or_do_not_say_their_length_leave_nothing(
+    page: Callable[..., httpx.AsyncClient], tmp_path: Path
+) -> None:
+    async def parts() -> object:
+        yield b"some"
+
+    client = page()
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert (await client.post(UPLOAD, content=parts(), headers=kind)).status_code == 411  # type: ignore[arg-type]
+    for content in (b"", b"--x\r\n\r\n", b"--x\r\nContent-Disposition: form-data\r\n\r\nsome\r\n--x--\r\n"):
+        answer = await client.post(UPLOAD, content=content, headers=kind | {"Content-Length": str(len(content))})
+        assert answer.status_code in (200, 400), content
+        assert answer.text == "[]" or answer.status_code == 400
+    assert (await client.post(UPLOAD, content=b"{}", headers={"Content-Type": "text/json"})).status_code == 400
+    assert here(tmp_path / "home") == []
+
+
+async def test_no_other_request_brings_more_than_the_page_needs(page: Callable[..., httpx.AsyncClient]) -> None:
+    client = page()
+    large = await client.post("/gradio_api/queue/join", content=bytes(MOST_BODY + 1))
+    assert (large.status_code, "6 MB" in large.text) == (413, True)
+    assert (await client.post("/gradio_api/process_recording", content=b"some")).status_code == 404
+
+
+async def test_a_body_of_very_many_values_is_refused_before_anything_parses_it(
+    page: Callable[..., httpx.AsyncClient],
+) -> None:
+    client = page()
+    for value in ("[]", "{}", "1", "[[[[]]]]"):
+        body = f'{{"data": [{",".join([value] * (MOST_VALUES + 1))}]}}'
+        answer = await client.post("/gradio_api/queue/join", content=body.encode())
+        assert (answer.status_code, f"{MOST_VALUES:,} values" in answer.text) == (413, True)
+    picture = json.dumps({"data": ["A" * (4 * MEGABYTE * 4 // 3)]}).encode()
+    assert (await client.post("/gradio_api/queue/join", content=picture)).status_code == 404  # it reaches the page
+
+
+async def test_the_page_gets_a_body_as_it_came() -> None:
+    async def echo(request: Request) -> Response:
+        return Response(await request.body())
+
+    server = Starlette(routes=[Route("/echo", echo, methods=["POST"])], middleware=[Middleware(Narrow)])
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(server), base_url="http://page")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for number in range(100):
+            yield bytes([number]) * 1000
+
+    answer = await client.post("/echo", content=chunks())
+    assert answer.content == b"".join([chunk async for chunk in chunks()])
+
+
+async def test_what_nobody_begins_with_goes_after_a_while(
+    page: Callable[..., httpx.AsyncClient], tmp_path: Path, open_jobs: Callable[..., Jobs]
+) -> None:
+    client, jobs = page(), open_jobs("mock", start=False)
+    [old] = (await send(client, b"old")).json()
+    [young] = (await send(client, b"young")).json()
+    then = time.time() - WAITING_SECONDS - 1
+    place = arrivals(jobs.settings) / Path(old).relative_to(arrivals(jobs.settings)).parts[0]
+    for path in (place, *place.rglob("*")):
+        os.utime(path, (then, then))
+    sweep(jobs.settings)
+    assert [path.read_bytes() for path in here(tmp_path / "home")] == [b"young"]
+    os.utime(Path(young).parent, (then, then))  # its file was written a moment ago: it may still come in
+    os.utime(arrivals(jobs.settings) / Path(young).relative_to(arrivals(jobs.settings)).parts[0], (then, then))
+    jobs.supervisor.sweep()
+    assert len(here(tmp_path / "home")) == 1
+
+
+def form(*parts: bytes) -> bytes:
+    """A multipart body with the boundary x; each part begins with what follows `form-data`."""
+    start = b"--x\r\nContent-Disposition: form-data"
+    return b"".join(start + part + b"\r\n" for part in parts) + b"--x--\r\n"
+
+
+FORM = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+async def test_an_upload_brings_no_more_than_it_has_announced(
+    page: Callable[..., httpx.AsyncClient], tmp_path: Path
+) -> None:
+    client, body = page(), form(b'; name="files"; filename="a.png"\r\n\r\nsome')
+    both = await client.post(
+        UPLOAD, content=body, headers=FORM | {"Content-Length": "5", "Transfer-Encoding": "chunked"}
+    )
+    assert both.status_code == 411
+    longer = await client.post(UPLOAD, content=body, headers=FORM | {"Content-Length": "5"})
+    assert longer.status_code == 400
+    assert (await client.post(UPLOAD, content=body, headers=FORM)).status_code == 200
+    assert len(here(tmp_path / "home")) == 1
+
+
+async def test_fields_that_are_no_files_are_refused(page: Callable[..., httpx.AsyncClient], tmp_path: Path) -> None:
+    field = form(b'; name="files"\r\n\r\n' + bytes(100_000))
+    for query in ("", "?upload_id=some"):
+        answer = await page().post(UPLOAD + query, content=field, headers=FORM)
+        assert (answer.status_code, "must be a file" in answer.text) == (400, True)
+    assert list((tmp_path / "home" / "gradio" / "arrivals").iterdir()) == []
+
+
+async def test_the_page_fetches_no_url_for_a_visitor(page: Callable[..., httpx.AsyncClient]) -> None:
+    sent = {"path": "https://example.org/big", "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(gr.Error, match="fetches nothing"):
+        await processing_utils.async_move_files_to_cache([sent], gr.JSON(), check_in_upload_folder=True)
+    with pytest.raises(gr.Error, match="fetches nothing"):
+        await processing_utils.async_ssrf_protected_get("https://example.org/big")
+    for path in ("file=https://a.org/b", "file=http%3A//a.org/b", "file%3DHTTP://a.org", "file/https://a.org/b"):
+        assert (await page().get(f"/gradio_api/{path}")).status_code == 403, path
+        assert (await page().get(f"/{path}")).status_code == 403, path
+    assert (await page().get("/gradio_api/file=/tmp/http.png")).status_code == 404
+
+
+async def test_no_endpoint_but_the_upload_takes_files(page: Callable[..., httpx.AsyncClient]) -> None:
+    for path in ("component_server", "component_server/", "run/some"):
+        answer = await page().post(f"/gradio_api/{path}", files={"files": ("a", b"some")})
+        assert answer.status_code == 415
+    assert (await page().get("/gradio_api/deep_link?session_hash=a")).status_code == 404
+
+
+async def test_small_and_empty_uploads_cost_too(open_jobs: Callable[..., Jobs], tmp_path: Path) -> None:
+    jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2)
+    client = client_of(Arrivals(jobs, ""))
+    for _ in range(3):
+        assert (await send(client, b"")).status_code == 200
+    assert (await send(client, b"")).status_code == 413
+    many = [("files", (f"{number}.png", bytes([number]))) for number in range(200)]
+    told = {"X-Forwarded-For": "203.0.113.7"}
+    [place] = {Path(path).parents[1] for path in (await client.post(UPLOAD, files=many, headers=told)).json()}
+    assert app_arrivals.taken(place) == 200 * 8 * 1024
+    client, before = client_of(Arrivals(open_jobs("mock", start=False, upload_megabytes=64), "")), place.parent
+    for _ in range(16):
+        assert (await send(client, b"some")).status_code == 200
+    refused = await send(client, b"some")
+    assert (refused.status_code, "16 uploads of yours wait" in refused.text) == (413, True)
+    assert len(list(before.iterdir())) == 3 + 1 + 16
+
+
+async def test_a_form_without_files_leaves_no_folder(page: Callable[..., httpx.AsyncClient], tmp_path: Path) -> None:
+    body = form(b'; name="others"; filename="a.png"\r\n\r\nsome')
+    assert (await page().post(UPLOAD, content=body, headers=FORM)).json() == []
+    assert list((tmp_path / "home" / "gradio" / "arrivals").iterdir()) == []
+
+
+async def test_only_uploads_of_this_page_are_trained_on_and_removed(settings: Settings) -> None:
+    folder = arrivals(settings)
+    inside, outside = (
+        FileData(path=str(path), orig_name="a.png") for path in (folder / "b" / "c", folder.parent / "c")
+    )
+    assert uploads_of(ListFiles([inside]), folder) == [Upload(folder / "b" / "c", "a.png")]
+    assert uploads_of(None, folder) == []
+    climbing = FileData(path=str(folder / ".." / "c"))
+    for payload in (outside, ListFiles([inside, outside]), climbing):
+        with pytest.raises(gr.Error, match="not uploaded"):
+            uploads_of(payload, folder)
+
+
+async def test_an_upload_that_stalls_is_given_up_and_its_room_is_free_first(
+    open_jobs: Callable[..., Jobs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = Arrivals(open_jobs("mock", start=False), "")
+    announced, remove = [], shutil.rmtree
+
+    async def stalled(*arguments: object, **options: object) -> None:
+        announced.append(len(taken.coming))
+        await asyncio.sleep(60)
+
+    def removing(place: Path, ignore_errors: bool) -> None:
+        announced.append(len(taken.coming))
+        remove(place, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(app_arrivals, "upload_fn", stalled)
+    monkeypatch.setattr(app_arrivals, "READING_SECONDS", 0.05)
+    monkeypatch.setattr(shutil, "rmtree", removing)
+    assert (await send(client_of(taken), b"some")).status_code == 408
+    assert announced == [1, 0]
+    assert list((tmp_path / "home" / "gradio" / "arrivals").iterdir()) == []
+
+
+async def test_jobs_of_others_give_way_to_what_has_come_and_not_to_what_was_announced(
+    open_jobs: Callable[..., Jobs],
+) -> None:
+    jobs = open_jobs("mock", start=False, disk_gigabytes=3 / 1024, upload_megabytes=2)
+    with jobs.store.writing() as session:
+        session.add(Job(id="0" * 16, key="", visitor="", state=ENDED[0], ended=1.0, bytes=2 * MEGABYTE))
+    client, kept = client_of(Arrivals(jobs, "")), []
+
+    async def announce(length: int, data: bytes) -> int:
+        headers = FORM | {"Content-Length": str(length)}
+        status = (await client.post(UPLOAD, content=data, headers=headers)).status_code
+        with jobs.store.reading() as session:
+            kept.append(not session.get_one(Job, "0" * 16).deleted)
+        return status
+
+    whole = form(b'; name="files"; filename="a.zip"\r\n\r\n' + bytes(2 * MEGABYTE))
+    assert await announce(2 * MEGABYTE, b"--x\r\n\r\n") == 400
+    assert await announce(len(whole), whole) == 200
+    assert kept == [True, False]
+
+
+async def test_names_of_uploads_are_short_and_forgotten(
+    page: Callable[..., httpx.AsyncClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, long = page(), "x" * 65
+    for path in (UPLOAD, f"{UPLOAD}_progress"):
+        assert (await client.post(f"{path}?upload_id={long}", files={"files": ("a", b"some")})).status_code == 400
+        assert (await client.get(f"{path}?upload_id=a&upload_id={long}")).status_code == 400
+    monkeypatch.setattr(app_arrivals, "TOLD_SECONDS", 0.2)
+    short = FORM | {"Content-Length": "2"}
+    assert (await client.post(f"{UPLOAD}?upload_id=mine", content=b"--x\r\n", headers=short)).status_code == 400
+    assert file_upload_statuses.is_done("mine")
+    await asyncio.sleep(0.4)
+    file_upload_statuses._signals["nobodys"].clear()  # as who asks about an upload that never comes leaves it
+    await client.get(f"{UPLOAD}_progress?upload_id=nobodys")
+    tables = file_upload_statuses._statuses.keys() | file_upload_statuses._signals.keys()
+    assert not tables & {"mine", "nobodys", long}
+
+
+async def test_the_page_starts_closed_with_few_sessions_and_no_history(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: dict[str, Any] = {}
+    closing = ("async_ssrf_protected_download", processing_utils), ("GradioMultiPartParser", route_utils)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")
+    for name, module in closing:
+        monkeypatch.setattr(module, name, "open")
+    monkeypatch.setattr(app_main, "Studio", lambda _: SimpleNamespace(settings=settings, jobs=None, no_jobs="no"))
+    with gr.Blocks() as page:
+        gr.Markdown("some")
+    monkeypatch.setattr(app_main, "create_app", lambda studio: page)
+    monkeypatch.setattr(page, "launch", lambda **options: started.update(options))
+    app_main.main()
+    assert all(getattr(module, name) != "open" for name, module in closing)
+    assert (started["state_session_capacity"], started["run_history"]) == (1000, False)
+    assert [middleware.cls for middleware in started["app_kwargs"]["middleware"]] == [Narrow]

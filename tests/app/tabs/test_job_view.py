@@ -1,0 +1,73 @@
+"""What the Train tab is told of jobs and models: enough to choose by, and nothing of strangers as HTML."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.jobs.service import Jobs
+from app.jobs.uploads import Upload
+from app.tabs import job_view as module
+from app.tabs.job_view import card_html, mine_of, server_functions
+from ganime.faces.dataset import FaceDataset
+from ganime.measuring.copies import Likeness
+from tests.app.jobs.test_service import ME, PLAN, files, open_jobs, settings, submitted
+
+__all__ = ["files", "open_jobs", "settings"]  # fixtures
+HOSTILE = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://example.com/b.png) <https://example.com>"
+
+
+def test_card_is_shown_as_markdown_without_html_links_or_pictures_of_strangers() -> None:
+    html = card_html(f"---\ntags: [gan]\n---\n# {HOSTILE}\n\n| | |\n|---|---|\n| Faces | 22 |\n")
+    assert "<td>22</td>" in html
+    assert "<h1>&lt;img src=x" in html
+    assert not [tag for tag in ("<img", "<a ", "tags:") if tag in html]
+
+
+def test_card_bears_the_name_that_the_visitor_gave(
+    open_jobs: Callable[..., Jobs], files: list[Upload], tiny_folder: Path
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = submitted(jobs, files, plan=replace(PLAN, name="Mine <b>"))
+    shutil.copytree(tiny_folder, jobs.folder(key).run / "saves" / "best")
+    assert "<h1>Mine &lt;b&gt;</h1>" in card_html(jobs.card(key))
+
+
+def test_comparison_tells_how_far_it_is_and_gives_its_place_back_when_it_is_left(
+    open_jobs: Callable[..., Jobs], files: list[Upload], faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = faces.images[:16].reshape(2, 8, 32, 32, 3)
+    found = Likeness(*pairs, np.arange(8), np.ones(8), np.full(8, 0.5), 100, 1_000)  # type: ignore[misc]
+    monkeypatch.setattr(module, "likeness", lambda jobs, key: iter([0.2, 0.7, found]))
+    monkeypatch.setattr("app.faces.slices.SLICE_SECONDS", 0.0)
+    jobs = open_jobs("mock", start=False)
+    key, ask = jobs.draft(files, ME), {function.__name__: function for function in server_functions(jobs)}
+    assert "no such job" in ask["nearest"]([key[:-4] + "aaaa"])["error"]
+    begun = ask["nearest"]([key])["search"]
+    answers = [ask["ask_nearest"]([begun]) for _ in range(3)]
+    assert [answer.get("progress") for answer in answers] == [0.2, 0.7, None]
+    assert "1,000 training faces" in answers[2]["text"]
+    assert answers[2]["url"].startswith("data:image/webp")
+    left = ask["nearest"]([key])["search"]
+    assert ask["leave_nearest"]([left]) == {}
+    assert "over" in ask["ask_nearest"]([left])["error"]
+    assert "search" in ask["nearest"]([key])
+
+
+def test_models_to_choose_from_are_those_of_the_keys_alone(
+    open_jobs: Callable[..., Jobs], files: list[Upload], tiny_folder: Path
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    mine, waiting, others = (submitted(jobs, files, plan=replace(PLAN, name=name)) for name in ("one", "two", "three"))
+    shutil.copytree(tiny_folder, jobs.folder(mine).run / "saves" / "best")
+    shutil.copytree(tiny_folder, jobs.folder(others).run / "saves" / "best")
+    asked = [mine, waiting, others[:-4] + "aaaa", others.partition(".")[0], "../.."]
+    assert [(job["key"], job["name"], job["has_model"]) for job in mine_of(jobs)(asked)["jobs"]] == [
+        (mine, "one", True),
+        (waiting, "two", False),
+    ]

@@ -1,0 +1,322 @@
+"""The public endpoints through gradio_client, and that nothing else is public."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from ganime.drawing.recipe import Recipe
+from ganime.drawing.sampling import generate, generate_recipes, interpolate
+from ganime.images import png_bytes
+from ganime.models.checkpoint import EMBEDDED, load_checkpoint, save_checkpoint
+from tests.app.jobs.test_service import children_of, wait_for
+from tests.browser.conftest import ROOT, serve
+
+TOKEN = "the owner's own token"
+MOCK = (str(ROOT / "tests" / "trainers.py"), "app", "mock")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def client(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    limits = {"UPLOAD_FACES": 40, "UPLOAD_MEGABYTES": 2, "VISITOR_JOBS": 2, "ADMIN_TOKEN": TOKEN}
+    variables = {f"GANIME_{name}": str(value) for name, value in limits.items()}
+    with serve(home, MOCK, GRADIO_TEMP_DIR=str(home / "gradio"), **variables) as address:
+        client = Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("files")))
+        yield client
+        client.close()
+    for process in children_of(home):
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def pngs(draw_face: Callable[..., Image.Image]) -> list[bytes]:
+    return [png_bytes(np.asarray(draw_face(seed))) for seed in range(16)]
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory: pytest.TempPathFactory, pngs: list[bytes]) -> list[dict]:
+    path = tmp_path_factory.mktemp("faces") / "faces.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, data in enumerate(pngs):
+            archive.writestr(f"{number}.png", data)
+    return [handle_file(str(path))]
+
+
+def start(client: Client, files: list[dict], **arguments: object) -> str:
+    return client.predict(files=files, start="scratch", image_size=32, **arguments, api_name="/train_start")
+
+
+def status(client: Client, key: str) -> dict:
+    return client.predict(key=key, api_name="/train_status")
+
+
+def asked(client: Client, name: str, *arguments: object) -> dict:
+    """What the page's view of jobs is answered, by raw HTTP from a session of its own."""
+    [view] = [part["id"] for part in client.config["components"] if part["props"].get("elem_id") == "job"]
+    body = {"session_hash": "stranger", "component_id": view, "fn_name": name, "data": list(arguments)}
+    return httpx.post(f"{client.src}gradio_api/component_server", json=body).json()
+
+
+def test_only_what_is_meant_to_be_is_public(client: Client) -> None:
+    endpoints = client.view_api(return_format="dict")
+    training = ["overview", "result", "start", "status", "stop"]
+    assert sorted(endpoints["named_endpoints"]) == [
+        "/generate",
+        "/interpolate",
+        "/project",
+        "/steer",
+        *(f"/train_{name}" for name in training),
+        "/vary",
+        "/walk",
+    ]
+    assert endpoints["unnamed_endpoints"] == {}
+    assert all(endpoint["description"] for endpoint in endpoints["named_endpoints"].values())
+    start = endpoints["named_endpoints"]["/train_start"]["parameters"]
+    assert [entry["parameter_name"] for entry in start] == [
+        *("files", "minutes", "name", "start", "recipe", "image_size", "images")
+    ]
+    parameters = endpoints["named_endpoints"]["/generate"]["parameters"]
+    assert [(entry["parameter_name"], entry["python_type"]["type"]) for entry in parameters] == [
+        ("count", "int"), ("seed", "int"), ("truncation", "float")
+    ]  # fmt: skip
+
+
+def test_generate_gives_png_files_with_recipes(client: Client) -> None:
+    files = client.predict(count=3, seed=7, truncation=0.8, api_name="/generate")
+    expected = generate(load_checkpoint(EMBEDDED), [7, 8, 9], 0.8)
+    assert [Path(file).name for file in files] == ["face-7.png", "face-8.png", "face-9.png"]
+    for file, face, seed in zip(files, expected, (7, 8, 9), strict=True):
+        with Image.open(file) as image:
+            recipe = Recipe.from_json(image.info["ganime"])
+            assert (recipe.seed, recipe.truncation, recipe.model) == (seed, 0.8, EMBEDDED.name)
+            assert abs(np.asarray(image).astype(int) - face.astype(int)).max() <= 1
+
+
+def test_interpolate_takes_an_easing_and_a_kind_of_file(client: Client) -> None:
+    file = client.predict(start=3, end=14, frames=5, easing="smooth", kind="png", api_name="/interpolate")
+    frames = interpolate(load_checkpoint(EMBEDDED), [3, 14], 5, easing="smooth")
+    with Image.open(file) as walk:
+        assert (walk.format, walk.n_frames) == ("PNG", 8)
+        walk.seek(1)
+        assert abs(np.asarray(walk.convert("RGB")).astype(int) - frames[1].astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"), [({"easing": "bumpy"}, "linear, smooth"), ({"kind": "exe"}, "webp, gif, png, mp4")]
+)
+def test_interpolate_refuses_what_there_is_not(client: Client, odd: dict[str, str], words: str) -> None:
+    with pytest.raises(AppError, match=words):
+        client.predict(start=3, end=14, frames=5, api_name="/interpolate", **odd)
+
+
+def test_interpolate_gives_a_lossless_walk_there_and_back(client: Client) -> None:
+    file = client.predict(start=3, end=14, frames=6, api_name="/interpolate")
+    frames = interpolate(load_checkpoint(EMBEDDED), [3, 14], 6)
+    with Image.open(file) as walk:
+        assert walk.n_frames == 10
+        for place, frame in ((0, frames[0]), (5, frames[5]), (9, frames[1])):
+            walk.seek(place)
+            assert abs(np.asarray(walk.convert("RGB")).astype(int) - frame.astype(int)).max() <= 1
+
+
+def test_walk_passes_faces_of_seeds_and_recipes_in_their_order(client: Client) -> None:
+    checkpoint = load_checkpoint(EMBEDDED)
+    mixed = Recipe(checkpoint.name, checkpoint.revision, 7, 0.6, toward=20, position=0.5)
+    faces = ["3", "14", mixed.to_json()]
+    file = client.predict(faces=faces, frames=9, loop=False, kind="png", speed=10.0, api_name="/walk")
+    ends = generate_recipes(checkpoint, [Recipe("", "", 3), Recipe("", "", 14), mixed])
+    with Image.open(file) as walk:
+        assert (walk.format, walk.n_frames, walk.info["duration"]) == ("PNG", 9, 100.0)
+        for place, face in zip((0, 4, 8), ends, strict=True):
+            walk.seek(place)
+            assert abs(np.asarray(walk.convert("RGB")).astype(int) - face.astype(int)).max() <= 1
+    file = client.predict(faces=faces, frames=6, easing="smooth", kind="gif", size=256, api_name="/walk")
+    with Image.open(file) as walk:
+        assert (walk.format, walk.n_frames, walk.size) == ("GIF", 6, (256, 256))
+
+
+def test_a_request_of_very_many_values_is_refused(client: Client) -> None:
+    with pytest.raises(httpx.HTTPStatusError, match="413"):
+        client.predict(faces=["3"] * 200_000, frames=4, api_name="/walk")
+
+
+@pytest.mark.parametrize("name", ["generate", "take", "submit", "admit"])
+def test_no_endpoint_is_called_past_the_queue(client: Client, name: str) -> None:
+    answer = httpx.post(f"{client.src}gradio_api/run/{name}", json={"data": [1, 0, 1.0]})
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ({"faces": ["3"]}, "at least 2"),
+        ({"faces": "3"}, "list of texts"),
+        ({"faces": ["3", "nonsense"]}, "recipe"),
+        ({"faces": ["3", {"seed": 4}]}, "as text"),
+        ({"faces": ["3"] * 65}, "At most 64 faces"),
+        ({"faces": ["no recipe"] * 10_000}, "At most 64 faces"),  # refused before any of them is read
+        ({"faces": ["3", '{"model": "else", "revision": "0", "seed": 1}']}, "Load its model first"),
+        ({"frames": 241}, "2 to 240 frames"),
+        ({"easing": "bumpy"}, "linear, smooth"),
+        ({"kind": "exe"}, "webp, gif, png, mp4"),
+        ({"speed": 0}, "speed"),
+        ({"size": 300}, "0, 256, 512"),
+        ({"frames": 240, "size": 512}, "smaller size"),
+    ],
+)
+def test_walk_refuses_what_it_cannot_make_in_words(client: Client, odd: dict[str, object], words: str) -> None:
+    with pytest.raises(AppError, match=words):
+        client.predict(**{"faces": ["3", "14"], "frames": 4} | odd, api_name="/walk")
+
+
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"count": 65}, {"seed": -1}, {"seed": 2**40}, {"truncation": 7.0}])
+def test_nonsense_is_refused_in_words(client: Client, wrong: dict[str, float]) -> None:
+    arguments = {"count": 1, "seed": 0, "truncation": 1.0} | wrong
+    with pytest.raises(AppError, match=r"number|whole"):
+        client.predict(**arguments, api_name="/generate")
+
+
+def test_faces_are_trained_on_and_stopped_by_key_and_leave_no_second_copy(
+    client: Client, home: Path, faces: list[dict]
+) -> None:
+    key = start(client, faces, minutes=5, name="<b>mine</b>")
+    wait_for(lambda: status(client, key)["share"])
+    found = status(client, key)
+    assert (found["state"], found["name"], found["faces"], found["image_size"]) == ("running", "<b>mine</b>", 16, 32)
+    assert not list((home / "gradio").rglob("faces.zip"))
+    for wrong in ("", key[:-4] + "aaaa", "../..", key.partition(".")[0]):
+        for name in ("status", "stop", "result"):
+            with pytest.raises(AppError, match="no such job"):
+                client.predict(key=wrong, api_name=f"/train_{name}")
+    with pytest.raises(AppError, match="no model yet"):
+        client.predict(key=key, api_name="/train_result")
+    assert client.predict(key=key, api_name="/train_stop")["state"] in ("stopping", "finished")
+    wait_for(lambda: status(client, key)["state"] == "finished")
+    save_checkpoint(load_checkpoint(EMBEDDED), home / "jobs" / found["id"] / "run" / "saves" / "best")
+    with zipfile.ZipFile(client.predict(key=key, api_name="/train_result")) as archive:
+        archive.extractall(home / "result")
+    assert load_checkpoint(home / "result" / "ganime-model").revision == load_checkpoint(EMBEDDED).revision
+    assert list((home / "gradio").rglob("ganime-model.zip"))
+    httpx.get(client.src, params={"job": key}).raise_for_status()  # as somebody may write a link by mistake
+    assert asked(client, "discard", key) == {"done": None}
+    wait_for(lambda: not list((home / "gradio").rglob("ganime-model.zip")))
+    assert not (home / "jobs" / found["id"]).exists()
+    told = (home / "app.log").read_text() + "".join(str(path) for path in home.rglob("*"))
+    assert key.partition(".")[2] not in told
+
+
+def test_limits_of_the_page_hold_for_clients_too(client: Client, home: Path, faces: list[dict]) -> None:
+    jobs = set(home.glob("jobs/*"))
+    for arguments, words in (
+        ({"minutes": 10_000}, "GANIME_JOB_MINUTES"),
+        ({"recipe": "other"}, "recipe must be one of"),
+        ({"files": faces * 3}, "GANIME_UPLOAD_FACES"),
+        ({"files": []}, "no picture and no zip"),
+    ):
+        with pytest.raises(AppError, match=words):
+            start(client, **{"files": faces} | arguments)
+    wait_for(lambda: set(home.glob("jobs/*")) == jobs)
+    keys = [start(client, faces), start(client, faces)]
+    forger = Client(client.src, verbose=False, headers={"X-Forwarded-For": "203.0.113.9"})  # no proxy is trusted
+    for same in (client, forger):
+        with pytest.raises(AppError, match="GANIME_VISITOR_JOBS"):
+            start(same, faces)
+    forger.close()
+    for key in keys:
+        asked(client, "discard", key)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "nul\0", "{home}/gradio/../jobs-1.sqlite", 7, ""])
+def test_only_files_that_were_uploaded_are_taken(client: Client, home: Path, path: object) -> None:
+    named = path.format(home=home) if isinstance(path, str) else path
+    with pytest.raises(AppError, match="handle_file"):
+        start(client, [{"path": named, "orig_name": "faces.zip"}])
+    assert (home / "jobs-1.sqlite").is_file()
+
+
+def test_owner_alone_sees_all_jobs_and_no_keys(client: Client, faces: list[dict]) -> None:
+    key = start(client, faces)
+    with pytest.raises(AppError, match="GANIME_ADMIN_TOKEN"):
+        client.predict(token="the owner's other token", api_name="/train_overview")
+    rows = client.predict(token=TOKEN, api_name="/train_overview")
+    assert key.partition(".")[0] in {row["id"] for row in rows}
+    assert not any("key" in row for row in rows)
+    assert key.partition(".")[2] not in str(rows)
+    asked(client, "discard", key)
+
+
+DEEP = ["../../up.png", "..\\..\\up.png", "/etc/passwd.png"]
+RAW_NAMES = [*DEEP, "顔😀.png", "あ" * 83 + "12.png", "<script>.png", "a\tb.png"]
+
+
+def test_files_by_raw_http_lie_where_they_belong_whatever_they_are_called(
+    client: Client, home: Path, pngs: list[bytes]
+) -> None:
+    names = [*RAW_NAMES, *(f"{number}.png" for number in range(len(RAW_NAMES), 16))]
+    before = {path for path in home.parent.rglob("*") if home not in path.parents}
+    sent = [("files", (name, face)) for name, face in zip(names, pngs, strict=True)]
+    paths = httpx.post(f"{client.src}gradio_api/upload", files=sent).raise_for_status().json()
+    assert all((home / "gradio").resolve() in Path(path).resolve().parents for path in paths)
+    key = start(client, [{"path": path, "orig_name": name} for path, name in zip(paths, names, strict=True)])
+    folder = home / "jobs" / key.partition(".")[0] / "uploads"
+    kept = sorted(path.name for path in (folder / "pictures").iterdir())
+    assert kept == [f"{number:08d}.png" for number in range(16)]
+    assert list(json.loads((folder / "names.json").read_text()).values()) == names
+    assert {path for path in home.parent.rglob("*") if home not in path.parents} == before
+    asked(client, "discard", key)
+
+
+def test_bombs_and_broken_zips_by_raw_http_are_refused_in_words_and_removed(
+    client: Client, home: Path, faces: list[dict]
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3_000):
+            archive.writestr(f"{number}.txt", b"")
+    refused = ((b"PK\x03\x04", "neither a folder nor a whole zip"), (packed.getvalue(), "GANIME_UPLOAD_FACES"))
+    for data, words in refused:
+        sent = {"files": ("<b>.zip", data)}
+        [path] = httpx.post(f"{client.src}gradio_api/upload", files=sent).raise_for_status().json()
+        with pytest.raises(AppError, match=words) as caught:
+            start(client, [{"path": path, "orig_name": "<b>.zip"}])
+        assert str(home) not in str(caught.value)
+        assert not Path(path).exists()
+    for path, status in (("upload", 413), ("process_recording", 415)):
+        large = {"files": ("large.zip", bytes(4 * 2**20))}
+        assert httpx.post(f"{client.src}gradio_api/{path}", files=large).status_code == status
+    assert httpx.post(f"{client.src}gradio_api/queue/join", content=bytes(17 * 2**20)).status_code == 413
+    shut = {"runs": 404, "run-history/buckets": 404, "deep_link?session_hash=a": 404, "file=https://a.invalid/b": 403}
+    for path, status in shut.items():
+        assert httpx.get(f"{client.src}gradio_api/{path}").status_code == status, path
+    with pytest.raises(AppError, match="fetches nothing"):
+        start(client, [handle_file("https://a.invalid/faces.zip")])
+    assert not [path for path in (home / "gradio" / "arrivals").rglob("*") if path.is_file()]
+
+
+def test_what_the_page_calls_for_itself_is_closed_to_those_without_the_key(client: Client, faces: list[dict]) -> None:
+    key = start(client, faces)
+    identity, _, secret = key.partition(".")
+    stolen = [f"{identity}.", identity, f"{identity}.{secret[:-1]}", f"{'0' * 16}.{secret}", f"../{key}", f"{key} "]
+    for wrong in [*stolen, "", None, 7, ["a"], {"key": key}]:
+        for name in ("status", "log", "save_now", "stop", "discard", "nearest", "archive_file"):
+            assert "error" in asked(client, name, wrong), (name, wrong)
+        assert "error" in asked(client, "grid", wrong, 0)
+        assert asked(client, "mine", [wrong]).get("jobs", []) == []
+    assert asked(client, "status", key)["state"] in ("queued", "running")
+    assert secret not in httpx.get(f"{client.src}config").text
+    asked(client, "discard", key)

