@@ -25,7 +25,7 @@ from ganime.drawing.sampling import generate
 from ganime.faces.dataset import load_faces
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
-from ganime.training.distributed import Workers
+from ganime.training.distributed import Processes
 from ganime.training.events import Step
 from ganime.training.loop import train
 
@@ -72,7 +72,7 @@ def print_speeds(run: Path, steps: int, batch_size: int) -> None:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     config, model = RECIPES["modern"]
     config = replace(config, steps=steps, batch_size=batch_size, measure_images=0, save_minutes=60.0)
-    workers = Workers.join("cpu")
+    workers = Processes.join("cpu")
     with workers.in_turn():
         dataset = load_faces([run.parent / "faces"], model.image_size, run.parent / "cache")
     for event in train(dataset, run, config, model, "cpu"):

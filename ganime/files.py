@@ -108,10 +108,10 @@ def load_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
 
     Raises CheckpointError, naming the file, when it is missing, damaged, not finite, or shaped otherwise.
     """
-    return fitting(read_tensors(path), expected, path)
+    return checked_tensors(read_tensors(path), expected, path)
 
 
-def fitting(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+def checked_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """The tensors read from `path` in the dtypes of `expected`, once they prove to be exactly those."""
     missing = [name for name in expected if name not in tensors]
     surplus = [name for name in tensors if name not in expected]

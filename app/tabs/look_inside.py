@@ -19,8 +19,8 @@ from app.tabs.job_view import learned_from
 from ganime.drawing.layers import PICTURES, Inside, LayerMaps, logits_of_others, look_inside
 from ganime.drawing.recipe import Recipe
 from ganime.images import COLUMNS, png_bytes, sheet
-from ganime.measuring.copies import Kinship, kinship
-from ganime.measuring.training_faces import Known, known_to, learn
+from ganime.measuring.copies import Comparison, compare_with_training_faces
+from ganime.measuring.training_faces import TrainingFaces, find_training_faces, read_training_faces
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 
 KEPT = 4  # models whose discriminator, or whose known faces, stay in memory
@@ -45,7 +45,7 @@ class Insight:
         self.lock = threading.Lock()
         self.loading = Turn(1)  # discriminators at a time
         self.judges: OrderedDict[str, tuple[Checkpoint, np.ndarray | None]] = OrderedDict()  # by key and revision
-        self.learned: OrderedDict[str, tuple[Known, np.ndarray | None]] = OrderedDict()  # by the model's key
+        self.learned: OrderedDict[str, tuple[TrainingFaces, np.ndarray | None]] = OrderedDict()  # by the model's key
 
     def inside(self, key: str, recipe: Recipe) -> Inside:
         """What each layer of both nets makes of a face."""
@@ -72,27 +72,27 @@ class Insight:
         found = self.recall(self.learned, key)
         if found is None and key.startswith(JOB_PREFIX):
             return {"search": self.comparisons.begin(visitor, self.look(key, checkpoint, recipe))}
-        if found is None and (known := known_to(checkpoint)):
+        if found is None and (known := find_training_faces(checkpoint)):
             found = self.remember(self.learned, key, (known, None))
         return copy_value(self.kin(found, checkpoint, recipe)) if found else {"verdict": "unknown", "text": UNKNOWN}
 
-    def look(self, key: str, checkpoint: Checkpoint, recipe: Recipe) -> Iterator[float | Kinship]:
+    def look(self, key: str, checkpoint: Checkpoint, recipe: Recipe) -> Iterator[float | Comparison]:
         """A look at the training faces of a visitor's own job, which stay known, and then at the face."""
         jobs = self.explorer.studio.jobs
         assert jobs is not None
         faces, flip = learned_from(jobs, job_of(key), checkpoint.generator.config.image_size)
-        for event in self.explorer.on_device(learn(faces, flip, COMPARED)):
-            if isinstance(event, Known):
+        for event in self.explorer.on_device(read_training_faces(faces, flip, COMPARED)):
+            if isinstance(event, TrainingFaces):
                 found = self.remember(self.learned, key, (event, faces.images))
                 yield self.kin(found, checkpoint, recipe)
             else:
                 yield event
 
-    def kin(self, found: tuple[Known, np.ndarray | None], checkpoint: Checkpoint, recipe: Recipe) -> Kinship:
+    def kin(self, found: tuple[TrainingFaces, np.ndarray | None], checkpoint: Checkpoint, recipe: Recipe) -> Comparison:
         z = recipe.latent(checkpoint.generator.config.latent_dim)
         [face] = self.explorer.render(checkpoint, z[None])
         with self.explorer.studio.device:
-            return kinship(found[0], face, found[1])
+            return compare_with_training_faces(found[0], face, found[1])
 
     def recall(self, kept: OrderedDict[str, Value], key: str) -> Value | None:
         """What is still in memory."""
@@ -151,7 +151,7 @@ def insight_functions(insight: Insight) -> list[Callable[..., Answer]]:
 
     def ask_comparison(key: str, search: str) -> Answer:
         event, _ = insight.comparisons.go_on(search)
-        if not isinstance(event, Kinship):
+        if not isinstance(event, Comparison):
             return {"progress": event or 0.0}
         insight.comparisons.end(search)
         return copy_value(event)
@@ -167,7 +167,7 @@ def insight_functions(insight: Insight) -> list[Callable[..., Answer]]:
     ]
 
 
-def copy_value(kin: Kinship) -> Answer:
+def copy_value(kin: Comparison) -> Answer:
     """What is shown of a face's kinship: the verdict, its grounds, and where they are here the training faces."""
     found = [] if kin.training is None else list(kin.training)
     return {

@@ -30,8 +30,14 @@ from ganime.faces.audit import Audit, audit, contact_sheet
 from ganime.faces.dataset import FaceDataset
 from ganime.files import atomic_file
 from ganime.images import png_bytes, sheet
-from ganime.measuring.copies import SHOWN, kinship
-from ganime.measuring.training_faces import VECTORS_FILE, Known, known_to, learn, save_known
+from ganime.measuring.copies import SHOWN, compare_with_training_faces
+from ganime.measuring.training_faces import (
+    VECTORS_FILE,
+    TrainingFaces,
+    find_training_faces,
+    read_training_faces,
+    save_training_faces,
+)
 from ganime.models.checkpoint import (
     EMBEDDED,
     Checkpoint,
@@ -146,7 +152,7 @@ def known_command(
         raise ConfigError(f"--out {folder} is a file; name a folder, which is made where there is none.")
     dataset = read_faces(data, SIDE, home, keep_duplicates)
     known = looked_at(dataset, flip)
-    save_known(known, {checkpoint.name: checkpoint.revision for checkpoint in checkpoints}, folder)
+    save_training_faces(known, {checkpoint.name: checkpoint.revision for checkpoint in checkpoints}, folder)
     size = (folder / VECTORS_FILE).stat().st_size / 1e6
     print(
         f"{known.total:,} training faces as numbers in {folder}, {size:.1f} MB; {len(known.fresh):,} other faces, "
@@ -178,7 +184,9 @@ def copies_command(
     rows = []
     for face in faces:
         z, truncation, _ = read_face(checkpoint, face)
-        found = kinship(known, render(checkpoint.generator, z[None] * np.float32(truncation))[0], images)
+        found = compare_with_training_faces(
+            known, render(checkpoint.generator, z[None] * np.float32(truncation))[0], images
+        )
         print(f"{face}: {found.describe()}")
         if found.training is not None:
             rows.append(np.concatenate([found.face[None], found.training]))  # (1 + K, H, W, 3)
@@ -190,12 +198,12 @@ def copies_command(
 
 def known_by(
     checkpoint: Checkpoint, train_faces: list[Path] | None, flip: bool, keep_duplicates: bool, home: Path
-) -> tuple[Known, np.ndarray | None]:
+) -> tuple[TrainingFaces, np.ndarray | None]:
     """What is known of a model's training faces, and their pictures where they are given."""
     if train_faces:
         dataset = read_faces(train_faces, checkpoint.generator.config.image_size, home, keep_duplicates)
         return looked_at(dataset, flip), dataset.images
-    if known := known_to(checkpoint):
+    if known := find_training_faces(checkpoint):
         return known, None
     raise DataError(
         f"The faces that {checkpoint.name} was trained on are not known here. Name them by --train FACES, or have them "
@@ -203,10 +211,10 @@ def known_by(
     )
 
 
-def looked_at(dataset: FaceDataset, flip: bool) -> Known:
+def looked_at(dataset: FaceDataset, flip: bool) -> TrainingFaces:
     """What is known of a dataset, all training faces looked at, with progress on the terminal."""
-    for event in learn(dataset, flip, len(dataset.train)):
-        if isinstance(event, Known):
+    for event in read_training_faces(dataset, flip, len(dataset.train)):
+        if isinstance(event, TrainingFaces):
             return event
         tell(f"{event:.0%} the training faces")
     raise AssertionError("learn ends with what is known")

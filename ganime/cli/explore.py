@@ -34,7 +34,7 @@ from ganime.drawing.directions import (
     load_directions,
     save_directions,
     steer,
-    told,
+    table_rows,
 )
 from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
 from ganime.drawing.projection import Nearing, Projection, project
@@ -84,7 +84,7 @@ def directions_command(
             found = with_own_ones(event, folder, checkpoint.generator.config.latent_dim)
     assert found is not None
     save_directions(found, folder)
-    rows = [HEADINGS, *told(found.items)]
+    rows = [HEADINGS, *table_rows(found.items)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(HEADINGS))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -26,7 +26,7 @@ from ganime.files import atomic_file, refuse_to_replace
 from ganime.measuring.distances import chance_of_nearness
 from ganime.measuring.feature_training import EPOCHS, FitStep, fit_features
 from ganime.measuring.report import Report, evaluate, inception_distance
-from ganime.measuring.training_faces import learned
+from ganime.measuring.training_faces import training_faces_of
 from ganime.models.checkpoint import (
     MODEL_FILES,
 )
@@ -65,7 +65,7 @@ def evaluate_command(
     known = None
     if split or train_faces:
         seen = read_faces(train_faces, SIDE, home, keep_duplicates) if train_faces else real
-        known = learned(seen, most=len(seen.train))
+        known = training_faces_of(seen, most=len(seen.train))
         if not split and (shared := {digest(face) for face in seen.images} & {digest(face) for face in real.images}):
             raise DataError(
                 f"{len(shared):,} faces are in --reference and in --train. Give as --reference faces that were not "

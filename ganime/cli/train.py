@@ -25,7 +25,7 @@ from ganime.models.checkpoint import (
 from ganime.models.hub import open_model
 from ganime.models.resizing import resize
 from ganime.nets.device import pick_device
-from ganime.training.distributed import Workers
+from ganime.training.distributed import Processes
 from ganime.training.loop import train
 from ganime.training.polish import PolishConfig, Polished, polish
 from ganime.training.run_folder import RUN_FILE, read_run
@@ -108,7 +108,7 @@ def train_command(
     begun = open_model(start, home / "hub", with_discriminator=True) if start not in (None, SCRATCH) else None
     size = image_size or (begun.generator.config if begun else model).image_size
     model = replace(model, image_size=size)
-    workers = Workers.join(device)
+    workers = Processes.join(device)
     set_threads(threads)
     with workers.in_turn():
         dataset = read_faces(data, size, home, config.keep_duplicates)

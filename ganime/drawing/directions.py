@@ -272,7 +272,7 @@ def works(effect: Effect, least_flips: float, least_ratio: float, least_lead: fl
     return effect.flips >= least_flips and effect.own >= least
 
 
-def told(directions: Sequence[Direction]) -> list[tuple[str, ...]]:
+def table_rows(directions: Sequence[Direction]) -> list[tuple[str, ...]]:
     """The table of effects, the strongest first within a kind: one row of text for each direction that was measured."""
     rows = []
     for item in sorted(directions, key=lambda item: (KINDS.index(item.kind), -(item.effect.own if item.effect else 0))):

@@ -11,7 +11,7 @@ import numpy as np
 from ganime.drawing.sampling import generate
 from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset
-from ganime.measuring.training_faces import TRAINING_MOST, Known, learn
+from ganime.measuring.training_faces import TRAINING_MOST, TrainingFaces, read_training_faces
 from ganime.models.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Likeness:
 
 
 @dataclass(frozen=True, eq=False)
-class Kinship:
+class Comparison:
     """One face and the training faces nearest to it.
 
     share: of the fresh faces, how many lie nearer to a training face than this one. distances: (K,), the nearest first.
@@ -64,7 +64,7 @@ class Kinship:
     face: UInt8[np.ndarray, "h w 3"]
     share: float
     distances: Float[np.ndarray, " k"]
-    known: Known
+    known: TrainingFaces
     positions: Int[np.ndarray, " k"] | None = None
     training: UInt8[np.ndarray, "k h w 3"] | None = None
 
@@ -101,12 +101,13 @@ def than(share: float) -> str:
     return f"{min(left, 99.9):.1f} %" if left > 99 else f"{left:.0f} %"
 
 
-def kinship(
-    known: Known, face: UInt8[np.ndarray, "h w 3"], images: UInt8[np.ndarray, "n h w 3"] | None = None
-) -> Kinship:
+def compare_with_training_faces(
+    known: TrainingFaces, face: UInt8[np.ndarray, "h w 3"], images: UInt8[np.ndarray, "n h w 3"] | None = None
+) -> Comparison:
     """Whether a face copies one that its model learned from.
 
-    known: by `known_to` or `learn`. images: the dataset's, where the nearest training faces are to be shown.
+    known: from `find_training_faces` or `read_training_faces`. images: the dataset's, to show the nearest training
+    faces.
     Raises DataError for anything but a uint8 picture.
     """
     face = np.asarray(face)
@@ -115,9 +116,9 @@ def kinship(
     [found], [places], [turned] = known.nearest(face[None], SHOWN)  # (K,)
     share = float(known.shares(found[0]))
     if images is None or known.positions is None:
-        return Kinship(face, share, found, known)
+        return Comparison(face, share, found, known)
     positions = known.positions[places]
-    return Kinship(face, share, found, known, positions, pictures(images, positions, turned))
+    return Comparison(face, share, found, known, positions, pictures(images, positions, turned))
 
 
 def nearest_faces(
@@ -130,14 +131,14 @@ def nearest_faces(
 ) -> Iterator[float | Likeness]:
     """The faces of `seeds` with the training face nearest to each: how far it has come, 0 to 1, and then the Likeness.
 
-    flip, most: as in `learn`. Raises RecipeError for seeds that name no face, DataError for faces that cannot be
-    compared.
+    flip, most: as in `read_training_faces`. Raises RecipeError for seeds that name no face, DataError for faces that
+    cannot be compared.
     """
     known = None
-    for known in learn(dataset, flip, most):
-        if not isinstance(known, Known):
+    for known in read_training_faces(dataset, flip, most):
+        if not isinstance(known, TrainingFaces):
             yield known
-    assert isinstance(known, Known)
+    assert isinstance(known, TrainingFaces)
     assert known.positions is not None
     faces = generate(checkpoint, seeds, truncation)
     found, places, turned = (table[:, 0] for table in known.nearest(faces))  # (N,)

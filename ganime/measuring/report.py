@@ -18,7 +18,7 @@ from ganime.measuring.distances import (
     kernel_distance,
     precision_recall,
 )
-from ganime.measuring.training_faces import Known
+from ganime.measuring.training_faces import TrainingFaces
 from ganime.nets.anime_features import FeatureNet, extract
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def evaluate(
     net: FeatureNet,
     generated: UInt8[np.ndarray, "n h w 3"],
     reference: UInt8[np.ndarray, "m h w 3"],
-    known: Known | None = None,
+    known: TrainingFaces | None = None,
 ) -> Report:
     """Measure generated faces against reference faces that the generator never saw.
 

@@ -36,11 +36,11 @@ MAX_BYTES, MAX_INDEX_BYTES, MAX_MODELS = 2**26, 2**16, 64
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class FarView:
     """How faces look from afar: features of the face at 16 px, on axes along which faces vary by one.
 
     mean: (F,), basis: (F, D), of the features of `net`. So small a slight blur, noise or shift leaves a face the same,
-    where the features at full size take any blur for another face. See `fit_sight`.
+    where the features at full size take any blur for another face. See `fit_far_view`.
     """
 
     net: FeatureNet
@@ -49,11 +49,11 @@ class Sight:
 
     def see(self, faces: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"]:
         """The numbers of faces, float32."""
-        return ((features_from_afar(self.net, faces) - self.mean) @ self.basis).astype(np.float32)  # (N, D)
+        return ((far_features(self.net, faces) - self.mean) @ self.basis).astype(np.float32)  # (N, D)
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class TrainingFaces:
     """The training faces of a model as a sight sees them, and how near to them faces lie that it never learned from.
 
     own: (T, D), one row a face. fresh: (F,), sorted distances of real faces to the nearest of these, the first
@@ -62,7 +62,7 @@ class Known:
     learned. positions: (T,), where the faces are in their dataset; None where no pictures are at hand.
     """
 
-    sight: Sight
+    sight: FarView
     own: Float[np.ndarray, "t d"]
     fresh: Float[np.ndarray, " f"]
     held_out: int
@@ -105,7 +105,7 @@ class Known:
 
 
 @torch.inference_mode()
-def features_from_afar(net: FeatureNet, faces: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n f"]:
+def far_features(net: FeatureNet, faces: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n f"]:
     """The features of faces that are first made 16 px small. Raises DataError for anything but uint8 (N, H, W, 3)."""
     if faces.ndim != 4 or faces.shape[3] != 3 or faces.dtype != np.uint8:
         raise DataError(f"Pictures must be uint8 of shape (N, H, W, 3); got {faces.dtype} {tuple(faces.shape)}.")
@@ -117,23 +117,25 @@ def features_from_afar(net: FeatureNet, faces: UInt8[np.ndarray, "n h w 3"]) -> 
     return found
 
 
-def fit_sight(net: FeatureNet, features: Float[np.ndarray, "n f"]) -> Sight:
+def fit_far_view(net: FeatureNet, features: Float[np.ndarray, "n f"]) -> FarView:
     """A sight for faces of this kind: the leading principal axes of their features from afar, each to unit variance."""
     mean = features.mean(0, dtype=np.float64)
     values, vectors = np.linalg.eigh(np.cov(features, rowvar=False))
     leading = slice(None, -WIDTH - 1, -1)
     basis = vectors[:, leading] / np.sqrt(values[leading].clip(1e-9))  # (F, D)
-    return Sight(net, mean.astype(np.float32), basis.astype(np.float32))
+    return FarView(net, mean.astype(np.float32), basis.astype(np.float32))
 
 
 @cache
-def usual_sight() -> Sight:
+def default_far_view() -> FarView:
     """The sight that was fitted to the faces of the embedded models, and serves for all."""
-    return load_known(SHIPPED).sight
+    return load_training_faces(SHIPPED).sight
 
 
-def learn(dataset: FaceDataset, flip: bool = True, most: int = TRAINING_MOST) -> Iterator[float | Known]:
-    """Look at the training faces of a dataset: how far it has come, 0 to 1, again and again, and then what is Known.
+def read_training_faces(
+    dataset: FaceDataset, flip: bool = True, most: int = TRAINING_MOST
+) -> Iterator[float | TrainingFaces]:
+    """Look at the training faces of a dataset: yields the share that is done, 0 to 1, and at last the TrainingFaces.
 
     flip: whether the training mirrored its faces. most: training faces that are looked at; of more, always the same
     ones are. Faces that were held out tell how near a fresh face comes; where fewer than 100 are, training faces
@@ -148,9 +150,9 @@ def learn(dataset: FaceDataset, flip: bool = True, most: int = TRAINING_MOST) ->
     work = len(train) + (1 + flip) * (len(held_out) if len(held_out) >= FRESH_LEAST else min(len(train), FRESH_MOST))
     for start in range(0, len(train), BATCH):
         yield start / work
-        rows.append(features_from_afar(net, dataset.images[train[start : start + BATCH]]))
+        rows.append(far_features(net, dataset.images[train[start : start + BATCH]]))
     features = np.concatenate(rows)
-    sight = fit_sight(net, features) if len(train) >= ENOUGH else usual_sight()
+    sight = fit_far_view(net, features) if len(train) >= ENOUGH else default_far_view()
     own = ((features - sight.mean) @ sight.basis).astype(np.float32)  # (T, D)
     fresh, done = [], len(train)
     some = choose(len(train))[:FRESH_MOST] if len(held_out) < FRESH_LEAST else np.empty(0, np.int64)
@@ -163,18 +165,18 @@ def learn(dataset: FaceDataset, flip: bool = True, most: int = TRAINING_MOST) ->
                 table[np.arange(len(table)), rows_of[start : start + BATCH]] = np.inf  # a face beside all the others
             fresh.append(table.min(1))
             done += (1 + flip) * len(faces)
-    yield Known(sight, own, np.sort(np.concatenate(fresh)), len(held_out), len(dataset.train), flip, train)
+    yield TrainingFaces(sight, own, np.sort(np.concatenate(fresh)), len(held_out), len(dataset.train), flip, train)
 
 
-def learned(dataset: FaceDataset, flip: bool = True, most: int = TRAINING_MOST) -> Known:
-    """What `learn` ends with."""
-    *_, known = learn(dataset, flip, most)
-    assert isinstance(known, Known)
+def training_faces_of(dataset: FaceDataset, flip: bool = True, most: int = TRAINING_MOST) -> TrainingFaces:
+    """What `read_training_faces` ends with."""
+    *_, known = read_training_faces(dataset, flip, most)
+    assert isinstance(known, TrainingFaces)
     return known
 
 
 def to_each(
-    sight: Sight, faces: UInt8[np.ndarray, "n h w 3"], own: Float[np.ndarray, "t d"], flip: bool
+    sight: FarView, faces: UInt8[np.ndarray, "n h w 3"], own: Float[np.ndarray, "t d"], flip: bool
 ) -> tuple[Float[np.ndarray, "n t"], Bool[np.ndarray, "n t"]]:
     """The distance of each face to each training face, and where it is that of its mirror image, which came nearer."""
     table = distances(sight.see(faces).astype(np.float64), own.astype(np.float64))  # (N, T)
@@ -184,8 +186,8 @@ def to_each(
     return np.minimum(table, mirrored), mirrored < table
 
 
-def save_known(known: Known, models: Mapping[str, str], folder: Path) -> Known:
-    """Write known.safetensors, 8 bits a number, and known.json into a folder; what `load_known` will make of them.
+def save_training_faces(known: TrainingFaces, models: Mapping[str, str], folder: Path) -> TrainingFaces:
+    """Write known.safetensors (8 bits a number) and known.json into a folder; returns what `load_training_faces` reads.
 
     models: revision by name of each model that learned from these faces.
     """
@@ -206,11 +208,11 @@ def save_known(known: Known, models: Mapping[str, str], folder: Path) -> Known:
     facts = {"models": dict(models), "total": known.total, "held_out": known.held_out, "flip": known.flip}
     with atomic_file(folder / INDEX_FILE) as temporary:
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    return load_known(folder)
+    return load_training_faces(folder)
 
 
-def load_known(folder: Path) -> Known:
-    """What `save_known` wrote into a folder.
+def load_training_faces(folder: Path) -> TrainingFaces:
+    """What `save_training_faces` wrote into a folder.
 
     Raises CheckpointError, naming the file, when it is damaged.
     """
@@ -228,13 +230,13 @@ def load_known(folder: Path) -> Known:
         raise CheckpointError(
             f"{path} holds no known faces. Make it again: python -m ganime known FACES --model MODEL."
         )
-    sight = Sight(net, found["mean"], found["basis"])
+    sight = FarView(net, found["mean"], found["basis"])
     own = found["codes"].astype(np.float32) * found["scale"]  # (T, D)
-    return Known(sight, own, np.sort(found["fresh"]), facts["held_out"], facts["total"], facts["flip"])
+    return TrainingFaces(sight, own, np.sort(found["fresh"]), facts["held_out"], facts["total"], facts["flip"])
 
 
 def read_index(path: Path) -> dict[str, Any]:
-    """The content of known.json, once it is what `save_known` writes."""
+    """The content of known.json, once it is what `save_training_faces` writes."""
     try:
         if path.stat().st_size > MAX_INDEX_BYTES:
             raise ValueError(f"{path.stat().st_size:,} bytes; at most {MAX_INDEX_BYTES:,} are read")
@@ -249,7 +251,7 @@ def read_index(path: Path) -> dict[str, Any]:
     return facts
 
 
-def known_to(checkpoint: Checkpoint) -> Known | None:
+def find_training_faces(checkpoint: Checkpoint) -> TrainingFaces | None:
     """What is known of the faces that a model learned from; None where that is nothing.
 
     It is looked for beside the model, and for the embedded models in `weights/anime-faces`. It goes by the revision, so
@@ -260,5 +262,5 @@ def known_to(checkpoint: Checkpoint) -> Known | None:
         if folder is None or not (folder / INDEX_FILE).is_file():
             continue
         if checkpoint.revision in read_index(folder / INDEX_FILE)["models"].values():
-            return load_known(folder)
+            return load_training_faces(folder)
     return None

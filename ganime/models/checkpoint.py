@@ -19,7 +19,7 @@ from ganime.nets.dcgan import (
     WEIGHTS_FILE,
     Discriminator,
     Generator,
-    filled,
+    load_net,
     parse_model_config,
 )
 
@@ -105,10 +105,10 @@ def load_checkpoint(folder: Path | str, with_discriminator: bool = False) -> Che
     training = values.get("training", {})
     if not isinstance(training, dict):
         raise CheckpointError(f"{path}: training must be an object, got {type(training).__name__}.")
-    generator = filled(Generator, config, folder / WEIGHTS_FILE).requires_grad_(False)
+    generator = load_net(Generator, config, folder / WEIGHTS_FILE).requires_grad_(False)
     discriminator = critic = None
     if with_discriminator and (folder / DISCRIMINATOR_FILE).exists():
-        discriminator = filled(Discriminator, config, folder / DISCRIMINATOR_FILE)
+        discriminator = load_net(Discriminator, config, folder / DISCRIMINATOR_FILE)
     if with_discriminator and (folder / CRITIC_FILE).exists():
         critic = FeatureCritic.load(folder / CRITIC_FILE)
     return Checkpoint(generator, discriminator, training, name, folder, critic)

@@ -20,14 +20,14 @@ SETTLING_BATCH, SETTLING_SEED = 64, 2**32  # a seed that nothing else is drawn f
 PASSED_OVER = 1_024  # points: the very first one may be rounded to what no latent stands for
 
 
-def staying(count: int, half_life: float) -> float:
+def decay_of(count: int, half_life: float) -> float:
     """Which share of a moving average stays when `count` new pictures enter it, from its half-life in pictures."""
     return 0.5 ** (count / half_life) if half_life > 0 else 0.0
 
 
 def ema_decay(config: TrainConfig, images: int) -> float:
     """How much of the average stays after one step, from the half-life in images (Karras et al. 2024)."""
-    return staying(config.batch_size, min(config.ema_images, images * config.ema_warmup))
+    return decay_of(config.batch_size, min(config.ema_images, images * config.ema_warmup))
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from ganime.errors import CheckpointError
-from ganime.files import WEIGHTS, fitting, read_tensors
+from ganime.files import WEIGHTS, checked_tensors, read_tensors
 from ganime.nets.anime_features import SIDE, WIDTHS, FeatureNet, activations, brought_to, load_features
 from ganime.nets.dcgan import init_weights, with_norm
 from ganime.nets.mobilenet import WIDTHS as BROAD_WIDTHS
@@ -79,7 +79,7 @@ class FeatureCritic(nn.Module):
             raise CheckpointError(
                 f"{path} holds no critic: it needs heads for one kind of eyes at least. Save it again."
             )
-        critic.load_state_dict(fitting(tensors, critic.stored(), path), strict=False)
+        critic.load_state_dict(checked_tensors(tensors, critic.stored(), path), strict=False)
         return critic.eval()
 
     def stored(self) -> dict[str, Tensor]:
@@ -170,14 +170,20 @@ def head(width: int, side: int, normed: bool) -> nn.Sequential:
     """
     layers: list[nn.Module] = []
     if side == 4:
-        layers += [with_norm(nn.Conv2d(width, width, 1, bias=not normed), "spectral"), *after(width, normed)]
+        layers += [
+            with_norm(nn.Conv2d(width, width, 1, bias=not normed), "spectral"),
+            *norm_and_activation(width, normed),
+        ]
     while side > 4:
         wider = min(2 * width, WIDEST)
-        layers += [with_norm(nn.Conv2d(width, wider, 4, 2, 1, bias=not normed), "spectral"), *after(wider, normed)]
+        layers += [
+            with_norm(nn.Conv2d(width, wider, 4, 2, 1, bias=not normed), "spectral"),
+            *norm_and_activation(wider, normed),
+        ]
         width, side = wider, side // 2
     return nn.Sequential(*layers, with_norm(nn.Conv2d(width, 1, 4), "spectral"), nn.Flatten())
 
 
-def after(channels: int, normed: bool) -> list[nn.Module]:
+def norm_and_activation(channels: int, normed: bool) -> list[nn.Module]:
     """What follows a convolution: BatchNorm, if so, and LeakyReLU."""
     return [*[nn.BatchNorm2d(channels)] * normed, nn.LeakyReLU(0.2, inplace=True)]

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations
 
 from ganime.config import ModelConfig, from_dict, to_dict
 from ganime.errors import CheckpointError, ConfigError
-from ganime.files import fitting, read_tensors, save_tensors
+from ganime.files import checked_tensors, read_tensors, save_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -97,7 +97,7 @@ class Generator(
         else:
             options = ("revision", "cache_dir", "force_download", "local_files_only", "token")
             weights = Path(hf_hub_download(model_id, WEIGHTS_FILE, **{name: hub[name] for name in options}))
-        model = filled(cls, parse_model_config(config, f"{model_id}/{CONFIG_FILE}"), weights)
+        model = load_net(cls, parse_model_config(config, f"{model_id}/{CONFIG_FILE}"), weights)
         return model.requires_grad_(False).to(map_location)
 
 
@@ -172,7 +172,7 @@ def toggle(parameters: Iterable[nn.Parameter], learns: bool) -> None:
         parameter.requires_grad_(learns)
 
 
-def filled(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
+def load_net(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
     """A net in eval mode with the weights of a file; nothing is allocated before the file proves to fit.
 
     Raises CheckpointError, naming the file, when it does not.
@@ -188,7 +188,7 @@ def filled(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
         )
     with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source: leave it as it was
         net = kind(config)
-    net.load_state_dict(fitting(tensors, net.state_dict(), weights))
+    net.load_state_dict(checked_tensors(tensors, net.state_dict(), weights))
     return net.eval()
 
 

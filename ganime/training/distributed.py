@@ -25,7 +25,7 @@ PATIENCE = timedelta(hours=2)  # for one exchange; while the first process decod
 
 
 @dataclass(frozen=True)
-class Workers:
+class Processes:
     """This process among all: its device, its rank, how many there are, and what they do together.
 
     Every process draws the same latents and takes its own share of them and of the faces, so that together they make
@@ -39,7 +39,7 @@ class Workers:
     turn: int = 0
 
     @classmethod
-    def join(cls, device: str = "auto") -> Workers:
+    def join(cls, device: str = "auto") -> Processes:
         """Meet the other processes where a launcher started several (WORLD_SIZE), each with a GPU of its own.
 
         The second call finds them met. Raises ConfigError when the device is not there or cannot be shared out, when
@@ -152,7 +152,7 @@ class WholeBatchNorm(nn.BatchNorm2d):
     torch's own SyncBatchNorm needs a GPU and cannot be differentiated twice, as R1 asks.
     """
 
-    def __init__(self, layer: nn.BatchNorm2d, workers: Workers) -> None:
+    def __init__(self, layer: nn.BatchNorm2d, workers: Processes) -> None:
         super().__init__(layer.num_features, layer.eps, layer.momentum)
         self.workers = workers
         self.weight, self.bias = layer.weight, layer.bias
@@ -188,7 +188,7 @@ class Mean(torch.autograd.Function):
     """The mean over the processes as a step that gradients pass: theirs is the mean of the gradients."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, workers: Workers) -> Tensor:
+    def forward(ctx: Any, values: Tensor, workers: Processes) -> Tensor:
         ctx.workers = workers
         return workers.mean(values)
 

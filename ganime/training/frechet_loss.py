@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ganime.nets.anime_features import SIDE, FeatureNet, load_features
-from ganime.nets.averaging import staying
+from ganime.nets.averaging import decay_of
 from ganime.nets.critic import BROAD_EYES, BROAD_SIDE, EYES
 from ganime.nets.mobilenet import MobileNet, load_mobilenet
 
@@ -105,7 +105,7 @@ def anime_views(name: str, net: FeatureNet) -> list[View]:
     return [View(f"{name}, whole", net.activations, side=SIDE), View(f"{name}, piece", net.activations, PIECE, SIDE)]
 
 
-def told(views: Sequence[View]) -> str:
+def view_names(views: Sequence[View]) -> str:
     """Their names, as a model's facts hold them."""
     return "; ".join(view.name for view in views)
 
@@ -157,8 +157,8 @@ class Transport:
     def see(self, scaled: Float[Tensor, "b d"]) -> None:
         """Remember some drawn pictures, and forget as much of those before."""
         off = exact(scaled - self.mean)  # from what the others are, which these have no part in yet
-        self.covariance.lerp_(off.T @ off / len(off), 1 - staying(len(scaled), COVARIANCE_MEMORY))
-        self.mean.lerp_(scaled.mean(0), 1 - staying(len(scaled), MEAN_MEMORY))
+        self.covariance.lerp_(off.T @ off / len(off), 1 - decay_of(len(scaled), COVARIANCE_MEMORY))
+        self.mean.lerp_(scaled.mean(0), 1 - decay_of(len(scaled), MEAN_MEMORY))
 
 
 def exact(numbers: Tensor) -> Tensor:

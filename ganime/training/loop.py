@@ -25,7 +25,7 @@ from ganime.nets.dcgan import Discriminator, Generator, toggle
 from ganime.nets.device import out_of_memory, plan_for, precision_context
 from ganime.nets.fast_gradient import use_forms
 from ganime.training.augment import diff_augment
-from ganime.training.distributed import Workers
+from ganime.training.distributed import Processes
 from ganime.training.events import Done, Event, Notice, Preview, Saved, Step, journal_events
 from ganime.training.losses import discriminator_loss, generator_loss, penalties, weighted
 from ganime.training.run_folder import (
@@ -40,8 +40,8 @@ from ganime.training.run_folder import (
     settle_run,
     write_run,
 )
-from ganime.training.validation import Gauge, measured
-from ganime.training.verdict import Health
+from ganime.training.validation import Validator, measured
+from ganime.training.verdict import VerdictTracker
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -73,7 +73,7 @@ def train(
     learning rates, and a batch too large for the memory by halving it. Raises TrainingError when the run cannot be
     resumed, breaks again, or is going on elsewhere, OSError when it cannot be saved; the last save is intact then.
     """
-    workers = Workers.join(device)
+    workers = Processes.join(device)
     with alone(run) if workers.leads else nullcontext():
         yield from events_of(
             dataset, run, config or TrainConfig(), model or ModelConfig(), workers, should_stop, should_save, start
@@ -85,7 +85,7 @@ def events_of(
     run: Path,
     config: TrainConfig,
     model: ModelConfig,
-    workers: Workers,
+    workers: Processes,
     should_stop: Callable[[], bool],
     should_save: Callable[[], bool],
     start: Checkpoint | None,
@@ -122,10 +122,10 @@ def events_of(
         use_forms(net, config.deep_layers.split(","))
     autocast = precision_context(config.precision, target)
     augmented = config.augment == "diffaugment" or (config.augment == "auto" and len(dataset.train) < AUGMENT_BELOW)
-    health = Health(config.loss, len(dataset.train), config.start == SCRATCH)
+    health = VerdictTracker(config.loss, len(dataset.train), config.start == SCRATCH)
     for event in journal_events(run, state.images) if resumed else ():
         health.see(event)
-    gauge = Gauge(dataset, config.flip, target, best_distance(run)) if config.measure_images else None
+    gauge = Validator(dataset, config.flip, target, best_distance(run)) if config.measure_images else None
     resident = dataset.on(target)
     sums = torch.zeros(4, device=target)
     began = reported = last_save = rested = time.monotonic()

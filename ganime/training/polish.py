@@ -15,11 +15,11 @@ from ganime.config import check_range, check_types
 from ganime.errors import DataError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
-from ganime.nets.averaging import even_latents, settle_statistics, staying, update_ema
+from ganime.nets.averaging import decay_of, even_latents, settle_statistics, update_ema
 from ganime.nets.dcgan import Generator
 from ganime.nets.device import out_of_memory, pick_device, plan_for
 from ganime.nets.fast_gradient import use_forms
-from ganime.training.frechet_loss import FrechetLoss, View, shipped_views, told
+from ganime.training.frechet_loss import FrechetLoss, View, shipped_views, view_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -123,7 +123,7 @@ def polish(
             **model.training,
             "polished_images": before + images,
             "polished_from": model.revision,
-            "polished_through": told(views),
+            "polished_through": view_names(views),
             "seconds": whole(model.training.get("seconds")) + round(time.monotonic() - began),
         }
         return replace(model, generator=copy.deepcopy(ema).cpu().requires_grad_(False), training=facts, folder=None)
@@ -161,7 +161,7 @@ def polish(
         optimizer.step()
         step += 1
         images += config.batch_size
-        update_ema(ema, generator, min(step / (step + 1), staying(config.batch_size, config.ema_images)))
+        update_ema(ema, generator, min(step / (step + 1), decay_of(config.batch_size, config.ema_images)))
 
 
 def beginning(old: Generator, batch_size: int, device: torch.device, settle: bool) -> Generator:

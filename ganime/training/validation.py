@@ -24,13 +24,13 @@ from ganime.measuring.distances import (
     kernel_distance,
     precision_recall,
 )
-from ganime.measuring.training_faces import Known, learned
+from ganime.measuring.training_faces import TrainingFaces, training_faces_of
 from ganime.nets.anime_features import extract, load_features, to_tensor
 from ganime.nets.dcgan import Discriminator, Generator
 from ganime.nets.device import out_of_memory
 from ganime.training.events import Event, Measured, Notice
 from ganime.training.run_folder import TrainingState, save_best
-from ganime.training.verdict import BY_HEART, COPIED, NEARER, Health
+from ganime.training.verdict import BY_HEART, COPIED, NEARER, VerdictTracker
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -41,7 +41,7 @@ TRAINING_MOST = 2_000  # training faces among which copies are looked for
 JUDGED = 256  # faces of each kind that the discriminator is asked about
 
 
-class Gauge:
+class Validator:
     """Measures a run again and again against the same faces, whose features are taken once.
 
     The reference is the held-out part, or all faces where fewer than 64 are held out. Copies are looked for
@@ -64,9 +64,9 @@ class Gauge:
         self.train = np.sort(choose(dataset.train)[:TRAINING_MOST])
 
     @cached_property
-    def known(self) -> Known:
+    def known(self) -> TrainingFaces:
         """The training faces and how near to them fresh faces lie; it takes seconds, once."""
-        return learned(self.dataset, self.flip, TRAINING_MOST)
+        return training_faces_of(self.dataset, self.flip, TRAINING_MOST)
 
     @cached_property
     def reference(self) -> Float[np.ndarray, "r d"]:
@@ -123,8 +123,8 @@ class Gauge:
 
 
 def measured(
-    gauge: Gauge,
-    health: Health,
+    gauge: Validator,
+    health: VerdictTracker,
     run: Path,
     state: TrainingState,
     config: TrainConfig,

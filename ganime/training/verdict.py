@@ -44,7 +44,7 @@ class Finding(NamedTuple):
     advice: str
 
 
-class Health:
+class VerdictTracker:
     """Watches one run. Show it every event in order; it says what it thinks after each measurement and at each change.
 
     loss: the adversarial loss of the run, one of `LOSSES`. faces: how many the run learns from. scratch: whether it

@@ -25,12 +25,12 @@ from PIL import Image
 from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES, SCRATCH
 from ganime.drawing.direction_search import find_directions
-from ganime.drawing.directions import Directions, save_directions, told
+from ganime.drawing.directions import Directions, save_directions, table_rows
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import resize, sheet
 from ganime.measuring.report import Report, evaluate
-from ganime.measuring.training_faces import Known, learned, save_known
+from ganime.measuring.training_faces import TrainingFaces, save_training_faces, training_faces_of
 from ganime.models.checkpoint import CARD_FILE, FRONT_MATTER, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.resizing import recoloured, refined
 from ganime.models.resizing import resize as resized
@@ -38,7 +38,7 @@ from ganime.nets.anime_features import SIDE, load_features
 from ganime.nets.device import pick_device
 from ganime.training.events import Event, Measured, Notice, Step, Verdict, record
 from ganime.training.frechet_loss import View, shipped_views
-from ganime.training.frechet_loss import told as told_views
+from ganime.training.frechet_loss import table_rows as told_views
 from ganime.training.loop import train
 from ganime.training.polish import PolishConfig, polish, whole
 from weights.make.teachers import views_with
@@ -196,7 +196,7 @@ def follow(run: Path, events: Iterator[Event]) -> None:
             print(f"  {event.images:,} images, {event.images_per_second:.0f} a second", flush=True)
 
 
-def measured(faces: np.ndarray, real: FaceDataset, known: Known | None = None) -> Report:
+def measured(faces: np.ndarray, real: FaceDataset, known: TrainingFaces | None = None) -> Report:
     """The measures of 1,000 faces, made as small as the held-out ones, against those; with the test for copies."""
     small = np.stack([np.asarray(resize(Image.fromarray(face), SIDE)) for face in faces])  # (1000, 64, 64, 3)
     return evaluate(load_features(), small, real.images[real.held_out], known)
@@ -218,7 +218,7 @@ def table(columns: dict[str, Report]) -> str:
         ),
     ]
     lines = [f"| measure | {' | '.join(columns)} | best |", "|---" * (len(columns) + 2) + "|"]
-    lines += [f"| {name} | {' | '.join(map(told, columns.values()))} | {best} |" for name, told, best in rows]
+    lines += [f"| {name} | {' | '.join(map(told, columns.values()))} | {best} |" for name, table_rows, best in rows]
     return "\n".join(lines)
 
 
@@ -226,7 +226,7 @@ def write(
     model: Checkpoint,
     history: list[str],
     real: FaceDataset,
-    known: Known,
+    known: TrainingFaces,
     others: dict[str, Report],
     folder: Path,
 ) -> None:
@@ -264,7 +264,7 @@ def write(
         "table": table(columns),
         "peer": peer if PEER in others else "",
         "example": example if EXAMPLE in others else "",
-        "directions": "\n".join(f"| {' | '.join(row)} |" for row in told(directions.items)),
+        "directions": "\n".join(f"| {' | '.join(row)} |" for row in table_rows(directions.items)),
         "shown": SHOWN - 1,
     }
     card = Path(__file__).with_name("default_card.md").read_text(encoding="utf-8").format(**facts)
@@ -293,7 +293,7 @@ def main(
     target = pick_device(device)
     views = views_with(teachers, target) if teachers else shipped_views(target)
     real = load_faces(data, SIDE, home / "cache")
-    known = learned(real, most=len(real.train))
+    known = training_faces_of(real, most=len(real.train))
     some = np.random.default_rng(0).permutation(real.train)[:COUNT]
     learned_from = {"training faces": measured(real.images[np.sort(some)], real)}
     others = {}
@@ -327,7 +327,7 @@ def main(
         model = replace(line[-1][1], training=training)
         write(model, [history_of(*step) for step in line], real, known, others | learned_from, out / name)
     written = [load_checkpoint(out / name) for name in STAGES if (out / name).is_dir()]
-    save_known(known, {model.name: model.revision for model in written}, out / "anime-faces")
+    save_training_faces(known, {model.name: model.revision for model in written}, out / "anime-faces")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import sheet
 from ganime.measuring.report import Report, evaluate
-from ganime.measuring.training_faces import learned
+from ganime.measuring.training_faces import training_faces_of
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import SIDE, load_features
 from ganime.training.events import Done
@@ -68,7 +68,7 @@ def main(
     net, start = load_features(), load_checkpoint(model, with_discriminator=True)
     faces = load_faces(data, start.generator.config.image_size, home / "cache")
     others = load_faces([reference], SIDE, home / "cache").images
-    known = learned(faces, most=len(faces.train))
+    known = training_faces_of(faces, most=len(faces.train))
 
     def report_of(name: str, checkpoint: Checkpoint) -> Report:
         drawn = generate(checkpoint, range(count))

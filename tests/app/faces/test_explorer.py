@@ -201,12 +201,12 @@ RECIPE = '{"model":"tiny","revision":"%s","seed":%d}'
 def test_nonsense_from_the_network_is_answered_in_words(
     functions: dict[str, Callable[[Any], Any]], model: Checkpoint, name: str, arguments: list[Any]
 ) -> None:
-    def filled(value: Any) -> Any:
+    def load_net(value: Any) -> Any:
         if isinstance(value, list):
-            return [filled(one) for one in value]
+            return [load_net(one) for one in value]
         return value.replace("%s", model.revision).replace("%d", "5") if isinstance(value, str) else value
 
-    answer = functions[name]([START_KEY, *filled(arguments)])
+    answer = functions[name]([START_KEY, *load_net(arguments)])
     if "search" in answer:  # what is wrong with a search or a walk shows at its first step
         asking = "ask_walk" if name in ("walk", "film") else "ask"
         answer = functions[asking]([START_KEY, answer["search"]])

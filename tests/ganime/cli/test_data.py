@@ -11,7 +11,7 @@ from PIL import Image
 from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError, DataError
 from ganime.images import png_bytes
-from ganime.measuring.training_faces import load_known
+from ganime.measuring.training_faces import load_training_faces
 from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint
 from tests.ganime.cli.test_explore import run
 
@@ -31,7 +31,7 @@ def learned(tiny: Checkpoint, tmp_path: Path) -> Path:
 def test_known_faces_tell_copies_without_pictures(tiny_folder: Path, learned: Path, tmp_path: Path) -> None:
     told = run("known", learned, "--model", tiny_folder, "--home", tmp_path / "home", "--keep-duplicates")
     try:
-        known = load_known(tiny_folder)
+        known = load_training_faces(tiny_folder)
         assert f"{known.total} training faces as numbers in {tiny_folder}" in told
         assert known.total + known.held_out == COUNT
         told = run("copies", *map(str, range(COUNT)), "--model", tiny_folder)

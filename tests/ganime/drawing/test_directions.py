@@ -24,7 +24,7 @@ from ganime.drawing.directions import (
     load_directions,
     save_directions,
     steer,
-    told,
+    table_rows,
     works,
 )
 from ganime.drawing.recipe import latents
@@ -233,4 +233,6 @@ def test_a_slider_works_that_turns_faces_and_leaves_the_rest_alone() -> None:
 
 
 def test_the_table_of_effects_tells_those_that_were_measured(some: Directions) -> None:
-    assert told(some.items) == [("smile", "attribute", "smile", "3", "0.60", "0.080", "70%", "blush 0.30", "0.50")]
+    assert table_rows(some.items) == [
+        ("smile", "attribute", "smile", "3", "0.60", "0.080", "70%", "blush 0.30", "0.50")
+    ]

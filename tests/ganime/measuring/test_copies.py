@@ -13,8 +13,18 @@ from PIL import Image
 from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring import copies as module
-from ganime.measuring.copies import CLOSE, COPY, FREE, SHOWN, Kinship, Likeness, kinship, nearest_faces, than
-from ganime.measuring.training_faces import Known, learn
+from ganime.measuring.copies import (
+    CLOSE,
+    COPY,
+    FREE,
+    SHOWN,
+    Comparison,
+    Likeness,
+    compare_with_training_faces,
+    nearest_faces,
+    than,
+)
+from ganime.measuring.training_faces import TrainingFaces, read_training_faces
 from ganime.models.checkpoint import Checkpoint
 
 
@@ -82,15 +92,15 @@ def test_words_say_how_many_are_near() -> None:
 
 
 @pytest.fixture(scope="module")
-def known(faces: FaceDataset) -> Known:
-    *_, found = learn(faces)
-    assert isinstance(found, Known)
+def known(faces: FaceDataset) -> TrainingFaces:
+    *_, found = read_training_faces(faces)
+    assert isinstance(found, TrainingFaces)
     return found
 
 
-def test_copy_is_told_and_shown_beside_the_face_it_copies(known: Known, faces: FaceDataset) -> None:
+def test_copy_is_told_and_shown_beside_the_face_it_copies(known: TrainingFaces, faces: FaceDataset) -> None:
     wanted = int(faces.train[9])
-    found = kinship(known, faces.images[wanted][:, ::-1], faces.images)
+    found = compare_with_training_faces(known, faces.images[wanted][:, ::-1], faces.images)
     assert found.verdict == COPY
     assert found.share == 0
     assert found.positions is not None
@@ -105,35 +115,35 @@ def test_copy_is_told_and_shown_beside_the_face_it_copies(known: Known, faces: F
 
 
 def test_fresh_face_is_no_copy_and_has_no_pictures_where_none_are_at_hand(
-    known: Known, draw_face: Callable[..., Image.Image]
+    known: TrainingFaces, draw_face: Callable[..., Image.Image]
 ) -> None:
     fresh = [np.asarray(draw_face(seed)) for seed in range(2000, 2020)]
-    found = [kinship(known, face) for face in fresh]
+    found = [compare_with_training_faces(known, face) for face in fresh]
     assert sum(one.verdict == COPY for one in found) <= 1
     assert all(one.training is None and one.positions is None for one in found)
     assert 0.2 < np.median([one.share for one in found]) < 0.8
 
 
-def test_verdict_follows_the_distance_and_its_words_the_share(known: Known, faces: FaceDataset) -> None:
+def test_verdict_follows_the_distance_and_its_words_the_share(known: TrainingFaces, faces: FaceDataset) -> None:
     face, known = faces.images[0], replace(known, total=500)
     for share, distance, verdict, words in (
         (0.005, known.bar * 0.9, COPY, "than 99.5 % of 64 other real faces are"),
         (0.05, known.bar * 1.1, CLOSE, "than 95 % of"),
         (0.4, known.bar * 2, FREE, "than 60 % of"),
     ):
-        found = Kinship(face, share, np.array([distance]), known)
+        found = Comparison(face, share, np.array([distance]), known)
         assert found.verdict == verdict
         assert words in found.describe()
         assert f"among {len(faces.train)} of 500 training faces" in found.describe()
     held = replace(known, held_out=len(known.fresh))
-    assert "64 held-out faces" in Kinship(face, 0.4, np.array([99.0]), held).describe()
+    assert "64 held-out faces" in Comparison(face, 0.4, np.array([99.0]), held).describe()
 
 
 def test_share_is_never_rounded_up_to_all() -> None:
     assert (than(0.0), than(0.0004), than(0.5), than(1.0)) == ("every one", "99.9 %", "50 %", "0 %")
 
 
-def test_what_is_no_face_is_refused(known: Known) -> None:
+def test_what_is_no_face_is_refused(known: TrainingFaces) -> None:
     for picture in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32), np.zeros((8, 8, 4), np.uint8)):
         with pytest.raises(DataError, match="uint8 of shape"):
-            kinship(known, picture)
+            compare_with_training_faces(known, picture)

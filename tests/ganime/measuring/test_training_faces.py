@@ -20,14 +20,14 @@ from ganime.measuring.training_faces import (
     INDEX_FILE,
     SHIPPED,
     VECTORS_FILE,
-    Known,
-    fit_sight,
-    known_to,
-    learn,
-    learned,
-    load_known,
-    save_known,
-    usual_sight,
+    TrainingFaces,
+    default_far_view,
+    find_training_faces,
+    fit_far_view,
+    load_training_faces,
+    read_training_faces,
+    save_training_faces,
+    training_faces_of,
 )
 from ganime.models.checkpoint import EMBEDDED_MODELS, TRAINING_FACES_FILES, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import load_features
@@ -43,8 +43,8 @@ def made(faces: FaceDataset, embedded: Checkpoint) -> FaceDataset:
 
 
 @pytest.fixture(scope="module")
-def known(made: FaceDataset) -> Known:
-    return learned(made)
+def known(made: FaceDataset) -> TrainingFaces:
+    return training_faces_of(made)
 
 
 def blurred(faces: np.ndarray, radius: float) -> np.ndarray:
@@ -67,7 +67,7 @@ DISGUISES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("disguise", DISGUISES)
-def test_copies_are_found_in_every_disguise(known: Known, made: FaceDataset, disguise: str) -> None:
+def test_copies_are_found_in_every_disguise(known: TrainingFaces, made: FaceDataset, disguise: str) -> None:
     wanted = np.arange(0, FACES, 8)
     found, places, turned = known.nearest(DISGUISES[disguise](made.images[wanted]))
     assert (places[:, 0] == wanted).mean() >= 0.95
@@ -75,7 +75,7 @@ def test_copies_are_found_in_every_disguise(known: Known, made: FaceDataset, dis
     assert turned[:, 0].mean() == pytest.approx(float("mirrored" in disguise), abs=0.1)
 
 
-def test_faces_that_copy_nothing_are_mostly_not_called_copies(known: Known, embedded: Checkpoint) -> None:
+def test_faces_that_copy_nothing_are_mostly_not_called_copies(known: TrainingFaces, embedded: Checkpoint) -> None:
     others = generate(embedded, range(5000, 5100))
     found = known.nearest(others)[0][:, 0]
     assert (found < known.bar).mean() <= 0.05
@@ -84,7 +84,7 @@ def test_faces_that_copy_nothing_are_mostly_not_called_copies(known: Known, embe
 
 
 def test_report_calls_blurred_copies_copies_and_fresh_faces_none(
-    known: Known, made: FaceDataset, embedded: Checkpoint
+    known: TrainingFaces, made: FaceDataset, embedded: Checkpoint
 ) -> None:
     net, held_out = load_features(), made.images[made.held_out]
     copies = evaluate(net, blurred(made.images[:100], 1.0), held_out, known).copying
@@ -97,16 +97,16 @@ def test_report_calls_blurred_copies_copies_and_fresh_faces_none(
 
 
 def test_mirrored_copy_of_a_run_that_mirrored_nothing_is_none(made: FaceDataset) -> None:
-    known = learned(made, flip=False)
+    known = training_faces_of(made, flip=False)
     mirrored = made.images[:20, :, ::-1]
     assert known.nearest(made.images[:20])[0].max() < known.bar
     assert np.median(known.shares(known.nearest(mirrored)[0][:, 0])) > 0.2
 
 
 def test_look_reports_its_way_and_ends_with_what_is_known(made: FaceDataset) -> None:
-    *way, known = learn(made, most=150)
-    assert isinstance(known, Known)
-    reports = [float(report) for report in way if not isinstance(report, Known)]
+    *way, known = read_training_faces(made, most=150)
+    assert isinstance(known, TrainingFaces)
+    reports = [float(report) for report in way if not isinstance(report, TrainingFaces)]
     assert reports == sorted(reports)
     assert (len(reports), reports[0]) == (len(way), 0)
     assert reports[-1] < 1
@@ -115,35 +115,35 @@ def test_look_reports_its_way_and_ends_with_what_is_known(made: FaceDataset) -> 
 
 
 def test_training_faces_help_out_where_few_are_held_out(made: FaceDataset) -> None:
-    *_, known = learn(replace(made, held_out=made.held_out[:9]))
-    assert isinstance(known, Known)
+    *_, known = read_training_faces(replace(made, held_out=made.held_out[:9]))
+    assert isinstance(known, TrainingFaces)
     assert (known.held_out, len(known.fresh)) == (9, FACES + 9)
     assert known.fresh[0] > 0.1  # a face is not compared with itself
     with pytest.raises(DataError, match="at least 2 training faces"):
-        list(learn(replace(made, train=made.train[:1])))
+        list(read_training_faces(replace(made, train=made.train[:1])))
 
 
-def test_bar_lies_where_it_would_without_held_out_faces_that_are_in_the_training_too(known: Known) -> None:
+def test_bar_lies_where_it_would_without_held_out_faces_that_are_in_the_training_too(known: TrainingFaces) -> None:
     copies = np.full(len(known.fresh) // 20, 0.1)  # as many as a twentieth are known drawings
     assert replace(known, fresh=np.sort(np.concatenate([copies, known.fresh]))).bar == pytest.approx(
         known.bar, rel=0.25
     )
 
 
-def test_sight_is_fitted_to_faces_of_a_kind(known: Known) -> None:
+def test_sight_is_fitted_to_faces_of_a_kind(known: TrainingFaces) -> None:
     random = np.random.default_rng(0)
     features = random.normal(size=(400, 320)) @ random.normal(size=(320, 320)) + 5
-    sight = fit_sight(known.sight.net, features.astype(np.float32))
+    sight = fit_far_view(known.sight.net, features.astype(np.float32))
     seen = (features - sight.mean) @ sight.basis
     np.testing.assert_allclose(seen.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(np.cov(seen, rowvar=False), np.eye(seen.shape[1]), atol=1e-2)
-    assert known.sight is usual_sight()
+    assert known.sight is default_far_view()
 
 
 def test_what_is_known_comes_back_in_8_bits_a_number_and_holds_no_picture(
-    known: Known, made: FaceDataset, tmp_path: Path
+    known: TrainingFaces, made: FaceDataset, tmp_path: Path
 ) -> None:
-    read = save_known(known, {"mine": "0123"}, tmp_path)
+    read = save_training_faces(known, {"mine": "0123"}, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(TRAINING_FACES_FILES)
     assert load_file(tmp_path / VECTORS_FILE)["codes"].dtype == np.int8
     assert read.positions is None
@@ -156,8 +156,8 @@ def test_what_is_known_comes_back_in_8_bits_a_number_and_holds_no_picture(
 @pytest.mark.parametrize(
     "damage", ["no index", "index", "list", "models", "codes", "shape", "nan", "cut", "no vectors"]
 )
-def test_damaged_files_are_refused_by_name(known: Known, tmp_path: Path, damage: str) -> None:
-    save_known(known, {"mine": "0123"}, tmp_path)
+def test_damaged_files_are_refused_by_name(known: TrainingFaces, tmp_path: Path, damage: str) -> None:
+    save_training_faces(known, {"mine": "0123"}, tmp_path)
     index, vectors = tmp_path / INDEX_FILE, tmp_path / VECTORS_FILE
     facts, arrays = json.loads(index.read_text()), load_file(vectors)
     if damage == "no index":
@@ -181,18 +181,18 @@ def test_damaged_files_are_refused_by_name(known: Known, tmp_path: Path, damage:
     with pytest.raises(
         CheckpointError, match=INDEX_FILE if "index" in damage or damage in ("list", "models") else VECTORS_FILE
     ):
-        load_known(tmp_path)
+        load_training_faces(tmp_path)
 
 
 def test_models_are_known_by_their_weights(
-    known: Known, tiny: Checkpoint, embedded: Checkpoint, tmp_path: Path
+    known: TrainingFaces, tiny: Checkpoint, embedded: Checkpoint, tmp_path: Path
 ) -> None:
     for folder in EMBEDDED_MODELS.values():
-        assert known_to(load_checkpoint(folder)) is not None
-    assert known_to(replace(embedded, name="else", folder=None)) is not None
-    assert known_to(tiny) is None
-    save_known(known, {"any name": tiny.revision}, tmp_path)
-    beside = known_to(replace(tiny, folder=tmp_path))
+        assert find_training_faces(load_checkpoint(folder)) is not None
+    assert find_training_faces(replace(embedded, name="else", folder=None)) is not None
+    assert find_training_faces(tiny) is None
+    save_training_faces(known, {"any name": tiny.revision}, tmp_path)
+    beside = find_training_faces(replace(tiny, folder=tmp_path))
     assert beside is not None
     assert beside.total == FACES
 
@@ -201,7 +201,7 @@ def test_faces_of_the_embedded_models_are_shipped_in_few_bytes_and_their_own_are
     embedded: Checkpoint,
 ) -> None:
     assert (SHIPPED / VECTORS_FILE).stat().st_size < 4e6
-    known = known_to(embedded)
+    known = find_training_faces(embedded)
     assert known is not None
     assert (known.total, known.own.shape[0], known.held_out) == (29_696, 29_696, 1000)
     shares = known.shares(known.nearest(generate(embedded, range(40)))[0][:, 0])

@@ -355,17 +355,17 @@ def test_config_that_asks_for_far_more_than_the_weights_hold_is_refused_quickly(
     """A small file must not make a shared machine set aside gigabytes before the shapes are compared."""
     save_checkpoint(model(), tmp_path / "faces")
     rewrite_config(tmp_path / "faces", image_size=64, base_channels=96, max_channels=768, latent_dim=512)
-    filled = []
+    load_net = []
     original = nn.init.normal_
 
     def counted(tensor: Tensor, *args: Any, **options: Any) -> Tensor:
-        filled.append(0 if tensor.is_meta else tensor.numel())
+        load_net.append(0 if tensor.is_meta else tensor.numel())
         return original(tensor, *args, **options)
 
     monkeypatch.setattr(nn.init, "normal_", counted)
     with pytest.raises(CheckpointError, match=WEIGHTS_FILE):
         load_checkpoint(tmp_path / "faces")
-    assert sum(filled) < 1_000_000
+    assert sum(load_net) < 1_000_000
 
 
 def test_loading_leaves_the_random_state_alone(tmp_path: Path) -> None:

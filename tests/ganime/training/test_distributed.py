@@ -26,7 +26,7 @@ from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.errors import ConfigError, GanimeError, TrainingError
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.training import loop as training
-from ganime.training.distributed import Workers
+from ganime.training.distributed import Processes
 from ganime.training.events import Done, Event, Notice, Saved, Step
 from ganime.training.loop import train
 from ganime.training.run_folder import STATE_FILE, TrainingState, saves
@@ -306,7 +306,7 @@ def test_a_launch_that_cannot_work_is_refused(
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=message):
-        Workers.join(device)
+        Processes.join(device)
 
 
 def test_a_launch_without_accelerate_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,11 +314,11 @@ def test_a_launch_without_accelerate_says_what_to_install(monkeypatch: pytest.Mo
         monkeypatch.setenv(name, value)
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(ConfigError, match="pip install accelerate"):
-        Workers.join("cpu")
+        Processes.join("cpu")
 
 
-def meet(rank: int) -> Workers:
-    return Workers.join("cpu")
+def meet(rank: int) -> Processes:
+    return Processes.join("cpu")
 
 
 def test_processes_that_cannot_meet_say_why() -> None:
@@ -330,8 +330,8 @@ def test_processes_that_cannot_meet_say_why() -> None:
 
 
 def test_one_process_is_alone_and_changes_nothing() -> None:
-    workers, layer = Workers.join("cpu"), nn.Sequential(nn.BatchNorm2d(3))
-    assert (workers, workers.leads, workers.share(7)) == (Workers(CPU), True, slice(0, 7))
+    workers, layer = Processes.join("cpu"), nn.Sequential(nn.BatchNorm2d(3))
+    assert (workers, workers.leads, workers.share(7)) == (Processes(CPU), True, slice(0, 7))
     workers.share_statistics(layer)
     assert type(layer[0]) is nn.BatchNorm2d
     assert workers.any([True, False]) == [True, False]
@@ -340,20 +340,20 @@ def test_one_process_is_alone_and_changes_nothing() -> None:
 
 @pytest.mark.parametrize(("batch", "count"), [(4, 2), (64, 2), (63, 3), (64, 8)])
 def test_shares_cover_the_batch_once(batch: int, count: int) -> None:
-    rows = [row for rank in range(count) for row in range(batch)[Workers(CPU, rank, count).share(batch)]]
+    rows = [row for rank in range(count) for row in range(batch)[Processes(CPU, rank, count).share(batch)]]
     assert rows == list(range(batch))
 
 
 @pytest.mark.parametrize(("batch", "count", "better"), [(15, 2, 14), (2, 2, 4), (64, 3, 63), (8, 8, 16)])
 def test_a_batch_that_cannot_be_shared_is_refused_with_one_that_can(batch: int, count: int, better: int) -> None:
     with pytest.raises(ConfigError, match=f"such as {better}"):
-        Workers(CPU, 0, count).share(batch)
-    assert Workers(CPU, 0, count).share(better)
+        Processes(CPU, 0, count).share(batch)
+    assert Processes(CPU, 0, count).share(better)
 
 
 def load_in_turn(rank: int, folder: Path, cache: Path) -> tuple[str, int]:
     decoded: list[int] = []
-    with Workers.join("cpu").in_turn():
+    with Processes.join("cpu").in_turn():
         faces = load_faces([folder], 32, cache, lambda done, total: decoded.append(done))
     return faces.key, len(decoded)
 

@@ -718,7 +718,7 @@ def test_a_run_whose_saves_are_gone_does_not_go_on_from_nothing(run: Run, tiny: 
 def test_a_resumed_run_is_judged_by_what_came_before(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known: list[Event] = []
 
-    class Watching(training.Health):
+    class Watching(training.VerdictTracker):
         def see(self, event: Event) -> Verdict | None:
             known.append(event)
             return super().see(event)

@@ -14,7 +14,7 @@ from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, Facts
 from ganime.models.checkpoint import Checkpoint
 from ganime.training import validation as progress
-from ganime.training.validation import Gauge
+from ganime.training.validation import Validator
 
 
 class Replay(nn.Module):
@@ -43,10 +43,10 @@ def dataset(embedded: Checkpoint) -> FaceDataset:
 
 
 @pytest.fixture(scope="module")
-def gauge(dataset: FaceDataset) -> Gauge:
+def gauge(dataset: FaceDataset) -> Validator:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(progress, "GENERATED", 160)
-        return Gauge(dataset)
+        return Validator(dataset)
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,7 @@ def _fewer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "GENERATED", 160)
 
 
-def test_fresh_faces_of_the_same_kind_measure_well(gauge: Gauge, embedded: Checkpoint) -> None:
+def test_fresh_faces_of_the_same_kind_measure_well(gauge: Validator, embedded: Checkpoint) -> None:
     fresh = Replay(generate(embedded, range(1000, 1160)), embedded)
     assert embedded.discriminator
     measured = gauge.measure(fresh, embedded.discriminator, 64)
@@ -67,7 +67,7 @@ def test_fresh_faces_of_the_same_kind_measure_well(gauge: Gauge, embedded: Check
     assert measured.recall > 0.5
 
 
-def test_copies_of_training_faces_are_found_out(gauge: Gauge, dataset: FaceDataset, embedded: Checkpoint) -> None:
+def test_copies_of_training_faces_are_found_out(gauge: Validator, dataset: FaceDataset, embedded: Checkpoint) -> None:
     mirrored = dataset.images[:120, :, ::-1]
     copies = Replay(np.concatenate([dataset.images[:120], mirrored]), embedded, noise=0.02)
     measured = gauge.measure(copies, embedded.discriminator, 64)
@@ -75,7 +75,9 @@ def test_copies_of_training_faces_are_found_out(gauge: Gauge, dataset: FaceDatas
     assert measured.copying < -8
 
 
-def test_a_collapsed_generator_shows_in_its_diversity(gauge: Gauge, dataset: FaceDataset, embedded: Checkpoint) -> None:
+def test_a_collapsed_generator_shows_in_its_diversity(
+    gauge: Validator, dataset: FaceDataset, embedded: Checkpoint
+) -> None:
     collapsed = Replay(dataset.images[300:302], embedded, noise=0.02)
     measured = gauge.measure(collapsed, embedded.discriminator, 64)
     assert measured.diversity < 0.2
@@ -83,7 +85,7 @@ def test_a_collapsed_generator_shows_in_its_diversity(gauge: Gauge, dataset: Fac
 
 
 def test_only_a_lower_distance_than_before_is_the_best(dataset: FaceDataset, embedded: Checkpoint) -> None:
-    gauge = Gauge(dataset)
+    gauge = Validator(dataset)
     fresh = generate(embedded, range(1000, 1160))
     noisy, good = (Replay(fresh, embedded, noise) for noise in (0.8, 0.0))
     found = [gauge.measure(net, embedded.discriminator, 0).best for net in (noisy, good, noisy)]
@@ -93,7 +95,7 @@ def test_only_a_lower_distance_than_before_is_the_best(dataset: FaceDataset, emb
 def test_copies_are_never_the_best(dataset: FaceDataset, embedded: Checkpoint) -> None:
     """Though nothing has a lower distance, where the training faces are among those that it is measured to."""
     few = replace(dataset, images=dataset.images[:60], train=np.arange(54), held_out=np.arange(54, 60))
-    gauge = Gauge(few)
+    gauge = Validator(few)
     copies = gauge.measure(Replay(few.images[:54], embedded), embedded.discriminator, 0)
     fresh = gauge.measure(Replay(generate(embedded, range(1000, 1160)), embedded), embedded.discriminator, 0)
     assert copies.frechet < fresh.frechet
@@ -103,7 +105,7 @@ def test_copies_are_never_the_best(dataset: FaceDataset, embedded: Checkpoint) -
 def test_few_faces_are_measured_without_a_held_out_part(dataset: FaceDataset, embedded: Checkpoint) -> None:
     """The 20 training faces themselves say how far apart faces lie."""
     few = replace(dataset, images=dataset.images[:20], train=np.arange(20), held_out=np.arange(0))
-    gauge = Gauge(few)
+    gauge = Validator(few)
     copies = gauge.measure(Replay(few.images, embedded, 0.02), embedded.discriminator, 0)
     fresh = gauge.measure(Replay(dataset.images[100:260], embedded), embedded.discriminator, 0)
     assert copies.memory is None
@@ -125,13 +127,13 @@ def test_a_discriminator_that_knows_its_faces_by_heart_shows(dataset: FaceDatase
             faces = ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
             return torch.tensor([1.0 if face.tobytes() in self.known else -1.0 for face in faces])
 
-    gauge, fresh = Gauge(dataset), Replay(generate(embedded, range(1000, 1160)), embedded)
+    gauge, fresh = Validator(dataset), Replay(generate(embedded, range(1000, 1160)), embedded)
     knows_training, knows_real = ByHeart(dataset.images[:240]), ByHeart(dataset.images)
     assert gauge.measure(fresh, knows_training, 0).memory == pytest.approx(1.0)
     assert gauge.measure(fresh, knows_real, 0).memory == pytest.approx(0.0)
 
 
-def test_measuring_leaves_both_nets_as_they_were(gauge: Gauge, embedded: Checkpoint, tmp_path: Path) -> None:
+def test_measuring_leaves_both_nets_as_they_were(gauge: Validator, embedded: Checkpoint, tmp_path: Path) -> None:
     assert embedded.discriminator
     nets = (embedded.generator, embedded.discriminator)
     before = [{name: value.clone() for name, value in net.state_dict().items()} for net in nets]

@@ -23,8 +23,8 @@ from ganime.models.checkpoint import Checkpoint
 from ganime.training import loop as training
 from ganime.training import validation as progress
 from ganime.training.events import VERDICTS, Done, Event, Measured, Notice, Saved, Step, Verdict
-from ganime.training.validation import Gauge
-from ganime.training.verdict import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, Health
+from ganime.training.validation import Validator
+from ganime.training.verdict import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, VerdictTracker
 
 DATA = Path(__file__).parent / "data"
 MEASURED = Measured(
@@ -49,7 +49,7 @@ TINY = ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16
 BARE = dataclasses.replace(TINY, generator_norm="none")
 
 
-def watch(health: Health, events: Iterable[Event]) -> list[Verdict]:
+def watch(health: VerdictTracker, events: Iterable[Event]) -> list[Verdict]:
     return [verdict for event in events if (verdict := health.see(event))]
 
 
@@ -103,7 +103,7 @@ def run(
 
 def test_the_run_that_made_the_embedded_model_raises_no_alarm() -> None:
     events = list(recorded("healthy-run.jsonl"))
-    verdicts = watch(Health("hinge", 29_696), events)
+    verdicts = watch(VerdictTracker("hinge", 29_696), events)
     assert len(verdicts) >= sum(isinstance(event, Measured) for event in events)
     assert {verdict.state for verdict in verdicts} == {"early", "healthy"}
     assert verdicts[-1].state == "healthy"
@@ -116,7 +116,7 @@ def test_losses_that_are_no_numbers_have_diverged(run: Callable[..., list[Event]
         BCE, generator_lr=1.0, discriminator_lr=1.0, beta1=0.9, beta2=0.0, batch_size=8, steps=60
     )
     events = run(config, BARE)
-    health = Health("bce", 58)
+    health = VerdictTracker("bce", 58)
     (verdict,) = watch(health, events)
     assert verdict.state == "diverged"
     assert "nan" in verdict.reason
@@ -127,7 +127,7 @@ def test_losses_blown_up_by_a_high_learning_rate_have_diverged(run: Callable[...
     config = dataclasses.replace(BCE, loss="hinge", generator_lr=1.0, discriminator_lr=1.0, steps=100, measure_images=0)
     events = run(config, BARE)
     assert all(np.isfinite(event.d_loss) for event in events if isinstance(event, Step))
-    (verdict,) = watch(Health("hinge", 58), events)
+    (verdict,) = watch(VerdictTracker("hinge", 58), events)
     assert verdict.state == "diverged"
     assert "e+0" in verdict.reason  # the logits, millions and more
     assert "a tenth" in verdict.advice
@@ -135,7 +135,7 @@ def test_losses_blown_up_by_a_high_learning_rate_have_diverged(run: Callable[...
 
 def test_a_discriminator_that_learns_a_thousand_times_faster_wins(run: Callable[..., list[Event]]) -> None:
     config = dataclasses.replace(BCE, generator_lr=1e-6, discriminator_lr=1e-3, steps=260, measure_images=160)
-    verdicts = watch(Health("bce", 58), run(config, dataclasses.replace(TINY, discriminator_norm="batch")))
+    verdicts = watch(VerdictTracker("bce", 58), run(config, dataclasses.replace(TINY, discriminator_norm="batch")))
     assert {verdict.state for verdict in verdicts} == {"early", "discriminator winning"}
     assert verdicts[-1].state == "discriminator winning", verdicts
     assert "where knowing nothing gives 1.39" in verdicts[-1].reason
@@ -146,7 +146,7 @@ def test_a_discriminator_that_learns_a_thousand_times_faster_wins(run: Callable[
 
 def test_a_discriminator_that_stands_still_lets_the_losses_go_flat(run: Callable[..., list[Event]]) -> None:
     config = dataclasses.replace(BCE, generator_lr=0.02, discriminator_lr=1e-8, steps=220, measure_images=0)
-    (flat,) = watch(Health("bce", 58), run(config, TINY))
+    (flat,) = watch(VerdictTracker("bce", 58), run(config, TINY))
     assert flat.state == "stalled"
     assert "the same to three digits" in flat.reason
     assert "more images change nothing" in flat.advice
@@ -154,7 +154,7 @@ def test_a_discriminator_that_stands_still_lets_the_losses_go_flat(run: Callable
 
 def test_a_generator_that_draws_one_face_has_collapsed(run: Callable[..., list[Event]]) -> None:
     config = dataclasses.replace(BCE, generator_lr=1.0, discriminator_lr=2e-4, steps=220, measure_images=400)
-    verdicts = watch(Health("bce", 58), run(config, dataclasses.replace(TINY, discriminator_norm="spectral")))
+    verdicts = watch(VerdictTracker("bce", 58), run(config, dataclasses.replace(TINY, discriminator_norm="spectral")))
     assert verdicts[-1].state == "collapsed"
     assert verdicts[-1].reason.startswith("two generated faces differ 0.0")
     assert "lower the generator's learning rate to a tenth" in verdicts[-1].advice
@@ -162,7 +162,7 @@ def test_a_generator_that_draws_one_face_has_collapsed(run: Callable[..., list[E
 
 def test_a_few_faces_learned_for_long_from_scratch_end_in_a_stall() -> None:
     """Recorded: 18 drawn faces, 24,000 images, hinge loss, no augmentation, both learning rates 1e-3."""
-    verdicts = watch(Health("hinge", 18), recorded("few-faces.jsonl"))
+    verdicts = watch(VerdictTracker("hinge", 18), recorded("few-faces.jsonl"))
     states = [verdict.state for verdict in verdicts]
     assert states == sorted(states, key=["early", "healthy", "stalled"].index)
     assert states.count("healthy") >= 3  # while it got better
@@ -171,7 +171,7 @@ def test_a_few_faces_learned_for_long_from_scratch_end_in_a_stall() -> None:
     assert stall.reason.startswith("no better for the last 17,600 images: Fréchet distance 674.9 at best, 88")
     assert "so it gets worse; the discriminator knows its training faces by heart (1.00" in stall.reason
     assert stall.advice.endswith("18 faces are few: add more, or start from the embedded model.")
-    assert "embedded" not in watch(Health("hinge", 18, scratch=False), recorded("few-faces.jsonl"))[-1].advice
+    assert "embedded" not in watch(VerdictTracker("hinge", 18, scratch=False), recorded("few-faces.jsonl"))[-1].advice
 
 
 class Replay(nn.Module):
@@ -194,10 +194,10 @@ def test_copies_of_training_faces_are_told_from_fresh_faces(
     faces: FaceDataset, tiny: Checkpoint, draw_face: Callable[..., Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "GENERATED", 100)
-    gauge = Gauge(faces)
+    gauge = Validator(faces)
 
     def verdict_on(pictures: np.ndarray) -> Verdict:
-        health = Health("hinge", 58)
+        health = VerdictTracker("hinge", 58)
         watch(health, reports(WINDOW))
         for images in (16_000, 16_100):
             measured = gauge.measure(Replay(pictures, tiny), tiny.discriminator, images)  # pyright: ignore[reportArgumentType]
@@ -218,7 +218,7 @@ def test_copies_of_training_faces_are_told_from_fresh_faces(
 
 def test_a_run_that_learns_its_few_faces_by_heart_ends_in_copying() -> None:
     """Recorded: 22 drawings at 32 px from scratch, 150,000 images, no augmentation; the faces it drew are those 22."""
-    verdicts = watch(Health("hinge", 22), recorded("copying-run.jsonl"))
+    verdicts = watch(VerdictTracker("hinge", 22), recorded("copying-run.jsonl"))
     assert [verdict.state for verdict in verdicts] == ["early", "healthy", "healthy", "copying"]
     assert "(z -4.1), and 26% of them as near as 5% of fresh ones" in verdicts[-1].reason
     assert "knows its training faces by heart" in verdicts[-1].reason
@@ -230,16 +230,16 @@ def test_where_fresh_faces_are_few_a_discriminator_that_knows_its_faces_betrays_
     memory: float, state: str
 ) -> None:
     events = measures((300.0, 290.0, 280.0), reference=24, near_copies=0.1, copying=-2.8, memory=memory)
-    assert watch(Health("hinge", 22), events)[-1].state == state
+    assert watch(VerdictTracker("hinge", 22), events)[-1].state == state
 
 
 def test_a_loss_that_stands_at_one_value_to_four_digits_is_a_stall() -> None:
-    health = Health("bce", 20)
+    health = VerdictTracker("bce", 20)
     flat = reports(30, noise=1e-5, d_loss=0.6, g_loss=0.1167, d_real=1.0, d_fake=2.0)
     (verdict,) = watch(health, flat)
     assert verdict.state == "stalled"
     assert "has stood at 0.1167 for 6,080 images" in verdict.reason
-    assert not watch(Health("bce", 20), reports(30, noise=0.001, d_loss=0.6, g_loss=0.1167))
+    assert not watch(VerdictTracker("bce", 20), reports(30, noise=0.001, d_loss=0.6, g_loss=0.1167))
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_loss_that_stands_at_one_value_to_four_digits_is_a_stall() -> None:
 def test_a_sure_discriminator_wins_only_where_the_distance_does_not_fall(
     distances: tuple[float, ...], state: str
 ) -> None:
-    health, verdict = Health("bce", 5000), None
+    health, verdict = VerdictTracker("bce", 5000), None
     for number, distance in enumerate(distances, start=1):
         watch(health, reports(WINDOW, number * 16_000, d_loss=0.05, g_loss=4.0, d_real=4.0, d_fake=-4.0))
         verdict = health.see(dataclasses.replace(MEASURED, images=(number + 1) * 16_000, frechet=distance))
@@ -258,7 +258,7 @@ def test_a_sure_discriminator_wins_only_where_the_distance_does_not_fall(
 
 
 def test_no_better_for_long_is_a_stall_until_it_gets_better() -> None:
-    health = Health("hinge", 5000)
+    health = VerdictTracker("hinge", 5000)
     waiting = watch(health, measures([100.0, 80.0, 78.0] + [79.0] * (PATIENCE - 1)))
     assert {verdict.state for verdict in waiting} == {"early", "healthy"}
     (stall,) = watch(health, measures([79.0], start=16_000 * (PATIENCE + 2)))
@@ -270,7 +270,7 @@ def test_no_better_for_long_is_a_stall_until_it_gets_better() -> None:
 
 
 def test_a_distance_that_rises_is_noticed_sooner() -> None:
-    verdicts = watch(Health("hinge", 5000), measures([100.0, 80.0, 85.0, 90.0, 95.0, 100.0], memory=0.9))
+    verdicts = watch(VerdictTracker("hinge", 5000), measures([100.0, 80.0, 85.0, 90.0, 95.0, 100.0], memory=0.9))
     assert [verdict.state for verdict in verdicts[-2:]] == ["healthy", "stalled"]
     assert "gets worse" in verdicts[-1].reason
     assert "knows its training faces by heart (0.90" in verdicts[-1].reason
@@ -278,17 +278,17 @@ def test_a_distance_that_rises_is_noticed_sooner() -> None:
 
 def test_a_good_model_that_new_rates_disturb_at_first_is_given_time() -> None:
     disturbed = [76.0, 113.0, 109.0, 105.0, 102.0, 99.0, 96.0, 93.0, 90.0, 87.0, 85.0, 83.0]
-    verdicts = watch(Health("hinge", 5000), measures(disturbed))
+    verdicts = watch(VerdictTracker("hinge", 5000), measures(disturbed))
     assert {verdict.state for verdict in verdicts} == {"early", "healthy"}
 
 
 def test_slow_but_steady_learning_is_no_stall() -> None:
-    verdicts = watch(Health("hinge", 5000), measures([100 * 0.997**number for number in range(60)]))
+    verdicts = watch(VerdictTracker("hinge", 5000), measures([100 * 0.997**number for number in range(60)]))
     assert {verdict.state for verdict in verdicts} == {"early", "healthy"}
 
 
 def test_a_run_on_the_border_does_not_flicker() -> None:
-    health = Health("hinge", 5000)
+    health = VerdictTracker("hinge", 5000)
     watch(health, measures([100.0, 90.0]))
     border = [0.2, 0.3, 0.34, 0.32, 0.36, 0.31, 0.4, 0.44]
     states = [
@@ -302,7 +302,7 @@ def test_a_run_on_the_border_does_not_flicker() -> None:
 
 
 def test_going_back_to_a_save_forgets_what_came_after() -> None:
-    health = Health("hinge", 5000)
+    health = VerdictTracker("hinge", 5000)
     watch(health, measures([100.0, 90.0, 80.0]))
     broken = Step(0, 50_000, float("nan"), 0.0, 0.0, 0.0, 50.0, 0.0)
     (first,) = watch(health, [broken])
@@ -317,7 +317,7 @@ def test_going_back_to_a_save_forgets_what_came_after() -> None:
 
 
 def test_only_losses_and_measures_are_judged() -> None:
-    health = Health("hinge", 5000)
+    health = VerdictTracker("hinge", 5000)
     events = [Notice(0, "hello"), Saved(0, Path()), Verdict(0, "stalled", "", ""), Done(0, "images", Path())]
     assert not watch(health, events)
     assert health.state == "early"
@@ -325,7 +325,7 @@ def test_only_losses_and_measures_are_judged() -> None:
 
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(ConfigError, match="'wasserstein'"):
-        Health("wasserstein", 100)
+        VerdictTracker("wasserstein", 100)
 
 
 def test_near_copies_by_chance_are_one_in_a_hundred_and_uncertain_for_few_faces() -> None:
@@ -352,7 +352,7 @@ anything = st.one_of(
 @given(st.sampled_from(sorted(CHANCE)), st.integers(1, 10**9), st.lists(anything, max_size=20), st.integers(1, 40))
 def test_whatever_the_events_are_there_is_a_verdict(loss: str, faces: int, events: list[Event], times: int) -> None:
     events = sorted(events, key=lambda event: event.images) * times
-    health, again = Health(loss, faces), Health(loss, faces)
+    health, again = VerdictTracker(loss, faces), VerdictTracker(loss, faces)
     for event in events:
         verdict = health.see(event)
         assert verdict == again.see(event)
