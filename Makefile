@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint setup setup-dev chromium clean
+.PHONY: run test test-fast lint setup setup-dev chromium clean
 
 run: setup
 	$(BIN)/python -m app
 
 test: setup-dev chromium lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+
+# Neither a browser nor anything slow: for daily work.
+test-fast: setup-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not slow" $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .

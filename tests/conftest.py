@@ -129,4 +129,7 @@ def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last: Playwright leaves an event loop running, beside which no other can run. Over several
     processes pytest-xdist keeps this order with --no-loadscope-reorder."""
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker(pytest.mark.browser)
     items.sort(key=lambda item: "browser" in item.path.parts)
