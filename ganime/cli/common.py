@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ganime.drawing.recipe import Recipe, check_truncation, latents
+from ganime.drawing.recipe import Recipe, check_truncation, latent, parse_seed
 from ganime.errors import ConfigError, GanimeError, RecipeError
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import read_recipe
@@ -48,7 +48,8 @@ def read_face(checkpoint: Checkpoint, face: str) -> tuple[np.ndarray, float, int
     """The latent, truncation and seed of a face given as a seed or as a PNG with a recipe inside."""
     dim = checkpoint.generator.config.latent_dim
     if face.isdecimal():
-        return latents([int(face)], dim)[0], 1.0, int(face)
+        seed = parse_seed(face)
+        return latent(seed, dim), 1.0, seed
     path = Path(face)
     if not path.is_file():
         raise RecipeError(f"A face is a seed, like 7, or a PNG that Ganime made; got {face!r}.")

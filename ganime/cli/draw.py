@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 from ganime.cli.common import DEFAULT_HOME, HomeOption, ModelOption, SizeOption, TruncationOption
-from ganime.drawing.recipe import MAX_SEED, check_seed
+from ganime.drawing.recipe import MAX_SEED, check_seed, parse_seed
 from ganime.drawing.sampling import generate, interpolate, recipes_for
 from ganime.errors import ConfigError, RecipeError
 from ganime.files import atomic_file
@@ -85,9 +85,9 @@ def interpolate_command(
 ) -> None:
     """Walk from face to face by slerp and write the animation."""
     try:
-        stops = [check_seed(int(part)) for part in seeds.split(",")]
-    except ValueError as error:
-        raise RecipeError(f"--seeds needs whole numbers with commas, like 3,14,15; got {seeds!r}.") from error
+        stops = [parse_seed(part) for part in seeds.split(",")]
+    except RecipeError as error:
+        raise RecipeError(f"--seeds takes seeds separated by commas, such as 3,14,15. {error}") from error
     animation_kind(out)
     faces = interpolate(open_model(model, home / "hub"), stops, frames, truncation, loop, easing)
     save_animation(faces, out, fps, size or None)

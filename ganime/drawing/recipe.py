@@ -196,6 +196,18 @@ def walk(
     return np.stack(path)
 
 
+def parse_seed(text: str) -> int:
+    """The seed that `text` writes in decimal digits, spaces around them ignored.
+
+    Raises RecipeError for anything else and for a number above 2^32 - 1, however many digits it has.
+    """
+    digits = text.strip()
+    if not (digits.isascii() and digits.isdecimal()) or len(digits.lstrip("0")) > len(str(MAX_SEED)):
+        shown = quoted(text) if len(text) <= 60 else f"{quoted(text[:20])} and {len(text) - 20:,} more characters"
+        raise RecipeError(f"A seed is a whole number from 0 to {MAX_SEED:,}; got {shown}.")
+    return check_seed(int(digits.lstrip("0") or "0"))
+
+
 def check_seed(seed: Any) -> int:
     """A seed as an int in [0, 2^32 - 1]; RecipeError for anything else."""
     whole = isinstance(seed, int | np.integer) or (isinstance(seed, float) and seed.is_integer())

@@ -23,12 +23,12 @@ from huggingface_hub import constants, try_to_load_from_cache
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import HFValidationError, get_session, get_token_to_send, validate_repo_id
 
-from ganime import __version__
 from ganime.errors import ConfigError, HubError
 from ganime.files import atomic_file
 from ganime.models.checkpoint import CARD_FILE, DIRECTION_FILES, Checkpoint, load_checkpoint
 from ganime.nets.critic import CRITIC_FILE
 from ganime.nets.dcgan import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE
+from ganime.version import __version__
 
 PULL_SECONDS = 120.0  # for a whole pull, however steadily the hub drips
 MAX_FILE_BYTES = 512 * 2**20

@@ -89,6 +89,15 @@ def test_vary_breed_and_mix_draw_what_the_calls_make(tiny_folder: Path, tmp_path
     np.testing.assert_array_equal(drawn(tmp_path / "w" / "variation-001.png"), drawn(tmp_path / "mix.png"))
 
 
+@pytest.mark.parametrize("command", [("vary", "{}", "--out"), ("steer", "{}", "--by", "smile=1", "--out")])
+def test_a_seed_of_thousands_of_digits_is_refused(
+    tiny_folder: Path, tmp_path: Path, steerable: Any, command: tuple[str, ...]
+) -> None:
+    arguments = [part.format("1" * 5000) for part in command]
+    with pytest.raises(RecipeError, match="4,294,967,295"):
+        run(*arguments, tmp_path / "out.png", "--model", tiny_folder)
+
+
 def drawn_all(files: list[Path]) -> np.ndarray:
     return np.stack([drawn(file) for file in files])
 

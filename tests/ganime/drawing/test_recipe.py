@@ -31,6 +31,7 @@ from ganime.drawing.recipe import (
     latent,
     latents,
     lerp,
+    parse_seed,
     rounded,
     slerp,
     walk,
@@ -345,6 +346,22 @@ def test_what_is_no_position_is_refused(number: Any) -> None:
 def test_numbers_too_long_to_print_are_refused_as_seeds(seed: int) -> None:
     with pytest.raises(RecipeError):
         check_seed(seed)
+
+
+@pytest.mark.parametrize(
+    ("text", "seed"), [("0", 0), (" 7 ", 7), ("007", 7), ("4294967295", MAX_SEED), ("0" * 5000, 0)]
+)
+def test_decimal_digits_are_parsed_as_a_seed(text: str, seed: int) -> None:
+    assert parse_seed(text) == seed
+
+
+@pytest.mark.parametrize(
+    "text", ["", "seed", "-1", "+1", "1.0", "1_0", "4294967296", "1" * 5000, "\uff11"], ids=lambda text: text[:12]
+)
+def test_other_text_and_seeds_of_any_excessive_length_are_refused(text: str) -> None:
+    with pytest.raises(RecipeError, match=r"0 to 4,294,967,295") as refused:
+        parse_seed(text)
+    assert len(str(refused.value)) < 150
 
 
 @pytest.mark.parametrize(("model", "revision"), [(None, "r"), ("m", 3), (b"m", "r"), (["m"], "r")])
