@@ -19,6 +19,7 @@ FORMS = ("convolution", "gradient", "matmul")
 RGB_STRIDES = (1, 2)
 SUPERSAMPLING = (1, 2, 4, 8)
 CHROMA_STRIDES = (1, 2)
+RETIRED = {"attributes": 0}  # fields that earlier versions wrote, with the value that means the same as no field
 
 Config = TypeVar("Config", "ModelConfig", "TrainConfig")
 
@@ -57,7 +58,6 @@ class ModelConfig:
     base_channels: channels of the layer next to the picture; each layer away from it has twice as many.
     max_channels: where that doubling stops.
     generator_norm, discriminator_norm: "batch", "spectral" (Miyato et al. 2018) or "none".
-    attributes: length of the condition vector, 0 for an unconditional model.
     discriminator_channels: base_channels of the discriminator where it is to be wider or narrower, 0 for the same.
     rgb_stride: 2 for the paper's last layer of the generator, a 4x4 transposed convolution from half the side to the
         picture; 1 for a 3x3 convolution at the picture's own side, behind one hidden layer more.
@@ -75,7 +75,6 @@ class ModelConfig:
     max_channels: int = 512
     generator_norm: str = "batch"
     discriminator_norm: str = "spectral"
-    attributes: int = 0
     discriminator_channels: int = 0
     rgb_stride: int = 2
     supersampling: int = 1
@@ -89,7 +88,6 @@ class ModelConfig:
         check_range(self, "latent_dim", 1, 4096)
         check_range(self, "base_channels", 1, 1024)
         check_range(self, "max_channels", self.base_channels, 4096)
-        check_range(self, "attributes", 0, 1024)
         check_range(self, "discriminator_channels", 0, 4096)
         check_choice(self, "rgb_stride", RGB_STRIDES)
         check_choice(self, "supersampling", SUPERSAMPLING)
@@ -240,9 +238,13 @@ def to_dict(config: ModelConfig | TrainConfig) -> dict[str, Any]:
 
 
 def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
-    """The inverse of `to_dict`. Raises ConfigError on unknown fields and wrong types."""
+    """The inverse of `to_dict`. Raises ConfigError for unknown fields and wrong types.
+
+    A field of `RETIRED` is ignored when it has its retired value, so that old files still load.
+    """
     if not isinstance(values, dict):
         raise ConfigError(f"{kind.__name__} needs a JSON object, got {type(values).__name__}.")
+    values = {name: value for name, value in values.items() if name not in RETIRED or value != RETIRED[name]}
     known = {field.name for field in dataclasses.fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:

@@ -269,7 +269,7 @@ class Library:
 
 def drawing_cost(config: ModelConfig) -> int:
     """Multiply-adds of the generator for a face, told before it has drawn one."""
-    side, total = 4, 16 * (config.latent_dim + config.attributes) * config.channels[0]
+    side, total = 4, 16 * config.latent_dim * config.channels[0]
     for inputs, outputs in pairwise(config.channels):
         total += 16 * inputs * outputs * side * side
         side *= 2

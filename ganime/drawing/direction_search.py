@@ -253,8 +253,8 @@ def principal(generator: Generator) -> Float[np.ndarray, "n latent"]:
     """GANSpace: the latents that go with the principal components of the first layer's activations, unit length."""
     dim = generator.config.latent_dim
     z = latents(range(FIRST_SEED, FIRST_SEED + ACTIVATIONS), dim)
-    x = torch.from_numpy(np.pad(z, ((0, 0), (0, generator.config.attributes))))  # (N, Z + A)
-    seen = generator.stem(x[:, :, None, None].to(next(generator.parameters()).device)).flatten(1)  # (N, C * 16)
+    x = torch.from_numpy(z)[:, :, None, None]  # (N, Z, 1, 1)
+    seen = generator.stem(x.to(next(generator.parameters()).device)).flatten(1)  # (N, C * 16)
     seen = seen - seen.mean(0)
     alike = seen @ seen.T  # (N, N)
     if not torch.isfinite(alike).all():

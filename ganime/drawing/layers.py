@@ -15,7 +15,7 @@ from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import to_tensor
-from ganime.nets.dcgan import Discriminator, Generator, smaller, with_condition
+from ganime.nets.dcgan import Discriminator, Generator, smaller
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -79,7 +79,7 @@ def generator_maps(generator: Generator, z: Float[np.ndarray, " latent"], tiles:
     With supersampling the picture as it was drawn is followed by "smaller", the face itself.
     """
     x = torch.from_numpy(np.asarray(z, np.float32)[None]).to(next(generator.parameters()).device)
-    x = with_condition(x, None, generator.config.attributes)[:, :, None, None]  # (1, Z + A, 1, 1)
+    x = x[:, :, None, None]  # (1, Z, 1, 1)
     maps = [LayerMaps("latent", (len(z),), grey(as_square(np.asarray(z, np.float32))[None]), (0,))]
     for name, layer in named_layers(generator):
         if name == "to_rgb":
@@ -204,7 +204,7 @@ def summary(net: Generator | Discriminator) -> list[LayerSummary]:
     """The topology layer by layer, measured by sending one latent (or picture) through a copy of the net."""
     net, config, rows = copy.deepcopy(net).cpu().eval(), net.config, []
     if isinstance(net, Generator):
-        x = torch.zeros(1, config.latent_dim + config.attributes, 1, 1)
+        x = torch.zeros(1, config.latent_dim, 1, 1)
     else:
         x = torch.zeros(1, 3, config.image_size, config.image_size)
     layers = [("blocks." + name, layer) for name, layer in net.blocks.named_children()]

@@ -14,7 +14,7 @@ from ganime.config import ModelConfig
 from ganime.errors import ConfigError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import settle_statistics
-from ganime.nets.dcgan import Discriminator, Generator, Net, with_condition
+from ganime.nets.dcgan import Discriminator, Generator, Net
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -277,7 +277,7 @@ def fit_doubled(old: Generator) -> tuple[Float[Tensor, "c 3 4 4"], Float[Tensor,
 
 def last_map(generator: Generator, z: Float[Tensor, "1 z"]) -> Float[Tensor, "1 c h w"]:
     """What the last layer sees."""
-    return generator.blocks(generator.stem(with_condition(z, None, generator.config.attributes)[:, :, None, None]))
+    return generator.blocks(generator.stem(z[:, :, None, None]))
 
 
 def before_tanh(pictures: Float[Tensor, "1 3 h w"]) -> tuple[Float[Tensor, "1 3 p"], Float[Tensor, "1 1 p"]]:

@@ -50,19 +50,16 @@ class Generator(
         super().__init__()
         self.config = config
         norm, widths = config.generator_norm, config.channels
-        self.stem = up_layer(config.latent_dim + config.attributes, widths[0], norm, stride=1, padding=0)
+        self.stem = up_layer(config.latent_dim, widths[0], norm, stride=1, padding=0)
         self.blocks = nn.Sequential(*(up_layer(a, b, norm) for a, b in itertools.pairwise(widths)))
         flat = config.rgb_stride == 1
         last = nn.Conv2d(widths[-1], 3, 3, 1, 1) if flat else nn.ConvTranspose2d(widths[-1], 3, 4, 2, 1)
         self.to_rgb = with_norm(last, norm)
         self.apply(init_weights)
 
-    def forward(
-        self, z: Float[Tensor, "b latent"], attributes: Float[Tensor, "b attributes"] | None = None
-    ) -> Float[Tensor, "b 3 size size"]:
-        """Pictures in [-1, 1] for latents from N(0, 1); `attributes` defaults to zeros where the model has any."""
-        x = with_condition(z, attributes, self.config.attributes)[:, :, None, None]  # (B, Z + A, 1, 1)
-        x = self.stem(x)  # (B, C, 4, 4)
+    def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b 3 size size"]:
+        """Pictures in [-1, 1] for latents from N(0, 1)."""
+        x = self.stem(z[:, :, None, None])  # (B, Z, 1, 1) -> (B, C, 4, 4)
         x = self.blocks(x)  # (B, base, S / 2, S / 2), or S x S
         return smaller(self.drawn(x), self.config.supersampling)  # (B, 3, S, S)
 
@@ -102,11 +99,7 @@ class Generator(
 
 
 class Discriminator(nn.Module):
-    """picture -> logit: strided convolutions, each halving the side, LeakyReLU(0.2), and a 4x4 convolution at the end.
-
-    With attributes the last layer has one more channel for each, weighed by the attribute and added to the logit,
-    the projection of Miyato & Koyama 2018 in convolutional form.
-    """
+    """Picture -> logit: strided convolutions that halve the side, with LeakyReLU(0.2), then a 4x4 convolution."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -114,23 +107,18 @@ class Discriminator(nn.Module):
         norm, widths = config.discriminator_norm, config.judging_channels
         self.from_rgb = down_layer(3, widths[0], "none" if norm == "batch" else norm)
         self.blocks = nn.Sequential(*(down_layer(a, b, norm) for a, b in itertools.pairwise(widths)))
-        self.head = with_norm(nn.Conv2d(widths[-1], 1 + config.attributes, 4, 1, 0), norm)
+        self.head = with_norm(nn.Conv2d(widths[-1], 1, 4, 1, 0), norm)
         self.apply(init_weights)
 
     def layers(self) -> list[nn.Module]:
         """The layers from the picture to the logit."""
         return [self.from_rgb, *self.blocks, self.head]
 
-    def forward(
-        self, images: Float[Tensor, "b 3 size size"], attributes: Float[Tensor, "b attributes"] | None = None
-    ) -> Float[Tensor, " b"]:
+    def forward(self, images: Float[Tensor, "b 3 size size"]) -> Float[Tensor, " b"]:
         """One logit a picture, positive for real; pictures in [-1, 1]."""
         x = self.from_rgb(images)  # (B, base, S / 2, S / 2)
         x = self.blocks(x)  # (B, C, 4, 4)
-        x = self.head(x).flatten(1)  # (B, 1 + A)
-        if attributes is None or not self.config.attributes:
-            return x[:, 0]
-        return x[:, 0] + (x[:, 1:] * attributes).sum(1)
+        return self.head(x).flatten()  # (B, 1, 1, 1) -> (B,)
 
 
 def up_layer(inputs: int, outputs: int, norm: str, stride: int = 2, padding: int = 1) -> nn.Sequential:
@@ -179,7 +167,7 @@ def load_net(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
     """
     tensors = read_tensors(weights)
     held = sum(tensor.numel() for tensor in tensors.values())
-    widths = (config.latent_dim + config.attributes, *config.channels) if kind is Generator else config.judging_channels
+    widths = (config.latent_dim, *config.channels) if kind is Generator else config.judging_channels
     least = 16 * sum(a * b for a, b in itertools.pairwise(widths))  # the 4x4 kernels of all layers but the picture's
     if least > max(held, SMALL):
         raise CheckpointError(
@@ -230,24 +218,21 @@ def lanczos(side: int, times: int, device: torch.device) -> Float[Tensor, "s sid
         return (weights / weights.sum(1, keepdim=True)).to(device)
 
 
-def with_condition(z: Tensor, attributes: Tensor | None, count: int) -> Tensor:
-    """The latent with its condition behind it, (B, Z + A); zeros where none is given."""
-    if not count:
-        return z
-    if attributes is None:
-        attributes = z.new_zeros(len(z), count)
-    return torch.cat([z, attributes.to(z)], dim=1)
-
-
 def parse_model_config(values: Any, origin: str) -> ModelConfig:
     """The ModelConfig in a checkpoint's config.json, whose other keys describe the training.
 
-    Raises CheckpointError when it is absent or not a JSON object, ConfigError when a value is out of range.
+    Raises CheckpointError when it is absent, not a JSON object or that of a conditional model, ConfigError when a value
+    is out of range.
     """
     if not isinstance(values, dict) or "image_size" not in values:
         raise CheckpointError(
             f"{origin} is missing or is no Ganime configuration: it needs image_size, latent_dim and the other fields "
             "of ModelConfig. For a plain DCGAN weight file use `python -m ganime import`."
+        )
+    if values.get("attributes", 0) != 0:
+        raise CheckpointError(
+            f"{origin} describes a conditional model (attributes {values['attributes']!r}); Ganime reads only "
+            "unconditional ones, with attributes 0 or without that field."
         )
     try:
         return from_dict(ModelConfig, {name: value for name, value in values.items() if name != "training"})

@@ -93,10 +93,10 @@ def polish(
     `should_stop` is asked after every step, and as long as it looks at the faces before the first one; nothing is
     yielded where it ends there. The real faces are not mirrored. BatchNorm's statistics are taken anew in the
     beginning, over 4,096 latents, and kept: what is looked at is what will be drawn. Those of a model that was polished
-    before stay, for its weights were made to go with them. Discriminator and critic stay as they are, and a conditional
-    model is polished without a condition. The facts of the training gain `polished_images`, `polished_from`, the
-    revision of `model`, and `polished_through`, the names of the views. Raises DataError for fewer than 2,000 faces or
-    another size than the model's, TrainingError when the loss is no longer finite or the memory too small.
+    before stay, for its weights were made to go with them. Discriminator and critic stay as they are. The facts of the
+    training gain `polished_images`, `polished_from`, the revision of `model`, and `polished_through`, the names of the
+    views. Raises DataError for fewer than 2,000 faces or another size than the model's, TrainingError when the loss is
+    no longer finite or the memory too small.
     """
     config = config or PolishConfig()
     shape, target = model.generator.config, pick_device(device)

@@ -134,7 +134,7 @@ def test_discriminator_that_is_too_large_for_the_page_is_left_out(
 
 @pytest.mark.parametrize(
     "shape",
-    [{}, {"rgb_stride": 1}, {"supersampling": 4}, {"rgb_stride": 1, "supersampling": 2, "attributes": 3}],
+    [{}, {"rgb_stride": 1}, {"supersampling": 4}, {"rgb_stride": 1, "supersampling": 2}],
     ids=str,
 )
 def test_cost_of_a_face_is_told_from_the_configuration(tiny_config: ModelConfig, shape: dict[str, int]) -> None:

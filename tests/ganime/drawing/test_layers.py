@@ -112,8 +112,8 @@ def test_the_maps_shown_are_lively_and_unlike_one_another() -> None:
     assert (shown.tiles.max((1, 2)) == 255).all()
 
 
-def test_models_with_attributes_and_other_sizes_are_seen_too() -> None:
-    config = ModelConfig(image_size=128, latent_dim=7, base_channels=2, max_channels=4, attributes=3)
+def test_models_of_other_sizes_are_seen_too() -> None:
+    config = ModelConfig(image_size=128, latent_dim=7, base_channels=2, max_channels=4)
     with torch.random.fork_rng(devices=[]):
         maps = generator_maps(Generator(config).eval(), latent(1, 7))
     assert maps[-1].tiles.shape == (3, 128, 128)

@@ -20,8 +20,8 @@ CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 STD = 0.02
 
 
-def tiny_config(size: int = 32, norm: str = "batch", attributes: int = 0) -> ModelConfig:
-    return ModelConfig(size, 8, 4, 16, generator_norm=norm, discriminator_norm=norm, attributes=attributes)
+def tiny_config(size: int = 32, norm: str = "batch") -> ModelConfig:
+    return ModelConfig(size, 8, 4, 16, generator_norm=norm, discriminator_norm=norm)
 
 
 def nets(config: ModelConfig, seed: int = 0) -> tuple[Generator, Discriminator]:
@@ -204,9 +204,8 @@ def test_sixty_four_pixel_discriminator_has_the_topology_worked_out_by_hand() ->
 
 @pytest.mark.parametrize("size", IMAGE_SIZES)
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("attributes", [0, 3])
-def test_summary_counts_every_parameter_once(size: int, norm: str, attributes: int) -> None:
-    for net in nets(tiny_config(size, norm, attributes)):
+def test_summary_counts_every_parameter_once(size: int, norm: str) -> None:
+    for net in nets(tiny_config(size, norm)):
         rows = summary(net)
         assert sum(row.parameters for row in rows) == sum(parameter.numel() for parameter in net.parameters())
         assert len(rows) == len(convolutions(net))
@@ -222,29 +221,9 @@ def test_summary_leaves_the_net_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_attributes_change_what_both_nets_say(norm: str) -> None:
-    generator, discriminator = nets(tiny_config(norm=norm, attributes=3))
-    generator.eval()
-    discriminator.eval()
-    z, pictures = noise(2, 8), noise(2, 3, 32, 32)
-    one, other = torch.eye(3)[:2], torch.eye(3)[1:]
-    assert not torch.allclose(generator(z, one), generator(z, other), atol=1e-6, rtol=0)
-    assert not torch.allclose(discriminator(pictures, one), discriminator(pictures, other), atol=1e-6, rtol=0)
-
-
-def test_missing_attributes_count_as_zeros() -> None:
-    generator, discriminator = nets(tiny_config(attributes=3))
-    z, pictures, zeros = noise(2, 8), noise(2, 3, 32, 32), torch.zeros(2, 3)
-    assert torch.equal(generator.eval()(z), generator(z, zeros))
-    assert torch.equal(discriminator.eval()(pictures), discriminator(pictures, zeros))
-
-
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("attributes", [0, 3])
-def test_gradient_reaches_every_parameter(norm: str, attributes: int) -> None:
-    generator, discriminator = nets(tiny_config(norm=norm, attributes=attributes))
-    condition = noise(4, attributes, seed=2) if attributes else None
-    discriminator(generator(noise(4, 8), condition), condition).square().sum().backward()
+def test_gradient_reaches_every_parameter(norm: str) -> None:
+    generator, discriminator = nets(tiny_config(norm=norm))
+    discriminator(generator(noise(4, 8))).square().sum().backward()
     for net in (generator, discriminator):
         for name, parameter in net.named_parameters():
             assert parameter.grad is not None, name

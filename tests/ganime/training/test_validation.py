@@ -27,7 +27,7 @@ class Replay(nn.Module):
         self.anchor = nn.Parameter(torch.zeros(1))
         self.noise, self.place = noise, 0
 
-    def forward(self, z: Tensor, attributes: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor) -> Tensor:
         rows = (torch.arange(len(z)) + self.place) % len(self.faces)
         self.place += len(z)
         torch.manual_seed(self.place)

@@ -183,7 +183,7 @@ class Replay(nn.Module):
         self.faces = torch.from_numpy(np.array(faces)).permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, 3, S, S)
         self.anchor = nn.Parameter(torch.zeros(1))
 
-    def forward(self, z: Tensor, attributes: Tensor | None = None) -> Tensor:
+    def forward(self, z: Tensor) -> Tensor:
         rows = (torch.arange(len(z)) + self.place) % len(self.faces)
         self.place += len(z)
         noise = torch.randn(len(z), *self.faces.shape[1:], generator=torch.Generator().manual_seed(self.place))
