@@ -1,7 +1,10 @@
-# make run starts the app, make test runs every test; both set up what they need and are quick the second time.
-PYTHON ?= python3
+# make run starts the page, make test runs every check; both set up what they need, and are quick the second time.
+# PYTHON=/path/to/python chooses the interpreter of the virtual environment; by default it is the newest one that fits.
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+FITS := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))
 
 .PHONY: run test test-fast lint setup setup-dev chromium clean
 
@@ -9,11 +12,11 @@ run: setup
 	$(BIN)/python -m app
 
 test: setup-dev chromium lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+	$(PYTEST) --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 # Neither a browser nor anything slow: for daily work.
 test-fast: setup-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser and not slow" $(ARGS)
+	$(PYTEST) -m "not browser and not slow" $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .
@@ -25,14 +28,25 @@ setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@for python in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3.10 python3); do \
+		"$$python" -c '$(FITS)' 2>/dev/null || continue; \
+		"$$python" -c 'import venv, ensurepip' 2>/dev/null || { without_venv="$$python"; continue; }; \
+		echo "$$("$$python" --version) sets up $(VENV)"; \
+		exec "$$python" -m venv $(VENV); \
+	done; \
+	if [ "$$without_venv" ]; then \
+		echo "$$without_venv has no venv module. On Debian and Ubuntu: sudo apt install python3-venv" >&2; \
+	else \
+		echo "Ganime needs Python 3.10 to 3.14: $(or $(PYTHON),none was found). Name one: make PYTHON=/path/to/python" >&2; \
+	fi; \
+	exit 1
 
 $(VENV)/.installed: requirements.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PIP) install -r requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(VENV)/.installed-dev: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --editable '.[dev]'
 	touch $(VENV)/.installed $@
 
 # Chromium for the browser tests, from Debian's packages when the machine has none.

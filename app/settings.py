@@ -9,15 +9,20 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ganime.files import INSTALLED
+
 LEAST_TOKEN = 16  # characters of GANIME_ADMIN_TOKEN
 MEGABYTE = 2**20
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def default_home() -> Path:
-    """`/data` where a Space has attached storage, else a hidden folder beside the code."""
+    """`/data/ganime` where a Space has attached storage; else `.ganime`, in the working folder for an installed page
+    and beside the code for a checkout."""
     data = Path("/data")
-    return data / "ganime" if data.is_dir() else ROOT / ".ganime"
+    if data.is_dir():
+        return data / "ganime"
+    return (Path.cwd() if INSTALLED.is_dir() else ROOT) / ".ganime"
 
 
 class Settings(BaseSettings):

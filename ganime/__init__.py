@@ -1,3 +1,189 @@
-"""Ganime: a DCGAN for anime faces, from noise to picture and from pictures to a model."""
+"""Ganime: anime faces from a DCGAN. This is the public API; the modules below it may change.
 
-from ganime.version import __version__ as __version__
+    from ganime import generate, load_model
+
+    model = load_model()  # the embedded model
+    faces = generate(model, seeds=[7, 8, 9])  # uint8, (3, 128, 128, 3)
+
+Importing ganime is quick: each function imports torch and the engine when it is first called.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ganime.drawing.recipe import Recipe
+from ganime.version import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ganime.faces.dataset import FaceDataset
+    from ganime.measuring.report import Report
+    from ganime.models.checkpoint import Checkpoint
+    from ganime.training.events import Event
+
+__all__ = ["Recipe", "__version__", "evaluate", "generate", "interpolate", "load_model", "train"]
+
+FacePaths = str | Path | Sequence[str | Path]
+
+
+def load_model(
+    model: str | Path | None = None, *, home: str | Path | None = None, with_discriminator: bool = False
+) -> Checkpoint:
+    """Load a model: its networks are in evaluation mode, in fp32, on the CPU.
+
+    model: a model folder, the folder of a training run (its best save is loaded), or "owner/name" or
+        "owner/name@revision" on the Hugging Face hub; by default the embedded model, anime-128.
+    home: where models from the hub are cached; by default $GANIME_HOME, else ganime in the user's cache folder.
+    with_discriminator: also load the discriminator and the critic, if the model has them.
+
+    Raises CheckpointError for a folder that contains no model, and HubError when the hub does not provide one.
+    """
+    from ganime.models.checkpoint import EMBEDDED
+    from ganime.models.hub import open_model
+
+    return open_model(str(model or EMBEDDED), _home(home) / "hub", with_discriminator)
+
+
+def generate(model: Checkpoint, seeds: Sequence[int], truncation: float = 1.0) -> np.ndarray:
+    """Draw the faces of N seeds as an RGB array, uint8, (N, S, S, 3), where S is the model's image size.
+
+    A seed always gives the same face, whichever seeds are drawn with it.
+
+    seeds: whole numbers from 0 to 2^32 - 1.
+    truncation: factor on the latents, 0 to 1.5; 0 gives the average face, 1 leaves them unchanged.
+
+    Raises RecipeError for a value out of range.
+    """
+    from ganime.drawing import sampling
+
+    return sampling.generate(model, seeds, truncation)
+
+
+def interpolate(
+    model: Checkpoint,
+    seeds: Sequence[int],
+    frames: int = 60,
+    truncation: float = 1.0,
+    *,
+    loop: bool = False,
+    easing: str = "linear",
+) -> np.ndarray:
+    """Draw a film that moves through the faces of `seeds` by spherical interpolation: uint8, (frames, S, S, 3).
+
+    seeds: at least two, from 0 to 2^32 - 1. The film starts at the first one and ends at the last one.
+    frames: 2 to 600.
+    truncation: as for `generate`.
+    loop: return to the first face; the film can then be repeated without a jump.
+    easing: "linear", or "smooth" to slow down at each face.
+
+    Raises RecipeError for a value out of range.
+    """
+    from ganime.drawing import sampling
+
+    return sampling.interpolate(model, seeds, frames, truncation, loop, easing)
+
+
+def train(
+    faces: FacePaths,
+    run: str | Path,
+    *,
+    recipe: str = "modern",
+    start: str | Path | None = None,
+    image_size: int | None = None,
+    images: int = 0,
+    steps: int = 0,
+    minutes: float = 0.0,
+    device: str = "auto",
+    home: str | Path | None = None,
+) -> Iterator[Event]:
+    """Start training a new model in the folder `run`; the result yields events (`ganime.training.events`).
+
+    The faces are read at once; the training goes on while the events are consumed. Without a limit it never ends by
+    itself. `load_model(run)` then loads its best save; the command `ganime train FACES --resume RUN` continues it.
+
+    faces: folders or zip files of pictures.
+    recipe: "modern" or "classic".
+    start: the model to start from, as for `load_model`, or "scratch"; by default the nearest embedded model for
+        fewer than 10,000 faces, else "scratch".
+    image_size: 32, 64, 128 or 256 px; by default that of `start`, else that of the recipe.
+    images, steps, minutes: limits, 0 for none; the first one that is reached ends the run.
+    device: "auto", "cpu", "cuda" or "mps".
+    home: where decoded faces and models from the hub are cached, as for `load_model`.
+
+    Raises ConfigError for a value out of range or a folder that already contains a run, DataError for faces that
+    cannot be read, and TrainingError for a run that cannot go on; its last save is then intact.
+    """
+    from dataclasses import replace
+
+    from ganime.config import RECIPES, SCRATCH
+    from ganime.errors import ConfigError
+    from ganime.models.resizing import resize
+    from ganime.training import loop
+    from ganime.training.beginning import config_for_start, default_start
+    from ganime.training.run_folder import RUN_FILE
+
+    run = Path(run)
+    if (run / RUN_FILE).exists():
+        raise ConfigError(f"{run} already contains a run. Choose another folder.")
+    if recipe not in RECIPES:
+        raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
+    config, model = RECIPES[recipe]
+    config = replace(config, images=images, steps=steps, minutes=minutes)
+    named = start is not None and start != SCRATCH
+    begun = load_model(start, home=home, with_discriminator=True) if named else None
+    size = image_size or (begun.generator.config if begun else model).image_size
+    dataset = _load(faces, replace(model, image_size=size).image_size, home)
+    begun = default_start(config, size, len(dataset.train)) if start is None else begun
+    config = config_for_start(config, size, len(dataset.train), begun)
+    model, begun = replace(model, image_size=size), resize(begun, size) if begun else None
+    return loop.train(dataset, run, config, model, device, start=begun)
+
+
+def evaluate(
+    model: Checkpoint,
+    reference: FacePaths,
+    *,
+    count: int = 1000,
+    seed: int = 0,
+    truncation: float = 1.0,
+    trained_on: FacePaths | None = None,
+    home: str | Path | None = None,
+) -> Report:
+    """Measure the faces of a model against real faces: quality, variety and, with `trained_on`, copying.
+
+    reference: folders or zip files of real faces that the model was not trained on.
+    count, seed: how many faces to draw, and the first of their seeds.
+    truncation: as for `generate`.
+    trained_on: the faces that the model was trained on, needed to detect copies.
+    home: where decoded faces are cached, as for `load_model`.
+
+    All figures are computed on Ganime's own feature network and can only be compared with each other. Raises DataError
+    for faces that cannot be read or too few of them.
+    """
+    from ganime.measuring import report
+    from ganime.measuring.training_faces import training_faces_of
+    from ganime.nets.anime_features import SIDE, load_features
+
+    real = _load(reference, SIDE, home).images
+    seen = _load(trained_on, SIDE, home) if trained_on is not None else None
+    drawn = generate(model, range(seed, seed + count), truncation)
+    return report.evaluate(load_features(), drawn, real, training_faces_of(seen, len(seen.train)) if seen else None)
+
+
+def _home(home: str | Path | None) -> Path:
+    """The folder for caches: `home` if it is given, else $GANIME_HOME, else ganime in the user's cache folder."""
+    if home or (home := os.environ.get("GANIME_HOME")):
+        return Path(home)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganime"
+
+
+def _load(faces: FacePaths, image_size: int, home: str | Path | None) -> FaceDataset:
+    from ganime.faces.dataset import load_faces
+
+    paths = [faces] if isinstance(faces, str | Path) else faces
+    return load_faces([Path(path) for path in paths], image_size, _home(home) / "cache")

@@ -1,9 +1,15 @@
-"""`python -m ganime`: sets up the threads before torch is imported, then hands over to the command line."""
+"""The command `ganime`, or `python -m ganime`: set up threads before torch is imported, then run the command line."""
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow down everything beside them
 
-from ganime.cli import main
+def main() -> None:
+    """Run the command line. Idle OpenMP threads sleep instead of spinning, so they do not slow down other programs."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is imported
+    from ganime.cli import main as run
 
-main()
+    run()
+
+
+if __name__ == "__main__":
+    main()

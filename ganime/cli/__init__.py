@@ -7,13 +7,14 @@ import sys
 
 import typer
 
-from ganime.cli import data, draw, explore, measure, models, train
+from ganime.cli import data, draw, explore, measure, models, page, train
 from ganime.errors import GanimeError
 
 app = typer.Typer(
     help="A DCGAN for anime faces.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 GROUPS = {
+    "Web page": {"page": page.page_command},
     "Draw": {"sample": draw.sample_command, "interpolate": draw.interpolate_command},
     "Explore": {
         "steer": explore.steer_command,

@@ -17,21 +17,16 @@ from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.files import refuse_to_replace
-from ganime.models.checkpoint import (
-    EMBEDDED_MODELS,
-    load_checkpoint,
-    save_checkpoint,
-)
+from ganime.models.checkpoint import save_checkpoint
 from ganime.models.hub import open_model
 from ganime.models.resizing import resize
 from ganime.nets.device import pick_device
+from ganime.training.beginning import config_for_start, default_start
 from ganime.training.distributed import Processes
 from ganime.training.loop import train
 from ganime.training.polish import PolishConfig, Polished, polish
 from ganime.training.run_folder import RUN_FILE, read_run
 
-FROZEN = 1  # layers of the discriminator that a small folder leaves as they were (`weights.make.finetuning`)
-SMALL_FOLDER = 10_000  # faces; with fewer, a model that has seen many more is the better beginning
 SAVE_SECONDS = 300.0
 
 
@@ -114,18 +109,13 @@ def train_command(
         dataset = read_faces(data, size, home, config.keep_duplicates)
     if workers.leads:
         print_faces(dataset)
-    few = len(dataset.train) < SMALL_FOLDER
-    if few and not resume and start is None and recipe != "classic":
-        nearest = max((side for side in EMBEDDED_MODELS if side <= size), default=min(EMBEDDED_MODELS))
-        begun = load_checkpoint(EMBEDDED_MODELS[nearest], with_discriminator=True)
-    if few and not resume and critic is None and not (begun and begun.critic):
-        config = replace(config, critic=0.0)  # fresh heads were seen to be of use on many faces alone
+    if not resume:
+        begun = default_start(config, size, len(dataset.train)) if start is None else begun
+        config = config_for_start(config, size, len(dataset.train), begun, keep_critic=critic is not None)
     if eyes and not config.critic:
         raise ConfigError("--eyes is what the critic looks through, and this run has none; give it one by --critic 1.")
     if begun:
         side = begun.generator.config.image_size
-        if few and begun.discriminator and side == size:
-            config = replace(config, freeze=FROZEN)
         if workers.leads:
             how = "" if side == size else f", {'grown' if side < size else 'shrunk'} to {size} px"
             print(f"begins from {begun.name}, revision {begun.revision}{how}; --from {SCRATCH} begins afresh")

@@ -1,0 +1,209 @@
+"""The package: its public API, its metadata, the pin of gradio, and a wheel that works away from the checkout."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio
+import numpy as np
+import pytest
+from gradio import processing_utils, route_utils, routes
+
+import ganime
+from ganime.drawing import sampling
+from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WEIGHTS = {"anime-128", "anime-64", "anime-critic", "anime-faces", "anime-features", "broad-eyes"}
+
+
+def requirements(name: str) -> list[str]:
+    lines = [line.partition("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line]
+
+
+def test_dependencies_are_those_of_requirements_txt() -> None:
+    assert sorted(PYPROJECT["project"]["dependencies"]) == sorted(requirements("requirements.txt"))
+
+
+def test_every_optional_dependency_of_users_is_one_of_developers_too_unless_it_is_large() -> None:
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    assert extras["distributed"][0] in extras["dev"]
+    assert extras["video"][0] not in extras["dev"]
+
+
+def test_the_version_has_one_home() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", ganime.__version__)
+    assert PYPROJECT["project"]["dynamic"] == ["version"]
+    assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "ganime/version.py"
+
+
+def test_the_pin_of_gradio_and_of_the_space_agree() -> None:
+    [pin] = [line for line in requirements("requirements.txt") if line.startswith("gradio")]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    [space] = re.findall(r"^sdk_version: (\S+)$", readme, re.MULTILINE)
+    assert pin == "gradio==" + ".".join([*space.split(".")[:2], "*"])
+    assert gradio.__version__.split(".")[:2] == space.split(".")[:2]
+
+
+# The page uses these private names of gradio. They may change in any release, so gradio is pinned to one minor release.
+PRIVATE_NAMES: dict[str, tuple[Any, str]] = {
+    "not_fetched in app/server/request_limits.py": (processing_utils, "async_ssrf_protected_download"),
+    "not_fetched too": (processing_utils, "async_ssrf_protected_get"),
+    "FilesOnly in app/server/request_limits.py": (route_utils, "GradioMultiPartParser"),
+    "uploads whose progress is followed": (routes.file_upload_statuses, "_statuses"),
+    "and their signals": (routes.file_upload_statuses, "_signals"),
+    "app/server/upload_endpoint.py": (route_utils, "upload_fn"),
+    "when an upload has ended": (routes.file_upload_statuses, "set_done"),
+    "when nobody follows it any more": (routes.file_upload_statuses, "stop_tracking"),
+}
+
+
+@pytest.mark.parametrize(("owner", "name"), PRIVATE_NAMES.values(), ids=PRIVATE_NAMES)
+def test_a_private_name_of_gradio_that_the_page_needs_is_there(owner: Any, name: str) -> None:
+    assert hasattr(owner, name), (
+        f"gradio {gradio.__version__} has no {name} any more. The page needs it (tests/test_package.py says where). "
+        "Either keep the earlier pin in requirements.txt and pyproject.toml, or change app/server."
+    )
+
+
+def test_every_private_name_of_gradio_in_the_page_is_listed_above() -> None:
+    listed = {name for _, name in PRIVATE_NAMES.values()}
+    used = set()
+    for path in (ROOT / "app").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        used |= set(re.findall(r"\bfile_upload_statuses\.(\w+)", text))
+        used |= set(re.findall(r'"(\w+)": \((?:processing_utils|route_utils), ', text))
+        used |= {"upload_fn"} & set(re.findall(r"\w+", text))
+    assert used <= listed
+
+
+def test_the_public_api_is_all_there_and_documented() -> None:
+    expected = {"Recipe", "__version__", "evaluate", "generate", "interpolate", "load_model", "train"}
+    assert set(ganime.__all__) == expected
+    assert all(getattr(ganime, name).__doc__ for name in expected - {"__version__"})
+    assert (ROOT / "ganime" / "py.typed").is_file()
+
+
+def test_importing_the_package_does_not_import_torch(run_python: Callable) -> None:
+    code = "import sys, ganime; ganime.Recipe; print([name for name in ('torch', 'gradio') if name in sys.modules])"
+    assert run_python("-c", code).stdout.strip() == "[]"
+
+
+def test_load_model_takes_the_embedded_model_a_folder_or_a_run(tiny: Checkpoint, tiny_folder: Path) -> None:
+    assert ganime.load_model().revision == load_checkpoint(EMBEDDED).revision
+    assert ganime.load_model(tiny_folder).revision == tiny.revision
+    assert ganime.load_model(str(tiny_folder), with_discriminator=True).discriminator is not None
+
+
+def test_models_and_faces_are_cached_in_the_users_cache_folder_or_ganime_home(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GANIME_HOME", str(tmp_path / "mine"))
+    assert ganime._home(None) == tmp_path / "mine"
+    assert ganime._home(tmp_path) == tmp_path
+    monkeypatch.delenv("GANIME_HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert ganime._home(None) == tmp_path / "cache" / "ganime"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert ganime._home(None) == Path.home() / ".cache" / "ganime"
+
+
+def test_generate_and_interpolate_draw_what_the_engine_draws(tiny: Checkpoint) -> None:
+    np.testing.assert_array_equal(ganime.generate(tiny, [3, 4], 0.5), sampling.generate(tiny, [3, 4], 0.5))
+    film = ganime.interpolate(tiny, [3, 4], 5, loop=True, easing="smooth")
+    np.testing.assert_array_equal(film, sampling.interpolate(tiny, [3, 4], 5, loop=True, easing="smooth"))
+
+
+def test_train_makes_a_run_that_load_model_and_evaluate_take(
+    tiny_folder: Path, faces_folder: Path, tmp_path: Path
+) -> None:
+    events = list(ganime.train(faces_folder, tmp_path / "run", start=tiny_folder, steps=1, device="cpu"))
+    assert type(events[-1]).__name__ == "Done"
+    model = ganime.load_model(tmp_path / "run")
+    assert model.generator.config.image_size == 32
+    report = ganime.evaluate(model, [faces_folder], count=20, trained_on=faces_folder)
+    assert (report.generated, report.reference) == (20, 64)
+    assert report.copying is not None
+    with pytest.raises(ValueError, match="already contains a run"):
+        ganime.train(faces_folder, tmp_path / "run", steps=1)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout, built by the hatchling of this environment."""
+    pytest.importorskip("hatchling", reason="hatchling builds the wheel: pip install -e '.[dev]'")
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--wheel-dir", str(folder), str(ROOT)], check=True, timeout=240)
+    [path] = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scripts of a fresh environment with the wheel in it, and nothing of the checkout; the dependencies are
+    those of this environment."""
+    folder = tmp_path_factory.mktemp("installed") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=120)
+    scripts = folder / ("Scripts" if os.name == "nt" else "bin")
+    pip = [sys.executable, "-m", "pip", "--python", str(scripts / "python"), "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, "--no-index", str(wheel)], check=True, timeout=120)
+    [site] = folder.rglob("site-packages")
+    dependencies = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "dependencies.pth").write_text("\n".join(dependencies), encoding="utf-8")
+    return scripts
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_both_packages_and_the_embedded_weights_with_their_cards(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert {name.split("/")[2] for name in names if name.startswith("ganime/weights/")} == WEIGHTS
+    assert {f"ganime/weights/{name}/README.md" for name in WEIGHTS} <= names
+    for name in ("ganime/py.typed", "ganime/weights/broad-eyes/LICENSE", "app/page.py", "app/components/common.js"):
+        assert name in names
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"ganime", "app", f"ganime-{ganime.__version__}.dist-info"}
+
+
+@pytest.mark.slow
+def test_an_installed_package_draws_faces_from_any_folder(installed: Path, tmp_path: Path) -> None:
+    def run(*command: str) -> str:
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(
+            [str(installed / command[0]), *command[1:]],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment | {"OMP_NUM_THREADS": "1"},
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("ganime", "sample", "--count", "1", "--seed", "7", "--npy", "face.npy")
+    expected = sampling.generate(load_checkpoint(EMBEDDED), [7])
+    np.testing.assert_array_equal(np.load(tmp_path / "face.npy"), expected)
+    code = (
+        "import ganime; from ganime import load_model, generate; import importlib.metadata as m;"
+        "print(ganime.__file__, m.version('ganime') == ganime.__version__, generate(load_model(), [7]).sum())"
+    )
+    place, same, total = run("python", "-c", code).split()
+    assert Path(place).is_relative_to(installed.parent)
+    assert same == "True"
+    assert int(total) == expected.sum()
+    assert "--port" in run("ganime", "page", "--help")
