@@ -172,7 +172,9 @@ def evaluate(
     real = _load(reference, SIDE, home).images
     seen = _load(trained_on, SIDE, home) if trained_on is not None else None
     drawn = generate(model, range(seed, seed + count), truncation)
-    return report.evaluate(load_features(), drawn, real, training_faces_of(seen, len(seen.train)) if seen else None)
+    return report.evaluate(
+        load_features(), drawn, real, training_faces_of(seen, most=len(seen.train)) if seen else None
+    )
 
 
 def _home(home: str | Path | None) -> Path:
