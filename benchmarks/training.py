@@ -7,7 +7,7 @@ some that the embedded model draws. The example's way is its recipe written down
 backward pass each for real, fake and generator, gradients in the discriminator's weights also where nobody uses them,
 losses read after every step. Its loader would decode pictures; here its batches lie ready in memory. Ours run whole
 through `ganime.training.loop.train`, without saves, sample grids, measuring and augmentation. The first burst of steps,
-with the trial of precision and forms, does not count. One thread of a CPU is timed in seconds of the processor, so that
+with the trial of the precision, does not count. One thread of a CPU is timed in seconds of the processor, so that
 what else the machine does counts little; anything else is timed by the clock on the wall.
 """
 
@@ -44,8 +44,8 @@ BURST = training.REPORT_STEPS = 4  # short turns, so that all meet the same mood
 Clock = Callable[[], float]
 OURS: dict[str, dict[str, object]] = {
     "classic": {"recipe": "classic"},
-    "classic, fp32, forms by trial": {"recipe": "classic", "precision": "fp32", "deep_layers": "auto"},
-    "classic, all by trial": {"recipe": "classic", "precision": "auto", "deep_layers": "auto"},
+    "classic, precision by trial": {"recipe": "classic", "precision": "auto", "deep_layers": "convolution"},
+    "classic, precision by trial, matrix products": {"recipe": "classic", "precision": "auto", "deep_layers": "matmul"},
     "modern": {"recipe": "modern"},
 }
 

@@ -15,11 +15,10 @@ AUGMENTS = ("auto", "none", "diffaugment")
 SCRATCH = "scratch"  # what a run begins from that begins from no model
 EYES = ("auto", "anime", "broad", "both")
 PRECISIONS = ("auto", "fp32", "bf16")
-FORMS = ("convolution", "gradient", "matmul")
+FORMS = ("auto", "convolution", "matmul")
 RGB_STRIDES = (1, 2)
 SUPERSAMPLING = (1, 2, 4, 8)
 CHROMA_STRIDES = (1, 2)
-RETIRED = {"attributes": 0}  # fields that earlier versions wrote, with the value that means the same as no field
 
 Config = TypeVar("Config", "ModelConfig", "TrainConfig")
 
@@ -139,8 +138,8 @@ class TrainConfig:
     freeze: how many of the discriminator's first layers stay as they begin (FreezeD, Mo et al. 2020).
     flip: mirror real faces at random. keep_duplicates: use pictures again that are there already.
     precision: "fp32", "bf16" (autocast), or "auto": bf16 where a trial finds it faster.
-    deep_layers: forms in which the deep layers compute, deepest first, by commas (`matmul.use_forms`), or "auto": the
-        fastest ones by a trial. What "auto" came to is written down with the run.
+    deep_layers: how the deep layers compute, as a "convolution", as a matrix product ("matmul",
+        `matrix_products.use_products`), or "auto": the faster one for the processor, which is stored with the run.
     start: what the nets begin from: "scratch", or the name of the model whose weights they took over.
     seed: start of everything random in the run.
     images, steps, minutes: limits, 0 for none; the first one reached ends the run.
@@ -185,11 +184,7 @@ class TrainConfig:
         check_choice(self, "augment", AUGMENTS)
         check_choice(self, "eyes", EYES)
         check_choice(self, "precision", PRECISIONS)
-        if self.deep_layers != "auto" and not set(self.deep_layers.split(",")) <= set(FORMS):
-            raise ConfigError(
-                f"TrainConfig.deep_layers must be auto or a list of {', '.join(FORMS)} with commas; got "
-                f"{self.deep_layers!r}."
-            )
+        check_choice(self, "deep_layers", FORMS)
         check_range(self, "batch_size", 2, 65_536)
         check_range(self, "generator_lr", 1e-8, 1.0)
         check_range(self, "discriminator_lr", 1e-8, 1.0)
@@ -240,13 +235,24 @@ def to_dict(config: ModelConfig | TrainConfig) -> dict[str, Any]:
 def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     """The inverse of `to_dict`. Raises ConfigError for unknown fields and wrong types.
 
-    A field of `RETIRED` is ignored when it has its retired value, so that old files still load.
+    Files of earlier versions still load: see `upgraded`.
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{kind.__name__} needs a JSON object, got {type(values).__name__}.")
-    values = {name: value for name, value in values.items() if name not in RETIRED or value != RETIRED[name]}
+    values = upgraded(values)
     known = {field.name for field in dataclasses.fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise ConfigError(f"{kind.__name__} has no field {', '.join(unknown)}; it knows {', '.join(sorted(known))}.")
     return kind(**values)
+
+
+def upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration in a file of any version, as this version has them."""
+    values = dict(values)
+    if values.get("attributes") == 0:  # the length of the condition of a conditional model
+        del values["attributes"]
+    forms = str(values.get("deep_layers")).split(",")  # once one for each layer, among three
+    if set(forms) <= {"convolution", "gradient", "matmul"}:
+        values["deep_layers"] = "matmul" if "matmul" in forms else "convolution"
+    return values

@@ -23,7 +23,7 @@ from ganime.nets.critic import FeatureCritic
 from ganime.nets.cuda_graph import Recorded, recordable
 from ganime.nets.dcgan import Discriminator, Generator, toggle
 from ganime.nets.device import out_of_memory, plan_for, precision_context
-from ganime.nets.fast_gradient import use_forms
+from ganime.nets.matrix_products import use_products
 from ganime.training.augment import diff_augment
 from ganime.training.distributed import Processes
 from ganime.training.events import Done, Event, Notice, Preview, Saved, Step, journal_events
@@ -95,8 +95,8 @@ def events_of(
     with workers.in_turn():  # the first process settles the run, the others find it settled
         config, model = settle_run(run, config, model, dataset, start)
         share = workers.share(config.batch_size)
-        plan = plan_for(model, share.stop - share.start, target, config.precision, config.deep_layers)
-        config = replace(config, precision=plan.precision, deep_layers=plan.deep_layers)
+        precision, form = plan_for(model, target, config.precision, config.deep_layers)
+        config = replace(config, precision=precision, deep_layers=form)
         notice = write_run(run, config, model, dataset) if workers.leads else ""
         state = TrainingState.create(model, config, target, start)
         resumed, damage = load_last_save(run, state)
@@ -118,8 +118,9 @@ def events_of(
     learning = [parameter for net in state.judges for parameter in net.parameters() if parameter.requires_grad]
     strengths = (config.r1 * config.penalty_steps, config.r2 * config.penalty_steps)  # as they come that seldom
     weights = [1.0] if state.critic is None else [1.0, config.critic * state.critic.views]
-    for net in (state.generator, state.discriminator):
-        use_forms(net, config.deep_layers.split(","))
+    if config.deep_layers == "matmul":
+        use_products(state.generator)
+        use_products(state.discriminator)
     autocast = precision_context(config.precision, target)
     augmented = config.augment == "diffaugment" or (config.augment == "auto" and len(dataset.train) < AUGMENT_BELOW)
     health = VerdictTracker(config.loss, len(dataset.train), config.start == SCRATCH)

@@ -17,8 +17,7 @@ from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import decay_of, even_latents, settle_statistics, update_ema
 from ganime.nets.dcgan import Generator
-from ganime.nets.device import out_of_memory, pick_device, plan_for
-from ganime.nets.fast_gradient import use_forms
+from ganime.nets.device import out_of_memory, pick_device
 from ganime.training.frechet_loss import FrechetLoss, View, shipped_views, view_names
 
 if TYPE_CHECKING:
@@ -106,7 +105,6 @@ def polish(
     views = views or shipped_views(target)
     generator = beginning(model.generator, config.batch_size, target, settle=not before)
     ema = copy.deepcopy(generator)
-    use_forms(generator, plan_for(shape, config.batch_size, target, "fp32").deep_layers.split(","))
     source = even_latents(shape.latent_dim, config.seed, before)
 
     def draw(count: int) -> Tensor:

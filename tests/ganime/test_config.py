@@ -113,7 +113,16 @@ def test_unknown_fields_are_refused_by_name(kind: type) -> None:
     assert kind.__name__ in str(caught.value)
 
 
-def test_a_retired_field_loads_with_its_retired_value_only() -> None:
+@pytest.mark.parametrize(
+    ("old", "new"), [("gradient", "convolution"), ("matmul,gradient", "matmul"), ("convolution,matmul", "matmul")]
+)
+def test_a_run_with_a_form_for_each_layer_still_loads(old: str, new: str) -> None:
+    assert from_dict(TrainConfig, {"deep_layers": old}) == TrainConfig(deep_layers=new)
+    with pytest.raises(ConfigError, match="winograd"):
+        from_dict(TrainConfig, {"deep_layers": "matmul,winograd"})
+
+
+def test_a_config_with_the_length_of_a_condition_loads_if_it_is_zero() -> None:
     assert from_dict(ModelConfig, {"image_size": 32, "attributes": 0}) == ModelConfig(image_size=32)
     with pytest.raises(ConfigError, match="attributes"):
         from_dict(ModelConfig, {"image_size": 32, "attributes": 3})

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from ganime.config import ModelConfig
 from ganime.models.checkpoint import Checkpoint, save_checkpoint
+from ganime.nets import matrix_products
 from ganime.nets.dcgan import Discriminator, Generator
-from ganime.nets.fast_gradient import FORMS, Down, Kernel, Up, convolve, deep_layers, use_forms
+from ganime.nets.matrix_products import Down, Kernel, Up, deep_layers, multiply, use_products
 from ganime.training.losses import gradient_penalty
 
 MODEL = ModelConfig(image_size=32, latent_dim=8, base_channels=8, max_channels=32)
-OTHERS = FORMS[1:]
 Net = TypeVar("Net", Generator, Discriminator)
 NETS = (Generator, Discriminator)
 
@@ -51,22 +51,25 @@ def gradients(net: Generator | Discriminator, autocast: bool = False) -> tuple[T
     return y.detach(), found | {"input": x.grad}
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.fixture(autouse=True)
+def _small_layers_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix_products, "LEAST_WEIGHTS", 0)
+
+
 @pytest.mark.parametrize("function", [Down, Up, Kernel])
-def test_first_and_second_derivatives_are_those_of_the_values(function: type, form: str) -> None:
+def test_first_and_second_derivatives_are_those_of_the_values(function: type) -> None:
     fine, coarse, weight = (drawn(*shape, dtype=torch.float64) for shape in ((1, 1, 4, 6), (1, 2, 2, 3), (2, 1, 4, 4)))
     first, second = {Down: (fine, weight), Up: (coarse, weight), Kernel: (coarse, fine)}[function]
     operands = (first.requires_grad_(), second.requires_grad_())
-    assert torch.autograd.gradcheck(lambda a, b: function.apply(a, b, form), operands)
-    assert torch.autograd.gradgradcheck(lambda a, b: function.apply(a, b, form), operands)
+    assert torch.autograd.gradcheck(function.apply, operands)
+    assert torch.autograd.gradgradcheck(function.apply, operands)
 
 
-@pytest.mark.parametrize("form", OTHERS)
 @pytest.mark.parametrize("norm", ["batch", "spectral", "none"])
 @pytest.mark.parametrize("kind", NETS)
-def test_every_form_computes_what_the_net_as_built_does(kind: type[Net], norm: str, form: str) -> None:
+def test_products_compute_what_convolutions_do(kind: type[Net], norm: str) -> None:
     plain, other = net_of(kind, norm), net_of(kind, norm)
-    use_forms(other, [form, form])
+    use_products(other)
     (y, expected), (other_y, found) = gradients(plain), gradients(other)
     torch.testing.assert_close(other_y, y, rtol=1e-5, atol=1e-5)
     assert found.keys() == expected.keys()
@@ -74,10 +77,9 @@ def test_every_form_computes_what_the_net_as_built_does(kind: type[Net], norm: s
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5 * float(gradient.abs().max()), msg=name)
 
 
-@pytest.mark.parametrize("form", OTHERS)
-def test_a_gradient_penalty_through_it_is_right(form: str) -> None:
+def test_a_gradient_penalty_through_products_equals_that_through_convolutions() -> None:
     plain, other = net_of(Discriminator, "spectral"), net_of(Discriminator, "spectral")
-    use_forms(other, [form, form])
+    use_products(other)
     penalties = []
     for net in (plain, other):
         images = inputs_of(net).requires_grad_()
@@ -93,11 +95,10 @@ def test_a_gradient_penalty_through_it_is_right(form: str) -> None:
             torch.testing.assert_close(b.grad, a.grad, rtol=1e-4, atol=1e-5 * float(a.grad.abs().max()), msg=name)
 
 
-@pytest.mark.parametrize("form", OTHERS)
 @pytest.mark.parametrize("kind", NETS)
-def test_autocast_halves_the_precision_and_keeps_the_gradients(kind: type[Net], form: str) -> None:
+def test_autocast_halves_the_precision_and_keeps_the_gradients(kind: type[Net]) -> None:
     plain, other = net_of(kind, "spectral"), net_of(kind, "spectral")
-    use_forms(other, [form, form])
+    use_products(other)
     (y, exact), (half_y, found) = gradients(plain), gradients(other, autocast=True)
     assert half_y.dtype == torch.bfloat16
     torch.testing.assert_close(half_y.float(), y, rtol=0.05, atol=0.05 * float(y.abs().max()))
@@ -108,7 +109,7 @@ def test_autocast_halves_the_precision_and_keeps_the_gradients(kind: type[Net], 
 
 def test_a_penalty_taken_inside_autocast_is_differentiated_too() -> None:
     net = net_of(Discriminator, "spectral")
-    use_forms(net, ["matmul", "gradient"])
+    use_products(net)
     images = inputs_of(net).requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
         penalty = gradient_penalty(net(images).float(), images)
@@ -119,10 +120,9 @@ def test_a_penalty_taken_inside_autocast_is_differentiated_too() -> None:
     assert weight.grad.any()
 
 
-@pytest.mark.parametrize("form", OTHERS)
-def test_frozen_weights_get_no_gradient_and_let_it_through(form: str) -> None:
+def test_frozen_weights_get_no_gradient_and_let_it_through() -> None:
     net = net_of(Discriminator).requires_grad_(False)
-    use_forms(net, [form])
+    use_products(net)
     images = inputs_of(net).requires_grad_()
     net(images).sum().backward()
     assert images.grad is not None
@@ -136,13 +136,20 @@ def test_the_layer_at_the_smallest_map_comes_first() -> None:
     assert [tuple(layer.weight.shape[:2]) for layer in (*up, *down)] == [(32, 16), (16, 8), (32, 16), (16, 8)]
 
 
+def test_small_layers_and_those_at_large_maps_stay_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Discriminator(ModelConfig(image_size=128, base_channels=1))  # 16, 8, 4, 2 and 1 channels
+    assert [tuple(layer.weight.shape[:2]) for layer in deep_layers(net)] == [(16, 8), (8, 4)]
+    monkeypatch.setattr(matrix_products, "LEAST_WEIGHTS", 16 * 16 * 8)
+    assert [tuple(layer.weight.shape[:2]) for layer in deep_layers(net)] == [(16, 8)]
+
+
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
 @pytest.mark.parametrize("bias", [True, False])
 def test_any_memory_layout_and_an_activation_in_place_will_do(kind: type, bias: bool) -> None:
     layer, shape = kind(4, 4, 4, 2, 1, bias=bias), (2, 4, 6, 4)
     plain = drawn(*shape)
     for x in (plain, plain.contiguous(memory_format=torch.channels_last), drawn(*shape[::-1]).permute(3, 2, 1, 0)):
-        y = F.leaky_relu_(convolve(layer, "matmul", x), 0.2)
+        y = F.leaky_relu_(multiply(layer, x), 0.2)
         torch.testing.assert_close(y, F.leaky_relu(layer(x), 0.2), rtol=1e-5, atol=1e-6)
         expected = torch.autograd.grad(F.leaky_relu(layer(x), 0.2).sum(), layer.weight)
         torch.testing.assert_close(torch.autograd.grad(y.sum(), layer.weight), expected, rtol=1e-4, atol=1e-5)
@@ -150,10 +157,11 @@ def test_any_memory_layout_and_an_activation_in_place_will_do(kind: type, bias: 
 
 def test_a_checkpoint_of_a_switched_net_is_that_of_a_plain_one(tmp_path: Path) -> None:
     nets = []
-    for forms, name in (([], "plain"), (["matmul", "gradient"], "switched")):
+    for name in ("plain", "switched"):
         generator, discriminator = net_of(Generator).eval(), net_of(Discriminator, "spectral").eval()
-        use_forms(generator, forms)
-        use_forms(discriminator, forms)
+        if name == "switched":
+            use_products(generator)
+            use_products(discriminator)
         nets.append(generator)
         save_checkpoint(Checkpoint(generator, discriminator, name="model"), tmp_path / name)
     for path in (tmp_path / "plain").iterdir():
@@ -163,7 +171,7 @@ def test_a_checkpoint_of_a_switched_net_is_that_of_a_plain_one(tmp_path: Path) -
 
 def test_a_copy_of_a_switched_net_computes_with_its_own_weights() -> None:
     net = net_of(Discriminator)
-    use_forms(net, ["matmul"])
+    use_products(net)
     before = net(inputs_of(net))
     other = copy.deepcopy(net)
     with torch.no_grad():
@@ -171,20 +179,3 @@ def test_a_copy_of_a_switched_net_computes_with_its_own_weights() -> None:
             parameter.zero_()
     assert not other(inputs_of(net)).any()
     torch.testing.assert_close(net(inputs_of(net)), before)
-
-
-def test_forms_can_be_taken_back() -> None:
-    net = net_of(Generator)
-    use_forms(net, ["matmul", "matmul"])
-    assert all("forward" in vars(layer) for layer in deep_layers(net))
-    use_forms(net, ["convolution", "gradient", "matmul", "matmul"])  # more than there are layers
-    assert ["forward" in vars(layer) for layer in deep_layers(net)] == [False, True]
-    use_forms(net, [])
-    assert not any("forward" in vars(layer) for layer in deep_layers(net))
-
-
-def test_an_unknown_form_is_refused_and_changes_nothing() -> None:
-    net = net_of(Generator)
-    with pytest.raises(ValueError, match="winograd"):
-        use_forms(net, ["matmul", "winograd"])
-    assert not any("forward" in vars(layer) for layer in deep_layers(net))
