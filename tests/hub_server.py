@@ -63,7 +63,8 @@ class HubServer:
     endpoint: its address. requests: what was asked of it so far.
     mode: one of MODES, can be changed at any time. only: a part of the path; requests without it are served as "ok".
     delay: seconds that "slow" waits. token: when set, only requests with it see any model.
-    claimed_sizes: file name -> size in bytes, where the hub is to lie about it.
+    claimed_sizes: file name -> size in bytes, for files whose size the listing is to give wrongly.
+    listing: when set, the body of every listing of files.
     """
 
     def __init__(self, mode: str = "ok") -> None:
@@ -73,6 +74,7 @@ class HubServer:
         self.delay = 30.0
         self.token = ""
         self.claimed_sizes: dict[str, int] = {}
+        self.listing = b""
         self.closing = threading.Event()
         self._mode = "ok"
         self._server = _Listener(("127.0.0.1", 0), self)
@@ -206,7 +208,8 @@ class _Handler(BaseHTTPRequestHandler):
             repo_id = "/".join(parts[:2])
             answer = {"id": repo_id, "modelId": repo_id, "sha": commit, "private": False, "gated": False}
             answer |= {"tags": [], "downloads": 0, "siblings": entries}
-        self.send(200, json.dumps(answer).encode(), mode, {"Content-Type": "application/json"})
+        body = self.hub.listing or json.dumps(answer).encode()
+        self.send(200, body, mode, {"Content-Type": "application/json"})
 
     def describe(self, name: str, content: bytes, blobs: bool) -> dict[str, Any]:
         size = self.hub.claimed_sizes.get(name, len(content))

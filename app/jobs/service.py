@@ -28,7 +28,7 @@ from app.settings import Settings
 from app.visitors import Visitor
 from ganime.errors import CheckpointError
 from ganime.files import atomic_file, atomic_folder
-from ganime.models.checkpoint import DIRECTION_FILES, MODEL_FILES, load_checkpoint, model_card
+from ganime.models.checkpoint import load_checkpoint, model_card, model_files
 
 SAVE_SECONDS = 15.0  # between two saves that a visitor asks for: each takes the trainer seconds
 
@@ -279,8 +279,3 @@ def keep_start(source: Path, folder: Path) -> tuple[str, int]:
         for file in model_files(found):
             shutil.copyfile(file, temporary / file.name)
     return name, checkpoint.generator.config.image_size
-
-
-def model_files(folder: Path) -> list[Path]:
-    """The files of a model's folder that belong to the model, directions to steer by among them where it has some."""
-    return [folder / name for name in (*MODEL_FILES, *DIRECTION_FILES) if (folder / name).is_file()]

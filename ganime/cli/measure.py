@@ -28,7 +28,7 @@ from ganime.measuring.feature_training import EPOCHS, FitStep, fit_features
 from ganime.measuring.report import Report, evaluate, inception_distance
 from ganime.measuring.training_faces import training_faces_of
 from ganime.models.checkpoint import (
-    MODEL_FILES,
+    CHECKPOINT_FILES,
 )
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import SIDE, load_features
@@ -98,7 +98,7 @@ def fit_features_command(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Fit the network that `evaluate` measures with to labelled faces."""
-    refuse_to_replace(out, MODEL_FILES)
+    refuse_to_replace(out, CHECKPOINT_FILES)
     set_threads(threads)
 
     def show_step(step: FitStep) -> None:

@@ -9,18 +9,10 @@ from typing import Annotated
 import typer
 
 from ganime.cli.common import DEFAULT_HOME, HomeOption
-from ganime.drawing.directions import (
-    load_directions,
-    save_directions,
-)
+from ganime.drawing.directions import load_directions
 from ganime.drawing.layers import LayerSummary, summary
 from ganime.files import refuse_to_replace
-from ganime.models.checkpoint import (
-    DIRECTION_FILES,
-    EMBEDDED,
-    MODEL_FILES,
-    save_checkpoint,
-)
+from ganime.models.checkpoint import CHECKPOINT_FILES, EMBEDDED, MODEL_FILES, export_model, save_checkpoint
 from ganime.models.hub import open_model
 from ganime.models.importing import import_generator
 
@@ -47,12 +39,12 @@ def export_command(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Write a model, such as the best save of a run, as a model folder to keep or to share."""
-    refuse_to_replace(out, (*MODEL_FILES, *DIRECTION_FILES))
+    refuse_to_replace(out, MODEL_FILES)
     checkpoint = open_model(model, home / "hub", with_discriminator=True)
-    directions = load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
-    save_checkpoint(replace(checkpoint, name=out.resolve().name), out)
-    if directions:
-        save_directions(directions, out)
+    load_directions(
+        checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim
+    )  # refuses stale ones
+    export_model(replace(checkpoint, name=out.resolve().name), out)
     images = checkpoint.training.get("images")
     seen = f", of {images:,} images seen" if isinstance(images, int) else ""
     print(f"{out}: revision {checkpoint.revision}{seen}")
@@ -63,7 +55,7 @@ def import_command(
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
 ) -> None:
     """Turn a DCGAN generator's weight file into a model folder."""
-    refuse_to_replace(out, MODEL_FILES)
+    refuse_to_replace(out, CHECKPOINT_FILES)
     checkpoint = replace(import_generator(file), name=out.resolve().name)
     save_checkpoint(checkpoint, out)
     print(f"{out}: {checkpoint.generator.config}")

@@ -1,9 +1,10 @@
-"""A model as a folder: weights of both nets, config.json and a card, written and read whole."""
+"""A model as a folder: weights of both nets, config.json and a card, all written or none."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,22 +22,29 @@ from ganime.nets.dcgan import (
     Generator,
     load_net,
     parse_model_config,
+    read_config,
 )
 
-EMBEDDED_MODELS = {64: WEIGHTS / "anime-64", 128: WEIGHTS / "anime-128"}  # by their side in px
-EMBEDDED = EMBEDDED_MODELS[128]  # what is taken where none is named
+EMBEDDED_MODELS = {64: WEIGHTS / "anime-64", 128: WEIGHTS / "anime-128"}  # by image size in px
+EMBEDDED = EMBEDDED_MODELS[128]  # the default model
 CARD_FILE = "README.md"
-DIRECTION_FILES = ("directions.safetensors", "directions.json")
-TRAINING_FACES_FILES = ("known.safetensors", "known.json")
-RUN_SAVES, BEST_SAVE = "saves", "best"
-MODEL_FILES = (WEIGHTS_FILE, DISCRIMINATOR_FILE, CRITIC_FILE, CONFIG_FILE, CARD_FILE)
+DIRECTION_FILES = ("directions.safetensors", "directions.json")  # see drawing/directions.py
+TRAINING_FACES_FILES = ("known.safetensors", "known.json")  # see measuring/training_faces.py
+FILES_FOR_TRAINING = (DISCRIMINATOR_FILE, CRITIC_FILE)  # not needed to draw
+CHECKPOINT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *FILES_FOR_TRAINING, CARD_FILE)  # what `save_checkpoint` writes
+MODEL_FILES = (*CHECKPOINT_FILES, *DIRECTION_FILES, *TRAINING_FACES_FILES)  # all that belongs to a model
+RUN_SAVES, BEST_SAVE = "saves", "best"  # folders of a training run
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A generator, the discriminator and critic it was trained against (if kept), and facts about the training.
+    """A generator and what belongs to it.
 
-    name: what to call the model; folder: where it was read from, None for one that was never saved.
+    generator: the network that draws.
+    discriminator, critic: what it was trained against; None if not kept or not loaded.
+    training: facts about the training, by name; JSON values.
+    name: what to call the model.
+    folder: where it was read from; None if it was never saved.
     """
 
     generator: Generator
@@ -48,11 +56,13 @@ class Checkpoint:
 
     @cached_property
     def revision(self) -> str:
-        """The first 12 digits of the SHA-256 over the generator's weights as stored, and what of its configuration they
-        do not show: what is equal in these draws equal faces."""
+        """Models of equal revision draw equal faces: the first 12 hexadecimal digits of a SHA-256.
+
+        It covers the generator's weights as stored, and the settings that change its faces but not its weights.
+        """
         digest = hashlib.sha256()
         for name, tensor in sorted(self.generator.state_dict().items()):
-            if tensor.is_floating_point():  # BatchNorm's step counter changes no picture
+            if tensor.is_floating_point():  # BatchNorm's step counter changes no face
                 digest.update(name.encode())
                 digest.update(tensor.cpu().half().contiguous().numpy().tobytes())
         config = self.generator.config
@@ -64,16 +74,16 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, card: str | None = None) -> None:
-    """Write the model as `folder`, whole or not at all, taking the place of a model already there.
+    """Write the model as `folder`, completely or not at all; replaces a folder that exists.
 
-    card: the text of its README.md; by default one made from the configuration and the facts of the training.
+    card: the text of README.md; by default one made from the configuration and the facts about the training.
     """
     with atomic_folder(folder) as temporary:
         write_checkpoint(checkpoint, temporary, card)
 
 
 def write_checkpoint(checkpoint: Checkpoint, folder: Path, card: str | None = None) -> None:
-    """Write the model's files into an existing folder; for callers that make the folder atomic themselves."""
+    """Write the files of a model into an existing folder, for callers that make the folder atomic themselves."""
     save_tensors(checkpoint.generator.state_dict(), folder / WEIGHTS_FILE, half=True)
     if checkpoint.discriminator:
         save_tensors(checkpoint.discriminator.state_dict(), folder / DISCRIMINATOR_FILE, half=True)
@@ -86,19 +96,16 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path, card: str | None = No
 
 
 def load_checkpoint(folder: Path | str, with_discriminator: bool = False) -> Checkpoint:
-    """Read a model folder, or the best save of a training run's folder; nets in eval mode, fp32, on the CPU.
+    """Load a model folder, or the best save in the folder of a training run; nets in eval mode, fp32, on the CPU.
 
-    The discriminator is read when asked for and present, and so is the critic with it. Raises CheckpointError, naming
-    the file, when anything is missing, damaged or of another shape than config.json says.
+    with_discriminator: also load the discriminator and the critic if they are there.
+
+    Raises CheckpointError, naming the file, if one is missing, damaged or of another shape than config.json says, and
+    ConfigError if a value in config.json is out of range.
     """
     name, folder = Path(folder).resolve().name, model_folder(Path(folder))
     path = folder / CONFIG_FILE
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is missing; a model folder holds {CONFIG_FILE} and {WEIGHTS_FILE}.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is no readable JSON ({error}). Fetch or save the model again.") from error
+    values = read_config(path)
     config = parse_model_config(values, str(path))
     training = values.get("training", {})
     if not isinstance(training, dict):
@@ -113,17 +120,37 @@ def load_checkpoint(folder: Path | str, with_discriminator: bool = False) -> Che
 
 
 def model_folder(folder: Path) -> Path:
-    """The folder that holds the weights: `folder` itself, or of a training run the best save, else the newest."""
+    """The folder with the weights: `folder` itself, or the preferred save of a training run.
+
+    Raises CheckpointError if `folder` is not a folder.
+    """
     if not folder.is_dir():
-        raise CheckpointError(f"{folder} is no folder. Give a model folder, a training run or a hub repo_id.")
+        raise CheckpointError(f"{folder} is not a folder. Give a model folder, a training run or a hub repo_id.")
     saved = saved_models(folder)
     return saved[0] if saved and not (folder / WEIGHTS_FILE).exists() else folder
 
 
 def saved_models(run: Path) -> list[Path]:
-    """The model folders in a training run's folder, the one to prefer first: the best save, the newest, older ones."""
-    found = [run / RUN_SAVES / BEST_SAVE, *sorted((run / RUN_SAVES).glob("[0-9]*"), reverse=True)]
-    return [folder for folder in found if (folder / WEIGHTS_FILE).is_file()]
+    """The model folders in a training run's folder, in order of preference: the best save, then the newest first."""
+    saves = [run / RUN_SAVES / BEST_SAVE, *sorted((run / RUN_SAVES).glob("[0-9]*"), reverse=True)]
+    return [folder for folder in saves if (folder / WEIGHTS_FILE).is_file()]
+
+
+def model_files(folder: Path | None) -> list[Path]:
+    """The files in a folder that belong to the model; none if `folder` is None."""
+    return [folder / name for name in MODEL_FILES if (folder / name).is_file()] if folder else []
+
+
+def export_model(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a model as `folder` and copy what lies beside its weights: directions, and facts about its training faces.
+
+    Completely or not at all; replaces a folder that exists, even the one that the model was read from.
+    """
+    with atomic_folder(folder) as temporary:
+        write_checkpoint(checkpoint, temporary)
+        for file in model_files(checkpoint.folder):
+            if file.name not in CHECKPOINT_FILES:
+                shutil.copyfile(file, temporary / file.name)
 
 
 FRONT_MATTER = """---
@@ -135,12 +162,12 @@ tags: [dcgan, anime, gan]
 
 
 def model_card(name: str, config: ModelConfig, training: dict[str, Any]) -> str:
-    """The card of a model, in Markdown with the hub's front matter.
+    """The card of a model: Markdown with the front matter that the hub expects.
 
-    training: facts to list, a label for each value; unknown facts are left out rather than guessed.
+    training: facts to list, value by label.
     """
     facts = [
-        ("Picture", f"{config.image_size} x {config.image_size} px, RGB"),
+        ("Image", f"{config.image_size} x {config.image_size} px, RGB"),
         ("Latent", f"{config.latent_dim} numbers from N(0, 1)"),
         ("Generator", f"DCGAN, {config.channels[0]} to {config.channels[-1]} channels, norm: {config.generator_norm}"),
         ("Discriminator norm", config.discriminator_norm),
@@ -159,9 +186,8 @@ A DCGAN (Radford et al. 2015) that draws faces, made with Ganime.
 ## Use
 
 ```python
-from ganime.models.checkpoint import load_checkpoint
-from ganime.drawing.sampling import generate
+from ganime import generate, load_model
 
-faces = generate(load_checkpoint("{name}"), seeds=range(16))  # uint8, (16, {config.image_size}, {config.image_size}, 3)
+faces = generate(load_model("{name}"), seeds=range(16))  # uint8, (16, {config.image_size}, {config.image_size}, 3)
 ```
 """

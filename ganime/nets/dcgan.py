@@ -72,30 +72,26 @@ class Generator(
         (save_directory / CONFIG_FILE).write_text(json.dumps(to_dict(self.config), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Generator:
-        """The generator of a folder or a repository on the hub, in huggingface-hub's own form; eval mode, fp32.
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, map_location: str = "cpu", **options: Any
+    ) -> Generator:
+        """Load the generator of a folder or of a repository on the hub, in eval mode and fp32.
 
-        options: those of PyTorchModelHubMixin (revision, token, cache_dir, ...). Raises CheckpointError, naming the
-        file, when it is damaged or does not fit, and huggingface-hub's errors when there is no such model.
+        options: those of `hf_hub_download` (revision, token, cache_dir, ...).
+
+        Raises CheckpointError, naming the file, if it is damaged or does not fit, ConfigError if a value in config.json
+        is out of range, and the errors of huggingface_hub if the hub does not deliver a file.
         """
-        try:
-            return super().from_pretrained(pretrained_model_name_or_path, **options)
-        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, RecursionError) as error:
-            raise CheckpointError(
-                f"{CONFIG_FILE} of {pretrained_model_name_or_path} is no JSON object ({error}). "
-                "Fetch or save the model again."
-            ) from error
+        folder = Path(pretrained_model_name_or_path)
 
-    @classmethod
-    def _from_pretrained(cls, *, model_id: str, config: Any = None, map_location: str = "cpu", **hub: Any) -> Generator:
-        """Strict where the mixin is lenient: every weight must be there and fit, or CheckpointError says which."""
-        if Path(model_id).is_dir():
-            weights = Path(model_id) / WEIGHTS_FILE
-        else:
-            options = ("revision", "cache_dir", "force_download", "local_files_only", "token")
-            weights = Path(hf_hub_download(model_id, WEIGHTS_FILE, **{name: hub[name] for name in options}))
-        model = load_net(cls, parse_model_config(config, f"{model_id}/{CONFIG_FILE}"), weights)
-        return model.requires_grad_(False).to(map_location)
+        def file(name: str) -> Path:
+            if folder.is_dir():
+                return folder / name
+            return Path(hf_hub_download(str(pretrained_model_name_or_path), name, **options))
+
+        path = file(CONFIG_FILE)
+        config = parse_model_config(read_config(path), str(path))
+        return load_net(cls, config, file(WEIGHTS_FILE)).requires_grad_(False).to(map_location)
 
 
 class Discriminator(nn.Module):
@@ -216,6 +212,16 @@ def lanczos(side: int, times: int, device: torch.device) -> Float[Tensor, "s sid
         places = (torch.arange(side) - middles[:, None]) / times  # (S, side)
         weights = torch.sinc(places) * torch.sinc(places / LOBES) * (places.abs() < LOBES)
         return (weights / weights.sum(1, keepdim=True)).to(device)
+
+
+def read_config(path: Path) -> Any:
+    """The JSON of a model's config.json. Raises CheckpointError, naming the file, if it is missing or unreadable."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is missing; a model folder holds {CONFIG_FILE} and {WEIGHTS_FILE}.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON ({error}). Fetch or save the model again.") from error
 
 
 def parse_model_config(values: Any, origin: str) -> ModelConfig:

@@ -41,7 +41,9 @@ TINY = ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A hub with the models tester/a ... tester/f."""
     with HubServer() as server:
+        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.endpoint)
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
         for name in "abcdef":
             save_checkpoint(Checkpoint(Generator(TINY).eval(), name=name), tmp_path / name)
             server.add_model(f"tester/{name}", tmp_path / name)

@@ -469,7 +469,7 @@ def test_a_deleted_job_takes_the_zip_that_was_handed_out_with_it(
     key = jobs.draft(files, ME)
     model = jobs.folder(key).run / "saves" / "best"
     shutil.copytree(tiny_folder, model)
-    for name in ("directions.json", "directions.safetensors"):
+    for name in ("directions.json", "directions.safetensors", "known.json", "known.safetensors"):
         (model / name).write_text(name)
     (model / "other.txt").write_text("none of the model's files")
     archive = jobs.archive(key)
@@ -518,7 +518,7 @@ def test_a_job_begins_from_a_copy_of_the_model_it_was_given(
     assert "--image-size" not in words
     assert load_checkpoint(start).revision == load_checkpoint(tiny_folder).revision
     assert start.is_relative_to(jobs.folder(key).path)
-    with pytest.raises(GanimeError, match="is no folder"):
+    with pytest.raises(GanimeError, match="is not a folder"):
         jobs.submit(jobs.draft(files, ME), replace(PLAN, start=tiny_folder / "missing"), ME)
 
 

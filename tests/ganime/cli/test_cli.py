@@ -24,7 +24,7 @@ from ganime.config import ModelConfig, TrainConfig
 from ganime.drawing.directions import Direction, Directions, load_directions, save_directions
 from ganime.drawing.sampling import generate, interpolate
 from ganime.faces.dataset import FaceDataset
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.checkpoint import EMBEDDED, TRAINING_FACES_FILES, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.dcgan import Discriminator, Generator
 from ganime.training.loop import train
@@ -342,6 +342,17 @@ def test_inspect_refuses_what_is_no_model(ganime: Callable[..., Answer], tmp_pat
 
 
 # --- export and import
+
+
+def test_export_keeps_what_the_copy_check_knows_of_the_training_faces(
+    ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(tiny_folder, tmp_path / "model")
+    for name in TRAINING_FACES_FILES:
+        (model / name).write_text(name)
+    for out in (tmp_path / "copy", model):
+        assert ganime("export", model, "--out", out).status == 0
+        assert [(out / name).read_text() for name in TRAINING_FACES_FILES] == list(TRAINING_FACES_FILES)
 
 
 def test_export_takes_a_model_with_its_directions_and_no_others(

@@ -23,6 +23,7 @@ from ganime.config import NORMS, ModelConfig
 from ganime.errors import CheckpointError, ConfigError
 from ganime.models import checkpoint as checkpoint_module
 from ganime.models.checkpoint import CARD_FILE, RUN_SAVES, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.nets import dcgan
 from ganime.nets.dcgan import CONFIG_FILE, DISCRIMINATOR_FILE, WEIGHTS_FILE, Discriminator, Generator
 
 TINY = ModelConfig(image_size=32, latent_dim=5, base_channels=2, max_channels=4)
@@ -346,7 +347,7 @@ def test_hub_form_is_as_strict_as_a_model_folder(case: str, tmp_path: Path) -> N
 def test_path_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no model")
     for path in (tmp_path / "file", tmp_path / "nowhere"):
-        with pytest.raises(CheckpointError, match="is no folder"):
+        with pytest.raises(CheckpointError, match="is not a folder"):
             load_checkpoint(path)
 
 
@@ -477,6 +478,17 @@ def test_hub_form_with_a_broken_config_names_the_file(tmp_path: Path, content: s
     (tmp_path / "model" / "config.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"config\.json"):
         Generator.from_pretrained(tmp_path / "model")
+
+
+def test_hub_form_passes_on_errors_that_are_not_about_the_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise AttributeError("a mistake in a library")
+
+    monkeypatch.setattr(dcgan, "hf_hub_download", fail)
+    with pytest.raises(AttributeError, match="a mistake in a library"):
+        Generator.from_pretrained("ada/faces", cache_dir=tmp_path)
 
 
 def test_stray_files_among_the_saves_of_a_run_are_no_model(tmp_path: Path) -> None:
