@@ -167,10 +167,10 @@ def evaluate(
     """
     from ganime.measuring import report
     from ganime.measuring.training_faces import training_faces_of
-    from ganime.nets.anime_features import SIDE, load_features
+    from ganime.nets.anime_features import FEATURE_SIDE, load_features
 
-    real = _load(reference, SIDE, home).images
-    seen = _load(trained_on, SIDE, home) if trained_on is not None else None
+    real = _load(reference, FEATURE_SIDE, home).images
+    seen = _load(trained_on, FEATURE_SIDE, home) if trained_on is not None else None
     drawn = generate(model, range(seed, seed + count), truncation)
     return report.evaluate(
         load_features(), drawn, real, training_faces_of(seen, most=len(seen.train)) if seen else None

@@ -100,19 +100,19 @@ class ModelConfig:
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of each hidden layer, from the 4x4 one to the one next to the picture."""
-        maps = maps_below(self.image_size * self.supersampling) + (self.rgb_stride == 1)
+        maps = hidden_maps(self.image_size * self.supersampling) + (self.rgb_stride == 1)
         return self.doubled(self.base_channels, maps)
 
     @property
     def judging_channels(self) -> tuple[int, ...]:
         """The same for the discriminator, from the layer next to the picture to the 4x4 one."""
-        return self.doubled(self.discriminator_channels or self.base_channels, maps_below(self.image_size))[::-1]
+        return self.doubled(self.discriminator_channels or self.base_channels, hidden_maps(self.image_size))[::-1]
 
     def doubled(self, base: int, maps: int) -> tuple[int, ...]:
         return tuple(min(base * 2**level, self.max_channels) for level in reversed(range(maps)))
 
 
-def maps_below(side: int) -> int:
+def hidden_maps(side: int) -> int:
     """How many maps there are from 4x4 to half the side: of 64 px four, 4x4, 8x8, 16x16 and 32x32."""
     return side.bit_length() - 3
 

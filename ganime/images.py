@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RECIPE_KEY = "ganime"  # the PNG text chunk that holds a face's recipe as JSON
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".mp4": "MP4"}
 MAX_SIDE = 2048
-COLUMNS = 8  # tiles in a row of a sheet
+SHEET_COLUMNS = 8  # tiles in a row of a sheet
 
 
 def png_bytes(face: UInt8[np.ndarray, "h w 3"], recipe: str = "", size: int | None = None) -> bytes:
@@ -29,7 +29,7 @@ def png_bytes(face: UInt8[np.ndarray, "h w 3"], recipe: str = "", size: int | No
     if recipe:
         text.add_text(RECIPE_KEY, recipe)
     buffer = io.BytesIO()
-    resize(Image.fromarray(face), size).save(buffer, "PNG", pnginfo=text)
+    resize_picture(Image.fromarray(face), size).save(buffer, "PNG", pnginfo=text)
     return buffer.getvalue()
 
 
@@ -50,7 +50,7 @@ def read_recipe(data: bytes) -> str:
         raise GanimeError(f"This file is no readable PNG ({error}).") from error
 
 
-def resize(image: Image.Image, size: int | None) -> Image.Image:
+def resize_picture(image: Image.Image, size: int | None) -> Image.Image:
     """The picture at `size` x `size` pixels (Lanczos), or as it is. Raises GanimeError for a size outside 1 to 2048."""
     if size is None or image.size == (size, size):
         return image
@@ -59,7 +59,7 @@ def resize(image: Image.Image, size: int | None) -> Image.Image:
     return image.resize((size, size), Image.Resampling.LANCZOS)
 
 
-def sheet(faces: UInt8[np.ndarray, "n h w 3"], columns: int = COLUMNS) -> UInt8[np.ndarray, "rows columns 3"]:
+def sheet(faces: UInt8[np.ndarray, "n h w 3"], columns: int = SHEET_COLUMNS) -> UInt8[np.ndarray, "rows columns 3"]:
     """All faces in one picture, row by row, without gaps; tiles left over are black."""
     count, height, width, _ = faces.shape
     rows = -(-count // columns)
@@ -79,7 +79,7 @@ def save_animation(
     1 to 60. Raises GanimeError for another ending, and for MP4 without PyAV.
     """
     kind = animation_kind(path)
-    pictures = [resize(Image.fromarray(frame), size) for frame in frames]
+    pictures = [resize_picture(Image.fromarray(frame), size) for frame in frames]
     if kind == "MP4":
         with atomic_file(path) as temporary:
             write_mp4(pictures, temporary, fps)
@@ -90,7 +90,7 @@ def save_animation(
         options = {"method": 2, "quality": 90, "lossless": pictures[0].size == frames.shape[2:0:-1]}
     if kind == "GIF":
         duration = max(20, 10 * round(100 / fps))  # it counts in hundredths; browsers slow a single one down to ten
-        palette = Image.fromarray(sheet(frames, COLUMNS)).quantize(256, Image.Quantize.MEDIANCUT)
+        palette = Image.fromarray(sheet(frames, SHEET_COLUMNS)).quantize(256, Image.Quantize.MEDIANCUT)
         pictures = [image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for image in pictures]
     with atomic_file(path) as temporary:
         pictures[0].save(

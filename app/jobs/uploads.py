@@ -19,7 +19,15 @@ from PIL import Image
 from app.errors import JobError
 from app.settings import MEGABYTE, Settings
 from ganime.errors import DataError
-from ganime.faces.reading import FORMATS, MAX_PIXELS, SUFFIXES, Picture, TooManyError, list_pictures, read_file
+from ganime.faces.reading import (
+    FORMATS,
+    MAX_PICTURE_PIXELS,
+    SUFFIXES,
+    Picture,
+    TooManyError,
+    list_pictures,
+    read_picture_file,
+)
 from ganime.files import atomic_file
 
 PICTURES, NAMES_FILE = "pictures", "names.json"
@@ -86,7 +94,7 @@ def check(value: float, limit: float, what: str, variable: str) -> None:
 def pictures_of(upload: Upload, archives: ExitStack, settings: Settings) -> list[Picture]:
     """The pictures of one upload that the engine would try to read."""
     if suffix_of(upload) != ".zip":
-        return [Picture(upload.name, partial(read_file, upload.path.parent, upload.path.name))]
+        return [Picture(upload.name, partial(read_picture_file, upload.path.parent, upload.path.name))]
     most = OTHER_ENTRIES + 2 * settings.upload_faces  # some systems add a second entry to each
     try:
         return list(list_pictures(upload.path, [], archives, most_entries=most))
@@ -107,7 +115,7 @@ def pixels_of(data: bytes) -> int:
             width, height = Image.open(io.BytesIO(data), formats=FORMATS).size
     except Exception:  # a damaged header raises nearly every kind; reading the faces will name the file
         return 0
-    return width * height if width * height <= MAX_PIXELS else 0
+    return width * height if width * height <= MAX_PICTURE_PIXELS else 0
 
 
 def keep(uploads: Sequence[Upload], folder: Path) -> None:

@@ -34,7 +34,7 @@ from ganime.drawing.directions import MAX_DIRECTIONS, MAX_NAME, Direction
 from ganime.drawing.projection import Nearing, Projection
 from ganime.drawing.recipe import Recipe, encoded
 from ganime.errors import CheckpointError, GanimeError
-from ganime.images import COLUMNS
+from ganime.images import SHEET_COLUMNS
 
 Amounts = Annotated[dict[str, float], Field(max_length=MAX_DIRECTIONS)]
 Names = Annotated[list[str], Field(max_length=64)]
@@ -207,7 +207,7 @@ def tiles(drawn: Drawn) -> Answer:
     return {
         "recipes": [recipe.to_json() for recipe in drawn.recipes],
         "sheet": sheet_url(drawn.faces),
-        "columns": COLUMNS,
+        "columns": SHEET_COLUMNS,
         "side": drawn.faces.shape[1],
     }
 

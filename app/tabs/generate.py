@@ -11,7 +11,7 @@ from app.components.bridge import DRAWING, answer_with_file, answered, component
 from app.components.theme import LIVE, Trigger
 from app.faces.studio import MAX_FACES, Size, Studio
 from ganime.drawing.recipe import MAX_SEED, MAX_TRUNCATION, Recipe
-from ganime.images import COLUMNS
+from ganime.images import SHEET_COLUMNS
 
 ROLL = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
 # The model and what the controls say go to gallery.js or walk.js as {key, asked}, which ask for the faces past Gradio's
@@ -60,7 +60,7 @@ def gallery_value(studio: Studio, key: str, count: int, seed: int, truncation: f
         "model": recipes[0].model,
         "revision": recipes[0].revision,
         "sheet": sheet_url(faces),
-        "columns": COLUMNS,
+        "columns": SHEET_COLUMNS,
         "side": faces.shape[1],
         "truncation": recipes[0].truncation,
         "faces": [{"seed": recipe.seed, "recipe": recipe.to_json()} for recipe in recipes],

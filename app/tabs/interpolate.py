@@ -13,7 +13,7 @@ from app.faces.studio import Size, Studio
 from app.tabs.generate import ROLL, ask_on
 from app.tabs.walks import endings, walk_functions
 from ganime.drawing.recipe import MAX_TRUNCATION, Recipe, check_seed
-from ganime.images import COLUMNS
+from ganime.images import SHEET_COLUMNS
 
 FRAMES = 48
 
@@ -52,7 +52,7 @@ def walk_value(studio: Studio, key: str, start: int, end: int, truncation: float
         "model": recipes[0].model,
         "revision": recipes[0].revision,
         "sheet": sheet_url(frames),
-        "columns": COLUMNS,
+        "columns": SHEET_COLUMNS,
         "side": frames.shape[1],
         "frames": len(frames),
         "start": check_seed(start),

@@ -18,7 +18,7 @@ from app.faces.slices import Searches
 from app.tabs.job_view import learned_from
 from ganime.drawing.layers import PICTURES, Inside, LayerMaps, logits_of_others, look_inside
 from ganime.drawing.recipe import Recipe
-from ganime.images import COLUMNS, png_bytes, sheet
+from ganime.images import SHEET_COLUMNS, png_bytes, sheet
 from ganime.measuring.copies import Comparison, compare_with_training_faces
 from ganime.measuring.training_faces import TrainingFaces, find_training_faces, read_training_faces
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
@@ -204,7 +204,7 @@ def layer_value(layer: LayerMaps) -> Answer:
         pixels = layer.tiles.transpose(1, 2, 0)  # (3, H, W) -> (H, W, 3)
     else:
         grey = np.repeat(layer.tiles[..., None], 3, 3)  # (N, H, W) -> (N, H, W, 3)
-        pixels = sheet(grey, min(COLUMNS, len(grey)))
+        pixels = sheet(grey, min(SHEET_COLUMNS, len(grey)))
     return {
         "name": layer.name,
         "shape": " x ".join(f"{length:,}" for length in layer.shape),

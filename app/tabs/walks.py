@@ -16,7 +16,7 @@ from app.faces.studio import BATCH, Size
 from ganime.drawing.recipe import Recipe, check_number, walk
 from ganime.drawing.sampling import render
 from ganime.errors import RecipeError
-from ganime.images import COLUMNS, animation_kind, mp4_works, save_animation
+from ganime.images import SHEET_COLUMNS, animation_kind, mp4_works, save_animation
 from ganime.models.checkpoint import Checkpoint
 from ganime.text import quoted
 
@@ -159,7 +159,7 @@ def walk_value(event: Going | Frames | Film | None) -> dict[str, Any]:
     if isinstance(event, Film):
         return packed((event.name, event.data))
     pixels = event.pixels
-    return {"sheet": sheet_url(pixels), "columns": COLUMNS, "side": pixels.shape[1], "frames": len(pixels)}
+    return {"sheet": sheet_url(pixels), "columns": SHEET_COLUMNS, "side": pixels.shape[1], "frames": len(pixels)}
 
 
 def endings() -> list[str]:

@@ -43,7 +43,7 @@ from ganime.models.checkpoint import (
     Checkpoint,
 )
 from ganime.models.hub import open_model
-from ganime.nets.anime_features import SIDE
+from ganime.nets.anime_features import FEATURE_SIDE
 
 NAMED = 20  # files that are named on the terminal; --json names all
 FlipOption = Annotated[bool, typer.Option("--flip/--no-flip", help="Whether the training mirrored its faces.")]
@@ -150,7 +150,7 @@ def known_command(
     assert folder is not None
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder} is a file; name a folder, which is made where there is none.")
-    dataset = read_faces(data, SIDE, home, keep_duplicates)
+    dataset = read_faces(data, FEATURE_SIDE, home, keep_duplicates)
     known = looked_at(dataset, flip)
     save_training_faces(known, {checkpoint.name: checkpoint.revision for checkpoint in checkpoints}, folder)
     size = (folder / VECTORS_FILE).stat().st_size / 1e6

@@ -41,7 +41,7 @@ from ganime.drawing.projection import Nearing, Projection, project
 from ganime.drawing.recipe import Recipe, decoded, rounded
 from ganime.drawing.sampling import generate_recipes
 from ganime.errors import CheckpointError, ConfigError, DataError, RecipeError
-from ganime.faces.reading import MAX_FILE_BYTES, decode
+from ganime.faces.reading import MAX_PICTURE_BYTES, decode
 from ganime.files import atomic_file
 from ganime.images import png_bytes
 from ganime.models.checkpoint import (
@@ -224,8 +224,8 @@ def project_command(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Find the face of the model that comes nearest to a picture, and tell how near that is."""
-    if picture.is_file() and picture.stat().st_size > MAX_FILE_BYTES:
-        raise DataError(f"{picture} has {picture.stat().st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read.")
+    if picture.is_file() and picture.stat().st_size > MAX_PICTURE_BYTES:
+        raise DataError(f"{picture} has {picture.stat().st_size:,} bytes; at most {MAX_PICTURE_BYTES:,} are read.")
     checkpoint = open_model(model, home / "hub")
     try:
         target = decode(picture.read_bytes(), checkpoint.generator.config.image_size).pixels

@@ -31,7 +31,7 @@ from ganime.models.checkpoint import (
     CHECKPOINT_FILES,
 )
 from ganime.models.hub import open_model
-from ganime.nets.anime_features import SIDE, load_features
+from ganime.nets.anime_features import FEATURE_SIDE, load_features
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.training.run_folder import RUN_FILE
 
@@ -61,10 +61,10 @@ def evaluate_command(
     if split and train_faces:
         raise ConfigError("--split takes the training faces from --reference; leave --train out.")
     net = load_features()
-    real = read_faces(reference, SIDE, home, keep_duplicates)
+    real = read_faces(reference, FEATURE_SIDE, home, keep_duplicates)
     known = None
     if split or train_faces:
-        seen = read_faces(train_faces, SIDE, home, keep_duplicates) if train_faces else real
+        seen = read_faces(train_faces, FEATURE_SIDE, home, keep_duplicates) if train_faces else real
         known = training_faces_of(seen, most=len(seen.train))
         if not split and (shared := {digest(face) for face in seen.images} & {digest(face) for face in real.images}):
             raise DataError(
@@ -117,7 +117,8 @@ def faces_to_judge(model: str, count: int, seed: int, truncation: float, home: P
     path = Path(model)
     is_model = any((path / name).exists() for name in (CONFIG_FILE, RUN_FILE))
     if path.suffix == ".zip" or (path.is_dir() and not is_model):
-        pictures = read_faces([path], SIDE, home, keep_duplicates=True).images  # one face again and again is a finding
+        # One face drawn again and again is a finding, so duplicates are kept.
+        pictures = read_faces([path], FEATURE_SIDE, home, keep_duplicates=True).images
         if len(pictures) < count:
             raise DataError(f"{model} has {len(pictures)} pictures; --count asks for {count}.")
         return pictures[:count]

@@ -15,7 +15,7 @@ from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import to_tensor
-from ganime.nets.dcgan import Discriminator, Generator, smaller
+from ganime.nets.dcgan import Discriminator, Generator, downsample
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -89,7 +89,7 @@ def generator_maps(generator: Generator, z: Float[np.ndarray, " latent"], tiles:
             x = layer(x)  # (1, C, H, W)
             maps.append(liveliest(name, x[0], tiles))
     times = generator.config.supersampling
-    return [*maps, picture("smaller", smaller(x, times)[0])] if times > 1 else maps
+    return [*maps, picture("smaller", downsample(x, times)[0])] if times > 1 else maps
 
 
 def picture(name: str, x: Float[Tensor, "3 h w"]) -> LayerMaps:

@@ -1,4 +1,4 @@
-"""Faces that are alike: groups of near duplicates, the split that never divides one, and pictures saved again."""
+"""Faces that are alike: groups of near duplicates, a split that keeps groups together, and pictures saved again."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ganime.faces.reading import in_order
+from ganime.faces.reading import map_in_order
 
 if TYPE_CHECKING:
     from jaxtyping import Int, UInt8, UInt64
 
-HASH_SIDE = 16  # 16 x 16 bits; with 8 x 8, unrelated portraits chain together
-NEAR_DUPLICATE_BITS = 32  # the same drawing, though it was moved a little, recoloured or given another expression
+HASH_SIDE = 16  # 16 x 16 bits; with 8 x 8, unrelated portraits form chains
+NEAR_DUPLICATE_BITS = 32  # the same drawing, also slightly moved, recoloured or with another expression
 COPY_BITS, COPY_LIGHT, COPY_COLOUR = 24, 12, 48  # one picture saved twice: see copies_in_groups
 MOST_COMPARED = 256  # near duplicates that one face is compared with
-LIGHT = np.array([0.299, 0.587, 0.114], np.float32)  # shares of red, green and blue (ITU-R BT.601)
+LIGHT = np.array([0.299, 0.587, 0.114], np.float32)  # shares of red, green and blue in luma (ITU-R BT.601)
 THUMBNAIL = 16  # px; the side of the thumbnails whose colours are compared
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 1_000
-ROWS, COLUMNS = 8, 4096  # of hashes compared at a time, so that they fit into a processor's cache
+HASH_ROWS, HASH_COLUMNS = 8, 4096  # hashes compared at a time, which fit into a processor's cache
 
 
 def difference_hash(face: UInt8[np.ndarray, "size size 3"]) -> UInt64[np.ndarray, " 4"]:
-    """The 256-bit difference hash (dHash) of a face: which of neighbouring pixels is brighter, in a 17x16 thumbnail."""
-    import imagehash  # here alone: with a ready cache no face is hashed, so training goes without it
+    """The 256-bit difference hash (dHash) of a face: compares neighbouring pixels of a 17x16 thumbnail."""
+    import imagehash  # only here: opening a ready cache hashes no face, so training does not need the package
 
     return np.packbits(imagehash.dhash(Image.fromarray(face), HASH_SIDE).hash).view(np.uint64)
 
@@ -36,35 +36,37 @@ def difference_hash(face: UInt8[np.ndarray, "size size 3"]) -> UInt64[np.ndarray
 def near_duplicate_groups(hashes: UInt64[np.ndarray, "n 4"]) -> Int[np.ndarray, " n"]:
     """A group number for each hash: connected components of pairs that differ in at most 32 of 256 bits.
 
-    All pairs are compared, so the time grows with the square of the count; the memory grows with the count alone.
+    All pairs are compared, so the time grows with the square of the count, the memory only with the count.
     """
     parent = np.arange(len(hashes))
 
     def roots(members: Int[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
-        found = parent[members]
-        while (parent[found] != found).any():
-            found = parent[found]
-        parent[members] = found
-        return found
+        nodes = parent[members]
+        while (parent[nodes] != nodes).any():
+            nodes = parent[nodes]
+        parent[members] = nodes
+        return nodes
 
     compare = partial(close_pairs, hashes, np.ascontiguousarray(hashes.T))
-    with closing(in_order(compare, range(0, len(hashes), ROWS))) as blocks:
+    with closing(map_in_order(compare, range(0, len(hashes), HASH_ROWS))) as blocks:
         for pairs in blocks:
             for row in np.unique(pairs[:, 0]):
                 parent[roots(pairs[pairs[:, 0] == row, 1])] = roots(np.array([row]))
     return roots(np.arange(len(hashes)))
 
 
-def close_pairs(hashes: UInt64[np.ndarray, "n 4"], words: UInt64[np.ndarray, "4 n"], start: int) -> np.ndarray:
-    """Pairs (P, 2) of one of the few hashes from `start` on and a later one that are near duplicates.
+def close_pairs(
+    hashes: UInt64[np.ndarray, "n 4"], words: UInt64[np.ndarray, "4 n"], start: int
+) -> Int[np.ndarray, "p 2"]:
+    """Pairs of near duplicates, of which the first is one of the 8 hashes from `start` on and the second a later one.
 
-    words: the hashes again, turned, for speed. Two of four words are compared first: hashes that differ too much
-    there differ too much as a whole.
+    words: the hashes transposed, for speed. Two of the four words are compared first: if they differ in too many bits,
+    so do the hashes.
     """
     pairs = [np.empty((0, 2), np.int64)]
-    rows = words[:, start : start + ROWS, None]  # (4, R, 1)
-    for left in range(start, len(hashes), COLUMNS):
-        columns = words[:, None, left : left + COLUMNS]  # (4, 1, C)
+    rows = words[:, start : start + HASH_ROWS, None]  # (4, R, 1)
+    for left in range(start, len(hashes), HASH_COLUMNS):
+        columns = words[:, None, left : left + HASH_COLUMNS]  # (4, 1, C)
         half = np.bitwise_count(rows[0] ^ columns[0]) + np.bitwise_count(rows[2] ^ columns[2])  # (R, C)
         row, column = np.divmod(np.flatnonzero(half <= NEAR_DUPLICATE_BITS), half.shape[1])
         row, column = row + start, column + left
@@ -74,11 +76,12 @@ def close_pairs(hashes: UInt64[np.ndarray, "n 4"], words: UInt64[np.ndarray, "4 
 
 
 def differing_bits(one: UInt64[np.ndarray, "*n 4"], other: UInt64[np.ndarray, "*n 4"]) -> Int[np.ndarray, "*n"]:
+    """The number of bits in which two hashes differ (Hamming distance), 0 to 256."""
     return np.bitwise_count(one ^ other).sum(-1, dtype=np.int64)
 
 
 def split_by_group(groups: Int[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " t"], Int[np.ndarray, " h"]]:
-    """Positions for training and for holding out, a tenth but at most 1,000; a group is never divided."""
+    """Positions for training and for holding out. A tenth is held out, at most 1,000; groups are never divided."""
     wanted = min(int(len(groups) * HELD_OUT_SHARE), HELD_OUT_MOST)
     order = np.random.default_rng(0).permutation(np.unique(groups))
     sizes = np.bincount(groups, minlength=1)
@@ -98,12 +101,16 @@ def copies_in_groups(
     groups: Int[np.ndarray, " n"],
     areas: Sequence[int],
 ) -> dict[int, int]:
-    """Which faces are another one saved again, as JPEG or at another size: the face -> the largest one, which is none.
+    """Find faces that are another face saved again, as JPEG or at another size: copy -> its original, the largest.
 
-    faces: the file with all faces as uint8, one after the other. areas: how many pixels the picture of each had.
-    All must hold: the hashes differ in at most 24 of 256 bits, and the thumbnails nowhere by more than 12 of 255 levels
-    of light and 48 of any colour, since JPEG keeps colours coarsely. Closed eyes, other clothes, other colours or
-    another crop are beyond that.
+    faces: the file that contains all faces as uint8, one after the other.
+    image_size: side of these faces in px.
+    hashes, groups: of each face.
+    areas: pixels in the picture of each face.
+
+    Copies differ in at most 24 of the 256 bits of their hashes, and their thumbnails nowhere by more than 12 of 255
+    levels of luma and 48 of any colour, since JPEG stores colours coarsely. Closed eyes, other clothes, other colours
+    or another crop differ by more.
     """
     copies: dict[int, int] = {}
     _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
@@ -118,9 +125,9 @@ def copies_in_groups(
 def copies_in_group(
     members: Int[np.ndarray, " m"], hashes: UInt64[np.ndarray, "m 4"], small: UInt8[np.ndarray, "m 16 16 3"]
 ) -> dict[int, int]:
-    """The copies among near duplicates, best first: each is compared with those that are kept so far, 256 at most.
+    """The copies in a group of near duplicates, sorted from the largest: each is compared with the originals so far.
 
-    Drawings are never so many variants of one another; only a set that was made to be slow is.
+    At most 256 originals are compared, which only a set that was made to be slow can exceed. small: thumbnails.
     """
     copies: dict[int, int] = {}
     kept = np.zeros(len(members), bool)
@@ -138,7 +145,7 @@ def copies_in_group(
 
 
 def thumbnails(faces: Path, image_size: int, numbers: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m 16 16 3"]:
-    """The faces of these numbers in the file, 16 px wide, each pixel the mean of those it stands for."""
+    """The faces with these numbers in the file, box-filtered to 16 px."""
     length = image_size**2 * 3
     small = np.empty((len(numbers), THUMBNAIL, THUMBNAIL, 3), np.uint8)
     with faces.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Finding pictures in folders and zips, and reading each safely as a square RGB face."""
+"""Finding pictures in folders and zips, and decoding each safely to a square RGB face."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ from ganime.errors import DataError
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
-Item = TypeVar("Item")
+Value = TypeVar("Value")
 Result = TypeVar("Result")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".avif"}
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")  # what a file may be, whatever its name ends in
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")  # accepted contents, whatever the suffix
 OTHER_PICTURES = {".tif", ".tiff", ".heic", ".heif", ".jxl", ".jp2", ".psd", ".svg", ".ico", ".tga"}
 ARCHIVES = {".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst"}
 SYSTEM_NAMES = {"__MACOSX", "Thumbs.db", "desktop.ini"}
-MIN_SIDE = 16  # px; smaller pictures say nothing about a face
-MAX_PIXELS = 50_000_000
-MAX_FILE_BYTES = 64 * 1024**2
-MAX_ENTRIES = 2_000_000
-ENTRY_MARK, ENTRY_BYTES = b"PK\x01\x02", 512  # what an entry in a zip's directory begins with; how long it may be
-MAX_RATIO = 200  # unpacked to packed bytes of one zip entry; pictures are compressed already
-LARGE_PIXELS = 16_000_000  # decoded one at a time, so that many threads never hold many of them
-GREY_LEVELS = 12  # of 255; a picture whose channels never differ by more has no colour, only traces of compression
-MOST_THREADS = 8
-LARGE = Lock()
+MIN_SIDE = 16  # px; a smaller picture cannot show a face
+MAX_PICTURE_PIXELS = 50_000_000
+MAX_PICTURE_BYTES = 64 * 1024**2
+MAX_ENTRIES = 2_000_000  # of a zip
+ENTRY_SIGNATURE = b"PK\x01\x02"  # starts each entry in a zip's directory
+ENTRY_BYTES = 512  # allowed per entry in a zip's directory
+MAX_RATIO = 200  # unpacked to packed bytes of a zip entry; pictures are already compressed
+LARGE_PIXELS = 16_000_000  # larger pictures are decoded one at a time, to limit the memory of many threads
+LARGE_PICTURE_LOCK = Lock()
+GREY_LEVELS = 12  # of 255; channels that never differ by more are grey with traces of compression
+MAX_THREADS = 8
 LINK, CLOSED_FOLDER = "a symbolic link", "a folder that cannot be opened"
 
 
@@ -54,7 +55,11 @@ class TooManyError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A file that may be a face: its name for people, and how to read its bytes."""
+    """A file that may be a face.
+
+    name: its path in the source, with slashes.
+    read: returns its bytes, or raises DataError or OSError.
+    """
 
     name: str
     read: Callable[[], bytes]
@@ -62,7 +67,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Face:
-    """A picture as a square face: uint8 (size, size, 3), RGB; width and height of the whole picture, upright, in px."""
+    """A decoded face.
+
+    pixels: uint8, (size, size, 3), RGB.
+    width, height: of the whole picture, upright, in px.
+    """
 
     pixels: UInt8[np.ndarray, "size size 3"]
     width: int
@@ -70,21 +79,22 @@ class Face:
 
 
 def decode(data: bytes, image_size: int) -> Face:
-    """One picture as a square RGB face: first frame, upright, on white, centre-cropped, Lanczos-resized.
+    """Decode a picture to a square RGB face: first frame, upright, on white, centre-cropped, resized by Lanczos.
 
-    Raises DataError with a short reason when it is no picture, damaged, too large or (TooSmallError) too small.
+    Raises DataError with a short reason when the data are no picture, damaged or too large, TooSmallError when the
+    picture is smaller than 16 x 16 px.
     """
     if not data:
         raise DataError("an empty file")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise DataError(f"{width} x {height} pixels; at most {MAX_PIXELS:,} are read")
+        if width * height > MAX_PICTURE_PIXELS:
+            raise DataError(f"{width} x {height} pixels; at most {MAX_PICTURE_PIXELS:,} are read")
         if min(width, height) < MIN_SIDE:
             raise TooSmallError(f"{width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed")
-        image.draft("RGB", (image_size * 2, image_size * 2))  # JPEG alone: decode at a fraction, then resize
-        with LARGE if image.width * image.height > LARGE_PIXELS else nullcontext():
+        image.draft("RGB", (image_size * 2, image_size * 2))  # JPEG only: decodes at a fraction of the size
+        with LARGE_PICTURE_LOCK if image.width * image.height > LARGE_PIXELS else nullcontext():
             upright = ImageOps.exif_transpose(image)
             if upright.size != image.size:
                 width, height = height, width
@@ -92,21 +102,21 @@ def decode(data: bytes, image_size: int) -> Face:
     except DataError:
         raise
     except Image.DecompressionBombError as error:
-        raise DataError(f"far more than the {MAX_PIXELS:,} pixels that are read") from error
+        raise DataError(f"far more than the {MAX_PICTURE_PIXELS:,} pixels that are read") from error
     except UnidentifiedImageError as error:
         raise DataError("not a picture that can be read") from error
-    except Exception as error:  # a damaged picture raises nearly every kind, AVIF's decoder RuntimeError
+    except Exception as error:  # decoders raise nearly anything on damaged data; AVIF's raises RuntimeError
         raise DataError(f"damaged picture: {error}") from error
     return Face(np.asarray(square), width, height)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow mode that these formats have as RGB: 16-bit scaled down, transparency composited on white."""
+    """Convert any Pillow mode that these formats have to RGB: 16 bits scaled to 8, transparency composited on white."""
     if image.mode in ("I", "I;16", "I;16B"):
         values = np.asarray(image)
-        grey = (values // 257).clip(0, 255).astype(np.uint8)  # 65535 is 255, and 0 is 0
-        if isinstance(clear := image.info.get("transparency"), int):
-            grey[values == clear] = 255
+        grey = (values // 257).clip(0, 255).astype(np.uint8)  # 65535 becomes 255
+        if isinstance(transparent := image.info.get("transparency"), int):
+            grey[values == transparent] = 255
         return Image.fromarray(grey).convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -127,38 +137,54 @@ def list_pictures(
     passed_over: Counter[str] | None = None,
     most_entries: int = MAX_ENTRIES,
 ) -> Iterator[Picture]:
-    """The pictures in a folder (nested, links not followed) or zip, in order of name.
+    """Yield the pictures in a folder (with its subfolders; links are not followed) or in a zip, in order of name.
 
-    What is named like a picture and is not read goes to `skipped` with the reason; all other files are counted by
-    kind in `passed_over`. Zips stay open, so that their pictures can be read, until `archives` is closed.
-    Raises DataError for what is neither a folder nor a whole zip, TooManyError for a zip with too many entries.
+    path: the folder or zip.
+    skipped: receives (name, reason) of each file that is named like a picture and cannot be read.
+    archives: keeps a zip open until it is closed, so that the pictures can be read.
+    passed_over: receives the counts of all other files by kind.
+    most_entries: allowed in a zip.
+
+    Raises DataError when `path` is neither a folder nor a whole zip, TooManyError when the zip has too many entries.
     """
     passed_over = Counter() if passed_over is None else passed_over
     if path.is_dir():
-        for name, reason in walk(path):
-            if reason and (is_picture_name(name) or reason == CLOSED_FOLDER):
-                skipped.append((name, reason))
-            elif is_picture_name(name):
-                yield Picture(name, partial(read_file, path, name))
-            else:
-                passed_over["links" if reason == LINK else kind_of(name)] += 1
-        return
-    archive, lock = open_zip(path, archives, most_entries), Lock()
+        yield from pictures_in_folder(path, skipped, passed_over)
+    else:
+        yield from pictures_in_zip(open_zip(path, archives, most_entries), skipped, passed_over)
+
+
+def pictures_in_folder(folder: Path, skipped: list[tuple[str, str]], passed_over: Counter[str]) -> Iterator[Picture]:
+    """The pictures in a folder; see `list_pictures`."""
+    for name, reason in walk_folder(folder):
+        if reason and (is_picture_name(name) or reason == CLOSED_FOLDER):
+            skipped.append((name, reason))
+        elif is_picture_name(name):
+            yield Picture(name, partial(read_picture_file, folder, name))
+        else:
+            passed_over["links" if reason == LINK else kind_of(name)] += 1
+
+
+def pictures_in_zip(
+    archive: zipfile.ZipFile, skipped: list[tuple[str, str]], passed_over: Counter[str]
+) -> Iterator[Picture]:
+    """The pictures in an open zip; see `list_pictures`."""
+    lock = Lock()
     for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
         if entry.filename.endswith("/"):  # a folder; is_dir() fails for an entry without a name
             continue
         if not is_picture_name(entry.filename):
             passed_over[kind_of(entry.filename)] += 1
-        elif reason := refusal(entry):
+        elif reason := reason_to_skip(entry):
             skipped.append((entry.filename, reason))
         else:
             yield Picture(entry.filename, partial(read_entry, archive, lock, entry))
 
 
-def walk(folder: Path) -> Iterator[tuple[str, str]]:
-    """All below a folder that is no folder itself, in order of name: the path in it, and why it is not read or "".
+def walk_folder(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield everything below a folder except folders, in order of name: (path in it, reason not to read it or "").
 
-    Links are not followed. A folder that cannot be opened comes as one such thing. Names alone are held in memory.
+    Links are not followed. A folder that cannot be opened is yielded with that reason. Only names are held in memory.
     """
     waiting = [("", "folder")]
     while waiting:
@@ -176,7 +202,7 @@ def walk(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def kind_of_entry(entry: os.DirEntry[str]) -> str:
-    """Folder, or why an entry of a folder is not read, or "" for a plain file."""
+    """ "folder", the reason not to read an entry of a folder, or "" for a plain file."""
     if entry.is_symlink():
         return LINK
     if entry.is_dir(follow_symlinks=False):
@@ -185,38 +211,39 @@ def kind_of_entry(entry: os.DirEntry[str]) -> str:
 
 
 def kind_of(name: str) -> str:
-    """What a file that is named like no picture may be, for the count of those that are passed over."""
-    path = PurePosixPath(name)
-    if any(part.startswith(".") or part in SYSTEM_NAMES for part in path.parts):
+    """The kind under which a file that is not named like a picture is counted."""
+    if is_hidden(name):
         return "hidden and system files"
-    suffix = path.suffix.lower()
+    suffix = PurePosixPath(name).suffix.lower()
     if suffix in ARCHIVES:
         return "archives inside"
     return "pictures of other formats" if suffix in OTHER_PICTURES else "other files"
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether a name ends like a picture's and lies in no hidden or system folder."""
-    path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and not any(
-        part.startswith(".") or part in SYSTEM_NAMES for part in path.parts
-    )
+    """Whether a path has the suffix of a picture and no hidden or system folder in it."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES and not is_hidden(name)
 
 
-def read_file(folder: Path, name: str) -> bytes:
-    """The bytes of a file below a folder. Raises DataError when they are too many."""
+def is_hidden(name: str) -> bool:
+    """Whether any part of a path is the name of a hidden or system file."""
+    return any(part.startswith(".") or part in SYSTEM_NAMES for part in PurePosixPath(name).parts)
+
+
+def read_picture_file(folder: Path, name: str) -> bytes:
+    """The bytes of a file below a folder. Raises DataError when the file is larger than 64 MiB."""
     with (folder / name).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        if size > MAX_FILE_BYTES:
-            raise DataError(f"{size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+        if size > MAX_PICTURE_BYTES:
+            raise DataError(f"{size:,} bytes; at most {MAX_PICTURE_BYTES:,} are read")
         return file.read(size)
 
 
-class SparingFile(io.BufferedReader):
-    """A zip's bytes for zipfile, which reads the directory in one piece and makes some hundred bytes of each entry.
+class GuardedZipFile(io.BufferedReader):
+    """A zip's bytes for zipfile, which reads the whole directory at once and makes several hundred bytes of each entry.
 
-    While the zip is opened TooManyError is raised in between when there are more than `most` entries; whatever the zip
-    says of their number, this one is of what zipfile goes on with.
+    While the zip is being opened, a directory with more than `most` entries raises TooManyError. They are counted in
+    the bytes that zipfile will parse, whatever number the zip declares.
     """
 
     def __init__(self, path: Path, most: int) -> None:
@@ -227,19 +254,22 @@ class SparingFile(io.BufferedReader):
         if self.opening and (size or 0) > self.most * ENTRY_BYTES:
             raise TooManyError(f"{self.path} has a directory of {size:,} bytes, too much for {self.most:,} entries.")
         data = super().read(size)
-        if self.opening and (entries := data.count(ENTRY_MARK)) > self.most:
+        if self.opening and (entries := data.count(ENTRY_SIGNATURE)) > self.most:
             raise TooManyError(f"{self.path} has {entries:,} entries; at most {self.most:,} are read.")
         return data
 
 
 def open_zip(path: Path, archives: ExitStack, most_entries: int = MAX_ENTRIES) -> zipfile.ZipFile:
-    """A readable zip, open until `archives` is closed. Raises DataError naming the file when it is none."""
+    """Open a zip for reading until `archives` is closed.
+
+    Raises DataError, naming the file, when it is missing or not a whole zip, TooManyError when it has too many entries.
+    """
     if not path.exists():
         raise DataError(f"{path} does not exist. Give a folder or zip of pictures.")
     try:
         if not path.is_file():
-            raise ValueError("no ordinary file")
-        file = archives.enter_context(SparingFile(path, most_entries))
+            raise ValueError("not a regular file")
+        file = archives.enter_context(GuardedZipFile(path, most_entries))
         archive = archives.enter_context(zipfile.ZipFile(file))
         file.opening = False
         return archive
@@ -247,32 +277,35 @@ def open_zip(path: Path, archives: ExitStack, most_entries: int = MAX_ENTRIES) -
         raise DataError(f"{path} is neither a folder nor a whole zip file ({error}).") from error
 
 
-def refusal(entry: zipfile.ZipInfo) -> str:
-    """Why an entry of a zip is not read, or an empty string."""
+def reason_to_skip(entry: zipfile.ZipInfo) -> str:
+    """The reason not to read an entry of a zip, or an empty string."""
     if stat.S_ISLNK(entry.external_attr >> 16):
         return LINK
     if entry.flag_bits & 0x1:
         return "encrypted"
-    if entry.file_size > MAX_FILE_BYTES:
-        return f"{entry.file_size:,} bytes; at most {MAX_FILE_BYTES:,} are read"
+    if entry.file_size > MAX_PICTURE_BYTES:
+        return f"{entry.file_size:,} bytes; at most {MAX_PICTURE_BYTES:,} are read"
     if entry.file_size > MAX_RATIO * max(1, entry.compress_size):
         return "unpacks to suspiciously much"
     return ""
 
 
 def read_entry(archive: zipfile.ZipFile, lock: Lock, entry: zipfile.ZipInfo) -> bytes:
-    """The bytes of an entry, never more than it declares; one thread at a time reads an archive."""
+    """The bytes of an entry, never more than it declares; `lock` lets one thread at a time read the archive.
+
+    Raises DataError when the entry is damaged.
+    """
     try:
         with lock, archive.open(entry) as file:
             return file.read(entry.file_size)
-    except Exception as error:  # zlib's, lzma's and others that share no base
+    except Exception as error:  # the errors of zlib, lzma and others have no common base
         raise DataError(f"damaged in the zip: {error}") from error
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
-    """The results of `function` in the order of `items`, computed by several threads a little ahead."""
+def map_in_order(function: Callable[[Value], Result], items: Iterable[Value]) -> Generator[Result, None, None]:
+    """Yield the results of `function` in the order of `items`; up to 8 threads compute a little ahead."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = min(cores, MOST_THREADS)
+    threads = min(cores, MAX_THREADS)
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:

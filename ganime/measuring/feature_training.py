@@ -18,7 +18,15 @@ from torch import nn
 from ganime.errors import DataError
 from ganime.faces.dataset import MIN_FACES, load_faces
 from ganime.files import atomic_folder
-from ganime.nets.anime_features import SIDE, WIDTHS, FeatureNet, extract, load_features, save_features, to_tensor
+from ganime.nets.anime_features import (
+    FEATURE_SIDE,
+    FEATURE_WIDTHS,
+    FeatureNet,
+    extract,
+    load_features,
+    save_features,
+    to_tensor,
+)
 from ganime.nets.device import faster_of
 
 if TYPE_CHECKING:
@@ -62,7 +70,7 @@ def train_features(
     start, random, precision = time.monotonic(), torch.Generator().manual_seed(seed), faster_precision(net, batch_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tell = nn.Linear(WIDTHS[-1], len(DAMAGES))  # names the damage; not kept
+        tell = nn.Linear(FEATURE_WIDTHS[-1], len(DAMAGES))  # names the damage; not kept
     optimizer = make_optimizer([*net.parameters(), *tell.parameters()])
     rate = labels[positions].mean(0).clip(1e-6, 1 - 1e-6)
     rarity = torch.from_numpy(np.sqrt((1 - rate) / rate).clip(1, 5).astype(np.float32))  # (A,), mild: capped root
@@ -106,7 +114,7 @@ def make_optimizer(parameters: Sequence[nn.Parameter]) -> torch.optim.AdamW:
 
 def faster_precision(net: FeatureNet, batch_size: int) -> str:
     """ "bf16" where a batch is looked at a quarter faster in it, else "fp32"; `net` is in eval mode afterwards."""
-    faces = torch.zeros(batch_size, 3, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
+    faces = torch.zeros(batch_size, 3, FEATURE_SIDE, FEATURE_SIDE).contiguous(memory_format=torch.channels_last)
     net.eval()
     with torch.inference_mode():
         return faster_of(lambda: net.activations(faces), torch.device("cpu"))
@@ -184,7 +192,7 @@ def fit_features(
     minutes: at most so long, 0 for `epochs` however long they take. notes: Markdown for the card, on the data's origin.
     Raises DataError when the faces or the labels cannot be used.
     """
-    dataset = load_faces(sources, SIDE, cache)
+    dataset = load_faces(sources, FEATURE_SIDE, cache)
     attributes, labels = read_attributes(attributes_csv, dataset.names)
     labelled = ~np.isnan(labels[:, 0])  # (N,)
     train, held_out = dataset.train[labelled[dataset.train]], dataset.held_out[labelled[dataset.held_out]]
@@ -248,7 +256,8 @@ tags: [anime, features, attributes]
 
 # Anime features
 
-A small convolutional network that sees faces of {SIDE} x {SIDE} px: it names {len(scores)} attributes, and its features
+A small convolutional network that sees faces of {FEATURE_SIDE} x {FEATURE_SIDE} px: it names
+{len(scores)} attributes, and its features
 measure generated faces against real ones. Distances made with it are "on anime features"; they are no FID or KID in
 the usual sense and compare with nothing that another network measured.
 

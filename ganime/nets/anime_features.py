@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 DEFAULT_FEATURES = WEIGHTS / "anime-features"
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
-SIDE = 64  # px; pictures of another size are resized to it
-WIDTHS = (16, 32, 64, 128, 256)  # channels at 64, 32, 16, 8 and 4 px
-SQUARES = (0, 4, 4, 2, 1)  # a depth enters the features as averages over this many squares a side
+FEATURE_SIDE = 64  # px; pictures of another size are resized to it
+FEATURE_WIDTHS = (16, 32, 64, 128, 256)  # channels at 64, 32, 16, 8 and 4 px
+POOLED_SQUARES = (0, 4, 4, 2, 1)  # a depth enters the features as averages over this many squares a side
 FEATURES = 320
 
 
@@ -42,13 +42,13 @@ class FeatureNet(nn.Module):
     def __init__(self, attributes: Sequence[str], features: int = FEATURES) -> None:
         super().__init__()
         self.attributes, self.features = tuple(attributes), features
-        stages: list[nn.Module] = [conv_layer(3, WIDTHS[0])]
-        for inputs, outputs in pairwise(WIDTHS):
-            same = [conv_layer(outputs, outputs)] if outputs != WIDTHS[-1] else []
+        stages: list[nn.Module] = [conv_layer(3, FEATURE_WIDTHS[0])]
+        for inputs, outputs in pairwise(FEATURE_WIDTHS):
+            same = [conv_layer(outputs, outputs)] if outputs != FEATURE_WIDTHS[-1] else []
             stages.append(nn.Sequential(conv_layer(inputs, outputs, stride=2), *same))
         self.stages = nn.ModuleList(stages)
-        self.head = nn.Linear(WIDTHS[-1] * 4 * 4, len(self.attributes))
-        pooled = sum(width * squares**2 for width, squares in zip(WIDTHS, SQUARES, strict=True))
+        self.head = nn.Linear(FEATURE_WIDTHS[-1] * 4 * 4, len(self.attributes))
+        pooled = sum(width * squares**2 for width, squares in zip(FEATURE_WIDTHS, POOLED_SQUARES, strict=True))
         self.register_buffer("mean", torch.zeros(pooled))
         self.register_buffer("projection", torch.zeros(pooled, features))
 
@@ -64,7 +64,7 @@ class FeatureNet(nn.Module):
     def pool(self, levels: Sequence[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b pooled"]:
         """The averages that the features are made of."""
         pooled = []
-        for level, squares in zip(levels, SQUARES, strict=True):
+        for level, squares in zip(levels, POOLED_SQUARES, strict=True):
             if squares:
                 unit = F.normalize(level.float(), dim=1, eps=1e-3)
                 pooled.append(F.adaptive_avg_pool2d(unit, squares).flatten(1))  # (B, width * squares^2)
@@ -77,13 +77,13 @@ class FeatureNet(nn.Module):
 
 def activations(stages: Iterable[nn.Module], images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c side side"]]:
     """What each of a network's stages sees of pictures, brought to 64 px first."""
-    levels = [brought_to(SIDE, images)]
+    levels = [resize_pictures(FEATURE_SIDE, images)]
     for stage in stages:
         levels.append(stage(levels[-1]))  # (B, width, side, side)
     return levels[1:]
 
 
-def brought_to(side: int, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 side side"]:
+def resize_pictures(side: int, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 side side"]:
     """Pictures in [-1, 1] made so many px large, where they are not."""
     if images.shape[-2:] == (side, side):
         return images

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-SETTLING = 512  # latents that BatchNorm's statistics are taken from
+SETTLING_LATENTS = 512  # latents that BatchNorm's statistics are taken from
 SETTLING_BATCH, SETTLING_SEED = 64, 2**32  # a seed that nothing else is drawn from
-PASSED_OVER = 1_024  # points: the very first one may be rounded to what no latent stands for
+SKIPPED_POINTS = 1_024  # points: the very first one may be rounded to what no latent stands for
 
 
 def decay_of(count: int, half_life: float) -> float:
@@ -43,7 +43,7 @@ def update_ema(ema: Generator, generator: Generator, decay: float) -> None:
 
 
 @torch.no_grad()
-def settle_statistics(ema: Generator, latents: int = SETTLING, part: nn.Module | None = None) -> None:
+def settle_statistics(ema: Generator, latents: int = SETTLING_LATENTS, part: nn.Module | None = None) -> None:
     """Give BatchNorm in an averaged generator the statistics of its own activations (Brock et al. 2019, appendix D).
 
     The running statistics belong to the weights of single steps, which the average is not. These are taken over even
@@ -58,7 +58,7 @@ def settle_statistics(ema: Generator, latents: int = SETTLING, part: nn.Module |
         layer.reset_running_stats()
         layer.momentum = None  # a plain mean over all batches
         layer.train()
-    source, device = even_latents(ema.config.latent_dim, SETTLING_SEED), next(ema.parameters()).device
+    source, device = quasirandom_latents(ema.config.latent_dim, SETTLING_SEED), next(ema.parameters()).device
     for _ in range(0, latents, SETTLING_BATCH):
         ema(source(SETTLING_BATCH).to(device))
     for layer, momentum in zip(norms, momenta, strict=True):
@@ -66,13 +66,13 @@ def settle_statistics(ema: Generator, latents: int = SETTLING, part: nn.Module |
         layer.eval()
 
 
-def even_latents(dimensions: int, seed: int, drawn: int = 0) -> Callable[[int], Float[Tensor, "n z"]]:
+def quasirandom_latents(dimensions: int, seed: int, drawn: int = 0) -> Callable[[int], Float[Tensor, "n z"]]:
     """count -> the next latents (fp32, on the CPU), normally distributed and spread more evenly than by chance, so that
     the mean of a few faces is nearer to that of all: scrambled Sobol points (Matousek 1998) of up to 21,201 dimensions.
 
     drawn: how many were drawn with this seed before.
     """
     points = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=seed)
-    points.fast_forward(PASSED_OVER + drawn % 2**22)  # more would take minutes, and any point serves
+    points.fast_forward(SKIPPED_POINTS + drawn % 2**22)  # more would take minutes, and any point serves
     middle = 2.0 ** -(points.MAXBIT + 1)  # of the interval that a point stands for; never 0, which has no latent
     return lambda count: torch.special.ndtri(points.draw(count, dtype=torch.float64) + middle).float()

@@ -11,23 +11,29 @@ from torch.nn.utils import parametrizations
 
 from ganime.errors import CheckpointError
 from ganime.files import WEIGHTS, checked_tensors, read_tensors
-from ganime.nets.anime_features import SIDE, WIDTHS, FeatureNet, activations, brought_to, load_features
+from ganime.nets.anime_features import (
+    FEATURE_SIDE,
+    FEATURE_WIDTHS,
+    FeatureNet,
+    activations,
+    load_features,
+    resize_pictures,
+)
 from ganime.nets.dcgan import init_weights, with_norm
-from ganime.nets.mobilenet import WIDTHS as BROAD_WIDTHS
-from ganime.nets.mobilenet import load_mobilenet
+from ganime.nets.mobilenet import MOBILENET_WIDTHS, load_mobilenet
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
 CRITIC_FILE = "critic.safetensors"
-EYES = WEIGHTS / "anime-critic"  # not the network that measures
+CRITIC_EYES = WEIGHTS / "anime-critic"  # not the network that measures
 BROAD_EYES = WEIGHTS / "broad-eyes"
 BROAD_SIDE = 128  # px at which they see a picture
 WIDEST = 256  # channels of a head
-PACE, LEAST = 0.01, 1e-4  # of the running statistics; added to a variance, so that what never changes does not matter
-STEPS = (0.7548776662466927, 0.5698402909980532)  # of the R2 sequence: places spread evenly, however many there are
-SIDES = tuple(SIDE // 2**depth for depth in range(1, len(WIDTHS)))  # of the maps that have a head: 32, 16, 8 and 4 px
+MOMENTUM, EPSILON = 0.01, 1e-4  # of the running statistics; added to a variance, so a constant channel has no effect
+R2_STEPS = (0.7548776662466927, 0.5698402909980532)  # of the R2 sequence, which spreads any number of places evenly
+SIDES = (32, 16, 8, 4)  # px; of the maps that have a head
 
 
 class FeatureCritic(nn.Module):
@@ -54,8 +60,8 @@ class FeatureCritic(nn.Module):
         self.eyes = FeatureNet(["unused"], 1).stages.requires_grad_(False) if anime else None
         self.heads, self.close = new_heads() if anime else None, new_heads() if anime and close else None
         self.broad_eyes = load_mobilenet(BROAD_EYES) if broad else None
-        self.broad = new_heads(BROAD_WIDTHS[1:], normed=False) if broad else None
-        self.statistics = Statistics(2 * sum(BROAD_WIDTHS[1:])) if broad else None
+        self.broad = new_heads(MOBILENET_WIDTHS[1:], normed=False) if broad else None
+        self.statistics = Statistics(2 * sum(MOBILENET_WIDTHS[1:])) if broad else None
         if self.close:
             self.register_buffer("looks", torch.zeros((), dtype=torch.int64))
         self.train()
@@ -64,9 +70,9 @@ class FeatureCritic(nn.Module):
     def fresh(cls, image_size: int, eyes: str = "anime") -> FeatureCritic:
         """With the networks that come with Ganime, and heads that know nothing yet, for pictures of that many px."""
         anime = eyes != "broad"
-        critic = cls(anime, anime and image_size > SIDE, eyes in ("broad", "both"))
+        critic = cls(anime, anime and image_size > FEATURE_SIDE, eyes in ("broad", "both"))
         if critic.eyes:
-            critic.eyes.load_state_dict(load_features(EYES).stages.state_dict())
+            critic.eyes.load_state_dict(load_features(CRITIC_EYES).stages.state_dict())
         return critic
 
     @classmethod
@@ -75,7 +81,7 @@ class FeatureCritic(nn.Module):
         tensors = read_tensors(path)
         with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source: leave it as it was
             critic = cls(*(any(name.startswith(part) for name in tensors) for part in ("heads.", "close.", "broad.")))
-        if not critic.sort:
+        if not critic.kind_of_eyes:
             raise CheckpointError(
                 f"{path} holds no critic: it needs heads for one kind of eyes at least. Save it again."
             )
@@ -92,7 +98,7 @@ class FeatureCritic(nn.Module):
         return sum(heads is not None for heads in (self.heads, self.close, self.broad))
 
     @property
-    def sort(self) -> str:
+    def kind_of_eyes(self) -> str:
         """What it looks through, as `TrainConfig.eyes` has it; nothing where it has no eyes."""
         return {(True, False): "anime", (False, True): "broad", (True, True): "both"}.get(
             (self.heads is not None, self.broad is not None), ""
@@ -110,23 +116,27 @@ class FeatureCritic(nn.Module):
         """Four logits a picture and view, positive for real; pictures in [-1, 1], not below 64 px to look closely."""
         logits = []
         if self.eyes and self.heads:
-            logits.append(judged(self.heads, activations(self.eyes, images)[1:]))
+            logits.append(logits_of(self.heads, activations(self.eyes, images)[1:]))
         if self.eyes and self.close:
-            logits.append(judged(self.close, activations(self.eyes, self.pieces(images))[1:]))
+            logits.append(logits_of(self.close, activations(self.eyes, self.pieces(images))[1:]))
         if self.broad_eyes and self.broad and self.statistics:
-            maps = self.broad_eyes(brought_to(BROAD_SIDE, images))[1:]
-            logits += [judged(self.broad, maps), self.statistics(maps)]
+            maps = self.broad_eyes(resize_pictures(BROAD_SIDE, images))[1:]
+            logits += [logits_of(self.broad, maps), self.statistics(maps)]
         return torch.cat(logits, 1)  # (B, 4 * views), and one more of the broad eyes
 
     def pieces(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 64 64"]:
         """Of each picture a piece as it is, at the next place (Roberts 2018, "The unreasonable effectiveness of
         quasirandom sequences")."""
         numbers = int(self.looks) + torch.arange(len(images), dtype=torch.float64)  # (B,)
-        room = torch.tensor(images.shape[-2:]) - SIDE + 1
-        corners = ((numbers[:, None] * torch.tensor(STEPS, dtype=torch.float64)) % 1 * room).long().tolist()  # (B, 2)
+        room = torch.tensor(images.shape[-2:]) - FEATURE_SIDE + 1
+        steps = torch.tensor(R2_STEPS, dtype=torch.float64)
+        corners = (numbers[:, None] * steps % 1 * room).long().tolist()  # (B, 2)
         if self.training:
             self.looks += len(images)
-        squares = [picture[:, y : y + SIDE, x : x + SIDE] for picture, (y, x) in zip(images, corners, strict=True)]
+        squares = [
+            picture[:, y : y + FEATURE_SIDE, x : x + FEATURE_SIDE]
+            for picture, (y, x) in zip(images, corners, strict=True)
+        ]
         return torch.stack(squares).contiguous(memory_format=torch.channels_last)  # (B, 3, 64, 64)
 
 
@@ -139,7 +149,7 @@ class Statistics(nn.Module):
 
     def __init__(self, count: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(count, LEAST, PACE).requires_grad_(False)
+        self.norm = nn.BatchNorm2d(count, EPSILON, MOMENTUM).requires_grad_(False)
         self.rule = parametrizations.spectral_norm(nn.Linear(count, 1))
 
     def forward(self, maps: list[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b 1"]:
@@ -152,11 +162,11 @@ class Statistics(nn.Module):
         return self.rule(self.norm.eval()(numbers).flatten(1))  # (B, 1)
 
 
-def judged(heads: nn.ModuleList, maps: list[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b 4"]:
+def logits_of(heads: nn.ModuleList, maps: list[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b 4"]:
     return torch.cat([head(seen) for head, seen in zip(heads, maps, strict=True)], 1)  # (B, 4)
 
 
-def new_heads(widths: tuple[int, ...] = WIDTHS[1:], normed: bool = True) -> nn.ModuleList:
+def new_heads(widths: tuple[int, ...] = FEATURE_WIDTHS[1:], normed: bool = True) -> nn.ModuleList:
     """A head for each depth that has one."""
     heads = nn.ModuleList(head(width, side, normed) for width, side in zip(widths, SIDES, strict=True))
     return heads.apply(init_weights)

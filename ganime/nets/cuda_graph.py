@@ -13,7 +13,7 @@ from ganime.nets.critic import FeatureCritic
 if TYPE_CHECKING:
     from torch import Tensor
 
-WARM_UP = 3  # calls before the recording, in which libraries settle on how they compute
+WARM_UP_CALLS = 3  # calls before the recording, in which libraries settle on how they compute
 
 
 class Recorded:
@@ -37,7 +37,7 @@ class Recorded:
 
     @property
     def recording(self) -> bool:
-        return self.calls > WARM_UP and self.result is None
+        return self.calls > WARM_UP_CALLS and self.result is None
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         with torch.cuda.device(self.device):
@@ -46,7 +46,7 @@ class Recorded:
             for held, given in zip(self.inputs, inputs, strict=True):
                 held.copy_(given)
             self.calls += 1
-            if self.calls <= WARM_UP:
+            if self.calls <= WARM_UP_CALLS:
                 return self.beside()
             result = self.result
             if result is None:

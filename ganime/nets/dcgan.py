@@ -27,8 +27,8 @@ WEIGHTS_FILE = "model.safetensors"
 DISCRIMINATOR_FILE = "discriminator.safetensors"
 CONFIG_FILE = "config.json"
 LOBES = 3  # of Lanczos' filter
-LUMA = (0.299, 0.587, 0.114)  # what red, green and blue add to brightness, in JPEG and WebP (ITU-R BT.601)
-SMALL = 500_000  # numbers; a net of that size may be made before it is known whether its weights fit
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # what red, green and blue add to brightness, in JPEG and WebP (ITU-R BT.601)
+SMALL_NET = 500_000  # numbers; a net of that size may be made before it is known whether its weights fit
 
 Net = TypeVar("Net", "Generator", "Discriminator")
 
@@ -61,11 +61,11 @@ class Generator(
         """Pictures in [-1, 1] for latents from N(0, 1)."""
         x = self.stem(z[:, :, None, None])  # (B, Z, 1, 1) -> (B, C, 4, 4)
         x = self.blocks(x)  # (B, base, S / 2, S / 2), or S x S
-        return smaller(self.drawn(x), self.config.supersampling)  # (B, 3, S, S)
+        return downsample(self.drawn(x), self.config.supersampling)  # (B, 3, S, S)
 
     def drawn(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 side side"]:
         """What the last layer makes of the last map, with its colours as coarse as they are to be."""
-        return softened(torch.tanh(self.to_rgb(x)), self.config.chroma_stride)
+        return subsample_chroma(torch.tanh(self.to_rgb(x)), self.config.chroma_stride)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         save_tensors(self.state_dict(), save_directory / WEIGHTS_FILE, half=True)
@@ -150,7 +150,7 @@ def init_weights(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def toggle(parameters: Iterable[nn.Parameter], learns: bool) -> None:
+def set_requires_grad(parameters: Iterable[nn.Parameter], learns: bool) -> None:
     """Have these parameters get gradients, or none."""
     for parameter in parameters:
         parameter.requires_grad_(learns)
@@ -165,7 +165,7 @@ def load_net(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
     held = sum(tensor.numel() for tensor in tensors.values())
     widths = (config.latent_dim, *config.channels) if kind is Generator else config.judging_channels
     least = 16 * sum(a * b for a, b in itertools.pairwise(widths))  # the 4x4 kernels of all layers but the picture's
-    if least > max(held, SMALL):
+    if least > max(held, SMALL_NET):
         raise CheckpointError(
             f"{weights} holds {held:,} numbers where the shape in its config.json needs over {least:,}. "
             "Use the weights and the config.json that were saved together."
@@ -176,7 +176,7 @@ def load_net(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
     return net.eval()
 
 
-def softened(pictures: Float[Tensor, "b 3 h w"], times: int) -> Float[Tensor, "b 3 h w"]:
+def subsample_chroma(pictures: Float[Tensor, "b 3 h w"], times: int) -> Float[Tensor, "b 3 h w"]:
     """Pictures in [-1, 1] with the same brightness at each point and colours so many times coarser."""
     if times == 1:
         return pictures
@@ -184,28 +184,28 @@ def softened(pictures: Float[Tensor, "b 3 h w"], times: int) -> Float[Tensor, "b
     def coarse(x: Tensor) -> Tensor:
         return F.interpolate(F.avg_pool2d(x, times), scale_factor=float(times), mode="bilinear")
 
-    luma = (pictures * luma_shares(pictures.device).to(pictures.dtype)).sum(1, keepdim=True)  # (B, 1, H, W)
+    luma = (pictures * luma_weights(pictures.device).to(pictures.dtype)).sum(1, keepdim=True)  # (B, 1, H, W)
     return (coarse(pictures - luma) + luma).clamp(-1, 1)  # their luma is 0, coarse or not
 
 
 @functools.cache
-def luma_shares(device: torch.device) -> Float[Tensor, "3 1 1"]:
+def luma_weights(device: torch.device) -> Float[Tensor, "3 1 1"]:
     """What red, green and blue add to brightness; kept, so that no picture has to wait until it is sent there."""
     with torch.inference_mode(False):
-        return torch.tensor(LUMA, device=device)[:, None, None]
+        return torch.tensor(LUMA_WEIGHTS, device=device)[:, None, None]
 
 
-def smaller(pictures: Float[Tensor, "b 3 h h"], times: int) -> Float[Tensor, "b 3 s s"]:
+def downsample(pictures: Float[Tensor, "b 3 h h"], times: int) -> Float[Tensor, "b 3 s s"]:
     """Pictures in [-1, 1] made so many times smaller by Lanczos' filter, in fp32."""
     if times == 1:
         return pictures
     with torch.autocast(pictures.device.type, enabled=False):
-        filtered = lanczos(pictures.shape[-1], times, pictures.device)  # (S, H)
+        filtered = lanczos_matrix(pictures.shape[-1], times, pictures.device)  # (S, H)
         return (filtered @ pictures.float() @ filtered.T).clamp(-1, 1)  # it swings over beside an edge
 
 
 @functools.cache
-def lanczos(side: int, times: int, device: torch.device) -> Float[Tensor, "s side"]:
+def lanczos_matrix(side: int, times: int, device: torch.device) -> Float[Tensor, "s side"]:
     """A matrix that makes `side` pixels in a row so many times fewer (Duchon 1979), as Pillow does it."""
     with torch.inference_mode(False):  # it is kept, and may be asked for again where gradients are wanted
         middles = (torch.arange(side // times) + 0.5) * times - 0.5

@@ -18,7 +18,7 @@ from ganime.nets.dcgan import Discriminator, Generator
 BF16_GAIN = 1.25  # bf16 must be at least this many times as fast as fp32 to be chosen
 WITHOUT_BF16 = ("DEFAULT", "AVX2")  # processors that would emulate it at a tenth of the speed or less
 HOPELESS = 8.0  # a variant whose warm-up takes this many times as long as the first variant's is not timed
-PICTURES, ROUNDS = 16, 2  # pictures of 64 px in a trial's batch; timed calls of each variant
+TRIAL_PICTURES, ROUNDS = 16, 2  # pictures of 64 px in a trial's batch; timed calls of each variant
 
 
 def pick_device(name: str) -> torch.device:
@@ -43,7 +43,7 @@ def precision_context(precision: str, device: torch.device) -> Callable[[], Abst
     return nullcontext
 
 
-def faster_precision(model: ModelConfig, device: torch.device, pictures: int = PICTURES) -> str:
+def precision_for(model: ModelConfig, device: torch.device, pictures: int = TRIAL_PICTURES) -> str:
     """ "bf16" if both nets, forward and backward, run at least 25 % faster in it, else "fp32".
 
     A CPU is put to a trial of about two seconds, which leaves the global random state as it was.
@@ -79,13 +79,13 @@ def plan_for(model: ModelConfig, device: torch.device, precision: str = "auto", 
     Store the result with the run: it decides the last digits of everything that the run computes.
     """
     if precision == "auto":
-        precision = faster_precision(model, device)
+        precision = precision_for(model, device)
     if form == "auto":
-        form = faster_form(precision, device)
+        form = form_for(precision, device)
     return precision, form
 
 
-def faster_form(precision: str, device: torch.device) -> str:
+def form_for(precision: str, device: torch.device) -> str:
     """ "matmul" (`matrix_products.use_products`) in bf16 on a CPU with AMX, else "convolution".
 
     On a processor with AMX, products nearly double the speed of training in bf16. Without AMX they gain 6 % in bf16 and

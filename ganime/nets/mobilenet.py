@@ -23,7 +23,7 @@ STAGES = (  # at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side: groups of bottlenecks
     ((6, 64, 4, 2), (6, 96, 3, 1)),
     ((6, 160, 3, 2), (6, 320, 1, 1)),
 )
-WIDTHS = tuple(stage[-1][1] for stage in STAGES)  # channels at these: 16, 24, 32, 96 and 320
+MOBILENET_WIDTHS = tuple(stage[-1][1] for stage in STAGES)  # channels at these: 16, 24, 32, 96 and 320
 
 
 class MobileNet(nn.Module):

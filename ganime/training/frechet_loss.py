@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ganime.nets.anime_features import SIDE, FeatureNet, load_features
+from ganime.nets.anime_features import FEATURE_SIDE, FeatureNet, load_features
 from ganime.nets.averaging import decay_of
-from ganime.nets.critic import BROAD_EYES, BROAD_SIDE, EYES
+from ganime.nets.critic import BROAD_EYES, BROAD_SIDE, CRITIC_EYES
 from ganime.nets.mobilenet import MobileNet, load_mobilenet
 
 if TYPE_CHECKING:
@@ -96,13 +96,16 @@ def shipped_views(device: torch.device | str = "cpu") -> list[View]:
     return [
         View("broad, whole", broad, side=BROAD_SIDE),
         View("broad, piece", lambda images: broad(images)[:-1], PIECE, BROAD_SIDE),
-        *anime_views("anime", load_features(EYES).to(device)),
+        *anime_views("anime", load_features(CRITIC_EYES).to(device)),
     ]
 
 
 def anime_views(name: str, net: FeatureNet) -> list[View]:
     """The whole and a piece through a feature network, as `fit-features` makes them."""
-    return [View(f"{name}, whole", net.activations, side=SIDE), View(f"{name}, piece", net.activations, PIECE, SIDE)]
+    return [
+        View(f"{name}, whole", net.activations, side=FEATURE_SIDE),
+        View(f"{name}, piece", net.activations, PIECE, FEATURE_SIDE),
+    ]
 
 
 def view_names(views: Sequence[View]) -> str:

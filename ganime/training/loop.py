@@ -21,7 +21,7 @@ from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import ema_decay, settle_statistics, update_ema
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.cuda_graph import Recorded, recordable
-from ganime.nets.dcgan import Discriminator, Generator, toggle
+from ganime.nets.dcgan import Discriminator, Generator, set_requires_grad
 from ganime.nets.device import out_of_memory, plan_for, precision_context
 from ganime.nets.matrix_products import use_products
 from ganime.training.augment import diff_augment
@@ -155,7 +155,7 @@ def events_of(
         state.discriminator_optimizer.step()
 
         # --- generator step, on the same fakes
-        toggle(learning, False)
+        set_requires_grad(learning, False)
         with autocast():
             if config.loss == "relativistic":
                 again = [judge(net, view(real), view(fake.float())) for net in state.judges]
@@ -169,7 +169,7 @@ def events_of(
         weighted(weights, g_losses).backward()
         workers.average(state.generator.parameters())
         state.generator_optimizer.step()
-        toggle(learning, True)
+        set_requires_grad(learning, True)
         return torch.stack([d_losses[0], g_losses[0], *(logits.mean() for logits in judged[0])]).detach()  # of D alone
 
     played = (
@@ -189,7 +189,7 @@ def events_of(
             figures = learn(real, z, view) if played is None else played(real, z)
         except RuntimeError as error:
             if played and played.recording:
-                toggle(learning, True)
+                set_requires_grad(learning, True)
                 played = None  # recording failed, and needs more memory than the work itself, which went well before
                 continue
             if not out_of_memory(error) or config.batch_size < 4:
@@ -199,7 +199,7 @@ def events_of(
                     f"There is no memory for {config.batch_size // workers.count} faces in each of {workers.count} "
                     "processes. Begin a new run with a smaller batch, or go on with more processes by --resume."
                 ) from error
-            toggle(learning, True)
+            set_requires_grad(learning, True)
             config, played = replace(config, batch_size=config.batch_size // 2), None
             share = workers.share(config.batch_size)
             write_run(run, config, model, dataset)

@@ -15,7 +15,7 @@ from ganime.config import check_range, check_types
 from ganime.errors import DataError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
-from ganime.nets.averaging import decay_of, even_latents, settle_statistics, update_ema
+from ganime.nets.averaging import decay_of, quasirandom_latents, settle_statistics, update_ema
 from ganime.nets.dcgan import Generator
 from ganime.nets.device import out_of_memory, pick_device
 from ganime.training.frechet_loss import FrechetLoss, View, shipped_views, view_names
@@ -105,7 +105,7 @@ def polish(
     views = views or shipped_views(target)
     generator = beginning(model.generator, config.batch_size, target, settle=not before)
     ema = copy.deepcopy(generator)
-    source = even_latents(shape.latent_dim, config.seed, before)
+    source = quasirandom_latents(shape.latent_dim, config.seed, before)
 
     def draw(count: int) -> Tensor:
         return generator(source(count).to(target))  # (B, 3, S, S)

@@ -139,7 +139,7 @@ def settle_run(
     if start and not (run / RUN_FILE).is_file():
         model, config = start.generator.config, replace(config, start=start.name)
     if config.eyes == "auto":
-        config = replace(config, eyes=start.critic.sort if start and start.critic else "anime")
+        config = replace(config, eyes=start.critic.kind_of_eyes if start and start.critic else "anime")
     if dataset.images.shape[1] != model.image_size:
         raise ConfigError(
             f"The faces are {dataset.images.shape[1]} px, the model is {model.image_size} px. Load the faces at the "

@@ -17,7 +17,7 @@ from PIL import Image
 from ganime import images
 from ganime.drawing.recipe import Recipe
 from ganime.errors import GanimeError
-from ganime.images import MAX_SIDE, RECIPE_KEY, png_bytes, read_recipe, resize, save_animation, sheet
+from ganime.images import MAX_SIDE, RECIPE_KEY, png_bytes, read_recipe, resize_picture, save_animation, sheet
 
 squares = st.integers(1, 12).flatmap(lambda side: hnp.arrays(np.uint8, (side, side, 3)))
 batches = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4)).flatmap(
@@ -84,7 +84,7 @@ def test_scaling_to_its_own_size_changes_no_pixel() -> None:
 @pytest.mark.parametrize("size", [-1, 0, MAX_SIDE + 1, 10**9])
 def test_sizes_out_of_range_are_refused(size: int) -> None:
     with pytest.raises(GanimeError, match="1 to 2048"):
-        resize(Image.fromarray(noise(1)[0]), size)
+        resize_picture(Image.fromarray(noise(1)[0]), size)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"not a picture", b"GIF89a" + bytes(50)])

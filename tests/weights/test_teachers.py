@@ -13,7 +13,7 @@ import torch.nn.functional as F
 import typer
 from torch import Tensor
 
-from ganime.nets.critic import EYES
+from ganime.nets.critic import CRITIC_EYES
 from weights.make.teachers import (
     EFFICIENT_BLOCKS,
     EFFICIENT_EPSILON,
@@ -81,7 +81,7 @@ def test_a_package_that_is_missing_or_another_is_named(tmp_path: Path) -> None:
 
 def test_networks_that_were_fitted_look_along_by_their_names(tmp_path: Path) -> None:
     for name in ("anime-79", "anime-78"):
-        shutil.copytree(EYES, tmp_path / name)
+        shutil.copytree(CRITIC_EYES, tmp_path / name)
     (tmp_path / "something else").mkdir()
     (tmp_path / "something else" / "config.json").write_text("{}")
     views = fitted_views(tmp_path)

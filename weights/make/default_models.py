@@ -28,13 +28,13 @@ from ganime.drawing.direction_search import find_directions
 from ganime.drawing.directions import Directions, save_directions, table_rows
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.images import resize, sheet
+from ganime.images import resize_picture, sheet
 from ganime.measuring.report import Report, evaluate
 from ganime.measuring.training_faces import TrainingFaces, save_training_faces, training_faces_of
 from ganime.models.checkpoint import CARD_FILE, FRONT_MATTER, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.resizing import recoloured, refined
 from ganime.models.resizing import resize as resized
-from ganime.nets.anime_features import SIDE, load_features
+from ganime.nets.anime_features import FEATURE_SIDE, load_features
 from ganime.nets.device import pick_device
 from ganime.training.events import Event, Measured, Notice, Step, Verdict, record
 from ganime.training.frechet_loss import View, shipped_views
@@ -176,9 +176,9 @@ def train_example(images: int, data: list[Path], runs: Path, device: str, home: 
     """
     config, model = RECIPES["classic"]
     run = runs / "dcgan-example"
-    faces = load_faces(data, SIDE, home / "cache")
+    faces = load_faces(data, FEATURE_SIDE, home / "cache")
     print(f"the PyTorch DCGAN example, {images:,} images", flush=True)
-    follow(run, train(faces, run, replace(config, images=images), replace(model, image_size=SIDE), device))
+    follow(run, train(faces, run, replace(config, images=images), replace(model, image_size=FEATURE_SIDE), device))
     return load_checkpoint(run)
 
 
@@ -198,7 +198,8 @@ def follow(run: Path, events: Iterator[Event]) -> None:
 
 def measured(faces: np.ndarray, real: FaceDataset, known: TrainingFaces | None = None) -> Report:
     """The measures of 1,000 faces, made as small as the held-out ones, against those; with the test for copies."""
-    small = np.stack([np.asarray(resize(Image.fromarray(face), SIDE)) for face in faces])  # (1000, 64, 64, 3)
+    pictures = [resize_picture(Image.fromarray(face), FEATURE_SIDE) for face in faces]
+    small = np.stack([np.asarray(picture) for picture in pictures])  # (1000, 64, 64, 3)
     return evaluate(load_features(), small, real.images[real.held_out], known)
 
 
@@ -292,13 +293,13 @@ def main(
         torch.set_num_threads(threads)
     target = pick_device(device)
     views = views_with(teachers, target) if teachers else shipped_views(target)
-    real = load_faces(data, SIDE, home / "cache")
+    real = load_faces(data, FEATURE_SIDE, home / "cache")
     known = training_faces_of(real, most=len(real.train))
     some = np.random.default_rng(0).permutation(real.train)[:COUNT]
     learned_from = {"training faces": measured(real.images[np.sort(some)], real)}
     others = {}
     if peer:
-        shown = load_faces([peer], SIDE, home / "cache", keep_duplicates=True).images[:COUNT]
+        shown = load_faces([peer], FEATURE_SIDE, home / "cache", keep_duplicates=True).images[:COUNT]
         others[PEER] = measured(shown, real)
     made: dict[str, tuple[Stage, Checkpoint]] = {}
     for name, stages in STAGES.items():

@@ -26,7 +26,7 @@ from ganime.images import sheet
 from ganime.measuring.report import Report, evaluate
 from ganime.measuring.training_faces import training_faces_of
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
-from ganime.nets.anime_features import SIDE, load_features
+from ganime.nets.anime_features import FEATURE_SIDE, load_features
 from ganime.training.events import Done
 from ganime.training.loop import train
 
@@ -67,7 +67,7 @@ def main(
     torch.set_num_threads(threads)
     net, start = load_features(), load_checkpoint(model, with_discriminator=True)
     faces = load_faces(data, start.generator.config.image_size, home / "cache")
-    others = load_faces([reference], SIDE, home / "cache").images
+    others = load_faces([reference], FEATURE_SIDE, home / "cache").images
     known = training_faces_of(faces, most=len(faces.train))
 
     def report_of(name: str, checkpoint: Checkpoint) -> Report:

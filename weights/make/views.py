@@ -21,7 +21,7 @@ from torch import Tensor
 from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.faces.dataset import load_faces
 from ganime.models.hub import open_model
-from ganime.nets.averaging import even_latents
+from ganime.nets.averaging import quasirandom_latents
 from ganime.nets.dcgan import Generator
 from ganime.training.frechet_loss import Transport, View, looked, shipped_views
 from ganime.training.polish import LOOK_BATCH
@@ -78,7 +78,7 @@ def main(
     ways = {
         "by chance": lambda number: torch.randn(number, latent, generator=by_chance),
         "latents and their negatives": negatives,
-        "even": even_latents(latent, 0),
+        "even": quasirandom_latents(latent, 0),
     }
     print("\n| latents | variance of the mean of 64, times 64, at the first view's depths |\n|---|---|")
     whole = [replace(views[0], window=(1.0, 1.0))]  # for windows vary, however even the latents are

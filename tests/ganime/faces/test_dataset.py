@@ -31,9 +31,10 @@ from hypothesis.extra import numpy as hnp
 from PIL import EpsImagePlugin, Image, features
 
 from ganime.errors import DataError
-from ganime.faces.dataset import FaceDataset, decode_all, load_faces
+from ganime.faces.dataset import FaceDataset, load_faces
+from ganime.faces.decoding import decode_all
 from ganime.faces.duplicates import NEAR_DUPLICATE_BITS, near_duplicate_groups, split_by_group
-from ganime.faces.reading import Face, TooManyError, in_order, is_grey, list_pictures
+from ganime.faces.reading import Face, TooManyError, is_grey, list_pictures, map_in_order
 from ganime.faces.reading import decode as decode_face
 from ganime.text import printable
 
@@ -475,7 +476,7 @@ def test_a_file_that_may_not_be_read_never_stops(
 def test_a_skipped_file_is_named_by_its_path_in_the_source(
     folder: Path, load: Callable[..., FaceDataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ganime.faces.reading.MAX_FILE_BYTES", 50_000)
+    monkeypatch.setattr("ganime.faces.reading.MAX_PICTURE_BYTES", 50_000)
     for name in ("a", "b"):
         (folder / name).mkdir()
         (folder / name / "large.png").write_bytes(b"x" * 60_000)
@@ -759,7 +760,7 @@ def refuse_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     def decode_nothing(*_: Any) -> None:
         raise AssertionError("a picture was decoded again")
 
-    monkeypatch.setattr("ganime.faces.dataset.decode", decode_nothing)
+    monkeypatch.setattr("ganime.faces.decoding.decode", decode_nothing)
 
 
 def test_a_second_load_decodes_nothing(folder: Path, load: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -795,7 +796,7 @@ def test_equal_content_elsewhere_is_found_in_the_cache(
 MEET = """
 import sys, time
 from pathlib import Path
-from ganime import data
+from ganime.faces import dataset as data
 decode_all = data.decode_all
 def decode_and_meet(*arguments):
     index = decode_all(*arguments)
@@ -875,14 +876,14 @@ def test_results_come_in_order_and_little_is_worked_on_ahead() -> None:
             begun.append(number)
             yield number
 
-    with contextlib.closing(in_order(squared, numbers())) as results:
+    with contextlib.closing(map_in_order(squared, numbers())) as results:
         assert list(itertools.islice(results, 50)) == [number**2 for number in range(50)]
         assert len(begun) < 100
 
 
 def test_an_error_in_a_thread_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(in_order(lambda number: 1 // number, [2, 1, 0]))
+        list(map_in_order(lambda number: 1 // number, [2, 1, 0]))
 
 
 @given(name=st.text(st.characters(), max_size=300))
@@ -972,7 +973,7 @@ def test_the_split_is_the_same_at_every_size(draw_face: Callable[..., Image.Imag
     }
     assert split[32] == split[64] == split[128]
     assert len(split[64][3]) >= 8
-    assert not list((tmp_path / "cache").glob("*/judged.bin"))
+    assert not list((tmp_path / "cache").glob("*/compared.bin"))
 
 
 def test_at_most_a_thousand_faces_are_held_out() -> None:
@@ -1004,7 +1005,7 @@ def test_groups_are_those_of_comparing_each_with_each(bits: np.ndarray, columns:
     for i, j in np.argwhere(np.bitwise_count(hashes[:, None] ^ hashes).sum(2, dtype=int) <= NEAR_DUPLICATE_BITS):
         groups[groups == groups[i]] = groups[j]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ganime.faces.duplicates.COLUMNS", columns)
+        patch.setattr("ganime.faces.duplicates.HASH_COLUMNS", columns)
         found = near_duplicate_groups(hashes)
     assert np.array_equal(found[:, None] == found, groups[:, None] == groups)
 
@@ -1061,6 +1062,17 @@ def test_the_stream_is_the_same_from_any_start(faces: FaceDataset, start: int, c
 def test_the_mirrored_stream_is_the_same_from_any_start(faces: FaceDataset, start: int, count: int, seed: int) -> None:
     whole = faces.batch(0, 240, seed, flip=True)
     assert torch.equal(faces.batch(start, count, seed, flip=True), whole[start : start + count])
+
+
+def test_the_order_of_an_epoch_is_drawn_once_for_all_its_batches(
+    faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    default_rng = np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: drawn.append(seed) or default_rng(seed))
+    for start in range(0, len(faces.train), 8):
+        faces.batch(start, min(8, len(faces.train) - start), 123_456, flip=True)
+    assert drawn == [[123_456, 0], [123_456, 0, 1]]
 
 
 def test_seeds_shuffle_differently_and_reproducibly(faces: FaceDataset) -> None:

@@ -172,7 +172,7 @@ def test_a_run_has_the_eyes_it_is_told_or_those_of_the_model_it_begins_from(
     assert isinstance(last, Done)
     kept = load_checkpoint(last.folder, with_discriminator=True).critic
     assert kept
-    assert kept.sort == had
+    assert kept.kind_of_eyes == had
 
 
 def test_the_critic_looks_through_another_network_than_the_one_that_measures(critic: FeatureCritic) -> None:

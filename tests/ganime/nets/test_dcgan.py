@@ -14,7 +14,7 @@ from torch import nn
 from ganime.config import IMAGE_SIZES, NORMS, ModelConfig
 from ganime.drawing.layers import summary
 from ganime.errors import ConfigError
-from ganime.nets.dcgan import LUMA, Discriminator, Generator, lanczos, smaller, softened
+from ganime.nets.dcgan import LUMA_WEIGHTS, Discriminator, Generator, downsample, lanczos_matrix, subsample_chroma
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 STD = 0.02
@@ -176,16 +176,16 @@ def test_supersampling_draws_larger_and_makes_that_smaller_as_pillow_does(times:
     wanted = [
         Image.fromarray(face.permute(1, 2, 0).numpy()).resize((32, 32), Image.Resampling.LANCZOS) for face in pictures
     ]
-    made = (smaller(pictures / 127.5 - 1, times) + 1) * 127.5
+    made = (downsample(pictures / 127.5 - 1, times) + 1) * 127.5
     assert np.abs(made.permute(0, 2, 3, 1).numpy() - np.stack(wanted)).mean() < 0.5
-    assert torch.equal(small(noise(2, 8)), smaller(large(noise(2, 8)), times))
+    assert torch.equal(small(noise(2, 8)), downsample(large(noise(2, 8)), times))
     assert Discriminator(small.config)(small(noise(2, 8))).shape == (2,)
 
 
 def test_a_filter_first_asked_for_without_gradients_serves_with_them() -> None:
     config = replace(tiny_config(32), supersampling=2)
     generator = Generator(config).eval()
-    lanczos.cache_clear()
+    lanczos_matrix.cache_clear()
     with torch.inference_mode():
         generator(noise(1, 8))
     z = noise(1, 8).requires_grad_(True)
@@ -243,8 +243,8 @@ def test_batch_size_does_not_change_what_eval_nets_say() -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_coarse_colours_keep_the_brightness_and_lose_what_changes_from_one_point_to_the_next(seed: int) -> None:
     pictures = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 0.4  # (3, 3, 16, 16)
-    soft = softened(pictures, 2)
-    luma = torch.tensor(LUMA)[:, None, None]
+    soft = subsample_chroma(pictures, 2)
+    luma = torch.tensor(LUMA_WEIGHTS)[:, None, None]
     torch.testing.assert_close((soft * luma).sum(1), (pictures * luma).sum(1))
     colours = [image - (image * luma).sum(1, keepdim=True) for image in (pictures, soft)]
     halves = [torch.nn.functional.avg_pool2d(colour, 2) for colour in colours]
@@ -253,16 +253,16 @@ def test_coarse_colours_keep_the_brightness_and_lose_what_changes_from_one_point
         for colour, half in zip(colours, halves, strict=True)
     ]
     assert rough[1] < 0.5 * rough[0]
-    assert softened(pictures, 1) is pictures
+    assert subsample_chroma(pictures, 1) is pictures
 
 
 def test_coarse_colours_are_those_of_a_picture_saved_as_jpeg() -> None:
     """Grey stays grey, a picture of one colour stays it, and nothing leaves [-1, 1]."""
     grey = torch.rand(2, 1, 8, 8).expand(2, 3, 8, 8) * 2 - 1
-    torch.testing.assert_close(softened(grey, 2), grey)
+    torch.testing.assert_close(subsample_chroma(grey, 2), grey)
     plain = torch.tensor([0.9, -0.3, 0.1])[None, :, None, None].expand(1, 3, 8, 8)
-    torch.testing.assert_close(softened(plain, 2), plain)
-    assert softened(torch.rand(4, 3, 8, 8).round() * 2 - 1, 2).abs().max() <= 1
+    torch.testing.assert_close(subsample_chroma(plain, 2), plain)
+    assert subsample_chroma(torch.rand(4, 3, 8, 8).round() * 2 - 1, 2).abs().max() <= 1
 
 
 def test_a_generator_draws_its_colours_as_coarse_as_its_configuration_says() -> None:
@@ -270,7 +270,7 @@ def test_a_generator_draws_its_colours_as_coarse_as_its_configuration_says() -> 
     sharp, soft = Generator(config).eval(), Generator(replace(config, chroma_stride=2)).eval()
     soft.load_state_dict(sharp.state_dict())
     z = torch.randn(2, config.latent_dim, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(soft(z), softened(sharp(z), 2))
+    torch.testing.assert_close(soft(z), subsample_chroma(sharp(z), 2))
     assert not torch.equal(soft(z), sharp(z))
     with pytest.raises(ConfigError, match="chroma_stride must be one of 1, 2; got 4"):
         replace(config, chroma_stride=4)

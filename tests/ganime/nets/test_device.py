@@ -10,7 +10,7 @@ import torch
 from ganime.config import ModelConfig
 from ganime.errors import ConfigError
 from ganime.nets import device as devices
-from ganime.nets.device import faster_form, faster_of, faster_precision, out_of_memory, pick_device, plan_for, shortest
+from ganime.nets.device import faster_of, form_for, out_of_memory, pick_device, plan_for, precision_for, shortest
 
 CPU = torch.device("cpu")
 SMALL = ModelConfig(image_size=32, latent_dim=8, base_channels=8, max_channels=32)
@@ -44,7 +44,7 @@ def test_settings_are_kept_without_a_trial(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_trial_leaves_the_random_source_alone() -> None:
     before = torch.random.get_rng_state()
-    assert faster_precision(SMALL, CPU, pictures=1) in ("fp32", "bf16")
+    assert precision_for(SMALL, CPU, pictures=1) in ("fp32", "bf16")
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -75,12 +75,12 @@ def test_products_are_for_bf16_on_a_processor_with_amx(
     amx: bool, precision: str, device: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
-    assert faster_form(precision, torch.device(device)) == expected
+    assert form_for(precision, torch.device(device)) == expected
 
 
 def test_a_processor_of_another_architecture_has_no_amx(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "arm64"})
-    assert faster_form("bf16", CPU) == "convolution"
+    assert form_for("bf16", CPU) == "convolution"
 
 
 def test_variants_take_turns_and_a_hopeless_one_drops_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from ganime.errors import CheckpointError
 from ganime.nets.critic import BROAD_EYES
-from ganime.nets.mobilenet import WIDTHS, Bottleneck, Convolution, MobileNet, load_mobilenet
+from ganime.nets.mobilenet import MOBILENET_WIDTHS, Bottleneck, Convolution, MobileNet, load_mobilenet
 
 
 def test_it_has_the_parameters_of_the_paper_up_to_the_last_bottleneck() -> None:
@@ -27,7 +27,7 @@ def test_it_has_the_parameters_of_the_paper_up_to_the_last_bottleneck() -> None:
 def test_maps_halve_from_half_the_side_on(side: int) -> None:
     maps = load_mobilenet(BROAD_EYES)(torch.zeros(2, 3, side, side))
     assert [tuple(seen.shape) for seen in maps] == [
-        (2, width, side >> depth, side >> depth) for depth, width in enumerate(WIDTHS, start=1)
+        (2, width, side >> depth, side >> depth) for depth, width in enumerate(MOBILENET_WIDTHS, start=1)
     ]
 
 

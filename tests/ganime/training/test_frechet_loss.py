@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ganime.measuring.distances import frechet_distance
-from ganime.nets.anime_features import DEFAULT_FEATURES, brought_to, load_features
-from ganime.nets.critic import EYES
+from ganime.nets.anime_features import DEFAULT_FEATURES, load_features, resize_pictures
+from ganime.nets.critic import CRITIC_EYES
 from ganime.training.frechet_loss import PIECE, WHOLE, FrechetLoss, Transport, View, numbers_of, shipped_views, windows
 
 
@@ -126,7 +126,7 @@ def test_a_window_of_the_whole_is_the_picture_itself() -> None:
 def test_a_window_of_another_size_is_the_picture_resized(full: int, side: int) -> None:
     grain = torch.randn(1, 3, full, full, generator=torch.Generator().manual_seed(0)).mul(0.3).clamp(-1, 1)
     seen = windows(grain, (1.0, 1.0), side, torch.Generator().manual_seed(1))
-    assert torch.allclose(seen, brought_to(side, grain), atol=1e-3)
+    assert torch.allclose(seen, resize_pictures(side, grain), atol=1e-3)
 
 
 def test_shipped_views_see_pictures_of_any_size_but_not_as_the_measuring_network_does() -> None:
@@ -137,7 +137,7 @@ def test_shipped_views_see_pictures_of_any_size_but_not_as_the_measuring_network
         assert [len(found) for found in depths] == [5, 4, 5, 5]
         assert all(numbers.shape[0] == 3 and torch.isfinite(numbers).all() for found in depths for numbers in found)
     pictures = torch.rand(3, 3, 64, 64) * 2 - 1
-    networks = {folder: load_features(folder) for folder in (DEFAULT_FEATURES, EYES)}
+    networks = {folder: load_features(folder) for folder in (DEFAULT_FEATURES, CRITIC_EYES)}
     own, other = (numbers_of(net.activations(pictures)[-1]) for net in networks.values())
     anime = View("anime", views[2].maps, (1.0, 1.0), 64)(pictures, source)[-1]
     assert torch.allclose(anime, other, atol=1e-3)

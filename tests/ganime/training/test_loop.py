@@ -28,8 +28,8 @@ from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
-from ganime.nets.averaging import ema_decay, even_latents, settle_statistics
-from ganime.nets.cuda_graph import WARM_UP, count_on, recordable
+from ganime.nets.averaging import ema_decay, quasirandom_latents, settle_statistics
+from ganime.nets.cuda_graph import WARM_UP_CALLS, count_on, recordable
 from ganime.training import loop as training
 from ganime.training import validation as progress
 from ganime.training.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict, record
@@ -350,7 +350,7 @@ def test_a_saved_average_has_the_statistics_of_its_own_activations(run: Run, tmp
     ema = load_checkpoint(run(tmp_path / "run", steps=30, ema_images=500)[-1].folder).generator
     settled = {name: value.clone() for name, value in ema.state_dict().items()}
     with torch.no_grad():
-        x = ema.stem[0](even_latents(ema.config.latent_dim, 1)(16_384)[:, :, None, None])
+        x = ema.stem[0](quasirandom_latents(ema.config.latent_dim, 1)(16_384)[:, :, None, None])
     norm = ema.stem[1]
     assert isinstance(norm, nn.BatchNorm2d)
     assert torch.allclose(norm.running_mean, x.mean((0, 2, 3)), atol=0.02 * float(x.std()))
@@ -618,11 +618,11 @@ def test_a_step_that_cannot_be_recorded_is_made_as_before(
 
         @property
         def recording(self) -> bool:
-            return self.calls > WARM_UP
+            return self.calls > WARM_UP_CALLS
 
         def __call__(self, *inputs: Tensor) -> Tensor:
             self.calls += 1
-            if self.calls > WARM_UP:
+            if self.calls > WARM_UP_CALLS:
                 raise error
             return self.work(*inputs)
 
@@ -993,9 +993,9 @@ def test_recorded_steps_learn_what_plain_ones_do(
     replay = torch.cuda.CUDAGraph.replay
     monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", lambda graph: played.append(1) or replay(graph))
     recorded = list(train(faces, tmp_path / "recorded", config, shape, "cuda"))
-    assert len(played) == 30 - WARM_UP
+    assert len(played) == 30 - WARM_UP_CALLS
     monkeypatch.setattr(training, "recordable", lambda *_: False)
     plain = list(train(faces, tmp_path / "plain", config, shape, "cuda"))
-    assert len(played) == 30 - WARM_UP
+    assert len(played) == 30 - WARM_UP_CALLS
     for a, b in zip(of_kind(recorded, Step), of_kind(plain, Step), strict=True):
         assert (a.d_loss, a.g_loss) == pytest.approx((b.d_loss, b.g_loss), rel=0.02, abs=0.02)

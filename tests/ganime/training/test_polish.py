@@ -20,7 +20,7 @@ from ganime.cli.train import keep, polish_command
 from ganime.errors import CheckpointError, ConfigError, DataError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ganime.nets.averaging import even_latents, settle_statistics
+from ganime.nets.averaging import quasirandom_latents, settle_statistics
 from ganime.training import polish as polishing
 from ganime.training.frechet_loss import View
 from ganime.training.polish import PolishConfig, Polished, polish
@@ -82,7 +82,7 @@ def test_what_is_looked_at_is_what_the_polished_model_draws(faces: FaceDataset, 
     views = [View("toy", maps, (1.0, 1.0))]
     model = polished(faces, tiny, views, images=16, lr=1e-8)[-1].model()
     begun = math.ceil(polishing.DRAWN / polishing.LOOK_BATCH) * polishing.LOOK_BATCH  # drawn before the first step
-    latents = even_latents(tiny.generator.config.latent_dim, 0, drawn=begun)(16)
+    latents = quasirandom_latents(tiny.generator.config.latent_dim, 0, drawn=begun)(16)
     with torch.no_grad():
         drawn = model.generator(latents)
     assert torch.allclose(seen[-1], drawn, atol=1e-3)
@@ -179,7 +179,7 @@ def test_a_rate_that_breaks_it_is_told_of(faces: FaceDataset, tiny: Checkpoint) 
 
 
 def test_latents_are_normal_and_lie_more_evenly_than_by_chance() -> None:
-    source = even_latents(128, seed=1)
+    source = quasirandom_latents(128, seed=1)
     batches = torch.stack([source(16) for _ in range(64)])  # (64, 16, 128)
     assert batches.isfinite().all()
     every = batches.flatten()
@@ -189,16 +189,16 @@ def test_latents_are_normal_and_lie_more_evenly_than_by_chance() -> None:
     assert batches.mean(1).std() < by_chance.mean(1).std() / 3
     even, uneven = (torch.corrcoef(z.flatten(0, 1).T).fill_diagonal_(0) for z in (batches, by_chance))
     assert even.square().mean() < uneven.square().mean() / 2
-    assert torch.equal(even_latents(128, seed=1)(16), batches[0])
-    assert torch.equal(even_latents(128, seed=1, drawn=16)(16), batches[1])
-    assert not torch.equal(even_latents(128, seed=2)(16), batches[0])
+    assert torch.equal(quasirandom_latents(128, seed=1)(16), batches[0])
+    assert torch.equal(quasirandom_latents(128, seed=1, drawn=16)(16), batches[1])
+    assert not torch.equal(quasirandom_latents(128, seed=2)(16), batches[0])
 
 
 def test_no_point_is_rounded_to_what_has_no_latent() -> None:
     """The very first Sobol point of this seed has a number that is 1 in single precision."""
     first = torch.quasirandom.SobolEngine(4096, scramble=True, seed=23312).draw(1, dtype=torch.float64)
     assert float(first.max()) == 1.0
-    assert even_latents(4096, seed=23312)(40).isfinite().all()
+    assert quasirandom_latents(4096, seed=23312)(40).isfinite().all()
 
 
 @pytest.mark.parametrize(("field", "value"), [("images", 0), ("batch_size", 1), ("lr", 0.0), ("ema_images", 0)])

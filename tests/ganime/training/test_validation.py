@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganime.drawing.sampling import generate
-from ganime.faces.dataset import FaceDataset, Facts
+from ganime.faces.dataset import FaceDataset, SourceFacts
 from ganime.models.checkpoint import Checkpoint
 from ganime.training import validation as progress
 from ganime.training.validation import Validator
@@ -38,7 +38,7 @@ class Replay(nn.Module):
 def dataset(embedded: Checkpoint) -> FaceDataset:
     """Faces of the embedded model in the place of real ones: 240 to learn from, 80 held out."""
     faces = generate(embedded, range(320))
-    facts = Facts(np.full((320, 2), 64), np.zeros(320, bool), np.arange(320), [], [], False, {})
+    facts = SourceFacts(np.full((320, 2), 64), np.zeros(320, bool), np.arange(320), [], [], False, {})
     return FaceDataset(faces, np.arange(240), np.arange(240, 320), [str(n) for n in range(320)], [], "key", facts)
 
 
