@@ -10,6 +10,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from app import api
+from app.components import modules
 from app.components.bridge import answered, component
 from app.components.theme import CSS, THEME, asked
 from app.errors import JobMissing
@@ -49,7 +50,7 @@ def create_app(studio: Studio) -> gr.Blocks:
                 )
                 load = gr.Button("Load", min_width=90, elem_id="load")
                 back = gr.Button("Embedded model", min_width=140, elem_id="embedded")
-            own = component("models", [answered(mine_of(studio.jobs))], "models") if studio.jobs else None
+            own = component("models", [answered(mine_of(studio.jobs))], "models", ("use",)) if studio.jobs else None
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 gallery = tab_generate.build(studio, model_key, page.load)
@@ -147,13 +148,17 @@ def main() -> None:
     page = create_app(studio)
     narrow.close()
     page.queue(max_size=64, default_concurrency_limit=2, api_open=False)  # no endpoint is called past the queue
-    server = {"routes": Arrivals(studio.jobs, studio.no_jobs).routes(), "middleware": [Middleware(narrow.Narrow)]}
+    server = {
+        "routes": [*Arrivals(studio.jobs, studio.no_jobs).routes(), *modules.routes()],
+        "middleware": [Middleware(narrow.Narrow)],
+    }
     if studio.jobs:
         studio.jobs.start()
     try:
         page.launch(
             theme=THEME,
             css=CSS,
+            head=modules.page_head(),
             show_error=False,  # texts of unexpected errors stay on the server
             footer_links=[],
             app_kwargs=server,

@@ -1,4 +1,4 @@
-"""The page's own components: HTML, CSS and JavaScript files here, made into gr.HTML by `component`."""
+"""The page's own components: a folder here with HTML, CSS and JavaScript for each, made into gr.HTML by `component`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,22 @@ import gradio as gr
 import numpy as np
 from pydantic import ValidationError, validate_call
 
+from app.components.modules import module_url
 from app.errors import JobMissing, explain_disk_errors
 from ganime.errors import GanimeError
 from ganime.images import sheet, webp_bytes
 
 FOLDER = Path(__file__).parent
+# Gradio runs this in each component's element. What fails while the module is loaded is said in its place.
+MOUNT = """\
+// Events: %s
+import(new URL("%s", document.baseURI))
+  .then(({ mount }) => mount({ element, props, server, trigger, watch }))
+  .catch((error) => {
+    console.error(error);
+    element.innerHTML = "<p class=alert role=alert>This part of the page could not be loaded. Reload the page.</p>";
+  });
+"""
 PATIENCE = 5.0  # seconds that one request waits for its turn; a thread that waited on would be lost to all others
 WAITING = 8  # requests that wait for one kind of turn; the page has 40 threads for all that it does
 BUSY = "Others are being served just now. Try again in a moment."
@@ -68,25 +79,29 @@ def forgiving(slider: gr.Slider) -> gr.Slider:
 
 
 def component(
-    name: str, server_functions: list[Callable[..., Any]], elem_id: str, parts: tuple[str, ...] = ()
+    name: str, server_functions: list[Callable[..., Any]], elem_id: str, events: tuple[str, ...] = ()
 ) -> gr.HTML:
-    """The component written in `name`.html, .css and .js; its JavaScript can call the server functions by name.
+    """The component in the folder `name`: its .html and .css, and the `mount` of its .js, a module.
 
-    parts: further JavaScript files that go on behind that of `name`, for one that is too long for a sitting.
+    server_functions: what the module can call on the server, by name. events: what it triggers; Gradio looks for their
+    names in the text that it runs.
     """
-
-    def text(suffix: str, parts: tuple[str, ...] = ()) -> str:
-        return "".join((FOLDER / f"{part}{suffix}").read_text(encoding="utf-8") for part in ("common", name, *parts))
-
+    folder, shared = FOLDER / name, FOLDER / "shared" / "common.css"
+    css = [path.read_text(encoding="utf-8") for path in (shared, folder / f"{name}.css")]
     return gr.HTML(
         value={},
-        html_template=(FOLDER / f"{name}.html").read_text(encoding="utf-8"),
-        css_template=text(".css"),
-        js_on_load=text(".js", parts),
+        html_template=(folder / f"{name}.html").read_text(encoding="utf-8"),
+        css_template="".join(css),
+        js_on_load=MOUNT % (list(events), module_url(f"{name}/{name}.js")),
         server_functions=server_functions,
         apply_default_css=False,
         elem_id=elem_id,
     )
+
+
+def page_call(name: str) -> str:
+    """An event's `js=` that calls a function of page.js; its result becomes the outputs."""
+    return f"async (...values) => (await window.ganime).{name}(...values)"
 
 
 def answered(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import gradio as gr
 from pydantic import Field
 
-from app.components.bridge import DRAWING, LOADING, answer_with_file, answered, component, sheet_url
+from app.components.bridge import DRAWING, LOADING, answer_with_file, answered, component, page_call, sheet_url
 from app.components.theme import LIVE, Trigger, shown
 from app.faces.explorer import (
     CHILDREN,
@@ -51,22 +51,6 @@ METHODS = {
     "sefa": "A direction that the first layer answers most strongly, read off its weights (SeFa). Nobody has named it.",
     "pca": "A direction in which the first layer's answers differ most from face to face (PCA). Nobody has named it.",
 }
-PARTS = (
-    "work",
-    "explore-tray",
-    "explore-tools",
-    "explore-own",
-    "explore-search",
-    "explore-walk",
-    "explore-inside",
-    "explore-start",
-)
-# A link to a face, a tray or a walk opens this tab; what it names is read by explore.js.
-OPEN_LINK = """() => {
-  const search = new URLSearchParams(location.search);
-  if (!["face", "tray", "walk"].some((name) => search.has(name))) return;
-  [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === "Explore")?.click();
-}"""
 
 
 def build(explorer: Explorer, model_key: gr.State, opened: Trigger) -> gr.HTML:
@@ -76,14 +60,14 @@ def build(explorer: Explorer, model_key: gr.State, opened: Trigger) -> gr.HTML:
     """
     functions = [*server_functions(explorer), *walk_functions(explorer), *file_functions(explorer)]
     functions += insight_functions(Insight(explorer))
-    stage = component("explore", functions, "explore", PARTS)
+    stage = component("explore", functions, "explore", ("bring", "gone"))
 
     @shown
     def tell(key: str) -> Answer:
         return stage_value(explorer, key)
 
     gr.on([opened, model_key.change], tell, model_key, stage, **LIVE)
-    opened(None, None, None, js=OPEN_LINK, api_visibility="private")
+    opened(None, None, None, js=page_call("openLink"), api_visibility="private")
     return stage
 
 

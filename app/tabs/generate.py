@@ -7,16 +7,11 @@ from typing import Annotated, Any
 import gradio as gr
 from pydantic import Field
 
-from app.components.bridge import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
+from app.components.bridge import DRAWING, answer_with_file, answered, component, forgiving, page_call, sheet_url
 from app.components.theme import LIVE, Trigger
 from app.faces.studio import MAX_FACES, Size, Studio
-from ganime.drawing.recipe import MAX_SEED, MAX_TRUNCATION, Recipe
+from ganime.drawing.recipe import MAX_TRUNCATION, Recipe
 from ganime.images import SHEET_COLUMNS
-
-ROLL = f"() => Math.floor(Math.random() * {MAX_SEED + 1})"
-# The model and what the controls say go to gallery.js or walk.js as {key, asked}, which ask for the faces past Gradio's
-# events: what those do with a picture on its way through the page takes longer than drawing it.
-ASK = "(value, ...asked) => ({ ...value, asked })"
 
 
 def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:
@@ -37,16 +32,25 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:
         )
     dice = gr.Button("⚄ Roll new faces", variant="primary", elem_id="dice")
     files = [answer_with_file(face_file(studio)), answer_with_file(zip_file(studio))]
-    gallery = component("gallery", [answered(draw, turn=DRAWING), *files], "gallery")
+    gallery = component("gallery", [answered(draw, turn=DRAWING), *files], "gallery", ("send", "gone"))
 
-    dice.click(None, None, seed, js=ROLL, api_visibility="private")
+    dice.click(None, None, seed, js=page_call("randomSeed"), api_visibility="private")
     ask_on(gallery, [opened, model_key.change], model_key, [count, seed, truncation])
     return gallery
 
 
 def ask_on(view: gr.HTML, begins: list[Trigger], model_key: gr.State, controls: list[Any]) -> None:
-    """Let the page's JavaScript ask for pictures when the model is another one or a control is moved."""
-    asked: dict[str, Any] = {"inputs": [view, *controls], "outputs": view, "js": ASK, "api_visibility": "private"}
+    """Let the page's JavaScript ask for pictures when the model is another one or a control is moved.
+
+    The model and what the controls say go to gallery.js or walk.js as {key, asked}. These modules request the faces
+    outside Gradio's events, which take longer to pass a picture through the page than the model takes to draw it.
+    """
+    asked: dict[str, Any] = {
+        "inputs": [view, *controls],
+        "outputs": view,
+        "js": page_call("withControls"),
+        "api_visibility": "private",
+    }
     gr.on(begins, lambda key: {"key": key}, model_key, view, **LIVE).then(None, **asked)
     gr.on([control.change for control in controls], None, **asked)
 

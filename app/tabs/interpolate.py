@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.components.bridge import DRAWING, answer_with_file, answered, component, forgiving, sheet_url
+from app.components.bridge import DRAWING, answer_with_file, answered, component, forgiving, page_call, sheet_url
 from app.components.theme import Trigger
 from app.faces.explorer import Explorer
 from app.faces.studio import Size, Studio
-from app.tabs.generate import ROLL, ask_on
+from app.tabs.generate import ask_on
 from app.tabs.walks import endings, walk_functions
 from ganime.drawing.recipe import MAX_TRUNCATION, Recipe, check_seed
 from ganime.images import SHEET_COLUMNS
@@ -35,10 +35,10 @@ def build(explorer: Explorer, model_key: gr.State, opened: Trigger) -> tuple[gr.
         roll_start = gr.Button("⚄ Roll the first", elem_id="roll-start", min_width=120)
         roll_end = gr.Button("⚄ Roll the second", elem_id="roll-end", min_width=120)
     functions = [answered(draw, turn=DRAWING), answer_with_file(frame_file(explorer.studio)), *walk_functions(explorer)]
-    walk = component("walk", functions, "walk", ("work",))
+    walk = component("walk", functions, "walk", ("gone",))
 
-    roll_start.click(None, None, start, js=ROLL, api_visibility="private")
-    roll_end.click(None, None, end, js=ROLL, api_visibility="private")
+    roll_start.click(None, None, start, js=page_call("randomSeed"), api_visibility="private")
+    roll_end.click(None, None, end, js=page_call("randomSeed"), api_visibility="private")
     ask_on(walk, [opened, model_key.change], model_key, [start, end, truncation])
     return start, end, walk
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.components.bridge import answer_with_file, component
+from app.components.bridge import answer_with_file, component, page_call
 from app.components.theme import Trigger, asked
 from app.errors import JobError, explain_disk_errors
 from app.faces.library import EMBEDDED_KEY
@@ -39,26 +39,6 @@ GANIME_MODEL=runs/mine python -m app
 ```
 """
 TRYING = "Trying for some seconds how fast this machine learns from your faces…"
-# A link to a job carries its key behind the `#`, which browsers send to no server. It is taken out of the address at
-# once and kept where job.js keeps all keys; a link that is pasted into the open page changes the `#` alone.
-TAKE_LINK = """() => {
-  const take = () => {
-    const found = new URLSearchParams(location.hash.slice(1)).get("job");
-    if (!found) return;
-    history.replaceState(null, "", location.pathname + location.search);
-    let kept = [];
-    try { kept = JSON.parse(localStorage.getItem("ganime-jobs")) || []; } catch { kept = []; }
-    const others = Array.isArray(kept) ? kept.filter((job) => job && job.key !== found) : [];
-    const known = Array.isArray(kept) ? kept.find((job) => job && job.key === found) : null;
-    try {
-      localStorage.setItem("ganime-jobs", JSON.stringify([known || { key: found, name: "", linked: true }, ...others]));
-    } catch { /* nothing can be kept here: job.js says so */ }
-    [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === "Train")?.click();
-    window.dispatchEvent(new CustomEvent("ganime-link", { detail: found }));
-  };
-  take();
-  window.addEventListener("hashchange", take);
-}"""
 
 
 class Desk:
@@ -181,7 +161,7 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | Non
         return None
     form, desk = train_form.build(studio.settings), Desk(studio, jobs)
     functions = [*server_functions(jobs), answer_with_file(archive_file(jobs))]
-    job = component("job", functions, "job", parts=("work", "job-charts"))
+    job = component("job", functions, "job", ("use", "resume", "reconsider", "gone"))
     owner.build(jobs)
     wire(form, desk, job, model_key, opened)
     return job
@@ -200,7 +180,8 @@ def wire(form: Form, desk: Desk, job: gr.HTML, model_key: gr.State, opened: Trig
     job.resume(desk.resume, None, job, **private)
     job.reconsider(desk.reconsider, form.draft, [form.draft, form.faces, job], **private)
     opened(desk.admit, None, form.body, **aside)
-    opened(None, None, None, js=TAKE_LINK, api_visibility="private")
+    # A link carries the key behind its `#`, which browsers send to no server.
+    opened(None, None, None, js=page_call("takeJobLinks"), api_visibility="private")
 
 
 def current(key: str, gone: str = "") -> dict[str, Any]:

@@ -378,7 +378,7 @@ def test_picture_is_searched_for_and_its_nearest_face_comes_to_the_stage(
     assert Recipe.from_json(on_stage(opened)).vector
     (tmp_path / "no.png").write_bytes(b"no picture")
     opened.locator(".chosen-file").set_input_files(tmp_path / "no.png")
-    alert(opened).to_contain_text("no picture")
+    alert(opened).to_contain_text("not a picture")
 
 
 def test_search_that_is_stopped_leaves_the_stage_as_it_was(opened: Page, folder: Path, tmp_path: Path) -> None:
@@ -465,7 +465,7 @@ def test_own_slider_is_saved_steers_survives_reload_and_travels_with_the_tray(
     opened.locator('[data-do="own-sliders"]').click()
     alert(opened).to_contain_text("Move at least one slider")
     opened.locator('[data-steer="smile"]').fill("2")
-    expect(opened.locator(".made-by")).to_contain_text("Made")
+    expect(opened.locator(".made-by")).to_contain_text("Edited")
     opened.locator('[data-do="own-sliders"]').click()
     alert(opened).to_contain_text("Give it a name")
     opened.locator(".own-name").fill(name)
@@ -491,7 +491,7 @@ def test_own_slider_is_saved_steers_survives_reload_and_travels_with_the_tray(
     (tmp_path / "tray.json").write_bytes(exported)
     opened.locator(".tray-file").set_input_files(tmp_path / "tray.json")
     expect(opened.locator(".mine span")).to_have_text(name)
-    expect(opened.locator("#explore .status")).to_contain_text("1 of your own directions came with it")
+    expect(opened.locator("#explore .status")).to_contain_text("1 of your own sliders came with it")
 
 
 def test_difference_of_two_faces_becomes_a_slider_of_ones_own(opened: Page) -> None:
@@ -501,7 +501,7 @@ def test_difference_of_two_faces_becomes_a_slider_of_ones_own(opened: Page) -> N
         opened.locator(".parents .mug").nth(place).click()
     opened.locator(".own-difference").fill("smile")
     opened.locator('[data-do="own-faces"]').click()
-    alert(opened).to_contain_text("There is a slider smile already")
+    alert(opened).to_contain_text("smile already")
     opened.locator(".own-difference").fill("A less B")
     opened.locator('[data-do="own-faces"]').click()
     choose_tool(opened, "steer")
@@ -590,9 +590,9 @@ def test_file_that_is_dropped_anywhere_is_opened_on_the_tab(opened: Page, revisi
     expect(opened.locator("#explore .status")).to_contain_text("1 of 1 faces added")
     before = on_stage(opened)
     for name, data, words in (
-        ("notes.txt", b"a", "no picture that the browser can read, and no tray"),
-        ("<b>.json", b"<b>", "no JSON"),
-        ("face.png", b"\x89PNG", "no picture"),
+        ("notes.txt", b"a", "not a picture"),
+        ("<b>.json", b"<b>", "not JSON"),
+        ("face.png", b"\x89PNG", "not a picture"),
     ):
         opened.locator('[data-tool="vary"]').click()  # which takes the last refusal away
         alert(opened).to_be_empty()
@@ -710,7 +710,7 @@ def test_link_to_a_face_of_a_model_trained_here_says_whom_it_opens_for_and_does(
         face = on_stage(page)
         page.get_by_role("button", name="Copy link for yourself").click()
         expect(page.locator("#explore .status")).to_contain_text("opens only in a browser that holds")
-        expect(page.locator("#explore .status")).to_contain_text("For others save a PNG")
+        expect(page.locator("#explore .status")).to_contain_text("save a PNG")
         copied = page.evaluate("navigator.clipboard.readText()")
         assert job.partition(".")[2] not in copied
         visit(page, copied)

@@ -55,7 +55,7 @@ def pixels(page: Page, canvas: str) -> np.ndarray:
 
 def open_walk(page: Page) -> None:
     page.get_by_role("tab", name="Interpolate").click()
-    expect(page.locator("#walk .where")).to_contain_text("0 % of the way")
+    expect(page.locator("#walk .where")).to_contain_text("0% of the way")
 
 
 def test_first_visit_shows_faces_and_says_which_model_drew_them(opened: Page) -> None:
@@ -163,9 +163,9 @@ def test_slider_by_keyboard_changes_the_frame_without_a_request(opened: Page) ->
     for _ in range(12):
         opened.keyboard.press("ArrowRight")
     assert not np.array_equal(pixels(opened, ".frame"), first)
-    expect(opened.locator("#walk .where")).to_contain_text("26 % of the way from seed 3 to seed 14")
+    expect(opened.locator("#walk .where")).to_contain_text("26% of the way from seed 3 to seed 14")
     opened.keyboard.press("End")
-    expect(opened.locator("#walk .where")).to_contain_text("100 %")
+    expect(opened.locator("#walk .where")).to_contain_text("100%")
     end = generate(load_checkpoint(EMBEDDED), [14])[0]
     assert abs(pixels(opened, ".frame").astype(int) - end.astype(int)).max() <= 1
     assert [url for url in asked if "heartbeat" not in url] == []

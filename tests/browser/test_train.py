@@ -354,7 +354,7 @@ def test_jobs_that_are_not_here_are_kept_until_the_visitor_removes_them_and_a_lo
 
     page.route(SERVER, lambda route: route.abort())
     expect(page.locator("#job .lost")).to_contain_text("The server does not answer", timeout=20_000)
-    page.get_by_role("button", name="Away <b> · Not here now").click()
+    page.get_by_role("button", name="Away <b> · Not available").click()
     page.unroute(SERVER)
     expect(page.locator("#job .lost")).to_be_empty(timeout=20_000)
     expect(page.locator("#job .away")).to_be_visible()
@@ -403,7 +403,7 @@ def test_a_stopped_job_goes_on_with_what_was_left_and_who_waits_for_it_is_told_h
     job = started(page, site.address, uploaded, minutes=7)
     job.get_by_role("button", name="Stop and keep").click()
     expect(job).to_have_attribute("data-state", "finished", timeout=PATIENCE)
-    expect(job.locator(".rest")).to_have_text(re.compile(r"^Goes on with the (6\.\d|7) minutes that were left\."))
+    expect(job.locator(".rest")).to_have_text(re.compile(r"^(6\.\d|7) minutes left\."))
     assert serious(page) == []
     job.get_by_role("button", name="Continue").click()
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
@@ -433,7 +433,7 @@ def test_a_job_that_was_cut_off_with_the_page_is_told_so_and_goes_on(page: Page,
     expect(job).to_have_attribute("data-state", "interrupted", timeout=PATIENCE)
     expect(job.locator(".state")).to_have_text("Interrupted")
     expect(job.locator(".reason")).to_contain_text("as when the machine restarts")
-    expect(job.locator(".rest")).to_contain_text("minutes that were left")
+    expect(job.locator(".rest")).to_contain_text("minutes left")
     job.get_by_role("button", name="Continue").click()
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
     expect(job.locator(".notes")).to_contain_text("Resumed at", timeout=PATIENCE)

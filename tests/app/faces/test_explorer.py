@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import shutil
-import subprocess
 import threading
 import time
 import zipfile
@@ -569,33 +567,6 @@ def test_crowd_that_draws_at_once_is_refused_in_words_but_for_a_few(
     for thread in crowd:
         thread.join()
     assert sum("recipes" in answer for answer in answers) == 4
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
-def test_sliders_come_with_a_file_and_never_with_a_link() -> None:
-    script = """
-        const [parse, drawnHere, say, ask] = [() => ({}), () => false, () => {}, () => []];
-        const [model, changeTray] = [{ most: 64 }, () => {}];
-        let [tray, came] = [[], []];
-        const takeOwn = (list) => { came.push(list ?? null); return ""; };
-        const attempt = (make) => make();
-        const complain = (text) => { throw new Error(text); };
-        let [linked, linkedWalk] = [false, null];
-        const given = { ganime: "tray", faces: [{ seed: 1 }], directions: [{ name: "smile" }] };
-        const location = { search: `?tray=${encodeURIComponent(JSON.stringify(given))}` };
-        const file = { size: 9, text: async () => JSON.stringify(given) };
-        %s
-        fromAddress().then(() => openTray(file)).then(() => console.log(JSON.stringify(came)));
-    """
-    tray, start = ((components.FOLDER / f"explore-{name}.js").read_text(encoding="utf-8") for name in ("tray", "start"))
-    parts = (
-        tray[tray.index("async function takeTray") : tray.index("parts.tray =")],
-        tray[tray.index("async function openTray") : tray.index('$(".tray-file").addEventListener')],
-        start[start.index("async function fromAddress") : start.index("async function meet")],
-    )
-    script = script.replace("%s", "const MOST_BYTES = 2 ** 20;" + "\n".join(parts))
-    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True, timeout=30)
-    assert json.loads(done.stdout) == [None, [{"name": "smile"}]]
 
 
 def test_walk_passes_all_kept_faces_and_is_exported_as_each_kind(

@@ -1,0 +1,95 @@
+// What the buttons of a training job do.
+import { copyText, setText } from "../shared/dom.js";
+import { linkToJob } from "../shared/links.js";
+import { createLongWork } from "../shared/long-work.js";
+import { NO_ANSWER, saveFile } from "../shared/requests.js";
+
+/** Compares faces of a job's model with the training faces nearest to them. */
+function createComparison({ $, picked, request, say, complain }) {
+  const work = createLongWork(request, "ask_nearest", "leave_nearest", (on) => {
+    $(".comparing").hidden = !on;
+    $(".comparing progress").value = 0;
+    $('[data-action="nearest"]').disabled = on;
+    say(on ? "Looking for the nearest training faces…" : "");
+  });
+
+  async function run(key) {
+    complain("");
+    const answer = await work.run(() => request("nearest", key), ({ progress }) => {
+      $(".comparing progress").value = progress;
+    }).catch(({ message }) => complain(message));
+    if (!answer || key !== picked()) return;
+    $(".likeness").hidden = false;
+    $(".pairs").src = answer.url;
+    $(".pairs").alt = "Rows of faces drawn by the model; below each row, the training faces closest to them";
+    setText($(".likeness figcaption"), `Top: generated. Below: the closest training face. ${answer.text}`);
+  }
+
+  return { run, stop: work.stop };
+}
+
+/** Creates the actions of the buttons. refresh(): requests the job's status; forget(key): takes it off the list. */
+export function createActions(view, refresh, forget) {
+  const { $, element, ask, picked, request, trigger, say, complain } = view;
+  const comparison = createComparison(view);
+
+  async function accepted(call) {
+    complain("");
+    const answer = await call;
+    const refusal = answer ? answer.error : NO_ANSWER;
+    if (refusal) complain(refusal);
+    return !refusal;
+  }
+
+  async function send(call, words) {
+    if (await accepted(call)) say(words);
+    refresh();
+  }
+
+  function confirm(open) {
+    $(".confirm").hidden = !open;
+    $(`[data-action="${open ? "keep" : "discard"}"]`).focus();
+  }
+
+  async function deleteJob(key) {
+    if (!(await accepted(ask("discard", key)))) return;
+    forget(key); // before its status is requested again: it would be reported as missing
+    trigger("gone", {}); // its model may be the one in use
+  }
+
+  async function copyLink(key) {
+    const link = linkToJob(key);
+    say(await copyText(link) ? "Copied. Anyone with this link can do everything you can with this job." : link);
+  }
+
+  const actions = {
+    use: (key) => trigger("use", { key }),
+    resume: (key) => trigger("resume", { key, minutes: $(".minutes").value }),
+    reconsider: (key) => trigger("reconsider", { key }),
+    archive: (key, button) => saveFile(button, $(".status"), () => request("archive_file", key)),
+    nearest: comparison.run,
+    "stop-nearest": () => {
+      comparison.stop();
+      say("Stopped.");
+    },
+    save: (key) => send(ask("save_now", key), "Saving after this step…"),
+    stop: (key) => send(ask("stop", key), ""),
+    forget,
+    discard: () => confirm(true),
+    keep: () => confirm(false),
+    really: deleteJob,
+    link: copyLink,
+  };
+  element.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-action]");
+    if (button && picked()) actions[button.dataset.action](picked(), button);
+  });
+  return {
+    /** Puts everything away that belongs to one job. */
+    reset() {
+      comparison.stop();
+      $(".confirm").hidden = true;
+      $(".likeness").hidden = true;
+    },
+  };
+}

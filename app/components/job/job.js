@@ -1,0 +1,233 @@
+// A visitor's training jobs: a list, and a view of the selected job that is updated every 2 s.
+// props.value = {chosen: key, name} for a job just started or continued, {draft: key, gone: key} for the faces in the
+// form above and those that they replace, or {error}. All texts are shown as text.
+import { finder, isLaidOut, listenOutside, setText } from "../shared/dom.js";
+import { keptJobs } from "../shared/kept-jobs.js";
+import { createRequest } from "../shared/requests.js";
+import { createActions } from "./actions.js";
+import { drawChart } from "./charts.js";
+import { createJobList, keepJobs } from "./list.js";
+import { createSamples } from "./samples.js";
+import { describeState, isActive, nameOf, paceOf, restOf } from "./words.js";
+
+const SECONDS = 2;
+
+/** What the parts of the view share. ask(): the server's answer, null where there is none, which is said. */
+function createView(component) {
+  const { element, server } = component;
+  const $ = finder(element);
+  const state = { picked: "", job: null }; // the key of the selected job, and its last status
+  return {
+    ...component,
+    $,
+    request: createRequest(component),
+    picked: () => state.picked,
+    job: () => state.job,
+    select(key, job = null) { Object.assign(state, { picked: key, job }); },
+    say: (words) => setText($(".status"), words),
+    complain: (words) => setText($(".alert"), words),
+    async ask(name, ...values) {
+      const answer = (await server[name](values).catch(() => null)) || null;
+      setText($(".lost"), answer ? "" : "The server does not answer. Trying again in a moment.");
+      return answer;
+    },
+  };
+}
+
+function showProgress({ $ }, job) {
+  const percent = Math.round(job.share * 100);
+  $(".bar").hidden = !isActive(job);
+  $(".bar").setAttribute("aria-valuenow", String(percent));
+  $(".bar span").style.width = `${Math.min(100, job.share * 100)}%`;
+  setText($(".pace"), paceOf(job));
+}
+
+function showButtons({ $ }, job) {
+  const waiting = job.state === "queued";
+  const possible = {
+    use: job.has_model, archive: job.has_model, nearest: job.has_model && job.can_resume,
+    save: job.state === "running", stop: isActive(job) || waiting, reconsider: job.state === "draft",
+    link: !job.master, // it would contain the owner's token
+  };
+  for (const [action, on] of Object.entries(possible)) $(`[data-action="${action}"]`).hidden = !on;
+  $('[data-action="stop"]').disabled = job.state === "stopping";
+  setText($('[data-action="stop"]'), waiting ? "Leave the queue" : "Stop and keep");
+  setText($('[data-action="discard"]'), isActive(job) || waiting ? "Discard" : "Delete");
+}
+
+function showContinuation({ $ }, job) {
+  $(".more").hidden = !job.can_resume;
+  $(".minutes").value = job.minutes_left === null ? "15" : "";
+  setText($(".rest"), restOf(job));
+}
+
+function showVerdict({ $ }, { verdict }) {
+  $(".verdict").hidden = !verdict;
+  if (!verdict) return;
+  const { state, reason, advice } = verdict;
+  setText($(".verdict h4"), state.charAt(0).toUpperCase() + state.slice(1));
+  setText($(".why"), reason || "");
+  setText($(".todo"), advice || "");
+}
+
+function showNotes({ $ }, { notes }) {
+  $(".notes").replaceChildren(...notes.map((words) => {
+    const item = document.createElement("li");
+    item.textContent = words;
+    return item;
+  }));
+}
+
+function showJob(view, job) {
+  const { $ } = view;
+  $(".away").hidden = true;
+  $(".job").hidden = false;
+  $(".job").dataset.state = job.state;
+  setText($(".name"), nameOf(job));
+  setText($(".state"), describeState(job));
+  setText($(".reason"), job.reason || "");
+  showProgress(view, job);
+  showButtons(view, job);
+  showVerdict(view, job);
+  drawChart($(".losses"), ["Discriminator loss", "Generator loss"], job.losses, true);
+  drawChart($(".measures"), ["Fréchet distance", "Diversity"], job.measures, false);
+  showNotes(view, job);
+}
+
+function showAway({ $ }, key) {
+  $(".job").hidden = true;
+  $(".away").hidden = false;
+  setText($(".away h3"), nameOf(keptJobs.find(key) || {}));
+}
+
+/** The folds of a job, whose content is requested when they are opened. */
+function createFolds({ $, ask, picked }) {
+  async function readLog() {
+    const key = picked();
+    const answer = await ask("log", key);
+    if (key === picked()) setText($(".log pre"), answer?.text || answer?.error || "Nothing has been logged yet.");
+  }
+
+  async function readCard() {
+    const key = picked();
+    const answer = await ask("card", key);
+    if (key !== picked()) return;
+    if (answer?.html) $(".card .text").innerHTML = answer.html; // made safe by the server
+    else setText($(".card .text"), answer?.error || "This model has no card.");
+  }
+
+  $(".log").addEventListener("toggle", () => $(".log").open && readLog());
+  $(".card").addEventListener("toggle", () => $(".card").open && readCard());
+  return {
+    update: (job) => {
+      if ($(".log").open) readLog();
+      $(".card").hidden = !job.has_model;
+    },
+    close: () => { $(".card").open = $(".log").open = false; },
+  };
+}
+
+/** Takes over the value that an event of the form has set. */
+function receive(view, jobs, value) {
+  view.complain(value.error || "");
+  keepKeys(view, value);
+  if ("draft" in value) {
+    jobs.list.setDraft(value.draft);
+    jobs.list.update();
+  } else if (value.chosen) jobs.arrive(value.chosen);
+}
+
+/** Keeps the key of a job that an event of the form names, and forgets the one that it replaces. */
+function keepKeys(view, value) {
+  const key = value.chosen || value.draft;
+  if (key) {
+    const name = value.name || keptJobs.find(key)?.name || (value.draft ? "Uploaded faces" : "");
+    keepJobs(view, [{ key, name }, ...keptJobs.list().filter((job) => job.key !== key)]);
+  }
+  if (value.gone) keptJobs.remove(value.gone);
+}
+
+function createJobView(view) {
+  const { $, ask, element } = view;
+  const list = createJobList(view, pick);
+  const samples = createSamples(view);
+  const folds = createFolds(view);
+  const actions = createActions(view, refresh, (key) => {
+    keptJobs.remove(key);
+    pick("");
+  });
+  let refusal = ""; // what the last question about the job was answered with
+  let asking = false;
+  let arriving = ""; // the key of a job that was started just now and is not shown yet
+
+  function pick(key, again = true) {
+    view.select(key);
+    actions.reset();
+    samples.reset();
+    folds.close();
+    for (const part of [".job", ".away"]) $(part).hidden = true;
+    view.say("");
+    if (again || key) list.update();
+    if (key) refresh();
+  }
+
+  async function refresh() {
+    const key = view.picked();
+    if (!key || asking) return undefined;
+    asking = true;
+    const answer = await ask("status", key);
+    asking = false;
+    if (key !== view.picked()) return refresh();
+    if (answer && $(".alert").textContent === refusal) view.complain("");
+    refusal = answer?.error || "";
+    if (answer?.missing) return showMissing(key);
+    if (refusal) return view.complain(refusal);
+    return answer ? show(answer) : undefined;
+  }
+
+  function showMissing(key) {
+    const before = view.job()?.state;
+    view.select(key, { state: "away" });
+    showAway(view, key);
+    if (before && before !== "away") list.update();
+  }
+
+  function show(job) {
+    const before = view.job()?.state;
+    view.select(view.picked(), job);
+    if (before !== job.state) showContinuation(view, job);
+    showJob(view, job);
+    samples.show(job);
+    folds.update(job);
+    if (before && before !== job.state) list.update();
+    if (arriving !== view.picked()) return;
+    arriving = "";
+    element.scrollIntoView(); // it is below the form
+  }
+
+  /** Shows a job that was just started or continued, as soon as its status is there. */
+  function arrive(key) {
+    list.setDraft("");
+    arriving = key;
+    pick(key);
+  }
+
+  return { list, pick, arrive, refresh };
+}
+
+/** Starts the view of training jobs in its element. */
+export function mount(component) {
+  const { element, props, watch } = component;
+  const view = createView(component);
+  const jobs = createJobView(view);
+  watch("value", () => receive(view, jobs, props.value || {}));
+  listenOutside(element, window, "ganime-link", ({ detail }) => jobs.pick(detail)); // see page.js
+  const timer = setInterval(() => {
+    if (!element.isConnected) return clearInterval(timer);
+    if (document.visibilityState !== "visible" || !isLaidOut(element)) return undefined;
+    if (jobs.list.isStale()) jobs.list.update();
+    return jobs.refresh();
+  }, SECONDS * 1000);
+  if (Object.keys(props.value || {}).length) receive(view, jobs, props.value); // set while this file was loaded
+  jobs.list.update();
+}

@@ -1,0 +1,34 @@
+// What belongs to the page as a whole. Gradio's events call these functions, see `page_call` in bridge.py.
+import { keptJobs } from "./shared/kept-jobs.js";
+import { jobOfLink, namesFaces } from "./shared/links.js";
+import { openTab } from "./shared/page-tabs.js";
+import { randomSeed } from "./shared/recipes.js";
+
+export { randomSeed };
+
+/** The value of a component that draws live, with what the controls say now. */
+export const withControls = (value, ...asked) => ({ ...value, asked });
+
+/** Opens the Explore tab where the address names a face, a tray or a walk; explore.js reads it. */
+export function openLink() {
+  if (namesFaces(location.search)) openTab("Explore");
+}
+
+function takeJobLink() {
+  const key = jobOfLink(location.hash);
+  if (!key) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  keptJobs.addLinked(key);
+  openTab("Train");
+  window.dispatchEvent(new CustomEvent("ganime-link", { detail: key }));
+}
+
+/**
+ * Keeps the job that the address names, takes its key out of the address and opens the Train tab.
+ *
+ * A link that is pasted into the open page changes the hash alone, so that is watched from now on.
+ */
+export function takeJobLinks() {
+  takeJobLink();
+  window.addEventListener("hashchange", takeJobLink);
+}

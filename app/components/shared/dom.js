@@ -1,0 +1,56 @@
+// Helpers for elements, texts, pictures and files.
+
+/** Returns a function that finds the first part of an element that matches a selector. */
+export const finder = (element) => (selector) => element.querySelector(selector);
+
+/** Creates an element with these properties and children. */
+export function create(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+/** Sets the text of an element unless it is there already: a live region is announced only when its text changes. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Writes a number for people, such as 12,345. */
+export const formatNumber = (number) => Number(number || 0).toLocaleString("en");
+
+/** Whether an element is laid out, which it is not while another tab of the page is open. */
+export const isLaidOut = (element) => element.offsetParent !== null;
+
+/** Loads and decodes the picture at a URL. */
+export async function loadPicture(url) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  return image;
+}
+
+/** Copies a text to the clipboard. Returns whether that worked; it fails in frames without permission. */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Saves a file as a download. data: base64; type: its media type. */
+export function download({ name, data, type }) {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const link = create("a", { href: URL.createObjectURL(new Blob([bytes], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+/** Calls act(event) for events of a target outside a component, as long as the component is part of the page. */
+export function listenOutside(element, target, type, act) {
+  target.addEventListener(type, function listener(event) {
+    if (element.isConnected) act(event);
+    else target.removeEventListener(type, listener);
+  });
+}

@@ -1,0 +1,57 @@
+// Work that takes seconds. The server advances it only while it is asked, and does one piece of a kind for a visitor,
+// so a new one begins once the one before has been given up.
+
+/**
+ * Runs one piece of long work at a time.
+ *
+ * request(name, ...): calls a server function. goOn, leave: names of the server functions that advance work and give it
+ * up. busy(on): called when work begins, and when none is running any more.
+ */
+export function createLongWork(request, goOn, leave, busy = () => {}) {
+  let latest = 0; // number of runs and stops so far
+  let previous = Promise.resolve();
+
+  async function advance(run, begin, report) {
+    if (run !== latest) return null;
+    const begun = await begin();
+    const { search } = begun;
+    if (search === undefined) return begun; // the answer was there at once
+    for (;;) {
+      if (run !== latest) {
+        await request(leave, search);
+        return null;
+      }
+      const answer = await request(goOn, search);
+      if (answer.progress === undefined) return answer;
+      if (run === latest) report(answer);
+    }
+  }
+
+  return {
+    /** Gives up what is running. */
+    stop() {
+      latest += 1;
+      busy(false);
+    },
+    /**
+     * Returns the last answer, null where the work was stopped or replaced.
+     *
+     * begin(): asks the server to begin; its answer has a `search` unless it is final. report(answer): for progress.
+     */
+    async run(begin, report) {
+      const run = ++latest;
+      busy(true);
+      const work = previous.then(() => advance(run, begin, report));
+      previous = work.catch(() => null);
+      try {
+        const answer = await work;
+        return run === latest ? answer : null;
+      } catch (error) {
+        if (run !== latest) return null; // the error of work that was given up
+        throw error;
+      } finally {
+        if (run === latest) busy(false);
+      }
+    },
+  };
+}

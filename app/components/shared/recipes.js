@@ -1,0 +1,45 @@
+// Recipes: faces as text. {model, revision, seed, truncation} and, for some, {toward, position} or {vector}.
+
+export const MAX_SEED = 4294967295;
+const HUB_NAME = /^[\w][\w.-]*\/[\w][\w.-]*$/;
+
+/** Returns a random seed. */
+export const randomSeed = () => Math.floor(Math.random() * (MAX_SEED + 1));
+
+/** Whether a model's name is that of a repository on the Hugging Face hub. */
+export const isHubName = (name) => HUB_NAME.test(name);
+
+/** Parses a recipe. Returns null for a text that is none; the server alone knows whether a recipe can be drawn. */
+export function parseRecipe(text) {
+  try {
+    const recipe = JSON.parse(text);
+    return recipe && Number.isInteger(recipe.seed) && typeof recipe.model === "string" ? recipe : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The recipe of a seed. model: {model, revision}, its name and its weights. */
+export const recipeOfSeed = ({ model, revision }, seed) => JSON.stringify({ model, revision, seed, truncation: 1 });
+
+/** Describes a face in a few words. */
+export function describeRecipe(text) {
+  const { seed, toward, position, vector } = parseRecipe(text) || {};
+  if (vector) return seed ? `Edited from seed ${seed}` : "Edited";
+  return toward === undefined ? `Seed ${seed}` : `${Math.round(position * 100)}% from seed ${seed} to ${toward}`;
+}
+
+/** The face of a recipe without its model and without what has its default, for a link. */
+export function shortenRecipe(text) {
+  const { seed, truncation, toward, position, vector } = JSON.parse(text);
+  return {
+    seed,
+    ...(toward === undefined ? {} : { toward }),
+    ...(vector === undefined ? {} : { vector }),
+    ...(truncation === 1 ? {} : { truncation }),
+    ...(position ? { position } : {}),
+  };
+}
+
+/** Makes a recipe of a face that was shortened. model: {model, revision}. */
+export const expandRecipe = (face, { model, revision }) => JSON.stringify({ truncation: 1, ...face, model, revision });
