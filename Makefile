@@ -12,17 +12,21 @@ run: setup
 	$(BIN)/python -m app
 
 test: setup-dev chromium lint
+	node --test tests/js/
 	$(PYTEST) --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
 
 # Neither a browser nor anything slow: for daily work.
-test-fast: setup-dev
+test-fast: setup-dev node_modules/.installed
+	node --test tests/js/
 	$(PYTEST) -m "not browser and not slow" $(ARGS)
 
-lint: setup-dev
+lint: setup-dev node_modules/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/hadolint Dockerfile
+	npx eslint app/components tests/js eslint.config.js
+	find app/components tests/js -name '*.js' -print0 | xargs -0 -n 1 node --check
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -49,6 +53,13 @@ $(VENV)/.installed-dev: requirements.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --editable '.[dev]'
 	touch $(VENV)/.installed $@
 
+# The page's JavaScript is checked with Node.js; the page itself runs without it.
+node_modules/.installed: package.json package-lock.json
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+		echo "Node.js 20 or newer checks the page's JavaScript. On Debian and Ubuntu: sudo apt install nodejs npm" >&2; exit 1; }
+	npm ci --no-audit --no-fund --silent
+	touch $@
+
 # Chromium for the browser tests, from Debian's packages when the machine has none.
 chromium:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
@@ -56,4 +67,4 @@ chromium:
 		$$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends chromium; }
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) node_modules .pytest_cache .ruff_cache .hypothesis

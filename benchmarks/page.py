@@ -50,7 +50,7 @@ WATCHED = """async ({ act, told }) => {
   const done = (performance.now() - begun) / 1000;
   return [done, Math.min(sign || done, done)];
 }"""
-# The first slider to the other side; the wait for a hand that rests, explore-tools.js's SETTLE, is in what it takes.
+# The first slider to the other side; the wait for a hand that rests, steer.js's SETTLE, is in what it takes.
 MOVE = """const slider = document.querySelector("[data-steer]");
 slider.value = slider.value > 0 ? -2 : 2;
 slider.dispatchEvent(new Event("input", { bubbles: true }));"""

@@ -10,7 +10,16 @@ from typing import Annotated, Any
 import gradio as gr
 from pydantic import Field
 
-from app.components.bridge import DRAWING, LOADING, answer_with_file, answered, component, page_call, sheet_url
+from app.components.bridge import (
+    DRAWING,
+    LOADING,
+    answer_with_file,
+    answered,
+    component,
+    page_call,
+    picture_url,
+    sheet_url,
+)
 from app.components.theme import LIVE, Trigger, shown
 from app.faces.explorer import (
     CHILDREN,
@@ -34,7 +43,7 @@ from ganime.drawing.directions import MAX_DIRECTIONS, MAX_NAME, Direction
 from ganime.drawing.projection import Nearing, Projection
 from ganime.drawing.recipe import Recipe, encoded
 from ganime.errors import CheckpointError, GanimeError
-from ganime.images import SHEET_COLUMNS
+from ganime.images import SHEET_COLUMNS, webp_bytes
 
 Amounts = Annotated[dict[str, float], Field(max_length=MAX_DIRECTIONS)]
 Names = Annotated[list[str], Field(max_length=64)]
@@ -214,11 +223,10 @@ def search_value(event: Any) -> Answer:
         return tiles(Drawn(list(event.recipes), event.faces)) | {"text": words, "carries": event.carries.tolist()}
     if isinstance(event, Projection):
         return tiles(Drawn([event.recipe], event.face[None])) | {
-            "target": sheet_url(event.target[None]),
             "text": f"{closeness(event.percentile)} {event.seconds:.1f} s.",
         }
     if isinstance(event, Nearing):
-        return {"progress": event.progress, "face": sheet_url(event.face[None])}
+        return {"progress": event.progress, "face": picture_url("webp", webp_bytes(event.face))}
     searching = " Too few have it, so some are made to." if event.searching else ""
     words = f"{event.found} found among {event.looked_at} faces.{searching}"
     return {"progress": event.found / CHILDREN, "text": words}

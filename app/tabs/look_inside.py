@@ -141,7 +141,7 @@ def with_discriminator(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def insight_functions(insight: Insight) -> list[Callable[..., Answer]]:
-    """What explore-inside.js asks for; every argument comes from the network."""
+    """What inside.js and copies.js ask for; every argument comes from the network."""
 
     def inside(key: str, recipe: Text) -> Answer:
         return inside_value(insight.inside(key, Recipe.from_json(recipe)))

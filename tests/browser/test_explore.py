@@ -20,15 +20,17 @@ from playwright.sync_api import Page, Route, expect
 from app.faces.studio import Studio
 from app.jobs.uploads import Upload
 from app.settings import Settings
+from app.tabs.explore import search_value
 from app.visitors import Visitor
 from ganime.config import ModelConfig
+from ganime.drawing.projection import Nearing
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
 from tests.app.faces.test_explorer import with_directions
-from tests.browser.conftest import DESKTOP, serve
+from tests.browser.conftest import DESKTOP, SERVER, serve, stand_in
 from tests.hub_server import HubServer
 
 PHONE = {"width": 375, "height": 812}
@@ -379,6 +381,20 @@ def test_picture_is_searched_for_and_its_nearest_face_comes_to_the_stage(
     (tmp_path / "no.png").write_bytes(b"no picture")
     opened.locator(".chosen-file").set_input_files(tmp_path / "no.png")
     alert(opened).to_contain_text("not a picture")
+
+
+def test_closest_face_so_far_fills_its_picture_while_the_search_goes_on(opened: Page, tmp_path: Path) -> None:
+    face = np.full((32, 32, 3), 200, np.uint8)
+    face[:, :16] = 100
+    Image.fromarray(face).save(tmp_path / "any.png")
+    stand_in(opened, project={"search": "a"}, ask=search_value(Nearing(0.3, 1.0, face)), leave={})
+    opened.locator(".chosen-file").set_input_files(tmp_path / "any.png")
+    expect(opened.locator(".near-bar")).to_have_attribute("value", "0.3")
+    pixel = "document.querySelector('.nearest').getContext('2d').getImageData(x, 128, 1, 1).data[0]"
+    drawn = f"[40, 100, 160, 220].map((x) => {pixel})"
+    opened.wait_for_function(f"JSON.stringify({drawn}) === '[100,100,200,200]'")
+    opened.locator('[data-do="stop-search"]').click()
+    opened.unroute(SERVER)
 
 
 def test_search_that_is_stopped_leaves_the_stage_as_it_was(opened: Page, folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 // From a picture: the face of the model that is closest to a visitor's picture.
 import { create, loadPicture } from "../shared/dom.js";
-import { drawTile } from "../shared/sheets.js";
 
 const MOST_SIDE = 512; // px; a picture is made as small before it is sent
 const SHOWN = 256; // px of the two pictures beside each other
@@ -21,13 +20,7 @@ async function squareOf(file) {
   return canvas;
 }
 
-/** Draws the one face of a sheet, whose other tiles are empty. */
-function drawFace(canvas, sheet) {
-  const side = sheet.height;
-  const face = create("canvas", { width: side, height: side });
-  drawTile(face.getContext("2d"), sheet, { columns: 1, side }, 0);
-  canvas.getContext("2d").drawImage(face, 0, 0, canvas.width, canvas.height);
-}
+const drawOn = (canvas, picture) => canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
 
 /** Creates the tool. Its search(file) looks for the closest face. */
 export function createPictureSearch(stage, tools, tray, searches) {
@@ -36,7 +29,7 @@ export function createPictureSearch(stage, tools, tray, searches) {
   function showPair(square) {
     $(".pair").hidden = false;
     for (const name of [".wanted", ".nearest"]) $(name).width = $(name).height = SHOWN;
-    $(".wanted").getContext("2d").drawImage(square, 0, 0, SHOWN, SHOWN);
+    drawOn($(".wanted"), square);
   }
 
   async function search(file) {
@@ -48,8 +41,8 @@ export function createPictureSearch(stage, tools, tray, searches) {
     let over = false; // whether the last face is drawn, which no earlier one may replace
     const answer = await searches.run("pick", "Searching…", () => ask("project", picture), async ({ face }) => {
       if (!face) return;
-      const sheet = await loadPicture(face);
-      if (!over) drawFace($(".nearest"), sheet);
+      const closer = await loadPicture(face);
+      if (!over) drawOn($(".nearest"), closer);
     });
     over = true;
     if (!answer) return undefined;
