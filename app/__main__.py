@@ -1,4 +1,4 @@
-"""Start the page: `python -m app`, or `python app/__main__.py` as a Hugging Face Space does."""
+"""Start the page (`python -m app`, or `python app/__main__.py` on a Space), or list its jobs (`python -m app jobs`)."""
 
 import os
 import sys
@@ -10,6 +10,6 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")  # else eac
 os.environ["FORWARDED_ALLOW_IPS"] = ""  # whose word on addresses counts, app/visitors.py decides by GANIME_PROXIES
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from app.page import main  # noqa: E402 - only now can it be found, whichever way this was started
+from app.cli import main  # noqa: E402 - only now can it be found, whichever way this was started
 
 main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, get_args
 
 import gradio as gr
@@ -14,11 +13,11 @@ from app.errors import JobError
 from app.faces.explorer import MAX_PICTURE_BYTES, MAX_PICTURE_TEXT, MAX_RECIPE_TEXT, Drawn, Explorer, unpacked
 from app.faces.library import EMBEDDED_KEY
 from app.faces.studio import MAX_FACES, Size, Studio
-from app.jobs.limits import Plan
+from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload, arrivals, discard
+from app.jobs.uploads import Upload, discard, uploaded_file
+from app.settings import Settings
 from app.tabs.job_view import job_value
-from app.tabs.owner import overview
 from app.tabs.walks import Film, Walk, filmed
 from app.visitors import visitor_of
 from ganime.config import SCRATCH
@@ -27,6 +26,7 @@ from ganime.drawing.recipe import Recipe
 from ganime.errors import DataError, RecipeError
 from ganime.images import png_bytes
 from ganime.text import quoted
+from ganime.training.beginning import nearest_embedded
 
 STARTS = (EMBEDDED_KEY, SCRATCH)
 SIZES = get_args(Size)  # of animations, in px; 0 for as drawn
@@ -174,20 +174,21 @@ def publish_training(studio: Studio, jobs: Jobs, cache: str) -> None:
         """Queue a training job on faces and return its key, the one secret that opens the job: keep it.
 
         files: zips and pictures, each as gradio_client's handle_file gives it. minutes: the longest it trains.
-        start: "embedded", to go on from the embedded model, or "scratch". recipe: "modern" or "classic". image_size:
-        32 or 64 px, for a model from scratch. images: stop once so many were seen, 0 for no such limit.
+        start: "embedded", to begin from the embedded model closest to image_size, or "scratch". recipe: "modern" or
+        "classic". image_size: 32, 64, 128 or 256 px. images: number of images seen after which it stops, 0 for no
+        limit.
         """
-        uploads = uploads_of(files, arrivals(studio.settings))
+        uploads = client_uploads(files, studio.settings)
         try:
             if start not in STARTS:
                 raise JobError(f"start must be one of {', '.join(STARTS)}; got {str(start)[:40]!r}.")
             visitor = visitor_of(request, profile, studio.settings.proxies)
-            folder = studio.library.checkpoint(EMBEDDED_KEY).folder if start == EMBEDDED_KEY else None
-            key = jobs.draft(uploads, visitor)
+            key = jobs.draft(uploads, visitor, image_size)
         finally:
             discard(uploads)
         try:
-            jobs.submit(key, Plan(recipe, image_size, minutes, images, str(name), folder), visitor)
+            folder = nearest_embedded(image_size) if start == EMBEDDED_KEY else None
+            jobs.submit(key, TrainingPlan(recipe, image_size, minutes, images, str(name), folder), visitor)
         except BaseException:
             jobs.delete(key)
             raise
@@ -217,12 +218,7 @@ def publish_training(studio: Studio, jobs: Jobs, cache: str) -> None:
         path = jobs.archive(key)
         return FileData(path=str(path), orig_name=path.name, size=path.stat().st_size).model_dump()
 
-    @raised
-    def train_overview(token: str) -> list[dict]:
-        """All jobs of the page, newest first, for its owner; token: GANIME_ADMIN_TOKEN."""
-        return overview(jobs, token)
-
-    for endpoint in (train_start, train_status, train_stop, train_result, train_overview):
+    for endpoint in (train_start, train_status, train_stop, train_result):
         gr.api(endpoint, api_name=endpoint.__name__, concurrency_id="training", concurrency_limit=4)
 
 
@@ -232,12 +228,7 @@ def served(cache: str, name: str, data: bytes) -> dict[str, Any]:
     return FileData(path=path, orig_name=name, size=len(data)).model_dump()
 
 
-def uploads_of(files: Any, folder: Path) -> list[Upload]:
-    """Files that a client has uploaded, which lie in `folder`. Raises JobError for a path that is none of those."""
-    folder, found = folder.resolve(), []
-    for file in files if isinstance(files, list) else [files]:
-        path = file.get("path") if isinstance(file, dict) else None
-        if not isinstance(path, str) or "\0" in path or folder not in Path(path).resolve().parents:
-            raise JobError("Give each file as gradio_client's handle_file makes it, which uploads it to this page.")
-        found.append(Upload(Path(path), str(file.get("orig_name") or Path(path).name)))
-    return found
+def client_uploads(files: Any, settings: Settings) -> list[Upload]:
+    """Files that a client has uploaded before. Raises JobError for anything else."""
+    named = [file if isinstance(file, dict) else {} for file in (files if isinstance(files, list) else [files])]
+    return [uploaded_file(file.get("path"), file.get("orig_name"), settings) for file in named]

@@ -9,18 +9,18 @@ from ganime.errors import GanimeError
 
 
 class JobError(GanimeError):
-    """A training job that cannot be had, started or changed; its text is meant for the visitor."""
+    """A training job cannot be created, started or changed; the text is meant for the visitor."""
 
 
 class JobMissing(JobError):
-    """There is no such job, or the key is not its own: which of the two is not told."""
+    """There is no such job, or the key is wrong. The text does not say which of the two."""
 
 
 @contextmanager
 def explain_disk_errors(what: str) -> Iterator[None]:
-    """An error of this page's disk, such as no room or no right, becomes a JobError that begins with `what`."""
+    """Turn an OSError inside the block into a JobError whose text begins with `what` and contains no path."""
     try:
         yield
     except OSError as error:
-        why = error.strerror or type(error).__name__  # without its path, which is none of a visitor's business
-        raise JobError(f"{what} ({why}). Try again later.") from error
+        reason = error.strerror or type(error).__name__
+        raise JobError(f"{what} ({reason}). Try again later.") from error

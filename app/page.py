@@ -17,14 +17,14 @@ from app.errors import JobMissing
 from app.faces.explorer import Explorer
 from app.faces.library import ModelInfo
 from app.faces.studio import Studio
-from app.server import request_limits as narrow
-from app.server.upload_endpoint import Arrivals
+from app.server.request_limits import RequestLimits, restrict_gradio
+from app.server.upload_endpoint import UploadEndpoint
 from app.settings import Settings
 from app.tabs import explore as tab_explore
 from app.tabs import generate as tab_generate
 from app.tabs import interpolate as tab_interpolate
 from app.tabs import train as tab_train
-from app.tabs.job_view import mine_of
+from app.tabs.job_view import existing_jobs
 from ganime.errors import GanimeError
 
 TITLE = "# Ganime\nAnime faces from a small DCGAN: roll the dice, walk between two faces, keep what you like."
@@ -50,7 +50,9 @@ def create_app(studio: Studio) -> gr.Blocks:
                 )
                 load = gr.Button("Load", min_width=90, elem_id="load")
                 back = gr.Button("Embedded model", min_width=140, elem_id="embedded")
-            own = component("models", [answered(mine_of(studio.jobs))], "models", ("use",)) if studio.jobs else None
+            own = (
+                component("models", [answered(existing_jobs(studio.jobs))], "models", ("use",)) if studio.jobs else None
+            )
         with gr.Tabs() as tabs:
             with gr.Tab("Generate", id="generate"):
                 gallery = tab_generate.build(studio, model_key, page.load)
@@ -146,11 +148,11 @@ def main() -> None:
     studio = Studio(Settings())
     os.environ["GRADIO_TEMP_DIR"] = str(studio.settings.temporary)  # on the disk of the jobs, and nobody else's
     page = create_app(studio)
-    narrow.close()
+    restrict_gradio()
     page.queue(max_size=64, default_concurrency_limit=2, api_open=False)  # no endpoint is called past the queue
     server = {
-        "routes": [*Arrivals(studio.jobs, studio.no_jobs).routes(), *modules.routes()],
-        "middleware": [Middleware(narrow.Narrow)],
+        "routes": [*UploadEndpoint(studio.jobs, studio.no_jobs).routes(), *modules.routes()],
+        "middleware": [Middleware(RequestLimits)],
     }
     if studio.jobs:
         studio.jobs.start()

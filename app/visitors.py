@@ -1,4 +1,4 @@
-"""Who asks: by the name they have signed in with, or else by the address they come from."""
+"""Identify visitors: by the name they signed in with, otherwise by the address they come from."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_space
 
-NETWORK_BITS = 64  # of an IPv6 address; the rest a household chooses as it likes
+NETWORK_BITS = 64  # of an IPv6 address: a household chooses the remaining bits freely
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who asks: what tells visitors apart, such as an address or a login; whether they have signed in."""
+    """A visitor. identity: differs between visitors, and contains the login or the address."""
 
     identity: str
     signed_in: bool = False
 
 
 def identity_of(request: Any, proxies: int) -> str:
-    """What tells the visitor behind a request from others; empty for a request that is not known."""
+    """Return `Visitor.identity` for a request, or "" when there is no request."""
     return visitor_of(request, None, proxies).identity if request else ""
 
 
 def visitor_of(request: Any, profile: gr.OAuthProfile | None, proxies: int) -> Visitor:
-    """The visitor behind a request. proxies: as for `address_of`."""
+    """Return the visitor who sent a request. `proxies`: see `address_of`."""
     if name := getattr(request, "username", None):
         return Visitor(f"user {name}", signed_in=True)
     if profile:
@@ -38,33 +38,39 @@ def visitor_of(request: Any, profile: gr.OAuthProfile | None, proxies: int) -> V
 
 
 def profile_of(request: Any) -> gr.OAuthProfile | None:
-    """Who has signed in, by the session of a plain request; handlers of events are given it by Gradio."""
-    found = request.scope.get("session", {}).get("oauth_info")
-    expires = found.get("expires_at") if found else None
-    over = expires is not None and expires < time.time()
-    return gr.OAuthProfile(found["userinfo"]) if found and not over else None
+    """Return the profile in the session of a plain request; Gradio passes it to its event handlers by itself."""
+    login = request.scope.get("session", {}).get("oauth_info")
+    if not login:
+        return None
+    expires = login.get("expires_at")
+    expired = expires is not None and expires < time.time()
+    return None if expired else gr.OAuthProfile(login["userinfo"])
 
 
 def address_of(request: Any, proxies: int) -> str:
-    """The address that the outermost of `proxies` trusted proxies has seen, the network of it for IPv6.
+    """Return the address that the outermost of `proxies` trusted proxies saw; for IPv6, its /64 network.
 
-    Each proxy adds the address it was asked from to the right of X-Forwarded-For; what stands further left, anyone can
-    have written there. Without proxies the header counts for nothing.
+    Each proxy appends the address of its client to X-Forwarded-For. Entries further left can be forged by the client,
+    and without proxies the whole header can be.
     """
     request = getattr(request, "request", None) or request
-    told = ",".join(request.headers.getlist("x-forwarded-for")).split(",") if proxies else []
-    hops = [hop for hop in (text.strip() for text in told) if hop]
+    hops: list[str] = []
+    if proxies:
+        entries = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+        hops = [entry.strip() for entry in entries if entry.strip()]
     hops.append(request.client.host if request.client else "")
     address = hops[max(0, len(hops) - 1 - proxies)]
     try:
         parsed = ipaddress.ip_address(address)
-    except ValueError:  # none that is known; told apart by its text even so
+    except ValueError:  # not an address, but its text still distinguishes visitors
         return address
     parsed = getattr(parsed, "ipv4_mapped", None) or parsed
-    return str(ipaddress.ip_network((int(parsed), NETWORK_BITS), strict=False) if parsed.version == 6 else parsed)
+    if parsed.version == 6:
+        return str(ipaddress.ip_network((int(parsed), NETWORK_BITS), strict=False))
+    return str(parsed)
 
 
 def sign_in_works() -> bool:
-    """Whether Hugging Face lets visitors of this page sign in: on a Space with `hf_oauth: true` in its README."""
-    installed = find_spec("authlib") and find_spec("itsdangerous")  # with Gradio itself, on a Space
+    """Return whether visitors can sign in with Hugging Face: on a Space whose README sets `hf_oauth: true`."""
+    installed = find_spec("authlib") and find_spec("itsdangerous")  # a Space installs both with Gradio
     return bool(get_space() and os.environ.get("OAUTH_CLIENT_ID") and installed)

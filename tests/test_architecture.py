@@ -30,6 +30,7 @@ PAGE: dict[str, set[str]] = {
     "server": {"settings", "errors", "visitors", "jobs"},
     "faces": {"settings", "errors", "visitors", "jobs"},
     "tabs": {"settings", "errors", "visitors", "components", "jobs", "faces"},
+    "cli": {"settings", "errors", "jobs", "page"},
     "api": {"settings", "errors", "visitors", "components", "jobs", "faces", "tabs"},
     "page": {"settings", "errors", "visitors", "components", "jobs", "server", "faces", "tabs", "api"},
 }

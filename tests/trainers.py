@@ -1,9 +1,9 @@
 """Stand-ins for `python -m ganime` and for the page in tests of jobs; each is a process: trainers.py KIND ...
 
-tiny: the command line itself with nets so small that a step takes milliseconds, and a save after nearly every step.
-mock: behaves as the command line does in its run folder, but learns nothing; MOCK in the environment says how.
-page: supervises the jobs of a home, as the page does, until it is killed: page HOME KIND.
-app: the whole page, as `python -m app` starts it, whose jobs are trained by a stand-in: app KIND.
+tiny: the real command line, with networks so small that a step takes milliseconds, and a save after nearly every step.
+mock: behaves like the command line in its run folder, but trains nothing; the variable MOCK selects a behaviour.
+page HOME KIND: supervises the jobs of a home like the page, until it is killed.
+app KIND: the whole page, as `python -m app` starts it, with a stand-in as trainer.
 """
 
 from __future__ import annotations
@@ -14,13 +14,24 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.jobs.options import JobOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def trainer(kind: str) -> tuple[str, ...]:
-    """The beginning of the command line that starts a stand-in."""
+    """Return the command that starts a stand-in."""
     return (sys.executable, *(["-S"] if kind == "mock" else []), str(ROOT / "tests" / "trainers.py"), kind)
+
+
+def options_for(kind: str) -> JobOptions:
+    """Return options of jobs whose trainer is a stand-in; the real command line does not run at low priority."""
+    from app.jobs.options import JobOptions
+
+    return JobOptions(trainer=trainer(kind), poll=0.05, stop=20, niceness=0 if kind == "tiny" else JobOptions.niceness)
 
 
 def tiny() -> None:
@@ -37,12 +48,16 @@ def tiny() -> None:
 
 
 def mock() -> None:
-    """Count images until told to stop; or, by MOCK: be done at once, deaf to signals or silent, fail, crash or die."""
+    """Report steps until a signal stops it.
+
+    MOCK: "done" ends at once, "stubborn" ignores signals, "fail" ends with an error message, "crash" with a traceback,
+    "die" kills itself after a save.
+    """
     words, behaviour = sys.argv[1:], os.environ.get("MOCK", "")
     run = Path(words[words.index("--out" if "--out" in words else "--resume") + 1])
-    told: list[int] = []
+    received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, lambda number, _: told.append(number))
+        signal.signal(number, lambda number, _: received.append(number))
     run.mkdir(parents=True, exist_ok=True)
     (run / "run.json").write_text("{}")
     (run / "arguments.json").write_text(json.dumps([words, os.environ.get("OMP_NUM_THREADS"), os.nice(0)]))
@@ -53,16 +68,13 @@ def mock() -> None:
     images = max((int(path.name) for path in (run / "saves").glob("[0-9]*")), default=0)
     while True:
         images += 64
-        if behaviour == "silent":
-            time.sleep(0.02)
-            continue
         write(run, "Step", images, progress=0.25, images_per_second=64.0)
-        if behaviour == "done" or (signal.SIGTERM in told and behaviour != "stubborn"):
+        if behaviour == "done" or (signal.SIGTERM in received and behaviour != "stubborn"):
             save(run, images)
             write(run, "Done", images, reason="images" if behaviour == "done" else "stopped")
             return
-        if signal.SIGUSR1 in told or behaviour == "die":
-            told.clear()
+        if signal.SIGUSR1 in received or behaviour == "die":
+            received.clear()
             save(run, images)
         if behaviour == "die":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -84,23 +96,22 @@ def write(run: Path, event: str, images: int, **values: object) -> None:
 
 
 def page(home: str, kind: str) -> None:
-    from app.jobs import supervisor
     from app.jobs.service import Jobs
     from app.settings import Settings
 
-    supervisor.TRAINER, supervisor.NICENESS = trainer(kind), 0
-    Jobs(Settings(home=Path(home))).start()
+    Jobs(Settings(home=Path(home)), options_for(kind)).start()
     print("ready", flush=True)
     signal.pause()
 
 
 def app(kind: str) -> None:
     import runpy
+    from dataclasses import replace
+    from functools import partial
 
-    from app.jobs import service as jobs
-    from app.jobs import supervisor
+    from app.jobs import service
 
-    supervisor.TRAINER, supervisor.NICENESS, jobs.SAVE_SECONDS = trainer(kind), 0, 0
+    service.Jobs = partial(service.Jobs, options=replace(options_for(kind), save=0.0, niceness=0))  # type: ignore[misc]
     sys.argv[1:] = []
     runpy.run_module("app", run_name="__main__")
 

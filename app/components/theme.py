@@ -63,7 +63,6 @@ CSS = """
 #banner {
   border-left: 4px solid #c2410c; padding: 10px 14px; border-radius: 8px; background: var(--background-fill-secondary);
 }
-#overview { overflow-x: auto; font-size: 13px; }
 footer { display: none !important; }
 input[type="range"]:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 4px; }
 input[type="number"]:focus-visible { outline: 2px solid var(--color-accent); }

@@ -1,10 +1,8 @@
-"""The limits of training on this page: who may, how much, how many, and on how much disk."""
+"""The limits of training on this page: who may train, how long, how many jobs, and how much disk space."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -14,22 +12,24 @@ from sqlmodel import Session, col, select
 
 from app.errors import JobError
 from app.jobs.store import ACTIVE, ENDED, QUEUED, Job, count
-from app.settings import Settings
+from app.settings import MEGABYTE, Settings
 from app.visitors import Visitor
 from ganime.config import IMAGE_SIZES, RECIPES
 
-SAVE_MEGABYTES = {32: 66, 64: 135, 128: 290, 256: 415}  # by image size, for the nets of the recipes with the critic
-SAVE_BY_MODEL = 9  # times the bytes of a model in half precision that a save of a run from it takes
+SAVE_MEGABYTES = {32: 66, 64: 135, 128: 290, 256: 415}  # by image size, for the recipes' networks and the critic
+SAVE_PER_MODEL = 9  # size of a save, as a multiple of the half-precision model that the run began from
 SMALL_MEGABYTES = 60  # sample grids, the best model, logs
-SPARE_BYTES = 200 * 2**20  # always left free on the disk
-MOST_IMAGES = 10**9
+MAX_IMAGES = 10**9
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How to train. minutes: at most so long. images: at most so many seen, 0 for no such limit.
+class TrainingPlan:
+    """How to train.
 
-    start: a model folder or run to begin from, with its own image size; None for scratch. name: for people.
+    minutes: longest training time
+    images: number of images after which training ends, 0 for no limit
+    name: the visitor's name for the model
+    start: model folder or run to begin from, resized to image_size; None to train from scratch
     """
 
     recipe: str = "modern"
@@ -41,41 +41,41 @@ class Plan:
 
 
 def may_train(visitor: Visitor, settings: Settings) -> bool:
+    """Return whether this visitor may train on this page."""
     return settings.training == "open" or (settings.training == "login" and visitor.signed_in)
 
 
 def check_visitor(visitor: Visitor, settings: Settings) -> None:
-    """Raise JobError when this visitor may not train here."""
+    """Raise JobError unless this visitor may train on this page."""
     if settings.training == "off":
         raise JobError("Training is switched off on this page (GANIME_TRAINING=off). Run Ganime on your own machine.")
     if not may_train(visitor, settings):
-        raise JobError(
-            "On this page only those who have signed in may train (GANIME_TRAINING=login), and you have not."
-        )
+        raise JobError("Only visitors who are signed in may train on this page (GANIME_TRAINING=login). Sign in first.")
 
 
-def check_plan(plan: Plan, settings: Settings) -> None:
-    """Raise JobError when a plan is outside what this page does."""
+def check_plan(plan: TrainingPlan, settings: Settings) -> None:
+    """Raise JobError for a plan outside the limits of this page."""
     if plan.recipe not in RECIPES:
         raise JobError(f"The recipe must be one of {', '.join(RECIPES)}; got {str(plan.recipe)[:40]!r}.")
-    if plan.start is None:
-        check_image_size(plan.image_size)
+    check_image_size(plan.image_size)
     check_minutes(plan.minutes, settings)
-    if isinstance(plan.images, bool) or not isinstance(plan.images, int) or not 0 <= plan.images <= MOST_IMAGES:
-        raise JobError(f"The number of images must lie in 0 to {MOST_IMAGES:,}; got {plan.images!r}.")
+    if isinstance(plan.images, bool) or not isinstance(plan.images, int) or not 0 <= plan.images <= MAX_IMAGES:
+        raise JobError(f"The number of images must be between 0 and {MAX_IMAGES:,}; got {plan.images!r}.")
 
 
 def check_image_size(image_size: int) -> None:
+    """Raise JobError for an image size, in px, that no model has."""
     if image_size not in IMAGE_SIZES:
         raise JobError(f"The image size must be one of {', '.join(map(str, IMAGE_SIZES))}; got {image_size!r}.")
 
 
 def check_minutes(minutes: float, settings: Settings) -> None:
-    known = isinstance(minutes, int | float) and math.isfinite(minutes)
-    if not known or not 0 < minutes <= settings.job_minutes:
+    """Raise JobError for a training time that this page does not allow."""
+    is_number = isinstance(minutes, int | float) and math.isfinite(minutes)
+    if not is_number or not 0 < minutes <= settings.job_minutes:
         raise JobError(
-            f"A job may train for up to {settings.job_minutes:g} minutes on this page (GANIME_JOB_MINUTES), and be "
-            f"continued after that; got {minutes!r}."
+            f"A job on this page may train for up to {settings.job_minutes:g} minutes (GANIME_JOB_MINUTES) and can be "
+            f"continued afterwards; got {minutes!r}."
         )
 
 
@@ -84,65 +84,72 @@ def check_queue(session: Session, settings: Settings) -> None:
     waiting = count(session, col(Job.state).in_((QUEUED, *ACTIVE)))
     if waiting >= settings.jobs + settings.queue:
         raise JobError(
-            f"{waiting} jobs run or wait already, which is as many as this page takes (GANIME_JOBS and GANIME_QUEUE). "
+            f"{waiting} jobs are running or waiting, the most that this page allows (GANIME_JOBS and GANIME_QUEUE). "
             "Try again later; your faces are kept."
         )
 
 
-def check_count(session: Session, settings: Settings, visitor: str, but: str = "") -> None:
-    """Raise JobError when a visitor has as many jobs as one may, beside the job `but`.
+def check_count(session: Session, settings: Settings, visitor: str, except_id: str = "") -> None:
+    """Raise JobError when a visitor already has as many jobs as allowed, not counting the job `except_id`.
 
-    Ended ones count until they may give way.
+    Ended jobs count until they may be deleted.
     """
-    old = time.time() - settings.keep_hours * 3600
-    fresh = col(Job.state).not_in(ENDED) | (col(Job.ended) > old)
-    if count(session, col(Job.visitor) == visitor, fresh, col(Job.id) != but) >= settings.visitor_jobs:
+    counted = col(Job.state).not_in(ENDED) | (col(Job.ended) > deletable_before(settings))
+    if count(session, col(Job.visitor) == visitor, counted, col(Job.id) != except_id) >= settings.visitor_jobs:
         raise JobError(
-            f"A visitor may have {settings.visitor_jobs} jobs here (GANIME_VISITOR_JOBS), uploads and those of the "
-            f"last {settings.keep_hours:g} hours (GANIME_KEEP_HOURS) included. Delete one of yours first."
+            f"A visitor may have {settings.visitor_jobs} jobs here (GANIME_VISITOR_JOBS), including uploads and jobs "
+            f"that ended in the last {settings.keep_hours:g} hours (GANIME_KEEP_HOURS). Delete one of yours first."
         )
 
 
-def make_room(session: Session, settings: Settings, needed: int, but: str = "", waiting: int = 0) -> None:
-    """Let the oldest ended jobs give way until `needed` bytes more fit; the job `but` is not counted and stays.
+def deletable_before(settings: Settings) -> float:
+    """Return the time, in seconds since 1970; jobs that ended before it may be deleted."""
+    return time.time() - settings.keep_hours * 3600
 
-    waiting: bytes of uploads that lie here beside the jobs. Raises JobError when they do not fit nevertheless.
+
+def delete_oldest(session: Session, settings: Settings, needed: int = 0, waiting: int = 0, except_id: str = "") -> int:
+    """Delete the oldest ended jobs until all fit on the disk space of the page; return how many bytes are too many.
+
+    needed: bytes that are about to be added
+    waiting: bytes of uploads that no job has taken yet
+    except_id: a job that is neither counted nor deleted
     """
-    others = select(Job).where(col(Job.deleted).is_(False), Job.id != but)
+    others = select(Job).where(col(Job.deleted).is_(False), Job.id != except_id)
     jobs = session.exec(others.order_by(col(Job.ended))).all()
     excess = sum(job.bytes for job in jobs) + waiting + needed - int(settings.disk_gigabytes * 2**30)
-    old = time.time() - settings.keep_hours * 3600
+    deletable = deletable_before(settings)
     for job in jobs:
-        if excess > 0 and job.state in ENDED and job.ended < old:
+        if excess > 0 and job.state in ENDED and job.ended < deletable:
             job.deleted, excess = True, excess - job.bytes
-    megabytes = f"{needed / 2**20:,.0f} MB"
-    if needed and excess > 0:
+    return max(0, excess)
+
+
+def make_room(
+    session: Session, settings: Settings, needed: int, spare: int, waiting: int = 0, except_id: str = ""
+) -> None:
+    """Delete old jobs until `needed` more bytes fit. Raises JobError if they do not fit even then.
+
+    spare: bytes of the disk that always stay free. The other arguments are those of `delete_oldest`.
+    """
+    megabytes = f"{needed / MEGABYTE:,.0f} MB"
+    if delete_oldest(session, settings, needed, waiting, except_id):
         raise JobError(
             f"All jobs together may take {settings.disk_gigabytes:g} GB here (GANIME_DISK_GIGABYTES), and {megabytes} "
-            f"more do not fit. Ended jobs give way after {settings.keep_hours:g} hours (GANIME_KEEP_HOURS); upload "
-            "less, delete what you no longer need, or come back later."
+            f"more do not fit. Finished jobs are deleted after {settings.keep_hours:g} hours (GANIME_KEEP_HOURS) when "
+            "space is needed. Upload less, delete what you no longer need, or try again later."
         )
-    if needed and shutil.disk_usage(settings.home).free < needed + SPARE_BYTES:
+    if shutil.disk_usage(settings.home).free < needed + spare:
         raise JobError(
-            f"The disk of this page is nearly full: {megabytes} more do not fit beside the "
-            f"{SPARE_BYTES / 2**20:.0f} MB that are always left free. Upload less or come back later; the owner can "
-            "make room, or choose another disk (GANIME_HOME)."
+            f"The disk of this page is nearly full: {megabytes} more do not fit beside the {spare / MEGABYTE:.0f} MB "
+            "that always stay free. Upload less or try again later. The owner of the page can free space or choose "
+            "another disk (GANIME_HOME)."
         )
 
 
-def bytes_needed(uploaded: int, faces: int, image_size: int, begun: int = 0) -> int:
-    """The disk a job may come to take: the upload, the decoded faces, and three saves at a time with what is small.
+def bytes_needed(uploaded: int, faces: int, image_size: int, start_bytes: int = 0) -> int:
+    """Return the disk space that a job may need: the upload, the decoded faces, three saves, and small files.
 
-    begun: the bytes of the model that it begins from, which may have larger nets than the recipes.
+    start_bytes: size of the model that it begins from, whose networks may be larger than those of the recipes
     """
-    save = max(SAVE_MEGABYTES[image_size] * 2**20, SAVE_BY_MODEL * begun)
-    return uploaded + faces * image_size**2 * 3 + 3 * save + SMALL_MEGABYTES * 2**20
-
-
-def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """The CPU cores that the page may use; a container's share counts, where one is set."""
-    most = os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):  # no container, or no limit: "max"
-        share, period = (int(word) for word in quota.read_text(encoding="ascii").split())
-        return max(1, min(most, round(share / period)))
-    return most
+    save = max(SAVE_MEGABYTES[image_size] * MEGABYTE, SAVE_PER_MODEL * start_bytes)
+    return uploaded + faces * image_size**2 * 3 + 3 * save + SMALL_MEGABYTES * MEGABYTE

@@ -1,15 +1,14 @@
-"""Training jobs: what a visitor may do with them, by the key that only this visitor has."""
+"""Training jobs: what a visitor can do with them, by a key that only this visitor has."""
 
 from __future__ import annotations
 
 import contextlib
-import hmac
 import re
 import secrets
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,222 +16,239 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from app.errors import JobError, JobMissing, explain_disk_errors
-from app.jobs import limits as job_limits
-from app.jobs import uploads
-from app.jobs.limits import Plan
-from app.jobs.status import JobFolder, JobStatus, folder_bytes, handed_out, log_tail, minutes_left, status_of
-from app.jobs.store import ACTIVE, DRAFT, ENDED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job, Store, digest
+from app.jobs import limits, uploads
+from app.jobs.ending import log_tail
+from app.jobs.folder import JobFolder, download_folder, folder_bytes
+from app.jobs.limits import TrainingPlan
+from app.jobs.options import JobOptions
+from app.jobs.status import JobStatus, minutes_left, status_of
+from app.jobs.store import ACTIVE, DRAFT, ENDED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job, Store, secret_digest
 from app.jobs.supervisor import Supervisor
 from app.jobs.uploads import Upload
 from app.settings import Settings
 from app.visitors import Visitor
 from ganime.errors import CheckpointError
+from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.files import atomic_file, atomic_folder
 from ganime.models.checkpoint import load_checkpoint, model_card, model_files
-
-SAVE_SECONDS = 15.0  # between two saves that a visitor asks for: each takes the trainer seconds
+from ganime.training.run_folder import read_run
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What a job trains on: folders and zips, where they are kept decoded, and the visitor's names for them.
+    """The faces of a job.
 
-    names: by path relative to `folder`, such as "pictures/00000001.png"; strangers chose them.
+    paths: folders and zips to read
+    image_size: in px, as the job trains them
+    cache: folder for the decoded faces, which the trainer uses as well
+    folder: contains all paths
+    names: the visitor's names for files, by path in `folder`, such as "pictures/00000001.png"
     """
 
     paths: list[Path]
+    image_size: int
     cache: Path
     folder: Path
     names: dict[str, str]
+
+    def load(self, progress: Callable[[int, int], None] | None = None) -> FaceDataset:
+        """Decode the faces, or open them if they were decoded before. progress: called with (done, total).
+
+        Raises DataError when a file cannot be read or fewer than 16 faces are usable.
+        """
+        return load_faces(self.paths, self.image_size, self.cache, progress)
 
 
 class Jobs:
     """All training jobs of a home, for any thread and any number of processes.
 
-    A key is made with a draft and opens that job alone; only its SHA-256 is kept. The owner's token in place of the
-    secret, `ID.TOKEN`, opens any. What is asked for is written down; the supervisor carries it out, after a restart of
-    the page just the same. Every method raises JobError with a text for the visitor.
+    A key is made with a draft and opens that job alone; only its SHA-256 is kept. Requests are written to the
+    database; the supervisor carries them out, also after a restart of the page. Every method raises JobError with a
+    text for the visitor.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, options: JobOptions | None = None) -> None:
         self.settings = settings
-        self.store = Store(settings.home)
-        self.supervisor = Supervisor(self.store, settings)
-        self.asked: dict[str, float] = {}  # when a job was last asked to save
+        self.options = options or JobOptions()
+        self.store = Store(settings.home, self.options.busy)
+        self.supervisor = Supervisor(self.store, settings, self.options)
+        self.saves_requested: dict[str, float] = {}  # by job: monotonic time of the last request to save
 
     def start(self) -> None:
-        """Begin to supervise: find the jobs of an earlier process again, start those that wait."""
+        """Begin to supervise: find the trainers of an earlier process, and start waiting jobs."""
         self.supervisor.thread.start()
 
     def close(self) -> None:
-        """Stop supervising; the jobs that run go on, and the next process of this home finds them."""
+        """Stop supervising; running jobs continue, and the next process of this home finds them."""
         self.supervisor.close()
         self.store.close()
 
-    @explain_disk_errors("The files could not be kept")
-    def draft(self, files: Sequence[Upload], visitor: Visitor, instead: str = "") -> str:
-        """Take in uploaded faces, to be trained on later, and return the key. Raises DataError for a broken zip.
+    @explain_disk_errors("The files could not be stored")
+    def draft(self, files: Sequence[Upload], visitor: Visitor, image_size: int, instead: str = "") -> str:
+        """Store uploaded faces to be trained on later, and return the key of the new draft.
 
-        instead: key of a draft that is deleted once these have proved good, so that it does not count. A draft that is
-        not submitted is dropped after GANIME_DRAFT_HOURS.
+        A draft is deleted when it is not submitted within six hours. Raises DataError for a damaged zip.
+
+        image_size: in px, at which training is planned
+        instead: key of a draft that the caller deletes once the new faces are accepted; it does not count for limits
         """
-        job_limits.check_visitor(visitor, self.settings)
-        chosen = uploads.choose(files, self.settings)
-        taken, secret = uploads.total_bytes(chosen), secrets.token_urlsafe(32)
-        job = Job(id=secrets.token_hex(8), key=digest(secret), visitor=digest(visitor.identity), created=time.time())
-        job.bytes = taken
+        limits.check_image_size(image_size)
+        usable = uploads.usable_files(files, self.settings)
+        secret = secrets.token_urlsafe(32)
+        job = Job(
+            id=secrets.token_hex(8),
+            key=secret_digest(secret),
+            visitor=secret_digest(visitor.identity),
+            created=time.time(),
+            image_size=image_size,
+            faces=uploads.count_pictures(usable, self.settings),
+        )
+        job.bytes = limits.bytes_needed(uploads.total_bytes(usable), job.faces, image_size)
         with self.store.writing() as session:
-            old = self.replaced(session, instead)
-            job_limits.check_count(session, self.settings, job.visitor, but=old)
-            job_limits.make_room(session, self.settings, taken, but=old)
+            replaced = self.draft_id(session, instead)
+            limits.check_count(session, self.settings, job.visitor, except_id=replaced)
+            limits.make_room(session, self.settings, job.bytes, self.options.spare_bytes, except_id=replaced)
             session.add(job)
         key, folder = f"{job.id}.{secret}", self.supervisor.folder(job.id)
         try:
-            faces = uploads.count_faces(chosen, self.settings)
-            uploads.keep(chosen, folder.uploads)
-            with self.changing(key) as (_, draft):
-                draft.faces = faces
+            uploads.store_files(usable, folder.uploads)
         except BaseException:
             shutil.rmtree(folder.path, ignore_errors=True)
-            with contextlib.suppress(JobError):  # if not now, then as a draft that is too old
+            with contextlib.suppress(JobError):  # then it is deleted as an old draft
                 self.delete(key)
             raise
         return key
 
     @explain_disk_errors("The faces could not be read")
-    def sources(self, key: str, image_size: int) -> Sources:
-        """The faces of a job, to look at in this size before training; what is decoded into `cache` stays decoded."""
-        job_limits.check_image_size(image_size)
-        with self.changing(key) as (session, job):
-            if job.state == DRAFT:
-                self.reserve(session, job, image_size)
+    def sources(self, key: str) -> Sources:
+        """Return the faces of a job."""
+        job = self.get(key)
         folder = self.supervisor.folder(job.id)
-        return Sources(uploads.kept(folder.uploads), folder.cache, folder.uploads, uploads.names_of(folder.uploads))
+        names = uploads.visitor_names(folder.uploads)
+        return Sources(uploads.stored_sources(folder.uploads), job.image_size, folder.cache, folder.uploads, names)
+
+    def training_faces(self, key: str) -> tuple[FaceDataset, bool]:
+        """Return the faces that an ended job learned from, and whether it mirrored them. Raises JobError before."""
+        if self.get(key).state not in ENDED:
+            raise JobError("This is possible once the job has ended; it would slow down the training.")
+        return self.sources(key).load(), read_run(self.folder(key).run)[0].flip
 
     @explain_disk_errors("The job could not be queued")
-    def submit(self, key: str, plan: Plan, visitor: Visitor) -> None:
-        """Queue a draft to be trained on. Raises CheckpointError for a model to begin from that cannot be read."""
-        job_limits.check_visitor(visitor, self.settings)
-        job_limits.check_plan(plan, self.settings)
+    def submit(self, key: str, plan: TrainingPlan, visitor: Visitor) -> None:
+        """Queue a draft for training. Raises CheckpointError if the model to begin from cannot be read."""
+        limits.check_visitor(visitor, self.settings)
+        limits.check_plan(plan, self.settings)
         if self.get(key).state != DRAFT:
             raise JobError("This job has been started already.")
-        start, size = keep_start(plan.start, self.folder(key).start) if plan.start else ("", plan.image_size)
+        start = copy_model(plan.start, self.folder(key).start) if plan.start else ""
         with self.changing(key, DRAFT) as (session, job):
-            self.count_for(session, job, visitor)
-            job.recipe, job.image_size, job.start, job.name = plan.recipe, size, start, uploads.short_name(plan.name)
+            job.recipe, job.image_size, job.start = plan.recipe, plan.image_size, start
+            job.name = uploads.short_name(plan.name)
             job.minutes, job.images = float(plan.minutes), plan.images
-            self.enqueue(session, job)
+            self.enqueue(session, job, visitor)
 
     @explain_disk_errors("The job could not be queued")
     def resume(self, key: str, visitor: Visitor, minutes: float | None = None) -> None:
-        """Queue an ended job to go on from its last save: up to its limits as they were, or for these `minutes`.
+        """Queue an ended job to continue from its last save.
 
-        Raises JobError where it has come to its end and no minutes are given.
+        minutes: how long; None for what is left of its limits. Raises JobError if nothing is left.
         """
-        job_limits.check_visitor(visitor, self.settings)
+        limits.check_visitor(visitor, self.settings)
         if minutes is not None:
-            job_limits.check_minutes(minutes, self.settings)
+            limits.check_minutes(minutes, self.settings)
         folder = self.folder(key)
         with self.changing(key, *ENDED) as (session, job):
-            self.count_for(session, job, visitor)
             if minutes is not None:
                 job.minutes, job.images = float(minutes), 0
             elif left := minutes_left(job, folder):
                 job.minutes = min(left, self.settings.job_minutes)
             else:
-                raise JobError("This job has come to its end. Say for how many minutes more it is to go on.")
+                raise JobError("This job has reached its limit. Give the minutes for which it should continue.")
             job.trained = folder.trained_seconds()
-            self.enqueue(session, job)
+            self.enqueue(session, job, visitor)
 
     def stop(self, key: str) -> None:
-        """Have a job saved and ended after the step it is at, or taken out of the queue; what it learnt is kept."""
+        """Have a job save and end after its current step, or take it out of the queue; its model is kept."""
         with self.changing(key, QUEUED, *ACTIVE) as (_, job):
-            if job.state == QUEUED:
-                job.state, job.reason = (INTERRUPTED if job.attempt else DRAFT), "Taken out of the queue."
-                job.ended = time.time() if job.attempt else job.ended
-            job.state = STOPPING if job.state == RUNNING else job.state
+            request_stop(job)
 
     def save_now(self, key: str) -> None:
-        """Have a running job save and draw a sample grid after the step it is at, and go on."""
+        """Have a running job save and draw a sample grid after its current step, and continue."""
         with self.changing(key, RUNNING) as (_, job):
-            now = time.monotonic()
-            self.asked = {identity: since for identity, since in self.asked.items() if now - since < SAVE_SECONDS}
-            if job.id in self.asked:
-                raise JobError(f"It was asked to save less than {SAVE_SECONDS:g} seconds ago. Wait a moment.")
-            job.save, self.asked[job.id] = True, now
+            now, pause = time.monotonic(), self.options.save
+            requests = self.saves_requested.items()
+            self.saves_requested = {identity: since for identity, since in requests if now - since < pause}
+            if job.id in self.saves_requested:
+                raise JobError(f"A save was requested less than {pause:g} seconds ago. Wait a moment.")
+            job.save, self.saves_requested[job.id] = True, now
 
     def delete(self, key: str) -> None:
-        """Discard a job with all its files, faces included; one that runs is ended at once and saves nothing more."""
+        """Delete a job with all its files, including the faces; a running one is ended at once and not saved."""
         with self.changing(key) as (_, job):
             job.deleted = True
 
     def status(self, key: str) -> JobStatus:
-        """How a job stands."""
+        """Return the status of a job."""
         with self.store.reading() as session:
             job = self.find(session, key)
             ahead = self.store.ahead(session, job)
         return self.describe(job, ahead)
 
-    def overview(self, token: str) -> list[JobStatus]:
-        """How all jobs stand, newest first, for the owner who has set GANIME_ADMIN_TOKEN."""
-        if not self.is_owner(token):
-            raise JobError("The overview is for the owner of this page alone (GANIME_ADMIN_TOKEN).")
+    def overview(self) -> list[JobStatus]:
+        """Return the status of every job, newest first, for the owner of the page."""
         with self.store.reading() as session:
             jobs = session.exec(select(Job).where(col(Job.deleted).is_(False)).order_by(col(Job.created).desc())).all()
-            waited_for = [self.store.ahead(session, job) for job in jobs]
-        return [self.describe(job, ahead) for job, ahead in zip(jobs, waited_for, strict=True)]
+            ahead = [self.store.ahead(session, job) for job in jobs]
+        return [self.describe(job, before) for job, before in zip(jobs, ahead, strict=True)]
 
     def log(self, key: str) -> str:
-        """The end of the log of the last attempt, as plain text that must be escaped."""
+        """Return the end of the log of the last attempt, as plain text that must be escaped."""
         job = self.get(key)
         return log_tail(self.supervisor.folder(job.id), job.attempt)
 
     def model(self, key: str) -> Path:
-        """The model folder of a job: the run's best save, else the newest; one that cannot be read gives way."""
+        """Return the folder of a job's model: the best save that can be read, else the newest."""
         for folder in self.folder(key).models():
             with contextlib.suppress(CheckpointError):
                 load_checkpoint(folder)
                 return folder
-        raise JobError("This job has no model yet: nothing was saved. Wait for its first save, or ask for one now.")
+        raise JobError("This job has no model yet: nothing was saved. Wait for its first save, or save it now.")
 
     @explain_disk_errors("The zip could not be written")
     def archive(self, key: str) -> Path:
-        """A zip of the model's folder, which Ganime opens anywhere; made anew at every call, it goes with the job.
-
-        It lies where Gradio may hand it out, below a name that only the key leads to.
-        """
-        folder, path = self.model(key), handed_out(self.settings, self.get(key)) / "ganime-model.zip"
+        """Write the model's folder as a zip, which any Ganime opens, to the job's downloads; return its path."""
+        folder, path = self.model(key), download_folder(self.settings, self.get(key)) / "ganime-model.zip"
         with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for file in model_files(folder):
                 archive.write(file, f"ganime-model/{file.name}")
         return path
 
     def card(self, key: str) -> str:
-        """The card of the model by the visitor's name for it, Markdown that holds what strangers chose."""
-        found = load_checkpoint(self.model(key))
-        return model_card(self.get(key).name or found.name, found.generator.config, found.training)
+        """Return the card of the model under the visitor's name for it: Markdown with text that strangers wrote."""
+        checkpoint = load_checkpoint(self.model(key))
+        return model_card(self.get(key).name or checkpoint.name, checkpoint.generator.config, checkpoint.training)
 
     def find(self, session: Session, key: str) -> Job:
-        return self.store.find(session, key, self.settings.admin_token.get_secret_value())
-
-    def is_owner(self, token: str) -> bool:
-        owner = self.settings.admin_token.get_secret_value()
-        return bool(owner) and hmac.compare_digest(digest(token), digest(owner))
+        """Return the row that a key opens. Raises JobMissing."""
+        return self.store.find(session, key)
 
     def get(self, key: str) -> Job:
+        """Return the row that a key opens, as it is now. Raises JobMissing."""
         with self.store.reading() as session:
             return self.find(session, key)
 
     def folder(self, key: str) -> JobFolder:
+        """Return the folder of a job."""
         return self.supervisor.folder(self.get(key).id)
 
     def describe(self, job: Job, ahead: list[Job]) -> JobStatus:
+        """Return the status of a row. ahead: jobs that start before it."""
         before = [(other, self.supervisor.folder(other.id)) for other in ahead]
         return status_of(job, self.supervisor.folder(job.id), time.time(), before, self.settings.jobs)
 
     @contextmanager
     def changing(self, key: str, *states: str) -> Iterator[tuple[Session, Job]]:
-        """The row of a job in one of these states, to be changed; the supervisor looks at it at once."""
+        """Change the row of a job; the supervisor is woken. Raises JobError unless it is in one of `states`, if any."""
         with self.store.writing() as session:
             job = self.find(session, key)
             if states and job.state not in states:
@@ -240,42 +256,51 @@ class Jobs:
             yield session, job
         self.supervisor.wake.set()
 
-    def replaced(self, session: Session, key: str) -> str:
-        """The id of the draft that an upload takes the place of, empty where there is none."""
+    def draft_id(self, session: Session, key: str) -> str:
+        """Return the id of the draft that a key opens, "" if there is none or it has been submitted."""
         with contextlib.suppress(JobMissing):
-            return job.id if (job := self.find(session, key)).state == DRAFT else ""
+            job = self.find(session, key)
+            return job.id if job.state == DRAFT else ""
         return ""
 
-    def count_for(self, session: Session, job: Job, visitor: Visitor) -> None:
-        """Make it a job of who queues it, such as by its link. Raises JobError where that is one too many."""
-        job.visitor = digest(visitor.identity)
-        job_limits.check_count(session, self.settings, job.visitor, but=job.id)
-
-    def enqueue(self, session: Session, job: Job) -> None:
-        job_limits.check_queue(session, self.settings)
-        self.reserve(session, job, job.image_size)
+    def enqueue(self, session: Session, job: Job, visitor: Visitor) -> None:
+        """Queue a job for a visitor, who need not have created it, and reserve its disk space. Raises JobError."""
+        job.visitor = secret_digest(visitor.identity)
+        limits.check_count(session, self.settings, job.visitor, except_id=job.id)
+        limits.check_queue(session, self.settings)
+        folder = self.supervisor.folder(job.id)
+        start_bytes = folder_bytes(folder.start) if job.start else 0
+        needed = limits.bytes_needed(folder_bytes(folder.uploads), job.faces, job.image_size, start_bytes)
+        job.bytes = max(needed, folder_bytes(folder.path))  # a resumed job may have become larger
+        limits.make_room(session, self.settings, job.bytes, self.options.spare_bytes, except_id=job.id)
         job.state, job.reason, job.queued = QUEUED, "", time.time()
 
-    def reserve(self, session: Session, job: Job, image_size: int) -> None:
-        """Promise the job the disk that it may come to take with faces of this size."""
-        folder = self.supervisor.folder(job.id)
-        begun = folder_bytes(folder.start) if job.start else 0
-        needed = job_limits.bytes_needed(folder_bytes(folder.uploads), job.faces, image_size, begun)
-        job.bytes = max(needed, folder_bytes(folder.path))  # of a job that goes on, also what it has become
-        job_limits.make_room(session, self.settings, job.bytes, but=job.id)
+
+def request_stop(job: Job) -> None:
+    """Take a waiting job out of the queue, or have the supervisor stop a running one."""
+    if job.state == RUNNING:
+        job.state = STOPPING
+    elif job.state == QUEUED:
+        job.reason = "Taken out of the queue."
+        if job.attempt:
+            job.state, job.ended = INTERRUPTED, time.time()
+        else:
+            job.state = DRAFT
 
 
-def start_name(name: str) -> str:
-    """What the copy of a model to begin from is called, whose own name may be anything."""
+def safe_model_name(name: str) -> str:
+    """Return the name if it is safe as a folder's name, else "model"."""
     return name if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,60}", name, re.ASCII) else "model"
 
 
-def keep_start(source: Path, folder: Path) -> tuple[str, int]:
-    """Copy the model at `source`, which may be gone when its turn comes, below `folder`; its name and image size."""
+def copy_model(source: Path, folder: Path) -> str:
+    """Copy the model at `source` to a folder inside `folder` and return its name; the original may be deleted later.
+
+    Raises CheckpointError if it cannot be read.
+    """
     checkpoint = load_checkpoint(source)
-    found = checkpoint.folder or source
-    name = start_name(checkpoint.name)
+    name = safe_model_name(checkpoint.name)
     with atomic_folder(folder / name) as temporary:
-        for file in model_files(found):
+        for file in model_files(checkpoint.folder or source):
             shutil.copyfile(file, temporary / file.name)
-    return name, checkpoint.generator.config.image_size
+    return name

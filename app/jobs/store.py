@@ -1,4 +1,4 @@
-"""Training jobs as rows of an SQLite file: what outlives the page, its processes and the machine."""
+"""Training jobs as rows of an SQLite file, which outlives the page and its processes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ from app.errors import JobError, JobMissing
 DRAFT, QUEUED, RUNNING, STOPPING = "draft", "queued", "running", "stopping"
 FINISHED, FAILED, INTERRUPTED = "finished", "failed", "interrupted"
 ACTIVE, ENDED = (RUNNING, STOPPING), (FINISHED, FAILED, INTERRUPTED)
-BUSY_SECONDS = 5.0  # to wait for another process that writes
 DATABASE = "jobs-1.sqlite"  # the number changes with the columns
 
 
 class Job(SQLModel, table=True):
-    """One training job. Times are seconds since 1970, 0 for not yet; a key and a visitor are kept as SHA-256 alone.
+    """One training job. Times are seconds since 1970, 0 for "not yet".
 
-    minutes, images: limits of this attempt, 0 images for none. trained: seconds trained before this attempt.
-    start: name of the model it begins from, empty for scratch. bytes: disk it takes or has been promised.
-    attempt: how often it was started. pid, pid_time: the child and when that was started, for the system reuses
-    numbers; both None while there is no child. save: the child is to be told to save. asked: when it was told to
-    stop. deleted: to be removed.
+    key, visitor: SHA-256 of the secret and of the visitor's identity; neither is stored itself
+    minutes, images: limits of this attempt, 0 images for no limit
+    trained: seconds trained before this attempt
+    start: name of the model it begins from, "" for none
+    bytes: disk space that it takes or that is reserved for it
+    attempt: how often it was started
+    pid, pid_time: the trainer's process and its start time, since the system reuses numbers; None without a trainer
+    save: the trainer is to be signalled to save
+    asked: when the trainer was signalled to stop
+    deleted: the supervisor is to delete its files and this row
     """
 
     id: str = Field(primary_key=True)
@@ -61,56 +65,58 @@ class Job(SQLModel, table=True):
 
 
 class Store:
-    """The rows, for any thread and any number of processes. Raises JobError when they cannot be read or written."""
+    """The rows, for any thread and any number of processes. Raises JobError when they cannot be read or written.
 
-    def __init__(self, home: Path) -> None:
+    busy: seconds to wait for another process that writes
+    """
+
+    def __init__(self, home: Path, busy: float = 5.0) -> None:
         path = home / DATABASE
         try:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise JobError(f"The folder for jobs, GANIME_HOME, cannot be made ({error}).") from error
-        with explained(path):
+            raise JobError(f"The folder for jobs, GANIME_HOME, cannot be created ({error}).") from error
+        with explain_database_errors(path):
             url = URL.create("sqlite", database=str(path))
-            self.engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
+            self.engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": busy})
             event.listen(self.engine, "connect", prepare)
             event.listen(self.engine, "begin", begin)
             self.reader = self.engine.execution_options(reading=True)
             self.path = path
             with self.engine.begin() as connection:
                 SQLModel.metadata.create_all(connection)
-            self.held = self.engine.connect()  # the log's file stays while this is open
+            self.held = self.engine.connect()  # keeps the write-ahead log file, see `prepare`
 
     def close(self) -> None:
         self.held.close()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """One transaction that sees and changes the rows alone; it is undone when the block raises."""
-        with explained(self.path), Session(self.engine, expire_on_commit=False) as session:
+        """One transaction with exclusive write access; it is rolled back when the block raises."""
+        with explain_database_errors(self.path), Session(self.engine, expire_on_commit=False) as session:
             yield session
             session.commit()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A view of the rows as they are now, which no writer delays."""
-        with explained(self.path), Session(self.reader, expire_on_commit=False) as session:
+        """A snapshot of the rows; writers do not delay it."""
+        with explain_database_errors(self.path), Session(self.reader, expire_on_commit=False) as session:
             yield session
 
-    def find(self, session: Session, key: str, admin_token: str = "") -> Job:
-        """The job of a key, `ID.SECRET`; the owner's token is a secret that fits every job.
+    def find(self, session: Session, key: str) -> Job:
+        """Return the job that `key`, `ID.SECRET`, opens.
 
-        Raises JobMissing, in the same words, for a job that is not there and a key that does not fit.
+        Raises JobMissing, with one text for an unknown job and for a wrong secret.
         """
         identity, _, secret = key.partition(".") if isinstance(key, str) else ("", "", "")
         job = session.get(Job, identity) if re.fullmatch("[0-9a-f]{16}", identity) else None
-        fits = hmac.compare_digest(digest(secret), job.key if job else digest(""))
-        owned = bool(admin_token) and hmac.compare_digest(digest(secret), digest(admin_token))
-        if job is None or job.deleted or not (fits or owned):
+        fits = hmac.compare_digest(secret_digest(secret), job.key if job else secret_digest(""))
+        if job is None or job.deleted or not fits:
             raise JobMissing("There is no such job here, or this is not its key. It may have been deleted since.")
         return job
 
     def ahead(self, session: Session, job: Job) -> list[Job]:
-        """The jobs that a waiting one waits for, in the order of their turns; empty for one that does not wait."""
+        """Return the jobs that start before a waiting one, running ones first; empty if `job` does not wait."""
         if job.state != QUEUED:
             return []
         earlier = (col(Job.queued) < job.queued) | ((col(Job.queued) == job.queued) & (col(Job.id) < job.id))
@@ -118,24 +124,25 @@ class Store:
         jobs = session.exec(
             select(Job).where(col(Job.deleted).is_(False), before).order_by(col(Job.queued), col(Job.id))
         )
-        return sorted(jobs, key=lambda job: job.state == QUEUED)  # those that run first
+        return sorted(jobs, key=lambda job: job.state == QUEUED)  # running ones first
 
 
 def count(session: Session, *conditions: object) -> int:
-    """How many jobs that are not to be removed fulfil the conditions."""
+    """Return the number of jobs that fulfil the conditions and are not deleted."""
     query = select(func.count()).select_from(Job).where(col(Job.deleted).is_(False), *conditions)  # type: ignore[arg-type]
     return session.exec(query).one()
 
 
-def digest(secret: str) -> str:
+def secret_digest(secret: str) -> str:
+    """Return the SHA-256 of a secret in hexadecimal digits."""
     return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
 
 
 def prepare(connection: object, record: object) -> None:
-    """Leave transactions to us, and let those who read go on beside one that writes.
+    """Configure a connection: transactions start in `begin`; a write-ahead log, so that readers never wait.
 
-    The log is emptied after every transaction and its file kept, so that the next one needs no new room on the disk:
-    what became of a job can be written when that has filled up.
+    The log is emptied after every transaction and its file is kept, so that a transaction needs no new disk space: the
+    end of a job can be recorded even on a full disk.
     """
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
@@ -145,19 +152,20 @@ def prepare(connection: object, record: object) -> None:
 
 
 def begin(connection: Connection) -> None:
+    """Start a transaction; one that writes takes the write lock at once."""
     reading = connection.get_execution_options().get("reading")
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """What goes wrong with the file, in words for a visitor."""
+def explain_database_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the database into a JobError."""
     try:
         yield
     except DBAPIError as error:
         text = str(error.orig)
         if "locked" in text or "busy" in text:
-            raise JobError("The list of jobs is in use by another program just now. Try again in a moment.") from error
+            raise JobError("The list of jobs is in use by another program. Try again in a moment.") from error
         if "full" in text:
-            raise JobError("The disk of this page is full, so nothing about jobs can be written.") from error
+            raise JobError("The disk of this page is full, so jobs cannot be changed.") from error
         raise JobError(f"The list of jobs, {path.name}, cannot be read or written ({text}).") from error

@@ -1,4 +1,4 @@
-"""The supervisor of training jobs: the only file that starts, signals and reaps their processes."""
+"""The supervisor of training jobs: the only file that starts, signals and reaps trainers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,37 +19,33 @@ import psutil
 from sqlmodel import col, select
 
 from app.jobs import uploads
-from app.jobs.limits import cores, make_room
-from app.jobs.status import JobFolder, folder_bytes, handed_out, last_line, outcome, thin_grids
+from app.jobs.ending import last_line, outcome
+from app.jobs.folder import JobFolder, download_folder, folder_bytes
+from app.jobs.limits import delete_oldest
+from app.jobs.options import JobOptions
 from app.jobs.store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
 from ganime.config import SCRATCH
-from ganime.training.events import read_journal
 from ganime.training.run_folder import RUN_FILE
 
-TRAINER = (sys.executable, "-m", "ganime")
-POLL_SECONDS, SWEEP_SECONDS = 0.5, 60.0
-READING_SECONDS = 1_800.0  # for decoding the faces and a last save, beyond the minutes a job may train
-TRIAL, TRIAL_SECONDS = "trial", 90.0  # the folder of a trial; the longest it takes, decoding the faces included
-NICENESS = 10  # those who draw faces go first
-STRAY_SECONDS = 3_600.0  # after which a folder without a row is what a removal has left
-SECRETS = ("TOKEN", "SECRET", "PASSWORD", "KEY")  # in names of variables that a job has no use for
-LOG = logging.getLogger(__name__)
+STRAY_SECONDS = 3_600.0  # after which a folder without a row counts as left over from a deletion
+SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "KEY")  # in names of variables that a trainer does not get
+LOGGER = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Makes the processes be what the rows say, in a thread of its own.
+    """Makes the trainers match the rows, in a thread of its own.
 
-    What a visitor asks for is written to the row alone, by any process of the page; one of them at a time holds the
-    lock of the home and acts. Children outlive it: the next supervisor finds them by their number and start time.
+    Visitors' requests only change rows, in any process of the page. One process at a time holds the lock of the home
+    and acts on them. Trainers outlive it; the next supervisor finds them by process number and start time.
     """
 
-    def __init__(self, store: Store, settings: Settings) -> None:
-        self.store, self.settings = store, settings
+    def __init__(self, store: Store, settings: Settings, options: JobOptions) -> None:
+        self.store, self.settings, self.options = store, settings, options
         self.home = settings.home.resolve()
-        self.children: dict[str, psutil.Process] = {}
-        self.killed: set[str] = set()
-        self.endings: dict[str, tuple[str, str]] = {}
+        self.trainers: dict[str, psutil.Process] = {}
+        self.killed: set[str] = set()  # jobs whose trainer did not stop in time
+        self.outcomes: dict[str, tuple[str, str]] = {}  # of ended jobs, until they are written to the row
         self.wake, self.closing = threading.Event(), threading.Event()
         self.lock: int | None = None
         self.swept = 0.0
@@ -58,10 +53,11 @@ class Supervisor:
         self.thread = threading.Thread(target=self.supervise, name="jobs", daemon=True)
 
     def folder(self, identity: str) -> JobFolder:
+        """Return the folder of the job with this id."""
         return JobFolder(self.home / "jobs" / identity)
 
     def close(self) -> None:
-        """End the thread and leave the role to another process; the jobs go on."""
+        """End the thread and release the lock; trainers continue."""
         self.closing.set()
         self.wake.set()
         if self.thread.is_alive():
@@ -71,15 +67,16 @@ class Supervisor:
             self.lock = None
 
     def supervise(self) -> None:
+        """Look at all jobs again and again; the body of the thread."""
         while not self.closing.is_set():
-            with guarded("The supervisor of jobs"):
-                if self.leads():
+            with logged_errors("The supervisor of jobs"):
+                if self.holds_lock():
                     self.tick()
-            self.wake.wait(POLL_SECONDS)
+            self.wake.wait(self.options.poll)
             self.wake.clear()
 
-    def leads(self) -> bool:
-        """Whether this process is the one that acts; it stays so until it ends."""
+    def holds_lock(self) -> bool:
+        """Return whether this process is the one that acts; it remains so until it ends."""
         if self.lock is None:
             lock = os.open(self.home / "jobs.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -87,87 +84,96 @@ class Supervisor:
                 self.lock = lock
             except OSError as error:
                 os.close(lock)
-                if not isinstance(error, BlockingIOError):  # not another process: a disk without locks
+                if not isinstance(error, BlockingIOError):  # a file system without locks
                     raise
         return self.lock is not None
 
     def tick(self) -> None:
-        """Look after every job once."""
+        """Look at every job once."""
         with self.store.reading() as session:
             watched = col(Job.state).in_(ACTIVE) | col(Job.deleted).is_(True)
             jobs = session.exec(select(Job).where(watched)).all()
             waiting = count(session, Job.state == QUEUED)
         for job in jobs:
-            with guarded(f"Looking after job {job.id}"):
+            with logged_errors(f"Job {job.id}"):
                 self.attend(job)
         while waiting and self.start_next():
             waiting -= 1
-        if not self.swept or time.monotonic() - self.swept > SWEEP_SECONDS:
+        if not self.swept or time.monotonic() - self.swept > self.options.sweep:
             self.sweep()
             self.swept = time.monotonic()
 
     def attend(self, job: Job) -> None:
-        """Look after one job that has a child, had one, or is to be removed."""
-        process = self.children.get(job.id) or (self.find(job) if job.state in ACTIVE else None)
-        over, code = ended(process) if process else (True, None)
+        """Look at one job that is active or is to be deleted."""
+        process = self.trainers.get(job.id) or (self.find(job) if job.state in ACTIVE else None)
+        over, status = ended(process) if process else (True, None)
         if process and not over:
-            self.children[job.id] = process
+            self.trainers[job.id] = process
             if job.pid != process.pid:
                 self.change(job, pid=process.pid, pid_time=process.create_time())
-            self.steer(job, process)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since: the next tick handles that
+                self.signal(job, process)
         elif job.deleted:
-            for folder in (self.folder(job.id).path, handed_out(self.settings, job)):
+            for folder in (self.folder(job.id).path, download_folder(self.settings, job)):
                 shutil.rmtree(folder, ignore_errors=True)
             self.change(job, remove=True)
         elif not process and job.state == RUNNING and job.pid is None:
-            self.change(job, state=QUEUED)  # the page was killed before it had started the child
+            self.change(job, state=QUEUED)  # the page was killed before it started the trainer
         else:
-            if job.id not in self.endings:  # found out once: it may take a while until it can be written down
-                self.endings[job.id] = outcome(job, code, self.folder(job.id), job.id in self.killed)
-            state, reason = self.endings[job.id]
-            taken = folder_bytes(self.folder(job.id).path)
-            self.change(job, state=state, reason=reason, bytes=taken, ended=time.time(), pid=None, pid_time=None)
+            self.finish(job, status)
 
-    def steer(self, job: Job, process: psutil.Process) -> None:
-        """Tell a child what is asked of it: to save, to end, and after a while not so politely."""
-        now = time.time()
-        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since: the next tick sees that
-            if job.deleted:
-                process.kill()
-            elif job.state == STOPPING and not job.asked:
-                process.terminate()
-                process.resume()  # a child that somebody has suspended would not hear of it
-                self.change(job, asked=now)
-            elif job.state == STOPPING and last_line(job, self.folder(job.id)).get("event") == "Done":
-                process.kill()  # all is saved and said; to take itself apart costs it seconds
-            elif job.state == STOPPING and now - job.asked > self.settings.stop_seconds:
-                self.killed.add(job.id)
-                process.kill()
-            elif job.state == RUNNING and now - job.started > job.minutes * 60 + READING_SECONDS:
-                reason = f"Ended by this page: it took {READING_SECONDS / 60:.0f} minutes more than it may train."
-                self.change(job, state=STOPPING, reason=reason)
-            elif job.save and last_line(job, self.folder(job.id)):  # sooner, the signal would end it
-                process.send_signal(signal.SIGUSR1)
-                self.change(job, save=False)
+    def signal(self, job: Job, process: psutil.Process) -> None:
+        """Pass on to a live trainer what its row requests. Raises psutil.NoSuchProcess when it has ended."""
+        if job.deleted:
+            process.kill()
+        elif job.state == STOPPING:
+            self.stop(job, process)
+        elif time.time() - job.started > job.minutes * 60 + self.options.overtime:
+            minutes = f"{self.options.overtime / 60:.0f} minutes"
+            self.change(job, state=STOPPING, reason=f"Stopped by this page: it took {minutes} longer than allowed.")
+        elif job.save and last_line(job, self.folder(job.id)):  # before its first line the signal would end it
+            process.send_signal(signal.SIGUSR1)
+            self.change(job, save=False)
+
+    def stop(self, job: Job, process: psutil.Process) -> None:
+        """Request a trainer to stop; kill it once everything is saved, or when it takes too long."""
+        if not job.asked:
+            process.terminate()
+            process.resume()  # a suspended process would not receive the signal
+            self.change(job, asked=time.time())
+        elif last_line(job, self.folder(job.id)).get("event") == "Done":
+            process.kill()  # its own shutdown takes seconds more
+        elif time.time() - job.asked > self.options.stop:
+            self.killed.add(job.id)
+            process.kill()
+
+    def finish(self, job: Job, status: int | None) -> None:
+        """Record how a job ended. status: see `outcome`."""
+        folder = self.folder(job.id)
+        if job.id not in self.outcomes:  # determined once; writing it may have to be repeated
+            self.outcomes[job.id] = outcome(job, status, folder, job.id in self.killed)
+        state, reason = self.outcomes[job.id]
+        size = folder_bytes(folder.path)
+        self.change(job, state=state, reason=reason, bytes=size, ended=time.time(), pid=None, pid_time=None)
 
     def find(self, job: Job) -> psutil.Process | None:
-        """The child of a job that another process of the page has started, or None when it is gone."""
+        """Return the trainer that another process of the page started for a job, None if it has ended."""
         if job.pid is not None and job.pid_time is not None:
             with contextlib.suppress(psutil.Error):
                 process = psutil.Process(job.pid)
                 if abs(process.create_time() - job.pid_time) < 1:
                     return process
         run = str(self.folder(job.id).run)
-        for process in psutil.process_iter(["cmdline"]):  # a kill came before the number was written, or a new clock
+        for process in psutil.process_iter(["cmdline"]):  # the page was killed before it wrote the number
             words = process.info["cmdline"] or []
             if "train" in words and run in words:
                 return process
         return None
 
     def start_next(self) -> bool:
-        """Start the job that has waited longest, if there is one and its turn has come."""
+        """Start the job that has waited longest, if there is one and a place is free; return whether it did."""
         with self.store.writing() as session:
-            busy = session.exec(select(Job.id).where(col(Job.state).in_(ACTIVE))).all()  # those to be removed, too
+            busy = session.exec(select(Job.id).where(col(Job.state).in_(ACTIVE))).all()  # including deleted jobs
             waiting = select(Job).where(Job.state == QUEUED, col(Job.deleted).is_(False))
             job = session.exec(waiting.order_by(col(Job.queued), col(Job.id))).first()
             if job is None or len(busy) >= self.settings.jobs:
@@ -176,24 +182,25 @@ class Supervisor:
             job.attempt, job.save = job.attempt + 1, False
         try:
             self.start(job)
-        except OSError as error:  # its path is none of a visitor's business
-            LOG.exception("Job %s could not be started.", job.id)
+        except OSError as error:  # without the path, which visitors may not see
+            LOGGER.exception("Job %s could not be started.", job.id)
             self.change(job, state=FAILED, reason=f"It could not be started ({error.strerror}).", ended=time.time())
         return True
 
     def start(self, job: Job) -> None:
-        """Start the child of a job."""
+        """Start the trainer of a job. Raises OSError if that fails."""
         folder = self.folder(job.id)
         with folder.log(job.attempt).open("ab") as log:
-            start = folder.start / job.start if job.start else None
-            child = self.spawn(command(job, folder, self.threads, folder, start), log)
-        child.returncode = 0  # from here on psutil waits for it, as for a child that was found again
-        self.children[job.id] = process = psutil.Process(child.pid)
+            child = self.spawn([*self.options.trainer, *train_arguments(job, folder, self.threads)], log)
+        child.returncode = 0  # from here on psutil waits for it, as for a trainer that was found again
+        self.trainers[job.id] = process = psutil.Process(child.pid)
         self.change(job, pid=process.pid, pid_time=process.create_time())
 
-    def spawn(self, words: list[str], log: IO[bytes] | int) -> subprocess.Popen[bytes]:
-        """Start a trainer, in a session of its own, so that it does not end with the page."""
-        environment = {name: value for name, value in os.environ.items() if not any(word in name for word in SECRETS)}
+    def spawn(self, words: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own, so that it does not end with the page."""
+        environment = {
+            name: value for name, value in os.environ.items() if not any(word in name for word in SECRET_WORDS)
+        }
         child = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
@@ -205,56 +212,30 @@ class Supervisor:
         )
         with contextlib.suppress(psutil.NoSuchProcess):  # it has ended already
             process = psutil.Process(child.pid)
-            process.nice(max(NICENESS, process.nice()))
+            process.nice(max(self.options.niceness, process.nice()))
         return child
 
-    def trial(self, job: Job, start: Path | None = None) -> list[dict[str, Any]]:
-        """What a training as `job` asks for, from the model at `start`, tells in its first seconds. Raises OSError.
-
-        Nothing of it is kept, the faces that it decoded included. It ends, with nothing to tell, when the draft is
-        submitted or deleted meanwhile.
-        """
-        folder = self.folder(job.id)
-        trial = JobFolder(folder.path / TRIAL)
-        child = self.spawn(command(job, folder, self.threads, trial, start), subprocess.DEVNULL)
-        until, kept = time.monotonic() + TRIAL_SECONDS, True
-        try:
-            while True:
-                with self.store.reading() as session:
-                    row = session.get(Job, job.id)
-                kept = row is not None and not row.deleted
-                if row is None or row.deleted or row.state != DRAFT:
-                    return []
-                over = child.poll() is not None or time.monotonic() > until
-                steps = [line for line in read_journal(trial.run) if line["event"] == "Step"]
-                if over or len(steps) > 1 or any(step["progress"] >= 1 for step in steps):
-                    return steps
-                time.sleep(POLL_SECONDS)
-        finally:
-            child.kill()
-            child.wait()
-            shutil.rmtree((trial if kept else folder).path, ignore_errors=True)  # it may have written after a removal
-
     def sweep(self) -> None:
-        """Drop what is too old or too much: drafts, ended jobs when the disk is full, stray folders, sample grids."""
+        """Delete old drafts and uploads, ended jobs while space is short, stray folders, and surplus sample grids."""
         now = time.time()
         with self.store.writing() as session:
-            old = now - self.settings.draft_hours * 3600
-            aged = (col(Job.created) < old) & (col(Job.queued) < old)
-            for draft in session.exec(select(Job).where(Job.state == DRAFT, aged)):
+            old = now - self.options.draft
+            expired = (col(Job.created) < old) & (col(Job.queued) < old)
+            for draft in session.exec(select(Job).where(Job.state == DRAFT, expired)):
                 draft.deleted = True
-            make_room(session, self.settings, 0)
+            waiting = sum(uploads.arrival_sizes(self.settings).values())
+            delete_oldest(session, self.settings, waiting=waiting)
             known = set(session.exec(select(Job.id)))
-            running = session.exec(select(Job.id).where(col(Job.state).in_(ACTIVE))).all()
-        uploads.sweep(self.settings)
-        for identity in running:
-            thin_grids(self.folder(identity))
+            active = session.exec(select(Job.id).where(col(Job.state).in_(ACTIVE))).all()
+        uploads.sweep_arrivals(self.settings)
+        for identity in active:
+            self.folder(identity).thin_grids()
         for path in (self.home / "jobs").glob("*"):
             if path.name not in known and now - path.stat().st_mtime > STRAY_SECONDS:
                 shutil.rmtree(path, ignore_errors=True)
 
     def change(self, job: Job, remove: bool = False, **values: Any) -> None:
-        """Write what has become of a job, unless it was asked something since; then the next tick decides anew."""
+        """Write values to a job's row, unless a request has changed its state since; the next tick decides anew."""
         with self.store.writing() as session:
             row = session.get_one(Job, job.id)
             if (row.state, row.deleted) != (job.state, job.deleted):
@@ -264,37 +245,58 @@ class Supervisor:
             if remove:
                 session.delete(row)
         if remove or values.get("state", job.state) not in ACTIVE:
-            self.children.pop(job.id, None)
-            self.endings.pop(job.id, None)
+            self.trainers.pop(job.id, None)
+            self.outcomes.pop(job.id, None)
             self.killed.discard(job.id)
 
 
 def ended(process: psutil.Process, again: bool = True) -> tuple[bool, int | None]:
-    """Whether a process has ended, and its exit status where it is our child; a child of ours is reaped."""
+    """Return whether a process has ended, and its exit status if it is a child of this process, which is reaped."""
     try:
         return True, process.wait(timeout=0)
     except psutil.TimeoutExpired:
-        over = not process.is_running() or process.status() == psutil.STATUS_ZOMBIE  # its number is another's, or free
-        return ended(process, again=False) if over and again else (over, None)  # nobody's child, if it is so still
+        over = not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        if over and again:  # it ended between the two questions: if it is our child, its status is available now
+            return ended(process, again=False)
+        return over, None
     except psutil.NoSuchProcess:
         return True, None
 
 
-def command(job: Job, folder: JobFolder, threads: int, out: JobFolder, start: Path | None) -> list[str]:
-    """The command line of a job's child, which writes into `out`. It holds paths, numbers, and words of fixed lists."""
-    faces, run = map(str, uploads.kept(folder.uploads)), out.run
-    words = [*TRAINER, "train", *faces, "--home", str(out.path), "--threads", str(threads)]
+def train_arguments(job: Job, folder: JobFolder, threads: int) -> list[str]:
+    """Return the arguments of a job's trainer: paths, numbers, and words of fixed lists, nothing a visitor wrote."""
+    faces = map(str, uploads.stored_sources(folder.uploads))
+    words = ["train", *faces, "--home", str(folder.path), "--threads", str(threads)]
     words += ["--minutes", str(job.minutes), "--images", str(job.images)]
-    if (run / RUN_FILE).is_file():
-        return [*words, "--resume", str(run)]
-    words += ["--out", str(run), "--recipe", job.recipe]
-    return [*words, "--from", str(start)] if start else [*words, "--from", SCRATCH, "--image-size", str(job.image_size)]
+    if (folder.run / RUN_FILE).is_file():
+        return [*words, "--resume", str(folder.run)]
+    start = str(folder.start / job.start) if job.start else SCRATCH
+    return [
+        *words,
+        "--out",
+        str(folder.run),
+        "--recipe",
+        job.recipe,
+        "--from",
+        start,
+        "--image-size",
+        str(job.image_size),
+    ]
+
+
+def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return the number of CPU cores of this machine, or of the container's quota where one is set."""
+    most = os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # not in a container, or "max": no quota
+        share, period = (int(word) for word in quota.read_text(encoding="ascii").split())
+        return max(1, min(most, round(share / period)))
+    return most
 
 
 @contextlib.contextmanager
-def guarded(what: str) -> Iterator[None]:
-    """An error is logged and does not reach what comes after: the other jobs need looking after whatever it was."""
+def logged_errors(what: str) -> Iterator[None]:
+    """Log any error of the block instead of raising it, so that the other jobs are looked at; the next tick retries."""
     try:
         yield
     except Exception:
-        LOG.exception("%s met an error; it is tried again.", what)
+        LOGGER.exception("%s met an error; it is tried again.", what)

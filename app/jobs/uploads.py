@@ -1,4 +1,4 @@
-"""Taking in the faces a visitor uploads: weighed against the page's limits first, then kept under safe names."""
+"""Uploaded faces: check them against the limits of the page, then store them under safe names."""
 
 from __future__ import annotations
 
@@ -30,77 +30,100 @@ from ganime.faces.reading import (
 )
 from ganime.files import atomic_file
 
-PICTURES, NAMES_FILE = "pictures", "names.json"
-KNOWN = {*SUFFIXES, ".zip"}
-WAITING_SECONDS = 3_600.0  # that an upload which nobody begins with is kept
-OTHER_ENTRIES = 1_000  # folders and whatever else lies beside the pictures of a zip
+PICTURES_FOLDER, NAMES_FILE = "pictures", "names.json"
+UPLOAD_SUFFIXES = {*SUFFIXES, ".zip"}
+MIN_REQUEST_BYTES, MIN_FILE_BYTES = MEGABYTE, 8 * 1024  # what an upload request and a file in it count at least
+ARRIVAL_SECONDS = 3_600.0  # for which an upload is kept that no job has taken
+MAX_OTHER_ENTRIES = 1_000  # entries of a zip that are not pictures, such as folders
+PIXELS_PER_FACE = 2**18  # on average, at most: 512 x 512
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that lies on this machine for now, and what the visitor calls it; the name is only ever shown."""
+    """A file that was uploaded to this machine. name: the visitor's name for it, which is only ever shown."""
 
     path: Path
     name: str
 
 
-def choose(uploads: Sequence[Upload], settings: Settings) -> list[Upload]:
-    """The pictures and zips among uploaded files. Raises JobError when there is none, or too many bytes of them."""
+def arrivals_folder(settings: Settings) -> Path:
+    """Return the folder in which uploads lie until a job takes them; each request has a folder of its own there."""
+    return settings.temporary / "arrivals"
+
+
+def uploaded_file(path: object, name: object, settings: Settings) -> Upload:
+    """Return the uploaded file at `path`, which a client named. Raises JobError if it was not uploaded to this page."""
+    folder = arrivals_folder(settings).resolve()
+    if not isinstance(path, str) or "\0" in path or folder not in Path(path).resolve().parents:
+        raise JobError(
+            "A file was not uploaded to this page for training. Upload it again; with gradio_client, pass it through "
+            "handle_file."
+        )
+    return Upload(Path(path), str(name or Path(path).name))
+
+
+def usable_files(uploads: Sequence[Upload], settings: Settings) -> list[Upload]:
+    """Return the pictures and zips among uploaded files. Raises JobError if there are none or they are too large."""
     if any(not upload.path.exists() for upload in uploads):
-        raise JobError("The uploaded files are no longer here. Upload them again.")
-    chosen = [
+        raise JobError("The uploaded files no longer exist. Upload them again.")
+    usable = [
         upload for upload in uploads if suffix_of(upload) and upload.path.is_file() and not upload.path.is_symlink()
     ]
-    if not chosen:
+    if not usable:
         raise JobError("There is no picture and no zip among the files. Upload a zip, or PNG, JPEG or WebP pictures.")
-    total = total_bytes(chosen)
-    if total > settings.upload_megabytes * MEGABYTE:
+    megabytes = total_bytes(usable) / MEGABYTE
+    if megabytes > settings.upload_megabytes:
         raise JobError(
-            f"The files have {total / MEGABYTE:,.0f} MB together; this page takes {settings.upload_megabytes:,} MB "
-            "(GANIME_UPLOAD_MEGABYTES). Upload fewer or smaller pictures; 256 px a side is plenty."
+            f"The files have {megabytes:,.0f} MB together; this page takes {settings.upload_megabytes:,} MB "
+            "(GANIME_UPLOAD_MEGABYTES). Upload fewer or smaller pictures; 256 px per side are enough."
         )
-    return chosen
+    return usable
 
 
 def total_bytes(uploads: Sequence[Upload]) -> int:
+    """Return the size of some files together."""
     return sum(upload.path.stat().st_size for upload in uploads)
 
 
-def count_faces(uploads: Sequence[Upload], settings: Settings) -> int:
-    """How many pictures the files hold; nothing but their headers is decoded.
+def count_pictures(uploads: Sequence[Upload], settings: Settings) -> int:
+    """Return how many pictures the files contain; only the headers of the pictures are decoded.
 
-    Raises JobError when the pictures, their unpacked bytes or their pixels are too many, DataError for a broken zip.
+    Raises JobError when there are too many pictures, uncompressed bytes or pixels, DataError for a damaged zip.
     """
-    faces = unpacked = pixels = 0
+    pictures = unpacked = pixels = 0
+    most_megapixels = settings.upload_faces * PIXELS_PER_FACE / 1e6
     for upload in uploads:
         with ExitStack() as archives:
-            for picture in pictures_of(upload, archives, settings):
+            for picture in pictures_in(upload, archives, settings):
                 try:
                     data = picture.read()
                 except (DataError, OSError):
-                    data = b""  # a damaged one: when the faces are read it is skipped, by name
-                faces, unpacked, pixels = faces + 1, unpacked + len(data), pixels + pixels_of(data)
-                check(faces, settings.upload_faces, "pictures", "GANIME_UPLOAD_FACES")
-                check(unpacked / MEGABYTE, settings.upload_megabytes, "MB unpacked", "GANIME_UPLOAD_MEGABYTES")
-                check(pixels / 1e6, settings.upload_megapixels, "million pixels in all", "GANIME_UPLOAD_MEGAPIXELS")
-    return faces
+                    data = b""  # damaged: reported by name when the faces are decoded
+                pictures, unpacked, pixels = pictures + 1, unpacked + len(data), pixels + pixels_of(data)
+                check_limit(pictures, settings.upload_faces, "pictures", "GANIME_UPLOAD_FACES")
+                check_limit(
+                    unpacked / MEGABYTE, settings.upload_megabytes, "MB uncompressed", "GANIME_UPLOAD_MEGABYTES"
+                )
+                check_limit(pixels / 1e6, most_megapixels, "million pixels", "GANIME_UPLOAD_FACES, 512 x 512 px each")
+    return pictures
 
 
-def check(value: float, limit: float, what: str, variable: str) -> None:
+def check_limit(value: float, limit: float, what: str, setting: str) -> None:
+    """Raise JobError when `value` is above `limit`."""
     if value > limit:
-        raise JobError(f"The files hold more than {limit:,} {what}, which is this page's limit ({variable}).")
+        raise JobError(f"The files contain more than {limit:,.6g} {what}, the limit of this page ({setting}).")
 
 
-def pictures_of(upload: Upload, archives: ExitStack, settings: Settings) -> list[Picture]:
-    """The pictures of one upload that the engine would try to read."""
+def pictures_in(upload: Upload, archives: ExitStack, settings: Settings) -> list[Picture]:
+    """Return the pictures in one uploaded file; a zip stays open until `archives` is closed."""
     if suffix_of(upload) != ".zip":
         return [Picture(upload.name, partial(read_picture_file, upload.path.parent, upload.path.name))]
-    most = OTHER_ENTRIES + 2 * settings.upload_faces  # some systems add a second entry to each
+    most = MAX_OTHER_ENTRIES + 2 * settings.upload_faces  # some systems add a second entry for each picture
     try:
         return list(list_pictures(upload.path, [], archives, most_entries=most))
     except TooManyError as error:
         raise JobError(
-            f"{short_name(upload.name)} holds more than {most:,} entries, which is this page's limit "
+            f"{short_name(upload.name)} contains more than {most:,} entries, the limit of this page "
             f"(GANIME_UPLOAD_FACES: {settings.upload_faces:,})."
         ) from error
     except DataError as error:
@@ -108,79 +131,86 @@ def pictures_of(upload: Upload, archives: ExitStack, settings: Settings) -> list
 
 
 def pixels_of(data: bytes) -> int:
-    """Width times height by the picture's header; 0 for what is none, or so large that it is never decoded."""
+    """Return width times height from a picture's header; 0 for a file that is never decoded."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             width, height = Image.open(io.BytesIO(data), formats=FORMATS).size
-    except Exception:  # a damaged header raises nearly every kind; reading the faces will name the file
+    except Exception:  # a damaged header raises errors of many kinds; decoding the faces reports the file
         return 0
     return width * height if width * height <= MAX_PICTURE_PIXELS else 0
 
 
-def keep(uploads: Sequence[Upload], folder: Path) -> None:
-    """Put the files into `folder` under numbers for names; what the visitor calls them is written beside as data.
+def store_files(uploads: Sequence[Upload], folder: Path) -> None:
+    """Store the files in `folder` under numbers, with the visitor's names for them in a JSON file.
 
-    They are linked where they lie on the same disk, so that they take no room twice, and else copied.
+    A file on the same disk is linked, so that it takes no space twice; otherwise it is copied.
     """
-    (folder / PICTURES).mkdir(parents=True)
+    (folder / PICTURES_FOLDER).mkdir(parents=True)
     names = {}
     for number, upload in enumerate(uploads):
         suffix = suffix_of(upload)
-        name = f"{number:08d}.zip" if suffix == ".zip" else f"{PICTURES}/{number:08d}{suffix}"
+        name = f"{number:08d}.zip" if suffix == ".zip" else f"{PICTURES_FOLDER}/{number:08d}{suffix}"
         names[name] = upload.name
         try:
             os.link(upload.path, folder / name)
-        except OSError:  # another disk, or one that knows no links
+        except OSError:  # another disk, or a file system without links
             shutil.copyfile(upload.path, folder / name)
     with atomic_file(folder / NAMES_FILE) as temporary:
         temporary.write_text(json.dumps(names), encoding="utf-8")
 
 
-def discard(uploads: Sequence[Upload]) -> None:
-    """Remove the files that lie here until they are kept, and the folders of their upload where these are empty now.
+def stored_sources(folder: Path) -> list[Path]:
+    """Return the folders and zips that `store_files` wrote."""
+    pictures = folder / PICTURES_FOLDER
+    return [*([pictures] if any(pictures.iterdir()) else []), *sorted(folder.glob("*.zip"))]
 
-    Each upload lies in a folder of its own, so what another visitor has uploaded stays, were it the same to the byte.
-    """
+
+def visitor_names(folder: Path) -> dict[str, str]:
+    """Return the visitor's names for stored files by their path in `folder`, such as "pictures/00000001.png"."""
+    return json.loads((folder / NAMES_FILE).read_text(encoding="utf-8"))
+
+
+def discard(uploads: Sequence[Upload]) -> None:
+    """Delete uploads from the arrivals, and the folders of their request that are empty then."""
     for upload in uploads:
-        with suppress(OSError):  # gone already, or the folder holds more
+        with suppress(OSError):  # deleted already, or the folder is not empty
             upload.path.unlink(missing_ok=True)
             upload.path.parent.rmdir()
             upload.path.parent.parent.rmdir()
 
 
-def arrivals(settings: Settings) -> Path:
-    """Where uploads lie until they are kept: a folder for each request."""
-    return settings.temporary / "arrivals"
+def arrival_bytes(place: Path) -> int:
+    """Return what the files of one upload request count: small ones and the request itself count a minimum."""
+    total = 0
+    for folder, _, names in os.walk(place):
+        for name in names:
+            with suppress(FileNotFoundError):  # taken meanwhile
+                total += max(Path(folder, name).lstat().st_size, MIN_FILE_BYTES)
+    return max(total, MIN_REQUEST_BYTES)
 
 
-def sweep(settings: Settings) -> None:
-    """Remove uploads that nobody has begun with; one that still comes in is written to and so never old."""
-    for place in arrivals(settings).glob("*"):
+def arrival_sizes(settings: Settings) -> dict[Path, int]:
+    """Return `arrival_bytes` by the folder of each upload request that no job has taken."""
+    return {place: arrival_bytes(place) for place in arrivals_folder(settings).glob("*")}
+
+
+def sweep_arrivals(settings: Settings) -> None:
+    """Delete uploads that no job has taken for an hour. An upload in progress is written to, so it is never old."""
+    for place in arrivals_folder(settings).glob("*"):
         with suppress(FileNotFoundError):  # taken meanwhile
             newest = max(path.stat().st_mtime for path in (place, *place.rglob("*")))
-            if time.time() - newest > WAITING_SECONDS:
+            if time.time() - newest > ARRIVAL_SECONDS:
                 shutil.rmtree(place, ignore_errors=True)
 
 
-def kept(folder: Path) -> list[Path]:
-    """The folders and zips that `keep` left."""
-    pictures = folder / PICTURES
-    return [*([pictures] if list(pictures.iterdir()) else []), *sorted(folder.glob("*.zip"))]
-
-
-def names_of(folder: Path) -> dict[str, str]:
-    """What the visitor calls the files, by their path below `folder`, such as "pictures/00000001.png"."""
-    return json.loads((folder / NAMES_FILE).read_text(encoding="utf-8"))
-
-
 def suffix_of(upload: Upload) -> str:
-    """The end of the visitor's name for the file, in small letters: one of a few that are known, or none at all."""
+    """Return the suffix of the visitor's name in lower case if it is a known one, else ""."""
     suffix = PurePosixPath(upload.name).suffix.lower()
-    return suffix if suffix in KNOWN else ""
+    return suffix if suffix in UPLOAD_SUFFIXES else ""
 
 
 def short_name(name: str, most: int = 60) -> str:
-    """A stranger's name as one short line of plain text; it may still hold HTML and must be escaped on a page."""
+    """Return a stranger's name as one short line of plain text. It may contain HTML and must be escaped on a page."""
     text = "".join(character if character.isprintable() else " " for character in name)
     return " ".join(text.split())[:most]

@@ -1,13 +1,11 @@
-"""The way in for files: Gradio's upload endpoint, behind this page's limits on who, how much and on how much disk."""
+"""The upload endpoint: Gradio's own, behind limits on who may upload, how much, and on how much disk space."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import shutil
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 from gradio.route_utils import API_PREFIX, MultiPartException, upload_fn
@@ -20,133 +18,132 @@ from starlette.routing import Route
 from app.errors import JobError, explain_disk_errors
 from app.jobs.limits import check_visitor, make_room
 from app.jobs.service import Jobs
-from app.jobs.store import digest
-from app.jobs.uploads import arrivals
-from app.server.request_limits import UPLOAD, counted, forget
+from app.jobs.store import secret_digest
+from app.jobs.uploads import MIN_REQUEST_BYTES, arrival_sizes, arrivals_folder
+from app.server.request_limits import UPLOAD_PATH, cut_body, forget_upload
 from app.settings import MEGABYTE
 from app.visitors import Visitor, profile_of, visitor_of
 
-CLOSED = (f"{API_PREFIX}/process_recording", f"{API_PREFIX}/deep_link")  # write files too; nothing here needs them
-AROUND = MEGABYTE  # what stands around the files of one request: names and boundaries
+CLOSED_PATHS = (f"{API_PREFIX}/process_recording", f"{API_PREFIX}/deep_link")  # write files; the page needs neither
+FORM_BYTES = MEGABYTE  # for names and boundaries around the files of a request
 VISITOR_DIGITS = 32  # of a visitor's digest, with which the folders of their uploads begin
-FOLDER_BYTES, FILE_BYTES = MEGABYTE, 8 * 1024  # the least that a request and a file count: a small one costs, too
-MOST_FOLDERS = 16  # requests of one visitor whose files wait
-READING_SECONDS = 900.0  # that one request may take
-TOLD_SECONDS = 60.0  # that the end of an upload can be asked for
+MAX_REQUESTS = 16  # of one visitor whose files wait
+UPLOAD_SECONDS = 900.0  # longest duration of a request
+STATUS_SECONDS = 60.0  # for which Gradio's progress endpoint can report the end of an upload
 
 
-class Arrivals:
-    """Takes in uploads; each request has a folder of its own, whose name cannot be guessed.
+class UploadEndpoint:
+    """Stores uploads, each request in a folder of its own with a name that cannot be guessed.
 
-    What one visitor has uploaded and not yet begun with counts together, and what all have counts to the disk of the
-    page. jobs: None where nobody trains; `no_jobs` then says why nothing is taken.
+    The waiting uploads of one visitor count together, and all uploads count towards the disk space of the page.
+
+    jobs: None when nobody can train here; `no_jobs` then says why uploads are refused
+    upload_seconds, status_seconds: see UPLOAD_SECONDS and STATUS_SECONDS
     """
 
-    def __init__(self, jobs: Jobs | None, no_jobs: str) -> None:
+    def __init__(
+        self,
+        jobs: Jobs | None,
+        no_jobs: str,
+        upload_seconds: float = UPLOAD_SECONDS,
+        status_seconds: float = STATUS_SECONDS,
+    ) -> None:
         self.jobs, self.no_jobs = jobs, no_jobs
-        self.coming: dict[Path, int] = {}  # bytes that requests which are still read have announced
+        self.upload_seconds, self.status_seconds = upload_seconds, status_seconds
+        self.announced: dict[Path, int] = {}  # bytes of requests in progress, by folder
         self.admitting = threading.Lock()
 
     def routes(self) -> list[Route]:
-        """The endpoints that stand in for Gradio's own."""
-        closed = [Route(path, self.closed, methods=["GET", "POST"]) for path in CLOSED]
-        return [Route(UPLOAD, self.upload, methods=["POST"]), *closed]
+        """Return the routes that take precedence over Gradio's own."""
+        closed = [Route(path, self.not_found, methods=["GET", "POST"]) for path in CLOSED_PATHS]
+        return [Route(UPLOAD_PATH, self.upload, methods=["POST"]), *closed]
 
-    async def closed(self, request: Request) -> Response:
-        return PlainTextResponse("There is no such thing on this page.", 404)
+    async def not_found(self, request: Request) -> Response:
+        """Answer a request to an endpoint that this page does not offer."""
+        return PlainTextResponse("This page does not offer that.", 404)
 
     async def upload(self, request: Request) -> Response:
-        """Store the files of a multipart form and answer with their paths, as Gradio's own endpoint does."""
+        """Store the files of a multipart form and return their paths as JSON, as Gradio's endpoint does."""
         if self.jobs is None:
             return PlainTextResponse(self.no_jobs, 403)
-        if "transfer-encoding" in request.headers or not request.headers.get("content-length", "").isdecimal():
-            return PlainTextResponse("An upload has to say beforehand how long it is (Content-Length).", 411)
+        length = request.headers.get("content-length", "")
+        if "transfer-encoding" in request.headers or not length.isdecimal():
+            return PlainTextResponse("An upload must state its length (Content-Length).", 411)
         visitor = visitor_of(request, profile_of(request), self.jobs.settings.proxies)
         try:
             check_visitor(visitor, self.jobs.settings)
         except JobError as error:
             return PlainTextResponse(str(error), 403)
-        length = int(request.headers["content-length"])
         try:
-            place = await run_in_threadpool(self.admit, self.jobs, visitor, length)
+            place = await run_in_threadpool(self.admit, self.jobs, visitor, int(length))
         except JobError as error:
             return PlainTextResponse(str(error), 413)
-        return await self.stored(self.jobs, Request(request.scope, counted(request.receive, length)), place)
+        return await self.store(self.jobs, Request(request.scope, cut_body(request.receive, int(length))), place)
 
     def admit(self, jobs: Jobs, visitor: Visitor, length: int) -> Path:
-        """A folder for a request of so many bytes. Raises JobError where there is no room for them."""
-        settings, needed = jobs.settings, max(length, FOLDER_BYTES)
-        folder, whose = arrivals(settings), digest(visitor.identity)[:VISITOR_DIGITS]
-        with explain_disk_errors("The upload could not be kept"), self.admitting:
-            waiting, most = self.waiting(folder), settings.upload_megabytes
-            mine = [size for place, size in waiting.items() if place.name.startswith(whose)]
-            if len(mine) >= MOST_FOLDERS:
-                raise JobError(
-                    f"{len(mine)} uploads of yours wait already, which is as many as this page takes. Begin with "
-                    "them, or upload a zip, or all pictures at once."
-                )
-            if sum(mine) + length > most * MEGABYTE + AROUND:
-                before = f" beside {sum(mine) / MEGABYTE:,.0f} MB that wait already" if mine else ""
-                raise JobError(
-                    f"This upload has {length / MEGABYTE:,.0f} MB{before}; this page takes {most:,} MB in all "
-                    "(GANIME_UPLOAD_MEGABYTES). Upload fewer or smaller pictures; 256 px a side is plenty."
-                )
+        """Return a new folder for a request of `length` bytes. Raises JobError when there is no space for it."""
+        settings, needed = jobs.settings, max(length, MIN_REQUEST_BYTES)
+        owner = secret_digest(visitor.identity)[:VISITOR_DIGITS]
+        with explain_disk_errors("The upload could not be stored"), self.admitting:
+            waiting = arrival_sizes(settings) | self.announced
+            own = [size for place, size in waiting.items() if place.name.startswith(owner)]
+            check_waiting(own, length, settings.upload_megabytes)
             with jobs.store.writing() as session:
-                make_room(session, settings, needed, waiting=sum(waiting.values()))
-                session.rollback()  # no job gives way yet: announced is not sent
-            place = folder / f"{whose}-{secrets.token_urlsafe(16)}"
+                make_room(session, settings, needed, jobs.options.spare_bytes, waiting=sum(waiting.values()))
+                session.rollback()  # deletes no job yet: the bytes are only announced
+            place = arrivals_folder(settings) / f"{owner}-{secrets.token_urlsafe(16)}"
             place.mkdir(parents=True, mode=0o700)
-            self.coming[place] = needed
+            self.announced[place] = needed
         return place
 
-    def waiting(self, folder: Path) -> dict[Path, int]:
-        """The bytes that are here or announced, by the folder of their request."""
-        return {place: self.coming.get(place) or taken(place) for place in folder.glob("*")}
-
-    def give_way(self, jobs: Jobs) -> None:
-        """Old ended jobs make room for what has really come."""
-        come = sum(taken(place) for place in arrivals(jobs.settings).glob("*"))
-        with jobs.store.writing() as session:
-            make_room(session, jobs.settings, 0, waiting=come)
-
-    async def stored(self, jobs: Jobs, request: Request, place: Path) -> Response:
-        """Read the files into `place`, which goes again when that fails."""
-        most, name = jobs.settings.upload_megabytes, request.query_params.get("upload_id")
-        answer, found = PlainTextResponse("The upload broke off. Try again.", 400), []
+    async def store(self, jobs: Jobs, request: Request, place: Path) -> Response:
+        """Read the files of a request into `place`, which is deleted if that fails."""
+        upload_id = request.query_params.get("upload_id")
+        paths: list[Path] = []
         try:
-            progress = file_upload_statuses if name else None
-            reading = upload_fn(request, place, most * MEGABYTE, name, upload_progress=progress)
-            found, _, _ = await asyncio.wait_for(reading, READING_SECONDS)
-            await run_in_threadpool(self.give_way, jobs)
-            answer = JSONResponse([str(path) for path in found])
-        except ClientDisconnect:  # or more came than was announced
-            return answer
+            paths = await self.read_files(request, place, jobs.settings.upload_megabytes, upload_id)
+            return JSONResponse([str(path) for path in paths])
+        except ClientDisconnect:  # or more bytes arrived than were announced
+            return PlainTextResponse("The upload was interrupted. Try again.", 400)
         except asyncio.TimeoutError:
-            words = f"The upload took more than {READING_SECONDS / 60:.0f} minutes. Upload fewer or smaller pictures."
-            answer = PlainTextResponse(words, 408)
+            minutes = f"{self.upload_seconds / 60:.0f} minutes"
+            return PlainTextResponse(f"The upload took more than {minutes}. Upload fewer or smaller pictures.", 408)
         except MultiPartException as error:
-            large = "maximum allowed size" in error.message
-            words = f"A file has more than {most:,} MB, which is what this page takes (GANIME_UPLOAD_MEGABYTES)."
-            answer = PlainTextResponse(words if large else error.message, 413 if large else 400)
-        except JobError as error:
-            answer = PlainTextResponse(str(error), 507)
+            if "maximum allowed size" not in error.message:
+                return PlainTextResponse(error.message, 400)
+            most = f"{jobs.settings.upload_megabytes:,} MB"
+            return PlainTextResponse(f"A file is larger than {most}, the limit here (GANIME_UPLOAD_MEGABYTES).", 413)
         except OSError as error:
-            answer = PlainTextResponse(f"The upload could not be kept ({error.strerror}). Try again later.", 507)
+            return PlainTextResponse(f"The upload could not be stored ({error.strerror}). Try again later.", 507)
         finally:
-            self.coming.pop(place, None)
-            if name:
-                file_upload_statuses.set_done(name)
-                asyncio.get_running_loop().call_later(TOLD_SECONDS, forget, name)
-            if answer.status_code != 200 or not found:
+            self.announced.pop(place, None)
+            if upload_id:
+                file_upload_statuses.set_done(upload_id)
+                asyncio.get_running_loop().call_later(self.status_seconds, forget_upload, upload_id)
+            if not paths:
                 await run_in_threadpool(shutil.rmtree, place, ignore_errors=True)
-        return answer
+
+    async def read_files(self, request: Request, place: Path, megabytes: int, upload_id: str | None) -> list[Path]:
+        """Write the files of a form to `place` and return their paths. megabytes: largest size of a file."""
+        progress = file_upload_statuses if upload_id else None
+        reading = upload_fn(request, place, megabytes * MEGABYTE, upload_id, upload_progress=progress)
+        paths, _, _ = await asyncio.wait_for(reading, self.upload_seconds)
+        return [Path(path) for path in paths]
 
 
-def taken(place: Path) -> int:
-    """What the files of one request count, at least so much each and together."""
-    total = 0
-    for folder, _, names in os.walk(place):
-        for name in names:
-            with suppress(FileNotFoundError):  # gone meanwhile
-                total += max(Path(folder, name).lstat().st_size, FILE_BYTES)
-    return max(total, FOLDER_BYTES)
+def check_waiting(sizes: list[int], length: int, most: int) -> None:
+    """Raise JobError when a visitor whose waiting uploads have these sizes may not upload `length` bytes more.
+
+    most: megabytes that the uploads of a visitor may have together
+    """
+    if len(sizes) >= MAX_REQUESTS:
+        raise JobError(
+            f"{len(sizes)} of your uploads are waiting, the most that this page allows. Train on them first, or "
+            "upload a zip, or all pictures at once."
+        )
+    if sum(sizes) + length > most * MEGABYTE + FORM_BYTES:
+        waiting = f" beside {sum(sizes) / MEGABYTE:,.0f} MB that are waiting" if sizes else ""
+        raise JobError(
+            f"This upload has {length / MEGABYTE:,.0f} MB{waiting}; this page takes {most:,} MB in all "
+            "(GANIME_UPLOAD_MEGABYTES). Upload fewer or smaller pictures; 256 px per side are enough."
+        )

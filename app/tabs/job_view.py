@@ -1,8 +1,9 @@
-"""What the Train tab shows of faces and jobs: plain values for its components, and the calls that give them."""
+"""What the Train tab shows of faces and jobs: values for its components, and the server functions of job.js."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -16,178 +17,173 @@ from app.components.bridge import answered, picture_url
 from app.errors import JobError, JobMissing
 from app.faces.slices import Searches
 from app.jobs.service import Jobs, Sources
-from app.jobs.status import grids_of, journal_of
-from app.jobs.uploads import PICTURES, short_name
+from app.jobs.uploads import PICTURES_FOLDER, short_name
 from app.visitors import identity_of
 from ganime.errors import DataError
 from ganime.faces.audit import Audit, audit, contact_sheet
-from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.faces.reading import MAX_RATIO
 from ganime.images import sheet, webp_bytes
 from ganime.measuring.copies import Likeness, nearest_faces
 from ganime.models.checkpoint import load_checkpoint
-from ganime.training.run_folder import read_run
 
-AUDIT_SIZE = 64  # px, as the faces are looked at before training
-UNREADABLE_SHOWN, NOTES_SHOWN, POINTS, KEYS_MOST = 10, 10, 160, 50
-GRID_BYTES = 8 * 2**20  # the largest sample grid that is sent
-PAIRS, COLUMNS = 8, 4  # faces that are shown above their nearest training faces; how many in a row
-COMPARED = 2_000  # training faces that are looked at for that; some hundred a second
-# Cards hold names that strangers chose: HTML stays text, and nothing is fetched from elsewhere or leads there.
+MAX_UNUSED, MAX_NOTES = 10, 10  # files and notices that are named
+MAX_POINTS = 160  # of a chart
+MAX_KEYS = 50  # of jobs in one question
+MAX_GRID_BYTES = 8 * 2**20  # largest sample grid that is sent
+PAIRS, PAIR_COLUMNS = 8, 4  # faces shown above their nearest training faces, in all and in a row
+MAX_COMPARED = 2_000  # training faces that are searched for that; about 100 per second
+# Cards contain text that strangers wrote: HTML stays text, and there are no pictures and no links.
 MARKDOWN = MarkdownIt("js-default").disable(["image", "link", "autolink"])
-LOSSES, MEASURES = ("d_loss", "g_loss"), ("frechet", "diversity")
+LOSS_FIELDS, MEASURE_FIELDS = ("d_loss", "g_loss"), ("frechet", "diversity")
 
-Keys = Annotated[list[str], Field(max_length=KEYS_MOST)]
+JobKeys = Annotated[list[str], Field(max_length=MAX_KEYS)]
 
 
 def faces_value(sources: Sources, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """What faces.js shows of uploaded faces. Raises DataError, by the visitor's own names, for what is unusable."""
+    """Decode uploaded faces and return what faces.js shows of them. progress: called with (done, total).
+
+    Raises DataError, with the visitor's names for files, when they cannot be used.
+    """
     try:
-        dataset = load_faces(sources.paths, AUDIT_SIZE, sources.cache, progress)
+        dataset = sources.load(progress)
     except DataError as error:
-        raise DataError(own_names(str(error), sources)) from error
+        raise DataError(with_visitor_names(str(error), sources)) from error
     report = audit(dataset)
-    unused = report.unused_files[:UNREADABLE_SHOWN]
+    unused = report.unused_files[:MAX_UNUSED]
     return {
         "sheet": picture_url("webp", webp_bytes(contact_sheet(dataset))),
-        "rows": counts_of(report),
-        "unread": [{"name": own_name(name, sources), "reason": why(reason)} for name, _, reason in unused],
-        "more": max(0, len(report.unused_files) - UNREADABLE_SHOWN),
+        "rows": count_rows(report),
+        "unread": [{"name": visitor_name(name, sources), "reason": explain(reason)} for name, _, reason in unused],
+        "more": max(0, len(report.unused_files) - MAX_UNUSED),
         "advice": list(report.advice),
     }
 
 
-def counts_of(report: Audit) -> list[tuple[str, str]]:
-    """The report as rows of a table; what there is none of is left out."""
-    again = report.exact_duplicates + report.near_duplicates
-    width, height = (f"{least:,.0f} to {most:,.0f} px" for least, _, most in (report.widths, report.heights))
-    rows = [
+def count_rows(report: Audit) -> list[tuple[str, str]]:
+    """Return the rows of a table about uploaded faces; counts of 0 are left out."""
+    duplicates = report.exact_duplicates + report.near_duplicates
+    counts = [
         ("Faces to learn from", report.train),
         ("Held out, to measure against", report.held_out),
-        ("Duplicates, left out", again),
+        ("Duplicates, left out", duplicates),
         ("Unreadable", report.unused.get("unreadable", 0)),
         ("Too small", report.unused.get("too small", 0)),
         ("Other files", sum(report.passed_over.values())),
         ("Grey", report.grey),
     ]
-    return [*((name, f"{count:,}") for name, count in rows if count), ("Width", width), ("Height", height)]
+    rows = [(name, f"{count:,}") for name, count in counts if count]
+    for name, (least, _, most) in (("Width", report.widths), ("Height", report.heights)):
+        rows.append((name, f"{least:,.0f} to {most:,.0f} px"))
+    return rows
 
 
-def why(reason: str) -> str:
-    """The engine's reason not to use a file; of what no setting of the page changes, that is said."""
+def explain(reason: str) -> str:
+    """Return the engine's reason for not using a file, with a note where no setting of the page changes that."""
     if "suspiciously" in reason:
-        return f"{reason}: over {MAX_RATIO} times its packed size, which is refused whatever the settings"
+        return f"{reason}: over {MAX_RATIO} times its packed size, which no setting allows"
     return reason
 
 
-def own_name(name: str, sources: Sources) -> str:
-    """What the visitor calls a file that is kept under a number; pictures inside zips have their own names already."""
-    return short_name(sources.names.get(f"{PICTURES}/{name}", name), 120)
+def visitor_name(name: str, sources: Sources) -> str:
+    """Return the visitor's name for a file that is stored under a number; files in zips have kept their names."""
+    return short_name(sources.names.get(f"{PICTURES_FOLDER}/{name}", name), 120)
 
 
-def own_names(text: str, sources: Sources) -> str:
-    """An error's text without paths and numbers of this page."""
+def with_visitor_names(text: str, sources: Sources) -> str:
+    """Return an error's text without paths of this machine, and with the visitor's names for files."""
     text = text.replace(f"{sources.folder}/", "")
-    for kept, name in sources.names.items():
-        text = text.replace(kept, short_name(name)).replace(kept.removeprefix(f"{PICTURES}/"), short_name(name))
+    for stored, name in sources.names.items():
+        text = text.replace(stored, short_name(name))
+        text = text.replace(stored.removeprefix(f"{PICTURES_FOLDER}/"), short_name(name))
     return text
 
 
 def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
-    """What job.js shows of a job: its status, the images at each sample grid, and the points of its charts."""
+    """Return what job.js shows of a job: its status, the images at each sample grid, and the points of its charts."""
     value = asdict(jobs.status(key))
     folder = jobs.folder(key)
-    lines = journal_of(folder)
+    lines = folder.journal()
     return {
         **{name: fact for name, fact in value.items() if name not in ("preview", "events", "notes")},
         "key": key,
-        "master": jobs.is_owner(key.partition(".")[2]),
-        "notes": value["notes"][-NOTES_SHOWN:],
-        "grids": list(grids_of(folder)),
-        "losses": points(lines, "Step", LOSSES),
-        "measures": points(lines, "Measured", MEASURES),
+        "notes": value["notes"][-MAX_NOTES:],
+        "grids": list(folder.grids()),
+        "losses": chart_points(lines, "Step", LOSS_FIELDS),
+        "measures": chart_points(lines, "Measured", MEASURE_FIELDS),
     }
 
 
-def likeness(jobs: Jobs, key: str) -> Iterator[float | Likeness]:
-    """Faces of a job's model beside the training faces that are nearest to them, for `Searches`. Raises JobError.
+def nearest_training_faces(jobs: Jobs, key: str) -> Iterator[float | Likeness]:
+    """Search the training faces nearest to faces of a job's model: yields the progress, 0 to 1, then the result.
 
-    Nothing is read before its first step, so that a comparison that gets no place costs nothing.
+    Nothing is read before the first step. Raises JobError while the job runs.
     """
     checkpoint = load_checkpoint(jobs.model(key))
-    faces, flip = learned_from(jobs, key, checkpoint.generator.config.image_size)
-    yield from nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=COMPARED)
+    faces, flip = jobs.training_faces(key)
+    yield from nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=MAX_COMPARED)
 
 
-def likeness_value(found: Likeness | float | None) -> dict[str, Any]:
-    """How far a comparison has come, None before its first step, or faces above the training faces nearest to them."""
+def comparison_value(found: Likeness | float | None) -> dict[str, Any]:
+    """Return the progress of a search, None before its first step, or its result as a picture and a text."""
     if not isinstance(found, Likeness):
         return {"progress": found or 0.0}
     size = found.faces.shape[1]
-    pairs = np.stack([found.faces, found.training]).reshape(
-        2, -1, COLUMNS, size, size, 3
-    )  # (2, rows, columns, S, S, 3)
-    picture = sheet(pairs.swapaxes(0, 1).reshape(-1, size, size, 3), COLUMNS)  # a row of faces, a row of training faces
-    return {"url": picture_url("webp", webp_bytes(picture)), "text": found.describe()}
+    pairs = np.stack([found.faces, found.training])  # (2, PAIRS, S, S, 3)
+    pairs = pairs.reshape(2, -1, PAIR_COLUMNS, size, size, 3)  # (2, rows, columns, S, S, 3)
+    pairs = pairs.swapaxes(0, 1).reshape(-1, size, size, 3)  # (2 * PAIRS, S, S, 3): a row of faces, a row of training
+    return {"url": picture_url("webp", webp_bytes(sheet(pairs, PAIR_COLUMNS))), "text": found.describe()}
 
 
 def card_html(card: str) -> str:
-    """A model's card as HTML that is safe to show, without the part that is meant for the hub."""
+    """Return a model's card as HTML that is safe to show, without the metadata for the hub."""
     return MARKDOWN.render(re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL))
 
 
-def learned_from(jobs: Jobs, key: str, size: int) -> tuple[FaceDataset, bool]:
-    """The faces that the model of an ended job learned from, and whether it mirrored them. Raises JobError before."""
-    if not jobs.status(key).can_resume:
-        raise JobError("This is looked at once the job has ended; it would slow down the training.")
-    sources = jobs.sources(key, size)
-    return load_faces(sources.paths, size, sources.cache), read_run(jobs.folder(key).run)[0].flip
+def chart_points(lines: list[dict[str, Any]], event: str, fields: tuple[str, ...]) -> list[list[float | None]]:
+    """Return [images, value of each field] of at most MAX_POINTS lines of a kind, evenly spaced, including the last."""
+    chosen = [line for line in lines if line["event"] == event]
+    step = max(1, math.ceil(len(chosen) / MAX_POINTS))
+    first = (len(chosen) - 1) % step  # so that the last line is included
+    return [[line["images"], *(line.get(name) for name in fields)] for line in chosen[first::step]]
 
 
-def points(lines: list[dict[str, Any]], event: str, fields: tuple[str, ...]) -> list[list[float | None]]:
-    """[images, value of each field] of at most POINTS lines of one kind, at even distances and the last among them."""
-    found = [line for line in lines if line["event"] == event]
-    every = -(-len(found) // POINTS) or 1
-    return [[line["images"], *(line.get(name) for name in fields)] for line in found[::-1][::every]][::-1]
+def existing_jobs(jobs: Jobs) -> Callable[..., dict[str, Any]]:
+    """Return the server function `mine`, which lists the jobs that some keys open. It says nothing about other keys."""
 
-
-def mine_of(jobs: Jobs) -> Callable[..., dict[str, Any]]:
-    """What tells which jobs of these keys are here; of the others it says nothing, not even whether they ever were."""
-
-    def mine(keys: Keys) -> dict[str, Any]:
-        found = []
+    def mine(keys: JobKeys) -> dict[str, Any]:
+        existing = []
         for key in keys:
             with contextlib.suppress(JobMissing):
                 job = jobs.get(key)
                 has_model = bool(jobs.supervisor.folder(job.id).models())
-                found.append({"key": key, "name": job.name, "state": job.state, "has_model": has_model})
-        return {"jobs": found}
+                existing.append({"key": key, "name": job.name, "state": job.state, "has_model": has_model})
+        return {"jobs": existing}
 
     return mine
 
 
-def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
-    """What job.js may call with nothing but keys; each answers {"error": text} where it cannot."""
+def job_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
+    """Return the server functions of job.js. They need nothing but a key, and return {"error": text} on failure."""
     comparisons = Searches("comparisons")
 
     def status(key: str) -> dict[str, Any]:
         return job_value(jobs, key)
 
     def grid(key: str, images: int) -> dict[str, Any]:
-        path = grids_of(jobs.folder(key)).get(images)
-        if path is None or path.stat().st_size > GRID_BYTES:
+        path = jobs.folder(key).grids().get(images)
+        if path is None or path.stat().st_size > MAX_GRID_BYTES:
             raise JobError("There is no such sample grid.")
         return {"url": picture_url("png", path.read_bytes())}
 
     def nearest(visitor: str, key: str) -> dict[str, Any]:
-        jobs.get(key)  # else one who has not the key would take a place
-        return {"search": comparisons.begin(visitor, likeness(jobs, key))}
+        jobs.get(key)  # without the key nobody takes a place
+        return {"search": comparisons.begin(visitor, nearest_training_faces(jobs, key))}
 
     def ask_nearest(search: str) -> dict[str, Any]:
         found, _ = comparisons.go_on(search)
-        if isinstance(found, Likeness):  # nobody asks again
+        if isinstance(found, Likeness):
             comparisons.end(search)
-        return likeness_value(found)
+        return comparison_value(found)
 
     def leave_nearest(search: str) -> dict[str, Any]:
         comparisons.end(search)
@@ -211,11 +207,13 @@ def server_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
     def visitor(request: Any) -> str:
         return identity_of(request, jobs.settings.proxies)
 
-    plain = (mine_of(jobs), status, grid, card, log, save_now, stop, discard, ask_nearest, leave_nearest)
+    plain = (existing_jobs(jobs), status, grid, card, log, save_now, stop, discard, ask_nearest, leave_nearest)
     return [*map(answered, plain), answered(nearest, visitor=visitor)]
 
 
 def archive_file(jobs: Jobs) -> Any:
+    """Return the function behind the download of a job's model: from its key to (file name, bytes)."""
+
     def archive_file(key: str) -> tuple[str, bytes]:
         return "ganime-model.zip", jobs.archive(key).read_bytes()
 

@@ -15,7 +15,6 @@ from app.errors import JobMissing
 from app.faces.explorer import Explorer, Text
 from app.faces.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, judging_cost
 from app.faces.slices import Searches
-from app.tabs.job_view import learned_from
 from ganime.drawing.layers import PICTURES, Inside, LayerMaps, logits_of_others, look_inside
 from ganime.drawing.recipe import Recipe
 from ganime.images import SHEET_COLUMNS, png_bytes, sheet
@@ -80,7 +79,7 @@ class Insight:
         """A look at the training faces of a visitor's own job, which stay known, and then at the face."""
         jobs = self.explorer.studio.jobs
         assert jobs is not None
-        faces, flip = learned_from(jobs, job_of(key), checkpoint.generator.config.image_size)
+        faces, flip = jobs.training_faces(job_of(key))
         for event in self.explorer.on_device(read_training_faces(faces, flip, COMPARED)):
             if isinstance(event, TrainingFaces):
                 found = self.remember(self.learned, key, (event, faces.images))

@@ -1,9 +1,9 @@
-"""The Train tab: faces in, a few settings, and a job to watch until its model can be used on the other tabs."""
+"""The Train tab: upload faces, fill in a form, and watch a job until its model can be used on the other tabs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,20 @@ from app.components.theme import Trigger, asked
 from app.errors import JobError, explain_disk_errors
 from app.faces.library import EMBEDDED_KEY
 from app.faces.studio import Studio
-from app.jobs.limits import Plan, may_train
-from app.jobs.service import Jobs, start_name
-from app.jobs.speed import Kind, Pace
+from app.jobs import speed
+from app.jobs.limits import TrainingPlan, may_train
+from app.jobs.service import Jobs, safe_model_name
+from app.jobs.store import DRAFT
 from app.jobs.uploads import Upload, discard
-from app.tabs import owner, train_form
-from app.tabs.job_view import AUDIT_SIZE, archive_file, faces_value, server_functions
-from app.tabs.train_form import LOADED, MINUTES, Form
+from app.tabs import train_form
+from app.tabs.job_view import archive_file, faces_value, job_functions
+from app.tabs.train_form import DEFAULT_MINUTES, Form
 from app.visitors import Visitor, visitor_of
 from ganime.config import SCRATCH
 from ganime.errors import GanimeError
+from ganime.training.beginning import nearest_embedded
 
-PROGRESS = gr.Progress()  # as a handler's default, the mark by which Gradio hands over a bar of its own
+PROGRESS_BAR = gr.Progress()  # Gradio replaces a handler's default of this type by the bar of its own event
 OFF = """\
 ## Train on your own faces
 
@@ -38,72 +40,74 @@ python -m ganime train my-faces/ \\
 GANIME_MODEL=runs/mine python -m app
 ```
 """
-TRYING = "Trying for some seconds how fast this machine learns from your faces…"
 
 
-class Desk:
-    """What the tab does when a visitor asks for it: every method but `kind` is an event's handler."""
+class TrainHandlers:
+    """The event handlers of the tab."""
 
     def __init__(self, studio: Studio, jobs: Jobs) -> None:
-        self.studio, self.jobs, self.pace = studio, jobs, Pace(jobs)
+        self.studio, self.jobs = studio, jobs
 
-    def asker(self, request: gr.Request, profile: gr.OAuthProfile | None) -> Visitor:
+    def visitor(self, request: gr.Request, profile: gr.OAuthProfile | None) -> Visitor:
+        """Return the visitor who sent an event."""
         return visitor_of(request, profile, self.jobs.settings.proxies)
 
-    def admit(self, request: gr.Request, profile: gr.OAuthProfile | None) -> Any:
-        """The form is shown to who may train."""
-        return gr.Column(visible=may_train(self.asker(request, profile), self.jobs.settings))
+    def show_form(self, request: gr.Request, profile: gr.OAuthProfile | None) -> Any:
+        """Show the form to visitors who may train."""
+        return gr.Column(visible=may_train(self.visitor(request, profile), self.jobs.settings))
 
-    def take(
+    def take_files(
         self,
-        uploads: list[Upload] | None,
+        files: list[Upload] | None,
         old: str,
+        model: str,
+        start: str,
+        size: int,
         request: gr.Request,
         profile: gr.OAuthProfile | None,
-        progress: gr.Progress = PROGRESS,
+        progress: gr.Progress = PROGRESS_BAR,
     ) -> Any:
-        """Uploaded files become a draft in place of the one before, which stays where they are refused."""
-        kept = " The faces that you gave before are still there." if old else ""
-        if not uploads:
+        """Make a draft of uploaded files, in place of the draft `old`; that one stays if the files are rejected.
+
+        model, start, size: values of the form; the faces are decoded at the size at which they will be trained
+        """
+        if not files:
             return [old, gr.skip(), gr.skip(), gr.skip()]
+        key = ""
         try:
-            key = self.jobs.draft(uploads, self.asker(request, profile), instead=old)
+            _, image_size = self.start_and_size(model, start, size)
+            key = self.jobs.draft(files, self.visitor(request, profile), image_size, instead=old)
+            value = read_faces(self.jobs, key, progress)
         except GanimeError as error:
-            return [
-                old,
-                failed(error, kept),
-                None,
-                gr.skip(),
-            ]
+            delete_draft(self.jobs, key)
+            kept = " The faces that you uploaded before are still there." if old else ""
+            return [old, error_value(error, kept), None, gr.skip()]
         finally:
-            discard(uploads)
-        try:
-            found = look(self.jobs, key, progress)
-        except GanimeError as error:
-            forget(self.jobs, key)
-            return [old, failed(error, kept), None, gr.skip()]
-        forget(self.jobs, old)
-        return [key, found, None, current(key, gone=old)]
+            discard(files)
+        delete_draft(self.jobs, old)
+        return [key, value, None, draft_value(key, gone=old)]
 
-    def kind(self, model: str, start: str, recipe: str, size: int) -> tuple[Kind, Path | None]:
-        """What is trained, whose image size a model to begin from decides, and the folder of that model."""
+    def start_and_size(self, model: str, start: str, size: int) -> tuple[Path | None, int]:
+        """Return the folder of the model to begin from, None for scratch, and the image size in px.
+
+        model: key of the model that is loaded on the page. Raises GanimeError if that may not be trained on.
+        """
         if start == SCRATCH:
-            return (str(recipe), int(size), ""), None
-        found = self.studio.library.trainable(model if start == LOADED else EMBEDDED_KEY)
-        return (str(recipe), found.generator.config.image_size, start_name(found.name)), found.folder
+            return None, int(size)
+        if start == EMBEDDED_KEY:
+            return nearest_embedded(int(size)), int(size)
+        loaded = self.studio.library.trainable(model)
+        return loaded.folder, loaded.generator.config.image_size
 
-    def expect(
-        self, draft: str, model: str, start: str, minutes: float, images: int | None, recipe: str, size: int
-    ) -> Iterator[str]:
-        """How many images these minutes will do for; where nothing is known yet, that is tried on the faces."""
+    def estimate(self, model: str, start: str, minutes: float, images: int | None, recipe: str, size: int) -> str:
+        """Describe, as HTML, how many images fit into the plan."""
         try:
-            chosen, folder = self.kind(model, start, recipe, size)
-            if draft and self.pace.known(chosen) is None:
-                yield plain(TRYING)
-                self.pace.tried(draft, chosen, folder)
-            yield plain(self.pace.estimate(chosen, minutes, images or 0))
+            folder, image_size = self.start_and_size(model, start, size)
         except GanimeError as error:
-            yield plain(str(error))
+            return paragraph(str(error))
+        name = safe_model_name(folder.name) if folder else ""
+        rate = speed.images_per_second(self.jobs, str(recipe), image_size, name)
+        return paragraph(speed.estimate(rate, minutes, images or 0))
 
     def submit(
         self,
@@ -118,101 +122,99 @@ class Desk:
         request: gr.Request,
         profile: gr.OAuthProfile | None,
     ) -> Any:
-        """The faces are queued to be trained on."""
+        """Queue the draft for training."""
         try:
             if not draft:
-                raise JobError("There are no faces to train on yet. Give some above first.")
-            (recipe, size, _), folder = self.kind(model, start, recipe, size)
-            wanted = Plan(recipe, size, float(minutes), images or 0, str(name), folder)
-            self.jobs.submit(draft, wanted, self.asker(request, profile))
+                raise JobError("There are no faces to train on yet. Upload some above first.")
+            folder, image_size = self.start_and_size(model, start, size)
+            plan = TrainingPlan(str(recipe), image_size, float(minutes), images or 0, str(name), folder)
+            self.jobs.submit(draft, plan, self.visitor(request, profile))
         except GanimeError as error:
-            return [draft, failed(error), gr.skip()]
+            return [draft, error_value(error), gr.skip()]
         return ["", {"chosen": draft, "name": str(name)[:60], "time": time.time()}, {}]
 
     def resume(self, event: gr.EventData, request: gr.Request, profile: gr.OAuthProfile | None) -> dict[str, Any]:
-        """An ended job is queued to go on: with what was left of its minutes, or for those that are given."""
+        """Queue an ended job to continue: for the minutes in the event, or for what is left of its own."""
         key, minutes = asked(event, "key"), asked(event, "minutes")
         try:
             if minutes and not minutes.isdecimal():
-                raise JobError(f"Give whole minutes, such as {MINUTES}; got {minutes[:20]}.")
-            self.jobs.resume(key, self.asker(request, profile), float(minutes) if minutes else None)
+                raise JobError(f"Give whole minutes, such as {DEFAULT_MINUTES}; got {minutes[:20]}.")
+            self.jobs.resume(key, self.visitor(request, profile), float(minutes) if minutes else None)
         except GanimeError as error:
-            return failed(error)
+            return error_value(error)
         return {"chosen": key, "time": time.time()}
 
-    def reconsider(self, event: gr.EventData, old: str, progress: gr.Progress = PROGRESS) -> Any:
-        """Faces that were uploaded earlier, or whose job was taken out of the queue, are to be trained on after all."""
+    def reopen_draft(self, event: gr.EventData, old: str, progress: gr.Progress = PROGRESS_BAR) -> Any:
+        """Put an earlier draft into the form again, or a job that was taken out of the queue."""
         key = asked(event, "key")
         try:
-            return [key, look(self.jobs, key, progress), current(key)]
+            return [key, read_faces(self.jobs, key, progress), draft_value(key)]
         except GanimeError as error:
-            return [old, failed(error), gr.skip()]
+            return [old, error_value(error), gr.skip()]
 
 
 def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | None:
-    """The tab's components, wired to the jobs; returns the job's view, whose event `use` names a job by its key.
+    """Build the tab. Returns the view of the job, whose event `use` names a job by its key; None if nobody can train.
 
-    model_key: which model is loaded, to begin from. opened: fires when a visitor opens the page. Returns None where
-    nobody trains, and the tab says why.
+    model_key: key of the model that is loaded on the page
+    opened: event that fires when a visitor opens the page
     """
     jobs = studio.jobs
     if jobs is None:
         gr.Markdown(OFF.format(why=studio.no_jobs))
         return None
-    form, desk = train_form.build(studio.settings), Desk(studio, jobs)
-    functions = [*server_functions(jobs), answer_with_file(archive_file(jobs))]
+    form, handlers = train_form.build_form(studio.settings), TrainHandlers(studio, jobs)
+    functions = [*job_functions(jobs), answer_with_file(archive_file(jobs))]
     job = component("job", functions, "job", ("use", "resume", "reconsider", "gone"))
-    owner.build(jobs)
-    wire(form, desk, job, model_key, opened)
+    connect(form, handlers, job, model_key, opened)
     return job
 
 
-def wire(form: Form, desk: Desk, job: gr.HTML, model_key: gr.State, opened: Trigger) -> None:
-    """Which event is answered by what."""
+def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.State, opened: Trigger) -> None:
+    """Connect events to their handlers."""
     private: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
     aside = private | {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 4}
-    plan: list[Any] = [form.draft, model_key, form.start, form.minutes, form.images, form.recipe, form.size]
+    plan: list[Any] = [model_key, form.start, form.minutes, form.images, form.recipe, form.size]
     for source in (form.files, form.folder):
-        source.upload(desk.take, [source, form.draft], [form.draft, form.faces, source, job], **private)
-    # One event for all that the estimate hangs on, so that one is made at a time and the last one is what shows.
-    gr.on([opened, *(field.change for field in plan)], desk.expect, plan, form.estimate, **aside)
-    form.begin.click(desk.submit, [*plan, form.name], [form.draft, job, form.faces], **private)
-    job.resume(desk.resume, None, job, **private)
-    job.reconsider(desk.reconsider, form.draft, [form.draft, form.faces, job], **private)
-    opened(desk.admit, None, form.body, **aside)
-    # A link carries the key behind its `#`, which browsers send to no server.
+        inputs = [source, form.draft, model_key, form.start, form.size]
+        source.upload(handlers.take_files, inputs, [form.draft, form.faces, source, job], **private)
+    # One event for everything that the estimate depends on, so that the last change is the one that is shown.
+    gr.on([opened, *(field.change for field in plan)], handlers.estimate, plan, form.estimate, **aside)
+    form.begin.click(handlers.submit, [form.draft, *plan, form.name], [form.draft, job, form.faces], **private)
+    job.resume(handlers.resume, None, job, **private)
+    job.reconsider(handlers.reopen_draft, form.draft, [form.draft, form.faces, job], **private)
+    opened(handlers.show_form, None, form.body, **aside)
+    # A link contains the key of a job behind its `#`, which browsers do not send to the server.
     opened(None, None, None, js=page_call("takeJobLinks"), api_visibility="private")
 
 
-def current(key: str, gone: str = "") -> dict[str, Any]:
-    """For job.js: the draft that the form above is about, "" for none; its key is kept, and it is not listed below.
-
-    gone: the draft in whose place it is.
-    """
+def draft_value(key: str, gone: str = "") -> dict[str, Any]:
+    """Return what job.js needs about the draft in the form: its key, "" for none. gone: the draft it replaces."""
     return {"draft": key, "gone": gone, "time": time.time()}
 
 
-def plain(text: str) -> str:
-    return f"<p>{escape(text)}</p>" if text else ""
+def paragraph(text: str) -> str:
+    """Return a text as an HTML paragraph."""
+    return f"<p>{escape(text)}</p>"
 
 
-def look(jobs: Jobs, key: str, progress: gr.Progress) -> dict[str, Any]:
-    def tell(done: int, of: int) -> None:
-        progress((done, of), desc="Reading the faces", unit="faces")
+def read_faces(jobs: Jobs, key: str, progress: gr.Progress) -> dict[str, Any]:
+    """Decode the faces of a draft and return what faces.js shows of them. Raises JobError or DataError."""
+
+    def show_progress(done: int, total: int) -> None:
+        progress((done, total), desc="Reading the faces", unit="faces")
 
     with explain_disk_errors("The faces could not be read"):
-        return faces_value(jobs.sources(key, AUDIT_SIZE), tell)
+        return faces_value(jobs.sources(key), show_progress)
 
 
-def forget(jobs: Jobs, key: str) -> None:
-    """Delete a draft that nobody will train on; one that has been submitted or is gone stays as it is."""
-    try:
-        if key and jobs.status(key).state == "draft":
+def delete_draft(jobs: Jobs, key: str) -> None:
+    """Delete a draft, if the key opens one; a job that was submitted stays."""
+    with suppress(JobError):  # deleted already, or it will be as an old draft
+        if key and jobs.status(key).state == DRAFT:
             jobs.delete(key)
-    except JobError:
-        return  # it is gone already, or will go as too old
 
 
-def failed(error: GanimeError, more: str = "") -> dict[str, Any]:
-    """An error as a component shows it, with more words; the time makes the same error twice two values."""
+def error_value(error: GanimeError, more: str = "") -> dict[str, Any]:
+    """Return an error as a component shows it; the time makes two equal errors two different values."""
     return {"error": f"{error}{more}", "time": time.time()}

@@ -1,43 +1,48 @@
-"""The form of the Train tab: which faces to learn from, from which model on, and for how long."""
+"""The form of the Train tab: the faces, the model to begin from, its image size, and the training time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
 from app.components.bridge import component, forgiving
+from app.errors import JobError
 from app.faces.library import EMBEDDED_KEY
-from app.jobs.uploads import Upload, arrivals
+from app.jobs.uploads import Upload, uploaded_file
 from app.settings import Settings
 from app.visitors import sign_in_works
 from ganime.config import RECIPES, SCRATCH
 from ganime.faces.reading import SUFFIXES
 
 LOADED = "loaded"
-STARTS = [("Embedded model", EMBEDDED_KEY), ("Model named above", LOADED), ("Scratch", SCRATCH)]
-SIZES, MINUTES = [64, 32], 15
+START_CHOICES = [("Embedded model", EMBEDDED_KEY), ("Model named above", LOADED), ("Scratch", SCRATCH)]
+SIZE_CHOICES, DEFAULT_SIZE = [32, 64, 128], 64  # px; larger models take a GPU and the command line
+DEFAULT_MINUTES = 15
 HEADING = "## Train on your own faces"
 INTRODUCTION = """\
-Give some hundreds of faces, choose for how long, and watch. The faces and the model are yours: nobody but
-whoever runs this page gets at them without the key, which only this browser keeps. Where the disk runs short, what
-ended longest ago is deleted, at the soonest {hours:g} hours after it ended.
+Upload a few hundred faces, choose a training time, and watch. The faces and the model are yours: apart from the owner
+of this page, only someone with the key can see them, and only this browser keeps the key. When disk space is short, the
+oldest finished jobs are deleted, but not before {hours:g} hours after their end.
 """
-LOGIN = "On this page only those who have signed in may train."
+LOGIN = "Only visitors who are signed in may train on this page."
 NO_LOGIN = (
-    f"{LOGIN} There is no way to sign in here yet. The owner can make one, on a Hugging Face Space, with "
+    f"{LOGIN} There is no way to sign in here yet. The owner can enable it on a Hugging Face Space, with "
     "`hf_oauth: true` in the front matter of its README, or let everyone train with `GANIME_TRAINING=open`."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """What a visitor fills in. draft: the key of the faces; faces: shows what they are; estimate: what to expect.
+    """The components of the form.
 
-    body: all that is for those who may train; hidden until it is known who asks, where that takes a login.
+    body: contains all others; hidden from visitors who may not train
+    draft: key of the uploaded faces
+    faces: shows what was uploaded
+    start, size: model to begin from, and image size in px
+    estimate: shows how many images fit into the training time
     """
 
     body: gr.Column
@@ -46,28 +51,28 @@ class Form:
     folder: gr.UploadButton
     faces: gr.HTML
     start: gr.Radio
+    size: gr.Radio
     minutes: gr.Slider
     images: gr.Number
     name: gr.Textbox
     recipe: gr.Radio
-    size: gr.Radio
     estimate: gr.HTML
     begin: gr.Button
 
 
-def build(settings: Settings) -> Form:
-    """The components of the form, from top to bottom."""
+def build_form(settings: Settings) -> Form:
+    """Build the components of the form, from top to bottom."""
     gr.Markdown(HEADING)
     if settings.training == "login":
         gr.Markdown(LOGIN if sign_in_works() else NO_LOGIN)
         if sign_in_works():
             gr.LoginButton(elem_id="sign-in", size="md")
     with gr.Column(visible=settings.training == "open") as body:
-        return fields(settings, body)
+        return build_fields(settings, body)
 
 
-def fields(settings: Settings, body: gr.Column) -> Form:
-    """What `body` holds."""
+def build_fields(settings: Settings, body: gr.Column) -> Form:
+    """Build the components inside `body`."""
     gr.Markdown(INTRODUCTION.format(hours=settings.keep_hours))
     with gr.Row():
         files = gr.File(
@@ -81,34 +86,57 @@ def fields(settings: Settings, body: gr.Column) -> Form:
         )
         folder = gr.UploadButton("Or a whole folder", file_count="directory", min_width=150, elem_id="faces-folder")
     for source in (files, folder):
-        source.preprocess = partial(uploads_of, folder=arrivals(settings))  # pyright: ignore[reportAttributeAccessIssue]
+        source.preprocess = partial(uploads_of, settings=settings)  # pyright: ignore[reportAttributeAccessIssue]
     faces = component("faces", [], "faces")
     with gr.Row(elem_classes="controls", equal_height=True):
-        start = gr.Radio(STARTS, value=EMBEDDED_KEY, label="Start from", min_width=320, scale=3)
-        name = gr.Textbox(label="Name of the model", value="My faces", max_length=60, min_width=160, scale=2)
-    with gr.Row(elem_classes="controls", equal_height=True):
-        most = settings.job_minutes
-        minutes = gr.Slider(
-            min(1, most), most, value=min(MINUTES, most), step=1, label="Minutes", min_width=180, scale=3
+        start = gr.Radio(
+            START_CHOICES,
+            value=EMBEDDED_KEY,
+            label="Start from",
+            info="Embedded: the one closest to the image size.",
+            min_width=320,
+            scale=3,
         )
-        label = "Or until so many images are seen"
-        images = gr.Number(0, label=label, info="0: by time alone.", precision=0, min_width=160, scale=2)
-    with gr.Accordion("Advanced", open=False), gr.Row():
+        size = gr.Radio(
+            SIZE_CHOICES,
+            value=DEFAULT_SIZE,
+            label="Image size, px",
+            info="A model named above keeps its own.",
+            min_width=200,
+            scale=2,
+        )
+    with gr.Row(elem_classes="controls", equal_height=True):
+        longest = settings.job_minutes
+        minutes = gr.Slider(
+            min(1, longest),
+            longest,
+            value=min(DEFAULT_MINUTES, longest),
+            step=1,
+            label="Minutes",
+            min_width=180,
+            scale=3,
+        )
+        images = gr.Number(
+            0, label="Or until this many images are seen", info="0: no limit.", precision=0, min_width=160, scale=2
+        )
+    with gr.Row(elem_classes="controls", equal_height=True):
+        name = gr.Textbox(label="Name of the model", value="My faces", max_length=60, min_width=160, scale=2)
+    with gr.Accordion("Advanced", open=False):
         info = "modern: hinge loss, averaged weights. classic: the DCGAN of 2015."
         recipe = gr.Radio(sorted(RECIPES, reverse=True), value="modern", label="Recipe", info=info)
-        size = gr.Radio(SIZES, value=SIZES[0], label="Image size, px", info="When the model starts from scratch.")
     estimate = gr.HTML("", elem_id="estimate")
     begin = gr.Button("Start training", variant="primary", elem_id="start-training")
     draft, minutes = gr.State(""), forgiving(minutes)
-    return Form(body, draft, files, folder, faces, start, minutes, images, name, recipe, size, estimate, begin)
+    return Form(body, draft, files, folder, faces, start, size, minutes, images, name, recipe, estimate, begin)
 
 
-def uploads_of(payload: ListFiles | FileData | None, folder: Path) -> list[Upload]:
-    """Uploaded files with the names that their visitor gave them; Gradio itself hands over changed ones.
+def uploads_of(payload: ListFiles | FileData | None, settings: Settings) -> list[Upload]:
+    """Return uploaded files with the visitor's names for them, which Gradio's own preprocessing changes.
 
-    Raises gr.Error for a path that is not one of an upload, all of which lie in `folder`.
+    Raises gr.Error for a file that was not uploaded to this page for training.
     """
     files = payload.root if isinstance(payload, ListFiles) else [payload] if payload else []
-    if any(folder.resolve() not in Path(file.path).resolve().parents for file in files):
-        raise gr.Error("One of these files was not uploaded to this page for training. Upload it again.")
-    return [Upload(Path(file.path), file.orig_name or Path(file.path).name) for file in files]
+    try:
+        return [uploaded_file(file.path, file.orig_name, settings) for file in files]
+    except JobError as error:
+        raise gr.Error(str(error)) from error

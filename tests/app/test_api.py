@@ -19,10 +19,9 @@ from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes, interpolate
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint, save_checkpoint
-from tests.app.jobs.test_service import children_of, wait_for
+from tests.app.job_helpers import children_of, wait_for
 from tests.browser.conftest import ROOT, serve
 
-TOKEN = "the owner's own token"
 MOCK = (str(ROOT / "tests" / "trainers.py"), "app", "mock")
 
 
@@ -33,7 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    limits = {"UPLOAD_FACES": 40, "UPLOAD_MEGABYTES": 2, "VISITOR_JOBS": 2, "ADMIN_TOKEN": TOKEN}
+    limits = {"UPLOAD_FACES": 40, "UPLOAD_MEGABYTES": 2, "VISITOR_JOBS": 2}
     variables = {f"GANIME_{name}": str(value) for name, value in limits.items()}
     with serve(home, MOCK, GRADIO_TEMP_DIR=str(home / "gradio"), **variables) as address:
         client = Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("files")))
@@ -74,7 +73,7 @@ def asked(client: Client, name: str, *arguments: object) -> dict:
 
 def test_only_what_is_meant_to_be_is_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")
-    training = ["overview", "result", "start", "status", "stop"]
+    training = ["result", "start", "status", "stop"]
     assert sorted(endpoints["named_endpoints"]) == [
         "/generate",
         "/interpolate",
@@ -247,17 +246,6 @@ def test_only_files_that_were_uploaded_are_taken(client: Client, home: Path, pat
     with pytest.raises(AppError, match="handle_file"):
         start(client, [{"path": named, "orig_name": "faces.zip"}])
     assert (home / "jobs-1.sqlite").is_file()
-
-
-def test_owner_alone_sees_all_jobs_and_no_keys(client: Client, faces: list[dict]) -> None:
-    key = start(client, faces)
-    with pytest.raises(AppError, match="GANIME_ADMIN_TOKEN"):
-        client.predict(token="the owner's other token", api_name="/train_overview")
-    rows = client.predict(token=TOKEN, api_name="/train_overview")
-    assert key.partition(".")[0] in {row["id"] for row in rows}
-    assert not any("key" in row for row in rows)
-    assert key.partition(".")[2] not in str(rows)
-    asked(client, "discard", key)
 
 
 DEEP = ["../../up.png", "..\\..\\up.png", "/etc/passwd.png"]

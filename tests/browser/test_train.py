@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import load_checkpoint
-from tests.app.jobs.test_service import children_of, wait_for
+from tests.app.job_helpers import children_of, wait_for
 from tests.app.jobs.test_uploads import header, png, zipped
 from tests.browser.conftest import DESKTOP, PHONE, ROOT, SERVER, serve, stand_in
 
@@ -27,7 +27,6 @@ RATE = re.compile(r"About [\d,]+ images in 15 minutes, at [\d.e+]+ a second here
 PATIENCE = 120_000  # milliseconds for what a trainer does on a busy machine
 FIRST = "JSON.parse(localStorage['ganime-jobs'])[0]"
 KEPT = "JSON.parse(localStorage['ganime-jobs']).length"
-TOKEN = "the token of this page's owner"
 TINY = (str(ROOT / "tests" / "trainers.py"), "app", "tiny")
 
 
@@ -39,8 +38,7 @@ class Site:
         self.start()
 
     def start(self) -> None:
-        variables = {"GANIME_STOP_SECONDS": "20", "GANIME_VISITOR_JOBS": "20", "GANIME_ADMIN_TOKEN": TOKEN}
-        self.address = self.running.enter_context(serve(self.home, command=TINY, **variables))
+        self.address = self.running.enter_context(serve(self.home, command=TINY, GANIME_VISITOR_JOBS="20"))
 
     def kill(self) -> None:
         """End the page and its trainers as a crash of the machine would."""
@@ -438,26 +436,6 @@ def test_a_job_that_was_cut_off_with_the_page_is_told_so_and_goes_on(page: Page,
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
     expect(job.locator(".notes")).to_contain_text("Resumed at", timeout=PATIENCE)
     discard(job)
-
-
-def test_the_owner_sees_all_jobs_by_the_token_alone_and_no_keys(page: Page, site: Site, uploaded: Path) -> None:
-    open_tab(page, site.address)
-    page.locator("#faces-files input[type=file]").set_input_files(uploaded)
-    expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
-    identity, _, secret = page.evaluate(f"{FIRST}.key").partition(".")
-    page.get_by_role("button", name="All jobs, for the owner of this page").click()
-    field, table = page.locator("#owner-token input"), page.locator("#overview")
-    field.fill(TOKEN[:-1])
-    field.press("Enter")
-    expect(table.locator("[role=alert]")).to_contain_text("for the owner of this page alone", timeout=20_000)
-    assert identity not in table.inner_text()
-    field.fill(TOKEN)
-    field.press("Enter")
-    expect(table.locator("tr", has_text=identity)).to_contain_text("draft", timeout=20_000)
-    assert secret not in page.content()
-    page.reload()
-    page.get_by_role("tab", name="Train").click()
-    discard(page.locator("#job .job"))
 
 
 def test_hostile_files_are_named_beside_good_faces_and_the_job_starts(

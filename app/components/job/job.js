@@ -47,7 +47,6 @@ function showButtons({ $ }, job) {
   const possible = {
     use: job.has_model, archive: job.has_model, nearest: job.has_model && job.can_resume,
     save: job.state === "running", stop: isActive(job) || waiting, reconsider: job.state === "draft",
-    link: !job.master, // it would contain the owner's token
   };
   for (const [action, on] of Object.entries(possible)) $(`[data-action="${action}"]`).hidden = !on;
   $('[data-action="stop"]').disabled = job.state === "stopping";

@@ -22,7 +22,7 @@ from app.jobs.uploads import Upload
 from app.settings import Settings
 from app.tabs.generate import face_file, zip_file
 from app.tabs.interpolate import frame_file
-from app.tabs.job_view import server_functions
+from app.tabs.job_view import job_functions
 from app.visitors import Visitor
 from ganime.config import ModelConfig
 from ganime.drawing.recipe import Recipe
@@ -265,7 +265,7 @@ def test_where_training_is_off_there_are_no_jobs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [None, [], [7], ["x"], [["x"] * 51], ["x", -1], ["x", 10**9], {"key": "x"}])
 def test_nonsense_asked_about_jobs_is_answered_in_words(studio: Studio, arguments: object) -> None:
     assert studio.jobs
-    for function in server_functions(studio.jobs):
+    for function in job_functions(studio.jobs):
         answer = function(arguments)
         assert answer in ({"jobs": []}, {}) or len(answer["error"]) > 15  # what is over may be left once more
 

@@ -1,4 +1,4 @@
-"""Uploads that mean harm: refused in words or taken for what they are; nothing lands outside the job's folder."""
+"""Uploads, also harmful ones: refused or treated as what they are; nothing is written outside the job's folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from PIL import Image
 
 from app.errors import JobError
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload
+from app.jobs.uploads import Upload, arrivals_folder, discard, uploaded_file
+from app.settings import Settings
 from app.tabs.job_view import faces_value
-from ganime.errors import GanimeError
-from tests.app.jobs.test_service import ME, open_jobs, settings
+from ganime.errors import DataError, GanimeError
+from tests.app.job_helpers import ME
 
-__all__ = ["open_jobs", "settings"]  # fixtures
 LONG = "あ" * 83 + "12.png"  # 255 bytes
 NAMES = [
     "顔.png",
@@ -42,7 +42,7 @@ def png(image: Image.Image) -> bytes:
 
 
 def header(width: int, height: int) -> bytes:
-    """A whole PNG that claims so many pixels and holds next to none."""
+    """Return a whole PNG whose header claims a size, and whose data has next to no pixels."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -59,7 +59,7 @@ def pngs(draw_face: Callable[..., Image.Image]) -> list[bytes]:
 
 
 def uploaded(folder: Path, named: list[tuple[str, bytes]]) -> list[Upload]:
-    """Files as Gradio hands them over: under safe names, with what the visitor calls them beside."""
+    """Return files as Gradio hands them over: under safe names, with the visitor's names beside."""
     found = []
     for number, (name, data) in enumerate(named):
         (folder / f"upload{number}").write_bytes(data)
@@ -76,7 +76,7 @@ def zipped(named: list[tuple[str | zipfile.ZipInfo, bytes]], method: int = zipfi
 
 
 def looked_at(jobs: Jobs, files: list[Upload]) -> dict:
-    return faces_value(jobs.sources(jobs.draft(files, ME), 64))
+    return faces_value(jobs.sources(jobs.draft(files, ME, 64)))
 
 
 def count(value: dict, row: str) -> int:
@@ -132,38 +132,105 @@ def test_zips_that_are_none_or_hold_nothing_are_refused_by_name(
 def test_a_bomb_is_refused_by_what_it_unpacks_to(
     open_jobs: Callable[..., Jobs], pngs: list[bytes], tmp_path: Path
 ) -> None:
-    noise = os.urandom(5_000) * 200  # a megabyte in few kilobytes, below the ratio that is refused entry by entry
+    noise = os.urandom(5_000) * 200  # a megabyte in a few kilobytes, below the ratio at which an entry is refused
     bomb = zipped([(f"{number}.bmp", noise[number:]) for number in range(30)], zipfile.ZIP_DEFLATED)
     assert len(bomb) < 10 * 2**20
     jobs = open_jobs("mock", start=False, upload_megabytes=10)
-    with pytest.raises(JobError, match=r"more than 10 MB unpacked.*GANIME_UPLOAD_MEGABYTES"):
-        jobs.draft(uploaded(tmp_path, [("bomb.zip", bomb)]), ME)
+    with pytest.raises(JobError, match=r"more than 10 MB uncompressed.*GANIME_UPLOAD_MEGABYTES"):
+        jobs.draft(uploaded(tmp_path, [("bomb.zip", bomb)]), ME, 64)
     suspicious = zipped([*((f"{n}.png", data) for n, data in enumerate(pngs)), ("bomb.png", bytes(9_000_000))], 8)
     value = looked_at(jobs, uploaded(tmp_path, [("faces.zip", suspicious)]))
     [unread] = value["unread"]
     assert unread["name"] == "bomb.png"
-    assert "suspiciously much: over 200 times its packed size, which is refused whatever" in unread["reason"]
+    assert "suspiciously much: over 200 times its packed size" in unread["reason"]
 
 
-def test_twenty_thousand_tiny_files_are_one_too_many(open_jobs: Callable[..., Jobs], tmp_path: Path) -> None:
+def test_many_tiny_files_are_refused_by_their_number(open_jobs: Callable[..., Jobs], tmp_path: Path) -> None:
     tiny = png(Image.new("RGB", (1, 1)))
     path = tmp_path / "tiny.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        for number in range(20_000):
+        for number in range(1_000):
             archive.writestr(f"{number}.png", tiny)
-    with pytest.raises(JobError, match=r"more than 19,999 pictures.*GANIME_UPLOAD_FACES"):
-        open_jobs("mock", start=False, upload_faces=19_999).draft([Upload(path, "tiny.zip")], ME)
+    with pytest.raises(JobError, match=r"999 pictures.*GANIME_UPLOAD_FACES"):
+        open_jobs("mock", start=False, upload_faces=999).draft([Upload(path, "tiny.zip")], ME, 32)
 
 
-def test_names_of_files_stay_what_they_are_and_never_become_paths(
+def test_names_of_files_are_kept_and_never_become_paths(
     open_jobs: Callable[..., Jobs], pngs: list[bytes], tmp_path: Path
 ) -> None:
     jobs = open_jobs("mock", start=False)
-    key = jobs.draft(uploaded(tmp_path, list(zip([*NAMES, "lone \udcff.png"], pngs, strict=False))), ME)
-    sources = jobs.sources(key, 64)
+    key = jobs.draft(uploaded(tmp_path, list(zip([*NAMES, "lone \udcff.png"], pngs, strict=False))), ME, 32)
+    sources = jobs.sources(key)
     assert list(sources.names.values()) == [*NAMES, "lone \udcff.png"]
     kept = sorted(path.relative_to(sources.folder).as_posix() for path in sources.folder.rglob("*.png"))
     assert kept == [f"pictures/{number:08d}.png" for number in range(len(NAMES) + 1)]
     for wrong in ("../" + key, key.replace(".", "/../."), f"{'0' * 16}.x", "%2e%2e." + key.partition(".")[2]):
         with pytest.raises(JobError, match="no such job"):
             jobs.status(wrong)
+
+
+def test_discarded_uploads_leave_the_stored_faces_and_what_else_is_in_their_folder(
+    open_jobs: Callable[..., Jobs], files: list[Upload], tmp_path: Path
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    copies = []
+    for file in files:
+        (tmp_path / file.name).mkdir()
+        copies.append(Upload(tmp_path / file.name / "face.png", file.name))
+        copies[-1].path.write_bytes(file.path.read_bytes())
+    (tmp_path / files[0].name / "other").write_bytes(b"")
+    key = jobs.draft(copies, ME, 32)
+    discard(copies)
+    discard(copies)
+    assert [path.name for path in tmp_path.glob("*.png")] == [files[0].name]  # its folder contains something else
+    assert len(list((jobs.folder(key).uploads / "pictures").iterdir())) == 16
+    with pytest.raises(JobError, match="no longer exist"):
+        jobs.draft(copies, ME, 32)
+
+
+def test_uploads_beyond_a_limit_are_refused_and_leave_nothing(
+    open_jobs: Callable[..., Jobs], files: list[Upload], tmp_path: Path
+) -> None:
+    bomb = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.bmp", os.urandom(20_000) * 60)  # more than a megabyte in a few kilobytes
+    large = tmp_path / "large.png"
+    large.write_bytes(header(2_300, 2_300))
+    many = tmp_path / "many.zip"
+    with zipfile.ZipFile(many, "w") as archive:
+        for number in range(1_035):
+            archive.writestr(f"{number}.txt", b"")
+    refused = [
+        ({"upload_faces": 16}, [Upload(many, "many.zip")], r"more than 1,032 entries.*GANIME_UPLOAD_FACES: 16"),
+        ({"upload_megabytes": 1}, [Upload(bomb, "bomb.zip")], "1 MB uncompressed.*GANIME_UPLOAD_MEGABYTES"),
+        ({"upload_faces": 15}, files, "GANIME_UPLOAD_FACES"),
+        ({"upload_faces": 16}, [Upload(large, "large.png")], r"4\.1943 million pixels.*GANIME_UPLOAD_FACES"),
+        ({"upload_megabytes": 0.01}, files, "GANIME_UPLOAD_MEGABYTES"),
+        ({"disk_gigabytes": 1e-6}, files, "GANIME_DISK_GIGABYTES"),
+        ({}, [Upload(files[0].path, "notes.txt")], "no picture and no zip"),
+        ({}, [], "no picture and no zip"),
+    ]
+    for changes, uploads, words in refused:
+        jobs = open_jobs("mock", start=False, **changes)
+        with pytest.raises(JobError, match=words):
+            jobs.draft(uploads, ME, 32)
+    (tmp_path / "link.png").symlink_to("/etc/passwd")
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(b"PK")
+    jobs = open_jobs("mock", start=False)
+    with pytest.raises(JobError, match="no picture and no zip"):
+        jobs.draft([Upload(tmp_path / "link.png", "link.png")], ME, 32)
+    with pytest.raises(DataError, match=r"^my <faces>\.zip is neither a folder nor a whole zip"):
+        jobs.draft([Upload(broken, "my <faces>.zip")], ME, 32)
+    assert not list((jobs.settings.home / "jobs").glob("*"))
+    assert jobs.overview() == []
+    assert all(file.path.is_file() for file in files)
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "nul\0", "{arrivals}/../x", "{arrivals}", 7, None])
+def test_only_files_that_were_uploaded_to_this_page_are_taken(path: object, settings: Settings) -> None:
+    arrivals = arrivals_folder(settings)
+    assert uploaded_file(f"{arrivals}/request/a/faces.zip", "", settings).name == "faces.zip"
+    assert uploaded_file(f"{arrivals}/request/a/x.zip", "My.zip", settings).name == "My.zip"
+    with pytest.raises(JobError, match="handle_file"):
+        uploaded_file(path.format(arrivals=arrivals) if isinstance(path, str) else path, "x", settings)

@@ -1,4 +1,4 @@
-"""What the Train tab is told of jobs and models: enough to choose by, and nothing of strangers as HTML."""
+"""What the Train tab shows of jobs and models: enough to choose by, and no HTML of strangers."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ import pytest
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload
 from app.tabs import job_view as module
-from app.tabs.job_view import card_html, mine_of, server_functions
+from app.tabs.job_view import card_html, existing_jobs, job_functions
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import Likeness
-from tests.app.jobs.test_service import ME, PLAN, files, open_jobs, settings, submitted
+from tests.app.job_helpers import ME, PLAN, submitted
 
-__all__ = ["files", "open_jobs", "settings"]  # fixtures
 HOSTILE = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://example.com/b.png) <https://example.com>"
 
 
-def test_card_is_shown_as_markdown_without_html_links_or_pictures_of_strangers() -> None:
+def test_a_card_is_shown_without_html_links_or_pictures_of_strangers() -> None:
     html = card_html(f"---\ntags: [gan]\n---\n# {HOSTILE}\n\n| | |\n|---|---|\n| Faces | 22 |\n")
     assert "<td>22</td>" in html
     assert "<h1>&lt;img src=x" in html
     assert not [tag for tag in ("<img", "<a ", "tags:") if tag in html]
 
 
-def test_card_bears_the_name_that_the_visitor_gave(
+def test_a_card_has_the_visitors_name_for_the_model(
     open_jobs: Callable[..., Jobs], files: list[Upload], tiny_folder: Path
 ) -> None:
     jobs = open_jobs("mock", start=False)
@@ -38,15 +37,15 @@ def test_card_bears_the_name_that_the_visitor_gave(
     assert "<h1>Mine &lt;b&gt;</h1>" in card_html(jobs.card(key))
 
 
-def test_comparison_tells_how_far_it_is_and_gives_its_place_back_when_it_is_left(
+def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
     open_jobs: Callable[..., Jobs], files: list[Upload], faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = faces.images[:16].reshape(2, 8, 32, 32, 3)
     found = Likeness(*pairs, np.arange(8), np.ones(8), np.full(8, 0.5), 100, 1_000)  # type: ignore[misc]
-    monkeypatch.setattr(module, "likeness", lambda jobs, key: iter([0.2, 0.7, found]))
+    monkeypatch.setattr(module, "nearest_training_faces", lambda jobs, key: iter([0.2, 0.7, found]))
     monkeypatch.setattr("app.faces.slices.SLICE_SECONDS", 0.0)
     jobs = open_jobs("mock", start=False)
-    key, ask = jobs.draft(files, ME), {function.__name__: function for function in server_functions(jobs)}
+    key, ask = jobs.draft(files, ME, 32), {function.__name__: function for function in job_functions(jobs)}
     assert "no such job" in ask["nearest"]([key[:-4] + "aaaa"])["error"]
     begun = ask["nearest"]([key])["search"]
     answers = [ask["ask_nearest"]([begun]) for _ in range(3)]
@@ -59,7 +58,7 @@ def test_comparison_tells_how_far_it_is_and_gives_its_place_back_when_it_is_left
     assert "search" in ask["nearest"]([key])
 
 
-def test_models_to_choose_from_are_those_of_the_keys_alone(
+def test_only_jobs_of_the_given_keys_are_listed(
     open_jobs: Callable[..., Jobs], files: list[Upload], tiny_folder: Path
 ) -> None:
     jobs = open_jobs("mock", start=False)
@@ -67,7 +66,7 @@ def test_models_to_choose_from_are_those_of_the_keys_alone(
     shutil.copytree(tiny_folder, jobs.folder(mine).run / "saves" / "best")
     shutil.copytree(tiny_folder, jobs.folder(others).run / "saves" / "best")
     asked = [mine, waiting, others[:-4] + "aaaa", others.partition(".")[0], "../.."]
-    assert [(job["key"], job["name"], job["has_model"]) for job in mine_of(jobs)(asked)["jobs"]] == [
+    assert [(job["key"], job["name"], job["has_model"]) for job in existing_jobs(jobs)(asked)["jobs"]] == [
         (mine, "one", True),
         (waiting, "two", False),
     ]

@@ -170,8 +170,8 @@ def test_model_of_a_job_is_compared_with_its_own_faces_and_shows_them(
     learned = replace(learned, train=np.union1d(learned.train, [0]), held_out=np.setdiff1d(learned.held_out, [0]))
     asked = []
     monkeypatch.setattr(insight.explorer, "checkpoint", lambda key, recipes=(): tiny)
-    monkeypatch.setattr(insight.explorer.studio, "jobs", SimpleNamespace(get=lambda key: None))
-    monkeypatch.setattr(module, "learned_from", lambda jobs, key, size: asked.append((key, size)) or (learned, True))
+    jobs = SimpleNamespace(get=lambda key: None, training_faces=lambda key: asked.append(key) or (learned, True))
+    monkeypatch.setattr(insight.explorer.studio, "jobs", jobs)
     begun = functions["compare"]([JOB, recipe])
     reports = []
     while "verdict" not in (answer := functions["ask_comparison"]([JOB, begun["search"]])):
@@ -182,7 +182,7 @@ def test_model_of_a_job_is_compared_with_its_own_faces_and_shows_them(
     assert near(pixels(answer["training"][0]), learned.images[0])
     other = Recipe("tiny", tiny.revision, 8).to_json()
     assert functions["compare"]([JOB, other])["training"]  # at once, for its faces are known now
-    assert asked == [("0123.secret", 32)]
+    assert asked == ["0123.secret"]
 
 
 def test_comparison_that_is_left_gives_its_place_back(insight: Insight) -> None:

@@ -1,0 +1,111 @@
+"""The folder of a training job: where its parts lie, its journal, and its sample grids."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.jobs.store import Job
+from app.settings import Settings
+from ganime.models.checkpoint import saved_models
+from ganime.nets.dcgan import CONFIG_FILE
+from ganime.training.events import EVENTS_FILE, PREVIEWS, read_journal
+from ganime.training.run_folder import saves
+
+MAX_JOURNALS = 16  # kept in memory
+MAX_GRIDS = 240  # sample grids kept for a job; the slider that shows them is a few hundred pixels wide
+JOURNALS_LOCK = threading.Lock()
+# By run: size and modification time of the journal, and its lines; the least recently used run comes first.
+JOURNALS: dict[Path, tuple[tuple[int, ...], list[dict[str, Any]]]] = {}
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """Paths of the parts of a job. The folder is named by the job's id, never by anything a visitor chose."""
+
+    path: Path
+
+    @property
+    def uploads(self) -> Path:
+        return self.path / "uploads"
+
+    @property
+    def cache(self) -> Path:
+        """Decoded faces; the command line puts them here when `--home` is this folder."""
+        return self.path / "cache"
+
+    @property
+    def start(self) -> Path:
+        """Contains the folder of the model that the run begins from."""
+        return self.path / "start"
+
+    @property
+    def run(self) -> Path:
+        return self.path / "run"
+
+    def log(self, attempt: int) -> Path:
+        return self.path / f"log-{attempt}.txt"
+
+    def models(self) -> list[Path]:
+        """Return the model folders of the run, the preferred one first."""
+        return saved_models(self.run)
+
+    def saved_images(self) -> int:
+        """Return the number of images seen at the newest save, 0 without a save."""
+        return max((int(folder.name) for folder in saves(self.run)), default=0)
+
+    def trained_seconds(self) -> float:
+        """Return the training time of the newest readable save, 0 without one."""
+        for folder in reversed(saves(self.run)):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                return float(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["training"]["seconds"])
+        return 0.0
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Return the lines of the run's journal, oldest first; the file is parsed again only after it has changed."""
+        try:
+            found = (self.run / EVENTS_FILE).stat()
+        except FileNotFoundError:
+            return []
+        state = (found.st_size, found.st_mtime_ns)
+        with JOURNALS_LOCK:
+            known_state, lines = JOURNALS.pop(self.run, ((), []))
+            if known_state != state:
+                lines = read_journal(self.run)
+            JOURNALS[self.run] = (state, lines)
+            while len(JOURNALS) > MAX_JOURNALS:
+                del JOURNALS[next(iter(JOURNALS))]
+        return lines
+
+    def grids(self) -> dict[int, Path]:
+        """Return the sample grids by the number of images seen, oldest first."""
+        return {int(path.stem): path for path in sorted((self.run / PREVIEWS).glob("[0-9]*.png"))}
+
+    def thin_grids(self, most: int = MAX_GRIDS) -> None:
+        """Delete sample grids beyond `most`; the first and the last stay, the others at even distances."""
+        grids = self.grids()
+        images = list(grids)
+        while len(images) > most:
+            inner = range(1, len(images) - 1)
+            crowded = min(inner, key=lambda place: images[place + 1] - images[place - 1])
+            grids[images.pop(crowded)].unlink(missing_ok=True)
+
+
+def download_folder(settings: Settings, job: Job) -> Path:
+    """Return the folder of a job's downloads. Gradio serves any path in it, so its name is the digest of the key."""
+    return settings.temporary / "results" / job.key
+
+
+def folder_bytes(path: Path) -> int:
+    """Return the size of all files below a folder."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+                total += Path(folder, name).lstat().st_size
+    return total

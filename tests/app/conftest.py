@@ -1,0 +1,58 @@
+"""Fixtures for tests of the page: settings, training jobs with a stand-in for their trainer, and uploaded faces."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from app.jobs.options import JobOptions
+from app.jobs.service import Jobs
+from app.jobs.uploads import Upload
+from app.settings import Settings
+from tests.app.job_helpers import children_of
+from tests.trainers import options_for
+
+OPTION_NAMES = {field.name for field in fields(JobOptions)}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def open_jobs(settings: Settings) -> Iterator[Callable[..., Jobs]]:
+    """open_jobs(kind, setting=value, option=value, ...): jobs with a stand-in as trainer; its processes are killed."""
+    opened: list[Jobs] = []
+
+    def make(kind: str = "mock", start: bool = True, **changes: object) -> Jobs:
+        options = {name: value for name, value in changes.items() if name in OPTION_NAMES}
+        changed = {name: value for name, value in changes.items() if name not in OPTION_NAMES}
+        jobs = Jobs(settings.model_copy(update=changed), replace(options_for(kind), **options))
+        if start:
+            jobs.start()
+        opened.append(jobs)
+        return jobs
+
+    yield make
+    for jobs in opened:
+        jobs.close()
+    for process in children_of(settings.home):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+            process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory, draw_face: Callable[..., Image.Image]) -> list[Upload]:
+    """Sixteen faces as Gradio hands them over."""
+    folder = tmp_path_factory.mktemp("uploaded")
+    for seed in range(16):
+        draw_face(seed).save(folder / f"face{seed}.png")
+    return [Upload(path, path.name) for path in sorted(folder.iterdir())]

@@ -1,0 +1,77 @@
+"""What tests of training jobs share: visitors, a plan, and waiting for trainers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from app.errors import JobMissing
+from app.jobs.limits import TrainingPlan
+from app.jobs.service import Jobs
+from app.jobs.uploads import Upload
+from app.visitors import Visitor
+
+ME, OTHER = Visitor("me"), Visitor("other")
+PLAN = TrainingPlan(image_size=32, minutes=5)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 180) -> None:
+    """Wait until a condition holds; fail after `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the condition did not become true"
+        time.sleep(0.02)
+
+
+def children_of(home: Path) -> list[psutil.Process]:
+    """Return the trainers that run for jobs of a home."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        words = process.info["cmdline"] or []
+        if "train" in words and any(word.startswith(str(home)) for word in words):
+            found.append(process)
+    return found
+
+
+def submitted(jobs: Jobs, files: list[Upload], visitor: Visitor = ME, plan: TrainingPlan = PLAN) -> str:
+    """Return the key of a new job in the queue."""
+    key = jobs.draft(files, visitor, plan.image_size)
+    jobs.submit(key, plan, visitor)
+    return key
+
+
+def state_of(jobs: Jobs, key: str) -> str:
+    return jobs.status(key).state
+
+
+def wait_until(jobs: Jobs, key: str, *states: str) -> None:
+    wait_for(lambda: state_of(jobs, key) in states)
+
+
+def wait_for_steps(jobs: Jobs, key: str) -> None:
+    """Wait until the job's trainer has reported steps."""
+    wait_for(lambda: jobs.status(key).share)
+
+
+def arguments(jobs: Jobs, key: str) -> list[str]:
+    """Return the command line of a job's trainer, as the mock wrote it down."""
+    return json.loads((jobs.folder(key).run / "arguments.json").read_text())[0]
+
+
+def exists(jobs: Jobs, key: str) -> bool:
+    try:
+        return bool(jobs.get(key))
+    except JobMissing:
+        return False
+
+
+def change(jobs: Jobs, key: str, **values: object) -> None:
+    """Change a row as time or chance would."""
+    with jobs.store.writing() as session:
+        job = jobs.store.find(session, key)
+        for name, value in values.items():
+            setattr(job, name, value)

@@ -1,0 +1,115 @@
+"""The handlers of the Train tab: uploads become drafts, and a plan begins from the model closest to its size."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from gradio.data_classes import FileData, ListFiles
+
+from app.jobs.service import Jobs
+from app.jobs.uploads import Upload, arrivals_folder
+from app.settings import Settings
+from app.tabs.train import TrainHandlers
+from app.tabs.train_form import SIZE_CHOICES, uploads_of
+from ganime.errors import CheckpointError
+from ganime.models.checkpoint import EMBEDDED_MODELS
+from tests.app.job_helpers import exists
+
+REQUEST = gr.Request(username="me")
+
+
+def fail(key: str) -> None:
+    raise CheckpointError("private")
+
+
+def handlers_of(jobs: Jobs, trainable: Callable[[str], object] = fail) -> TrainHandlers:
+    return TrainHandlers(SimpleNamespace(library=SimpleNamespace(trainable=trainable)), jobs)  # type: ignore[arg-type]
+
+
+def take(handlers: TrainHandlers, files: list[Upload], old: str = "", start: str = "scratch", size: int = 32) -> list:
+    return handlers.take_files(files, old, "", start, size, REQUEST, None, lambda *_, **__: None)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def copies(files: list[Upload], tmp_path: Path) -> list[Upload]:
+    """Uploads that may be deleted, as they are once they are stored."""
+    found = []
+    for file in files:
+        (tmp_path / "copies" / file.name).mkdir(parents=True)
+        found.append(Upload(tmp_path / "copies" / file.name / "a.png", file.name))
+        shutil.copyfile(file.path, found[-1].path)
+    return found
+
+
+@pytest.mark.parametrize(("size", "expected"), [(32, 64), (64, 64), (128, 128), (256, 128)])
+def test_the_embedded_model_to_begin_from_is_the_one_closest_to_the_image_size(
+    size: int, expected: int, open_jobs: Callable[..., Jobs]
+) -> None:
+    handlers = handlers_of(open_jobs("mock", start=False))
+    assert handlers.start_and_size("", "embedded", size) == (EMBEDDED_MODELS[expected], size)
+    assert handlers.start_and_size("", "scratch", size) == (None, size)
+    assert {32, 64, 128} == set(SIZE_CHOICES)
+
+
+def test_a_model_named_above_keeps_its_image_size(open_jobs: Callable[..., Jobs]) -> None:
+    loaded = SimpleNamespace(folder=Path("m"), generator=SimpleNamespace(config=SimpleNamespace(image_size=128)))
+    handlers = handlers_of(open_jobs("mock", start=False), lambda key: loaded)
+    assert handlers.start_and_size("key", "loaded", 32) == (Path("m"), 128)
+
+
+def test_uploads_become_a_draft_that_is_decoded_at_the_size_of_training(
+    open_jobs: Callable[..., Jobs], copies: list[Upload]
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key, value, _, _ = take(handlers_of(jobs), copies)
+    assert "sheet" in value
+    assert [path.name.split("-")[1] for path in jobs.folder(key).cache.iterdir()] == ["32"]
+    assert not [file for file in copies if file.path.exists()]
+
+
+def test_rejected_uploads_leave_the_draft_before_and_accepted_ones_replace_it(
+    open_jobs: Callable[..., Jobs], copies: list[Upload], tmp_path: Path
+) -> None:
+    jobs = open_jobs("mock", start=False, visitor_jobs=1)
+    handlers = handlers_of(jobs)
+    (tmp_path / "one.png").write_bytes(copies[0].path.read_bytes())
+    few = tmp_path / "few.png"
+    shutil.copyfile(copies[0].path, few)
+    old, *_ = take(handlers, copies)
+    key, value, _, _ = take(handlers, [Upload(tmp_path / "one.png", "one.png")], old)
+    assert key == old
+    assert "at least 16" in value["error"]
+    assert [status.id for status in jobs.overview()] == [old.partition(".")[0]]
+    many = [Upload(tmp_path / f"{number}.png", f"{number}.png") for number in range(16)]
+    for number, upload in enumerate(many):
+        shutil.copyfile(jobs.folder(old).uploads / "pictures" / f"{number:08d}.png", upload.path)
+    new, *_ = take(handlers, many, old)
+    assert new != old
+    assert (exists(jobs, old), exists(jobs, new)) == (False, True)
+
+
+def test_a_model_that_may_not_be_trained_on_is_refused_and_uploads_are_discarded(
+    open_jobs: Callable[..., Jobs], copies: list[Upload]
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    handlers = handlers_of(jobs)
+    assert "private" in take(handlers, copies, start="loaded")[1]["error"]
+    assert not [file for file in copies if file.path.exists()]
+    assert "private" in handlers.estimate("", "loaded", 15, 0, "modern", 64)
+    assert jobs.overview() == []
+
+
+def test_only_uploads_to_this_page_reach_the_form(settings: Settings) -> None:
+    folder = arrivals_folder(settings)
+    inside = FileData(path=str(folder / "request" / "c"), orig_name="a.png")
+    outside = FileData(path=str(folder.parent / "c"), orig_name="a.png")
+    assert uploads_of(ListFiles([inside]), settings) == [Upload(folder / "request" / "c", "a.png")]
+    assert uploads_of(None, settings) == []
+    for payload in (outside, ListFiles([inside, outside])):
+        with pytest.raises(gr.Error, match="not uploaded"):
+            uploads_of(payload, settings)
