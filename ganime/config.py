@@ -10,7 +10,7 @@ from ganime.errors import ConfigError
 
 IMAGE_SIZES = (32, 64, 128, 256)
 NORMS = ("batch", "spectral", "none")
-LOSSES = ("bce", "hinge", "relativistic")
+LOSSES = ("bce", "hinge")
 AUGMENTS = ("auto", "none", "diffaugment")
 SCRATCH = "scratch"  # what a run begins from that begins from no model
 EYES = ("auto", "anime", "broad", "both")
@@ -124,10 +124,7 @@ class TrainConfig:
     recipe: the name this configuration began from.
     batch_size: faces in a step.
     generator_lr, discriminator_lr: Adam learning rates. beta1, beta2: Adam's decay rates.
-    loss: "bce" (Goodfellow et al. 2014, non-saturating), "hinge" (Lim & Ye 2017) or
-        "relativistic" (paired logistic, Jolicoeur-Martineau 2018).
-    r1, r2: weights of the gradient penalties on real and on generated faces, 0 for none (Mescheder et al. 2018);
-    penalty_steps: they are applied every so many steps, that much stronger (Karras et al. 2020).
+    loss: "bce" (Goodfellow et al. 2014, non-saturating) or "hinge" (Lim & Ye 2017).
     ema_images: half-life of the generator's moving average in images, 0 for none; ema_warmup: the half-life
         never exceeds this share of the images seen, so early samples are not dragged back to the noise.
     critic: weight of the feature critic's loss beside the discriminator's, for each of its views, 0 for none
@@ -156,9 +153,6 @@ class TrainConfig:
     beta1: float = 0.0
     beta2: float = 0.9
     loss: str = "hinge"
-    r1: float = 0.0
-    r2: float = 0.0
-    penalty_steps: int = 16
     critic: float = 0.0
     eyes: str = "auto"
     ema_images: int = 10_000
@@ -190,9 +184,6 @@ class TrainConfig:
         check_range(self, "discriminator_lr", 1e-8, 1.0)
         check_range(self, "beta1", 0.0, 0.9999)
         check_range(self, "beta2", 0.0, 0.99999)
-        check_range(self, "r1", 0.0, 10**6)
-        check_range(self, "r2", 0.0, 10**6)
-        check_range(self, "penalty_steps", 1, 10**6)
         check_range(self, "critic", 0, 10**6)
         check_range(self, "ema_images", 0, 10**9)
         check_range(self, "ema_warmup", 0.001, 1.0)

@@ -48,8 +48,12 @@ def train_command(
     steps: Annotated[int, typer.Option(help="End after this many steps.")] = 0,
     minutes: Annotated[float, typer.Option(help="End after this many minutes.")] = 0.0,
     batch_size: Annotated[int | None, typer.Option(help="Faces in a step.")] = None,
-    generator_lr: Annotated[float | None, typer.Option(help="Learning rate of the generator.")] = None,
-    discriminator_lr: Annotated[float | None, typer.Option(help="Learning rate of the discriminator.")] = None,
+    generator_lr: Annotated[
+        float | None, typer.Option(help="Learning rate of the generator; it can be changed with --resume.")
+    ] = None,
+    discriminator_lr: Annotated[
+        float | None, typer.Option(help="Learning rate of the discriminator; it can be changed with --resume.")
+    ] = None,
     augment: Annotated[str | None, typer.Option(help=f"One of {', '.join(AUGMENTS)}.")] = None,
     critic: Annotated[
         float | None,
@@ -85,19 +89,21 @@ def train_command(
         raise ConfigError(f"{run} lies in {inside[0]}, so its sample grids would count as faces. Keep it elsewhere.")
     changes = {
         "batch_size": batch_size,
-        "generator_lr": generator_lr,
-        "discriminator_lr": discriminator_lr,
         "augment": augment,
         "critic": critic,
         "eyes": eyes,
         "seed": seed,
     }
+    rates = {"generator_lr": generator_lr, "discriminator_lr": discriminator_lr}
     repeats = keep_duplicates or None
     fixed = {"from": start, "recipe": recipe, "image_size": image_size, "keep_duplicates": repeats, **changes}
     if resume and (given := [f"--{name.replace('_', '-')}" for name, value in fixed.items() if value is not None]):
-        raise ConfigError(f"A run keeps what it began with: leave out {', '.join(given)}, or begin a new one.")
+        raise ConfigError(
+            f"A resumed run keeps its settings, except limits and learning rates: leave out {', '.join(given)}, or "
+            "begin a new run."
+        )
     config, model = read_run(run) if resume else RECIPES[recipe or "modern"]
-    config = replace(config, **{name: value for name, value in changes.items() if value is not None})
+    config = replace(config, **{name: value for name, value in (changes | rates).items() if value is not None})
     config = replace(config, images=images, steps=steps, minutes=minutes)
     config = replace(config, keep_duplicates=keep_duplicates or config.keep_duplicates)
     begun = open_model(start, home / "hub", with_discriminator=True) if start not in (None, SCRATCH) else None
@@ -121,7 +127,9 @@ def train_command(
             print(f"begins from {begun.name}, revision {begun.revision}{how}; --from {SCRATCH} begins afresh")
         begun = resize(begun, size)
     with asked_by_signal() as (should_stop, should_save):
-        events = train(dataset, run, config, model, device, should_stop, should_save, begun)
+        events = train(
+            dataset, run, config, model, device, should_stop, should_save, begun, generator_lr, discriminator_lr
+        )
         if workers.leads:
             show(events, run, config)
         else:

@@ -147,7 +147,8 @@ def read_training_faces(
     if len(train) < 2:
         raise DataError(f"Copies are told among at least 2 training faces; there are {len(train)}.")
     net, rows = load_features(), []
-    work = len(train) + (1 + flip) * (len(held_out) if len(held_out) >= FRESH_LEAST else min(len(train), FRESH_MOST))
+    some = choose(len(train))[: FRESH_MOST if len(held_out) < FRESH_LEAST else 0]
+    work = len(train) + (1 + flip) * (len(held_out) + len(some))
     for start in range(0, len(train), BATCH):
         yield start / work
         rows.append(far_features(net, dataset.images[train[start : start + BATCH]]))
@@ -155,7 +156,6 @@ def read_training_faces(
     sight = fit_far_view(net, features) if len(train) >= ENOUGH else default_far_view()
     own = ((features - sight.mean) @ sight.basis).astype(np.float32)  # (T, D)
     fresh, done = [], len(train)
-    some = choose(len(train))[:FRESH_MOST] if len(held_out) < FRESH_LEAST else np.empty(0, np.int64)
     for places, rows_of in ((held_out, None), (train[some], some)):
         for start in range(0, len(places), BATCH):
             yield done / work

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ganime.config import TrainConfig
 from ganime.nets.critic import FeatureCritic
 
 if TYPE_CHECKING:
@@ -66,13 +65,13 @@ class Recorded:
             torch.cuda.current_stream().wait_stream(self.stream)
 
 
-def recordable(
-    config: TrainConfig, critic: FeatureCritic | None, device: torch.device, alone: bool, augmented: bool
-) -> bool:
-    """Whether a step is the same work each time, on a GPU, with nothing in it that is decided or drawn on the way."""
-    pieces = critic is not None and critic.close is not None  # at another place each time
-    decided = augmented or config.r1 > 0 or config.r2 > 0 or pieces
-    return device.type == "cuda" and alone and not decided
+def recordable(critic: FeatureCritic | None, device: torch.device, alone: bool, augmented: bool) -> bool:
+    """Whether a training step can be recorded: one process on a GPU, and the same work in every step.
+
+    Augmentation, and a critic that looks at pieces of a face, draw random places on the CPU in each step.
+    """
+    pieces = critic is not None and critic.close is not None
+    return device.type == "cuda" and alone and not augmented and not pieces
 
 
 def count_on(device: torch.device, *optimizers: torch.optim.Adam) -> None:

@@ -1,11 +1,11 @@
-"""What a training run tells while it goes on; the command line, the page and the tests each consume it."""
+"""The events of a training run, and the journal that keeps them; command line, page and tests consume both."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """Means over the steps since the last report. Losses are in nats (bce, relativistic) or margins (hinge)."""
+    """Means over the steps since the last report. Losses are in nats (bce) or margins (hinge).
+
+    progress: share of the nearest limit, 0 to 1.
+    """
 
     step: int
     images: int
@@ -30,12 +33,12 @@ class Step:
     d_real: float
     d_fake: float
     images_per_second: float
-    progress: float  # share of the nearest limit, 0 to 1
+    progress: float
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Faces of seeds 0, 1, 2, ... as the model draws them now; uint8, (N, H, W, 3)."""
+    """Faces of seeds 0, 1, 2, ... as the model generates them now; uint8, (N, H, W, 3)."""
 
     images: int
     faces: UInt8[np.ndarray, "n h w 3"]
@@ -43,16 +46,17 @@ class Preview:
 
 @dataclass(frozen=True)
 class Measured:
-    """How good, varied and original the faces of the moving average are now, on anime features.
+    """The quality, variety and originality of the faces that the moving average generates now, on anime features.
 
-    generated, reference: how many faces were compared; the reference is the held-out part where it is large enough.
-    frechet, kernel, precision, recall, coverage: as in `evaluation.Report`.
-    diversity: how far a generated face lies from the others, over the same of real faces; 1 is as varied as those.
-    near_copies: share of generated faces nearer to a training face than all but 1 % of fresh faces are; 0.01 by chance.
-    copying: z-score of that comparison, strongly negative for copies.
-    memory: how far the discriminator tells training faces from fresh ones, 0 for not at all, 1 for as well as
-    training faces from generated ones; None without fresh faces to ask it about.
-    best: whether this is the lowest Fréchet distance of the run so far, and not reached by copies.
+    generated, reference: how many faces were compared; the reference is the held-out faces where there are enough.
+    frechet, kernel, precision, recall, coverage: as in `ganime.measuring.report.Report`.
+    diversity: distance of a generated face to its neighbours, divided by that of real faces; 1 is as varied as those.
+    near_copies: share of generated faces nearer to a training face than 99 % of fresh faces; about 0.01 by chance.
+    copying: z-score of that comparison over all faces, strongly negative for copies.
+    memory: how far the discriminator tells fresh faces from training faces: 0 not at all, 1 as well as it tells
+        generated ones from training faces; None when no faces are held out.
+    best: whether this is the lowest Fréchet distance of the run so far, and the faces are not copies.
+    fresh: how many fresh faces `near_copies` and `copying` compare with; 0 in journals of earlier versions.
     """
 
     images: int
@@ -68,21 +72,27 @@ class Measured:
     copying: float
     memory: float | None
     best: bool
+    fresh: int = 0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the run is doing, in words: the state, what it was seen by, and what to do about it."""
+    """How the run is doing, in words.
+
+    state: one of VERDICTS. reason: how that was detected. action: one of ACTIONS. advice: what to do, in words for
+    the command line and for the page.
+    """
 
     images: int
-    state: str  # one of VERDICTS
+    state: str
     reason: str
     advice: str
+    action: str = "continue"
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint that was written whole and can be resumed, sampled or shared."""
+    """A checkpoint that was written completely and can be resumed, sampled or shared."""
 
     images: int
     folder: Path
@@ -90,7 +100,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something a person should know, in words."""
+    """A message that a person should see."""
 
     images: int
     text: str
@@ -98,7 +108,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Done:
-    """The last event: why the run ended and where its last save lies."""
+    """The last event: why the run ended, and the folder of its last save."""
 
     images: int
     reason: str
@@ -106,16 +116,17 @@ class Done:
 
 
 VERDICTS = ("early", "healthy", "discriminator winning", "stalled", "collapsed", "copying", "diverged")
+ACTIONS = ("continue", "stop", "lower rates", "balance rates", "begin again")
 
 Event = Step | Preview | Measured | Verdict | Saved | Notice | Done
 
 
 EVENTS_FILE, PREVIEWS = "events.jsonl", "previews"
-KINDS = {"Step": Step, "Measured": Measured}
+REPLAYED: dict[str, type[Step | Measured]] = {"Step": Step, "Measured": Measured}
 
 
 def record(run: Path, event: Event) -> None:
-    """Add one event to the journal of the run; of a preview the faces are kept as one PNG, eight in a row.
+    """Append one event to the journal of the run; the faces of a preview are written as one PNG, eight in a row.
 
     A line is {"event": "Step", "time": seconds since 1970, and the fields of the event}; paths are relative to `run`.
     """
@@ -132,14 +143,15 @@ def record(run: Path, event: Event) -> None:
 
 
 def relative(path: Path, run: Path) -> str:
+    """A path as the journal stores it: relative to the run, so that the run can be moved."""
     return path.relative_to(run).as_posix() if path.is_relative_to(run) else path.name
 
 
 def read_journal(run: Path) -> list[dict[str, Any]]:
-    """All lines of the journal that still hold, oldest first; none for a run without one.
+    """All valid lines of the journal, oldest first; empty for a run without a journal.
 
-    A run that was cut off goes on from its last save and comes by the same places again: what was written beyond is
-    superseded and left out, as is a line that a kill cut short.
+    A run that was interrupted resumes from its last save and repeats what came after it, so the lines beyond that save
+    are superseded and left out. A line that a kill cut short is left out, too.
     """
     lines: list[dict[str, Any]] = []
     for line in journal_lines(run / EVENTS_FILE):
@@ -150,23 +162,28 @@ def read_journal(run: Path) -> list[dict[str, Any]]:
 
 
 def journal_events(run: Path, images: int) -> Iterator[Step | Measured]:
-    """The reports and measures that the journal holds of a run up to so many images, as they were when they came."""
+    """The reports and measurements of a run up to `images` images, rebuilt from its journal.
+
+    Lines of earlier versions may lack fields that have a default; lines that lack others are left out.
+    """
     for line in read_journal(run):
-        kind = KINDS.get(line["event"])
-        if kind and line["images"] <= images:
-            values = {field.name: line[field.name] for field in fields(kind) if field.name in line}
-            if len(values) == len(fields(kind)):  # not of an earlier version
-                yield kind(**values)
+        kind = REPLAYED.get(line["event"])
+        if kind is None or line["images"] > images:
+            continue
+        required = {field.name for field in fields(kind) if field.default is MISSING}
+        if required <= line.keys():
+            yield kind(**{field.name: line[field.name] for field in fields(kind) if field.name in line})
 
 
 def journal_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a journal that are objects with an event and a number of images."""
     if not path.is_file():
         return
     with path.open(encoding="utf-8", errors="replace") as file:
         for text in file:
             try:
                 line = json.loads(text)
-            except ValueError:  # the end of a line that a kill cut short, with the next one run into it
+            except ValueError:  # a kill cut the line short, and the next one may continue it
                 continue
             if isinstance(line, dict) and {"event", "images"} <= line.keys():
                 yield line

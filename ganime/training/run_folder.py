@@ -32,6 +32,7 @@ KEPT_SAVES = 2
 RUN_FILE, STATE_FILE, LOCK_FILE = "run.json", "state.pt", ".lock"
 LIMITS = ("images", "steps", "minutes", "save_minutes", "preview_images", "measure_images")
 COUNTS = ("step", "images", "seconds", "rescues")
+REMOVED = {"r1": 0.0, "r2": 0.0, "penalty_steps": 16}  # fields of TrainConfig in earlier versions, and their defaults
 UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
@@ -99,8 +100,16 @@ class TrainingState:
         """The model as it stands, with these facts about its training."""
         return Checkpoint(self.ema, self.discriminator, training, name, critic=self.critic)
 
+    def set_learning_rates(self, config: TrainConfig) -> None:
+        """Continue with the learning rates of `config`; another rescue is allowed then."""
+        self.rescues = 0
+        rates = (config.generator_lr, config.discriminator_lr)
+        for optimizer, rate in zip((self.generator_optimizer, self.discriminator_optimizer), rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
     def finite(self) -> bool:
-        """Whether all weights are numbers still."""
+        """Whether all weights are finite."""
         nets = (self.generator, *self.judges)
         return all(bool(torch.isfinite(tensor).all()) for net in nets for tensor in net.state_dict().values())
 
@@ -177,8 +186,9 @@ def read_run(run: Path) -> tuple[TrainConfig, ModelConfig]:
     """The two configurations a run was started with. Raises TrainingError when `run` is no run."""
     try:
         content = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
-        return from_dict(TrainConfig, content["train"]), from_dict(ModelConfig, content["model"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        train = {name: value for name, value in content["train"].items() if REMOVED.get(name) != value}
+        return from_dict(TrainConfig, train), from_dict(ModelConfig, content["model"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(f"{run} holds no run that can be resumed: {RUN_FILE} cannot be read ({error}).") from error
 
 

@@ -1,4 +1,4 @@
-"""The events of a training run turned into a verdict: what it is doing, what that was seen by, and what to do."""
+"""Verdicts on a training run: its state, how that was detected, and what to do about it."""
 
 from __future__ import annotations
 
@@ -12,45 +12,49 @@ from ganime.errors import ConfigError
 from ganime.measuring.distances import chance_of_nearness
 from ganime.training.events import Event, Measured, Step, Verdict
 
-CHANCE = {"bce": 2 * math.log(2), "hinge": 2.0, "relativistic": math.log(2)}  # loss of a discriminator without a clue
-WINDOW = 50  # reports of losses that are looked at
-SOME = 20  # as many are enough for what no noise can look like
-MEASURES = 64  # that are remembered
-RECENT = 3  # measures in which the Fréchet distance must have fallen for the run to count as getting better
-PATIENCE, PATIENCE_WORSE = 8, 4  # measures without a better one, and with clearly worse ones, that make a run stalled
-PATIENCE_SHARE = 0.25  # of all images the run has seen, that these measures must take up
+CHANCE = {"bce": 2 * math.log(2), "hinge": 2.0}  # the discriminator's loss while its logits are 0 for every face
+WINDOW = 50  # reports from which losses and logits are judged
+FEW_REPORTS = 20  # enough to detect what noise cannot explain
+MEASURES_KEPT = 64
+RECENT = 3  # the lowest Fréchet distance of this many measurements must fall for the run to count as improving
+PATIENCE_FLAT, PATIENCE_WORSE = 8, 4  # measurements without improvement, or clearly worse, that make a run stalled
+PATIENCE_SHARE = 0.25  # of all images seen, which these measurements must span
 BETTER, FALLEN, WORSE = 0.99, 0.98, 1.05  # times the lowest Fréchet distance
-FLAT = 1e-3  # spread of the generator's loss, as a share of it; sampling alone spreads it far more
-BLOWN_LOGIT, WIDE_GAP = 1e4, 50.0  # logits of healthy runs stay within tens
+FLAT_SPREAD = 1e-3  # range of the generator's loss divided by the loss; sampling alone gives far more
+HIGH_LOGIT, WIDE_GAP = 1e4, 50.0  # logits of healthy runs stay within tens
 FEW_FACES = 2_000
-BY_HEART = 0.5  # memory, three times running
+HIGH_MEMORY = 0.5  # of `Measured.memory`
 
 # A state is entered at the first value and left at the second, so that a run on the border does not flicker.
-WON = (0.1, 0.2)  # the discriminator's loss as a share of CHANCE, while the distance does not fall
-WON_OUTRIGHT = (0.01, 0.02)  # the same where no distance is known yet
+WINNING = (0.1, 0.2)  # the discriminator's loss divided by CHANCE, while the Fréchet distance does not fall
+WINNING_UNMEASURED = (0.01, 0.02)  # the same before the distance is known
 FOOLED = (1.0, 0.97)  # the same share, from below
-BLOWN = (10.0, 5.0)  # the same share, from below
-ALIKE = (1 / 3, 0.45)  # diversity, twice running; untrained nets begin there, so only a fall to it is a collapse
-DEAD = (0.05, 0.1)  # diversity, twice running, of a generator that draws one picture; untrained nets draw more
-COPIED = (4.0, 2.0)  # standard errors by which near copies exceed chance ...
-NEARER = (2.0, 1.0)  # ... and by which generated faces lie nearer than fresh ones on the whole
+EXPLODED = (10.0, 5.0)  # the same share, from below
+LOW_DIVERSITY = (1 / 3, 0.45)  # twice in a row; untrained nets begin there, so only a fall to it is a collapse
+NO_DIVERSITY = (0.05, 0.1)  # twice in a row, for a generator of one picture; untrained nets have more
+MANY_COPIES = (4.0, 2.0)  # standard errors by which near copies exceed chance ...
+NEARER = (2.0, 1.0)  # ... and z-score by which generated faces are nearer to training faces than fresh ones
 
 
-class Finding(NamedTuple):
-    """A verdict before it has its place in the run."""
+class Diagnosis(NamedTuple):
+    """A verdict without its position in the run; see `Verdict`."""
 
     state: str
     reason: str
     advice: str
+    action: str
 
 
 class VerdictTracker:
-    """Watches one run. Show it every event in order; it says what it thinks after each measurement and at each change.
+    """Judges one run from its events, which it must see in order.
 
-    loss: the adversarial loss of the run, one of `LOSSES`. faces: how many the run learns from. scratch: whether it
-    began from fresh nets.
-    What it says depends on the events alone, and it remembers `WINDOW` reports and `MEASURES` measurements, however
-    long the run. When the count of images falls, the run has gone back to a save, and what came after is forgotten.
+    It depends on the events alone and remembers the last 50 reports and 64 measurements. When the number of images
+    falls, the run has returned to a save, and what came after that save is forgotten.
+
+    loss: the adversarial loss of the run, one of `LOSSES`.
+    faces: how many training faces there are.
+    scratch: whether the run began from fresh nets.
+
     Raises ConfigError for an unknown loss.
     """
 
@@ -60,11 +64,11 @@ class VerdictTracker:
         self.loss, self.faces, self.scratch = loss, faces, scratch
         self.state, self.images, self.breaks = "early", 0, 0
         self.reports: deque[Step] = deque(maxlen=WINDOW)
-        self.measures: deque[Measured] = deque(maxlen=MEASURES)
-        self.lowest: Measured | None = None  # the last one that was better by more than a trace
+        self.measures: deque[Measured] = deque(maxlen=MEASURES_KEPT)
+        self.lowest: Measured | None = None  # the last measurement that was better by at least 1 %
 
     def see(self, event: Event) -> Verdict | None:
-        """The verdict after a Measured event and whenever a Step event changes the state; None else."""
+        """The verdict after a Measured event, or after a Step event that changes the state; otherwise None."""
         if not isinstance(event, Step | Measured):
             return None
         if event.images < self.images:
@@ -74,221 +78,300 @@ class VerdictTracker:
             self.measures.append(event)
             if math.isfinite(event.frechet) and (self.lowest is None or event.frechet < BETTER * self.lowest.frechet):
                 self.lowest = event
-            finding = self.judge()
+            diagnosis = self.diagnose()
         elif all(map(math.isfinite, (event.d_loss, event.g_loss, event.d_real, event.d_fake))):
             self.reports.append(event)
-            finding = self.judge()
+            diagnosis = self.diagnose()
         else:
-            self.breaks += self.state != "diverged" or bool(self.reports)
+            if self.state != "diverged" or self.reports:
+                self.breaks += 1
             self.reports.clear()
-            finding = self.broken(event)
-        changed = finding.state != self.state
-        self.state = finding.state
-        return Verdict(event.images, *finding) if changed or isinstance(event, Measured) else None
+            diagnosis = self.not_finite(event)
+        changed = diagnosis.state != self.state
+        self.state = diagnosis.state
+        return Verdict(event.images, *diagnosis) if changed or isinstance(event, Measured) else None
 
     def forget(self, images: int) -> None:
-        """Leave out what lies at or beyond so many images: the run has gone back to before it."""
+        """Drop all reports, and the measurements at or beyond `images`: the run has returned to before them."""
         self.reports.clear()
         while self.measures and self.measures[-1].images >= images:
             self.measures.pop()
         if self.lowest and self.lowest.images >= images:
             self.lowest = min(self.measures, key=lambda measured: measured.frechet, default=None)
 
-    def judge(self) -> Finding:
-        """The gravest that is the case, causes before what follows from them."""
-        checks = (self.blown, self.collapsed, self.won, self.flat, self.fooled, self.copied, self.spent)
-        return next((finding for check in checks if (finding := check())), None) or self.well()
+    def diagnose(self) -> Diagnosis:
+        """The most serious problem that is present; causes come before their consequences."""
+        checks = (
+            self.exploded,
+            self.collapsed,
+            self.discriminator_winning,
+            self.loss_flat,
+            self.discriminator_fooled,
+            self.copying,
+            self.no_progress,
+        )
+        for check in checks:
+            if diagnosis := check():
+                return diagnosis
+        return self.no_problem()
 
-    def broken(self, step: Step) -> Finding:
-        """Losses that are no numbers."""
-        rates = "further" if self.breaks > 1 else "to a half"
-        return Finding(
+    # --- one check per problem
+
+    def not_finite(self, step: Step) -> Diagnosis:
+        """Losses that are NaN or infinite. The run itself reacts to the first time, see `run_folder.rescue`."""
+        reason = f"the losses are no longer finite (discriminator {step.d_loss:.4g}, generator {step.g_loss:.4g})"
+        if self.breaks > 1:
+            return Diagnosis("diverged", reason, change_rates("Lower both learning rates further"), "lower rates")
+        advice = (
+            "The run returns to its last save and lowers both learning rates to a half by itself, once. If it ends "
+            "instead, begin a new run from the best save or from another model."
+        )
+        return Diagnosis("diverged", reason, advice, "continue")
+
+    def exploded(self) -> Diagnosis | None:
+        """Losses or logits that are still finite but far out of range."""
+        if len(self.reports) < FEW_REPORTS:
+            return None
+        share = self.loss_share(FEW_REPORTS)
+        logit = median(max(abs(step.d_real), abs(step.d_fake)) for step in self.last(FEW_REPORTS))
+        if not (share > self.limit("diverged", EXPLODED) or logit > HIGH_LOGIT):
+            return None
+        return Diagnosis(
             "diverged",
-            f"the losses are no longer finite (discriminator {step.d_loss:.4g}, generator {step.g_loss:.4g})",
-            f"Go back to the last good save and lower both learning rates {rates} before going on.",
+            f"the discriminator's loss is {self.median_loss(FEW_REPORTS):.4g}, where chance is "
+            f"{CHANCE[self.loss]:.2f}, and its logits reach {logit:.4g}",
+            change_rates("Lower both learning rates to a tenth"),
+            "lower rates",
         )
 
-    def blown(self) -> Finding | None:
-        """Losses or logits that are numbers still, but beyond all use."""
-        if len(self.reports) < SOME:
-            return None
-        share = self.share(SOME)
-        logit = median(max(abs(step.d_real), abs(step.d_fake)) for step in self.last(SOME))
-        if not (share > self.limit("diverged", BLOWN) or logit > BLOWN_LOGIT):
-            return None
-        return Finding(
-            "diverged",
-            f"the discriminator's loss is {self.loss_now(SOME):.4g}, where {CHANCE[self.loss]:.2f} is what knowing "
-            f"nothing gives, and its logits reach {logit:.4g}",
-            "Start again from the last good save, or from the beginning, with both learning rates at a tenth.",
-        )
+    def collapsed(self) -> Diagnosis | None:
+        """Generated faces that hardly differ, though they did before or though nothing hinders the generator.
 
-    def collapsed(self) -> Finding | None:
-        """Generated faces that hardly differ, though they did before or though the generator learns nothing.
-
-        Where they never differed and the losses tell why, the losses have the word.
+        Faces that never differed are not a collapse when the losses explain it; that diagnosis follows then.
         """
-        dead = self.alike(DEAD)
-        if not dead and not self.alike(ALIKE):
+        one_picture = self.diversity_below(NO_DIVERSITY)
+        if not one_picture and not self.diversity_below(LOW_DIVERSITY):
             return None
-        if not dead and not self.varied() and (self.falling() or self.won() or self.flat() or self.fooled()):
-            return None
-        lower = "to a tenth" if dead else "to a half; a larger batch helps, too"
-        return Finding(
-            "collapsed",
-            self.variety(),
-            f"Go back to the best save, or begin again, and lower the generator's learning rate {lower}."
-            f"{self.more_faces()}",
-        )
+        if not one_picture and not self.was_varied():
+            explained = self.falling() or self.discriminator_winning() or self.loss_flat()
+            if explained or self.discriminator_fooled():
+                return None
+        if one_picture:
+            advice = change_rates("Lower the generator's learning rate to a tenth")
+        else:
+            advice = change_rates("Lower the generator's learning rate to a half")
+            advice += " A larger batch (--batch-size) in a new run helps, too."
+        return Diagnosis("collapsed", self.variety(), f"{advice}{self.more_faces()}", "lower rates")
 
-    def alike(self, limits: tuple[float, float]) -> bool:
-        limit, lately = self.limit("collapsed", limits), list(self.measures)[-2:]
-        return len(self.reports) == WINDOW and len(lately) == 2 and all(one.diversity < limit for one in lately)
-
-    def won(self) -> Finding | None:
-        """A discriminator that is always right, so that the generator learns nothing from it any more."""
+    def discriminator_winning(self) -> Diagnosis | None:
+        """A discriminator that is always right, so that the generator learns nothing from it."""
         falling = self.falling()
         if len(self.reports) < WINDOW or falling:
             return None
-        if self.share() >= self.limit("discriminator winning", WON if falling is False else WON_OUTRIGHT):
+        limits = WINNING if falling is False else WINNING_UNMEASURED
+        if self.loss_share() >= self.limit("discriminator winning", limits):
             return None
         gap = median(step.d_real for step in self.reports) - median(step.d_fake for step in self.reports)
-        uneven = "Lower the discriminator's learning rate to a quarter, or raise the generator's; augment the faces."
-        rates = "Lower both learning rates to a tenth." if gap > WIDE_GAP else uneven
-        return Finding(
+        if gap > WIDE_GAP:
+            advice, action = change_rates("Lower both learning rates to a tenth"), "lower rates"
+        else:
+            advice = change_rates("Lower the discriminator's learning rate to a quarter, or raise the generator's")
+            advice += " If the faces are not augmented, a new run with --augment diffaugment helps, too."
+            action = "balance rates"
+        return Diagnosis(
             "discriminator winning",
-            f"the discriminator's loss has been about {self.loss_now():.2g} for {self.span()} images, where knowing "
-            f"nothing gives {CHANCE[self.loss]:.2f}; its logits for real and generated faces lie {gap:.1f} "
-            f"apart{self.standing()}",
-            f"{rates}{self.more_faces()}",
+            f"the discriminator's loss has been about {self.median_loss():.2g} for {self.span()} images, where chance "
+            f"is {CHANCE[self.loss]:.2f}; its logits for real and generated faces differ by {gap:.1f}"
+            f"{self.last_measures()}",
+            f"{advice}{self.more_faces()}",
+            action,
         )
 
-    def flat(self) -> Finding | None:
-        """A generator's loss that stands still to three digits: neither net answers the other."""
-        if len(self.reports) < SOME:
+    def loss_flat(self) -> Diagnosis | None:
+        """A generator's loss that is constant to three digits: neither net reacts to the other."""
+        if len(self.reports) < FEW_REPORTS:
             return None
-        losses = [step.g_loss for step in self.last(SOME)]
-        if max(losses) - min(losses) > FLAT * max(abs(median(losses)), 0.1):
+        losses = [step.g_loss for step in self.last(FEW_REPORTS)]
+        if max(losses) - min(losses) > FLAT_SPREAD * max(abs(median(losses)), 0.1):
             return None
-        return Finding(
+        return Diagnosis(
             "stalled",
-            f"the generator's loss has stood at {median(losses):.4f} for {self.span(SOME)} images, the same to three "
-            f"digits, so neither net answers the other any more{self.standing()}",
-            "Stop here: more images change nothing. Begin again with the usual learning rates.",
+            f"the generator's loss has been {median(losses):.4f} for {self.span(FEW_REPORTS)} images, the same to "
+            f"three digits, so neither net reacts to the other{self.last_measures()}",
+            "Stop here: more images change nothing. Begin a new run with the learning rates of the recipe.",
+            "begin again",
         )
 
-    def fooled(self) -> Finding | None:
-        """A discriminator that knows nothing, so that it can teach nothing."""
-        if len(self.reports) < WINDOW or self.falling() or self.share() < self.limit("stalled", FOOLED):
+    def discriminator_fooled(self) -> Diagnosis | None:
+        """A discriminator that is at chance, so that it teaches the generator nothing."""
+        if len(self.reports) < WINDOW or self.falling() or self.loss_share() < self.limit("stalled", FOOLED):
             return None
-        return Finding(
+        return Diagnosis(
             "stalled",
-            f"the discriminator does not tell generated faces from real ones: its loss has been about "
-            f"{self.loss_now():.3g} for {self.span()} images, where knowing nothing gives "
-            f"{CHANCE[self.loss]:.2f}{self.standing()}",
-            "Raise the discriminator's learning rate or lower the generator's; where both are above 0.001, lower both.",
+            f"the discriminator cannot tell generated faces from real ones: its loss has been about "
+            f"{self.median_loss():.3g} for {self.span()} images, where chance is "
+            f"{CHANCE[self.loss]:.2f}{self.last_measures()}",
+            change_rates(
+                "Raise the discriminator's learning rate or lower the generator's; lower both if both are above 0.001"
+            ),
+            "balance rates",
         )
 
-    def copied(self) -> Finding | None:
-        """Generated faces nearer to the training faces than fresh faces are, and some of them next to one.
-
-        Where few fresh faces say how near is near, a discriminator that knows its faces by heart counts instead.
-        """
+    def copying(self) -> Diagnosis | None:
+        """Generated faces that are copies of training faces; see `is_copying`."""
         if not self.measures:
             return None
-        now = self.measures[-1]
-        chance, error = chance_of_nearness(now.generated, now.reference)
-        many = now.near_copies > chance + self.limit("copying", COPIED) * error
-        if now.copying > -self.limit("copying", NEARER) or not (many or self.memory()):
+        last = self.measures[-1]
+        if not is_copying(last, self.state == "copying", by_heart=bool(self.memory_remark())):
             return None
-        return Finding(
+        chance, _ = copies_by_chance(last)
+        return Diagnosis(
             "copying",
-            f"generated faces lie nearer to the training faces than fresh faces do (z {now.copying:.1f}), and "
-            f"{now.near_copies:.0%} of them as near as {chance:.0%} of fresh ones{self.memory()}",
-            f"Stop here and keep an earlier save: more training brings more copies.{self.more_faces()}",
+            f"generated faces lie nearer to the training faces than fresh faces do (z {last.copying:.1f}), and "
+            f"{last.near_copies:.0%} of them as near as {chance:.0%} of fresh ones{self.memory_remark()}",
+            "Stop here and keep an earlier save, such as the best one: more training brings more copies."
+            f"{self.more_faces()}",
+            "stop",
         )
 
-    def spent(self) -> Finding | None:
-        """A Fréchet distance that has not got better for long, or worse for a while."""
+    def no_progress(self) -> Diagnosis | None:
+        """A Fréchet distance that has not improved for long, or has become worse for a while."""
         if self.lowest is None or len(self.reports) < WINDOW or self.reports[0].images < self.lowest.images:
             return None
         later = [measured.frechet for measured in self.measures if measured.images > self.lowest.images]
-        if falls(later):  # as after a start from a good model, that new rates disturb at first
+        if falls(later):  # as after a start from a good model, which new learning rates disturb at first
             return None
         worse = all(distance > WORSE * self.lowest.frechet for distance in later[-RECENT:])
-        if len(later) < (PATIENCE_WORSE if worse else PATIENCE) or self.since() < PATIENCE_SHARE * self.images:
+        patience = PATIENCE_WORSE if worse else PATIENCE_FLAT
+        if len(later) < patience or self.images_since_best() < PATIENCE_SHARE * self.images:
             return None
-        return Finding(
+        trend = "gets worse" if worse else "no longer improves"
+        return Diagnosis(
             "stalled",
-            f"no better for the last {self.since():,} images: Fréchet distance {self.lowest.frechet:.1f} at best, "
-            f"{later[-1]:.1f} now, so it {'gets worse' if worse else 'has learned what it can'}{self.memory()}",
+            f"no better for the last {self.images_since_best():,} images: Fréchet distance "
+            f"{self.lowest.frechet:.1f} at best, {later[-1]:.1f} now, so it {trend}{self.memory_remark()}",
             f"Stop here and keep the best save.{self.more_faces()}",
+            "stop",
         )
 
-    def well(self) -> Finding:
-        """Nothing is the matter, as far as can be told."""
-        if len(self.measures) < 2 or len(self.reports) < WINDOW or not self.varied():
-            return Finding("early", f"too early to tell{self.standing() or ', nothing measured yet'}", "Go on.")
-        pause = f", the lowest {self.since():,} images ago" if self.since() and not self.falling() else ""
-        return Finding(
+    def no_problem(self) -> Diagnosis:
+        """The verdict when no check applies: "early" until there are two measurements of varied faces, then healthy."""
+        if len(self.measures) < 2 or len(self.reports) < WINDOW or not self.was_varied():
+            found = self.last_measures() or ", nothing measured yet"
+            return Diagnosis("early", f"too early to tell{found}", "Go on.", "continue")
+        since = self.images_since_best()
+        pause = f", the lowest {since:,} images ago" if since and not self.falling() else ""
+        remark = self.memory_remark()
+        return Diagnosis(
             "healthy",
-            f"Fréchet distance {self.trend()}{pause}; {self.variety()}{self.memory()}",
-            f"Go on.{self.more_faces() if self.memory() else ''}",
+            f"Fréchet distance {self.trend()}{pause}; {self.variety()}{remark}",
+            f"Go on.{self.more_faces() if remark else ''}",
+            "continue",
         )
+
+    # --- what the checks look at
 
     def limit(self, state: str, limits: tuple[float, float]) -> float:
-        return limits[self.state == state]
+        """The limit for leaving `state` if the run is in it, else the one for entering it."""
+        entering, leaving = limits
+        return leaving if self.state == state else entering
 
     def last(self, count: int) -> list[Step]:
+        """The last `count` reports."""
         return list(self.reports)[-count:]
 
-    def loss_now(self, count: int = WINDOW) -> float:
+    def median_loss(self, count: int = WINDOW) -> float:
+        """The discriminator's median loss over the last `count` reports."""
         return median(step.d_loss for step in self.last(count))
 
-    def share(self, count: int = WINDOW) -> float:
-        """The discriminator's loss as a share of what knowing nothing gives."""
-        return abs(self.loss_now(count)) / CHANCE[self.loss]
+    def loss_share(self, count: int = WINDOW) -> float:
+        """The discriminator's median loss divided by its loss at chance."""
+        return abs(self.median_loss(count)) / CHANCE[self.loss]
 
     def span(self, count: int = WINDOW) -> str:
+        """How many images the last `count` reports span."""
         reports = self.last(count)
         return f"{reports[-1].images - reports[0].images:,}"
 
-    def since(self) -> int:
-        """Images since the lowest Fréchet distance."""
+    def images_since_best(self) -> int:
+        """Images seen since the lowest Fréchet distance."""
         return self.images - self.lowest.images if self.lowest else 0
 
     def falling(self) -> bool | None:
-        """Whether the Fréchet distance falls; None while that is not known."""
+        """Whether the Fréchet distance falls; None while there are fewer than two measurements."""
         return falls([measured.frechet for measured in self.measures])
 
+    def diversity_below(self, limits: tuple[float, float]) -> bool:
+        """Whether the last two measurements found a diversity below the limit, and losses are known for as long."""
+        limit, recent = self.limit("collapsed", limits), list(self.measures)[-2:]
+        return len(self.reports) == WINDOW and len(recent) == 2 and all(one.diversity < limit for one in recent)
+
+    def was_varied(self) -> bool:
+        """Whether any measurement found sufficiently different faces."""
+        return any(measured.diversity > LOW_DIVERSITY[0] for measured in self.measures)
+
+    # --- words
+
     def trend(self) -> str:
+        """The last Fréchet distances."""
         return ", then ".join(f"{measured.frechet:.1f}" for measured in list(self.measures)[-RECENT - 1 :])
 
-    def varied(self) -> bool:
-        """Whether the generated faces differed once as they should."""
-        return any(measured.diversity > ALIKE[0] for measured in self.measures)
-
     def variety(self) -> str:
+        """The last diversity."""
         return f"two generated faces differ {self.measures[-1].diversity:.2f} times as much as two real ones"
 
-    def standing(self) -> str:
-        """What was measured, behind what the losses say."""
+    def last_measures(self) -> str:
+        """The last measurements, to follow what the losses say; empty without any."""
         return f"; Fréchet distance {self.trend()}; {self.variety()}" if self.measures else ""
 
-    def memory(self) -> str:
-        """A remark where the discriminator knows its training faces by heart."""
-        known = [measured.memory for measured in list(self.measures)[-RECENT:]]
-        if len(known) < RECENT or not all(value is not None and value > BY_HEART for value in known):
+    def memory_remark(self) -> str:
+        """A remark when the discriminator has memorised its training faces, else an empty string."""
+        recent = [measured.memory for measured in list(self.measures)[-RECENT:]]
+        if len(recent) < RECENT or not all(value is not None and value > HIGH_MEMORY for value in recent):
             return ""
-        return f"; the discriminator knows its training faces by heart ({known[-1]:.2f}; 0 is not at all, 1 is wholly)"
+        return f"; the discriminator knows its training faces by heart ({recent[-1]:.2f}; 0 is not at all, 1 is wholly)"
 
     def more_faces(self) -> str:
+        """Advice for small sets, else an empty string."""
         if self.faces >= FEW_FACES:
             return ""
         return f" {self.faces:,} faces are few: add more{', or start from the embedded model' if self.scratch else ''}."
 
 
+def change_rates(change: str) -> str:
+    """Advice to change learning rates, or what else helps where they cannot be chosen, as on the page."""
+    return (
+        f"{change} (on the command line: --resume with --generator-lr and --discriminator-lr), or begin a new run from "
+        "the best save (on the page: Use this model)."
+    )
+
+
+def copies_by_chance(measured: Measured) -> tuple[float, float]:
+    """The share of near copies to expect without copying, and its standard error; see `chance_of_nearness`."""
+    return chance_of_nearness(measured.generated, measured.fresh or measured.reference)
+
+
+def is_copying(measured: Measured, before: bool = False, by_heart: bool | None = None) -> bool:
+    """Whether the generated faces are copies of training faces.
+
+    They must lie nearer to the training faces than fresh faces do, and many of them very near to one. Where there are
+    few fresh faces to define "very near", a discriminator that knows its training faces by heart counts instead.
+
+    before: whether the run was found to copy before; lower limits apply then.
+    by_heart: whether the discriminator knows its faces by heart; by default as this one measurement says.
+    """
+    if by_heart is None:
+        by_heart = measured.memory is not None and measured.memory > HIGH_MEMORY
+    chance, error = copies_by_chance(measured)
+    enough, nearer = (limits[1 if before else 0] for limits in (MANY_COPIES, NEARER))
+    many = measured.near_copies > chance + enough * error
+    return measured.copying <= -nearer and (many or by_heart)
+
+
 def falls(distances: list[float]) -> bool | None:
-    """Whether the last few are lower than the few before them; None for fewer than two."""
+    """Whether the lowest of the last few distances is below that of the few before; None for fewer than two."""
     recent = min(RECENT, len(distances) - 1)
-    return min(distances[-recent:]) < FALLEN * min(distances[:-recent][-RECENT:]) if recent > 0 else None
+    if recent < 1:
+        return None
+    earlier = distances[:-recent][-RECENT:]
+    return min(distances[-recent:]) < FALLEN * min(earlier)

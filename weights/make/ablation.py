@@ -29,7 +29,6 @@ from ganime.training.events import Done
 from ganime.training.loop import train
 
 BEFORE = {"generator_lr": 2e-4, "discriminator_lr": 4e-4, "critic": 0.0}  # from where this table led to `modern`
-R3GAN = {"loss": "relativistic", "discriminator_norm": "none", "r1": 1.0, "r2": 1.0, "penalty_steps": 1}
 VARIANTS: dict[str, dict[str, object]] = {
     "modern": {},
     "no critic": {"critic": 0.0},
@@ -39,9 +38,6 @@ VARIANTS: dict[str, dict[str, object]] = {
     "batch 16": BEFORE | {"batch_size": 16},
     "batch 64": BEFORE | {"batch_size": 64},
     "bce": BEFORE | {"loss": "bce"},
-    "relativistic": BEFORE | {"loss": "relativistic"},
-    "relativistic + R1 + R2, no spectral norm": BEFORE | R3GAN,
-    "lazy R1 and spectral norm": BEFORE | {"r1": 0.1},
     "D twice as wide": BEFORE | {"discriminator_channels": 2.0},
     "no EMA": BEFORE | {"ema_images": 0},
     "DiffAugment": BEFORE | {"augment": "diffaugment"},

@@ -37,8 +37,7 @@ from ganime.models.resizing import resize as resized
 from ganime.nets.anime_features import FEATURE_SIDE, load_features
 from ganime.nets.device import pick_device
 from ganime.training.events import Event, Measured, Notice, Step, Verdict, record
-from ganime.training.frechet_loss import View, shipped_views
-from ganime.training.frechet_loss import table_rows as told_views
+from ganime.training.frechet_loss import View, shipped_views, view_names
 from ganime.training.loop import train
 from ganime.training.polish import PolishConfig, polish, whole
 from weights.make.teachers import views_with
@@ -132,7 +131,7 @@ def polish_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: 
         done = load_checkpoint(runs / stage.name).training
         enough = whole(done.get("polished_images")) >= before + stage.images
         enough = enough and done.get("polished_from") == start.revision
-        if enough and done.get("polished_through") == told_views(views):
+        if enough and done.get("polished_through") == view_names(views):
             return
     faces = load_faces(data, stage.image_size, home / "cache")
     config = PolishConfig(stage.images, stage.batch_size, stage.generator_lr, stage.ema_images)

@@ -114,6 +114,16 @@ def test_look_reports_its_way_and_ends_with_what_is_known(made: FaceDataset) -> 
     assert (np.diff(known.fresh) >= 0).all()
 
 
+@pytest.mark.parametrize(("held_out", "flip"), [(FRESH, True), (80, True), (80, False), (0, True)])
+def test_progress_ends_below_1_whatever_is_looked_at(made: FaceDataset, held_out: int, flip: bool) -> None:
+    """With 80 held-out faces both they and training faces are looked at."""
+    *reports, last = read_training_faces(replace(made, held_out=made.held_out[:held_out]), flip)
+    assert isinstance(last, TrainingFaces)
+    progress = [float(report) for report in reports if not isinstance(report, TrainingFaces)]
+    assert progress == sorted(progress)
+    assert (progress[0], progress[-1] < 1) == (0, True)
+
+
 def test_training_faces_help_out_where_few_are_held_out(made: FaceDataset) -> None:
     *_, known = read_training_faces(replace(made, held_out=made.held_out[:9]))
     assert isinstance(known, TrainingFaces)

@@ -17,7 +17,6 @@ from ganime.models.checkpoint import Checkpoint, save_checkpoint
 from ganime.nets import matrix_products
 from ganime.nets.dcgan import Discriminator, Generator
 from ganime.nets.matrix_products import Down, Kernel, Up, deep_layers, multiply, use_products
-from ganime.training.losses import gradient_penalty
 
 MODEL = ModelConfig(image_size=32, latent_dim=8, base_channels=8, max_channels=32)
 Net = TypeVar("Net", Generator, Discriminator)
@@ -75,6 +74,12 @@ def test_products_compute_what_convolutions_do(kind: type[Net], norm: str) -> No
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-5 * float(gradient.abs().max()), msg=name)
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """The mean squared norm of the logits' gradient in the images (R1, Mescheder et al. 2018)."""
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)  # (B, C, H, W)
+    return gradient.square().flatten(1).sum(1).mean()
 
 
 def test_a_gradient_penalty_through_products_equals_that_through_convolutions() -> None:

@@ -25,11 +25,12 @@ from ganime import cli
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.errors import ConfigError, GanimeError, TrainingError
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.training import loop as training
+from ganime.training import loop, step
 from ganime.training.distributed import Processes
 from ganime.training.events import Done, Event, Notice, Saved, Step
 from ganime.training.loop import train
 from ganime.training.run_folder import STATE_FILE, TrainingState, saves
+from tests.ganime.training.common import assert_same
 
 ROOT = Path(__file__).resolve().parents[3]
 CPU = torch.device("cpu")
@@ -120,22 +121,6 @@ def state_of(run: Path) -> dict[str, Any]:
     return torch.load(saves(run)[-1] / STATE_FILE, weights_only=True) | {"seconds": 0}
 
 
-def assert_same(a: Any, b: Any) -> None:
-    """Two nestings of tensors and plain values are equal to the bit."""
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b)
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, list):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    else:
-        assert a == b
-
-
 # --- the same steps
 
 
@@ -144,8 +129,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "critic": {"critic": 1.0},
     "spectral": {"model": {"generator_norm": "spectral"}},
     "classic": {"recipe": "classic"},
-    "penalised": {"recipe": "classic", "r1": 1.0, "r2": 1.0, "penalty_steps": 2},
-    "unnormed": {"loss": "relativistic", "model": {"generator_norm": "none", "discriminator_norm": "none"}},
+    "unnormed": {"loss": "bce", "model": {"generator_norm": "none", "discriminator_norm": "none"}},
 }
 
 
@@ -215,8 +199,8 @@ def asked_in_one(rank: int, faces: FaceDataset, run: Path, what: str) -> list[Ev
     """Train; after the third step the second process alone is asked something, or its time is up."""
     steps = itertools.count(1)
     if what == "minutes":
-        right = training.limit_reached
-        training.limit_reached = lambda *state: "minutes" if rank and next(steps) == 3 else right(*state)
+        right = loop.limit_reached
+        loop.limit_reached = lambda *state: "minutes" if rank and next(steps) == 3 else right(*state)
     should_stop = (lambda: bool(rank) and next(steps) == 3) if what == "stop" else (lambda: False)
     should_save = (lambda: bool(rank) and next(steps) == 3) if what == "save" else (lambda: False)
     return list(train(faces, run, *configured(steps=6), "cpu", should_stop, should_save))
@@ -237,8 +221,8 @@ def test_what_one_process_is_asked_all_do_in_the_same_step(
 
 def broken_in_one(rank: int, faces: FaceDataset, run: Path) -> list[Any]:
     """Resume a run in which the loss of the second process is NaN at its second step."""
-    right, calls = training.discriminator_loss, itertools.count(1)
-    training.discriminator_loss = lambda *a: right(*a) * (float("nan") if rank and next(calls) == 2 else 1)
+    right, calls = step.discriminator_loss, itertools.count(1)
+    step.discriminator_loss = lambda *a: right(*a) * (float("nan") if rank and next(calls) == 2 else 1)
     return train_runs(rank, faces, [(run, *configured(steps=20))])
 
 
@@ -270,14 +254,14 @@ def test_processes_that_do_not_see_the_same_run_are_refused(faces: FaceDataset, 
 
 
 def out_of_memory_in_one(rank: int, faces: FaceDataset, run: Path) -> list[Event]:
-    right = training.discriminator_loss
+    right = step.discriminator_loss
 
     def loss(*logits: Any) -> torch.Tensor:
         if rank:
             raise torch.OutOfMemoryError("no memory")
         return right(*logits)
 
-    training.discriminator_loss = loss
+    step.discriminator_loss = loss
     return list(train(faces, run, *configured(steps=6)))
 
 
@@ -421,14 +405,14 @@ def terminated_in_one(rank: int, command_line: list[str], told: Path) -> Any:
     """The status that the command line ends with when the second process is terminated in its third step."""
     with (told / f"told-{rank}").open("w") as file:
         os.dup2(file.fileno(), 1)
-    right, steps = training.ema_decay, itertools.count(1)
+    right, steps = loop.ema_decay, itertools.count(1)
 
     def decay(*arguments: Any) -> float:
         if rank and next(steps) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
         return right(*arguments)
 
-    training.ema_decay = decay
+    loop.ema_decay = decay
     sys.argv = command_line[1:]
     try:
         cli.main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_every_kind_of_event_is_kept_with_its_fields(run: Path) -> None:
-    measured = Measured(32, 500, 64, 9.5, 0.1, 0.8, 0.7, 0.9, 1.0, 0.01, -0.3, None, True)
+    measured = Measured(32, 500, 64, 9.5, 0.1, 0.8, 0.7, 0.9, 1.0, 0.01, -0.3, None, True, 320)
     for event in (
         Notice(0, "hello"),
         step(16),
@@ -63,7 +64,7 @@ def test_a_sample_grid_is_kept_as_a_picture(run: Path) -> None:
 
 
 def test_reports_and_measures_come_back_as_they_were(run: Path) -> None:
-    measured = Measured(32, 500, 64, 9.5, 0.1, 0.8, 0.7, 0.9, 1.0, 0.01, -0.3, None, True)
+    measured = Measured(32, 500, 64, 9.5, 0.1, 0.8, 0.7, 0.9, 1.0, 0.01, -0.3, None, True, 320)
     for event in (Notice(0, "hello"), step(16), measured, step(48)):
         record(run, event)
     with (run / EVENTS_FILE).open("a") as file:
@@ -103,3 +104,11 @@ def test_losses_that_are_no_numbers_do_not_break_the_journal(run: Path) -> None:
     assert math.isnan(read_journal(run)[0]["d_loss"])
     assert len((run / EVENTS_FILE).read_text().splitlines()) == 1
     json.loads((run / EVENTS_FILE).read_text())
+
+
+def test_measurements_of_an_earlier_version_without_the_number_of_fresh_faces_are_read(run: Path) -> None:
+    measured = Measured(32, 500, 64, 9.5, 0.1, 0.8, 0.7, 0.9, 1.0, 0.01, -0.3, None, True, 320)
+    record(run, measured)
+    journal = run / EVENTS_FILE
+    journal.write_text(journal.read_text().replace(', "fresh": 320', ""))
+    assert list(journal_events(run, 32)) == [replace(measured, fresh=0)]

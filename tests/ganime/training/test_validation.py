@@ -13,25 +13,8 @@ from torch import Tensor, nn
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, SourceFacts
 from ganime.models.checkpoint import Checkpoint
-from ganime.training import validation as progress
 from ganime.training.validation import Validator
-
-
-class Replay(nn.Module):
-    """A "generator" that gives back known faces, one after the other, whatever the latent."""
-
-    def __init__(self, faces: np.ndarray, like: Checkpoint, noise: float = 0.0) -> None:
-        super().__init__()
-        self.config = like.generator.config
-        self.faces = torch.from_numpy(np.array(faces)).permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, 3, S, S)
-        self.anchor = nn.Parameter(torch.zeros(1))
-        self.noise, self.place = noise, 0
-
-    def forward(self, z: Tensor) -> Tensor:
-        rows = (torch.arange(len(z)) + self.place) % len(self.faces)
-        self.place += len(z)
-        torch.manual_seed(self.place)
-        return (self.faces[rows] + self.noise * torch.randn(len(z), *self.faces.shape[1:])).clamp(-1, 1)
+from tests.ganime.training.common import Replay
 
 
 @pytest.fixture(scope="module")
@@ -43,23 +26,16 @@ def dataset(embedded: Checkpoint) -> FaceDataset:
 
 
 @pytest.fixture(scope="module")
-def gauge(dataset: FaceDataset) -> Validator:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(progress, "GENERATED", 160)
-        return Validator(dataset)
+def validator(dataset: FaceDataset) -> Validator:
+    return Validator(dataset, count=160)
 
 
-@pytest.fixture(autouse=True)
-def _fewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "GENERATED", 160)
-
-
-def test_fresh_faces_of_the_same_kind_measure_well(gauge: Validator, embedded: Checkpoint) -> None:
+def test_fresh_faces_of_the_same_kind_measure_well(validator: Validator, embedded: Checkpoint) -> None:
     fresh = Replay(generate(embedded, range(1000, 1160)), embedded)
     assert embedded.discriminator
-    measured = gauge.measure(fresh, embedded.discriminator, 64)
+    measured = validator.measure(fresh, embedded.discriminator, 64)
     assert measured.images == 64
-    assert (measured.generated, measured.reference) == (160, 80)
+    assert (measured.generated, measured.reference, measured.fresh) == (160, 80, 320)
     assert measured.diversity == pytest.approx(1, abs=0.15)
     assert measured.near_copies < 0.08
     assert abs(measured.copying) < 4
@@ -67,37 +43,39 @@ def test_fresh_faces_of_the_same_kind_measure_well(gauge: Validator, embedded: C
     assert measured.recall > 0.5
 
 
-def test_copies_of_training_faces_are_found_out(gauge: Validator, dataset: FaceDataset, embedded: Checkpoint) -> None:
+def test_copies_of_training_faces_are_found_out(
+    validator: Validator, dataset: FaceDataset, embedded: Checkpoint
+) -> None:
     mirrored = dataset.images[:120, :, ::-1]
     copies = Replay(np.concatenate([dataset.images[:120], mirrored]), embedded, noise=0.02)
-    measured = gauge.measure(copies, embedded.discriminator, 64)
+    measured = validator.measure(copies, embedded.discriminator, 64)
     assert measured.near_copies > 0.5
     assert measured.copying < -8
 
 
 def test_a_collapsed_generator_shows_in_its_diversity(
-    gauge: Validator, dataset: FaceDataset, embedded: Checkpoint
+    validator: Validator, dataset: FaceDataset, embedded: Checkpoint
 ) -> None:
     collapsed = Replay(dataset.images[300:302], embedded, noise=0.02)
-    measured = gauge.measure(collapsed, embedded.discriminator, 64)
+    measured = validator.measure(collapsed, embedded.discriminator, 64)
     assert measured.diversity < 0.2
     assert measured.coverage < 0.2
 
 
 def test_only_a_lower_distance_than_before_is_the_best(dataset: FaceDataset, embedded: Checkpoint) -> None:
-    gauge = Validator(dataset)
+    validator = Validator(dataset, count=160)
     fresh = generate(embedded, range(1000, 1160))
     noisy, good = (Replay(fresh, embedded, noise) for noise in (0.8, 0.0))
-    found = [gauge.measure(net, embedded.discriminator, 0).best for net in (noisy, good, noisy)]
+    found = [validator.measure(net, embedded.discriminator, 0).best for net in (noisy, good, noisy)]
     assert found == [True, True, False]
 
 
 def test_copies_are_never_the_best(dataset: FaceDataset, embedded: Checkpoint) -> None:
     """Though nothing has a lower distance, where the training faces are among those that it is measured to."""
     few = replace(dataset, images=dataset.images[:60], train=np.arange(54), held_out=np.arange(54, 60))
-    gauge = Validator(few)
-    copies = gauge.measure(Replay(few.images[:54], embedded), embedded.discriminator, 0)
-    fresh = gauge.measure(Replay(generate(embedded, range(1000, 1160)), embedded), embedded.discriminator, 0)
+    validator = Validator(few, count=160)
+    copies = validator.measure(Replay(few.images[:54], embedded), embedded.discriminator, 0)
+    fresh = validator.measure(Replay(generate(embedded, range(1000, 1160)), embedded), embedded.discriminator, 0)
     assert copies.frechet < fresh.frechet
     assert (copies.best, fresh.best) == (False, True)
 
@@ -105,9 +83,9 @@ def test_copies_are_never_the_best(dataset: FaceDataset, embedded: Checkpoint) -
 def test_few_faces_are_measured_without_a_held_out_part(dataset: FaceDataset, embedded: Checkpoint) -> None:
     """The 20 training faces themselves say how far apart faces lie."""
     few = replace(dataset, images=dataset.images[:20], train=np.arange(20), held_out=np.arange(0))
-    gauge = Validator(few)
-    copies = gauge.measure(Replay(few.images, embedded, 0.02), embedded.discriminator, 0)
-    fresh = gauge.measure(Replay(dataset.images[100:260], embedded), embedded.discriminator, 0)
+    validator = Validator(few, count=160)
+    copies = validator.measure(Replay(few.images, embedded, 0.02), embedded.discriminator, 0)
+    fresh = validator.measure(Replay(dataset.images[100:260], embedded), embedded.discriminator, 0)
     assert copies.memory is None
     assert copies.near_copies > 0.9
     assert fresh.near_copies < 0.2
@@ -127,22 +105,22 @@ def test_a_discriminator_that_knows_its_faces_by_heart_shows(dataset: FaceDatase
             faces = ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
             return torch.tensor([1.0 if face.tobytes() in self.known else -1.0 for face in faces])
 
-    gauge, fresh = Validator(dataset), Replay(generate(embedded, range(1000, 1160)), embedded)
+    validator, fresh = Validator(dataset, count=160), Replay(generate(embedded, range(1000, 1160)), embedded)
     knows_training, knows_real = ByHeart(dataset.images[:240]), ByHeart(dataset.images)
-    assert gauge.measure(fresh, knows_training, 0).memory == pytest.approx(1.0)
-    assert gauge.measure(fresh, knows_real, 0).memory == pytest.approx(0.0)
+    assert validator.measure(fresh, knows_training, 0).memory == pytest.approx(1.0)
+    assert validator.measure(fresh, knows_real, 0).memory == pytest.approx(0.0)
 
 
-def test_measuring_leaves_both_nets_as_they_were(gauge: Validator, embedded: Checkpoint, tmp_path: Path) -> None:
+def test_measuring_leaves_both_nets_as_they_were(validator: Validator, embedded: Checkpoint, tmp_path: Path) -> None:
     assert embedded.discriminator
     nets = (embedded.generator, embedded.discriminator)
     before = [{name: value.clone() for name, value in net.state_dict().items()} for net in nets]
     embedded.discriminator.train()
-    first = gauge.measure(embedded.generator, embedded.discriminator, 5)
+    first = validator.measure(embedded.generator, embedded.discriminator, 5)
     assert embedded.discriminator.training
     embedded.discriminator.eval()
     for net, state in zip(nets, before, strict=True):
         for name, value in net.state_dict().items():
             assert torch.equal(value, state[name]), name
-    again = gauge.measure(embedded.generator, embedded.discriminator, 5)
+    again = validator.measure(embedded.generator, embedded.discriminator, 5)
     assert replace(again, best=first.best) == first

@@ -1,32 +1,41 @@
-"""Health: the run behind the embedded model raises no alarm, and runs that are made to fail are told apart."""
+"""Verdicts: the run behind the embedded model raises no alarm, and runs that are made to fail are told apart."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from torch import Tensor, nn
 
+from ganime.cli.train import train_command
 from ganime.config import ModelConfig, TrainConfig
 from ganime.errors import ConfigError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.distances import chance_of_nearness
 from ganime.models.checkpoint import Checkpoint
-from ganime.training import loop as training
-from ganime.training import validation as progress
-from ganime.training.events import VERDICTS, Done, Event, Measured, Notice, Saved, Step, Verdict
+from ganime.training.events import ACTIONS, VERDICTS, Done, Event, Measured, Notice, Saved, Step, Verdict
+from ganime.training.loop import train
+from ganime.training.session import Reporting
 from ganime.training.validation import Validator
-from ganime.training.verdict import ALIKE, CHANCE, MEASURES, PATIENCE, WINDOW, VerdictTracker
+from ganime.training.verdict import (
+    CHANCE,
+    LOW_DIVERSITY,
+    MEASURES_KEPT,
+    PATIENCE_FLAT,
+    WINDOW,
+    VerdictTracker,
+    is_copying,
+)
+from tests.ganime.training.common import Replay
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 MEASURED = Measured(
     images=0,
     generated=500,
@@ -49,8 +58,8 @@ TINY = ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16
 BARE = dataclasses.replace(TINY, generator_norm="none")
 
 
-def watch(health: VerdictTracker, events: Iterable[Event]) -> list[Verdict]:
-    return [verdict for event in events if (verdict := health.see(event))]
+def watch(tracker: VerdictTracker, events: Iterable[Event]) -> list[Verdict]:
+    return [verdict for event in events if (verdict := tracker.see(event))]
 
 
 def reports(count: int, start: int = 0, noise: float = 0.05, **losses: float) -> Iterator[Step]:
@@ -81,18 +90,14 @@ def recorded(name: str) -> Iterator[Step | Measured]:
 
 
 @pytest.fixture
-def run(
-    faces: FaceDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[TrainConfig, ModelConfig], list[Event]]:
+def run(faces: FaceDataset, tmp_path: Path) -> Callable[[TrainConfig, ModelConfig], list[Event]]:
     """The losses and measures of a real run on drawn faces, up to its end or to its break."""
-    monkeypatch.setattr(progress, "GENERATED", 100)
-    monkeypatch.setattr(training, "MEASURING_SHARE", 1e9)  # however long it takes
-    monkeypatch.setattr(training, "REPORT_STEPS", 4)
+    reporting = Reporting(report_steps=4, measured_faces=64, measuring_share=1e9)
 
     def go(config: TrainConfig, model: ModelConfig) -> list[Event]:
         events: list[Event] = []
         try:
-            for event in training.train(faces, tmp_path / "run", config, model):
+            for event in train(faces, tmp_path / "run", config, model, reporting=reporting):
                 events += [event] if isinstance(event, Step | Measured) else []
         except TrainingError:
             assert not np.isfinite(events[-1].d_loss if isinstance(events[-1], Step) else 0)
@@ -116,8 +121,8 @@ def test_losses_that_are_no_numbers_have_diverged(run: Callable[..., list[Event]
         BCE, generator_lr=1.0, discriminator_lr=1.0, beta1=0.9, beta2=0.0, batch_size=8, steps=60
     )
     events = run(config, BARE)
-    health = VerdictTracker("bce", 58)
-    (verdict,) = watch(health, events)
+    tracker = VerdictTracker("bce", 58)
+    (verdict,) = watch(tracker, events)
     assert verdict.state == "diverged"
     assert "nan" in verdict.reason
     assert "to a half" in verdict.advice
@@ -133,17 +138,19 @@ def test_losses_blown_up_by_a_high_learning_rate_have_diverged(run: Callable[...
     assert "a tenth" in verdict.advice
 
 
+@pytest.mark.slow
 def test_a_discriminator_that_learns_a_thousand_times_faster_wins(run: Callable[..., list[Event]]) -> None:
     config = dataclasses.replace(BCE, generator_lr=1e-6, discriminator_lr=1e-3, steps=260, measure_images=160)
     verdicts = watch(VerdictTracker("bce", 58), run(config, dataclasses.replace(TINY, discriminator_norm="batch")))
     assert {verdict.state for verdict in verdicts} == {"early", "discriminator winning"}
     assert verdicts[-1].state == "discriminator winning", verdicts
-    assert "where knowing nothing gives 1.39" in verdicts[-1].reason
+    assert "where chance is 1.39" in verdicts[-1].reason
     assert "Fréchet distance" in verdicts[-1].reason
     assert verdicts[-1].advice.startswith("Lower the discriminator's learning rate to a quarter")
     assert "58 faces are few" in verdicts[-1].advice
 
 
+@pytest.mark.slow
 def test_a_discriminator_that_stands_still_lets_the_losses_go_flat(run: Callable[..., list[Event]]) -> None:
     config = dataclasses.replace(BCE, generator_lr=0.02, discriminator_lr=1e-8, steps=220, measure_images=0)
     (flat,) = watch(VerdictTracker("bce", 58), run(config, TINY))
@@ -152,12 +159,13 @@ def test_a_discriminator_that_stands_still_lets_the_losses_go_flat(run: Callable
     assert "more images change nothing" in flat.advice
 
 
+@pytest.mark.slow
 def test_a_generator_that_draws_one_face_has_collapsed(run: Callable[..., list[Event]]) -> None:
     config = dataclasses.replace(BCE, generator_lr=1.0, discriminator_lr=2e-4, steps=220, measure_images=400)
     verdicts = watch(VerdictTracker("bce", 58), run(config, dataclasses.replace(TINY, discriminator_norm="spectral")))
     assert verdicts[-1].state == "collapsed"
     assert verdicts[-1].reason.startswith("two generated faces differ 0.0")
-    assert "lower the generator's learning rate to a tenth" in verdicts[-1].advice
+    assert "generator's learning rate to a tenth" in verdicts[-1].advice
 
 
 def test_a_few_faces_learned_for_long_from_scratch_end_in_a_stall() -> None:
@@ -174,34 +182,18 @@ def test_a_few_faces_learned_for_long_from_scratch_end_in_a_stall() -> None:
     assert "embedded" not in watch(VerdictTracker("hinge", 18, scratch=False), recorded("few-faces.jsonl"))[-1].advice
 
 
-class Replay(nn.Module):
-    """A generator that gives back known faces with a little noise, one after the other, whatever the latent."""
-
-    def __init__(self, faces: np.ndarray, like: Checkpoint) -> None:
-        super().__init__()
-        self.config, self.place = like.generator.config, 0
-        self.faces = torch.from_numpy(np.array(faces)).permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, 3, S, S)
-        self.anchor = nn.Parameter(torch.zeros(1))
-
-    def forward(self, z: Tensor) -> Tensor:
-        rows = (torch.arange(len(z)) + self.place) % len(self.faces)
-        self.place += len(z)
-        noise = torch.randn(len(z), *self.faces.shape[1:], generator=torch.Generator().manual_seed(self.place))
-        return (self.faces[rows] + 0.01 * noise).clamp(-1, 1)  # (B, 3, S, S)
-
-
+@pytest.mark.slow
 def test_copies_of_training_faces_are_told_from_fresh_faces(
-    faces: FaceDataset, tiny: Checkpoint, draw_face: Callable[..., Image.Image], monkeypatch: pytest.MonkeyPatch
+    faces: FaceDataset, tiny: Checkpoint, draw_face: Callable[..., Image.Image]
 ) -> None:
-    monkeypatch.setattr(progress, "GENERATED", 100)
-    gauge = Validator(faces)
+    validator = Validator(faces, count=100)
 
     def verdict_on(pictures: np.ndarray) -> Verdict:
-        health = VerdictTracker("hinge", 58)
-        watch(health, reports(WINDOW))
+        tracker = VerdictTracker("hinge", 58)
+        watch(tracker, reports(WINDOW))
         for images in (16_000, 16_100):
-            measured = gauge.measure(Replay(pictures, tiny), tiny.discriminator, images)  # pyright: ignore[reportArgumentType]
-            verdict = health.see(measured)
+            measured = validator.measure(Replay(pictures, tiny, noise=0.01), tiny.discriminator, images)  # pyright: ignore[reportArgumentType]
+            verdict = tracker.see(measured)
         assert verdict
         return verdict
 
@@ -214,6 +206,36 @@ def test_copies_of_training_faces_are_told_from_fresh_faces(
     assert copying.reason.startswith("generated faces lie nearer to the training faces than fresh faces do (z -1")
     assert "100% of them" in copying.reason
     assert "keep an earlier save" in copying.advice
+
+
+@pytest.mark.parametrize("copies", [25, 35])
+def test_copies_are_found_by_the_fresh_faces_they_were_compared_with(copies: int) -> None:
+    """Of 800 faces 80 are held out, and training faces add to those that tell how near is near, 800 in all."""
+    share = copies / 460
+    copied = dataclasses.replace(MEASURED, generated=460, reference=80, near_copies=share, copying=-3.8, fresh=800)
+    assert is_copying(copied)
+    events = [*measures((300.0, 290.0)), *reports(WINDOW, 32_000), dataclasses.replace(copied, images=48_000)]
+    verdict = watch(VerdictTracker("hinge", 720), events)[-1]
+    assert verdict.state == "copying"
+    assert f"{share:.0%} of them as near as 1% of fresh ones" in verdict.reason
+    innocent = dataclasses.replace(copied, near_copies=5 / 460)
+    assert not is_copying(innocent)
+
+
+def test_journals_without_the_number_of_fresh_faces_are_judged_by_the_reference() -> None:
+    old = dataclasses.replace(MEASURED, generated=460, reference=80, near_copies=0.08, copying=-3.8)
+    assert not is_copying(old)
+    assert is_copying(dataclasses.replace(old, near_copies=0.1))
+
+
+def test_advice_says_what_can_be_done_on_the_command_line_and_on_the_page() -> None:
+    tracker = VerdictTracker("hinge", 5000)
+    events = list(reports(WINDOW, d_real=1e5, d_fake=-1e5))
+    (verdict,) = watch(tracker, events)
+    assert (verdict.state, verdict.action) == ("diverged", "lower rates")
+    for words in ("--resume", "--generator-lr", "--discriminator-lr", "Use this model"):
+        assert words in verdict.advice
+    assert {"resume", "generator_lr", "discriminator_lr"} <= inspect.signature(train_command).parameters.keys()
 
 
 def test_a_run_that_learns_its_few_faces_by_heart_ends_in_copying() -> None:
@@ -234,11 +256,11 @@ def test_where_fresh_faces_are_few_a_discriminator_that_knows_its_faces_betrays_
 
 
 def test_a_loss_that_stands_at_one_value_to_four_digits_is_a_stall() -> None:
-    health = VerdictTracker("bce", 20)
+    tracker = VerdictTracker("bce", 20)
     flat = reports(30, noise=1e-5, d_loss=0.6, g_loss=0.1167, d_real=1.0, d_fake=2.0)
-    (verdict,) = watch(health, flat)
+    (verdict,) = watch(tracker, flat)
     assert verdict.state == "stalled"
-    assert "has stood at 0.1167 for 6,080 images" in verdict.reason
+    assert "0.1167 for 6,080 images" in verdict.reason
     assert not watch(VerdictTracker("bce", 20), reports(30, noise=0.001, d_loss=0.6, g_loss=0.1167))
 
 
@@ -249,23 +271,23 @@ def test_a_loss_that_stands_at_one_value_to_four_digits_is_a_stall() -> None:
 def test_a_sure_discriminator_wins_only_where_the_distance_does_not_fall(
     distances: tuple[float, ...], state: str
 ) -> None:
-    health, verdict = VerdictTracker("bce", 5000), None
+    tracker, verdict = VerdictTracker("bce", 5000), None
     for number, distance in enumerate(distances, start=1):
-        watch(health, reports(WINDOW, number * 16_000, d_loss=0.05, g_loss=4.0, d_real=4.0, d_fake=-4.0))
-        verdict = health.see(dataclasses.replace(MEASURED, images=(number + 1) * 16_000, frechet=distance))
+        watch(tracker, reports(WINDOW, number * 16_000, d_loss=0.05, g_loss=4.0, d_real=4.0, d_fake=-4.0))
+        verdict = tracker.see(dataclasses.replace(MEASURED, images=(number + 1) * 16_000, frechet=distance))
     assert verdict
     assert verdict.state == state
 
 
 def test_no_better_for_long_is_a_stall_until_it_gets_better() -> None:
-    health = VerdictTracker("hinge", 5000)
-    waiting = watch(health, measures([100.0, 80.0, 78.0] + [79.0] * (PATIENCE - 1)))
+    tracker = VerdictTracker("hinge", 5000)
+    waiting = watch(tracker, measures([100.0, 80.0, 78.0] + [79.0] * (PATIENCE_FLAT - 1)))
     assert {verdict.state for verdict in waiting} == {"early", "healthy"}
-    (stall,) = watch(health, measures([79.0], start=16_000 * (PATIENCE + 2)))
+    (stall,) = watch(tracker, measures([79.0], start=16_000 * (PATIENCE_FLAT + 2)))
     assert stall.state == "stalled"
     assert stall.reason.startswith("no better for the last 128,000 images: Fréchet distance 78.0 at best, 79.0 now")
     assert "keep the best save" in stall.advice
-    better = watch(health, measures([70.0], start=16_000 * (PATIENCE + 3)))
+    better = watch(tracker, measures([70.0], start=16_000 * (PATIENCE_FLAT + 3)))
     assert better[-1].state == "healthy"
 
 
@@ -288,39 +310,39 @@ def test_slow_but_steady_learning_is_no_stall() -> None:
 
 
 def test_a_run_on_the_border_does_not_flicker() -> None:
-    health = VerdictTracker("hinge", 5000)
-    watch(health, measures([100.0, 90.0]))
+    tracker = VerdictTracker("hinge", 5000)
+    watch(tracker, measures([100.0, 90.0]))
     border = [0.2, 0.3, 0.34, 0.32, 0.36, 0.31, 0.4, 0.44]
     states = [
         verdict.state
         for number, diversity in enumerate(border)
-        for verdict in watch(health, measures([80.0 - number], start=16_000 * (number + 2), diversity=diversity))
+        for verdict in watch(tracker, measures([80.0 - number], start=16_000 * (number + 2), diversity=diversity))
     ]
     assert states == ["healthy"] + ["collapsed"] * 7
-    (recovered,) = watch(health, measures([60.0], start=16_000 * 10, diversity=ALIKE[1] + 0.01))
+    (recovered,) = watch(tracker, measures([60.0], start=16_000 * 10, diversity=LOW_DIVERSITY[1] + 0.01))
     assert recovered.state == "healthy"
 
 
 def test_going_back_to_a_save_forgets_what_came_after() -> None:
-    health = VerdictTracker("hinge", 5000)
-    watch(health, measures([100.0, 90.0, 80.0]))
+    tracker = VerdictTracker("hinge", 5000)
+    watch(tracker, measures([100.0, 90.0, 80.0]))
     broken = Step(0, 50_000, float("nan"), 0.0, 0.0, 0.0, 50.0, 0.0)
-    (first,) = watch(health, [broken])
+    (first,) = watch(tracker, [broken])
     assert first.state == "diverged"
-    (going_on,) = watch(health, reports(1, start=33_000))
+    (going_on,) = watch(tracker, reports(1, start=33_000))
     assert going_on.state == "early"
-    assert [measured.frechet for measured in health.measures] == [100.0, 90.0]
-    assert health.lowest
-    assert health.lowest.frechet == 90.0
-    (second,) = watch(health, [broken])
+    assert [measured.frechet for measured in tracker.measures] == [100.0, 90.0]
+    assert tracker.lowest
+    assert tracker.lowest.frechet == 90.0
+    (second,) = watch(tracker, [broken])
     assert "further" in second.advice
 
 
 def test_only_losses_and_measures_are_judged() -> None:
-    health = VerdictTracker("hinge", 5000)
+    tracker = VerdictTracker("hinge", 5000)
     events = [Notice(0, "hello"), Saved(0, Path()), Verdict(0, "stalled", "", ""), Done(0, "images", Path())]
-    assert not watch(health, events)
-    assert health.state == "early"
+    assert not watch(tracker, events)
+    assert tracker.state == "early"
 
 
 def test_an_unknown_loss_is_refused() -> None:
@@ -344,7 +366,14 @@ images = st.integers(0, 10**12)
 anything = st.one_of(
     st.builds(Step, st.integers(), images, number, number, number, number, number, number),
     st.builds(
-        Measured, images, st.integers(), st.integers(), *[number] * 8, memory=st.none() | number, best=st.booleans()
+        Measured,
+        images,
+        st.integers(),
+        st.integers(),
+        *[number] * 8,
+        memory=st.none() | number,
+        best=st.booleans(),
+        fresh=st.integers(),
     ),
 )
 
@@ -352,16 +381,17 @@ anything = st.one_of(
 @given(st.sampled_from(sorted(CHANCE)), st.integers(1, 10**9), st.lists(anything, max_size=20), st.integers(1, 40))
 def test_whatever_the_events_are_there_is_a_verdict(loss: str, faces: int, events: list[Event], times: int) -> None:
     events = sorted(events, key=lambda event: event.images) * times
-    health, again = VerdictTracker(loss, faces), VerdictTracker(loss, faces)
+    tracker, again = VerdictTracker(loss, faces), VerdictTracker(loss, faces)
     for event in events:
-        verdict = health.see(event)
+        verdict = tracker.see(event)
         assert verdict == again.see(event)
-        assert health.state in VERDICTS
+        assert tracker.state in VERDICTS
         assert verdict is not None or not isinstance(event, Measured)
         if verdict:
-            assert verdict.state == health.state
+            assert verdict.state == tracker.state
             assert verdict.images == event.images
             assert verdict.reason
             assert verdict.advice.endswith(".")
-    assert len(health.reports) <= WINDOW
-    assert len(health.measures) <= MEASURES
+            assert verdict.action in ACTIONS
+    assert len(tracker.reports) <= WINDOW
+    assert len(tracker.measures) <= MEASURES_KEPT
