@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 from huggingface_hub import scan_cache_dir, try_to_load_from_cache
@@ -15,11 +14,11 @@ from huggingface_hub import scan_cache_dir, try_to_load_from_cache
 from app.errors import JobError
 from app.jobs.service import Jobs
 from app.settings import Settings
-from ganime.config import ModelConfig
+from ganime.drawing.layers import multiply_adds
 from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.models.hub import names_folder, open_model, parse_reference, pull
-from ganime.nets.dcgan import CONFIG_FILE
+from ganime.nets.dcgan import CONFIG_FILE, Generator
 from ganime.text import printable
 
 EMBEDDED_KEY, START_KEY = "embedded", "start"
@@ -235,7 +234,7 @@ class Library:
 
     def remember(self, key: str, checkpoint: Checkpoint) -> Checkpoint:
         """Keep a model in memory, and let go of the one that was not used for longest."""
-        needed = drawing_cost(checkpoint.generator.config)
+        needed = multiply_adds(Generator, checkpoint.generator.config)
         if needed > MAX_MULTIPLY_ADDS:
             raise CheckpointError(
                 f"{checkpoint.name} needs {needed / 1e9:.1f} billion multiply-adds for a face; this page draws with at "
@@ -265,24 +264,6 @@ class Library:
             if excess > 0 and repo.repo_id != newest:
                 found.delete_revisions(*(revision.commit_hash for revision in repo.revisions)).execute()
                 excess -= repo.size_on_disk
-
-
-def drawing_cost(config: ModelConfig) -> int:
-    """Multiply-adds of the generator for a face, told before it has drawn one."""
-    side, total = 4, 16 * config.latent_dim * config.channels[0]
-    for inputs, outputs in pairwise(config.channels):
-        total += 16 * inputs * outputs * side * side
-        side *= 2
-    return total + (9 if config.rgb_stride == 1 else 16) * 3 * config.channels[-1] * side * side
-
-
-def judging_cost(config: ModelConfig) -> int:
-    """Multiply-adds of the discriminator for a face, but for its last layer."""
-    side, total = config.image_size, 0
-    for inputs, outputs in pairwise((3, *config.judging_channels)):
-        side //= 2
-        total += 16 * inputs * outputs * side * side
-    return total
 
 
 def describe(key: str, checkpoint: Checkpoint, origin: str) -> ModelInfo:

@@ -13,14 +13,15 @@ import numpy as np
 from app.components.bridge import DRAWING, Turn, answered, picture_url
 from app.errors import JobMissing
 from app.faces.explorer import Explorer, Text
-from app.faces.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, judging_cost
+from app.faces.library import JOB_PREFIX, MAX_MULTIPLY_ADDS
 from app.faces.slices import Searches
-from ganime.drawing.layers import PICTURES, Inside, LayerMaps, logits_of_others, look_inside
+from ganime.drawing.layers import IMAGE_LAYERS, Inside, LayerMaps, logits_of_others, look_inside, multiply_adds
 from ganime.drawing.recipe import Recipe
 from ganime.images import SHEET_COLUMNS, png_bytes, sheet
 from ganime.measuring.copies import Comparison, compare_with_training_faces
 from ganime.measuring.training_faces import TrainingFaces, find_training_faces, read_training_faces
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
+from ganime.nets.dcgan import Discriminator
 
 KEPT = 4  # models whose discriminator, or whose known faces, stay in memory
 COMPARED = 4_000  # training faces that are looked at; some hundred a second, once for a model
@@ -132,7 +133,7 @@ def job_of(key: str) -> str:
 
 def with_discriminator(checkpoint: Checkpoint) -> Checkpoint:
     """The model with its discriminator, where one lies beside the very weights in memory and is of bearable size."""
-    if checkpoint.folder is None or judging_cost(checkpoint.generator.config) > MAX_MULTIPLY_ADDS:
+    if checkpoint.folder is None or multiply_adds(Discriminator, checkpoint.generator.config) > MAX_MULTIPLY_ADDS:
         return checkpoint
     found = load_checkpoint(checkpoint.folder, with_discriminator=True)
     same = found.revision == checkpoint.revision  # a run that goes on writes its best model over the one before
@@ -181,7 +182,8 @@ def inside_value(inside: Inside) -> Answer:
     """Both nets layer by layer, and what the discriminator thinks of the face."""
     return {
         "nets": [
-            net_value(name, maps) for name, maps in (("Generator", inside.made), ("Discriminator", inside.judged))
+            net_value(name, maps)
+            for name, maps in (("Generator", inside.generator), ("Discriminator", inside.discriminator))
         ],
         "verdict": inside.verdict(),
     }
@@ -199,7 +201,7 @@ def net_value(name: str, maps: list[LayerMaps]) -> Answer:
 
 def layer_value(layer: LayerMaps) -> Answer:
     """A layer's tiles in one picture, a colour picture as it is, what they are and what they cost."""
-    if layer.name in PICTURES:
+    if layer.name in IMAGE_LAYERS:
         pixels = layer.tiles.transpose(1, 2, 0)  # (3, H, W) -> (H, W, 3)
     else:
         grey = np.repeat(layer.tiles[..., None], 3, 3)  # (N, H, W) -> (N, H, W, 3)

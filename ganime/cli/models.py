@@ -10,7 +10,7 @@ import typer
 
 from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.drawing.directions import load_directions
-from ganime.drawing.layers import LayerSummary, summary
+from ganime.drawing.layers import LayerCost, layer_costs
 from ganime.files import refuse_to_replace
 from ganime.models.checkpoint import CHECKPOINT_FILES, EMBEDDED, MODEL_FILES, export_model, save_checkpoint
 from ganime.models.hub import open_model
@@ -26,9 +26,9 @@ def inspect_command(
     """Show both nets layer by layer: output shape, parameters, multiply-adds."""
     checkpoint = open_model(model, home / "hub", with_discriminator=True)
     print(f"{checkpoint.name}, revision {checkpoint.revision}")
-    print_summary("Generator", summary(checkpoint.generator))
+    print_summary("Generator", layer_costs(checkpoint.generator))
     if checkpoint.discriminator:
-        print_summary("Discriminator", summary(checkpoint.discriminator))
+        print_summary("Discriminator", layer_costs(checkpoint.discriminator))
     else:
         print("\nThis model comes without a discriminator.")
 
@@ -61,7 +61,7 @@ def import_command(
     print(f"{out}: {checkpoint.generator.config}")
 
 
-def print_summary(title: str, layers: list[LayerSummary]) -> None:
+def print_summary(title: str, layers: list[LayerCost]) -> None:
     print(f"\n{title}\n{'layer':<10} {'kind':<16} {'output':<16} {'parameters':>12} {'multiply-adds':>14}")
     for layer in layers:
         shape = " x ".join(str(side) for side in layer.output)

@@ -11,8 +11,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ganime.drawing.mixing import check_count, recipes_of
-from ganime.drawing.recipe import MAX_SEED, Recipe, check_number, check_seed, latents, rounded
+from ganime.drawing.mixing import MAX_CHILDREN, recipes_of
+from ganime.drawing.recipe import (
+    MAX_SEED,
+    MAX_TRUNCATION,
+    Recipe,
+    check_number,
+    check_seed,
+    check_whole,
+    latents,
+    rounded,
+)
 from ganime.drawing.sampling import generate_recipes, recipes_for, render
 from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
@@ -79,7 +88,8 @@ def choose(
     """
     began = time.monotonic()
     places, dim = attribute_places(net, wanted), checkpoint.generator.config.latent_dim
-    count, seed, truncation = check_count(count), check_seed(seed), check_number("A truncation", truncation, 0.1, 1.5)
+    count, seed = check_whole("The number of faces", count, 1, MAX_CHILDREN), check_seed(seed)
+    truncation = check_number("A truncation", truncation, 0.1, MAX_TRUNCATION)
     z, seen = np.empty((0, dim), np.float32), np.empty((0, len(places)), np.float32)
     while len(z) % DRAWN or (len(z) < MOST_DRAWN and (seen.min(1) > CARRIED).sum() < count):
         seeds = [(seed + number) % (MAX_SEED + 1) for number in range(len(z), len(z) + AT_A_TIME)]

@@ -1,8 +1,8 @@
-"""Seeing inside: what each layer makes of one face, from noise to picture and from picture to verdict."""
+"""Seeing inside a model: the activations of every layer for one face, and what each layer costs."""
 
 from __future__ import annotations
 
-import copy
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ganime.config import ModelConfig
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.models.checkpoint import Checkpoint
@@ -21,62 +22,65 @@ if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from torch import Tensor
 
-PICTURES = ("to_rgb", "smaller")  # layers that end in a picture
+IMAGE_LAYERS = ("to_rgb", "smaller")  # layers whose output is an image
 TILES = 16  # feature maps shown of a layer
-OTHERS = 32  # other faces of the model that the discriminator is asked about
-FIRST_OTHER = 3_500_000_000  # their first seed, far from those that people try first
-BRIGHT = 99.5  # percentile of a map's values that is drawn white
-ALIKE = 0.8  # correlation from which two maps show the same
+OTHERS = 32  # other faces of the model that the discriminator judges for comparison
+FIRST_OTHER = 3_500_000_000  # their first seed, far from the seeds that people try first
+WHITE_PERCENTILE = 99.5  # of a map's values; it is drawn white
+SAME_MAP = 0.8  # correlation from which two maps are considered the same
 
 
 @dataclass(frozen=True, eq=False)
 class LayerMaps:
-    """One layer's answer to one face.
+    """The output of one layer for one face.
 
-    name: as in `model.summary`, or "latent". shape: of the whole answer, without the batch. tiles: some of its maps,
-    uint8 (N, H, W), the liveliest first, each on a scale of its own from black to white. channels: which maps these
-    are. One of PICTURES has its three colours as tiles. cost: kind, parameters and multiply-adds of the
-    layer, None for the latent, which is none.
+    name: as in `layer_costs`, or "latent" or "smaller".
+    shape: of the whole output, without the batch.
+    tiles: some of its maps, (N, H, W), those that vary most first, each scaled to its own range from black to white;
+        for IMAGE_LAYERS the three colours.
+    channels: which maps the tiles are.
+    cost: None if the layer has no weights.
     """
 
     name: str
     shape: tuple[int, ...]
     tiles: UInt8[np.ndarray, "n h w"]
     channels: tuple[int, ...]
-    cost: LayerSummary | None = None
+    cost: LayerCost | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Inside:
-    """What both nets of a model make of one face, in the order it passes them, and what they cost.
+    """The layers of both networks for one face, in order.
 
-    made: the latent, then the layers of the generator. judged: the layers of the discriminator. logit: its answer,
-    positive for real; others: (32,), sorted, its answers to other faces of the model. These are empty and None where
-    the model comes without its discriminator.
+    generator: the latent, then the layers of the generator.
+    discriminator: the layers of the discriminator; empty if the model has none.
+    logit: the output of the discriminator, positive for real; None if the model has none.
+    others: (32,), sorted; its outputs for other faces of the model.
     """
 
-    made: list[LayerMaps]
-    judged: list[LayerMaps]
+    generator: list[LayerMaps]
+    discriminator: list[LayerMaps]
     logit: float | None = None
     others: Float[np.ndarray, " n"] | None = None
 
     def verdict(self) -> str:
-        """What the discriminator thinks of the face, in words; a logit alone says little: it stands beside others."""
+        """The discriminator's opinion of the face as a sentence, compared with other faces of the model."""
         if self.logit is None or self.others is None:
-            return "This model comes without its discriminator."
-        takes = "takes this face for a real one" if self.logit > 0 else "sees that this face was generated"
+            return "This model has no discriminator."
+        opinion = "real" if self.logit > 0 else "generated"
         below = int((self.others < self.logit).sum())
         return (
-            f"The discriminator {takes}: its logit is {self.logit:+.2f}, and above 0 stands for real. Of "
-            f"{len(self.others)} other faces of this model it finds {below} less convincing."
+            f"The discriminator considers this face {opinion}: its logit is {self.logit:+.2f}, and above 0 means real. "
+            f"It gives {below} of {len(self.others)} other faces of this model a lower logit."
         )
 
 
 @torch.inference_mode()
 def generator_maps(generator: Generator, z: Float[np.ndarray, " latent"], tiles: int = TILES) -> list[LayerMaps]:
-    """What each layer of the generator makes of a latent; the latent itself, as one tile, is the first.
+    """The output of each layer of the generator for one latent; the latent itself, as one tile, comes first.
 
-    With supersampling the picture as it was drawn is followed by "smaller", the face itself.
+    With supersampling, the large image of "to_rgb" is followed by "smaller", the face.
     """
     x = torch.from_numpy(np.asarray(z, np.float32)[None]).to(next(generator.parameters()).device)
     x = x[:, :, None, None]  # (1, Z, 1, 1)
@@ -84,15 +88,16 @@ def generator_maps(generator: Generator, z: Float[np.ndarray, " latent"], tiles:
     for name, layer in named_layers(generator):
         if name == "to_rgb":
             x = generator.drawn(x)  # (1, 3, S, S), or larger
-            maps.append(picture(name, x[0]))
+            maps.append(image_maps(name, x[0]))
         else:
             x = layer(x)  # (1, C, H, W)
-            maps.append(liveliest(name, x[0], tiles))
+            maps.append(liveliest_maps(name, x[0], tiles))
     times = generator.config.supersampling
-    return [*maps, picture("smaller", downsample(x, times)[0])] if times > 1 else maps
+    return [*maps, image_maps("smaller", downsample(x, times)[0])] if times > 1 else maps
 
 
-def picture(name: str, x: Float[Tensor, "3 h w"]) -> LayerMaps:
+def image_maps(name: str, x: Float[Tensor, "3 h w"]) -> LayerMaps:
+    """An image in [-1, 1] as the three maps of a layer."""
     pixels = ((x + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()  # (3, H, W)
     return LayerMaps(name, tuple(x.shape), pixels, (0, 1, 2))
 
@@ -101,13 +106,13 @@ def picture(name: str, x: Float[Tensor, "3 h w"]) -> LayerMaps:
 def discriminator_maps(
     discriminator: Discriminator, face: UInt8[np.ndarray, "size size 3"], tiles: int = TILES
 ) -> tuple[list[LayerMaps], float]:
-    """What each layer of the discriminator sees in a face, and its verdict: a logit, positive for real."""
+    """The output of each layer of the discriminator for one face, and its logit, positive for real."""
     device = next(discriminator.parameters()).device
     x = torch.from_numpy(face.copy()).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1  # (1, 3, S, S)
     maps = []
     for name, layer in named_layers(discriminator):
         x = layer(x)  # (1, C, H, W)
-        maps.append(liveliest(name, x[0], tiles))
+        maps.append(liveliest_maps(name, x[0], tiles))
     return maps, float(x[0, 0, 0, 0])
 
 
@@ -117,9 +122,11 @@ def look_inside(
     tiles: int = TILES,
     others: Float[np.ndarray, " n"] | None = None,
 ) -> Inside:
-    """The layers of both nets in the order a face passes them; of the generator alone where there is no other.
+    """The layers of both networks for one face; without a discriminator those of the generator alone.
 
-    others: what `logits_of_others` answered for this model before, which takes as long as drawing 32 faces.
+    z: the latent of the face.
+    tiles: how many maps to show of a layer.
+    others: the result of `logits_of_others`, which takes as long as drawing 32 faces; None to compute it.
     """
     made = with_costs(generator_maps(checkpoint.generator, z, tiles), checkpoint.generator)
     if checkpoint.discriminator is None:
@@ -130,14 +137,14 @@ def look_inside(
 
 
 def with_costs(maps: list[LayerMaps], net: Generator | Discriminator) -> list[LayerMaps]:
-    """The same with what each layer costs."""
-    costs = {row.name: row for row in summary(net)}
+    """The same maps with the cost of each layer."""
+    costs = {cost.name: cost for cost in layer_costs(net)}
     return [replace(one, cost=costs.get(one.name)) for one in maps]
 
 
 @torch.inference_mode()
 def logits_of_others(checkpoint: Checkpoint) -> Float[np.ndarray, " n"]:
-    """What the discriminator answers to 32 faces of the model, always the same ones, sorted."""
+    """The sorted logits of the discriminator for 32 faces of the model, always the same ones."""
     assert checkpoint.discriminator is not None
     z = latents(range(FIRST_OTHER, FIRST_OTHER + OTHERS), checkpoint.generator.config.latent_dim)
     faces = render(checkpoint.generator, z, batch_size=8)  # the last maps of a large model are large
@@ -146,7 +153,7 @@ def logits_of_others(checkpoint: Checkpoint) -> Float[np.ndarray, " n"]:
 
 
 def named_layers(net: Generator | Discriminator) -> Iterator[tuple[str, torch.nn.Module]]:
-    """The layers in order, by the names that `model.summary` gives them."""
+    """The layers of a network in order, with their names; the layers inside `blocks` one by one."""
     for name, child in net.named_children():
         if name == "blocks":
             yield from ((f"blocks.{inner}", layer) for inner, layer in child.named_children())
@@ -154,73 +161,88 @@ def named_layers(net: Generator | Discriminator) -> Iterator[tuple[str, torch.nn
             yield name, child
 
 
-def liveliest(name: str, x: Float[Tensor, "c h w"], tiles: int) -> LayerMaps:
-    """The maps of a layer that vary most over the face, but none that is much like one before it.
+def liveliest_maps(name: str, x: Float[Tensor, "c h w"], tiles: int) -> LayerMaps:
+    """The maps of a layer that vary most across the image, leaving out those that resemble one already chosen.
 
-    Where there is one point only, those that answer most; where too few differ, the next liveliest fill the row.
+    If a map is a single point, the largest ones. If too few maps differ, those left out fill the row.
     """
     values = x.float().cpu().numpy()  # (C, H, W)
-    life = values.std((1, 2)) if values[0].size > 1 else np.abs(values[:, 0, 0])  # (C,)
-    order = np.argsort(-life, kind="stable")
+    variation = values.std((1, 2)) if values[0].size > 1 else np.abs(values[:, 0, 0])  # (C,)
+    order = np.argsort(-variation, kind="stable")
     flat = values.reshape(len(values), -1)  # (C, H * W)
     flat = flat - flat.mean(1, keepdims=True)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True).clip(1e-9)
     chosen: list[int] = []
     for channel in order:
-        if len(chosen) < tiles and not (flat[chosen] @ flat[channel] > ALIKE).any():
+        if len(chosen) < tiles and not (flat[chosen] @ flat[channel] > SAME_MAP).any():
             chosen.append(int(channel))
     chosen += [int(channel) for channel in order if channel not in chosen][: max(0, tiles - len(chosen))]
     return LayerMaps(name, tuple(values.shape), grey(values[chosen]), tuple(chosen))
 
 
 def grey(values: Float[np.ndarray, "n h w"]) -> UInt8[np.ndarray, "n h w"]:
-    """Each map from black (its least) to white; a single point against zero, for it has nothing beside it."""
+    """Scale each map from its minimum, black, to WHITE_PERCENTILE, white; a single point is compared with zero."""
     points = values.reshape(len(values), -1)  # (N, H * W)
     low = points.min(1) if points.shape[1] > 1 else points.clip(max=0).min(1)
-    reach = np.percentile(points, BRIGHT, axis=1) - low
-    scaled = (values - low[:, None, None]) * (255 / reach.clip(1e-9))[:, None, None]  # (N, H, W)
+    spread = np.percentile(points, WHITE_PERCENTILE, axis=1) - low
+    scaled = (values - low[:, None, None]) * (255 / spread.clip(1e-9))[:, None, None]  # (N, H, W)
     return scaled.round().clip(0, 255).astype(np.uint8)
 
 
 def as_square(z: Float[np.ndarray, " latent"]) -> Float[np.ndarray, "rows columns"]:
-    """A latent as a block as nearly square as its length allows, row by row: 128 numbers as 8 x 16."""
+    """Reshape a latent to the block that is nearest to a square: 128 numbers to 8 x 16."""
     rows = max(divisor for divisor in range(1, int(len(z) ** 0.5) + 1) if len(z) % divisor == 0)
     return z.reshape(rows, -1)  # (rows, latent / rows)
 
 
 @dataclass(frozen=True)
-class LayerSummary:
-    """One convolution of a net: output shape without the batch, learned parameters (norm included), multiply-adds."""
+class LayerCost:
+    """One convolution of a network and its norm.
+
+    name: as in the network, such as "stem" or "blocks.0".
+    kind: the class of the convolution.
+    output: shape of its output without the batch, (C, H, W).
+    parameters: how many numbers it learns, those of the norm included.
+    multiply_adds: of the convolution, for one face.
+    """
 
     name: str
     kind: str
-    output: tuple[int, ...]
+    output: tuple[int, int, int]
     parameters: int
     multiply_adds: int
 
 
-@torch.no_grad()
-def summary(net: Generator | Discriminator) -> list[LayerSummary]:
-    """The topology layer by layer, measured by sending one latent (or picture) through a copy of the net."""
-    net, config, rows = copy.deepcopy(net).cpu().eval(), net.config, []
-    if isinstance(net, Generator):
-        x = torch.zeros(1, config.latent_dim, 1, 1)
-    else:
-        x = torch.zeros(1, 3, config.image_size, config.image_size)
-    layers = [("blocks." + name, layer) for name, layer in net.blocks.named_children()]
-    (first, last) = [(name, layer) for name, layer in net.named_children() if name != "blocks"]
-    for name, layer in (first, *layers, last):
-        before, x = x, layer(x)
+def layer_costs(net: Generator | Discriminator) -> list[LayerCost]:
+    """What each layer of a network costs, computed from the shapes of its weights."""
+    side = 1 if isinstance(net, Generator) else net.config.image_size
+    costs = []
+    for name, layer in named_layers(net):
         conv = layer[0] if isinstance(layer, nn.Sequential) else layer
         assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
-        windows = before if isinstance(conv, nn.ConvTranspose2d) else x  # the whole kernel acts once for each pixel
-        rows.append(
-            LayerSummary(
+        kernel, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
+        if isinstance(conv, nn.ConvTranspose2d):
+            positions = side  # the kernel is applied once for each pixel of the input
+            side = (side - 1) * stride - 2 * padding + kernel
+        else:
+            side = (side + 2 * padding - kernel) // stride + 1
+            positions = side  # once for each pixel of the output
+        weights = conv.in_channels * conv.out_channels * kernel * kernel
+        costs.append(
+            LayerCost(
                 name=name,
-                kind="ConvTranspose2d" if windows is before else "Conv2d",
-                output=tuple(x.shape[1:]),
+                kind=type(conv).__name__.removeprefix("Parametrized"),
+                output=(conv.out_channels, side, side),
                 parameters=sum(parameter.numel() for parameter in layer.parameters()),
-                multiply_adds=windows.shape[-2] * windows.shape[-1] * conv.weight.numel(),
+                multiply_adds=positions * positions * weights,
             )
         )
-    return rows
+    return costs
+
+
+@functools.cache
+def multiply_adds(kind: type[Generator] | type[Discriminator], config: ModelConfig) -> int:
+    """Multiply-adds of a network for one face, computed without its weights."""
+    with torch.device("meta"):
+        net = kind(config)
+    return sum(cost.multiply_adds for cost in layer_costs(net))

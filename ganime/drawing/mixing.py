@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ganime.drawing.recipe import Recipe, check_number, check_seed, encoded, rounded, slerp
+from ganime.drawing.recipe import Recipe, check_number, check_seed, check_whole, encoded, rounded, slerp
 from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
-from ganime.text import quoted
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -28,7 +27,7 @@ def vary(
     """
     strength = check_number("The strength of a variation", strength, 0.0, 1.0)
     random = np.random.RandomState(check_seed(seed))
-    strangers = random.standard_normal((check_count(count), len(z)))
+    strangers = random.standard_normal((check_whole("The number of faces", count, 1, MAX_CHILDREN), len(z)))
     return rounded(np.stack([slerp(z, at_length(stranger, norm(z)), strength) for stranger in strangers]))
 
 
@@ -45,7 +44,7 @@ def breed(
     mutation = check_number("A mutation rate", mutation, 0.0, 1.0)
     random, dim, children = np.random.RandomState(check_seed(seed)), parents.shape[1], []
     lengths = np.linalg.norm(parents, axis=1)  # (P,)
-    for number in range(check_count(count)):
+    for number in range(check_whole("The number of faces", count, 1, MAX_CHILDREN)):
         shares = random.dirichlet(np.ones(len(parents)))  # (P,)
         origin = random.randint(len(parents), size=dim)
         anew, drawn = random.random_sample(dim) < mutation, random.standard_normal(dim)
@@ -86,10 +85,3 @@ def at_length(z: Float[np.ndarray, " latent"], length: float) -> Float[np.ndarra
 
 def norm(z: Float[np.ndarray, " latent"]) -> float:
     return float(np.linalg.norm(z.astype(np.float64)))
-
-
-def check_count(count: int) -> int:
-    """A number of faces from 1 to 256; RecipeError for anything else."""
-    if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= MAX_CHILDREN:
-        raise RecipeError(f"The number of faces is a whole number from 1 to {MAX_CHILDREN}; got {quoted(count)}.")
-    return int(count)

@@ -209,19 +209,27 @@ def parse_seed(text: str) -> int:
 
 
 def check_seed(seed: Any) -> int:
-    """A seed as an int in [0, 2^32 - 1]; RecipeError for anything else."""
-    whole = isinstance(seed, int | np.integer) or (isinstance(seed, float) and seed.is_integer())
-    if isinstance(seed, bool) or not whole or not 0 <= seed <= MAX_SEED:
-        raise RecipeError(f"A seed is a whole number from 0 to {MAX_SEED:,}; got {quoted(seed)}.")
-    return int(seed)
+    """A seed as an int from 0 to 2^32 - 1. Raises RecipeError for anything else."""
+    return check_whole("A seed", seed, 0, MAX_SEED)
 
 
 def check_truncation(truncation: Any) -> float:
-    """A truncation as a float in [0, 1.5]; RecipeError for anything else."""
+    """A truncation as a float from 0 to 1.5. Raises RecipeError for anything else."""
     return check_number("A truncation", truncation, 0.0, MAX_TRUNCATION)
 
 
+def check_whole(what: str, value: Any, low: int, high: int) -> int:
+    """A whole number, Python's or NumPy's, as an int. Raises RecipeError, naming `what`, for any other value."""
+    value = value.item() if isinstance(value, np.number) else value
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole or not low <= value <= high:
+        raise RecipeError(f"{what} is a whole number from {low:,} to {high:,}; got {quoted(value)}.")
+    return int(value)
+
+
 def check_number(what: str, value: Any, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+    """A number, Python's or NumPy's, as a float. Raises RecipeError, naming `what`, for any other value."""
+    value = value.item() if isinstance(value, np.number) else value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:  # also refuses NaN
         raise RecipeError(f"{what} is a number from {low:g} to {high:g}; got {quoted(value)}.")
     return float(value)

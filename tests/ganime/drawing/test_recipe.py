@@ -304,6 +304,22 @@ def test_a_recipe_on_the_way_is_the_walks_latent(seed: int, toward: int, positio
 
 def test_recipes_take_whole_floats_and_numpy_integers_as_seeds() -> None:
     assert Recipe("m", "r", 7.0, 1) == Recipe("m", "r", np.int64(7), 1.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.int32, np.uint8])
+def test_numpy_numbers_are_accepted_and_kept_as_plain_ones(kind: Any) -> None:
+    recipe = Recipe("m", "r", kind(3), truncation=kind(1), position=kind(0))
+    assert recipe == Recipe("m", "r", 3)
+    assert [type(value) for value in (recipe.seed, recipe.truncation, recipe.position)] == [int, float, float]
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+@pytest.mark.parametrize("value", [np.bool_(True), np.float32("nan"), np.float64("inf"), np.int64(-1)])
+def test_numpy_values_out_of_range_and_booleans_are_refused(value: Any) -> None:
+    with pytest.raises(RecipeError):
+        Recipe("m", "r", value)
+    with pytest.raises(RecipeError):
+        Recipe("m", "r", 3, truncation=value)
     assert type(Recipe("m", "r", np.uint32(7)).seed) is int  # type: ignore[arg-type]
 
 

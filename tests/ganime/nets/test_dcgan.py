@@ -1,4 +1,4 @@
-"""The two nets: shapes, the paper's rules for layers and initialisation, and the summary of the topology."""
+"""The two nets: shapes, the paper's rules for layers and initialisation, and the cost of each layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from ganime.config import IMAGE_SIZES, NORMS, ModelConfig
-from ganime.drawing.layers import summary
+from ganime.drawing.layers import layer_costs
 from ganime.errors import ConfigError
 from ganime.nets.dcgan import LUMA_WEIGHTS, Discriminator, Generator, downsample, lanczos_matrix, subsample_chroma
 
@@ -128,7 +128,7 @@ def test_spectral_norm_holds_before_the_first_training_step() -> None:
 
 
 def test_sixty_four_pixel_generator_has_the_topology_worked_out_by_hand() -> None:
-    rows = summary(Generator(ModelConfig()))
+    rows = layer_costs(Generator(ModelConfig()))
     assert [row.output for row in rows] == [(512, 4, 4), (256, 8, 8), (128, 16, 16), (64, 32, 32), (3, 64, 64)]
     assert [row.multiply_adds for row in rows] == [1_048_576, 33_554_432, 33_554_432, 33_554_432, 3_145_728]
     assert sum(row.multiply_adds for row in rows) == 104_857_600
@@ -139,7 +139,7 @@ def test_sixty_four_pixel_generator_has_the_topology_worked_out_by_hand() -> Non
 def test_generator_whose_last_layer_keeps_the_side_has_a_hidden_layer_more() -> None:
     config = ModelConfig(base_channels=32, discriminator_channels=64, rgb_stride=1)
     generator = Generator(config)
-    rows = summary(generator)
+    rows = layer_costs(generator)
     assert [row.output for row in rows] == [
         (512, 4, 4),
         (256, 8, 8),
@@ -152,8 +152,8 @@ def test_generator_whose_last_layer_keeps_the_side_has_a_hidden_layer_more() -> 
     assert rows[-1].parameters == 9 * 32 * 3 + 3
     assert rows[-1].kind == "Conv2d"
     assert generator(noise(2, 128)).shape == (2, 3, 64, 64)
-    assert [row.output for row in summary(Discriminator(config))] == [
-        row.output for row in summary(Discriminator(ModelConfig()))
+    assert [row.output for row in layer_costs(Discriminator(config))] == [
+        row.output for row in layer_costs(Discriminator(ModelConfig()))
     ]
     with pytest.raises(ConfigError, match="rgb_stride must be one of 1, 2; got 3"):
         ModelConfig(rgb_stride=3)
@@ -195,7 +195,7 @@ def test_a_filter_first_asked_for_without_gradients_serves_with_them() -> None:
 
 
 def test_sixty_four_pixel_discriminator_has_the_topology_worked_out_by_hand() -> None:
-    rows = summary(Discriminator(ModelConfig()))
+    rows = layer_costs(Discriminator(ModelConfig()))
     assert [row.output for row in rows] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4), (1, 1, 1)]
     assert [row.multiply_adds for row in rows] == [3_145_728, 33_554_432, 33_554_432, 33_554_432, 8_192]
     assert [row.parameters for row in rows] == [3_136, 131_200, 524_544, 2_097_664, 8_193]
@@ -206,7 +206,7 @@ def test_sixty_four_pixel_discriminator_has_the_topology_worked_out_by_hand() ->
 @pytest.mark.parametrize("norm", NORMS)
 def test_summary_counts_every_parameter_once(size: int, norm: str) -> None:
     for net in nets(tiny_config(size, norm)):
-        rows = summary(net)
+        rows = layer_costs(net)
         assert sum(row.parameters for row in rows) == sum(parameter.numel() for parameter in net.parameters())
         assert len(rows) == len(convolutions(net))
         assert len({row.name for row in rows}) == len(rows)
@@ -215,7 +215,7 @@ def test_summary_counts_every_parameter_once(size: int, norm: str) -> None:
 def test_summary_leaves_the_net_as_it_was() -> None:
     for net in nets(tiny_config(norm="batch")):
         before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-        summary(net.train())
+        layer_costs(net.train())
         assert net.training
         assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
 
