@@ -1,75 +1,134 @@
-"""The documents: every command, flag, path and setting that README names exists."""
+"""The documents: every command, path, setting and endpoint that they name exists. test_docs_run.py runs them."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shlex
 from pathlib import Path
 
 import pytest
-import typer
 
 from app.settings import Settings
-from ganime.cli import app
-
-ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")}
-
-
-def commands() -> dict[str, set[str]]:
-    """Every command of the command line with its flags."""
-    group = typer.main.get_command(app)
-    found: dict[str, set[str]] = {}
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
-        found[name] = {flag for parameter in command.params for flag in parameter.opts if flag.startswith("--")}
-    return found
-
-
-def test_every_command_line_in_readme_would_be_understood() -> None:
-    known = commands()
-    lines = re.findall(r"^python -m ganime (\w[\w-]*)(.*)$", README, re.MULTILINE)
-    assert len(lines) >= 6
-    for name, rest in lines:
-        assert name in known, name
-        flags = set(re.findall(r"(--[a-z-]+)", rest.partition("#")[0]))
-        assert flags <= known[name] | {"--help"}, (name, flags)
+from ganime import __version__
+from tests.documents import (
+    COMMANDS,
+    DOCUMENTS,
+    GUIDES,
+    OPTIONS,
+    PARSED,
+    ROOT,
+    RUN,
+    TEXTS,
+    Snippet,
+    arguments_of,
+    blocks,
+)
 
 
-def test_every_flag_in_the_prose_exists() -> None:
-    every = set().union(*commands().values())
-    for flag in re.findall(r"`(--[a-z-]+)[ `]", README):
-        assert flag in every | {"--extra-index-url", "--help"}, flag
+def test_the_readme_is_short() -> None:
+    assert len(TEXTS["README.md"].splitlines()) <= 150
 
 
-def test_readme_describes_every_setting_of_the_page_in_the_words_of_its_field() -> None:
-    rows = dict(re.findall(r"^\| `GANIME_([A-Z_]+)` \| (.+?) \| .* \|$", README, re.MULTILINE))
-    assert rows == {name.upper(): field.description for name, field in Settings.model_fields.items()}
-    assert set(re.findall(r"GANIME_([A-Z_]+)", README)) == rows.keys()
+def test_guides_have_commands_and_snippets_to_run() -> None:
+    assert len(RUN) >= 15
+    assert len(blocks("python", GUIDES)) >= 4
+
+
+@pytest.mark.parametrize("command", PARSED, ids=str)
+def test_command_that_is_not_run_has_options_and_files_that_exist(command: Snippet) -> None:
+    arguments = arguments_of(command.text)
+    if arguments is not None:
+        check_options(arguments)
+        return
+    for module in re.findall(r"-m ((?:benchmarks|weights)\.[\w.]+)", command.text):
+        found = importlib.util.find_spec(module)
+        assert found, module
+        assert found.origin
+        source = Path(found.origin).read_text(encoding="utf-8")
+        for flag in re.findall(r"--([a-z-]+)", command.text):
+            assert flag in source or flag.replace("-", "_") in source, flag
+    for target in re.findall(r"^make ([\w-]+)", command.text):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE), target
+    for path in re.findall(r"-r (\S+)", command.text):
+        assert (ROOT / path).exists(), path
+
+
+def check_options(arguments: list[str]) -> None:
+    """The command exists and has these options."""
+    name, *rest = arguments
+    assert name in COMMANDS, name
+    unknown = {word.partition("=")[0] for word in rest if word.startswith("--")} - OPTIONS[name]
+    assert not unknown, f"{name} has no {unknown}"
+
+
+def test_commands_in_the_prose_exist() -> None:
+    for name in DOCUMENTS:
+        for words in re.findall(r"`python -m ganime ([a-z][^`]*)`", TEXTS[name]):
+            check_options(shlex.split(words))
+        for module in re.findall(r"python -m ((?:benchmarks|weights)\.[\w.]*\w)", TEXTS[name]):
+            assert importlib.util.find_spec(module), module
+
+
+def test_options_in_the_prose_exist() -> None:
+    known = set().union(*OPTIONS.values())
+    others = {"--extra-index-url", "--node-rank"}
+    for name in GUIDES:
+        prose = re.sub(r"```.*?```", "", TEXTS[name], flags=re.DOTALL)
+        for flag in re.findall(r"`(--[a-z-]+)[ `]", prose):
+            assert flag in known | others, f"{name}: {flag}"
+
+
+def test_the_table_has_every_command() -> None:
+    [table] = re.findall(r"\| command \| what it does \|\n(.*?)\n\n", TEXTS["docs/api.md"], re.DOTALL)
+    named = {name for row in table.splitlines() for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+    assert named == COMMANDS.keys()
+
+
+def test_the_table_has_every_setting_and_its_default() -> None:
+    rows = re.findall(r"^\| `GANIME_([A-Z_]+)` \|.*\| (.+?) \|$", TEXTS["docs/hosting.md"], re.MULTILINE)
+    defaults = {name.lower(): default for name, default in rows}
+    assert defaults.keys() == Settings.model_fields.keys()
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, int | float):
+            assert defaults[name] == str(field.default).removesuffix(".0").lower(), name
+
+
+def test_settings_in_the_prose_exist() -> None:
+    for name in GUIDES:
+        for setting in re.findall(r"GANIME_([A-Z_]+)", TEXTS[name]):
+            assert setting.lower() in Settings.model_fields, f"{name}: {setting}"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_every_linked_or_named_path_exists(name: str) -> None:
-    text = DOCUMENTS[name]
-    linked = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if not target.startswith("http")]
-    named = re.findall(r"(?<![\w/.-])((?:weights|tests|benchmarks|ganime|app)/[\w./-]*\w)", text)
-    for target in {*linked, *named}:
-        assert (ROOT / target).exists(), target
+def test_every_link_and_every_path_exists(name: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", TEXTS[name]):
+        if not target.startswith("http"):
+            assert ((ROOT / name).parent / target).exists(), target
+    for path in re.findall(r"(?<![\w/.-])((?:weights|tests|benchmarks|ganime|app|docs)/[\w./-]*\w)", TEXTS[name]):
+        assert (ROOT / path).exists(), path
 
 
-def test_make_targets_named_in_the_documents_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for text in DOCUMENTS.values():
-        for target in re.findall(r"make (run|test|lint|setup|chromium|clean)\b", text):
-            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+@pytest.mark.parametrize("name", GUIDES)
+def test_every_link_to_a_heading_exists(name: str) -> None:
+    for target, heading in re.findall(r"\]\(([^)#]*)#([^)]+)\)", TEXTS[name]):
+        linked = (ROOT / name).parent / target if target else ROOT / name
+        titles = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+        assert heading in {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def test_python_example_in_readme_runs() -> None:
-    [example] = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "load_checkpoint" in block]
-    scope: dict[str, object] = {}
-    exec(compile(example, "README.md", "exec"), scope)
-    assert scope["faces"].shape == (3, 128, 128, 3)  # type: ignore[attr-defined]
+def test_pictures_are_small_and_all_used() -> None:
+    used = {Path(path).name for text in TEXTS.values() for path in re.findall(r"pictures/([\w.-]+)", text)}
+    pictures = list((ROOT / "docs" / "pictures").iterdir())
+    assert {picture.name for picture in pictures} == used
+    for picture in pictures:
+        assert picture.stat().st_size <= (900_000 if picture.name == "animation.webp" else 120_000), picture.name
 
 
-def test_changelog_names_the_version_of_the_package_or_calls_it_unreleased() -> None:
-    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.search(r"^## \[(Unreleased|\d+\.\d+\.\d+)\]", changelog, re.MULTILINE)
+def test_the_changelog_has_the_version_of_the_package() -> None:
+    assert re.search(rf"^## \[{re.escape(__version__)}\] - \d{{4}}-\d\d-\d\d$", TEXTS["CHANGELOG.md"], re.MULTILINE)
+
+
+def test_the_front_matter_names_files_and_versions_that_exist() -> None:
+    front = TEXTS["README.md"].split("---")[1]
+    assert (ROOT / re.findall(r"app_file: (\S+)", front)[0]).exists()

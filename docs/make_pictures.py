@@ -1,0 +1,217 @@
+"""Make the pictures of the documents: screenshots, the animation, and figures that the embedded model draws.
+
+`python -m docs.make_pictures [--only figures] [--out docs/pictures]`
+
+Starts the page, drives it in Chromium and writes WebP files. The embedded model drew every face in every picture,
+those on the Train tab too: the job in the screenshot trains on them. Needs requirements-dev.txt and Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Locator, Page, sync_playwright
+
+from ganime.drawing.directions import load_directions, steer
+from ganime.drawing.layers import generator_maps
+from ganime.drawing.recipe import Recipe, latents, slerp
+from ganime.drawing.sampling import generate, render
+from ganime.images import png_bytes, sheet
+from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from tests.browser.conftest import CHROMIUM_FLAGS, chromium, serve
+
+VIEWPORT = {"width": 1280, "height": 800}
+SCREENSHOT_BYTES, ANIMATION_BYTES = 120_000, 900_000  # the largest files that are written
+ANIMATION_SIZE = (800, 500)
+QUALITIES = (90, 80, 70, 60, 50, 40)  # of WebP, tried in this order until the file is small enough
+TRAINING_FACES, FIRST_TRAINING_SEED = 256, 1000
+PATIENCE = 1_200_000  # milliseconds; a training step at 128 px takes seconds on a busy machine
+STEERED = ("blonde_hair", "green_eyes", "hair_length")  # the directions of the figure
+PARTS = ("figures", "tabs", "train")
+MODEL = load_checkpoint(EMBEDDED)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=PARTS, action="append", help="make these alone; may be given several times")
+    parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
+    options = parser.parse_args()
+    parts = options.only or PARTS
+    options.out.mkdir(parents=True, exist_ok=True)
+    if "figures" in parts:
+        draw_figures(options.out)
+    if "tabs" in parts or "train" in parts:
+        drive_page(options.out, parts)
+
+
+def draw_figures(out: Path) -> None:
+    """The figures of docs/how-it-works.md: a walk, three directions, and the layers of the generator."""
+    dim = MODEL.generator.config.latent_dim
+    start, end = latents([3, 14], dim)  # (2, Z)
+    walk = np.stack([slerp(start, end, position) for position in np.linspace(0, 1, 8)])  # (8, Z)
+    write_still(Image.fromarray(sheet(render(MODEL.generator, walk), 8)), out / "walk.webp")
+
+    assert MODEL.folder
+    directions = load_directions(MODEL.folder, MODEL.revision, dim)
+    assert directions
+    [face] = latents([7], dim)  # (Z,)
+    rows = [steer(face, directions, {name: amount}) for name in STEERED for amount in range(-3, 4)]  # 21 of (Z,)
+    write_still(Image.fromarray(sheet(render(MODEL.generator, np.stack(rows)), 7)), out / "steer.webp")
+
+    columns = []
+    for maps in generator_maps(MODEL.generator, face, tiles=4):
+        picture = maps.tiles.transpose(1, 2, 0) if maps.name == "to_rgb" else tiles_of(maps.tiles)
+        columns.append(Image.fromarray(picture).resize((128, 128), Image.Resampling.NEAREST).convert("RGB"))
+    strip = Image.new("RGB", (128 * len(columns) + 8 * (len(columns) - 1), 128), "white")
+    for number, column in enumerate(columns):
+        strip.paste(column, (number * 136, 0))
+    write_still(strip, out / "layers.webp")
+
+
+def tiles_of(maps: np.ndarray) -> np.ndarray:
+    """Four feature maps, (4, H, W), as one square, (2H, 2W); the latent, (1, H, W), as it is."""
+    return maps[0] if len(maps) < 4 else np.vstack([np.hstack(maps[:2]), np.hstack(maps[2:4])])
+
+
+def drive_page(out: Path, parts: Sequence[str]) -> None:
+    """Screenshots of the tabs and the animation."""
+    with (
+        tempfile.TemporaryDirectory() as home,
+        sync_playwright() as play,
+        serve(Path(home), GANIME_JOB_THREADS="1") as address,
+    ):
+        browser = play.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+        page = browser.new_page(viewport=VIEWPORT)  # type: ignore[arg-type]
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+        page.wait_for_selector(".tile")
+        if "tabs" in parts:
+            film = Film(page)
+            show_generate(page, film, out)
+            show_explore(page, address, film, out)
+            show_interpolate(page, film, out)
+            film.write(out / "animation.webp")
+        if "train" in parts:
+            show_train(page, Path(home), out)
+        browser.close()
+
+
+class Film:
+    """Screenshots of a page, each shown for some milliseconds."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.frames, self.durations = page, [], []
+
+    def shoot(self, milliseconds: int) -> None:
+        self.frames.append(screenshot(self.page).resize(ANIMATION_SIZE, Image.Resampling.LANCZOS))
+        self.durations.append(milliseconds)
+
+    def write(self, path: Path) -> None:
+        first, *rest = self.frames
+        write_webp(first, path, ANIMATION_BYTES, save_all=True, append_images=rest, duration=self.durations, loop=0)
+
+
+def show_generate(page: Page, film: Film, out: Path) -> None:
+    page.locator(".tile").nth(2).click()
+    write_webp(screenshot(page), out / "generate.webp", SCREENSHOT_BYTES)
+    film.shoot(1500)
+    for _ in range(3):
+        before = page.locator(".tile").first.get_attribute("data-seed")
+        page.locator("#dice").click()
+        page.wait_for_function(f"document.querySelector('.tile').dataset.seed !== '{before}'")
+        film.shoot(700)
+
+
+def show_explore(page: Page, address: str, film: Film, out: Path) -> None:
+    """The face of seed 7 with the sliders open; three of them are moved."""
+    recipe = Recipe(MODEL.name, MODEL.revision, 7).to_json()
+    page.goto(f"{address}/?face={quote(recipe)}")
+    page.wait_for_selector(".now[data-recipe]")
+    page.locator('[data-tool="steer"]').click()
+    page.locator("[data-steer]").first.wait_for()
+    film.shoot(900)
+    for name, amounts in (("blonde_hair", (1, 2, 3)), ("green_eyes", (1, 2, 3)), ("open_mouth", (-1, -2))):
+        for amount in amounts:
+            move(page, page.locator(f'[data-steer="{name}"]'), amount)
+            film.shoot(300)
+    page.locator('[data-do="keep"]').click()
+    page.evaluate("scrollTo(0, 0)")
+    write_webp(screenshot(page), out / "explore.webp", SCREENSHOT_BYTES)
+    film.shoot(1000)
+
+
+MOVE = "(slider, to) => { slider.value = to; slider.dispatchEvent(new Event('input', { bubbles: true })); }"
+
+
+def move(page: Page, slider: Locator, amount: float) -> None:
+    """Move a slider of the Explore tab and wait for its face."""
+    before = page.locator(".now").get_attribute("data-recipe")
+    slider.evaluate(MOVE, amount)
+    page.wait_for_function("before => document.querySelector('.now').dataset.recipe !== before", arg=before)
+
+
+def show_interpolate(page: Page, film: Film, out: Path) -> None:
+    page.get_by_role("tab", name="Interpolate").click()
+    page.wait_for_selector(".walk[data-walk]")
+    slider = page.locator("#walk .slider")
+    most = int(slider.get_attribute("max") or 47)
+    for place in np.linspace(0, most, 17):
+        slider.fill(str(int(place)))
+        film.shoot(110)
+    slider.fill(str(most // 2))
+    write_webp(screenshot(page), out / "interpolate.webp", SCREENSHOT_BYTES)
+
+
+def show_train(page: Page, home: Path, out: Path) -> None:
+    """A job that goes on from the embedded model, on faces that this very model has drawn."""
+    archive = home / "faces.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for seed, face in enumerate(generate(MODEL, range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + TRAINING_FACES))):
+            file.writestr(f"{seed}.png", png_bytes(face))
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#faces-files input[type=file]").set_input_files(archive)
+    page.locator("#faces .contact").wait_for()
+    page.locator("#start-training").click()
+    job = page.locator("#job .job")
+    job.locator(".losses path.first").wait_for()
+    job.get_by_role("button", name="Save and sample now").click()
+    job.locator(".grid").wait_for()
+    page.wait_for_timeout(60_000)  # the curves grow
+    job.scroll_into_view_if_needed()
+    job.evaluate("element => element.scrollIntoView()")
+    write_webp(screenshot(page), out / "train.webp", SCREENSHOT_BYTES)
+    page.get_by_role("button", name="Stop and keep").click()
+    page.wait_for_selector('#job .job[data-state="finished"]')
+
+
+def screenshot(page: Page) -> Image.Image:
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # is painted
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+
+def write_still(image: Image.Image, path: Path) -> None:
+    write_webp(image, path, SCREENSHOT_BYTES)
+
+
+def write_webp(image: Image.Image, path: Path, most_bytes: int, **options: object) -> None:
+    """Write an image at the best quality in QUALITIES at which the file has at most `most_bytes`."""
+    for quality in QUALITIES:
+        image.save(path, "WEBP", quality=quality, method=6, **options)
+        if path.stat().st_size <= most_bytes:
+            print(f"{path}: {path.stat().st_size:,} bytes at quality {quality}", flush=True)
+            return
+    raise SystemExit(
+        f"{path} has {path.stat().st_size:,} bytes at quality {QUALITIES[-1]}; at most {most_bytes:,} fit."
+    )
+
+
+if __name__ == "__main__":
+    main()

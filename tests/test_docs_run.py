@@ -1,0 +1,112 @@
+"""Every command and every snippet of the documents runs, in a folder with the files that they read."""
+
+from __future__ import annotations
+
+import itertools
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from gradio_client import Client
+from PIL import Image
+from torch import nn
+from typer.testing import CliRunner
+
+from ganime.cli import app as command_line
+from ganime.drawing.sampling import generate, recipes_for
+from ganime.images import png_bytes
+from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from tests.browser.conftest import serve
+from tests.documents import ROOT, RUN, TEXTS, Snippet, arguments_of, blocks, is_slow
+
+PAGE_ADDRESS = "http://127.0.0.1:7860"
+FACES = 120  # in faces.zip: a tenth of them is held out, and `evaluate` needs 10
+TINY = (str(ROOT / "tests" / "trainers.py"), "app", "tiny")
+
+
+@pytest.fixture(scope="module")
+def workplace(
+    tmp_path_factory: pytest.TempPathFactory, draw_face: Callable[..., Image.Image], tiny: Checkpoint
+) -> Path:
+    """A folder with every file that the documents' commands read: faces, a picture, models, a run, weights."""
+    folder = tmp_path_factory.mktemp("documents")
+    for name, first in (("faces.zip", 0), ("more.zip", 1000)):
+        with zipfile.ZipFile(folder / name, "w") as archive:
+            for seed in range(first, first + FACES):
+                draw_face(seed).save(folder / "face.png")
+                archive.write(folder / "face.png", f"{seed}.png")
+    zipfile.ZipFile(folder / "more.zip").extractall(folder / "more-faces")
+    draw_face(5000, 128).save(folder / "picture.jpg")
+    draw_face(5000, 128).save(folder / "face.jpg")
+    save_checkpoint(tiny, folder / "runs" / "mine")
+    save_checkpoint(tiny, folder / "models" / "mine")
+    torch.save(example_weights(), folder / "netG.pth")
+    embedded = load_checkpoint(EMBEDDED)
+    [recipe] = recipes_for(embedded, [7])
+    (folder / "face-7.png").write_bytes(png_bytes(generate(embedded, [7])[0], recipe.to_json()))
+    (folder / "weights").symlink_to(ROOT / "weights")
+    return folder
+
+
+def example_weights() -> dict[str, torch.Tensor]:
+    """The weights of a small generator of 64 px in the layout of the PyTorch DCGAN example."""
+    widths = (8, 32, 16, 8, 4, 3)
+    layers: list[nn.Module] = []
+    for number, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
+        layers.append(nn.ConvTranspose2d(inputs, outputs, 4, 2 if number else 1, 1 if number else 0, bias=False))
+        layers += [nn.BatchNorm2d(outputs), nn.ReLU()] if outputs > 3 else [nn.Tanh()]
+    return {f"main.{name}": weights for name, weights in nn.Sequential(*layers).state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A page whose training jobs take seconds."""
+    with serve(tmp_path_factory.mktemp("home"), command=TINY) as url:
+        yield url
+
+
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(command, marks=pytest.mark.slow if is_slow(command) else (), id=str(command)) for command in RUN],
+)
+def test_command_runs(command: Snippet, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    arguments = arguments_of(command.text)
+    assert arguments is not None, f"run it, or say in NOT_RUN why not: {command.text}"
+    result = CliRunner().invoke(command_line, arguments)
+    assert result.exit_code == 0, result.output or result.exception
+
+
+@pytest.mark.parametrize("snippet", [block for block in blocks("python") if "Client" not in block.text], ids=str)
+def test_python_snippet_runs(snippet: Snippet, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    execute(snippet, snippet.text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("snippet", [block for block in blocks("python") if "Client" in block.text], ids=str)
+def test_client_snippet_runs(snippet: Snippet, workplace: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    text = snippet.text.replace(PAGE_ADDRESS, address)
+    text = text.replace("minutes=15", 'minutes=15, images=64, start="scratch", image_size=32').replace(
+        "sleep(10)", "sleep(1)"
+    )
+    client = execute(snippet, text)["client"]
+    assert isinstance(client, Client)
+    client.close()
+
+
+def execute(snippet: Snippet, text: str) -> dict[str, object]:
+    scope: dict[str, object] = {}
+    exec(compile(text, snippet.document, "exec"), scope)
+    return scope
+
+
+@pytest.mark.slow
+def test_the_endpoints_in_the_table_are_those_of_the_page(address: str) -> None:
+    client = Client(address, verbose=False)
+    named = client.view_api(return_format="dict")["named_endpoints"]
+    client.close()
+    assert set(named) == set(re.findall(r"`(/[a-z_]+)`", TEXTS["docs/api.md"]))
