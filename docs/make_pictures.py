@@ -3,7 +3,7 @@
 `python -m docs.make_pictures [--only figures] [--out docs/pictures]`
 
 Starts the page, drives it in Chromium and writes WebP files. The embedded model drew every face in every picture,
-those on the Train tab too: the job in the screenshot trains on them. Needs requirements-dev.txt and Chromium.
+those on the Train tab too: the job in the screenshot trains on them. Needs `pip install .[dev]` and Chromium.
 """
 
 from __future__ import annotations

@@ -20,18 +20,17 @@ TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
 # Beginnings of commands that are not run, with the reasons. Their options and files are checked instead.
 NOT_RUN = {
     "make ": "installs packages, and runs these tests",
-    "python3 -m venv": "makes a virtual environment",
-    ".venv/bin/": "needs that virtual environment",
     "pip install": "installs packages",
     "docker ": "needs Docker",
     "npm ": "needs Node.js and a network",
+    "ganime page": "runs until it is stopped; tests/test_package.py starts it",
     "torchrun ": "trains for as long as nobody stops it; tests/ganime/training/test_distributed.py runs torchrun",
     "python -m benchmarks.": "measures for minutes",
     "python -m weights.make.": "trains for hours, or needs packages of others",
-    "python -m ganime train": "trains for an hour; tests/ganime/cli/test_cli.py runs it",
-    "python -m ganime polish": "needs 2,000 faces; tests/ganime/training/test_polish.py runs it",
-    "python -m ganime fit-features": "trains for an hour and needs labels; tests/ganime/cli/test_cli.py runs it",
-    "python -m ganime known": "looks at tens of thousands of faces; tests/ganime/cli/test_data.py runs it",
+    "ganime train": "trains for an hour; tests/ganime/cli/test_cli.py runs it",
+    "ganime polish": "needs 2,000 faces; tests/ganime/training/test_polish.py runs it",
+    "ganime fit-features": "trains for an hour and needs labels; tests/ganime/cli/test_cli.py runs it",
+    "ganime known": "looks at tens of thousands of faces; tests/ganime/cli/test_data.py runs it",
 }
 COMMANDS = typer.main.get_command(command_line).commands  # type: ignore[attr-defined]
 OPTIONS = {

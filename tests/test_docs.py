@@ -64,7 +64,7 @@ def check_options(arguments: list[str]) -> None:
 
 def test_commands_in_the_prose_exist() -> None:
     for name in DOCUMENTS:
-        for words in re.findall(r"`python -m ganime ([a-z][^`]*)`", TEXTS[name]):
+        for words in re.findall(r"`(?:python -m )?ganime ([a-z][^`]*)`", TEXTS[name]):
             check_options(shlex.split(words))
         for module in re.findall(r"python -m ((?:benchmarks|weights)\.[\w.]*\w)", TEXTS[name]):
             assert importlib.util.find_spec(module), module

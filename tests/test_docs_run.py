@@ -82,7 +82,8 @@ def test_command_runs(command: Snippet, workplace: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("snippet", [block for block in blocks("python") if "Client" not in block.text], ids=str)
 def test_python_snippet_runs(snippet: Snippet, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
-    execute(snippet, snippet.text)
+    text = snippet.text.replace("minutes=60", 'steps=2, image_size=32, start="scratch"')
+    execute(snippet, text.replace('"more-faces")', '"more-faces", count=64)'))
 
 
 @pytest.mark.slow

@@ -1,10 +1,10 @@
-"""What each part of the training recipe is worth: variants trained on the same faces for the same images seen.
+"""What each part of the training recipe is worth: variants trained on the same faces for equally many images.
 
 `python -m weights.make.ablation FACES... [--image-size 32] [--images 60000] [--seeds 1] [--only NAME ...]`
 
-The lines of rates compare rates, "no critic" changes `modern`; all others but `classic` change one thing of "rates 2e-4
-and 4e-4". A result is kept
-in the home's `ablation.jsonl`, so that a run that was cut off goes on where it was.
+The variants called "rates ..." compare learning rates, and "no critic" changes `modern`. All others except `classic`
+change one thing of "rates 2e-4 and 4e-4". Results are kept in `ablation.jsonl` below --home, so an interrupted run
+continues with the next variant.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ganime.nets.anime_features import load_features
 from ganime.training.events import Done
 from ganime.training.loop import train
 
-BEFORE = {"generator_lr": 2e-4, "discriminator_lr": 4e-4, "critic": 0.0}  # from where this table led to `modern`
+BEFORE = {"generator_lr": 2e-4, "discriminator_lr": 4e-4, "critic": 0.0}  # the recipe before this table led to `modern`
 VARIANTS: dict[str, dict[str, object]] = {
     "modern": {},
     "no critic": {"critic": 0.0},
@@ -45,8 +45,8 @@ VARIANTS: dict[str, dict[str, object]] = {
 }
 
 
-def configured(changes: dict[str, object], channels: int) -> tuple[TrainConfig, ModelConfig]:
-    """The recipe with the changes of one line, each given to the configuration that has a field of that name."""
+def configure(changes: dict[str, object], channels: int) -> tuple[TrainConfig, ModelConfig]:
+    """The recipe with the changes of one variant; each goes to the configuration that has a field of that name."""
     config, model = RECIPES[str(changes.get("recipe", "modern"))]
     fields = asdict(model)
     if "discriminator_channels" in changes:  # as a multiple of the generator's
@@ -55,11 +55,14 @@ def configured(changes: dict[str, object], channels: int) -> tuple[TrainConfig, 
     return replace(config, **{name: value for name, value in changes.items() if name not in fields}), model
 
 
-def measured(
+def run_variant(
     dataset: FaceDataset, changes: dict[str, object], length: dict[str, Any], seed: int, count: int, channels: int
 ) -> dict[str, float]:
-    """Train one line of the table and measure it against the held-out faces."""
-    config, model = configured(changes, channels)
+    """Train one variant and measure it against the held-out faces.
+
+    length: the limit of the run, {"images": ...} or {"minutes": ...}. count: generated faces. channels: base_channels.
+    """
+    config, model = configure(changes, channels)
     config = replace(config, **length, seed=seed, save_minutes=60.0, preview_images=10**9, measure_images=0)
     model = replace(model, image_size=dataset.images.shape[1], base_channels=channels)
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +78,7 @@ def main(
     data: list[Path],
     image_size: int = 32,
     images: int = 60_000,
-    minutes: Annotated[float, typer.Option(help="Equal wall time instead of equal images.")] = 0.0,
+    minutes: Annotated[float, typer.Option(help="Minutes of every run, instead of --images.")] = 0.0,
     seeds: int = 1,
     count: int = 1000,
     channels: Annotated[int, typer.Option(help="base_channels of both nets.")] = 32,
@@ -100,11 +103,11 @@ def main(
             "changes": VARIANTS[name],
         }
         if not any(row.items() <= old.items() for old in rows):
-            row |= measured(dataset, VARIANTS[name], length, seed, count, channels)
+            row |= run_variant(dataset, VARIANTS[name], length, seed, count, channels)
             rows.append(row)
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
-            print(f"{name}, seed {seed}: Frechet {row['frechet']:.1f} in {row['seconds']:.0f} s", flush=True)
+            print(f"{name}, seed {seed}: Fréchet {row['frechet']:.1f} in {row['seconds']:.0f} s", flush=True)
     here = {"size": image_size, "channels": channels, **length}
     rows = [row for row in rows if here.items() <= row.items()]
     print("| variant | seed | minutes | Fréchet | kernel x 1000 | precision | recall | coverage |\n" + "|---" * 8 + "|")

@@ -1,9 +1,9 @@
-"""What beginning from a trained model is worth on a small folder: the same minutes from scratch and from a checkpoint.
+"""What starting from a trained model is worth on a small folder: equal minutes from scratch and from a checkpoint.
 
 `python -m weights.make.finetuning FACES --reference OTHERS [--model weights/anime-64] [--minutes 10]`
 
-FACES is the small folder that is trained on, OTHERS are faces of the same kind that no run sees; every run is measured
-against OTHERS on anime features, and for copies against FACES. The first line is the model as it is.
+FACES is the small training folder. OTHERS are faces of the same kind that no run sees. Every run is measured against
+OTHERS on anime features, and checked for copies of FACES. The first row is the model without any training.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ganime.nets.anime_features import FEATURE_SIDE, load_features
 from ganime.training.events import Done
 from ganime.training.loop import train
 
-VARIANTS: dict[str, tuple[bool, dict[str, object]]] = {  # whether it begins from the model, and what it changes
+VARIANTS: dict[str, tuple[bool, dict[str, object]]] = {  # whether the run starts from the model, and what it changes
     "scratch": (False, {}),
     "from the model": (True, {}),
     "from the model, 1 layer of D frozen": (True, {"freeze": 1}),
@@ -39,12 +39,13 @@ VARIANTS: dict[str, tuple[bool, dict[str, object]]] = {  # whether it begins fro
     "from the model, half the rates": (True, {"generator_lr": 1e-4, "discriminator_lr": 2e-4}),
     "from the model, no augmentation": (True, {"augment": "none"}),
 }
+COLUMNS = ("begun from", "images seen", "Fréchet", "kernel", "precision", "recall", "coverage", "near copies")
 
 
-def trained(
+def run_variant(
     faces: FaceDataset, model: Checkpoint, from_model: bool, changes: dict[str, object], minutes: float, run: Path
 ) -> Checkpoint:
-    """The last save of a run of so many minutes."""
+    """Train for `minutes` and return the last save."""
     config, shape = RECIPES["modern"]
     config = replace(config, minutes=minutes, measure_images=0, **changes)  # pyright: ignore[reportArgumentType]
     done = list(train(faces, run, config, shape, start=model if from_model else None))[-1]
@@ -58,35 +59,34 @@ def main(
     model: Path = EMBEDDED,
     minutes: float = 10.0,
     count: int = 1000,
-    only: list[str] | None = None,
-    pictures: Path | None = None,
+    only: Annotated[list[str] | None, typer.Option(help="Names of variants; all by default.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for a sheet of 64 faces of each variant.")] = None,
     threads: int = 1,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Train every variant for the same minutes and print the table; --pictures keeps a sheet of 64 faces of each."""
+    """Train every variant for the same minutes and print the table."""
     torch.set_num_threads(threads)
     net, start = load_features(), load_checkpoint(model, with_discriminator=True)
     faces = load_faces(data, start.generator.config.image_size, home / "cache")
     others = load_faces([reference], FEATURE_SIDE, home / "cache").images
-    known = training_faces_of(faces, most=len(faces.train))
+    training_faces = training_faces_of(faces, most=len(faces.train))
 
-    def report_of(name: str, checkpoint: Checkpoint) -> Report:
+    def measure_variant(name: str, checkpoint: Checkpoint) -> Report:
         drawn = generate(checkpoint, range(count))
         if pictures:
             pictures.mkdir(parents=True, exist_ok=True)
             Image.fromarray(sheet(drawn[:64])).save(pictures / f"{name.replace(' ', '-').replace(',', '')}.png")
-        return evaluate(net, drawn, np.asarray(others), known)
+        return evaluate(net, drawn, np.asarray(others), training_faces)
 
-    columns = ("begun from", "images seen", "Fréchet", "kernel", "precision", "recall", "coverage", "near copies")
-    print(f"| {' | '.join(columns)} |\n" + "|---" * len(columns) + "|")
-    show("the model as it is", 0, report_of("model", start))
+    print(f"| {' | '.join(COLUMNS)} |\n" + "|---" * len(COLUMNS) + "|")
+    print_row("the model as it is", 0, measure_variant("model", start))
     for name in only or VARIANTS:
         with tempfile.TemporaryDirectory() as folder:
-            checkpoint = trained(faces, start, *VARIANTS[name], minutes, Path(folder) / "run")
-        show(name, checkpoint.training["images"], report_of(name, checkpoint))
+            checkpoint = run_variant(faces, start, *VARIANTS[name], minutes, Path(folder) / "run")
+        print_row(name, checkpoint.training["images"], measure_variant(name, checkpoint))
 
 
-def show(name: str, images: int, report: Report) -> None:
+def print_row(name: str, images: int, report: Report) -> None:
     assert report.copying
     print(
         f"| {name} | {images:,} | {report.frechet:.1f} | {report.kernel:.2f} | {report.precision:.2f} | "

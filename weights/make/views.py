@@ -1,10 +1,11 @@
-"""What the views that polish see of a model, and how much the mean of a few faces varies by how latents are drawn.
+"""What the views of polishing see of a model, and how the way of drawing latents changes the mean of a few faces.
 
 `python -m weights.make.views MODEL FACES... [--teachers PACKAGES] [--count 1500]`
 
-First, at every depth of each view, the Frechet distance to training faces and, of it, how far the means are apart, both
-divided by the count of numbers: for other training faces and for the model's. Then the variance of the mean of 64
-faces, times 64, where that of a single face is 1: by chance, for latents and their negatives, and for even ones.
+The first table has, at every depth of each view, the Fréchet distance to training faces and the part of it that is due
+to the means, both divided by the number of features: for other training faces and for the model's faces. The second one
+has the variance of the mean of 64 faces, times 64, where that of a single face is 1: for random latents, for latents
+with their negatives, and for even latents.
 """
 
 from __future__ import annotations
@@ -27,15 +28,16 @@ from ganime.training.frechet_loss import Transport, View, looked, shipped_views
 from ganime.training.polish import LOOK_BATCH
 from weights.make.teachers import views_with
 
-TOGETHER, TIMES = 64, 32  # faces whose mean is taken, and how often
+MEAN_OF, MEANS = 64, 32  # faces in a mean, and number of means
 
 
-def seen(views: list[View], batches: Iterable[Tensor]) -> list[list[Tensor]]:
-    """What each view sees at each depth, (N, numbers), windows of the same sizes and places each time."""
+def view_features(views: list[View], batches: Iterable[Tensor]) -> list[list[Tensor]]:
+    """The features of each view at each depth, (N, features); the windows are the same in every call."""
     return looked(views, batches, torch.Generator().manual_seed(0))
 
 
-def drawn(generator: Generator, source: Callable[[int], Tensor], count: int) -> Iterable[Tensor]:
+def draw(generator: Generator, source: Callable[[int], Tensor], count: int) -> Iterable[Tensor]:
+    """Batches of faces, (B, 3, S, S), for latents from `source`."""
     for _ in range(count // LOOK_BATCH):
         yield generator(source(LOOK_BATCH))
 
@@ -43,8 +45,8 @@ def drawn(generator: Generator, source: Callable[[int], Tensor], count: int) -> 
 def main(
     model: str,
     data: list[Path],
-    teachers: Annotated[Path | None, typer.Option(help="Where packages lie whose networks look, too.")] = None,
-    count: Annotated[int, typer.Option(help="Faces of the model; twice as many of the training faces.")] = 1500,
+    teachers: Annotated[Path | None, typer.Option(help="Folder of packages whose networks are views, too.")] = None,
+    count: Annotated[int, typer.Option(help="Faces of the model; twice as many training faces.")] = 1500,
     threads: int = 0,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
@@ -57,39 +59,61 @@ def main(
     faces = load_faces(data, generator.config.image_size, home / "cache")
     views = views_with(teachers) if teachers else shipped_views()
 
-    def training(first: int, number: int) -> list[list[Tensor]]:
-        return seen(views, (faces.batch(first + i, LOOK_BATCH, 0, flip=False) for i in range(0, number, LOOK_BATCH)))
+    def training_features(first: int, number: int) -> list[list[Tensor]]:
+        return view_features(
+            views, (faces.batch(first + i, LOOK_BATCH, 0, flip=False) for i in range(0, number, LOOK_BATCH))
+        )
 
-    by_chance = torch.Generator().manual_seed(0)
-    real, others = training(0, 2 * count), training(2 * count, count)
-    own = seen(views, drawn(generator, lambda number: torch.randn(number, latent, generator=by_chance), count))
-    print("| view | faces | Frechet distance at its depths | of it, the means |\n|---|---|---|---|")
-    for view, *both in zip(views, real, others, own, strict=True):
-        for name, looks in zip(("training faces", model), both[1:], strict=True):
-            transports = [Transport(a, b) for a, b in zip(both[0], looks, strict=True)]
-            apart = [float((way.mean - way.real_mean).square().mean()) for way in transports]
-            distances = ", ".join(f"{way.distance:.3f}" for way in transports)
-            print(f"| {view.name} | {name} | {distances} | {', '.join(f'{mean:.4f}' for mean in apart)} |", flush=True)
+    random_latents = by_chance(latent)
+    features = [
+        training_features(0, 2 * count),
+        training_features(2 * count, count),
+        view_features(views, draw(generator, random_latents, count)),
+    ]
+    print_distances([view.name for view in views], model, *features)
+    whole = replace(views[0], window=(1.0, 1.0))  # without windows, which vary however even the latents are
+    print_variances(whole, generator, random_latents, count)
 
-    def negatives(number: int) -> Tensor:
-        half = torch.randn(number // 2, latent, generator=by_chance)
+
+def by_chance(latent: int) -> Callable[[int], Tensor]:
+    """A source of random latents, (N, latent), always the same."""
+    randomness = torch.Generator().manual_seed(0)
+    return lambda number: torch.randn(number, latent, generator=randomness)
+
+
+def print_distances(
+    names: list[str], model: str, real: list[list[Tensor]], others: list[list[Tensor]], own: list[list[Tensor]]
+) -> None:
+    """The table of Fréchet distances to `real`: for other training faces, and for the model's own faces."""
+    print("| view | faces | Fréchet distance at its depths | of it, the means |\n|---|---|---|---|")
+    for name, real_depths, *both in zip(names, real, others, own, strict=True):
+        for faces, depths in zip(("training faces", model), both, strict=True):
+            transports = [Transport(a, b) for a, b in zip(real_depths, depths, strict=True)]
+            distances = ", ".join(f"{transport.distance:.3f}" for transport in transports)
+            apart = [float((transport.mean - transport.real_mean).square().mean()) for transport in transports]
+            print(f"| {name} | {faces} | {distances} | {', '.join(f'{mean:.4f}' for mean in apart)} |", flush=True)
+
+
+def print_variances(view: View, generator: Generator, random_latents: Callable[[int], Tensor], count: int) -> None:
+    """The table of the variance of a mean of faces, for three ways of drawing latents."""
+
+    def with_negatives(number: int) -> Tensor:
+        half = random_latents(number // 2)
         return torch.cat([half, -half])
 
-    ways = {
-        "by chance": lambda number: torch.randn(number, latent, generator=by_chance),
-        "latents and their negatives": negatives,
-        "even": quasirandom_latents(latent, 0),
+    sources = {
+        "by chance": random_latents,
+        "latents and their negatives": with_negatives,
+        "even": quasirandom_latents(generator.config.latent_dim, 0),
     }
-    print("\n| latents | variance of the mean of 64, times 64, at the first view's depths |\n|---|---|")
-    whole = [replace(views[0], window=(1.0, 1.0))]  # for windows vary, however even the latents are
-    (alone,) = seen(whole, drawn(generator, ways["by chance"], count))
-    unit = [depth.std(0).clamp_min(1e-6) for depth in alone]
-    for name, source in ways.items():
-        (depths,) = seen(whole, drawn(generator, source, TOGETHER * TIMES))
-        means = [
-            (depth / scale).unflatten(0, (TIMES, TOGETHER)).mean(1) for depth, scale in zip(depths, unit, strict=True)
-        ]
-        print(f"| {name} | {', '.join(f'{TOGETHER * float(mean.var(0).mean()):.2f}' for mean in means)} |", flush=True)
+    print(f"\n| latents | variance of the mean of {MEAN_OF}, times {MEAN_OF}, at the first view's depths |\n|---|---|")
+    (single,) = view_features([view], draw(generator, random_latents, count))
+    unit = [depth.std(0).clamp_min(1e-6) for depth in single]
+    for name, source in sources.items():
+        (depths,) = view_features([view], draw(generator, source, MEAN_OF * MEANS))
+        standardised = [depth / scale for depth, scale in zip(depths, unit, strict=True)]
+        means = [depth.unflatten(0, (MEANS, MEAN_OF)).mean(1) for depth in standardised]  # (MEANS, features)
+        print(f"| {name} | {', '.join(f'{MEAN_OF * float(mean.var(0).mean()):.2f}' for mean in means)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""What a training job costs those who draw, how long Generate takes alone and beside a job; and how soon one stops.
+"""How long Generate takes alone and beside a training job, and how soon a job stops.
 
-python -m weights.make.beside [--rounds 20]
-python -m weights.make.beside --stops 5      how long a click on Stop takes, and nothing else
+`python -m benchmarks.beside_a_job [--rounds 20]` measures Generate; with `--stops 5` only a click on Stop.
 
-The page runs as `python -m app` starts it; the job begins from the embedded model, on faces that it draws itself.
+The page runs as `python -m app` starts it. The job starts from the embedded model, on faces that this model drew.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ READY_SECONDS = 300
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--stops", type=int, default=0)
+    parser.add_argument("--stops", type=int, default=0, help="jobs to stop, one after another")
     options = parser.parse_args()
     if options.stops:
-        stops(options.stops)
+        measure_stops(options.stops)
     else:
-        drawing(options.rounds)
+        measure_drawing(options.rounds)
 
 
-def drawing(rounds: int) -> None:
+def measure_drawing(rounds: int) -> None:
     """Print the table of Generate alone and beside a job."""
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as address:
         client = Client(address, verbose=False, download_files=False)
         alone = latencies(client, rounds)
-        key = begin(client, Path(folder) / "faces.zip")
+        key = start_job(client, Path(folder) / "faces.zip")
         beside = latencies(client, rounds)
         pace = client.predict(key=key, api_name="/train_status")["images_per_second"]
         client.predict(key=key, api_name="/train_stop")
@@ -52,11 +51,11 @@ def drawing(rounds: int) -> None:
     print("| faces | alone, ms | beside a job, ms | ratio |\n|---|---|---|---|")
     for count in COUNTS:
         print(f"| {count} | {alone[count]:.0f} | {beside[count]:.0f} | {beside[count] / alone[count]:.2f} |")
-    print(f"\nThe job went on at {pace:.1f} images a second meanwhile.")
+    print(f"\nMeanwhile the job trained on {pace:.1f} images a second.")
 
 
 def latencies(client: Client, rounds: int) -> dict[int, float]:
-    """Median milliseconds from asking for so many faces to having their addresses."""
+    """Median milliseconds from the request to the addresses of the files, for each count of faces."""
     medians = {}
     for count in COUNTS:
         taken = []
@@ -68,29 +67,29 @@ def latencies(client: Client, rounds: int) -> dict[int, float]:
     return medians
 
 
-def stops(many: int) -> None:
-    """Print the table of what a click on Stop takes, in Chromium, from the click to the words on the page."""
-    found = []
+def measure_stops(count: int) -> None:
+    """Print how long it takes in Chromium from a click on Stop to the page's answer and to the end of the job."""
+    times = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play, serve(Path(folder)) as address:
         browser = play.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
         client = Client(address, verbose=False, download_files=False)
-        for number in range(many):
-            key = begin(client, Path(folder) / f"faces-{number}.zip")
+        for number in range(count):
+            key = start_job(client, Path(folder) / f"faces-{number}.zip")
             page = browser.new_page()
-            found.append(stopped(page, f"{address}/#job={key}"))
-            page.get_by_role("button", name="Delete", exact=True).click()  # a visitor has few places for jobs
+            times.append(stop(page, f"{address}/#job={key}"))
+            page.get_by_role("button", name="Delete", exact=True).click()  # a visitor may have few jobs
             page.get_by_role("button", name="Yes, delete").click()
             page.locator("#job .job").wait_for(state="hidden")
             page.close()
         client.close()
         browser.close()
     print("| Stop of a running job | median s | worst s |\n|---|---|---|")
-    answered, ended = zip(*found, strict=True)
-    for what, seconds in (("the page says that it stops", answered), ("it has stopped, all saved", ended)):
+    answered, ended = zip(*times, strict=True)
+    for what, seconds in (("the page says that the job stops", answered), ("the job has stopped and saved", ended)):
         print(f"| {what} | {statistics.median(seconds):.2f} | {max(seconds):.2f} |")
 
 
-def stopped(page: Page, link: str) -> tuple[float, float]:
+def stop(page: Page, link: str) -> tuple[float, float]:
     """Seconds from the click on Stop until the page says that the job is stopping, and that it has ended."""
     page.set_default_timeout(READY_SECONDS * 1000)
     page.goto(link)
@@ -105,8 +104,8 @@ def stopped(page: Page, link: str) -> tuple[float, float]:
     return answered, time.perf_counter() - begun
 
 
-def begin(client: Client, path: Path) -> str:
-    """Start a job and wait until it learns; its key."""
+def start_job(client: Client, path: Path) -> str:
+    """Start a job, wait for its first step and return its key."""
     with zipfile.ZipFile(path, "w") as archive:
         for seed, face in enumerate(generate(load_checkpoint(EMBEDDED_MODELS[64]), range(FACES))):
             archive.writestr(f"{seed}.png", png_bytes(face))
@@ -114,7 +113,7 @@ def begin(client: Client, path: Path) -> str:
     end = time.monotonic() + READY_SECONDS
     while not (status := client.predict(key=key, api_name="/train_status"))["share"]:
         if status["reason"] or time.monotonic() > end:
-            raise SystemExit(f"The job did not begin to learn: {status['state']} {status['reason']}")
+            raise SystemExit(f"The job did not start training: {status['state']} {status['reason']}")
         time.sleep(1)
     return key
 
