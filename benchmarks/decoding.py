@@ -1,9 +1,9 @@
-"""What the cache of decoded faces is worth: faces a second of filling it, of reading it, and of doing without.
+"""What the cache of decoded faces is worth: faces a second when filling it, when reading it, and without it.
 
-python -m benchmarks.decoding [--faces 2000] [--side 128] [--rounds 3]
+`python -m benchmarks.decoding [--faces 2000] [--side 128] [--rounds 3]`
 
-The pictures are faces of the embedded model, enlarged to `--side` and saved as JPEG; they are learned at 64 px in
-batches of 64. The loader without a cache is torch's own with two workers, which decode every file in every epoch.
+The pictures are faces that the embedded model of 64 px draws, enlarged to --side and saved as JPEG. They are read at
+64 px in batches of 64. Without a cache, torch's own loader decodes every file in every epoch, with two workers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HASHES = 30_000
 
 
 class Files(Dataset[torch.Tensor]):
-    """JPEG files as tensors, decoded anew whenever one is asked for."""
+    """JPEG files as tensors, decoded at every access."""
 
     def __init__(self, folder: Path) -> None:
         self.paths = sorted(folder.iterdir())
@@ -70,10 +70,10 @@ def main() -> None:
         filling = median_seconds(lambda: load_faces([folder], SIZE, Path(home) / str(next(caches))), options.rounds)
         dataset = load_faces([folder], SIZE, Path(home) / "0")
         opening = median_seconds(lambda: load_faces([folder], SIZE, Path(home) / "0"), options.rounds)
-        read = len(dataset.train) // BATCH * BATCH
+        faces_read = len(dataset.train) // BATCH * BATCH
 
         def epoch_from_cache() -> None:
-            for start in range(0, read, BATCH):
+            for start in range(0, faces_read, BATCH):
                 dataset.batch(start, BATCH, 0, flip=True)
 
         loader = DataLoader(
@@ -91,13 +91,13 @@ def main() -> None:
         hashes = np.random.default_rng(0).integers(0, 2**64, (HASHES, 4), np.uint64)
         comparing = median_seconds(lambda: near_duplicate_groups(hashes), options.rounds)
     rows = {
-        "decoding once into the cache, duplicates sought": options.faces / filling,
+        "decoding once into the cache, with the search for duplicates": options.faces / filling,
         "opening a ready cache": options.faces / opening,
-        f"batches of {BATCH} from the cache": read / reading,
+        f"batches of {BATCH} from the cache": faces_read / reading,
         f"DataLoader decoding JPEG every epoch, {WORKERS} workers": len(loader) * BATCH / decoding,
         f"comparing {HASHES:,} faces with each other": HASHES / comparing,
     }
-    print(f"{options.faces:,} faces, JPEG {options.side} px, learned at {SIZE} px\n")
+    print(f"{options.faces:,} faces, JPEG {options.side} px, read at {SIZE} px\n")
     print("| what | faces a second |\n|---|---|")
     for what, speed in rows.items():
         print(f"| {what} | {speed:,.0f} |")

@@ -1,11 +1,12 @@
-"""How well faces are chosen and projected, and how long it takes: a table of each for every model.
+"""How well and how fast faces are chosen and projected: two tables for every model.
 
 `python -m benchmarks.exploring [--model weights/anime-64] [--mode choose] [--threads 1]`
 
-choose: eight faces with each hair colour, several times from other seeds on; the share that carries it by the attribute
-network, and how many of them had to be searched for. project: faces that the model drew itself, given back to it as
-pictures; the percentile of the distance among random pairs at which the nearest face was found. Seconds of the
-processor hold on a busy machine as well, with one thread.
+choose: eight faces with each hair colour, several times with other first seeds. The table has the share of faces with
+that colour by the attribute network, and how many had to be searched for.
+project: pictures that the model drew itself. The table has the percentile, among random pairs of faces, of the distance
+at which the nearest face was found.
+With one thread, seconds of the processor are also valid on a busy machine.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from ganime.models.checkpoint import EMBEDDED, Checkpoint
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import FeatureNet, load_features
 
-FACES = 8  # that are asked for at a time
-APART = 1_000_000  # between the first seeds of two rounds
-PICTURES = 5_000  # the first seed of the faces that are projected
+FACES = 8  # requested at a time
+SEEDS_APART = 1_000_000  # between the first seeds of two rounds
+FIRST_PICTURE = 5_000  # the first seed of the faces that are projected
 
 
-def chosen(model: Checkpoint, net: FeatureNet, attribute: str, rounds: int) -> str:
-    """A row of the table: the share of faces with an attribute, the searched ones among them, the seconds."""
+def choose_row(model: Checkpoint, net: FeatureNet, attribute: str, rounds: int) -> str:
+    """A row of the first table: the share of faces with an attribute, the number of searched ones, the seconds."""
     begun = time.process_time()
-    found = [list(choose(model, net, [attribute], FACES, seed * APART))[-1] for seed in range(rounds)]
+    results = [list(choose(model, net, [attribute], FACES, seed * SEEDS_APART))[-1] for seed in range(rounds)]
     worked = (time.process_time() - begun) / rounds
-    choices = [choice for choice in found if isinstance(choice, Choice)]
+    choices = [choice for choice in results if isinstance(choice, Choice)]
     shares = [float(choice.carries.mean()) for choice in choices]
     seconds = [choice.seconds for choice in choices]
     return (
@@ -46,8 +47,8 @@ def chosen(model: Checkpoint, net: FeatureNet, attribute: str, rounds: int) -> s
     )
 
 
-def projected(model: Checkpoint, net: FeatureNet, seed: int) -> str:
-    """A row of the table: where a face that the model drew is found again."""
+def project_row(model: Checkpoint, net: FeatureNet, seed: int) -> str:
+    """A row of the second table: how near a face that the model drew is found again."""
     [picture] = generate(model, [seed])
     begun = time.process_time()
     last = list(project(model, net, picture))[-1]
@@ -58,14 +59,14 @@ def projected(model: Checkpoint, net: FeatureNet, seed: int) -> str:
 
 
 def main(
-    model: Annotated[list[str] | None, typer.Option(help="Models to measure; several times.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model to measure; may be given several times.")] = None,
     mode: Annotated[Literal["choose", "project", "both"], typer.Option()] = "both",
-    rounds: Annotated[int, typer.Option(help="Times that each hair colour is asked for.")] = 3,
-    faces: Annotated[int, typer.Option(help="Faces that are projected.")] = 8,
+    rounds: Annotated[int, typer.Option(help="Searches for each hair colour.")] = 3,
+    faces: Annotated[int, typer.Option(help="Faces to project.")] = 8,
     threads: int = 0,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Print a table of each for every model; without --model, for the embedded one."""
+    """Print both tables for every model; without --model, for the embedded one."""
     if threads:
         torch.set_num_threads(threads)
     net = load_features()
@@ -76,17 +77,17 @@ def main(
         if mode != "project":
             print(f"\n{about}: {FACES} faces with a hair colour, {rounds} times each\n")
             print(
-                "| asked for | carry it | least of a time | searched for | CPU s | median s | longest s |\n"
+                "| colour | have it | least in a round | searched for | CPU s | median s | longest s |\n"
                 + "|---" * 7
                 + "|"
             )
             for colour in colours:
-                print(chosen(checkpoint, net, colour, rounds), flush=True)
+                print(choose_row(checkpoint, net, colour, rounds), flush=True)
         if mode != "choose":
-            print(f"\n{about}: faces of its own projected\n")
+            print(f"\n{about}: its own faces projected\n")
             print("| seed | distance | of random pairs, median | percentile | CPU s | s |\n" + "|---" * 6 + "|")
-            for seed in range(PICTURES, PICTURES + faces):
-                print(projected(checkpoint, net, seed), flush=True)
+            for seed in range(FIRST_PICTURE, FIRST_PICTURE + faces):
+                print(project_row(checkpoint, net, seed), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long a visitor waits: drives the page in Chromium on this machine and prints a table of medians.
 
-python -m benchmarks.page [--rounds 15]
+`python -m benchmarks.page [--rounds 15] [--explore]`
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tests.browser.conftest import CHROMIUM_FLAGS, DESKTOP, chromium, serve
 MODEL = load_checkpoint(EMBEDDED)
 SIDE = MODEL.generator.config.image_size
 KEPT = 12  # faces in the tray
-FEW = 3  # rounds of what takes seconds
+FEW = 3  # rounds of actions that take seconds
 PATIENCE = 120_000  # milliseconds
-Row = tuple[str, list[float], list[float]]  # what, seconds to its result, seconds to the first sign that it is at work
+Row = tuple[str, list[float], list[float]]  # action, seconds to its result, seconds to the busy mark
 STAGE = "document.querySelector('.now').dataset.recipe"
-# Acts, and waits until an expression tells something else: seconds from the act until the result is painted, and until
-# the stage's busy mark is, or the result where that comes first.
-WATCHED = """async ({ act, told }) => {
-  const tell = new Function(`return ${told}`);
+# Runs `act` and waits until the value of the expression `result` changes. Returns the seconds until the result is
+# painted, and the seconds until the stage's busy mark is painted, or the result if that is first.
+WATCHED = """async ({ act, result }) => {
+  const tell = new Function(`return ${result}`);
   const frame = () => new Promise(requestAnimationFrame);
   const before = tell();
   const begun = performance.now();
@@ -50,7 +50,7 @@ WATCHED = """async ({ act, told }) => {
   const done = (performance.now() - begun) / 1000;
   return [done, Math.min(sign || done, done)];
 }"""
-# The first slider to the other side; the wait for a hand that rests, steer.js's SETTLE, is in what it takes.
+# Moves the first slider to the other side; the time includes the pause before a move is sent (steer.js: SETTLE)
 MOVE = """const slider = document.querySelector("[data-steer]");
 slider.value = slider.value > 0 ? -2 : 2;
 slider.dispatchEvent(new Event("input", { bubbles: true }));"""
@@ -59,7 +59,7 @@ slider.dispatchEvent(new Event("input", { bubbles: true }));"""
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--explore", action="store_true", help="the Explore tab alone")
+    parser.add_argument("--explore", action="store_true", help="only the Explore tab")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, sync_playwright() as play, serve(Path(home)) as address:
         browser = play.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def faces_and_walks(page: Page, address: str, rounds: int) -> list[Row]:
-    """What the tabs Generate and Interpolate take."""
+    """The rows of the tabs Generate and Interpolate."""
 
     def row(what: str, action: Callable[[], None], many: int = rounds) -> Row:
         return what, [timed(action) for _ in range(many)], []
@@ -98,15 +98,15 @@ def faces_and_walks(page: Page, address: str, rounds: int) -> list[Row]:
 
 
 def exploring(page: Page, address: str, rounds: int) -> list[Row]:
-    """What the Explore tab takes, with a full enough tray."""
+    """The rows of the Explore tab, with KEPT faces in the tray."""
     rows = [(f"Explore: open with {KEPT} faces in the tray", [opened(page, address) for _ in range(rounds)], [])]
 
-    def watched(what: str, act: str, told: str = STAGE, before: Callable[[], object] = lambda: None) -> None:
-        found = []
+    def watched(what: str, act: str, result: str = STAGE, before: Callable[[], object] = lambda: None) -> None:
+        times = []
         for _ in range(rounds):
             before()
-            found.append(page.evaluate(WATCHED, {"act": act, "told": told}))
-        rows.append((f"Explore: {what}", [done for done, _ in found], [sign for _, sign in found]))
+            times.append(page.evaluate(WATCHED, {"act": act, "result": result}))
+        rows.append((f"Explore: {what}", [done for done, _ in times], [sign for _, sign in times]))
 
     watched("dice", click('[data-do="dice"]'))
     watched("undo", click('[data-do="undo"]'))
@@ -121,20 +121,20 @@ def exploring(page: Page, address: str, rounds: int) -> list[Row]:
     watched("breed 8 children of two", click('[data-do="breed"]'), recipe_of(".children .mug"))
 
     def another() -> None:
-        """Another face is on the stage, and no tool is open."""
+        """Put another face on the stage and close the tool."""
         if page.locator('[data-panel="inside"]').is_visible():
             page.locator('[data-tool="inside"]').click()
-        page.evaluate(WATCHED, {"act": click('[data-do="dice"]'), "told": STAGE})
+        page.evaluate(WATCHED, {"act": click('[data-do="dice"]'), "result": STAGE})
 
     open_tool(page, "inside")
-    seen = "[...document.querySelectorAll('.nets img')].map((image) => image.src).join()"
-    page.wait_for_function(f"{seen} !== ''")
-    watched("look inside", click('[data-tool="inside"]'), seen, another)
+    pictures = "[...document.querySelectorAll('.nets img')].map((image) => image.src).join()"
+    page.wait_for_function(f"{pictures} !== ''")
+    watched("look inside", click('[data-tool="inside"]'), pictures, another)
     return rows
 
 
 def opened(page: Page, address: str) -> float:
-    """Seconds from the address to the face on the stage with all faces of the tray."""
+    """Seconds from opening the address until the stage and the tray show their faces."""
     recipes = [Recipe(MODEL.name, MODEL.revision, seed).to_json() for seed in range(KEPT + 1)]
     page.goto(address)
     page.evaluate("tray => localStorage.setItem('ganime-tray', JSON.stringify(tray))", recipes[1:])
@@ -189,7 +189,7 @@ def new_walk(page: Page) -> None:
 
 
 def painted(page: Page) -> None:
-    """Wait until the browser has painted what the page's code has put there; decoding a picture can take that long."""
+    """Wait until the browser has painted the page; decoding a picture takes time."""
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
@@ -200,7 +200,7 @@ def save(page: Page, button: str) -> None:
 
 
 def scrub(page: Page) -> float:
-    """Seconds from a move of the slider to the drawn canvas, measured inside the browser."""
+    """Seconds from a move of the slider until the canvas is drawn, measured inside the browser."""
     return page.evaluate(
         "() => { const slider = document.querySelector('#walk .slider');"
         " slider.value = (Number(slider.value) + 7) % Number(slider.max);"

@@ -1,6 +1,6 @@
-"""How fast the embedded generator draws on this machine's CPU: faces a second for several batches and thread counts.
+"""How fast the embedded generator draws on this machine's CPU: faces a second by batch size and number of threads.
 
-python -m benchmarks.sampling [--rounds 20]
+`python -m benchmarks.sampling [--rounds 20]`
 """
 
 from __future__ import annotations
