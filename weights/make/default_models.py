@@ -69,7 +69,9 @@ def main(
     last_column = {"training faces": measure_training_faces(real)}
     others: dict[str, Report] = {}
     if peer:
-        others[PEER] = measure(load_faces([peer], FEATURE_SIDE, home / "cache", keep_duplicates=True).images[:COUNT], real)
+        others[PEER] = measure(
+            load_faces([peer], FEATURE_SIDE, home / "cache", keep_duplicates=True).images[:COUNT], real
+        )
     finished: dict[str, tuple[Stage, Checkpoint]] = {}
     for name in needed(only):
         writes = not only or name in only

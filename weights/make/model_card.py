@@ -27,7 +27,9 @@ EXAMPLE_TEXT = f", and the best save of the {EXAMPLE} in a run of at least as ma
 
 def measure(faces: np.ndarray, real: FaceDataset, training_faces: TrainingFaces | None = None) -> Report:
     """Measure faces, uint8 (N, H, W, 3), against the held-out ones at 64 px; with `training_faces` also for copies."""
-    small = np.stack([np.asarray(resize_picture(Image.fromarray(face), FEATURE_SIDE)) for face in faces])  # (N, 64, 64, 3)
+    small = np.stack(
+        [np.asarray(resize_picture(Image.fromarray(face), FEATURE_SIDE)) for face in faces]
+    )  # (N, 64, 64, 3)
     return evaluate(load_features(), small, real.images[real.held_out], training_faces)
 
 
