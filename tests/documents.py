@@ -24,6 +24,7 @@ NOT_RUN = {
     "docker ": "needs Docker",
     "npm ": "needs Node.js and a network",
     "ganime page": "runs until it is stopped; tests/test_package.py starts it",
+    "python -m app jobs": "needs a page with jobs; tests/app/test_cli.py runs it",
     "torchrun ": "trains for as long as nobody stops it; tests/ganime/training/test_distributed.py runs torchrun",
     "python -m benchmarks.": "measures for minutes",
     "python -m weights.make.": "trains for hours, or needs packages of others",

@@ -85,13 +85,15 @@ def test_the_table_has_every_command() -> None:
     assert named == COMMANDS.keys()
 
 
-def test_the_table_has_every_setting_and_its_default() -> None:
-    rows = re.findall(r"^\| `GANIME_([A-Z_]+)` \|.*\| (.+?) \|$", TEXTS["docs/hosting.md"], re.MULTILINE)
-    defaults = {name.lower(): default for name, default in rows}
-    assert defaults.keys() == Settings.model_fields.keys()
-    for name, field in Settings.model_fields.items():
-        if isinstance(field.default, int | float):
-            assert defaults[name] == str(field.default).removesuffix(".0").lower(), name
+def test_the_table_has_every_setting_in_the_words_of_its_field_and_its_default() -> None:
+    rows = re.findall(r"^\| `GANIME_([A-Z_]+)` \| (.+?) \| (.+) \|$", TEXTS["docs/hosting.md"], re.MULTILINE)
+    assert {name.lower(): words for name, words, _ in rows} == {
+        name: field.description for name, field in Settings.model_fields.items()
+    }
+    for name, _, default in rows:
+        value = Settings.model_fields[name.lower()].default
+        if isinstance(value, int | float):
+            assert default == str(value).removesuffix(".0").lower(), name
 
 
 def test_settings_in_the_prose_exist() -> None:
