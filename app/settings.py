@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ganime.files import INSTALLED
+from ganime.embedded import PACKAGED
 
 MEGABYTE = 2**20
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,7 +23,7 @@ def default_home() -> Path:
     data = Path("/data")
     if data.is_dir():
         return data / "ganime"
-    return (Path.cwd() if INSTALLED.is_dir() else ROOT) / ".ganime"
+    return (Path.cwd() if PACKAGED.is_dir() else ROOT) / ".ganime"
 
 
 class Settings(BaseSettings):

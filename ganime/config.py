@@ -1,4 +1,4 @@
-"""Frozen configurations of a model and of a training run; plain scalars that round-trip through JSON."""
+"""Frozen configurations of a model and of a training run: plain scalars that round-trip through JSON."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ganime.errors import ConfigError
+from ganime.text import quoted
 
 IMAGE_SIZES = (32, 64, 128, 256)
 NORMS = ("batch", "spectral", "none")
 LOSSES = ("bce", "hinge")
 AUGMENTS = ("auto", "none", "diffaugment")
-SCRATCH = "scratch"  # what a run begins from that begins from no model
+SCRATCH = "scratch"  # TrainConfig.start of a run that begins from random weights
 EYES = ("auto", "anime", "broad", "both")
 PRECISIONS = ("auto", "fp32", "bf16")
 FORMS = ("auto", "convolution", "matmul")
@@ -24,46 +25,49 @@ Config = TypeVar("Config", "ModelConfig", "TrainConfig")
 
 
 def check_types(config: Any) -> None:
-    """Every field must have the type of its default; whole numbers are accepted for floats."""
+    """Raise ConfigError unless every field has the type of its default; whole numbers are converted to floats."""
     for field in dataclasses.fields(config):
         value, wanted = getattr(config, field.name), type(field.default)
         if wanted is float and type(value) is int:
-            object.__setattr__(config, field.name, float(min(max(value, -(10**300)), 10**300)))  # no OverflowError
+            in_range = min(max(value, -(10**300)), 10**300)  # float() of more raises OverflowError
+            object.__setattr__(config, field.name, float(in_range))
         elif type(value) is not wanted:
             raise ConfigError(
-                f"{type(config).__name__}.{field.name} must be {wanted.__name__}, got {type(value).__name__} {value!r}."
+                f"{type(config).__name__}.{field.name} must be {wanted.__name__}, "
+                f"got {type(value).__name__} {quoted(value)}."
             )
 
 
 def check_choice(config: Any, name: str, choices: tuple[Any, ...]) -> None:
+    """Raise ConfigError unless the field is one of the choices."""
     value = getattr(config, name)
     if value not in choices:
         listed = ", ".join(str(choice) for choice in choices)
-        raise ConfigError(f"{type(config).__name__}.{name} must be one of {listed}; got {value!r}.")
+        raise ConfigError(f"{type(config).__name__}.{name} must be one of {listed}; got {quoted(value)}.")
 
 
 def check_range(config: Any, name: str, low: float, high: float) -> None:
+    """Raise ConfigError unless the field is from `low` to `high`, both included."""
     value = getattr(config, name)
-    if not low <= value <= high:  # also refuses NaN
-        raise ConfigError(f"{type(config).__name__}.{name} must lie in [{low:g}, {high:g}]; got {value!r}.")
+    if not low <= value <= high:  # also true for NaN
+        raise ConfigError(f"{type(config).__name__}.{name} must be from {low:g} to {high:g}; got {quoted(value)}.")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Topology of a DCGAN generator and the discriminator that matches it (Radford et al. 2015).
+    """Topology of a DCGAN generator and its discriminator (Radford et al. 2015).
 
-    image_size: side of the square picture in pixels, 32, 64, 128 or 256.
+    image_size: side of the square picture in px, 32, 64, 128 or 256.
     latent_dim: length of the Gaussian latent z.
-    base_channels: channels of the layer next to the picture; each layer away from it has twice as many.
-    max_channels: where that doubling stops.
+    base_channels: channels of the layer next to the picture; each layer further away has twice as many.
+    max_channels: the limit of that doubling.
     generator_norm, discriminator_norm: "batch", "spectral" (Miyato et al. 2018) or "none".
-    discriminator_channels: base_channels of the discriminator where it is to be wider or narrower, 0 for the same.
-    rgb_stride: 2 for the paper's last layer of the generator, a 4x4 transposed convolution from half the side to the
-        picture; 1 for a 3x3 convolution at the picture's own side, behind one hidden layer more.
-    supersampling: how many times larger than image_size the generator draws, 1, 2, 4 or 8; what it drew is then made
-        smaller by Lanczos' filter, so that nothing in it is coarser or sharper than in a photograph made smaller.
-    chroma_stride: 2 where what is drawn is to have its colours at half the side of its brightness, as JPEG and WebP
-        keep a picture (4:2:0), 1 for all of it as it comes from the last layer.
+    discriminator_channels: base_channels of the discriminator, 0 for the same as the generator's.
+    rgb_stride: 2 for the last layer of the paper's generator, a 4x4 transposed convolution from half the side to the
+        picture; 1 for one more hidden layer and a 3x3 convolution at the side of the picture.
+    supersampling: how many times larger than image_size the generator draws, 1, 2, 4 or 8. The drawing is downsampled
+        by a Lanczos filter, so its details are as fine and as sharp as in a photograph that was made smaller.
+    chroma_stride: 2 to draw colours at half the side of the luma, as in JPEG and WebP (4:2:0), 1 at the full side.
 
     Raises ConfigError when a value is out of range.
     """
@@ -99,49 +103,55 @@ class ModelConfig:
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """Channels of each hidden layer, from the 4x4 one to the one next to the picture."""
-        maps = hidden_maps(self.image_size * self.supersampling) + (self.rgb_stride == 1)
+        """Channels of the generator's hidden layers, from the one at 4x4 to the one next to the picture."""
+        maps = hidden_maps(self.image_size * self.supersampling)
+        if self.rgb_stride == 1:
+            maps += 1
         return self.doubled(self.base_channels, maps)
 
     @property
     def judging_channels(self) -> tuple[int, ...]:
-        """The same for the discriminator, from the layer next to the picture to the 4x4 one."""
+        """Channels of the discriminator's hidden layers, from the one next to the picture to the one at 4x4."""
         return self.doubled(self.discriminator_channels or self.base_channels, hidden_maps(self.image_size))[::-1]
 
     def doubled(self, base: int, maps: int) -> tuple[int, ...]:
+        """`base`, doubled for each further layer up to max_channels, the largest first."""
         return tuple(min(base * 2**level, self.max_channels) for level in reversed(range(maps)))
 
 
 def hidden_maps(side: int) -> int:
-    """How many maps there are from 4x4 to half the side: of 64 px four, 4x4, 8x8, 16x16 and 32x32."""
+    """The number of maps from 4x4 to half the side: four for 64 px (4x4, 8x8, 16x16 and 32x32)."""
     return side.bit_length() - 3
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a run trains. `RECIPES` holds the named starting points; every field can be overridden.
+    """How a run trains. `RECIPES` are named starting points; every field can be overridden.
 
-    recipe: the name this configuration began from.
-    batch_size: faces in a step.
-    generator_lr, discriminator_lr: Adam learning rates. beta1, beta2: Adam's decay rates.
+    recipe: name of the starting point.
+    batch_size: faces per step.
+    generator_lr, discriminator_lr: learning rates of Adam.
+    beta1, beta2: decay rates of Adam.
     loss: "bce" (Goodfellow et al. 2014, non-saturating) or "hinge" (Lim & Ye 2017).
-    ema_images: half-life of the generator's moving average in images, 0 for none; ema_warmup: the half-life
-        never exceeds this share of the images seen, so early samples are not dragged back to the noise.
-    critic: weight of the feature critic's loss beside the discriminator's, for each of its views, 0 for none
+    critic: weight of the feature critic's loss relative to the discriminator's, for each of its views, 0 for no critic
         (`critic.FeatureCritic`).
-    eyes: what the critic looks through: "anime", a network that knows anime faces, "broad", one that was taught
-        pictures of all kinds, "both", or "auto": as the critic of the model that is begun from, else "anime".
-    augment: "diffaugment" (Zhao et al. 2020) on real and fake, "none", or "auto": only below 10,000 faces.
-    freeze: how many of the discriminator's first layers stay as they begin (FreezeD, Mo et al. 2020).
-    flip: mirror real faces at random. keep_duplicates: use pictures again that are there already.
-    precision: "fp32", "bf16" (autocast), or "auto": bf16 where a trial finds it faster.
+    eyes: the networks that the critic looks through: "anime", trained on anime faces; "broad", trained on pictures of
+        all kinds; "both"; or "auto": those of the model that the run starts from, else "anime".
+    ema_images: half-life of the moving average of the generator in images, 0 for none.
+    ema_warmup: the half-life never exceeds this share of the images seen, so that the noise of the start fades.
+    augment: "diffaugment" (Zhao et al. 2020) on real and generated faces, "none", or "auto": below 10,000 faces only.
+    freeze: number of the discriminator's first layers that are not trained (FreezeD, Mo et al. 2020).
+    flip: mirror real faces at random.
+    keep_duplicates: use duplicate pictures, too.
+    precision: "fp32", "bf16" (autocast), or "auto": bf16 if a trial finds it faster.
     deep_layers: how the deep layers compute, as a "convolution", as a matrix product ("matmul",
         `matrix_products.use_products`), or "auto": the faster one for the processor, which is stored with the run.
-    start: what the nets begin from: "scratch", or the name of the model whose weights they took over.
-    seed: start of everything random in the run.
-    images, steps, minutes: limits, 0 for none; the first one reached ends the run.
-    save_minutes, preview_images, measure_images: how often the run is saved (minutes), a sample grid made (images;
-        the first ones sooner) and the faces measured (images, 0 for never).
+    start: "scratch", or the name of the model whose weights the run starts from.
+    seed: of all randomness in the run.
+    images, steps, minutes: limits, 0 for none; the run ends at the first one that it reaches.
+    save_minutes: minutes between saves.
+    preview_images: images between sample grids; the first ones come sooner.
+    measure_images: images between measures of the faces, 0 for none.
 
     Raises ConfigError when a value is out of range.
     """
@@ -224,9 +234,9 @@ def to_dict(config: ModelConfig | TrainConfig) -> dict[str, Any]:
 
 
 def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
-    """The inverse of `to_dict`. Raises ConfigError for unknown fields and wrong types.
+    """The inverse of `to_dict`; also reads what earlier versions wrote. Missing fields take their defaults.
 
-    Files of earlier versions still load: see `upgraded`.
+    Raises ConfigError for unknown fields, wrong types and values out of range.
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{kind.__name__} needs a JSON object, got {type(values).__name__}.")
@@ -234,7 +244,9 @@ def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     known = {field.name for field in dataclasses.fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ConfigError(f"{kind.__name__} has no field {', '.join(unknown)}; it knows {', '.join(sorted(known))}.")
+        raise ConfigError(
+            f"{kind.__name__} has no field {', '.join(unknown)}; its fields are {', '.join(sorted(known))}."
+        )
     return kind(**values)
 
 

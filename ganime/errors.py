@@ -1,17 +1,17 @@
-"""Every error Ganime raises on purpose; each message says what came, what was needed and how to mend it.
+"""Every error that Ganime raises on purpose; each message says what was given, what is needed and how to fix it.
 
 GanimeError
 ├── ConfigError        a setting outside its range, or settings that contradict each other
 ├── RecipeError        a seed, truncation, count or walk that names no face
 ├── DataError          a folder or zip of faces that cannot be read
-├── CheckpointError    a model folder or weight file that is missing, damaged or of another shape
+├── CheckpointError    a model folder or weight file that is missing, damaged or has another shape
 ├── HubError           the hub is down, slow, private, or has no such model
-└── TrainingError      a run that cannot start, go on or resume
+└── TrainingError      a run that cannot start, continue or resume
 """
 
 
 class GanimeError(Exception):
-    """Base of all expected failures; its text is meant to be shown to a person as it is."""
+    """Base of all expected failures; its text is written to be shown to people unchanged."""
 
 
 class ConfigError(GanimeError, ValueError):
@@ -31,7 +31,7 @@ class CheckpointError(GanimeError):
 
 
 class HubError(GanimeError):
-    """The Hugging Face hub did not hand over a model."""
+    """A model could not be fetched from the Hugging Face hub."""
 
 
 class TrainingError(GanimeError):

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and safetensors that load exactly or say why not."""
+"""Files that are written whole or not at all, and safetensors that fit exactly or raise an error."""
 
 from __future__ import annotations
 
@@ -21,14 +21,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-CHECKOUT = Path(__file__).resolve().parent.parent / "weights"
-INSTALLED = Path(__file__).resolve().parent / "weights"  # where a wheel puts the same folder
-WEIGHTS = INSTALLED if INSTALLED.is_dir() else CHECKOUT
+WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"  # of every network's folder
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; it takes the place of `path` only when the block succeeds."""
+    """Yield a temporary path beside `path`, which replaces `path` when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -44,9 +42,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; it becomes `path` only when the block succeeds.
+    """Yield a temporary folder beside `path`, which becomes `path` when the block succeeds.
 
-    A folder already at `path` is replaced; for an instant between two renames neither is there, never a half.
+    A folder already at `path` is replaced. For an instant between two renames there is none, but never half of one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -61,7 +59,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         if os.path.lexists(retired) and not os.path.lexists(path):
-            retired.replace(path)  # the new folder did not get there: the old one steps back
+            retired.replace(path)  # the new folder could not be moved: restore the old one
         shutil.rmtree(temporary, ignore_errors=True)
         if retired.is_dir() and not retired.is_symlink():
             shutil.rmtree(retired, ignore_errors=True)
@@ -70,7 +68,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def refuse_to_replace(folder: Path, but: Collection[str]) -> None:
-    """Raise CheckpointError when writing to `folder` would lose anything beside the files named in `but`."""
+    """Raise CheckpointError if replacing `folder` would delete anything except the files named in `but`."""
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"{folder} is a file. Choose a new folder.")
     if folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - set(but))):
@@ -78,16 +76,18 @@ def refuse_to_replace(folder: Path, but: Collection[str]) -> None:
 
 
 def flush(path: Path) -> None:
-    """Force a file's bytes to the disk, so that a rename never gets there before them."""
+    """Force the bytes of a file to the disk, so that they are stored before it is renamed; ignores folders."""
     if path.is_file():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path, half: bool = False) -> None:
-    """Write named tensors as safetensors, atomically; `half` stores floating ones in 16 bits where they fit.
+    """Write named tensors as safetensors, atomically.
 
-    Raises OSError, on a full disk for one.
+    half: store floating-point tensors in fp16, except those with values that it cannot represent.
+
+    Raises OSError when the file cannot be written, for example on a full disk.
     """
     stored = {}
     for name, tensor in tensors.items():
@@ -104,15 +104,18 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, half: bool = False) 
 
 
 def load_tensors(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Read safetensors that hold exactly the names and shapes of `expected`, in its dtypes, on the CPU.
+    """Read safetensors with exactly the names and shapes of `expected`, in its dtypes, on the CPU.
 
-    Raises CheckpointError, naming the file, when it is missing, damaged, not finite, or shaped otherwise.
+    Raises CheckpointError, naming the file, when it is missing or damaged, does not fit, or has NaN or infinity in it.
     """
     return checked_tensors(read_tensors(path), expected, path)
 
 
 def checked_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The tensors read from `path` in the dtypes of `expected`, once they prove to be exactly those."""
+    """The tensors read from `path`, in the dtypes of `expected`.
+
+    Raises CheckpointError, naming the file, when the names or shapes differ or a number is not finite.
+    """
     missing = [name for name in expected if name not in tensors]
     surplus = [name for name in tensors if name not in expected]
     if missing or surplus:
@@ -138,7 +141,7 @@ def checked_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file, as they are. Raises CheckpointError when it is missing or damaged."""
+    """All tensors of a safetensors file, on the CPU. Raises CheckpointError when it is missing or damaged."""
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; a checkpoint folder needs it.")
     try:

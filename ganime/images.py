@@ -1,4 +1,4 @@
-"""Pictures in and out: arrays to PNG with a recipe inside, sheets of many faces, animation files."""
+"""Pictures as files: PNG with a recipe inside, sheets of many faces, animations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ SHEET_COLUMNS = 8  # tiles in a row of a sheet
 
 
 def png_bytes(face: UInt8[np.ndarray, "h w 3"], recipe: str = "", size: int | None = None) -> bytes:
-    """A face as PNG, exact to the pixel, with its recipe (JSON) as text; `size` scales it to that many pixels."""
+    """A face as PNG, exact to the pixel.
+
+    recipe: JSON to store as text in the file. size: side in px to scale to, by default that of the face.
+
+    Raises GanimeError for a size outside 1 to 2048.
+    """
     text = PngImagePlugin.PngInfo()
     if recipe:
         text.add_text(RECIPE_KEY, recipe)
@@ -41,17 +46,20 @@ def webp_bytes(pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
 
 
 def read_recipe(data: bytes) -> str:
-    """The recipe text in a PNG that Ganime made, or an empty string. Raises GanimeError for what is no PNG."""
+    """The recipe in a PNG that Ganime made, or an empty string. Raises GanimeError when the data are not a PNG."""
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             image.load()  # text chunks may follow the pixels
             return str(image.info.get(RECIPE_KEY, ""))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise GanimeError(f"This file is no readable PNG ({error}).") from error
+        raise GanimeError(f"This file is not a readable PNG ({error}).") from error
 
 
 def resize_picture(image: Image.Image, size: int | None) -> Image.Image:
-    """The picture at `size` x `size` pixels (Lanczos), or as it is. Raises GanimeError for a size outside 1 to 2048."""
+    """The picture scaled to `size` x `size` px by Lanczos, or unchanged for None.
+
+    Raises GanimeError for a size outside 1 to 2048.
+    """
     if size is None or image.size == (size, size):
         return image
     if not 1 <= size <= MAX_SIDE:
@@ -60,7 +68,7 @@ def resize_picture(image: Image.Image, size: int | None) -> Image.Image:
 
 
 def sheet(faces: UInt8[np.ndarray, "n h w 3"], columns: int = SHEET_COLUMNS) -> UInt8[np.ndarray, "rows columns 3"]:
-    """All faces in one picture, row by row, without gaps; tiles left over are black."""
+    """All faces in one picture, row by row, without gaps; unused tiles are black."""
     count, height, width, _ = faces.shape
     rows = -(-count // columns)
     grid = np.zeros((rows * columns, height, width, 3), np.uint8)
@@ -72,11 +80,14 @@ def sheet(faces: UInt8[np.ndarray, "n h w 3"], columns: int = SHEET_COLUMNS) -> 
 def save_animation(
     frames: UInt8[np.ndarray, "n h w 3"], path: Path, fps: float = 20.0, size: int | None = None
 ) -> None:
-    """Write frames as an endless animation of the kind that `path` ends in.
+    """Write frames as an animation in the format of the suffix of `path`; all formats except MP4 loop.
 
     GIF: one palette of 256 colours for all frames, dithered, at most 50 frames a second. APNG: exact. WebP: exact at
-    the frames' own size, quality 90 when scaled. MP4, a film that ends: H.264, which needs PyAV. fps: frames a second,
-    1 to 60. Raises GanimeError for another ending, and for MP4 without PyAV.
+    the size of the frames, quality 90 when scaled. MP4: H.264, which needs PyAV.
+
+    fps: frames per second, 1 to 60. size: side in px to scale to, by default that of the frames.
+
+    Raises GanimeError for another suffix, and for MP4 without PyAV.
     """
     kind = animation_kind(path)
     pictures = [resize_picture(Image.fromarray(frame), size) for frame in frames]
@@ -89,7 +100,7 @@ def save_animation(
     if kind == "WEBP":
         options = {"method": 2, "quality": 90, "lossless": pictures[0].size == frames.shape[2:0:-1]}
     if kind == "GIF":
-        duration = max(20, 10 * round(100 / fps))  # it counts in hundredths; browsers slow a single one down to ten
+        duration = max(20, 10 * round(100 / fps))  # GIF counts in hundredths; browsers slow 1 down to 10
         palette = Image.fromarray(sheet(frames, SHEET_COLUMNS)).quantize(256, Image.Quantize.MEDIANCUT)
         pictures = [image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for image in pictures]
     with atomic_file(path) as temporary:
@@ -99,26 +110,29 @@ def save_animation(
 
 
 def animation_kind(path: Path) -> str:
-    """The kind of animation that a path ends in. Raises GanimeError for what cannot be written here."""
+    """The animation format of a path's suffix: "GIF", "WEBP", "PNG" or "MP4".
+
+    Raises GanimeError for another suffix, and for MP4 without PyAV.
+    """
     kind = ANIMATION_FORMATS.get(path.suffix.lower())
     if kind is None:
-        raise GanimeError(f"{path.name} is no animation; use one of {', '.join(ANIMATION_FORMATS)}.")
+        raise GanimeError(f"{path.name} does not end in an animation format; use {', '.join(ANIMATION_FORMATS)}.")
     if kind == "MP4" and not mp4_works():
-        raise GanimeError("MP4 needs PyAV, which is not installed here: pip install av. Or take .webp, .gif or .png.")
+        raise GanimeError("MP4 needs PyAV, which is not installed: pip install av. Or use .webp, .gif or .png.")
     return kind
 
 
 def mp4_works() -> bool:
-    """Whether films can be written here, which takes PyAV."""
+    """Whether MP4 films can be written: whether PyAV is installed."""
     return find_spec("av") is not None
 
 
 def write_mp4(pictures: list[Image.Image], path: Path, fps: float) -> None:
-    """Pictures of one size as H.264 in MP4, in the form that every player takes.
+    """Write pictures of one size as H.264 in MP4, in the form that every player supports.
 
-    Its colours are kept at half the size (yuv420p), so both sides are made even: an odd one gets its last line twice.
+    Its colours have half the size (yuv420p), so both sides must be even: the last line of an odd side is repeated.
     """
-    import av  # pyright: ignore[reportMissingImports] # 100 MB that only this needs
+    import av  # pyright: ignore[reportMissingImports] # 100 MB that only films need
 
     rate = Fraction(fps).limit_denominator(1000)
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as film:

@@ -1,4 +1,4 @@
-"""Text that is safe and readable in a sentence: names from strangers, values of any kind, counts."""
+"""Text that is safe and readable in a sentence: untrusted names, values of any kind, counts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def printable(text: str, most: int = 120) -> str:
-    """A stranger's text on one line that is safe to show: control characters escaped, and the middle of a long one cut.
+    """Untrusted text on one line that is safe to show: control characters escaped, the middle of a long text cut.
 
-    Only what Python calls printable is left as it is, so no line break, escape sequence, lone surrogate or mark that
-    turns the direction of writing gets through.
+    Only what Python calls printable is left unchanged, so line breaks, escape sequences, lone surrogates and marks that
+    change the direction of writing are all escaped.
     """
     if len(text) > most:
         text = f"{text[: most - 24]}...{text[-20:]}"
@@ -17,7 +17,7 @@ def printable(text: str, most: int = 120) -> str:
 
 
 def quoted(value: Any) -> str:
-    """A value as it is written, cut to a length that fits in a sentence."""
+    """The repr of a value, cut to 80 characters to fit in a sentence."""
     try:
         text = repr(value)
     except ValueError:  # Python prints no number of more than 4,300 digits

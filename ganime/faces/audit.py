@@ -1,4 +1,4 @@
-"""What a dataset is made of: a report in figures and advice in words, and a contact sheet to look at."""
+"""A report on a dataset, in figures and advice, and a contact sheet of its faces."""
 
 from __future__ import annotations
 
@@ -19,24 +19,33 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
 
 FEW, COPIED_BELOW, SCARCE, PLENTY = 100, 1_000, 5_000, 10_000  # faces
-FEW_HELD_OUT = 100  # faces; against fewer, measures are rough
-WORTH_A_WORD = 0.1  # share of the faces from which on something is advised about them
+FEW_HELD_OUT = 100  # faces; measures against fewer are rough
+NOTABLE_SHARE = 0.1  # of the faces; advice is given from this share
 UNREADABLE_SHARE = 0.01
-OBLONG = 1.5  # longer to shorter side; beyond it, a third and more of the picture is cropped away
+OBLONG = 1.5  # longer to shorter side; beyond it, more than a third of the picture is cropped away
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in the sources of a dataset and what becomes of it; all names are safe to print.
+    """What was found in the sources of a dataset and how it is used; all names are safe to print.
 
-    image_size: side of the faces in px. used: faces in the dataset, `train` to learn from and `held_out`.
-    unused: how many files are named like pictures and not used, by kind ("unreadable", "too small", "exact duplicate",
-    "near duplicate"). unused_files: (name, kind, reason) of each. passed_over: how many other files there are, by kind.
-    exact_duplicates: pictures with the very pixels of another; near_duplicates: others that are one picture saved
-    again; they are dropped unless duplicates_kept. similar: faces that are near another face, though not the same.
-    widths, heights: least, median and most px of the pictures that are used; aspects: of their width to height.
-    enlarged: faces from pictures smaller than image_size. oblong: faces from pictures more than 1.5 times as long as
-    wide, or as wide as long. grey: faces without colour. advice: sentences, the most important first.
+    image_size: side of the faces in px.
+    used: number of faces in the dataset.
+    train, held_out: number of faces to learn from, and held out.
+    unused: number of files that are named like pictures and not used, by kind ("unreadable", "too small", "exact
+        duplicate", "near duplicate").
+    unused_files: (name, kind, reason) of each of them.
+    passed_over: number of other files, by kind.
+    exact_duplicates: pictures with exactly the pixels of another one.
+    near_duplicates: other pictures that are a picture saved again.
+    duplicates_kept: whether duplicates are used.
+    similar: faces that are near duplicates of another face, but not the same picture.
+    widths, heights: minimum, median and maximum of the used pictures, in px.
+    aspects: the same of their width divided by height.
+    enlarged: faces from pictures smaller than image_size.
+    oblong: faces from pictures whose longer side is more than 1.5 times the shorter one.
+    grey: faces without colour.
+    advice: sentences, the most important first.
     """
 
     image_size: int
@@ -60,15 +69,16 @@ class Audit:
 
     @property
     def found(self) -> int:
-        """All files of the sources; a folder that cannot be opened counts as one."""
+        """The number of files in the sources; a folder that cannot be opened counts as one."""
         return self.used + sum(self.unused.values()) + sum(self.passed_over.values())
 
     def to_dict(self) -> dict[str, Any]:
+        """The report as a dictionary ready for JSON."""
         return {"found": self.found, **asdict(self)}
 
 
 def audit(dataset: FaceDataset) -> Audit:
-    """The report on a dataset, from what was noted when its pictures were decoded; none is decoded again."""
+    """The report on a dataset, from what was noted when its pictures were decoded; nothing is decoded again."""
     facts, image_size = dataset.facts, dataset.images.shape[1]
     width, height = facts.sizes.T  # (N,) each
     longer, shorter = np.maximum(width, height), np.minimum(width, height)
@@ -99,82 +109,80 @@ def audit(dataset: FaceDataset) -> Audit:
 
 
 def spread(values: np.ndarray) -> tuple[float, float, float]:
-    """The least, the median and the most of some values."""
+    """Minimum, median and maximum."""
     return float(values.min()), float(np.median(values)), float(values.max())
 
 
 def advice_on_count(report: Audit) -> str:
-    """What can be hoped for from so many faces."""
+    """What to expect from this number of faces."""
     faces = f"{report.used:,} faces"
     if report.used < FEW:
         return (
-            f"{faces}: so few that any model learns them by heart. Start from the embedded model, train briefly, "
-            "expect copies, and look for some hundreds more."
+            f"{faces}: so few that any model memorises them. Start from the embedded model, train briefly, "
+            "expect copies, and look for several hundred more."
         )
     if report.used < COPIED_BELOW:
-        return f"{faces}: below about 1,000 a model from scratch copies; start from the embedded model."
+        return f"{faces}: below about 1,000, a model from scratch copies. Start from the embedded model."
     if report.used < SCARCE:
         return (
-            f"{faces}: scarce for a model from scratch. Start from the embedded model, leave augmentation on, and look "
-            "at the copying figure while it trains."
+            f"{faces}: few for a model from scratch. Start from the embedded model, leave augmentation on, and watch "
+            "the copying figure during training."
         )
     if report.used < PLENTY:
-        return f"{faces}: enough for a model from scratch; one that starts from the embedded model is sooner good."
+        return f"{faces}: enough for a model from scratch; starting from the embedded model gives good faces sooner."
     return f"{faces}: plenty for a model from scratch."
 
 
 def advice_on_faces(report: Audit) -> Iterator[str]:
-    """What is odd about the faces themselves, where it is many of them."""
+    """Advice on what is unusual about many of the faces."""
 
-    def many(count: int, all_of: int = report.used) -> bool:
-        return count >= WORTH_A_WORD * all_of
+    def many(count: int, total: int = report.used) -> bool:
+        return count >= NOTABLE_SHARE * total
 
-    def of_them(count: int, all_of: int = report.used) -> str:
-        return f"{count:,} of {all_of:,} ({count / all_of:.0%})"
+    def share(count: int, total: int = report.used) -> str:
+        return f"{count:,} of {total:,} ({count / total:.0%})"
 
-    again = report.exact_duplicates + report.near_duplicates
-    read = report.used + (0 if report.duplicates_kept else again)
-    if many(again, read):
-        fate = "kept, so they are learned more often than others" if report.duplicates_kept else "dropped"
-        yield f"{of_them(again, read)} pictures are duplicates of others and are {fate}."
+    duplicates = report.exact_duplicates + report.near_duplicates
+    readable = report.used + (0 if report.duplicates_kept else duplicates)
+    if many(duplicates, readable):
+        fate = "kept, so they are seen more often than others" if report.duplicates_kept else "dropped"
+        yield f"{share(duplicates, readable)} pictures are duplicates of others and are {fate}."
     if many(report.similar) and not report.duplicates_kept:
         yield (
-            f"{of_them(report.similar)} faces are near another one, such as one drawing in other colours or with "
-            "another expression: there is less variety than the count says."
+            f"{share(report.similar)} faces are much like another one, such as the same drawing in other colours or "
+            "with another expression: there is less variety than the number of faces suggests."
         )
     if many(report.enlarged):
         yield (
-            f"{of_them(report.enlarged)} faces come from pictures smaller than {report.image_size} px and are "
+            f"{share(report.enlarged)} faces come from pictures smaller than {report.image_size} px and are "
             "enlarged: they teach the model blur. Find larger ones, or train a smaller image size."
         )
     if many(report.oblong):
         yield (
-            f"{of_them(report.oblong)} pictures are more than {OBLONG} times as long as wide, or as wide as long. Only "
-            "the square in the middle is used: look at the contact sheet, and crop to the faces where they are cut."
+            f"The longer side of {share(report.oblong)} pictures is more than {OBLONG} times the shorter one. Only "
+            "the square in the middle is used: check the contact sheet, and crop pictures whose faces are cut."
         )
     if many(report.grey):
-        yield (
-            f"{of_them(report.grey)} faces are grey: the model will draw as many. Leave them out if you want colour."
-        )
+        yield (f"{share(report.grey)} faces are grey: the model will draw as many. Leave them out if you want colour.")
     if report.held_out < FEW_HELD_OUT:
-        yield f"Only {plural(report.held_out, 'face')} held out: take measures against so few as rough."
+        yield f"Only {plural(report.held_out, 'face')} held out: measures against so few are rough."
 
 
 def advice_on_files(report: Audit) -> Iterator[str]:
-    """What could be gained from files that are not used."""
+    """Advice on files that are not used."""
     unreadable, small = report.unused.get("unreadable", 0), report.unused.get("too small", 0)
     if unreadable >= UNREADABLE_SHARE * report.used:
-        yield f"Cannot be read: {plural(unreadable, 'picture')}. Save again as PNG, or fetch again."
-    if small >= WORTH_A_WORD * report.used:
-        yield f"Below {MIN_SIDE} px, and so of no use: {plural(small, 'picture')}."
+        yield f"Cannot be read: {plural(unreadable, 'picture')}. Save or fetch them again."
+    if small >= NOTABLE_SHARE * report.used:
+        yield f"Smaller than {MIN_SIDE} px and not used: {plural(small, 'picture')}."
     if formats := report.passed_over.get("pictures of other formats"):
-        yield f"Of formats that are not read, such as TIFF or HEIC: {plural(formats, 'picture')}. Save as PNG or JPEG."
+        yield f"In formats that are not read, such as TIFF or HEIC: {plural(formats, 'picture')}. Save as PNG or JPEG."
     if archives := report.passed_over.get("archives inside"):
-        yield f"Not opened: {plural(archives, 'archive')} inside. Unpack, or name as a source of its own."
+        yield f"Not opened: {plural(archives, 'archive')} inside. Unpack them, or name each as a source."
 
 
 def contact_sheet(dataset: FaceDataset, count: int = 64) -> UInt8[np.ndarray, "rows columns 3"]:
-    """At most `count` faces from the first to the last at even distances, in one picture, eight in a row.
+    """At most `count` evenly spaced faces of the dataset in one picture, eight in a row.
 
     Raises DataError for a count below 1.
     """

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ganime.embedded import TRAINING_FACES
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset
-from ganime.files import WEIGHTS, atomic_file, read_tensors, save_tensors
+from ganime.files import atomic_file, read_tensors, save_tensors
 from ganime.measuring.distances import distances
 from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint
 from ganime.nets.anime_features import FeatureNet, load_features, to_tensor
@@ -23,7 +24,6 @@ from ganime.nets.anime_features import FeatureNet, load_features, to_tensor
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, UInt8
 
-SHIPPED = WEIGHTS / "anime-faces"  # the faces of the embedded models
 VECTORS_FILE, INDEX_FILE = TRAINING_FACES_FILES
 SIDE = 16  # px; at this size blur, noise and compression are gone, which move the features further than another face
 WIDTH = 96  # numbers that are kept of a face
@@ -129,7 +129,7 @@ def fit_far_view(net: FeatureNet, features: Float[np.ndarray, "n f"]) -> FarView
 @cache
 def default_far_view() -> FarView:
     """The sight that was fitted to the faces of the embedded models, and serves for all."""
-    return load_training_faces(SHIPPED).sight
+    return load_training_faces(TRAINING_FACES).sight
 
 
 def read_training_faces(
@@ -258,7 +258,7 @@ def find_training_faces(checkpoint: Checkpoint) -> TrainingFaces | None:
     that a copy of a model is known by any name, and one that learned on is not. Raises CheckpointError, naming the
     file, when what lies beside the model is damaged.
     """
-    for folder in (checkpoint.folder, SHIPPED):
+    for folder in (checkpoint.folder, TRAINING_FACES):
         if folder is None or not (folder / INDEX_FILE).is_file():
             continue
         if checkpoint.revision in read_index(folder / INDEX_FILE)["models"].values():

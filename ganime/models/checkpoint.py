@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ganime.config import ModelConfig, to_dict
+from ganime.embedded import EMBEDDED_MODELS
 from ganime.errors import CheckpointError
-from ganime.files import WEIGHTS, atomic_folder, save_tensors
+from ganime.files import atomic_folder, save_tensors
 from ganime.nets.critic import CRITIC_FILE, FeatureCritic
 from ganime.nets.dcgan import (
     CONFIG_FILE,
@@ -25,7 +26,6 @@ from ganime.nets.dcgan import (
     read_config,
 )
 
-EMBEDDED_MODELS = {64: WEIGHTS / "anime-64", 128: WEIGHTS / "anime-128"}  # by image size in px
 EMBEDDED = EMBEDDED_MODELS[128]  # the default model
 CARD_FILE = "README.md"
 DIRECTION_FILES = ("directions.safetensors", "directions.json")  # see drawing/directions.py

@@ -1,4 +1,4 @@
-"""A small network that sees anime faces: their attributes, and features to measure generated faces by."""
+"""A small network for anime faces: their attributes, and features that generated faces are measured with."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ganime.embedded import FEATURES
 from ganime.errors import CheckpointError, DataError
-from ganime.files import WEIGHTS, load_tensors, save_tensors
+from ganime.files import CONFIG_FILE, WEIGHTS_FILE, load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from torch import Tensor
 
-DEFAULT_FEATURES = WEIGHTS / "anime-features"
-WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
 FEATURE_SIDE = 64  # px; pictures of another size are resized to it
 FEATURE_WIDTHS = (16, 32, 64, 128, 256)  # channels at 64, 32, 16, 8 and 4 px
-POOLED_SQUARES = (0, 4, 4, 2, 1)  # a depth enters the features as averages over this many squares a side
-FEATURES = 320
+POOLED_SQUARES = (0, 4, 4, 2, 1)  # per depth: the features average over this many squares per side
+FEATURE_COUNT = 320
 
 
 class FeatureNet(nn.Module):
     """Picture -> features and attribute logits: 3x3 convolutions with BatchNorm, halving the side four times.
 
     The features are averages over squares of the activations at four depths, from strokes to whole faces. As in
-    LPIPS (Zhang et al. 2018) the channels at each point are first brought to unit length, so that what counts is
-    what is seen and not how strongly. A projection, fitted once after the training, brings them to `features` numbers.
+    LPIPS (Zhang et al. 2018), the channels at each point are first normalised to unit length, so that the pattern
+    counts and not its strength. A projection, fitted once after training, reduces the averages to `features` numbers.
+
+    attributes: their names, in the order of the logits. features: length of the feature vector.
     """
 
     mean: Tensor
     projection: Tensor
 
-    def __init__(self, attributes: Sequence[str], features: int = FEATURES) -> None:
+    def __init__(self, attributes: Sequence[str], features: int = FEATURE_COUNT) -> None:
         super().__init__()
         self.attributes, self.features = tuple(attributes), features
         stages: list[nn.Module] = [conv_layer(3, FEATURE_WIDTHS[0])]
@@ -58,11 +59,11 @@ class FeatureNet(nn.Module):
         return (self.pool(levels) - self.mean) @ self.projection, self.logits(levels[-1])  # (B, D), (B, A)
 
     def activations(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c side side"]]:
-        """What each stage sees, from 64 px down to 4 px."""
+        """The activations after each stage, from 64 px down to 4 px."""
         return activations(self.stages, images)
 
     def pool(self, levels: Sequence[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b pooled"]:
-        """The averages that the features are made of."""
+        """The averages from which the features are projected."""
         pooled = []
         for level, squares in zip(levels, POOLED_SQUARES, strict=True):
             if squares:
@@ -71,12 +72,12 @@ class FeatureNet(nn.Module):
         return torch.cat(pooled, 1)
 
     def logits(self, deepest: Float[Tensor, "b c side side"]) -> Float[Tensor, "b a"]:
-        """Attribute logits; where something is seen counts, for eyes are small and lie where eyes are."""
-        return self.head(deepest.flatten(1))
+        """Attribute logits. They depend on the position of what is seen, since eyes are small and in a known place."""
+        return self.head(deepest.flatten(1))  # (B, 256, 4, 4) -> (B, A)
 
 
 def activations(stages: Iterable[nn.Module], images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c side side"]]:
-    """What each of a network's stages sees of pictures, brought to 64 px first."""
+    """The activations after each of a network's stages, of pictures resized to 64 px."""
     levels = [resize_pictures(FEATURE_SIDE, images)]
     for stage in stages:
         levels.append(stage(levels[-1]))  # (B, width, side, side)
@@ -84,7 +85,7 @@ def activations(stages: Iterable[nn.Module], images: Float[Tensor, "b 3 h w"]) -
 
 
 def resize_pictures(side: int, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 side side"]:
-    """Pictures in [-1, 1] made so many px large, where they are not."""
+    """Pictures in [-1, 1], resized to `side` px unless they have that size."""
     if images.shape[-2:] == (side, side):
         return images
     return F.interpolate(images, (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
@@ -98,18 +99,18 @@ def conv_layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 def to_tensor(images: UInt8[np.ndarray, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
     """uint8 pictures as floats in [-1, 1], channels-last in memory."""
-    faces = torch.from_numpy(np.array(images)).permute(
-        0, 3, 1, 2
-    )  # (N, 3, H, W); a copy, for memory maps are read-only
+    pixels = np.array(images)  # a copy, since memory maps are read-only
+    faces = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (N, 3, H, W)
     return faces.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
 
 
 def extract(
     net: FeatureNet, images: UInt8[np.ndarray, "n h w 3"], batch_size: int = 64
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n a"]]:
-    """Features and attribute probabilities, float32, of RGB pictures of one size, also memory-mapped ones.
+    """Features and attribute probabilities, float32, of RGB pictures of one size, which may be memory-mapped.
 
-    The batch size changes them by rounding alone. Raises DataError for anything but uint8 (N, H, W, 3).
+    The batch size changes them only by rounding. Raises DataError for anything but uint8 (N, H, W, 3), and for a batch
+    size below 1.
     """
     if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
         raise DataError(f"Pictures must be uint8 of shape (N, H, W, 3); got {images.dtype} {tuple(images.shape)}.")
@@ -120,23 +121,23 @@ def extract(
     device = net.mean.device
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
-            found, logits = net(to_tensor(images[start : start + batch_size]).to(device))
-            features[start : start + batch_size] = found.cpu().numpy()
+            batch, logits = net(to_tensor(images[start : start + batch_size]).to(device))  # (B, D), (B, A)
+            features[start : start + batch_size] = batch.cpu().numpy()
             probabilities[start : start + batch_size] = logits.sigmoid().cpu().numpy()
     return features, probabilities
 
 
 def save_features(net: FeatureNet, folder: Path) -> None:
-    """Write the weights in 16 bits, and config.json, into an existing folder."""
+    """Write the weights, in fp16, and config.json into an existing folder."""
     save_tensors(net.state_dict(), folder / WEIGHTS_FILE, half=True)
     config = {"attributes": list(net.attributes), "features": net.features}
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def load_features(folder: Path | str = DEFAULT_FEATURES) -> FeatureNet:
-    """Read a feature network, by default the one that comes with Ganime; in eval mode, fp32, on the CPU.
+def load_features(folder: Path | str = FEATURES) -> FeatureNet:
+    """Read a feature network, by default the embedded one; in eval mode, fp32, on the CPU.
 
-    Raises CheckpointError, naming the file, when anything is missing, damaged or of another shape.
+    Raises CheckpointError, naming the file, when anything is missing, damaged or has another shape.
     """
     path = Path(folder) / CONFIG_FILE
     try:
@@ -148,7 +149,7 @@ def load_features(folder: Path | str = DEFAULT_FEATURES) -> FeatureNet:
             raise ValueError("features must be a whole number from 1 to 4096")
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"{path} is missing; a feature network holds {CONFIG_FILE} and {WEIGHTS_FILE}."
+            f"{path} is missing; a feature network consists of {CONFIG_FILE} and {WEIGHTS_FILE}."
         ) from error
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path} describes no feature network ({error}). Fetch or fit it again.") from error

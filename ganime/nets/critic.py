@@ -1,4 +1,4 @@
-"""A second judge for the training: it looks at pictures through the frozen layers of a feature network."""
+"""A second discriminator for training, which sees pictures through the frozen layers of feature networks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
+from ganime.embedded import BROAD_EYES, CRITIC_EYES
 from ganime.errors import CheckpointError
-from ganime.files import WEIGHTS, checked_tensors, read_tensors
+from ganime.files import checked_tensors, read_tensors
 from ganime.nets.anime_features import (
     FEATURE_SIDE,
     FEATURE_WIDTHS,
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CRITIC_FILE = "critic.safetensors"
-CRITIC_EYES = WEIGHTS / "anime-critic"  # not the network that measures
-BROAD_EYES = WEIGHTS / "broad-eyes"
-BROAD_SIDE = 128  # px at which they see a picture
+BROAD_SIDE = 128  # px of the pictures that the broad eyes see
 WIDEST = 256  # channels of a head
 MOMENTUM, EPSILON = 0.01, 1e-4  # of the running statistics; added to a variance, so a constant channel has no effect
 R2_STEPS = (0.7548776662466927, 0.5698402909980532)  # of the R2 sequence, which spreads any number of places evenly
@@ -37,20 +36,21 @@ SIDES = (32, 16, 8, 4)  # px; of the maps that have a head
 
 
 class FeatureCritic(nn.Module):
-    """Pictures -> a logit for each of four depths: heads that learn, on the maps of feature networks that do not.
+    """Pictures -> a logit at each of four depths: trained heads on the maps of frozen feature networks, the eyes.
 
-    The anime eyes see 64 px: the whole picture, made that small, and of larger ones also a piece of 64 px as it is,
-    which other heads judge. The piece is at another place each time. The broad eyes, a network that was taught pictures
-    of all kinds, see 128 px: they know little of faces, and much of how they are drawn; with them comes a rule on the
-    means and deviations of their maps.
+    The anime eyes see 64 px: the whole picture, resized, and of larger pictures also a piece of 64 px at full
+    resolution, which has heads of its own. The piece is at another place each time. The broad eyes, a network trained
+    on pictures of all kinds, see 128 px: they know little of faces but much of how pictures are drawn. They come with a
+    linear rule on the means and deviations of their maps (`Statistics`).
 
-    The networks know eyes, hair and the marks of poor drawing before the first step, so the generator is told of them
-    from the beginning (Projected GANs, Sauer et al. 2021, arXiv:2111.01007). They judge beside the discriminator, not
-    in its place (Kumari et al. 2022, arXiv:2112.09130), for what they were not taught they may not see at all. Both
-    are others than the one that faces are measured with.
+    The networks recognise eyes, hair and poor drawing before the first step, so the generator gets useful gradients
+    from the start (Projected GANs, Sauer et al. 2021, arXiv:2111.01007). The critic complements the discriminator
+    instead of replacing it (Kumari et al. 2022, arXiv:2112.09130), since the networks may miss what they were not
+    trained on. The network that measures faces is another one.
 
-    anime, broad: which eyes it has, one of them at least. close: whether the anime eyes look at pieces, too. looks: how
-    many they have looked at, from which their places derive.
+    anime, broad: the eyes that it has, at least one of them.
+    close: whether the anime eyes also see pieces.
+    looks: number of pieces seen so far, which determines the place of the next one.
     """
 
     looks: Tensor
@@ -68,7 +68,7 @@ class FeatureCritic(nn.Module):
 
     @classmethod
     def fresh(cls, image_size: int, eyes: str = "anime") -> FeatureCritic:
-        """With the networks that come with Ganime, and heads that know nothing yet, for pictures of that many px."""
+        """A critic with the embedded networks and untrained heads. image_size: of the pictures, in px."""
         anime = eyes != "broad"
         critic = cls(anime, anime and image_size > FEATURE_SIDE, eyes in ("broad", "both"))
         if critic.eyes:
@@ -77,35 +77,35 @@ class FeatureCritic(nn.Module):
 
     @classmethod
     def load(cls, path: Path) -> FeatureCritic:
-        """From the file of a model, in eval mode. Raises CheckpointError, naming the file, when it does not fit."""
+        """Read the critic of a model, in eval mode. Raises CheckpointError, naming the file, when it does not fit."""
         tensors = read_tensors(path)
-        with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source: leave it as it was
+        with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source
             critic = cls(*(any(name.startswith(part) for name in tensors) for part in ("heads.", "close.", "broad.")))
         if not critic.kind_of_eyes:
             raise CheckpointError(
-                f"{path} holds no critic: it needs heads for one kind of eyes at least. Save it again."
+                f"{path} holds no critic: it needs heads for at least one kind of eyes. Save it again."
             )
         critic.load_state_dict(checked_tensors(tensors, critic.stored(), path), strict=False)
         return critic.eval()
 
     def stored(self) -> dict[str, Tensor]:
-        """What the file of a model holds of it: all but the broad eyes, which come with Ganime."""
+        """The tensors that are saved with a model: all except the broad eyes, which come with Ganime."""
         return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith("broad_eyes.")}
 
     @property
     def views(self) -> int:
-        """How many pictures it sees of each: the whole one, a piece where it looks closely, the whole one broadly."""
+        """The number of views of each picture: anime eyes on the whole, anime eyes on a piece, broad eyes."""
         return sum(heads is not None for heads in (self.heads, self.close, self.broad))
 
     @property
     def kind_of_eyes(self) -> str:
-        """What it looks through, as `TrainConfig.eyes` has it; nothing where it has no eyes."""
-        return {(True, False): "anime", (False, True): "broad", (True, True): "both"}.get(
-            (self.heads is not None, self.broad is not None), ""
-        )
+        """The value of `TrainConfig.eyes` that makes such a critic; empty if it has no eyes."""
+        if self.heads and self.broad:
+            return "both"
+        return "anime" if self.heads else "broad" if self.broad else ""
 
     def train(self, mode: bool = True) -> FeatureCritic:
-        """Only the heads ever are in training mode."""
+        """Set the mode of the heads; the eyes always stay in eval mode."""
         super().train(mode)
         for eyes in (self.eyes, self.broad_eyes):
             if eyes:
@@ -113,7 +113,10 @@ class FeatureCritic(nn.Module):
         return self
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b logits"]:
-        """Four logits a picture and view, positive for real; pictures in [-1, 1], not below 64 px to look closely."""
+        """Four logits per picture and view, and one more with the broad eyes, positive for real.
+
+        images: in [-1, 1], with at least 64 px if the critic sees pieces.
+        """
         logits = []
         if self.eyes and self.heads:
             logits.append(logits_of(self.heads, activations(self.eyes, images)[1:]))
@@ -122,11 +125,13 @@ class FeatureCritic(nn.Module):
         if self.broad_eyes and self.broad and self.statistics:
             maps = self.broad_eyes(resize_pictures(BROAD_SIDE, images))[1:]
             logits += [logits_of(self.broad, maps), self.statistics(maps)]
-        return torch.cat(logits, 1)  # (B, 4 * views), and one more of the broad eyes
+        return torch.cat(logits, 1)  # (B, 4 * views), with broad eyes (B, 4 * views + 1)
 
     def pieces(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 64 64"]:
-        """Of each picture a piece as it is, at the next place (Roberts 2018, "The unreasonable effectiveness of
-        quasirandom sequences")."""
+        """A piece of each picture at full resolution, at the next place of the R2 sequence.
+
+        Roberts 2018, "The unreasonable effectiveness of quasirandom sequences".
+        """
         numbers = int(self.looks) + torch.arange(len(images), dtype=torch.float64)  # (B,)
         room = torch.tensor(images.shape[-2:]) - FEATURE_SIDE + 1
         steps = torch.tensor(R2_STEPS, dtype=torch.float64)
@@ -141,10 +146,10 @@ class FeatureCritic(nn.Module):
 
 
 class Statistics(nn.Module):
-    """Maps -> a logit by their channels' means and deviations alone: what faces of one kind have in common.
+    """Maps -> a logit from the means and standard deviations of their channels, which describe a set of pictures.
 
-    A linear rule on them, each standardised by running statistics of all pictures seen; unit length, so it never says
-    more than the difference itself. Nothing that a head might be fooled by stands between it and the maps.
+    The numbers are standardised by running statistics of all pictures seen, then weighted by a vector of unit length,
+    so the logit never exceeds the distance. A linear rule cannot be fooled as a deep head can.
     """
 
     def __init__(self, count: int) -> None:
@@ -153,30 +158,34 @@ class Statistics(nn.Module):
         self.rule = parametrizations.spectral_norm(nn.Linear(count, 1))
 
     def forward(self, maps: list[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b 1"]:
-        flat = [seen.flatten(2).float() for seen in maps]  # (B, C, side^2)
-        both = [part for seen in flat for part in (seen.mean(2), seen.std(2))]
+        flat = [level.flatten(2).float() for level in maps]  # (B, C, side^2)
+        both = [part for level in flat for part in (level.mean(2), level.std(2))]  # (B, C) each
         numbers = torch.cat(both, 1)[:, :, None, None]  # (B, N, 1, 1)
         if self.training:
             with torch.no_grad():
-                self.norm.train()(numbers)  # for its running statistics; a batch's own would hide how it differs
+                self.norm.train()(
+                    numbers
+                )  # updates the running statistics; those of the batch would hide how it differs
         return self.rule(self.norm.eval()(numbers).flatten(1))  # (B, 1)
 
 
 def logits_of(heads: nn.ModuleList, maps: list[Float[Tensor, "b c side side"]]) -> Float[Tensor, "b 4"]:
-    return torch.cat([head(seen) for head, seen in zip(heads, maps, strict=True)], 1)  # (B, 4)
+    """The logit of each head on its map."""
+    return torch.cat([head(level) for head, level in zip(heads, maps, strict=True)], 1)  # (B, 4)
 
 
 def new_heads(widths: tuple[int, ...] = FEATURE_WIDTHS[1:], normed: bool = True) -> nn.ModuleList:
-    """A head for each depth that has one."""
+    """Untrained heads for maps of 32, 16, 8 and 4 px with these channels."""
     heads = nn.ModuleList(head(width, side, normed) for width, side in zip(widths, SIDES, strict=True))
     return heads.apply(init_weights)
 
 
 def head(width: int, side: int, normed: bool) -> nn.Sequential:
-    """(B, width, side, side) -> (B, 1), halving the side down to 4 px as the discriminator does.
+    """(B, width, side, side) -> (B, 1), halving the side down to 4 px like the discriminator.
 
-    normed: with BatchNorm, which small values need: without it the heads on the anime eyes hardly learned. As real and
-    drawn faces are judged apart, it hides how the two differ on average; the broad eyes' large values do without.
+    normed: use BatchNorm. The small activations of the anime eyes need it: without it their heads hardly learned. It
+    hides how real and generated faces differ on average, since they are judged in separate batches; the large
+    activations of the broad eyes do not need it.
     """
     layers: list[nn.Module] = []
     if side == 4:
@@ -195,5 +204,6 @@ def head(width: int, side: int, normed: bool) -> nn.Sequential:
 
 
 def norm_and_activation(channels: int, normed: bool) -> list[nn.Module]:
-    """What follows a convolution: BatchNorm, if so, and LeakyReLU."""
-    return [*[nn.BatchNorm2d(channels)] * normed, nn.LeakyReLU(0.2, inplace=True)]
+    """BatchNorm, if `normed`, and LeakyReLU."""
+    activation = nn.LeakyReLU(0.2, inplace=True)
+    return [nn.BatchNorm2d(channels), activation] if normed else [activation]

@@ -1,4 +1,4 @@
-"""Work on a GPU, recorded once and then played back: of small nets, starting the kernels takes the most time."""
+"""GPU work recorded once and played back as a CUDA graph: with small nets, most of the time is kernel launches."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from ganime.nets.critic import FeatureCritic
 if TYPE_CHECKING:
     from torch import Tensor
 
-WARM_UP_CALLS = 3  # calls before the recording, in which libraries settle on how they compute
+WARM_UP_CALLS = 3  # before the recording, in which libraries choose their algorithms
 
 
 class Recorded:
-    """A CUDA graph of `work`, a function of tensors to a tensor that changes others in place.
+    """A CUDA graph of `work`, a function of tensors that returns a tensor and may change others in place.
 
-    It runs as Python in the first three calls and while it is recorded, in the fourth; from then on its kernels are
-    played back, on the same places in memory. So what it decides, and every plain number in it, such as a learning
-    rate, stays as it was then; what it touches may be changed in place, but where a tensor is put in another's stead
-    it has to be recorded anew. It must not look at the numbers in tensors, nor send any to the GPU. The result is one
-    tensor, with new numbers after each call.
+    The first three calls run `work` as Python, the fourth one records it, and later ones play back its kernels on the
+    same memory. So all decisions and Python numbers in it, such as a learning rate, stay as they were when it was
+    recorded. Tensors that it uses may be changed in place; to replace one, record the work again. The work must not
+    read numbers from tensors or copy any to the GPU. Every later call returns the same tensor, with new numbers.
 
-    recording: whether it is past the warm-up and was not played back yet, so that an error is the recording's own.
+    recording: whether the warm-up is over and nothing was played back yet, so that an error comes from the recording.
     """
 
     def __init__(self, work: Callable[..., Tensor], device: torch.device) -> None:
@@ -41,22 +40,22 @@ class Recorded:
     def __call__(self, *inputs: Tensor) -> Tensor:
         with torch.cuda.device(self.device):
             if not self.inputs:
-                self.inputs = tuple(given.clone() for given in inputs)
-            for held, given in zip(self.inputs, inputs, strict=True):
-                held.copy_(given)
+                self.inputs = tuple(tensor.clone() for tensor in inputs)
+            for recorded, current in zip(self.inputs, inputs, strict=True):
+                recorded.copy_(current)
             self.calls += 1
             if self.calls <= WARM_UP_CALLS:
-                return self.beside()
+                return self.on_recording_stream()
             result = self.result
             if result is None:
                 with torch.cuda.graph(self.graph, stream=self.stream):
                     result = self.work(*self.inputs)
             self.graph.replay()
-            self.result = result  # only now: a graph may find no memory where it is made, or played first
+            self.result = result  # only now: recording or first playing a graph may run out of memory
             return result
 
-    def beside(self) -> Tensor:
-        """The work on the stream that it will be recorded on, with all that waits for it waiting."""
+    def on_recording_stream(self) -> Tensor:
+        """Run the work on the stream that will record it, in order with the current stream."""
         self.stream.wait_stream(torch.cuda.current_stream())
         try:
             with torch.cuda.stream(self.stream):
@@ -75,10 +74,10 @@ def recordable(critic: FeatureCritic | None, device: torch.device, alone: bool, 
 
 
 def count_on(device: torch.device, *optimizers: torch.optim.Adam) -> None:
-    """Have Adam count its steps on a GPU, where they can be recorded, and on the CPU for all other devices."""
+    """Let Adam count its steps on a GPU, so that they can be recorded, or on the CPU for all other devices."""
     counting = device if device.type == "cuda" else torch.device("cpu")
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["capturable"] = device.type == "cuda"
-        for kept in optimizer.state.values():
-            kept["step"] = kept["step"].to(counting)
+        for state in optimizer.state.values():
+            state["step"] = state["step"].to(counting)

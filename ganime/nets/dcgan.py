@@ -1,4 +1,4 @@
-"""The two nets of a DCGAN (Radford et al. 2015, arXiv:1511.06434): convolutions all the way up and down."""
+"""The two nets of a DCGAN (Radford et al. 2015, arXiv:1511.06434): convolutions only, up and down."""
 
 from __future__ import annotations
 
@@ -17,18 +17,16 @@ from torch.nn.utils import parametrizations
 
 from ganime.config import ModelConfig, from_dict, to_dict
 from ganime.errors import CheckpointError, ConfigError
-from ganime.files import checked_tensors, read_tensors, save_tensors
+from ganime.files import CONFIG_FILE, WEIGHTS_FILE, checked_tensors, read_tensors, save_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-WEIGHTS_FILE = "model.safetensors"
 DISCRIMINATOR_FILE = "discriminator.safetensors"
-CONFIG_FILE = "config.json"
-LOBES = 3  # of Lanczos' filter
-LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # what red, green and blue add to brightness, in JPEG and WebP (ITU-R BT.601)
-SMALL_NET = 500_000  # numbers; a net of that size may be made before it is known whether its weights fit
+LOBES = 3  # of the Lanczos filter
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # shares of red, green and blue in luma, as in JPEG and WebP (ITU-R BT.601)
+SMALL_NET = 500_000  # weights; a net of that size may be allocated before its file proves to fit
 
 Net = TypeVar("Net", "Generator", "Discriminator")
 
@@ -43,7 +41,7 @@ class Generator(
     """z -> picture: a projection to 4x4, then strided transposed convolutions, each doubling the side.
 
     Every hidden layer is convolution, norm, ReLU; the last one is a convolution and tanh (with `rgb_stride` 1 at the
-    picture's own side). No dense layers. With `supersampling` it draws larger, and a fixed filter makes that smaller.
+    side of the picture). No dense layers. With `supersampling` the picture is drawn larger and then downsampled.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -60,11 +58,11 @@ class Generator(
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b 3 size size"]:
         """Pictures in [-1, 1] for latents from N(0, 1)."""
         x = self.stem(z[:, :, None, None])  # (B, Z, 1, 1) -> (B, C, 4, 4)
-        x = self.blocks(x)  # (B, base, S / 2, S / 2), or S x S
+        x = self.blocks(x)  # (B, base, S / 2, S / 2), with rgb_stride 1 (B, base, S, S)
         return downsample(self.drawn(x), self.config.supersampling)  # (B, 3, S, S)
 
     def drawn(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 side side"]:
-        """What the last layer makes of the last map, with its colours as coarse as they are to be."""
+        """The picture that the last layer draws from the last map, before downsampling, colours subsampled."""
         return subsample_chroma(torch.tanh(self.to_rgb(x)), self.config.chroma_stride)
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -107,11 +105,11 @@ class Discriminator(nn.Module):
         self.apply(init_weights)
 
     def layers(self) -> list[nn.Module]:
-        """The layers from the picture to the logit."""
+        """The layers in order, from the picture to the logit."""
         return [self.from_rgb, *self.blocks, self.head]
 
     def forward(self, images: Float[Tensor, "b 3 size size"]) -> Float[Tensor, " b"]:
-        """One logit a picture, positive for real; pictures in [-1, 1]."""
+        """One logit per picture in [-1, 1], positive for real."""
         x = self.from_rgb(images)  # (B, base, S / 2, S / 2)
         x = self.blocks(x)  # (B, C, 4, 4)
         return self.head(x).flatten()  # (B, 1, 1, 1) -> (B,)
@@ -136,48 +134,51 @@ def down_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
 
 
 def with_norm(conv: nn.Module, norm: str) -> nn.Module:
-    """Spectral normalisation (Miyato et al. 2018) rewrites the weight itself; other norms are layers of their own."""
+    """Initialise a convolution, and apply spectral normalisation (Miyato et al. 2018) if that is the norm.
+
+    Other norms are layers after the convolution.
+    """
     assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
-    nn.init.normal_(conv.weight, 0.0, 0.02)  # before spectral norm takes the measure of it
+    nn.init.normal_(conv.weight, 0.0, 0.02)  # before spectral norm measures the weight
     return parametrizations.spectral_norm(conv) if norm == "spectral" else conv
 
 
 def init_weights(module: nn.Module) -> None:
-    """N(0, 0.02) for convolutions, N(1, 0.02) for BatchNorm's scale, zero for every bias, as in the paper."""
+    """N(1, 0.02) for the scale of BatchNorm, zero for every bias, as in the paper; `with_norm` draws the weights."""
     if isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.BatchNorm2d) and module.bias is not None:
         nn.init.zeros_(module.bias)
 
 
-def set_requires_grad(parameters: Iterable[nn.Parameter], learns: bool) -> None:
-    """Have these parameters get gradients, or none."""
+def set_requires_grad(parameters: Iterable[nn.Parameter], required: bool) -> None:
+    """Switch the gradients of these parameters on or off."""
     for parameter in parameters:
-        parameter.requires_grad_(learns)
+        parameter.requires_grad_(required)
 
 
 def load_net(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
-    """A net in eval mode with the weights of a file; nothing is allocated before the file proves to fit.
+    """A net in eval mode with the weights of a file. A large net is not allocated before the file proves to fit.
 
-    Raises CheckpointError, naming the file, when it does not.
+    Raises CheckpointError, naming the file, when it does not fit the configuration.
     """
     tensors = read_tensors(weights)
-    held = sum(tensor.numel() for tensor in tensors.values())
+    count = sum(tensor.numel() for tensor in tensors.values())
     widths = (config.latent_dim, *config.channels) if kind is Generator else config.judging_channels
     least = 16 * sum(a * b for a, b in itertools.pairwise(widths))  # the 4x4 kernels of all layers but the picture's
-    if least > max(held, SMALL_NET):
+    if least > max(count, SMALL_NET):
         raise CheckpointError(
-            f"{weights} holds {held:,} numbers where the shape in its config.json needs over {least:,}. "
+            f"{weights} holds {count:,} numbers where the shape in its config.json needs over {least:,}. "
             "Use the weights and the config.json that were saved together."
         )
-    with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source: leave it as it was
+    with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source
         net = kind(config)
     net.load_state_dict(checked_tensors(tensors, net.state_dict(), weights))
     return net.eval()
 
 
 def subsample_chroma(pictures: Float[Tensor, "b 3 h w"], times: int) -> Float[Tensor, "b 3 h w"]:
-    """Pictures in [-1, 1] with the same brightness at each point and colours so many times coarser."""
+    """Pictures in [-1, 1] with the same luma and `times` times coarser colours, as in JPEG's chroma subsampling."""
     if times == 1:
         return pictures
 
@@ -185,29 +186,29 @@ def subsample_chroma(pictures: Float[Tensor, "b 3 h w"], times: int) -> Float[Te
         return F.interpolate(F.avg_pool2d(x, times), scale_factor=float(times), mode="bilinear")
 
     luma = (pictures * luma_weights(pictures.device).to(pictures.dtype)).sum(1, keepdim=True)  # (B, 1, H, W)
-    return (coarse(pictures - luma) + luma).clamp(-1, 1)  # their luma is 0, coarse or not
+    return (coarse(pictures - luma) + luma).clamp(-1, 1)  # the colours alone have a luma of 0, coarse or not
 
 
 @functools.cache
 def luma_weights(device: torch.device) -> Float[Tensor, "3 1 1"]:
-    """What red, green and blue add to brightness; kept, so that no picture has to wait until it is sent there."""
+    """The shares of red, green and blue in luma; cached, so that they are sent to the device once."""
     with torch.inference_mode(False):
         return torch.tensor(LUMA_WEIGHTS, device=device)[:, None, None]
 
 
 def downsample(pictures: Float[Tensor, "b 3 h h"], times: int) -> Float[Tensor, "b 3 s s"]:
-    """Pictures in [-1, 1] made so many times smaller by Lanczos' filter, in fp32."""
+    """Pictures in [-1, 1] downsampled `times` times by a Lanczos filter, in fp32."""
     if times == 1:
         return pictures
     with torch.autocast(pictures.device.type, enabled=False):
         filtered = lanczos_matrix(pictures.shape[-1], times, pictures.device)  # (S, H)
-        return (filtered @ pictures.float() @ filtered.T).clamp(-1, 1)  # it swings over beside an edge
+        return (filtered @ pictures.float() @ filtered.T).clamp(-1, 1)  # it overshoots at edges
 
 
 @functools.cache
 def lanczos_matrix(side: int, times: int, device: torch.device) -> Float[Tensor, "s side"]:
-    """A matrix that makes `side` pixels in a row so many times fewer (Duchon 1979), as Pillow does it."""
-    with torch.inference_mode(False):  # it is kept, and may be asked for again where gradients are wanted
+    """The matrix that downsamples a row of `side` pixels `times` times (Duchon 1979), as Pillow does."""
+    with torch.inference_mode(False):  # it is cached, and the next caller may need gradients
         middles = (torch.arange(side // times) + 0.5) * times - 0.5
         places = (torch.arange(side) - middles[:, None]) / times  # (S, side)
         weights = torch.sinc(places) * torch.sinc(places / LOBES) * (places.abs() < LOBES)
@@ -225,15 +226,17 @@ def read_config(path: Path) -> Any:
 
 
 def parse_model_config(values: Any, origin: str) -> ModelConfig:
-    """The ModelConfig in a checkpoint's config.json, whose other keys describe the training.
+    """The ModelConfig in a checkpoint's config.json, whose key "training" describes the training.
 
-    Raises CheckpointError when it is absent, not a JSON object or that of a conditional model, ConfigError when a value
-    is out of range.
+    values: the parsed file. origin: its path, for errors.
+
+    Raises CheckpointError when it is missing, not a JSON object or that of a conditional model, ConfigError when a
+    value is out of range.
     """
     if not isinstance(values, dict) or "image_size" not in values:
         raise CheckpointError(
             f"{origin} is missing or is no Ganime configuration: it needs image_size, latent_dim and the other fields "
-            "of ModelConfig. For a plain DCGAN weight file use `python -m ganime import`."
+            "of ModelConfig. For the weight file of a plain DCGAN, use `python -m ganime import`."
         )
     if values.get("attributes", 0) != 0:
         raise CheckpointError(

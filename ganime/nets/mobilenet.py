@@ -1,4 +1,4 @@
-"""MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) as a frozen network that looks at pictures of any side."""
+"""MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) as a frozen feature network for pictures of any size."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 from torch import nn
 
-from ganime.files import load_tensors
+from ganime.files import WEIGHTS_FILE, load_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-WEIGHTS_FILE = "model.safetensors"
 FIRST = 32  # channels of the first convolution
-STAGES = (  # at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side: groups of bottlenecks (table 2 of the paper), each of them
-    ((1, 16, 1, 1),),  # how much they widen within, channels out, how many there are, stride of the first
+STAGES = (  # at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side: groups of bottlenecks (table 2 of the paper)
+    ((1, 16, 1, 1),),  # of a group: expansion factor, output channels, number of bottlenecks, stride of the first
     ((6, 24, 2, 2),),
     ((6, 32, 3, 2),),
     ((6, 64, 4, 2), (6, 96, 3, 1)),
     ((6, 160, 3, 2), (6, 320, 1, 1)),
 )
-MOBILENET_WIDTHS = tuple(stage[-1][1] for stage in STAGES)  # channels at these: 16, 24, 32, 96 and 320
+MOBILENET_WIDTHS = tuple(stage[-1][1] for stage in STAGES)  # output channels of the stages: 16, 24, 32, 96 and 320
 
 
 class MobileNet(nn.Module):
-    """Pictures -> maps at five depths; its BatchNorms are part of the convolutions."""
+    """Pictures -> maps at five depths. BatchNorm is folded into the convolutions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,8 +43,8 @@ class MobileNet(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c h2 w2"]]:
-        """The maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side, of pictures in [-1, 1]; the side a multiple of 32."""
-        x = self.first(images / 2 + 0.5)  # (B, 32, H / 2, W / 2); it was taught pictures in [0, 1]
+        """Maps at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side, for pictures in [-1, 1] whose side is a multiple of 32."""
+        x = self.first(images / 2 + 0.5)  # (B, 32, H / 2, W / 2); it was trained on pictures in [0, 1]
         maps = []
         for stage in self.stages:
             x = stage(x)  # (B, width, H / 2^(depth + 1), ...)
@@ -54,7 +53,10 @@ class MobileNet(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Widen, look, narrow, and add what came in where it has the same shape: (B, C, H, W) -> (B, C', H / s, W / s)."""
+    """Inverted residual: expand, depthwise convolution, project; (B, C, H, W) -> (B, C', H / s, W / s).
+
+    The input is added to the output if both have the same shape.
+    """
 
     def __init__(self, inputs: int, outputs: int, widening: int, stride: int) -> None:
         super().__init__()
@@ -65,12 +67,12 @@ class Bottleneck(nn.Module):
         self.narrow = nn.Conv2d(inner, outputs, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k g f"]:
-        y = self.narrow(self.look(self.widen(x)))  # (B, C', H / s, W / s)
+        y = self.narrow(self.look(self.widen(x)))  # (B, C * widening, H, W) -> (B, C', H / s, W / s)
         return x + y if self.adds else y
 
 
 class Convolution(nn.Conv2d):
-    """Convolution and ReLU6, padded as TensorFlow pads: with a stride of two, below and to the right alone."""
+    """Convolution and ReLU6, padded as in TensorFlow: with a stride of 2, only below and to the right."""
 
     def __init__(self, inputs: int, outputs: int, side: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(inputs, outputs, side, stride, 0 if stride > 1 else side // 2, groups=groups)
@@ -81,7 +83,7 @@ class Convolution(nn.Conv2d):
 
 
 def load_mobilenet(folder: Path) -> MobileNet:
-    """As a folder holds it, in fp32. Raises CheckpointError, naming the file, when it is missing or does not fit."""
+    """Read a MobileNet, in fp32. Raises CheckpointError, naming the file, when it is missing or does not fit."""
     net = MobileNet()
     net.load_state_dict(load_tensors(folder / WEIGHTS_FILE, net.state_dict()))
     return net

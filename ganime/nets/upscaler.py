@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ganime.files import WEIGHTS, load_tensors
+from ganime.embedded import UPSCALER
+from ganime.files import load_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-UPSCALER = WEIGHTS / "real-cugan" / "model.safetensors"
 SCALE = 4
 PADDING = 19  # px on each side, which the convolutions use up
 LEAST_SIDE = PADDING + 1  # px; reflection needs one more than it adds

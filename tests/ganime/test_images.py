@@ -89,14 +89,14 @@ def test_sizes_out_of_range_are_refused(size: int) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"not a picture", b"GIF89a" + bytes(50)])
 def test_what_is_no_png_holds_no_recipe(data: bytes) -> None:
-    with pytest.raises(GanimeError, match="no readable PNG"):
+    with pytest.raises(GanimeError, match="readable PNG"):
         read_recipe(data)
 
 
 def test_other_picture_formats_hold_no_recipe() -> None:
     buffer = io.BytesIO()
     Image.fromarray(noise(1)[0]).save(buffer, "JPEG")
-    with pytest.raises(GanimeError, match="no readable PNG"):
+    with pytest.raises(GanimeError, match="readable PNG"):
         read_recipe(buffer.getvalue())
 
 

@@ -13,12 +13,12 @@ from PIL import Image, ImageFilter
 from safetensors.numpy import load_file, save_file
 
 from ganime.drawing.sampling import generate
+from ganime.embedded import TRAINING_FACES
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.report import evaluate
 from ganime.measuring.training_faces import (
     INDEX_FILE,
-    SHIPPED,
     VECTORS_FILE,
     TrainingFaces,
     default_far_view,
@@ -210,7 +210,7 @@ def test_models_are_known_by_their_weights(
 def test_faces_of_the_embedded_models_are_shipped_in_few_bytes_and_their_own_are_no_copies(
     embedded: Checkpoint,
 ) -> None:
-    assert (SHIPPED / VECTORS_FILE).stat().st_size < 4e6
+    assert (TRAINING_FACES / VECTORS_FILE).stat().st_size < 4e6
     known = find_training_faces(embedded)
     assert known is not None
     assert (known.total, known.own.shape[0], known.held_out) == (29_696, 29_696, 1000)

@@ -1,4 +1,4 @@
-"""The feature network that comes with Ganime: shapes, exactness, and a sense for damage."""
+"""The embedded feature network: shapes, exactness, and distances that grow with damage."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from ganime.embedded import FEATURES
 from ganime.errors import CheckpointError, DataError
 from ganime.measuring.distances import frechet_distance
 from ganime.measuring.feature_training import DAMAGES, damage
-from ganime.nets.anime_features import DEFAULT_FEATURES, FeatureNet, extract, load_features, save_features, to_tensor
-
-
-@pytest.fixture(scope="module")
-def net() -> FeatureNet:
-    return load_features()
+from ganime.nets.anime_features import FeatureNet, extract, load_features, save_features, to_tensor
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +24,18 @@ def pictures(draw_face: Callable[..., Any]) -> np.ndarray:
     return np.stack([np.asarray(draw_face(seed)) for seed in range(96)])
 
 
-def test_shipped_network_is_small_and_knows_its_attributes(net: FeatureNet) -> None:
-    assert (DEFAULT_FEATURES / "model.safetensors").stat().st_size < 10 * 1024**2
+@pytest.fixture(scope="module")
+def clean(net: FeatureNet, pictures: np.ndarray) -> np.ndarray:
+    """Features of the undamaged pictures, (96, 320)."""
+    return extract(net, pictures)[0]
+
+
+def test_the_embedded_network_is_small_and_its_card_lists_its_attributes(net: FeatureNet) -> None:
+    assert (FEATURES / "model.safetensors").stat().st_size < 10 * 1024**2
     assert {"blonde_hair", "blue_eyes", "smile", "glasses"} <= set(net.attributes)
     assert {"gray_hair", "drill_hair", "orange_eyes"}.isdisjoint(net.attributes)
     assert not net.training
-    card = (DEFAULT_FEATURES / "README.md").read_text(encoding="utf-8")
+    card = (FEATURES / "README.md").read_text(encoding="utf-8")
     assert all(f"| {name} |" in card for name in net.attributes)
     assert "yuhengfdada/ANIMEGAN_Dataset1" in card
 
@@ -69,7 +71,7 @@ def test_features_are_the_same_every_time(net: FeatureNet, pictures: np.ndarray)
 
 
 @pytest.mark.parametrize("side", [32, 128, 256])
-def test_other_sizes_are_seen_much_like_their_own(net: FeatureNet, draw_face: Callable[..., Any], side: int) -> None:
+def test_features_are_alike_at_other_sizes(net: FeatureNet, draw_face: Callable[..., Any], side: int) -> None:
     own = extract(net, np.stack([np.asarray(draw_face(seed, 64)) for seed in range(24)]))[0]
     other = extract(net, np.stack([np.asarray(draw_face(seed, side)) for seed in range(24)]))[0]
     strangers = np.linalg.norm(own - np.roll(own, 1, axis=0), axis=1).mean()
@@ -77,8 +79,7 @@ def test_other_sizes_are_seen_much_like_their_own(net: FeatureNet, draw_face: Ca
 
 
 @pytest.mark.parametrize("kind", range(1, len(DAMAGES)), ids=DAMAGES[1:])
-def test_distance_rises_with_damage(net: FeatureNet, pictures: np.ndarray, kind: int) -> None:
-    clean = extract(net, pictures)[0]
+def test_distance_rises_with_damage(net: FeatureNet, pictures: np.ndarray, clean: np.ndarray, kind: int) -> None:
     distances = []
     for strength in (0.02, 0.1, 1.0):  # drawn ellipses look torn long before real faces do
         kinds, strengths = torch.full((len(pictures),), kind), torch.full((len(pictures),), strength)
@@ -88,9 +89,11 @@ def test_distance_rises_with_damage(net: FeatureNet, pictures: np.ndarray, kind:
     assert 0 < distances[0] < distances[1] < distances[2]
 
 
-def test_noise_too_faint_to_see_changes_less_than_another_face(net: FeatureNet, pictures: np.ndarray) -> None:
+def test_noise_too_faint_to_see_changes_less_than_another_face(
+    net: FeatureNet, pictures: np.ndarray, clean: np.ndarray
+) -> None:
     noise = np.random.default_rng(0).normal(0, 3, pictures.shape)
-    clean, noisy = extract(net, pictures)[0], extract(net, (pictures + noise).round().clip(0, 255).astype(np.uint8))[0]
+    noisy = extract(net, (pictures + noise).round().clip(0, 255).astype(np.uint8))[0]
     strangers = np.linalg.norm(clean - np.roll(clean, 1, axis=0), axis=1)
     assert np.median(np.linalg.norm(clean - noisy, axis=1) / strangers) < 0.5
 
@@ -98,7 +101,7 @@ def test_noise_too_faint_to_see_changes_less_than_another_face(net: FeatureNet, 
 @pytest.mark.parametrize(
     "wrong", [np.zeros((2, 64, 64, 3)), np.zeros((64, 64, 3), np.uint8), np.zeros((2, 64, 64, 4), np.uint8)]
 )
-def test_other_arrays_are_refused_in_words(net: FeatureNet, wrong: np.ndarray) -> None:
+def test_other_arrays_are_refused(net: FeatureNet, wrong: np.ndarray) -> None:
     with pytest.raises(DataError, match=r"uint8 of shape \(N, H, W, 3\)"):
         extract(net, wrong)
     with pytest.raises(DataError, match="batch_size"):
@@ -114,7 +117,7 @@ def test_damaged_folders_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"config\.json is missing"):
         load_features(tmp_path / "nowhere")
     folder = tmp_path / "copy"
-    shutil.copytree(DEFAULT_FEATURES, folder)
+    shutil.copytree(FEATURES, folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for broken in ("{", "[]", "{}", json.dumps(config | {"features": 0}), json.dumps(config | {"attributes": "hat"})):
         (folder / "config.json").write_text(broken, encoding="utf-8")
@@ -123,7 +126,7 @@ def test_damaged_folders_are_refused_by_name(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"features": 7}), encoding="utf-8")
     with pytest.raises(CheckpointError, match="projection has shape"):
         load_features(folder)
-    shutil.copy(DEFAULT_FEATURES / "config.json", folder)
+    shutil.copy(FEATURES / "config.json", folder)
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"model\.safetensors is not a whole"):

@@ -1,7 +1,8 @@
-"""The feature critic: eyes that never learn, heads that do, and a run that carries both."""
+"""The feature critic: frozen eyes, trained heads, and runs that save and resume them."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -45,15 +46,23 @@ def broad() -> FeatureCritic:
     return FeatureCritic.fresh(64, "both")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(faces: FaceDataset, tiny_config: ModelConfig) -> Run:
-    """Train the tiny model with a critic in a folder, for some steps in all, and give all events."""
+    """Train the tiny model with a critic in a folder, up to a number of steps, and return all events."""
 
     def events_of(folder: Path, steps: int, start: Checkpoint | None = None, weight: float = 1.0) -> list[Event]:
         config = replace(RECIPES["modern"][0], batch_size=16, precision="fp32", measure_images=0, critic=weight)
         return list(train(faces, folder, replace(config, steps=steps), tiny_config, start=start))
 
     return events_of
+
+
+@pytest.fixture(scope="module")
+def two_steps(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two steps; tests must not change it."""
+    folder = tmp_path_factory.mktemp("critic") / "run"
+    run(folder, 2)
+    return folder
 
 
 def state_of(run: Path, model: ModelConfig) -> TrainingState:
@@ -72,7 +81,7 @@ def test_every_picture_gets_a_logit_at_each_of_four_depths(critic: FeatureCritic
     assert critic(torch.zeros(2, 3, side, side)).shape == (2, 4)
 
 
-def test_large_pictures_are_looked_at_closely_too(close: FeatureCritic) -> None:
+def test_pieces_of_large_pictures_are_judged_too(close: FeatureCritic) -> None:
     assert close(torch.zeros(2, 3, 128, 128)).shape == (2, 8)
     images = torch.zeros(1, 3, 128, 128, requires_grad=True)
     reached = torch.zeros(128, 128)
@@ -85,7 +94,7 @@ def test_large_pictures_are_looked_at_closely_too(close: FeatureCritic) -> None:
     assert reached[0, 0] < 8
 
 
-def test_places_of_pieces_go_on_where_a_saved_critic_left_off(close: FeatureCritic, tmp_path: Path) -> None:
+def test_places_of_pieces_continue_after_a_save(close: FeatureCritic, tmp_path: Path) -> None:
     images = torch.rand(3, 3, 128, 128, generator=torch.Generator().manual_seed(3))
     close.pieces(images)
     save_file(close.state_dict(), tmp_path / CRITIC_FILE)
@@ -93,12 +102,12 @@ def test_places_of_pieces_go_on_where_a_saved_critic_left_off(close: FeatureCrit
     assert read.views == 2
     assert torch.equal(read.pieces(images), close.pieces(images))
     before = close.looks.clone()
-    assert torch.equal(close.eval().pieces(images), close.pieces(images))  # it looks again at the same places
+    assert torch.equal(close.eval().pieces(images), close.pieces(images))  # in eval mode the places stay
     assert close.looks == before
     close.train()
 
 
-def test_critic_of_a_model_that_grew_keeps_its_heads_and_looks_closely_from_then_on(critic: FeatureCritic) -> None:
+def test_the_critic_of_a_model_that_grew_keeps_its_heads_and_sees_pieces_from_then_on(critic: FeatureCritic) -> None:
     config = ModelConfig(image_size=64, base_channels=12, max_channels=12)
     start = resize(Checkpoint(Generator(config), Discriminator(config), critic=critic), 128)
     state = TrainingState.create(start.generator.config, replace(TrainConfig(), critic=1.0), CPU, start)
@@ -107,14 +116,14 @@ def test_critic_of_a_model_that_grew_keeps_its_heads_and_looks_closely_from_then
     assert (critic.views, state.critic.views) == (1, 2)
 
 
-def test_every_depth_sees_the_picture_and_tells_the_generator_what_it_saw(critic: FeatureCritic) -> None:
+def test_every_depth_has_a_gradient_in_the_picture(critic: FeatureCritic) -> None:
     images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(1)).clamp(-1, 1).requires_grad_(True)
     for depth in range(4):
         (gradient,) = torch.autograd.grad(critic(images)[:, depth].square().sum(), images)
         assert gradient.abs().sum() > 0
 
 
-def test_the_eyes_stay_as_they_are_whatever_mode_the_critic_is_in(critic: FeatureCritic) -> None:
+def test_the_eyes_never_change_in_any_mode(critic: FeatureCritic) -> None:
     before = {name: tensor.clone() for name, tensor in critic.eyes.state_dict().items()}
     critic.train()
     critic(torch.randn(4, 3, 64, 64)).sum().backward()
@@ -134,7 +143,7 @@ def test_broad_eyes_add_a_view_of_pictures_of_any_side(broad: FeatureCritic, sid
         assert gradient.abs().sum() > 0
 
 
-def test_broad_eyes_never_learn_and_are_not_kept_with_a_model(broad: FeatureCritic, tmp_path: Path) -> None:
+def test_broad_eyes_are_not_trained_and_not_saved_with_a_model(broad: FeatureCritic, tmp_path: Path) -> None:
     assert not any(parameter.requires_grad for parameter in (broad.broad_eyes or broad).parameters())
     assert not any(layer.training for layer in (broad.train().broad_eyes or broad).modules())
     save_file(broad.stored(), tmp_path / CRITIC_FILE)
@@ -157,7 +166,7 @@ def test_broad_eyes_never_learn_and_are_not_kept_with_a_model(broad: FeatureCrit
         ("broad", "", "broad"),
     ],
 )
-def test_a_run_has_the_eyes_it_is_told_or_those_of_the_model_it_begins_from(
+def test_a_run_has_the_eyes_of_its_setting_or_of_the_model_it_starts_from(
     faces: FaceDataset,
     tmp_path: Path,
     tiny: Checkpoint,
@@ -175,7 +184,7 @@ def test_a_run_has_the_eyes_it_is_told_or_those_of_the_model_it_begins_from(
     assert kept.kind_of_eyes == had
 
 
-def test_the_critic_looks_through_another_network_than_the_one_that_measures(critic: FeatureCritic) -> None:
+def test_the_critic_does_not_see_through_the_network_that_measures(critic: FeatureCritic) -> None:
     assert not same(critic.eyes, load_features().stages)
 
 
@@ -191,25 +200,26 @@ def test_heads_learn_to_tell_two_kinds_of_pictures(critic: FeatureCritic) -> Non
     assert (critic(light) > critic(dark)).all(1).float().mean() > 0.9
 
 
-def test_a_run_teaches_the_heads_alone_and_saves_the_critic_with_the_model(
-    run: Run, tmp_path: Path, tiny_config: ModelConfig
+def test_a_run_trains_only_the_heads_and_saves_the_critic_with_the_model(
+    two_steps: Path, tiny_config: ModelConfig
 ) -> None:
-    run(tmp_path / "run", 2)
     begun = TrainingState.create(tiny_config, replace(TrainConfig(), critic=1.0), CPU).critic
-    ended = state_of(tmp_path / "run", tiny_config).critic
+    ended = state_of(two_steps, tiny_config).critic
     assert begun
     assert ended
     assert same(begun.eyes, ended.eyes)
     assert not same(begun.heads, ended.heads)
-    kept = load_checkpoint(saves(tmp_path / "run")[-1], with_discriminator=True).critic
+    kept = load_checkpoint(saves(two_steps)[-1], with_discriminator=True).critic
     assert kept
     pictures = torch.linspace(-1, 1, 2 * 3 * 32 * 32).view(2, 3, 32, 32)
     torch.testing.assert_close(kept(pictures), ended.eval()(pictures), rtol=0.05, atol=0.05)  # 16 bits
 
 
-def test_a_resumed_run_goes_on_with_its_critic_to_the_bit(run: Run, tmp_path: Path, tiny_config: ModelConfig) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one_exactly(
+    run: Run, two_steps: Path, tmp_path: Path, tiny_config: ModelConfig
+) -> None:
     run(tmp_path / "whole", 4)
-    run(tmp_path / "parts", 2)
+    shutil.copytree(two_steps, tmp_path / "parts")
     run(tmp_path / "parts", 4)
     whole, parts = (state_of(tmp_path / name, tiny_config) for name in ("whole", "parts"))
     assert whole.critic
@@ -218,17 +228,15 @@ def test_a_resumed_run_goes_on_with_its_critic_to_the_bit(run: Run, tmp_path: Pa
     assert same(whole.generator, parts.generator)
 
 
-def test_the_critic_changes_what_the_generator_learns(run: Run, tmp_path: Path) -> None:
-    run(tmp_path / "with", 2)
+def test_the_critic_changes_what_the_generator_learns(run: Run, two_steps: Path, tmp_path: Path) -> None:
     run(tmp_path / "without", 2, weight=0.0)
-    last = [saves(tmp_path / name)[-1] for name in ("with", "without")]
+    last = [saves(folder)[-1] for folder in (two_steps, tmp_path / "without")]
     assert not same(*(load_checkpoint(folder).generator for folder in last))
     assert [(folder / CRITIC_FILE).exists() for folder in last] == [True, False]
 
 
-def test_a_run_begins_with_the_critic_of_its_model(run: Run, tmp_path: Path, tiny_config: ModelConfig) -> None:
-    run(tmp_path / "first", 2)
-    start = load_checkpoint(saves(tmp_path / "first")[-1], with_discriminator=True)
+def test_a_run_starts_with_the_critic_of_its_model(two_steps: Path, tiny_config: ModelConfig) -> None:
+    start = load_checkpoint(saves(two_steps)[-1], with_discriminator=True)
     assert start.critic
     state = TrainingState.create(tiny_config, replace(TrainConfig(), critic=1.0), CPU, start)
     assert state.critic

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from ganime.embedded import FEATURES
 from ganime.measuring.distances import frechet_distance
-from ganime.nets.anime_features import DEFAULT_FEATURES, load_features, resize_pictures
+from ganime.nets.anime_features import load_features, resize_pictures
 from ganime.nets.critic import CRITIC_EYES
 from ganime.training.frechet_loss import PIECE, WHOLE, FrechetLoss, Transport, View, numbers_of, shipped_views, windows
 
@@ -137,7 +138,7 @@ def test_shipped_views_see_pictures_of_any_size_but_not_as_the_measuring_network
         assert [len(found) for found in depths] == [5, 4, 5, 5]
         assert all(numbers.shape[0] == 3 and torch.isfinite(numbers).all() for found in depths for numbers in found)
     pictures = torch.rand(3, 3, 64, 64) * 2 - 1
-    networks = {folder: load_features(folder) for folder in (DEFAULT_FEATURES, CRITIC_EYES)}
+    networks = {folder: load_features(folder) for folder in (FEATURES, CRITIC_EYES)}
     own, other = (numbers_of(net.activations(pictures)[-1]) for net in networks.values())
     anime = View("anime", views[2].maps, (1.0, 1.0), 64)(pictures, source)[-1]
     assert torch.allclose(anime, other, atol=1e-3)

@@ -1,0 +1,16 @@
+"""Where the weights that come with Ganime are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PACKAGED = Path(__file__).resolve().parent / "weights"  # in an installed package
+CHECKOUT = Path(__file__).resolve().parent.parent / "weights"  # in a clone of the repository
+WEIGHTS = PACKAGED if PACKAGED.is_dir() else CHECKOUT
+
+EMBEDDED_MODELS = {64: WEIGHTS / "anime-64", 128: WEIGHTS / "anime-128"}  # by image size in px
+TRAINING_FACES = WEIGHTS / "anime-faces"  # what the embedded models learned from, for `known`
+FEATURES = WEIGHTS / "anime-features"  # the feature network that measures faces
+CRITIC_EYES = WEIGHTS / "anime-critic"  # the feature network that the critic looks through, not the one that measures
+BROAD_EYES = WEIGHTS / "broad-eyes"  # a MobileNetV2 that the critic looks through
+UPSCALER = WEIGHTS / "real-cugan" / "model.safetensors"  # Real-CUGAN, which enlarges drawings

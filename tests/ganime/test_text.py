@@ -1,0 +1,36 @@
+"""Text in messages: safe to print, and short enough for a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ganime.text import plural, printable, quoted
+
+
+@given(name=st.text(st.characters(), max_size=300))
+def test_printable_names_are_one_line_without_tricks(name: str) -> None:
+    shown = printable(name)
+    assert shown.isprintable()
+    shown.encode()  # raises for a lone surrogate
+    if name.isprintable() and len(name) <= 120:
+        assert shown == name
+
+
+def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
+    shown = printable("a" * 500 + "the end.png")
+    assert len(shown) <= 120
+    assert shown.startswith("aaa")
+    assert shown.endswith("the end.png")
+
+
+@pytest.mark.parametrize("value", ["x" * 500, 10**6000, list(range(1000))], ids=["text", "digits", "list"])
+def test_a_quoted_value_fits_in_a_sentence(value: Any) -> None:
+    assert len(quoted(value)) <= 80
+
+
+def test_only_one_thing_is_singular() -> None:
+    assert [plural(count, "face") for count in (0, 1, 2_000)] == ["0 faces", "1 face", "2,000 faces"]
