@@ -2,98 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, get_args
 
 import gradio as gr
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
 
-from app.components.theme import raised
+from app.components.bridge import expected_errors, gradio_error
 from app.errors import JobError
-from app.faces.explorer import MAX_PICTURE_BYTES, MAX_PICTURE_TEXT, MAX_RECIPE_TEXT, Drawn, Explorer, unpacked
+from app.faces.incoming import MAX_BASE64, MAX_PICTURE_BYTES, MAX_RECIPE_TEXT, picture_bytes
 from app.faces.library import EMBEDDED_KEY
-from app.faces.studio import MAX_FACES, Size, Studio
+from app.faces.loaded_model import MAX_FACES, Drawn, Size
+from app.faces.studio import Studio
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload, discard, uploaded_file
 from app.settings import Settings
 from app.tabs.job_view import job_value
-from app.tabs.walks import Film, Walk, filmed
+from app.tabs.walks import Walk, draw_film
 from app.visitors import visitor_of
 from ganime.config import SCRATCH
 from ganime.drawing.directions import MAX_DIRECTIONS
-from ganime.drawing.recipe import Recipe
+from ganime.drawing.recipe import Recipe, parse_seed
 from ganime.errors import DataError, RecipeError
 from ganime.images import png_bytes
 from ganime.text import quoted
 from ganime.training.beginning import nearest_embedded
 
-STARTS = (EMBEDDED_KEY, SCRATCH)
-SIZES = get_args(Size)  # of animations, in px; 0 for as drawn
-KINDS = ("webp", "gif", "png", "mp4")  # of animations
+START_NAMES = (EMBEDDED_KEY, SCRATCH)
+FILM_SIZES = get_args(Size)  # in px; 0 for the model's own
+FILM_KINDS = ("webp", "gif", "png", "mp4")
 
 
 def publish(studio: Studio, cache: str) -> None:
-    """Add the endpoints to the page under construction; their files go to Gradio's cache, which sweeps itself."""
+    """Add all endpoints to the page under construction. cache: Gradio's, which deletes old files by itself."""
+    faces = FaceEndpoints(studio, cache)
+    for endpoint in (faces.generate, faces.interpolate, faces.walk, faces.vary, faces.steer):
+        add(endpoint, "device", 2)
+    add(faces.project, "search", 2)
+    if studio.jobs:
+        training = TrainingEndpoints(studio, studio.jobs)
+        for endpoint in (training.train_start, training.train_status, training.train_stop, training.train_result):
+            add(endpoint, "training", 4)
 
-    @raised
-    def generate(count: int = 16, seed: int = 0, truncation: float = 1.0) -> list[dict]:
+
+def add(endpoint: Callable[..., Any], queue: str, limit: int) -> None:
+    """Add an endpoint by the name of its function. queue: endpoints of one queue share its `limit` of calls at once."""
+    handler = expected_errors(gradio_error)(endpoint)
+    gr.api(handler, api_name=endpoint.__name__, concurrency_id=queue, concurrency_limit=limit)
+
+
+class FaceEndpoints:
+    """The endpoints that draw, all with the model that the page starts with. Docstrings and names are public."""
+
+    def __init__(self, studio: Studio, cache: str) -> None:
+        self.studio, self.cache = studio, cache
+        self.key = studio.library.start.key
+
+    def generate(self, count: int = 16, seed: int = 0, truncation: float = 1.0) -> list[dict]:
         """Draw faces: a list of PNG files, one for each of the seeds `seed`, `seed` + 1, ...
 
-        Each file holds its recipe (model, revision, seed, truncation) as PNG text under the key `ganime`.
+        Each file contains its recipe (model, revision, seed, truncation) as PNG text under the key `ganime`.
         count: 1 to 64. seed: 0 to 4294967295. truncation: 0 (the average face) to 1.5; 1 is as trained.
         """
-        recipes = studio.recipes(studio.library.start.key, count, seed, truncation)
-        pngs = studio.face_pngs(studio.library.start.key, recipes)
-        return [served(cache, f"face-{recipe.seed}.png", png) for recipe, png in zip(recipes, pngs, strict=True)]
+        model = self.studio.open(self.key)
+        recipes = model.recipes(count, seed, truncation)
+        names = [f"face-{recipe.seed}.png" for recipe in recipes]
+        return [self.file(name, png) for name, png in zip(names, model.pngs(recipes), strict=True)]
 
-    gr.api(generate, api_name="generate", concurrency_id="device", concurrency_limit=2)
-    if studio.jobs:
-        publish_training(studio, studio.jobs, cache)
-
-
-def publish_exploring(explorer: Explorer, cache: str) -> None:
-    """The endpoints that begin from a face or a picture; they draw with the model that the page begins with."""
-    key = explorer.studio.library.start.key
-
-    def face_of(face: str) -> Recipe:
-        """A face as a client names it. Raises RecipeError for what names none."""
-        if not isinstance(face, str) or len(face) > MAX_RECIPE_TEXT:
-            raise RecipeError("Give a face as text: a seed, or the recipe in a PNG that Ganime made.")
-        if face.strip().isdecimal():
-            start = explorer.checkpoint(key)
-            return Recipe(start.name, start.revision, int(face) if len(face) < 20 else -1)
-        return Recipe.from_json(face)
-
-    def files(drawn: Drawn, name: str) -> list[dict]:
-        pngs = [png_bytes(face, recipe.to_json()) for face, recipe in zip(drawn.faces, drawn.recipes, strict=True)]
-        return [served(cache, f"{name}-{number}.png", png) for number, png in enumerate(pngs, start=1)]
-
-    def animation(who: str, way: Walk, name: str, kind: str, speed: float = 20.0, size: int = 0) -> dict:
-        if kind not in KINDS:
-            raise RecipeError(f"kind must be one of {', '.join(KINDS)}; got {quoted(kind)}.")
-        if size not in SIZES:
-            raise RecipeError(f"size must be one of {', '.join(map(str, SIZES))}; got {quoted(size)}.")
-        film = explorer.walks.finish(who, filmed(explorer, key, way, speed, f".{kind}", size or None))
-        assert isinstance(film, Film)
-        return served(cache, f"{name}.{kind}", film.data)
-
-    @raised
     def interpolate(
-        request: gr.Request, start: int, end: int, frames: int = 48, easing: str = "linear", kind: str = "webp"
+        self, request: gr.Request, start: int, end: int, frames: int = 48, easing: str = "linear", kind: str = "webp"
     ) -> dict:
-        """Walk from the face of seed `start` to that of seed `end` and back: one endless animation.
+        """Walk from the face of seed `start` to that of seed `end` and back: an animation that repeats for ever.
 
         start, end: 0 to 4294967295. frames: one way, 2 to 120; the animation has 2 * frames - 2. easing: "linear", or
-        "smooth" to slow down at both faces. kind: "webp" or "png" (APNG), both lossless, "gif", or "mp4" where the
-        owner of the page has installed PyAV.
+        "smooth" to slow down at both faces. kind: "webp" or "png" (APNG), both lossless, "gif", or "mp4" if PyAV is
+        installed on the server.
         """
-        first, *_, last = explorer.studio.walk_recipes(key, start, end, frames, 1.0)
-        way = Walk((first, last), 2 * int(frames) - 2, True, easing)
-        return animation(explorer.visitor(request), way, f"walk-{start}-{end}", kind)
+        first, *_, last = self.studio.open(self.key).path_recipes(start, end, frames, 1.0)
+        route = Walk((first, last), 2 * int(frames) - 2, True, easing)
+        return self.film(request, route, f"walk-{start}-{end}", kind)
 
-    @raised
     def walk(
+        self,
         request: gr.Request,
         faces: list[str],
         frames: int = 96,
@@ -103,64 +95,100 @@ def publish_exploring(explorer: Explorer, cache: str) -> None:
         speed: float = 20.0,
         size: int = 0,
     ) -> dict:
-        """Walk through any faces in their order, each as long as the next: one animation.
+        """Walk through several faces in order, with the same number of frames from each to the next: one animation.
 
-        faces: 2 to 64, each a seed, or a recipe as JSON, which the PNGs of this page hold as text under the key
-        `ganime`. frames: of the whole walk, 2 to 240. loop: whether it goes back to the first face, so that it has no
-        end. easing: "linear", or "smooth" to slow down at every face. kind: "webp" or "png" (APNG), both lossless at
-        size 0, "gif", or "mp4" where the owner of the page has installed PyAV. speed: frames a second, 1 to 60. size: 0
-        as drawn, 256 px, or 512 px for at most 60 frames.
+        faces: 2 to 64, each a seed, or a recipe as JSON, which the PNGs of this page contain as text under the key
+        `ganime`. frames: of the whole walk, 2 to 240. loop: whether it returns to the first face. easing: "linear", or
+        "smooth" to slow down at every face. kind: "webp" or "png" (APNG), both lossless at size 0, "gif", or "mp4" if
+        PyAV is installed on the server. speed: frames per second, 1 to 60. size: 0 for the model's own, 256 px, or
+        512 px for at most 60 frames.
         """
         if not isinstance(faces, list) or len(faces) > MAX_FACES:
-            raise RecipeError(f'At most {MAX_FACES} faces make a walk, given as a list of texts such as ["3", "14"].')
-        way = Walk(tuple(map(face_of, faces)), frames, loop, easing)
-        return animation(explorer.visitor(request), way, "walk", kind, speed, size)
+            raise RecipeError(f'Give at most {MAX_FACES} faces, as a list of texts such as ["3", "14"].')
+        route = Walk(tuple(map(self.face, faces)), frames, loop, easing)
+        return self.film(request, route, "walk", kind, speed, size)
 
-    @raised
-    def vary(face: str, strength: float = 0.3, count: int = 8, seed: int = 0) -> list[dict]:
-        """Draw neighbours of a face: a list of PNG files, each with its recipe inside.
+    def vary(self, face: str, strength: float = 0.3, count: int = 8, seed: int = 0) -> list[dict]:
+        """Draw variations of a face: a list of PNG files, each with its recipe inside.
 
-        face: a seed, or a recipe as JSON, which the PNGs of this page hold as text under the key `ganime`. strength:
-        0 (the face itself) to 1 (nothing in common with it). count: 1 to 64. seed: another one gives other neighbours.
+        face: a seed, or a recipe as JSON, which the PNGs of this page contain as text under the key `ganime`. strength:
+        0 (the face itself) to 1 (nothing in common with it). count: 1 to 64. seed: another one gives other variations.
         """
-        return files(explorer.vary(key, face_of(face), strength, seed, count), "variation")
+        return self.pngs(self.studio.open(self.key).vary(self.face(face), strength, seed, count), "variation")
 
-    @raised
-    def steer(face: str, amounts: dict) -> dict:
+    def steer(self, face: str, amounts: dict) -> dict:
         """Move a face along named directions, such as {"smile": 2, "blonde_hair": -1.5}: a PNG with its recipe inside.
 
-        face: a seed, or a recipe as JSON. amounts: from -3 to 3 by name; a wrong name is answered with all there are.
+        face: a seed, or a recipe as JSON. amounts: -3 to 3, by name; the error for an unknown name lists all names.
         """
         if not isinstance(amounts, dict) or len(amounts) > MAX_DIRECTIONS:
             raise RecipeError('Give amounts by name, such as {"smile": 2}.')
-        return files(explorer.steer(key, face_of(face), amounts), "steered")[0]
+        return self.pngs(self.studio.open(self.key).steer(self.face(face), amounts), "steered")[0]
 
-    @raised
-    def project(request: gr.Request, picture: str) -> dict:
-        """Find the face that comes nearest to a picture, which takes seconds.
+    def project(self, request: gr.Request, picture: str) -> dict:
+        """Find the face closest to a picture. This takes several seconds.
 
-        picture: a PNG, JPEG, WebP, GIF, BMP or AVIF file as base64 text, at most 4 MiB; the square in its middle
-        counts. Answers with `file`, a PNG with its recipe inside; `distance` of the two on the feature network;
-        `typical`, the median distance of two random faces; `percentile` of random pairs that are nearer to one another:
-        0 is a match, 50 no better than any face; and `seconds`.
+        picture: a PNG, JPEG, WebP, GIF, BMP or AVIF file as base64 text, at most 4 MiB; the square in its middle is
+        used. The answer has `file`, a PNG with its recipe inside; `distance`, between the two on the feature network;
+        `typical`, the median distance of two random faces; `percentile`, the share of random pairs that are closer to
+        each other (0 is a match, 50 is no closer than any face); and `seconds`.
         """
-        if not isinstance(picture, str) or len(picture) > MAX_PICTURE_TEXT:
+        if not isinstance(picture, str) or len(picture) > MAX_BASE64:
             raise DataError(f"Give a picture of at most {MAX_PICTURE_BYTES:,} bytes as base64 text.")
-        found = explorer.searches.finish(explorer.visitor(request), explorer.project(key, unpacked(picture)))
-        [file] = files(Drawn([found.recipe], found.face[None]), "nearest")
-        measures = {name: getattr(found, name) for name in ("distance", "typical", "percentile", "seconds")}
-        return {"file": file} | measures
+        steps = self.studio.open(self.key).project(picture_bytes(picture))
+        result = self.studio.work.finish("search", self.studio.visitor(request), steps)
+        [file] = self.pngs(Drawn([result.recipe], result.face[None]), "nearest")
+        return {
+            "file": file,
+            "distance": result.distance,
+            "typical": result.typical,
+            "percentile": result.percentile,
+            "seconds": result.seconds,
+        }
 
-    for endpoint in (interpolate, walk, vary, steer):
-        gr.api(endpoint, api_name=endpoint.__name__, concurrency_id="device", concurrency_limit=2)
-    gr.api(project, api_name="project", concurrency_id="search", concurrency_limit=2)
+    def face(self, text: str) -> Recipe:
+        """The recipe of a face that a client names by seed or recipe. Raises RecipeError for any other text."""
+        if not isinstance(text, str) or len(text) > MAX_RECIPE_TEXT:
+            raise RecipeError("Give a face as text: a seed, or the recipe in a PNG that Ganime made.")
+        if text.strip().isdecimal():
+            start = self.studio.library.start
+            return Recipe(start.name, start.revision, parse_seed(text))
+        return Recipe.from_json(text)
+
+    def film(
+        self, request: gr.Request, route: Walk, name: str, kind: str, speed: float = 20.0, size: int = 0
+    ) -> dict[str, Any]:
+        """A walk as a film for the client. Raises RecipeError for an unknown kind or size."""
+        if kind not in FILM_KINDS:
+            raise RecipeError(f"kind must be one of {', '.join(FILM_KINDS)}; got {quoted(kind)}.")
+        if size not in FILM_SIZES:
+            raise RecipeError(f"size must be one of {', '.join(map(str, FILM_SIZES))}; got {quoted(size)}.")
+        steps = draw_film(self.studio.open(self.key), route, speed, f".{kind}", size or None)
+        film = self.studio.work.finish("film", self.studio.visitor(request), steps)
+        return self.file(f"{name}.{kind}", film.data)
+
+    def pngs(self, drawn: Drawn, name: str) -> list[dict[str, Any]]:
+        """Faces as PNG files for the client, numbered from 1."""
+        pngs = [png_bytes(face, recipe.to_json()) for face, recipe in zip(drawn.faces, drawn.recipes, strict=True)]
+        return [self.file(f"{name}-{number}.png", png) for number, png in enumerate(pngs, start=1)]
+
+    def file(self, name: str, data: bytes) -> dict[str, Any]:
+        """A file that the client downloads."""
+        path = save_bytes_to_cache(data, name, self.cache)
+        return FileData(path=path, orig_name=name, size=len(data)).model_dump()
 
 
-def publish_training(studio: Studio, jobs: Jobs, cache: str) -> None:
-    """The endpoints of training jobs; the limits of the page hold, and a key opens its own job alone."""
+class TrainingEndpoints:
+    """The endpoints of training jobs, within the limits of the page. The key of a job gives access to that job alone.
 
-    @raised
+    Docstrings and names are public.
+    """
+
+    def __init__(self, studio: Studio, jobs: Jobs) -> None:
+        self.studio, self.jobs = studio, jobs
+
     def train_start(
+        self,
         request: gr.Request,
         profile: gr.OAuthProfile | None,
         files: list[dict],
@@ -171,64 +199,52 @@ def publish_training(studio: Studio, jobs: Jobs, cache: str) -> None:
         image_size: int = 64,
         images: int = 0,
     ) -> str:
-        """Queue a training job on faces and return its key, the one secret that opens the job: keep it.
+        """Queue a training job on faces and return its key, the only secret that gives access to the job: keep it.
 
-        files: zips and pictures, each as gradio_client's handle_file gives it. minutes: the longest it trains.
-        start: "embedded", to begin from the embedded model closest to image_size, or "scratch". recipe: "modern" or
-        "classic". image_size: 32, 64, 128 or 256 px. images: number of images seen after which it stops, 0 for no
-        limit.
+        files: zips and pictures, each as gradio_client's handle_file makes it. minutes: the longest training time.
+        start: "embedded" to begin from the embedded model closest to image_size, or "scratch". recipe: "modern" or
+        "classic". image_size: 32, 64, 128 or 256 px. images: stop after this many images, 0 for no limit.
         """
-        uploads = client_uploads(files, studio.settings)
+        uploads = client_uploads(files, self.studio.settings)
         try:
-            if start not in STARTS:
-                raise JobError(f"start must be one of {', '.join(STARTS)}; got {str(start)[:40]!r}.")
-            visitor = visitor_of(request, profile, studio.settings.proxies)
-            key = jobs.draft(uploads, visitor, image_size)
+            if start not in START_NAMES:
+                raise JobError(f"start must be one of {', '.join(START_NAMES)}; got {quoted(start)}.")
+            visitor = visitor_of(request, profile, self.studio.settings.proxies)
+            key = self.jobs.draft(uploads, visitor, image_size)
         finally:
             discard(uploads)
         try:
             folder = nearest_embedded(image_size) if start == EMBEDDED_KEY else None
-            jobs.submit(key, TrainingPlan(recipe, image_size, minutes, images, str(name), folder), visitor)
+            plan = TrainingPlan(recipe, image_size, minutes, images, str(name), folder)
+            self.jobs.submit(key, plan, visitor)
         except BaseException:
-            jobs.delete(key)
+            self.jobs.delete(key)
             raise
         return key
 
-    @raised
-    def train_status(key: str) -> dict:
-        """How the job of a key stands.
+    def train_status(self, key: str) -> dict:
+        """The status of a job.
 
         state: "queued", "running", "stopping", "finished", "failed" or "interrupted", with the reason in words; place
-        in the queue, and wait, about how many seconds until its turn; images seen, and most_images, after which it
-        ends; minutes_left, what an ended job lacks of its time; share of the nearest limit that is done, 0 to 1;
-        images_per_second; seconds_left;
-        the last verdict and measures; losses and measures as [images, value, value]; has_model.
+        in the queue, and wait, the estimated seconds until its turn; images seen, and most_images, after which it
+        ends; minutes_left, the unused time of an ended job; share, of the nearest limit that is used up, 0 to 1;
+        images_per_second; seconds_left; the last verdict and measures; losses and measures as [images, value, value];
+        has_model.
         """
-        return job_value(jobs, key)
+        return job_value(self.jobs, key)
 
-    @raised
-    def train_stop(key: str) -> dict:
-        """Have the job saved and ended after the step it is at, or taken out of the queue; its status."""
-        jobs.stop(key)
-        return job_value(jobs, key)
+    def train_stop(self, key: str) -> dict:
+        """Save and end a job after its current step, or remove it from the queue; returns its status."""
+        self.jobs.stop(key)
+        return job_value(self.jobs, key)
 
-    @raised
-    def train_result(key: str) -> dict:
-        """The model of the job as it is now: a zip with the folder `ganime-model`."""
-        path = jobs.archive(key)
+    def train_result(self, key: str) -> dict:
+        """The current model of a job: a zip of the folder `ganime-model`."""
+        path = self.jobs.archive(key)
         return FileData(path=str(path), orig_name=path.name, size=path.stat().st_size).model_dump()
-
-    for endpoint in (train_start, train_status, train_stop, train_result):
-        gr.api(endpoint, api_name=endpoint.__name__, concurrency_id="training", concurrency_limit=4)
-
-
-def served(cache: str, name: str, data: bytes) -> dict[str, Any]:
-    """A file for a client to fetch."""
-    path = save_bytes_to_cache(data, name, cache)
-    return FileData(path=path, orig_name=name, size=len(data)).model_dump()
 
 
 def client_uploads(files: Any, settings: Settings) -> list[Upload]:
-    """Files that a client has uploaded before. Raises JobError for anything else."""
+    """Files that a client uploaded before. Raises JobError for anything else."""
     named = [file if isinstance(file, dict) else {} for file in (files if isinstance(files, list) else [files])]
     return [uploaded_file(file.get("path"), file.get("orig_name"), settings) for file in named]

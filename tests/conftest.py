@@ -15,6 +15,7 @@ from hypothesis import settings
 from PIL import Image, ImageDraw
 
 from ganime.config import ModelConfig
+from ganime.drawing.directions import Direction, Directions, save_directions
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.anime_features import FeatureNet, load_features
@@ -69,6 +70,17 @@ def net() -> FeatureNet:
 def tiny_folder(tiny: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_checkpoint(tiny, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def steered_folder(tiny: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny model with two directions beside it, "smile" and "sefa-1"."""
+    folder = tmp_path_factory.mktemp("steered") / "tiny"
+    save_checkpoint(tiny, folder)
+    axes = np.eye(tiny.generator.config.latent_dim, dtype=np.float32)
+    items = (Direction("smile", "attribute", axes[0]), Direction("sefa-1", "sefa", axes[1]))
+    save_directions(Directions("tiny", tiny.revision, items), folder)
     return folder
 
 

@@ -1,13 +1,14 @@
-"""The page's own components: a folder here with HTML, CSS and JavaScript for each, made into gr.HTML by `component`."""
+"""The connection between the page's JavaScript components and Python: components, server functions, event handlers."""
 
 from __future__ import annotations
 
 import base64
+import functools
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import gradio as gr
 import numpy as np
@@ -17,6 +18,9 @@ from app.components.modules import module_url
 from app.errors import JobMissing, explain_disk_errors
 from ganime.errors import GanimeError
 from ganime.images import sheet, webp_bytes
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 FOLDER = Path(__file__).parent
 # Gradio runs this in each component's element. What fails while the module is loaded is said in its place.
@@ -29,34 +33,8 @@ import(new URL("%s", document.baseURI))
     element.innerHTML = "<p class=alert role=alert>This part of the page could not be loaded. Reload the page.</p>";
   });
 """
-PATIENCE = 5.0  # seconds that one request waits for its turn; a thread that waited on would be lost to all others
-WAITING = 8  # requests that wait for one kind of turn; the page has 40 threads for all that it does
-BUSY = "Others are being served just now. Try again in a moment."
-
-
-class Turn:
-    """So many at a time, while a few wait. Raises GanimeError for who waits for long or comes when enough wait."""
-
-    def __init__(self, places: int) -> None:
-        self.places = threading.BoundedSemaphore(places)
-        self.room = threading.BoundedSemaphore(places + WAITING)
-
-    def __enter__(self) -> None:
-        if not self.room.acquire(blocking=False):
-            raise GanimeError(BUSY)
-        if not self.places.acquire(timeout=PATIENCE):
-            self.room.release()
-            raise GanimeError(BUSY)
-
-    def __exit__(self, *error: object) -> None:
-        self.places.release()
-        self.room.release()
-
-
-ENCODERS = Turn(2)  # files made at a time
-DRAWING = Turn(4)  # requests that take turns at the device
-LOADING = Turn(2)  # requests that may fetch a model first
-AT_ONCE = nullcontext()
+WAIT_SECONDS = 5.0  # a request that waited longer would hold one of the page's 40 threads for too long
+MAX_WAITING = 8  # requests that may wait for one kind of slot
 MEDIA_TYPES = {
     ".png": "image/png",
     ".webp": "image/webp",
@@ -65,17 +43,45 @@ MEDIA_TYPES = {
     ".zip": "application/zip",
 }
 
+Trigger = Callable[..., Any]  # an event listener of a component, as gr.on takes it
 
-def forgiving(slider: gr.Slider) -> gr.Slider:
-    """A slider that takes what lies outside its range as its nearest end, where it would fail by itself."""
-    strict = slider.preprocess
+# Arguments of an event that redraws whenever a control moves. It bypasses the queue and runs one at a time for each
+# visitor. Of the moves made in the meantime only the last one counts, so an old picture never replaces a newer one.
+LIVE: dict[str, Any] = {
+    "api_visibility": "private",
+    "queue": False,
+    "show_progress": "hidden",
+    "trigger_mode": "always_last",
+}
 
-    def preprocess(payload: Any) -> float:
-        known = isinstance(payload, int | float) and payload == payload  # not NaN
-        return strict(min(max(payload, slider.minimum), slider.maximum) if known else slider.minimum)
 
-    slider.preprocess = preprocess
-    return slider
+class Slots:
+    """A context manager that at most `slots` threads enter at a time, while at most `waiting` more wait for a slot.
+
+    Entering raises GanimeError when the queue is full, or after a wait of `seconds`.
+    """
+
+    def __init__(self, slots: int, waiting: int = MAX_WAITING, seconds: float = WAIT_SECONDS) -> None:
+        self.seconds = seconds
+        self.free = threading.BoundedSemaphore(slots)
+        self.admitted = threading.BoundedSemaphore(slots + waiting)  # at work or waiting
+
+    def __enter__(self) -> None:
+        if self.admitted.acquire(blocking=False):
+            if self.free.acquire(timeout=self.seconds):
+                return
+            self.admitted.release()
+        raise GanimeError("The server is busy with other visitors. Try again in a moment.")
+
+    def __exit__(self, *error: object) -> None:
+        self.free.release()
+        self.admitted.release()
+
+
+ENCODING = Slots(2)  # requests that encode a file
+DRAWING = Slots(4)  # requests that take turns at the device
+LOADING = Slots(2)  # requests that may download a model
+UNLIMITED = nullcontext()
 
 
 def component(
@@ -104,53 +110,106 @@ def page_call(name: str) -> str:
     return f"async (...values) => (await window.ganime).{name}(...values)"
 
 
-def answered(
-    make: Callable[..., Any],
-    pack: Callable[[Any], dict[str, Any]] = dict,
-    turn: AbstractContextManager[Any] = AT_ONCE,
-    unknown: str = "The page asked for what is not there; reload it.",
-    visitor: Callable[[Any], str] | None = None,
+def server_function(
+    function: Callable[..., Any],
+    to_answer: Callable[[Any], dict[str, Any]] = dict,
+    slots: AbstractContextManager[Any] = UNLIMITED,
+    invalid: str = "The page asked for something unknown. Reload it.",
+    visitor_of: Callable[[Any], str] | None = None,
 ) -> Callable[..., dict[str, Any]]:
-    """A server function from one of plain arguments; it answers {"error": text} where it cannot do what it is asked.
+    """A function that a component's JavaScript calls by name. It answers {"error": text} for an expected failure.
 
-    The browser sends one list of arguments; they come from the network, so each is checked against its type hint.
-    pack: makes the answer of what `make` returns. turn: held meanwhile. unknown: said of arguments that do not fit.
-    visitor: tells who asks, by the request; `make` is then given that before the arguments.
+    function: the work. The browser sends its arguments as one list, and each is checked against its type hint.
+    to_answer: turns what `function` returns into the answer.
+    slots: entered while `function` runs.
+    invalid: the error text for arguments that do not fit the type hints.
+    visitor_of: identifies the visitor behind a request; `function` then takes the visitor as its first argument.
     """
-    checked = validate_call(make)
+    validated = validate_call(function)
 
     def answer(arguments: Any, request: gr.Request | None = None) -> dict[str, Any]:
-        given = arguments if isinstance(arguments, list) else [arguments]
+        values = arguments if isinstance(arguments, list) else [arguments]
         try:
-            with turn, explain_disk_errors("This could not be read"):
-                made = checked(*([visitor(request), *given] if visitor else given))
+            with slots, explain_disk_errors("This could not be read"):
+                result = validated(*([visitor_of(request), *values] if visitor_of else values))
         except ValidationError:
-            return {"error": unknown}
-        except JobMissing as error:
-            return {"error": str(error), "missing": True}
+            return {"error": invalid}
         except GanimeError as error:
-            return {"error": str(error)}
-        return pack(made)
+            return error_answer(error)
+        return to_answer(result)
 
-    answer.__name__ = make.__name__
+    answer.__name__ = function.__name__
     return answer
 
 
-def answer_with_file(make: Callable[..., tuple[str, bytes]]) -> Callable[..., dict[str, str]]:
-    """A server function from one that returns (file name, bytes); the browser gets base64, or the error's text."""
-    return answered(make, packed, ENCODERS, "This download asks for what is not there; reload the page.")
+def file_function(function: Callable[..., tuple[str, bytes]]) -> Callable[..., dict[str, str]]:
+    """A server function whose work returns (file name, bytes); the browser receives them as `file_answer`."""
+    return server_function(function, file_answer, ENCODING, "This download is unknown. Reload the page.")
 
 
-def packed(file: tuple[str, bytes]) -> dict[str, str]:
+def file_answer(file: tuple[str, bytes]) -> dict[str, str]:
+    """A file as the browser receives it, its bytes in base64."""
     name, data = file
     return {"name": name, "data": base64.b64encode(data).decode(), "type": MEDIA_TYPES[Path(name).suffix]}
 
 
+def error_answer(error: GanimeError) -> dict[str, Any]:
+    """An expected failure as a value that the page's components show in place; `missing` marks a deleted job."""
+    answer: dict[str, Any] = {"error": str(error)}
+    return answer | {"missing": True} if isinstance(error, JobMissing) else answer
+
+
+def gradio_error(error: GanimeError) -> NoReturn:
+    """Raise an expected failure as a gr.Error, whose text reaches the client and which leaves no traceback in the log.
+
+    Gradio replaces the text of any other exception with a general one.
+    """
+    raise gr.Error(str(error), print_exception=False) from error
+
+
+def expected_errors(respond: Callable[[GanimeError], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator for event handlers and endpoints: a GanimeError becomes what `respond` makes of it.
+
+    respond: `error_answer`, for events that bypass the queue and therefore show no toast; or `gradio_error`.
+    """
+
+    def decorate(handler: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(handler)
+        def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return handler(*args, **kwargs)
+            except GanimeError as error:
+                return respond(error)
+
+        return wrapped
+
+    return decorate
+
+
+def event_text(event: gr.EventData, name: str) -> str:
+    """A text that the page's JavaScript sent with an event; empty where there is none or the value is not a text."""
+    data = event._data
+    value = data.get(name) if isinstance(data, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def clamped(slider: gr.Slider) -> gr.Slider:
+    """The slider, made to take a value outside its range as the nearest end; gr.Slider itself raises an error."""
+    preprocess = slider.preprocess
+
+    def clamp(payload: Any) -> float:
+        is_number = isinstance(payload, int | float) and payload == payload  # not NaN
+        return preprocess(min(max(payload, slider.minimum), slider.maximum) if is_number else slider.minimum)
+
+    slider.preprocess = clamp
+    return slider
+
+
 def sheet_url(faces: np.ndarray) -> str:
-    """All faces (N, H, W, 3) as one exact picture, in a URL that carries it."""
+    """Faces, uint8 (N, H, W, 3), as one lossless WebP sheet in a data URL."""
     return picture_url("webp", webp_bytes(sheet(faces)))
 
 
 def picture_url(kind: str, data: bytes) -> str:
-    """A URL that carries a picture of this kind, such as "webp"."""
+    """An encoded picture of this kind, such as "webp", in a data URL."""
     return f"data:image/{kind};base64," + base64.b64encode(data).decode()

@@ -1,17 +1,8 @@
-"""How the page looks, and what every event handler has in common."""
+"""The theme of the page, and the style sheet of what is not inside a component."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
-
 import gradio as gr
-
-from ganime.errors import GanimeError
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 FONT = [gr.themes.Font(name) for name in ("system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")]
 MONO = [gr.themes.Font(name) for name in ("ui-monospace", "Menlo", "Consolas", "monospace")]
@@ -73,51 +64,3 @@ pre { max-width: 100%; overflow-x: auto; }
   .tab-container > button { padding: 0 7px !important; }  /* so that all tabs fit beside each other */
 }
 """
-
-
-Trigger = Callable[..., Any]  # an event listener of a component, as gr.on takes it
-
-# Arguments of an event that redraws whenever a control moves: past the queue, one at a time for each visitor, and of
-# the moves that came meanwhile only the last one counts, so that an old picture never replaces a newer one.
-LIVE: dict[str, Any] = {
-    "api_visibility": "private",
-    "queue": False,
-    "show_progress": "hidden",
-    "trigger_mode": "always_last",
-}
-
-
-def asked(event: gr.EventData, name: str) -> str:
-    """A text that the page's JavaScript sent with an event; empty when there is none, for it comes from the network."""
-    data = event._data
-    value = data.get(name) if isinstance(data, dict) else None
-    return value if isinstance(value, str) else ""
-
-
-def raised(handler: Callable[P, R]) -> Callable[P, R]:
-    """An endpoint whose expected failures reach the client in words; Gradio hides the text of other exceptions."""
-
-    @functools.wraps(handler)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return handler(*args, **kwargs)
-        except GanimeError as error:
-            raise gr.Error(str(error)) from error
-
-    return wrapped
-
-
-def shown(handler: Callable[P, dict[str, Any]]) -> Callable[P, dict[str, Any]]:
-    """A handler whose expected failures are a value, {"error": text}, that the page's components show in place.
-
-    An event past the queue raises no toast, so a gr.Error would leave the visitor without a word.
-    """
-
-    @functools.wraps(handler)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
-        try:
-            return handler(*args, **kwargs)
-        except GanimeError as error:
-            return {"error": str(error)}
-
-    return wrapped

@@ -1,4 +1,4 @@
-"""The models the page can draw from: the embedded one, the one it was started with, those visitors load or train."""
+"""The models that the page can draw with: the embedded one, the owner's, and those that visitors load or train."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from huggingface_hub import scan_cache_dir, try_to_load_from_cache
 
 from app.errors import JobError
+from app.faces.recently_used import RecentlyUsed
 from app.jobs.service import Jobs
 from app.settings import Settings
 from ganime.drawing.layers import multiply_adds
@@ -22,17 +23,24 @@ from ganime.nets.dcgan import CONFIG_FILE, Generator
 from ganime.text import printable
 
 EMBEDDED_KEY, START_KEY = "embedded", "start"
-JOB_PREFIX, UNNAMED = "job:", "trained here"
+JOB_PREFIX = "job:"
+UNNAMED_MODEL = "trained here"  # the name of a model whose job has none
 TRAINED = "trained on this page"
-PULLS = 2  # at a time; each holds a model in memory twice while it is checked
-BUSY_SECONDS = 3.0
-MAX_KEYS = 10_000  # of hub models that were handed out; the ones handed out first are forgotten
-MAX_MULTIPLY_ADDS = 4_000_000_000  # for a face; the embedded model needs a fortieth of it
+MAX_LOADING = 2  # models at a time; each is in memory twice while it is checked
+LOADING_WAIT_SECONDS = 3.0
+MAX_KEYS = 10_000  # keys of hub models that are remembered; the oldest are forgotten first
+MAX_MULTIPLY_ADDS = 4_000_000_000  # per face; the embedded model needs a fortieth of it
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What the page tells about a model. key: how the page names it to the studio."""
+    """What the page shows about a model.
+
+    key: identifies the model to the studio.
+    origin: where it comes from, in words.
+    image_size: in px.
+    note: a notice for the visitor, empty for none.
+    """
 
     key: str
     name: str
@@ -46,81 +54,82 @@ class ModelInfo:
 class Library:
     """Models by key, for any thread. Every method raises GanimeError with a text for the visitor.
 
-    A visitor's own model has the key "job:JOB_KEY@REVISION": only who has the key of the job can name it, and whoever
-    shows the key of a model to others gives it away. jobs: where such models come from, None where nobody trains.
+    A model trained here has the key "job:JOB_KEY@REVISION". That contains the secret key of its job, so the key of a
+    model must never be shown to another visitor. jobs: the training jobs, None when training is off.
     """
 
     def __init__(self, settings: Settings, jobs: Jobs | None = None) -> None:
         self.settings = settings
         self.jobs = jobs
         self.lock = threading.Lock()
-        self.pulls = threading.BoundedSemaphore(PULLS)
-        self.loaded: OrderedDict[str, Checkpoint] = OrderedDict()  # least recently used first
-        self.handed_out: OrderedDict[str, None] = OrderedDict()  # keys of hub models, oldest first
-        self.kept = {EMBEDDED_KEY: load_checkpoint(EMBEDDED)}
+        self.loading = threading.BoundedSemaphore(MAX_LOADING)
+        self.loading_wait = LOADING_WAIT_SECONDS
+        self.recent: RecentlyUsed[Checkpoint] = RecentlyUsed(settings.models_in_memory)
+        self.issued: OrderedDict[str, None] = OrderedDict()  # keys of hub models that visitors may use, oldest first
+        self.permanent = {EMBEDDED_KEY: load_checkpoint(EMBEDDED)}
         self.start = self.embedded()
-        self.start_is_private = False  # whether visitors could get its weights nowhere else
+        self.start_is_private = False  # whether its weights are unavailable to visitors elsewhere
         if settings.model:
             try:
-                self.kept[START_KEY] = self.open_start(settings.model)
-                self.start = describe(START_KEY, self.kept[START_KEY], f"from {settings.model}")
+                self.permanent[START_KEY] = self.open_start(settings.model)
+                self.start = describe(START_KEY, self.permanent[START_KEY], f"from {settings.model}")
             except GanimeError as error:
-                note = f"{settings.model} could not be loaded, so the embedded model is in place. {error}"
+                note = f"{settings.model} could not be loaded, so the page uses the embedded model. {error}"
                 self.start = replace(self.start, note=note)
 
     @property
     def cache(self) -> Path:
-        """Where models that the hub gives to everyone are kept."""
+        """The cache of public hub models."""
         return self.settings.home / "public-hub"
 
     @property
     def owner_cache(self) -> Path:
-        """Where models that were fetched with the owner's token are kept; visitors are never served from it."""
+        """The cache of models downloaded with the owner's token; visitors are never served from it."""
         return self.settings.home / "hub"
 
     def open_start(self, reference: str) -> Checkpoint:
-        """The owner's model: fetched without the token where the hub allows it, else with it and marked private."""
+        """The owner's model, downloaded without the token if possible; otherwise with it, and marked private."""
         timeout = self.settings.hub_timeout
         if not names_folder(reference):
-            with suppress(HubError):  # private, gated, or out of reach: the owner's token or cache may open it
+            with suppress(HubError):  # private, gated, or unreachable: the owner's token or cache may give access
                 return open_model(reference, self.cache, timeout=timeout, token=False)
         self.start_is_private = True
         return open_model(reference, self.owner_cache, timeout=timeout)
 
     def embedded(self) -> ModelInfo:
-        """The model that is always there."""
-        return describe(EMBEDDED_KEY, self.kept[EMBEDDED_KEY], "embedded")
+        """The embedded model, which is always available."""
+        return describe(EMBEDDED_KEY, self.permanent[EMBEDDED_KEY], "embedded")
 
     def load(self, reference: str) -> ModelInfo:
-        """Fetch a model from the hub by `repo_id` or `repo_id@revision` and make it available under its key.
+        """Download a model from the hub and make it available under its key. reference: owner/name[@revision].
 
-        The owner's token is never sent for a visitor: it may open private models.
+        The owner's token is never sent, because it may give access to private models.
         """
         limit = self.settings.model_megabytes * 2**20
-        with self.turn():
-            found = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
-            key = f"{found.repo_id}@{found.revision}"
-            checkpoint = self.remember(key, replace(load_checkpoint(found.folder), name=found.repo_id))
-            self.hand_out(key)
-            self.trim(found.repo_id)
-        return replace(describe(key, checkpoint, f"hub, revision {found.revision[:12]}"), note=found.note)
+        with self.loading_slot():
+            pulled = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
+            key = f"{pulled.repo_id}@{pulled.revision}"
+            checkpoint = self.add_recent(key, replace(load_checkpoint(pulled.folder), name=pulled.repo_id))
+            self.issue(key)
+            self.shrink_cache(pulled.repo_id)
+        return replace(describe(key, checkpoint, f"hub, revision {pulled.revision[:12]}"), note=pulled.note)
 
     def load_job(self, job_key: str) -> ModelInfo:
-        """Make the model of a training job, as it is now, available under its key."""
-        with self.turn():
+        """Make the current model of a training job available under its key."""
+        with self.loading_slot():
             checkpoint = self.trained(job_key)
             key = f"{JOB_PREFIX}{job_key}@{checkpoint.revision}"
-            self.remember(key, checkpoint)
+            self.add_recent(key, checkpoint)
         return describe(key, checkpoint, TRAINED)
 
     def trained(self, job_key: str) -> Checkpoint:
-        """The model of a job, read anew, by the name that the visitor gave it."""
+        """The current model of a job, loaded from the disk, with the name that the visitor gave the job."""
         if self.jobs is None:
-            raise JobError("Training is switched off on this page, so it has no models of visitors.")
-        return replace(load_checkpoint(self.jobs.model(job_key)), name=self.jobs.get(job_key).name or UNNAMED)
+            raise JobError("Training is switched off on this page, so there are no models trained here.")
+        return replace(load_checkpoint(self.jobs.model(job_key)), name=self.jobs.get(job_key).name or UNNAMED_MODEL)
 
     def info(self, key: str) -> ModelInfo:
-        """What the page tells about the model of a key that was given out."""
+        """What the page shows about the model of a key, without any note."""
         if key == self.start.key:
             return replace(self.start, note="")
         if key == EMBEDDED_KEY:
@@ -128,39 +137,43 @@ class Library:
         origin = TRAINED if key.startswith(JOB_PREFIX) else f"hub, revision {key.rpartition('@')[2][:12]}"
         return describe(key, self.checkpoint(key), origin)
 
-    def drawer(self, name: str, revision: str, known: str = "", jobs: Sequence[str] = ()) -> str:
-        """The key of the model that draws the faces of a name and a revision of weights, which it is made to have.
+    def key_of(self, name: str, revision: str, current: str = "", jobs: Sequence[str] = ()) -> str:
+        """The key of the model that drew a face, which is loaded for it if necessary.
 
-        It is one that the page keeps; or the one that the visitor had by the key `known`, empty for none; or the one of
-        a job of the keys `jobs`; or the hub's of that name. Raises CheckpointError where the model of that name has
-        other weights by now, and GanimeError where there is none or it cannot be had.
+        name, revision: of the model, as the face's recipe states them; the revision decides.
+        current: a key under which the visitor had that model before, empty for none.
+        jobs: keys of the visitor's jobs.
+
+        Looked for in this order: among the page's own models, under `current`, in `jobs`, on the hub by name. Raises
+        CheckpointError if the model is not found or has other weights now, and GanimeError if it cannot be loaded.
         """
-        for key, checkpoint in self.kept.items():
+        for key, checkpoint in self.permanent.items():
             if checkpoint.revision == revision:
                 return key
-        with suppress(GanimeError):  # deleted, or gone from the disk: another may be the one
-            if known and self.again(known).revision == revision:
-                return known
+        with suppress(GanimeError):  # deleted or evicted
+            if current and self.checkpoint_or_download(current).revision == revision:
+                return current
         for job in jobs:
-            with suppress(GanimeError):  # deleted, without a model, or no key at all: another may be the one
-                if (info := self.job_named(job, name)) and info.revision == revision:
+            with suppress(GanimeError):  # deleted, without a model, or not a key at all
+                if (info := self.load_job_named(job, name)) and info.revision == revision:
                     return info.key
-        own = any(name == checkpoint.name for checkpoint in self.kept.values())
-        found = self.load(name) if not own and "/" in name else None
-        if found and found.revision == revision:
-            return found.key
-        if found or own:
+        is_permanent = any(name == checkpoint.name for checkpoint in self.permanent.values())
+        loaded = self.load(name) if not is_permanent and "/" in name else None
+        if loaded and loaded.revision == revision:
+            return loaded.key
+        name, revision = printable(name, 80), printable(revision, 20)
+        if loaded or is_permanent:
             raise CheckpointError(
-                f"{printable(name, 80)} has other weights by now. The face was drawn with the weights "
-                f"{printable(revision, 20)}, and no others draw it again. Nothing was changed."
+                f"{name} has other weights by now. The face was drawn with the weights {revision}, and only those can "
+                "draw it again. Nothing was changed."
             )
         raise CheckpointError(
-            f"The model {printable(name, 80)} with the weights {printable(revision, 20)} is not here: it was trained "
-            "elsewhere or by another visitor, was deleted, or has learnt on since. Nothing was changed."
+            f"The model {name} with the weights {revision} is not available: it was trained elsewhere or by another "
+            "visitor, was deleted, or has been trained further since. Nothing was changed."
         )
 
-    def again(self, key: str) -> Checkpoint:
-        """The model of a key that was given out, fetched anew where the hub's is on the disk no longer."""
+    def checkpoint_or_download(self, key: str) -> Checkpoint:
+        """The model of a key; a hub model that was evicted from the disk is downloaded again."""
         try:
             return self.checkpoint(key)
         except HubError:
@@ -168,105 +181,99 @@ class Library:
                 raise
             return self.checkpoint(self.load(key).key)
 
-    def job_named(self, job_key: str, name: str) -> ModelInfo | None:
-        """The model of a job, None when the job has another name; so of many jobs few are read."""
-        if self.jobs is None or (self.jobs.get(job_key).name or UNNAMED) != name:
+    def load_job_named(self, job_key: str, name: str) -> ModelInfo | None:
+        """`load_job`, but None for a job of another name, whose model need not be read for that."""
+        if self.jobs is None or (self.jobs.get(job_key).name or UNNAMED_MODEL) != name:
             return None
         return self.load_job(job_key)
 
     def checkpoint(self, key: str) -> Checkpoint:
-        """The model of a key that was given out; from memory, or else from the disk, never from the network."""
-        if key in self.kept:
-            return self.kept[key]
+        """The model of a key that this page issued, from memory or from the disk, never from the network."""
+        if key in self.permanent:
+            return self.permanent[key]
         if key.startswith(JOB_PREFIX):
             return self.job_checkpoint(key)
-        if key not in self.handed_out:
+        if key not in self.issued:
             raise HubError(f"{printable(key, 200)} was not loaded on this page. Load it first.")
-        if found := self.recall(key):
-            return found
+        if checkpoint := self.recent.get(key):
+            return checkpoint
         reference = parse_reference(key)
         config = try_to_load_from_cache(reference.repo_id, CONFIG_FILE, self.cache, reference.revision)
         if not isinstance(config, str):
-            raise HubError(f"{reference.repo_id} is no longer here. Load it again.")
-        with self.turn():
-            return self.remember(key, replace(load_checkpoint(Path(config).parent), name=reference.repo_id))
+            raise HubError(f"{reference.repo_id} is no longer stored here. Load it again.")
+        with self.loading_slot():
+            return self.add_recent(key, replace(load_checkpoint(Path(config).parent), name=reference.repo_id))
 
     def trainable(self, key: str) -> Checkpoint:
-        """The model of a key, to train on from. Whoever trains on from a model can download its weights.
+        """The model of a key, to continue training from; its weights can then be downloaded from the job.
 
-        Raises CheckpointError for the owner's private model, unless the owner shares it.
+        Raises CheckpointError for the owner's private model, unless GANIME_SHARE_MODEL is set.
         """
         if key == START_KEY and self.start_is_private and not self.settings.share_model:
             raise CheckpointError(
-                f"{self.start.name} is private, and its weights could be downloaded from a job that begins with it. "
+                f"{self.start.name} is private, and its weights could be downloaded from a job that starts from it. "
                 "Start from the embedded model, or have the owner of this page set GANIME_SHARE_MODEL=true."
             )
         return self.checkpoint(key)
 
-    def hand_out(self, key: str) -> None:
-        """Note that a visitor may use the hub model of this key."""
+    def issue(self, key: str) -> None:
+        """Let visitors use the hub model of this key."""
         with self.lock:
-            self.handed_out[key] = None
-            while len(self.handed_out) > MAX_KEYS:
-                self.handed_out.popitem(last=False)
+            self.issued[key] = None
+            while len(self.issued) > MAX_KEYS:
+                self.issued.popitem(last=False)
 
     def job_checkpoint(self, key: str) -> Checkpoint:
-        """The model of a job in the very revision that its key names; JobMissing once the job is deleted."""
+        """The model of a job, in exactly the revision that the key names.
+
+        Raises JobMissing once the job is deleted, and CheckpointError once the job has another model.
+        """
         job_key, _, revision = key.removeprefix(JOB_PREFIX).rpartition("@")
         if self.jobs:
             self.jobs.get(job_key)
-        if found := self.recall(key):
-            return found
-        with self.turn():
+        if checkpoint := self.recent.get(key):
+            return checkpoint
+        with self.loading_slot():
             checkpoint = self.trained(job_key)
             if checkpoint.revision != revision:
                 raise CheckpointError(
-                    f"{checkpoint.name} has learnt on since it was chosen. Choose it again on the Train tab."
+                    f"{checkpoint.name} has been trained further since you chose it. Choose it again on the Train tab."
                 )
-            return self.remember(key, checkpoint)
+            return self.add_recent(key, checkpoint)
 
-    def recall(self, key: str) -> Checkpoint | None:
-        """A model that is still in memory."""
-        with self.lock:
-            if key in self.loaded:
-                self.loaded.move_to_end(key)
-            return self.loaded.get(key)
-
-    def remember(self, key: str, checkpoint: Checkpoint) -> Checkpoint:
-        """Keep a model in memory, and let go of the one that was not used for longest."""
-        needed = multiply_adds(Generator, checkpoint.generator.config)
-        if needed > MAX_MULTIPLY_ADDS:
+    def add_recent(self, key: str, checkpoint: Checkpoint) -> Checkpoint:
+        """Keep a model in memory. Raises CheckpointError for a model that is too slow for a shared page."""
+        cost = multiply_adds(Generator, checkpoint.generator.config)
+        if cost > MAX_MULTIPLY_ADDS:
             raise CheckpointError(
-                f"{checkpoint.name} needs {needed / 1e9:.1f} billion multiply-adds for a face; this page draws with at "
-                f"most {MAX_MULTIPLY_ADDS / 1e9:.0f} billion, so that others need not wait. Run it on your own machine."
+                f"{checkpoint.name} needs {cost / 1e9:.1f} billion multiply-adds for each face. This page draws with "
+                f"at most {MAX_MULTIPLY_ADDS / 1e9:.0f} billion, to keep waiting times short. Run it on your own "
+                "machine."
             )
-        with self.lock:
-            self.loaded[key] = checkpoint
-            while len(self.loaded) > self.settings.models_in_memory:
-                self.loaded.popitem(last=False)
-        return checkpoint
+        return self.recent.add(key, checkpoint)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """A turn at loading; refused in words when others are at it for long."""
-        if not self.pulls.acquire(timeout=BUSY_SECONDS):
-            raise HubError("Others are loading models just now. Try again in a moment.")
+    def loading_slot(self) -> Iterator[None]:
+        """One of the few slots for loading a model. Raises HubError if none becomes free within a few seconds."""
+        if not self.loading.acquire(timeout=self.loading_wait):
+            raise HubError("Other visitors are loading models at the moment. Try again in a moment.")
         try:
             yield
         finally:
-            self.pulls.release()
+            self.loading.release()
 
-    def trim(self, newest: str) -> None:
-        """Delete the models that were not used for longest while the cache on disk is too large."""
-        found = scan_cache_dir(self.cache)
-        excess = found.size_on_disk - self.settings.cache_megabytes * 2**20
-        for repo in sorted(found.repos, key=lambda repo: repo.last_accessed):
+    def shrink_cache(self, newest: str) -> None:
+        """Delete the least recently used hub models, except `newest`, until the cache is within its limit."""
+        cache = scan_cache_dir(self.cache)
+        excess = cache.size_on_disk - self.settings.cache_megabytes * 2**20
+        for repo in sorted(cache.repos, key=lambda repo: repo.last_accessed):
             if excess > 0 and repo.repo_id != newest:
-                found.delete_revisions(*(revision.commit_hash for revision in repo.revisions)).execute()
+                cache.delete_revisions(*(revision.commit_hash for revision in repo.revisions)).execute()
                 excess -= repo.size_on_disk
 
 
 def describe(key: str, checkpoint: Checkpoint, origin: str) -> ModelInfo:
+    """What the page shows about a model: see `ModelInfo` for `key` and `origin`."""
     parameters = sum(parameter.numel() for parameter in checkpoint.generator.parameters())
     size = checkpoint.generator.config.image_size
     return ModelInfo(key, checkpoint.name, origin, checkpoint.revision, size, parameters)

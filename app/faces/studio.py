@@ -1,36 +1,30 @@
-"""Studio: the single door from the page to the engine. It hands out pictures by recipe."""
+"""The studio: the one entry point from the page to the engine, with everything that visitors share."""
 
 from __future__ import annotations
 
-import io
-import threading
-import zipfile
-from collections import Counter
-from dataclasses import replace
-from typing import Literal
+from typing import Any
 
-import numpy as np
-
+from app.faces.device import Device
 from app.faces.library import Library
+from app.faces.loaded_model import LoadedModel
+from app.faces.recently_used import RecentlyUsed
+from app.faces.sliced_work import SlicedWork
 from app.jobs.service import Jobs
 from app.settings import Settings
-from ganime.drawing.recipe import MAX_SEED, Recipe, check_seed
-from ganime.drawing.sampling import generate_recipes, recipes_for
-from ganime.errors import GanimeError, RecipeError
-from ganime.images import png_bytes
+from app.visitors import identity_of
+from ganime.drawing.directions import Direction
+from ganime.errors import GanimeError
 
-MAX_FACES = 64
-Size = Literal[0, 256, 512]  # of downloads, in px; 0 for as drawn
-MAX_WALK_FRAMES = 120
-BATCH = 16  # faces drawn before another visitor has a turn
+MAX_UNNAMED = 16  # models whose unnamed directions stay in memory
 
 
 class Studio:
-    """Pictures for all visitors, from the models of its library.
+    """Models and the device that draws them, for all visitors. Nothing of a visitor is kept.
 
-    Every method may be called from any thread; one batch is drawn at a time, so that the cores are not fought over.
-    Each raises GanimeError with a text for the visitor when what was asked for cannot be had.
-    jobs: the training jobs, None when nobody can train here; `no_jobs` then says why.
+    jobs: the training jobs, None when training is off; `no_jobs` then tells the visitor why.
+    library: the models, by key.
+    device: the lock that every use of a network holds.
+    work: searches, films and comparisons in progress.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,59 +34,17 @@ class Studio:
         if settings.training != "off":
             try:
                 self.jobs = Jobs(settings)
-            except GanimeError as error:  # such as a disk that cannot be written: faces are drawn nevertheless
-                self.no_jobs = f"Nothing can be trained on this page just now. {error}"
+            except GanimeError as error:  # such as a disk that cannot be written; drawing works without jobs
+                self.no_jobs = f"Training is unavailable on this page at the moment. {error}"
         self.library = Library(settings, self.jobs)
-        self.device = threading.Lock()
+        self.device = Device()
+        self.work = SlicedWork()
+        self.unnamed: RecentlyUsed[list[Direction]] = RecentlyUsed(MAX_UNNAMED)  # directions, by revision
 
-    def recipes(self, key: str, count: int, seed: int, truncation: float) -> list[Recipe]:
-        """Recipes of `count` faces with the seeds from `seed` on; the seed after the last one is 0 again."""
-        first = check_seed(seed)
-        if not isinstance(count, int | float) or not 1 <= count <= MAX_FACES:
-            raise RecipeError(f"The number of faces must lie in 1 to {MAX_FACES}; got {count}.")
-        seeds = [(first + number) % (MAX_SEED + 1) for number in range(int(count))]
-        return recipes_for(self.library.checkpoint(key), seeds, truncation)
+    def open(self, key: str) -> LoadedModel:
+        """The model of a key, for one request. Raises GanimeError with a text for the visitor."""
+        return LoadedModel(self.library.checkpoint(key), self.device, self.unnamed)
 
-    def walk_recipes(self, key: str, start: int, end: int, frames: int, truncation: float) -> list[Recipe]:
-        """Recipes of the frames on the way from the face of `start` to that of `end`."""
-        if not isinstance(frames, int | float) or not 2 <= frames <= MAX_WALK_FRAMES:
-            raise RecipeError(f"The number of frames must lie in 2 to {MAX_WALK_FRAMES}; got {frames}.")
-        [first] = recipes_for(self.library.checkpoint(key), [check_seed(start)], truncation)
-        positions = [place / (int(frames) - 1) for place in range(int(frames))]
-        return [replace(first, toward=check_seed(end), position=position) for position in positions]
-
-    def faces(self, key: str, recipes: list[Recipe]) -> np.ndarray:
-        """The faces of recipes, uint8 (N, H, W, 3)."""
-        checkpoint = self.library.checkpoint(key)
-        drawn = []
-        for start in range(0, len(recipes), BATCH):
-            with self.device:
-                drawn.append(generate_recipes(checkpoint, recipes[start : start + BATCH]))
-        return np.concatenate(drawn)
-
-    def face_pngs(self, key: str, recipes: list[Recipe], size: int | None = None) -> list[bytes]:
-        """Faces as PNGs with their recipes inside; the recipes are made to name the model that drew them."""
-        checkpoint = self.library.checkpoint(key)
-        signed = [replace(recipe, model=checkpoint.name, revision=checkpoint.revision) for recipe in recipes]
-        faces = self.faces(key, signed)
-        return [png_bytes(face, recipe.to_json(), size) for face, recipe in zip(faces, signed, strict=True)]
-
-    def faces_zip(self, key: str, recipes: list[Recipe]) -> bytes:
-        """Faces as a ZIP of PNG files, see `file_names`."""
-        if not 1 <= len(recipes) <= MAX_FACES:
-            raise RecipeError(f"A ZIP holds 1 to {MAX_FACES} faces; got {len(recipes)}.")
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            for name, data in zip(file_names(recipes), self.face_pngs(key, recipes), strict=True):
-                archive.writestr(name, data)
-        return buffer.getvalue()
-
-
-def file_names(recipes: list[Recipe]) -> list[str]:
-    """face-SEED.png for each recipe; where several came from one seed, all but the first have a number behind it."""
-    names, seen = [], Counter[int]()
-    for recipe in recipes:
-        seen[recipe.seed] += 1
-        again = f"-{seen[recipe.seed]}" if seen[recipe.seed] > 1 else ""
-        names.append(f"face-{recipe.seed}{again}.png")
-    return names
+    def visitor(self, request: Any) -> str:
+        """The identity of the visitor behind a request; empty for an unknown request."""
+        return identity_of(request, self.settings.proxies)

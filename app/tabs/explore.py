@@ -1,4 +1,4 @@
-"""The Explore tab: one face on a stage, tools around it, and a tray of favourites; explore.js holds the state."""
+"""The Explore tab: one face on a stage, tools around it, and a tray of favourites, all kept by explore.js."""
 
 from __future__ import annotations
 
@@ -12,191 +12,219 @@ from pydantic import Field
 
 from app.components.bridge import (
     DRAWING,
+    LIVE,
     LOADING,
-    answer_with_file,
-    answered,
+    Trigger,
     component,
+    error_answer,
+    expected_errors,
+    file_function,
     page_call,
     picture_url,
+    server_function,
     sheet_url,
 )
-from app.components.theme import LIVE, Trigger, shown
-from app.faces.explorer import (
-    CHILDREN,
-    HEADINGS,
-    MAX_PICTURE_TEXT,
-    NONE,
-    Drawn,
-    Explorer,
-    Text,
-    Texts,
-    heading,
-    parsed,
-    unpacked,
-)
+from app.faces.incoming import Base64, RecipeText, RecipeTexts, parse_recipes, picture_bytes
 from app.faces.library import JOB_PREFIX
-from app.faces.studio import MAX_FACES, Size
-from app.tabs.look_inside import Insight, insight_functions
-from app.tabs.walks import MAX_FRAMES, endings, walk_functions
-from ganime.drawing.attribute_search import Choice
+from app.faces.loaded_model import MAX_FACES, NO_VECTORS, TILES, Drawn, Size, feature_net
+from app.faces.studio import Studio
+from app.tabs.look_inside import LookInside, look_inside_functions
+from app.tabs.walks import MAX_WALK_FRAMES, film_suffixes, walk_functions
+from ganime.drawing.attribute_search import Choice, Looking
+from ganime.drawing.direction_search import group
 from ganime.drawing.directions import MAX_DIRECTIONS, MAX_NAME, Direction
 from ganime.drawing.projection import Nearing, Projection
 from ganime.drawing.recipe import Recipe, encoded
 from ganime.errors import CheckpointError, GanimeError
 from ganime.images import SHEET_COLUMNS, webp_bytes
 
+MAX_OWN = 32  # directions of a visitor, for each model
 Amounts = Annotated[dict[str, float], Field(max_length=MAX_DIRECTIONS)]
 Names = Annotated[list[str], Field(max_length=64)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
-MOST_OWN = 32  # directions of a visitor's own, for each model
-Own = Annotated[dict[Name, Text], Field(max_length=MOST_OWN)]
+OwnVectors = Annotated[dict[Name, RecipeText], Field(max_length=MAX_OWN)]
 Key = Annotated[str, Field(max_length=200)]
-Keys = Annotated[list[Key], Field(max_length=50)]
-Base64 = Annotated[str, Field(max_length=MAX_PICTURE_TEXT)]
+JobKeys = Annotated[list[Key], Field(max_length=50)]
 Answer = dict[str, Any]
 LOG = logging.getLogger(__name__)
-PATTERNS = {"sefa": "pattern", "pca": "variation"}  # the sliders without a name, by how they were found
+SECTIONS = ("Hair colour", "Eyes", "Expression", "Other", "Your own", "Without a name")  # of sliders and attributes
+EXPRESSIONS = ("smile", "open_mouth", "blush")
+UNNAMED_LABELS = {"sefa": "pattern", "pca": "variation"}  # by the method that found the direction
 METHODS = {
-    "sefa": "A direction that the first layer answers most strongly, read off its weights (SeFa). Nobody has named it.",
-    "pca": "A direction in which the first layer's answers differ most from face to face (PCA). Nobody has named it.",
+    "sefa": "A direction that the first layer responds to most strongly, computed from its weights (SeFa).",
+    "pca": "A direction in which the first layer's responses vary most from face to face (PCA).",
 }
 
 
-def build(explorer: Explorer, model_key: gr.State, opened: Trigger) -> gr.HTML:
-    """The tab's component; returns it. Its event `bring` asks for the model, by key, that a face was drawn by.
+def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:
+    """Build the tab and return its component, whose event `bring` asks for the model, by key, that drew a face.
 
-    model_key: which model draws. opened: fires when a visitor opens the page.
+    model_key: the model that draws.
+    opened: fires when a visitor opens the page.
     """
-    functions = [*server_functions(explorer), *walk_functions(explorer), *file_functions(explorer)]
-    functions += insight_functions(Insight(explorer))
+    functions = [*face_functions(studio), *search_functions(studio), *file_functions(studio)]
+    functions += [*walk_functions(studio), *look_inside_functions(LookInside(studio))]
     stage = component("explore", functions, "explore", ("bring", "gone"))
 
-    @shown
-    def tell(key: str) -> Answer:
-        return stage_value(explorer, key)
+    @expected_errors(error_answer)
+    def value(key: str) -> Answer:
+        return stage_value(studio, key)
 
-    gr.on([opened, model_key.change], tell, model_key, stage, **LIVE)
+    gr.on([opened, model_key.change], value, model_key, stage, **LIVE)
     opened(None, None, None, js=page_call("openLink"), api_visibility="private")
     return stage
 
 
-@shown
-def sent_value(explorer: Explorer, key: str, recipe: str) -> Answer:
-    """The value by which a face from elsewhere on the page comes to the stage, or {"error": text}."""
-    return stage_value(explorer, key, recipe)
+@expected_errors(error_answer)
+def sent_value(studio: Studio, key: str, recipe: str) -> Answer:
+    """The value that brings a face from elsewhere on the page to the stage, or {"error": text}."""
+    return stage_value(studio, key, recipe)
 
 
-def stage_value(explorer: Explorer, key: str, sent: str = "") -> Answer:
-    """What explore.js knows of the model; sent: a recipe from elsewhere on the page that is to be shown.
+def stage_value(studio: Studio, key: str, sent: str = "") -> Answer:
+    """The value of explore.js: what it needs of the model.
 
-    The time makes two values of the same face sent twice.
+    sent: a recipe from elsewhere on the page, to be shown. The time in the value lets the same face be sent twice.
     """
-    checkpoint, note, steers = explorer.checkpoint(key), "", []
+    model = studio.open(key)
+    sliders, note = [], ""
     try:
-        for item in explorer.directions(key).items:
-            words = {"label": label(item.name, item.kind), "title": METHODS.get(item.kind, "")}
-            steers.append({"name": item.name, "group": heading(item.name, item.kind), **words})
-        steers.sort(key=lambda entry: HEADINGS.index(entry["group"]))
-    except GanimeError as error:  # its directions are damaged or of other weights: all else works without them
+        sliders = [slider_value(direction) for direction in model.directions().items]
+    except GanimeError as error:  # damaged, or of other weights; everything else works without them
         LOG.warning("%s", error)
-        note = "The sliders of this model are damaged or were made for other weights, so there are none."
-    attributes = [{"name": n, "label": label(n), "group": heading(n)} for n in explorer.net.attributes]
+        note = "This model has no sliders: its directions are damaged or belong to other weights."
+    attributes = [{"name": name, "label": label(name), "group": section(name)} for name in feature_net().attributes]
     return {
         "key": key,
-        "model": checkpoint.name,
-        "revision": checkpoint.revision,
+        "model": model.checkpoint.name,
+        "revision": model.checkpoint.revision,
         "trained": key.startswith(JOB_PREFIX),
-        "embedded": explorer.studio.library.embedded().name,
-        "side": checkpoint.generator.config.image_size,
-        "steers": steers,
+        "embedded": studio.library.embedded().name,
+        "side": model.image_size,
+        "steers": by_section(sliders),
         "note": note,
-        "attributes": sorted(attributes, key=lambda entry: HEADINGS.index(entry["group"])),
+        "attributes": by_section(attributes),
         "most": MAX_FACES,
-        "mostOwn": MOST_OWN,
-        "frames": MAX_FRAMES,
-        "endings": endings(),
+        "mostOwn": MAX_OWN,
+        "frames": MAX_WALK_FRAMES,
+        "endings": film_suffixes(),
         "sent": sent,
         "time": time.time(),
     }
 
 
+def slider_value(direction: Direction) -> dict[str, str]:
+    """A slider of the Steer tool."""
+    name, kind = direction.name, direction.kind
+    return {"name": name, "label": label(name, kind), "group": section(name, kind), "title": METHODS.get(kind, "")}
+
+
+def by_section(entries: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Sliders or attributes in the order of their sections."""
+    return sorted(entries, key=lambda entry: SECTIONS.index(entry["group"]))
+
+
 def label(name: str, kind: str = "attribute") -> str:
-    """What a slider or an attribute is called; those that nobody has named go by their number."""
-    plain = f"{PATTERNS[kind]} {name.rpartition('-')[2]}" if kind in PATTERNS else name
-    return plain.replace("_", " ").capitalize()
+    """The label of a slider or an attribute; unnamed directions are numbered."""
+    words = f"{UNNAMED_LABELS[kind]} {name.rpartition('-')[2]}" if kind in UNNAMED_LABELS else name
+    return words.replace("_", " ").capitalize()
 
 
-def server_functions(explorer: Explorer) -> list[Callable[..., Answer]]:
-    """What explore.js asks for; every argument comes from the network, the first is the model's key."""
+def section(name: str, kind: str = "attribute") -> str:
+    """The section that a slider or an attribute belongs to, one of SECTIONS."""
+    if kind in UNNAMED_LABELS:
+        return "Without a name"
+    if kind == "own":
+        return "Your own"
+    if name in EXPRESSIONS:
+        return "Expression"
+    return {"hair colour": "Hair colour", "eye colour": "Eyes"}.get(group(name), "Other")
 
-    def draw(key: str, recipes: Texts) -> Drawn:
-        return explorer.draw(key, parsed(recipes))
 
-    def vary(key: str, recipe: Text, strength: float, seed: int) -> Drawn:
-        return explorer.vary(key, Recipe.from_json(recipe), strength, seed)
+def face_functions(studio: Studio) -> list[Callable[..., Answer]]:
+    """The server functions that draw faces and make directions.
 
-    def steer(key: str, recipe: Text, amounts: Amounts, own: Own | None = None) -> Drawn:
-        return explorer.steer(key, Recipe.from_json(recipe), amounts, own or NONE)
+    Every argument comes from the network; the first is the model's key.
+    """
 
-    def own_sliders(key: str, name: Name, amounts: Amounts, own: Own) -> Answer:
-        return own_value(explorer.own_way(key, name, amounts, own))
+    def draw(key: str, recipes: RecipeTexts) -> Drawn:
+        return studio.open(key).draw(parse_recipes(recipes))
 
-    def own_faces(key: str, name: Name, a: Text, b: Text) -> Answer:
-        return own_value(explorer.own_way(key, name, {}, faces=(Recipe.from_json(a), Recipe.from_json(b))))
+    def vary(key: str, recipe: RecipeText, strength: float, seed: int) -> Drawn:
+        return studio.open(key).vary(Recipe.from_json(recipe), strength, seed)
 
-    def breed(key: str, recipes: Texts, mutation: float, seed: int) -> Drawn:
-        return explorer.breed(key, parsed(recipes), mutation, seed)
+    def steer(key: str, recipe: RecipeText, amounts: Amounts, own: OwnVectors | None = None) -> Drawn:
+        return studio.open(key).steer(Recipe.from_json(recipe), amounts, own or NO_VECTORS)
 
-    def mix(key: str, a: Text, b: Text, c: Text) -> Drawn:
-        return explorer.arithmetic(key, *parsed([a, b, c]))
+    def breed(key: str, recipes: RecipeTexts, mutation: float, seed: int) -> Drawn:
+        return studio.open(key).breed(parse_recipes(recipes), mutation, seed)
+
+    def mix(key: str, a: RecipeText, b: RecipeText, c: RecipeText) -> Drawn:
+        return studio.open(key).arithmetic(*parse_recipes([a, b, c]))
+
+    def own_sliders(key: str, name: Name, amounts: Amounts, own: OwnVectors) -> Direction:
+        return studio.open(key).direction_of_sliders(name, amounts, own)
+
+    def own_faces(key: str, name: Name, a: RecipeText, b: RecipeText) -> Direction:
+        return studio.open(key).direction_between(name, *parse_recipes([a, b]))
+
+    return [
+        *(server_function(function, tiles_value, DRAWING) for function in (draw, vary, steer, breed, mix)),
+        *(server_function(function, direction_value, DRAWING) for function in (own_sliders, own_faces)),
+    ]
+
+
+def search_functions(studio: Studio) -> list[Callable[..., Answer]]:
+    """The server functions that search for faces, and for the model that drew one."""
 
     def choose(visitor: str, key: str, wanted: Names, seed: int) -> Answer:
-        return {"search": explorer.searches.begin(visitor, explorer.choose(key, wanted, seed))}
+        return {"search": studio.work.begin("search", visitor, studio.open(key).choose(wanted, seed))}
 
     def project(visitor: str, key: str, picture: Base64) -> Answer:
-        return {"search": explorer.searches.begin(visitor, explorer.project(key, unpacked(picture)))}
-
-    def drawer(key: str, recipe: Text, known: Key, jobs: Keys) -> Answer:
-        face = Recipe.from_json(recipe)
-        try:
-            return {"key": explorer.studio.library.drawer(face.model, face.revision, known, jobs)}
-        except CheckpointError as error:  # to ask again is of no use
-            return {"key": "", "text": str(error)}
+        return {"search": studio.work.begin("search", visitor, studio.open(key).project(picture_bytes(picture)))}
 
     def ask(key: str, search: str) -> Answer:
-        event, _ = explorer.searches.go_on(search)
-        answer = search_value(event)
-        if "progress" not in answer:  # nobody asks again
-            explorer.searches.end(search)
-        return answer
+        event, _ = studio.work.advance(search)
+        if isinstance(event, Choice | Projection):  # the page does not ask again
+            studio.work.end(search)
+        return search_value(event)
 
     def leave(key: str, search: str) -> Answer:
-        explorer.searches.end(search)
+        studio.work.end(search)
         return {}
 
-    tiled = [answered(make, tiles, DRAWING) for make in (draw, vary, steer, breed, mix)]
-    owned = [answered(make, turn=DRAWING) for make in (own_sliders, own_faces)]
-    begun = [answered(make, visitor=explorer.visitor) for make in (choose, project)]
-    return [*tiled, *owned, *begun, answered(drawer, turn=LOADING), answered(ask), answered(leave)]
+    def drawer(key: str, recipe: RecipeText, current: Key, jobs: JobKeys) -> Answer:
+        face = Recipe.from_json(recipe)
+        try:
+            return {"key": studio.library.key_of(face.model, face.revision, current, jobs)}
+        except CheckpointError as error:  # a second attempt would fail, too
+            return {"key": "", "text": str(error)}
+
+    return [
+        *(server_function(function, visitor_of=studio.visitor) for function in (choose, project)),
+        *(server_function(function) for function in (ask, leave)),
+        server_function(drawer, slots=LOADING),
+    ]
 
 
-def file_functions(explorer: Explorer) -> list[Callable[[Any], dict[str, str]]]:
-    """The downloads of explore.js."""
+def file_functions(studio: Studio) -> list[Callable[[Any], dict[str, str]]]:
+    """The downloads of the tab."""
 
-    def keep_file(key: str, recipe: Text, size: Size) -> tuple[str, bytes]:
-        one = Recipe.from_json(recipe)
-        explorer.checkpoint(key, [one])
-        return f"face-{one.seed}.png", explorer.studio.face_pngs(key, [one], size or None)[0]
+    def keep_file(key: str, recipe: RecipeText, size: Size) -> tuple[str, bytes]:
+        face, model = Recipe.from_json(recipe), studio.open(key)
+        model.check([face])
+        return f"face-{face.seed}.png", model.pngs([face], size or None)[0]
 
-    def tray_file(key: str, recipes: Texts) -> tuple[str, bytes]:
-        explorer.checkpoint(key, faces := parsed(recipes))
-        return "faces.zip", explorer.studio.faces_zip(key, faces)
+    def tray_file(key: str, recipes: RecipeTexts) -> tuple[str, bytes]:
+        faces, model = parse_recipes(recipes), studio.open(key)
+        model.check(faces)
+        return "faces.zip", model.faces_zip(faces)
 
-    return [answer_with_file(make) for make in (keep_file, tray_file)]
+    return [file_function(keep_file), file_function(tray_file)]
 
 
-def tiles(drawn: Drawn) -> Answer:
-    """Faces in one exact sheet, with their recipes as text."""
+def tiles_value(drawn: Drawn) -> Answer:
+    """Faces in one lossless sheet, with their recipes as text."""
     return {
         "recipes": [recipe.to_json() for recipe in drawn.recipes],
         "sheet": sheet_url(drawn.faces),
@@ -205,39 +233,41 @@ def tiles(drawn: Drawn) -> Answer:
     }
 
 
-def own_value(way: Direction) -> Answer:
-    """A direction of a visitor's own, as the browser keeps it."""
-    return {"name": way.name, "vector": encoded(way.vector)}
+def direction_value(direction: Direction) -> Answer:
+    """A visitor's direction, as the browser keeps it."""
+    return {"name": direction.name, "vector": encoded(direction.vector)}
 
 
-def search_value(event: Any) -> Answer:
-    """How far a search has come, None before its first step, or what it found."""
+def search_value(event: Looking | Choice | Nearing | Projection | None) -> Answer:
+    """The progress of a search, None before its first step, or its result."""
     if event is None:
         return {"progress": 0.0, "text": ""}
     if isinstance(event, Choice):
-        seconds, carry = f"{event.seconds:.1f}", int(event.carries.sum())
-        words = (
-            f"{carry} of {len(event.faces)} carry what was asked for, as the attribute network sees it. "
-            f"{event.looked_at} faces looked at, {seconds} s."
-        )
-        return tiles(Drawn(list(event.recipes), event.faces)) | {"text": words, "carries": event.carries.tolist()}
+        matches, faces = int(event.carries.sum()), list(event.recipes)
+        text = f"{matches} of {len(faces)} match. ({event.looked_at} faces checked in {event.seconds:.1f} s)"
+        return tiles_value(Drawn(faces, event.faces)) | {"text": text, "carries": event.carries.tolist()}
     if isinstance(event, Projection):
-        return tiles(Drawn([event.recipe], event.face[None])) | {
-            "text": f"{closeness(event.percentile)} {event.seconds:.1f} s.",
+        return tiles_value(Drawn([event.recipe], event.face[None])) | {
+            "text": f"{closeness(event.percentile)} ({event.seconds:.1f} s)",
         }
     if isinstance(event, Nearing):
         return {"progress": event.progress, "face": picture_url("webp", webp_bytes(event.face))}
-    searching = " Too few have it, so some are made to." if event.searching else ""
-    words = f"{event.found} found among {event.looked_at} faces.{searching}"
-    return {"progress": event.found / CHILDREN, "text": words}
+    adjusting = " Too few match, so some are being adjusted." if event.searching else ""
+    return {
+        "progress": event.found / TILES,
+        "text": f"{event.found} found among {event.looked_at} faces.{adjusting}",
+    }
 
 
 def closeness(percentile: float) -> str:
-    """How near a projection has come, in words that promise no more than was measured."""
+    """How close a projection is, without claiming more than was measured.
+
+    percentile: of random pairs of faces, how many are closer to each other, 0 to 100.
+    """
     share = "99 % or more" if percentile <= 1 else f"{100 - percentile:.0f} %"
-    nearer = f"It is nearer to your picture than {share} of random pairs of faces are to one another"
+    closer = f"It is closer to your picture than {share} of random pairs of faces are to each other."
     if percentile < 5:
-        return f"Close. {nearer}."
+        return f"A close match. {closer}"
     if percentile < 40:
-        return f"Alike in some ways. {nearer}."
-    return f"Not close: this model draws no such face. {nearer}."
+        return f"Similar in part. {closer}"
+    return f"Not close: this model draws no such face. {closer}"

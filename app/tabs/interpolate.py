@@ -1,4 +1,4 @@
-"""The Interpolate tab: two seeds in, a walk out that the browser scrubs from memory."""
+"""The Interpolate tab: two seeds in, and out the frames between their faces, which the browser scrubs from memory."""
 
 from __future__ import annotations
 
@@ -6,66 +6,63 @@ from typing import Any
 
 import gradio as gr
 
-from app.components.bridge import DRAWING, answer_with_file, answered, component, forgiving, page_call, sheet_url
-from app.components.theme import Trigger
-from app.faces.explorer import Explorer
-from app.faces.studio import Size, Studio
-from app.tabs.generate import ask_on
-from app.tabs.walks import endings, walk_functions
+from app.components.bridge import DRAWING, Trigger, clamped, component, file_function, page_call, server_function
+from app.faces.loaded_model import Size
+from app.faces.studio import Studio
+from app.tabs.generate import redraw_on_change, sheet_value
+from app.tabs.walks import film_suffixes, walk_functions
 from ganime.drawing.recipe import MAX_TRUNCATION, Recipe, check_seed
-from ganime.images import SHEET_COLUMNS
 
 FRAMES = 48
 
 
-def build(explorer: Explorer, model_key: gr.State, opened: Trigger) -> tuple[gr.Number, gr.Number, gr.HTML]:
-    """The tab's components, wired to the explorer; returns the fields of the two seeds, and the walk.
+def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Number, gr.Number, gr.HTML]:
+    """Build the tab and return the fields of its two seeds, and its view.
 
-    model_key: which model draws. opened: fires when a visitor opens the page.
+    model_key: the model that draws.
+    opened: fires when a visitor opens the page.
     """
 
     def draw(key: str, first: Any, last: Any, factor: Any) -> dict[str, Any]:
-        return walk_value(explorer.studio, key, first, last, truncation.preprocess(factor))
+        return path_value(studio, key, first, last, truncation.preprocess(factor))
 
     with gr.Row(elem_classes="controls", equal_height=True):
         start = gr.Number(3, label="From seed", min_width=150)
         end = gr.Number(14, label="To seed", min_width=150)
-        truncation = forgiving(gr.Slider(0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", min_width=180))
+        truncation = clamped(gr.Slider(0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", min_width=180))
     with gr.Row():
         roll_start = gr.Button("⚄ Roll the first", elem_id="roll-start", min_width=120)
         roll_end = gr.Button("⚄ Roll the second", elem_id="roll-end", min_width=120)
-    functions = [answered(draw, turn=DRAWING), answer_with_file(frame_file(explorer.studio)), *walk_functions(explorer)]
-    walk = component("walk", functions, "walk", ("gone",))
+    frame = file_function(frame_file(studio))
+    functions = [server_function(draw, slots=DRAWING), frame, *walk_functions(studio)]
+    view = component("walk", functions, "walk", ("gone",))
 
     roll_start.click(None, None, start, js=page_call("randomSeed"), api_visibility="private")
     roll_end.click(None, None, end, js=page_call("randomSeed"), api_visibility="private")
-    ask_on(walk, [opened, model_key.change], model_key, [start, end, truncation])
-    return start, end, walk
+    redraw_on_change(view, [opened, model_key.change], model_key, [start, end, truncation])
+    return start, end, view
 
 
-def walk_value(studio: Studio, key: str, start: int, end: int, truncation: float) -> dict[str, Any]:
-    """What walk.js shows: all frames of the walk in one exact sheet."""
-    recipes = studio.walk_recipes(key, start, end, FRAMES, truncation)
-    frames = studio.faces(key, recipes)
+def path_value(studio: Studio, key: str, start: int, end: int, truncation: float) -> dict[str, Any]:
+    """The value of walk.js: all frames from one face to the other in one lossless sheet."""
+    model = studio.open(key)
+    frames = model.draw(model.path_recipes(start, end, FRAMES, truncation)).faces
     return {
-        "key": key,
-        "model": recipes[0].model,
-        "revision": recipes[0].revision,
-        "sheet": sheet_url(frames),
-        "columns": SHEET_COLUMNS,
-        "side": frames.shape[1],
+        **sheet_value(key, model, frames),
         "frames": len(frames),
         "start": check_seed(start),
         "end": check_seed(end),
         "truncation": truncation,
-        "endings": endings(),
+        "endings": film_suffixes(),
     }
 
 
 def frame_file(studio: Studio) -> Any:
+    """The download of one frame as a PNG."""
+
     def frame_file(key: str, recipe: str, size: Size) -> tuple[str, bytes]:
-        parsed = Recipe.from_json(recipe)
-        way = "" if parsed.toward is None else f"-{parsed.toward}-{round(parsed.position * 100)}"
-        return f"face-{parsed.seed}{way}.png", studio.face_pngs(key, [parsed], size or None)[0]
+        frame = Recipe.from_json(recipe)
+        end = "" if frame.toward is None else f"-{frame.toward}-{round(frame.position * 100)}"
+        return f"face-{frame.seed}{end}.png", studio.open(key).pngs([frame], size or None)[0]
 
     return frame_file

@@ -13,9 +13,9 @@ import numpy as np
 from markdown_it import MarkdownIt
 from pydantic import Field
 
-from app.components.bridge import answered, picture_url
+from app.components.bridge import picture_url, server_function
 from app.errors import JobError, JobMissing
-from app.faces.slices import Searches
+from app.faces.sliced_work import SlicedWork
 from app.jobs.service import Jobs, Sources
 from app.jobs.uploads import PICTURES_FOLDER, short_name
 from app.visitors import identity_of
@@ -164,7 +164,7 @@ def existing_jobs(jobs: Jobs) -> Callable[..., dict[str, Any]]:
 
 def job_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
     """Return the server functions of job.js. They need nothing but a key, and return {"error": text} on failure."""
-    comparisons = Searches("comparisons")
+    comparisons = SlicedWork()
 
     def status(key: str) -> dict[str, Any]:
         return job_value(jobs, key)
@@ -177,10 +177,10 @@ def job_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
 
     def nearest(visitor: str, key: str) -> dict[str, Any]:
         jobs.get(key)  # without the key nobody takes a place
-        return {"search": comparisons.begin(visitor, nearest_training_faces(jobs, key))}
+        return {"search": comparisons.begin("comparison", visitor, nearest_training_faces(jobs, key))}
 
     def ask_nearest(search: str) -> dict[str, Any]:
-        found, _ = comparisons.go_on(search)
+        found, _ = comparisons.advance(search)
         if isinstance(found, Likeness):
             comparisons.end(search)
         return comparison_value(found)
@@ -208,7 +208,7 @@ def job_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
         return identity_of(request, jobs.settings.proxies)
 
     plain = (existing_jobs(jobs), status, grid, card, log, save_now, stop, discard, ask_nearest, leave_nearest)
-    return [*map(answered, plain), answered(nearest, visitor=visitor)]
+    return [*map(server_function, plain), server_function(nearest, visitor_of=visitor)]
 
 
 def archive_file(jobs: Jobs) -> Any:

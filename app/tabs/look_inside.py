@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from app.components.bridge import DRAWING, Turn, answered, picture_url
+from app.components.bridge import DRAWING, Slots, picture_url, server_function
 from app.errors import JobMissing
-from app.faces.explorer import Explorer, Text
+from app.faces.incoming import RecipeText
 from app.faces.library import JOB_PREFIX, MAX_MULTIPLY_ADDS
-from app.faces.slices import Searches
+from app.faces.loaded_model import LoadedModel
+from app.faces.recently_used import RecentlyUsed
+from app.faces.studio import Studio
 from ganime.drawing.layers import IMAGE_LAYERS, Inside, LayerMaps, logits_of_others, look_inside, multiply_adds
 from ganime.drawing.recipe import Recipe
 from ganime.images import SHEET_COLUMNS, png_bytes, sheet
@@ -23,173 +23,162 @@ from ganime.measuring.training_faces import TrainingFaces, find_training_faces, 
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.dcgan import Discriminator
 
-KEPT = 4  # models whose discriminator, or whose known faces, stay in memory
-COMPARED = 4_000  # training faces that are looked at; some hundred a second, once for a model
+MODELS_IN_MEMORY = 4  # whose discriminators, and whose training faces, stay in memory
+MAX_COMPARED = 4_000  # training faces of a job; several hundred are read per second, once for each model
 UNKNOWN = (
-    "The faces that this model was trained on are not known here, so nothing can be said about copies. Whoever "
-    "trained it can tell, with Ganime on the machine where they are."
+    "The training faces of this model are unknown here, so copies cannot be detected. Whoever trained the model can "
+    "check, with Ganime on the machine that has the faces."
 )
 Answer = dict[str, Any]
-Value = TypeVar("Value")
+Images = np.ndarray | None  # uint8 (N, H, W, 3)
+Logits = np.ndarray | None  # float (N,)
 
 
-class Insight:
-    """What takes a model's discriminator or its training faces, both kept for the models that were last asked about.
+class LookInside:
+    """The discriminators and the training faces of the models that visitors asked about last.
 
     Every method may be called from any thread, and raises GanimeError with a text for the visitor.
     """
 
-    def __init__(self, explorer: Explorer) -> None:
-        self.explorer = explorer
-        self.comparisons = Searches("comparisons")
-        self.lock = threading.Lock()
-        self.loading = Turn(1)  # discriminators at a time
-        self.judges: OrderedDict[str, tuple[Checkpoint, np.ndarray | None]] = OrderedDict()  # by key and revision
-        self.learned: OrderedDict[str, tuple[TrainingFaces, np.ndarray | None]] = OrderedDict()  # by the model's key
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.loading = Slots(1)  # discriminators at a time
+        self.discriminators: RecentlyUsed[tuple[Checkpoint, Logits]] = RecentlyUsed(MODELS_IN_MEMORY)
+        self.training_faces: RecentlyUsed[tuple[TrainingFaces, Images]] = RecentlyUsed(MODELS_IN_MEMORY)
 
     def inside(self, key: str, recipe: Recipe) -> Inside:
-        """What each layer of both nets makes of a face."""
-        checkpoint = self.explorer.checkpoint(key, [recipe])
-        z = recipe.latent(checkpoint.generator.config.latent_dim)
-        name = f"{key} {checkpoint.revision}"
-        judged, others = self.recall(self.judges, name) or self.judge(name, checkpoint)
-        with self.explorer.studio.device:
-            return look_inside(judged, z, others=others)
+        """The activations of each layer of both networks for a face."""
+        model = self.studio.open(key)
+        [z] = model.latents([recipe])  # (latent,)
+        checkpoint, logits = self.with_discriminator(key, model.checkpoint)
+        with self.studio.device.lock:
+            return look_inside(checkpoint, z, others=logits)
 
-    def judge(self, name: str, checkpoint: Checkpoint) -> tuple[Checkpoint, np.ndarray | None]:
-        """A model with its discriminator and what that says of other faces; of those who come at once one reads it."""
+    def with_discriminator(self, key: str, checkpoint: Checkpoint) -> tuple[Checkpoint, Logits]:
+        """A model with its discriminator, and that one's logits of other faces; None where there is no discriminator.
+
+        Simultaneous requests load one discriminator at a time, so that none is loaded twice.
+        """
+        name = f"{key} {checkpoint.revision}"
+        if loaded := self.discriminators.get(name):
+            return loaded
         with self.loading:
-            if found := self.recall(self.judges, name):
-                return found
-            judged = with_discriminator(checkpoint)
-            with self.explorer.studio.device:
-                others = logits_of_others(judged) if judged.discriminator else None
-            return self.remember(self.judges, name, (judged, others))
+            if loaded := self.discriminators.get(name):
+                return loaded
+            complete = load_discriminator(checkpoint)
+            with self.studio.device.lock:
+                logits = logits_of_others(complete) if complete.discriminator else None
+            return self.discriminators.add(name, (complete, logits))
 
     def compare(self, visitor: str, key: str, recipe: Recipe) -> Answer:
-        """Whether a face copies one that its model learned from, or a search to ask by while that is found out."""
-        checkpoint = self.explorer.checkpoint(key, [recipe])
-        found = self.recall(self.learned, key)
-        if found is None and key.startswith(JOB_PREFIX):
-            return {"search": self.comparisons.begin(visitor, self.look(key, checkpoint, recipe))}
-        if found is None and (known := find_training_faces(checkpoint)):
-            found = self.remember(self.learned, key, (known, None))
-        return copy_value(self.kin(found, checkpoint, recipe)) if found else {"verdict": "unknown", "text": UNKNOWN}
+        """Whether a face copies a training face of its model; or {"search": key} while those faces are being read."""
+        model = self.studio.open(key)
+        model.check([recipe])
+        self.forget_deleted()
+        known = self.training_faces.get(key)
+        if known is None and key.startswith(JOB_PREFIX):
+            return {"search": self.studio.work.begin("comparison", visitor, self.read_and_compare(key, model, recipe))}
+        if known is None and (found := find_training_faces(model.checkpoint)):
+            known = self.training_faces.add(key, (found, None))
+        if known is None:
+            return {"verdict": "unknown", "text": UNKNOWN}
+        return comparison_value(self.comparison(known, model, recipe))
 
-    def look(self, key: str, checkpoint: Checkpoint, recipe: Recipe) -> Iterator[float | Comparison]:
-        """A look at the training faces of a visitor's own job, which stay known, and then at the face."""
-        jobs = self.explorer.studio.jobs
+    def read_and_compare(self, key: str, model: LoadedModel, recipe: Recipe) -> Iterator[float | Comparison]:
+        """Read the training faces of a job, then compare: progress from 0 to 1, then the Comparison."""
+        jobs = self.studio.jobs
         assert jobs is not None
-        faces, flip = jobs.training_faces(job_of(key))
-        for event in self.explorer.on_device(read_training_faces(faces, flip, COMPARED)):
+        dataset, flip = jobs.training_faces(job_of(key))
+        for event in self.studio.device.run(read_training_faces(dataset, flip, MAX_COMPARED)):
             if isinstance(event, TrainingFaces):
-                found = self.remember(self.learned, key, (event, faces.images))
-                yield self.kin(found, checkpoint, recipe)
+                known = self.training_faces.add(key, (event, dataset.images))
+                self.forget_deleted()
+                yield self.comparison(known, model, recipe)
             else:
                 yield event
 
-    def kin(self, found: tuple[TrainingFaces, np.ndarray | None], checkpoint: Checkpoint, recipe: Recipe) -> Comparison:
-        z = recipe.latent(checkpoint.generator.config.latent_dim)
-        [face] = self.explorer.render(checkpoint, z[None])
-        with self.explorer.studio.device:
-            return compare_with_training_faces(found[0], face, found[1])
-
-    def recall(self, kept: OrderedDict[str, Value], key: str) -> Value | None:
-        """What is still in memory."""
-        self.forget_deleted()
-        with self.lock:
-            if key in kept:
-                kept.move_to_end(key)
-            return kept.get(key)
-
-    def remember(self, kept: OrderedDict[str, Value], key: str, value: Value) -> Value:
-        """Keep something in memory, and let go of what was not used for longest."""
-        with self.lock:
-            kept[key] = value
-            while len(kept) > KEPT:
-                kept.popitem(last=False)
-        self.forget_deleted()
-        return value
+    def comparison(self, known: tuple[TrainingFaces, Images], model: LoadedModel, recipe: Recipe) -> Comparison:
+        """A face beside the training faces nearest to it."""
+        [face] = model.draw([recipe]).faces  # (H, W, 3)
+        with self.studio.device.lock:
+            return compare_with_training_faces(known[0], face, known[1])
 
     def forget_deleted(self) -> None:
-        """Let go of the training faces of jobs that are gone; as long as they are mapped they take up the disk."""
-        jobs = self.explorer.studio.jobs
-        if jobs is None:
+        """Drop the training faces of deleted jobs. As memory maps, they occupy the disk until they are dropped."""
+        if self.studio.jobs is None:
             return
-        with self.lock:
-            keys = [key for key in self.learned if key.startswith(JOB_PREFIX)]
-        for key in keys:
-            try:
-                jobs.get(job_of(key))
-            except JobMissing:
-                with self.lock:
-                    self.learned.pop(key, None)
+        for key in self.training_faces.all_keys():
+            if key.startswith(JOB_PREFIX):
+                try:
+                    self.studio.jobs.get(job_of(key))
+                except JobMissing:
+                    self.training_faces.discard(key)
 
 
 def job_of(key: str) -> str:
-    """The key of the job whose model has this key."""
+    """The key of the job that trained the model of this key."""
     return key.removeprefix(JOB_PREFIX).rpartition("@")[0]
 
 
-def with_discriminator(checkpoint: Checkpoint) -> Checkpoint:
-    """The model with its discriminator, where one lies beside the very weights in memory and is of bearable size."""
+def load_discriminator(checkpoint: Checkpoint) -> Checkpoint:
+    """The model with its discriminator, if the folder has one for the same weights and of a bearable size."""
     if checkpoint.folder is None or multiply_adds(Discriminator, checkpoint.generator.config) > MAX_MULTIPLY_ADDS:
         return checkpoint
-    found = load_checkpoint(checkpoint.folder, with_discriminator=True)
-    same = found.revision == checkpoint.revision  # a run that goes on writes its best model over the one before
-    return replace(checkpoint, discriminator=found.discriminator) if same else checkpoint
+    complete = load_checkpoint(checkpoint.folder, with_discriminator=True)
+    same = complete.revision == checkpoint.revision  # a job that continues overwrites its best model
+    return replace(checkpoint, discriminator=complete.discriminator) if same else checkpoint
 
 
-def insight_functions(insight: Insight) -> list[Callable[..., Answer]]:
-    """What inside.js and copies.js ask for; every argument comes from the network."""
+def look_inside_functions(inside_of: LookInside) -> list[Callable[..., Answer]]:
+    """The server functions of See inside and Is it a copy?; every argument comes from the network."""
+    work = inside_of.studio.work
 
-    def inside(key: str, recipe: Text) -> Answer:
-        return inside_value(insight.inside(key, Recipe.from_json(recipe)))
+    def inside(key: str, recipe: RecipeText) -> Answer:
+        return inside_value(inside_of.inside(key, Recipe.from_json(recipe)))
 
-    def compare(visitor: str, key: str, recipe: Text) -> Answer:
-        return insight.compare(visitor, key, Recipe.from_json(recipe))
+    def compare(visitor: str, key: str, recipe: RecipeText) -> Answer:
+        return inside_of.compare(visitor, key, Recipe.from_json(recipe))
 
     def ask_comparison(key: str, search: str) -> Answer:
-        event, _ = insight.comparisons.go_on(search)
+        event, _ = work.advance(search)
         if not isinstance(event, Comparison):
             return {"progress": event or 0.0}
-        insight.comparisons.end(search)
-        return copy_value(event)
+        work.end(search)
+        return comparison_value(event)
 
     def leave_comparison(key: str, search: str) -> Answer:
-        insight.comparisons.end(search)
+        work.end(search)
         return {}
 
     return [
-        answered(inside, turn=DRAWING),
-        answered(compare, turn=DRAWING, visitor=insight.explorer.visitor),
-        *map(answered, (ask_comparison, leave_comparison)),
+        server_function(inside, slots=DRAWING),
+        server_function(compare, slots=DRAWING, visitor_of=inside_of.studio.visitor),
+        server_function(ask_comparison),
+        server_function(leave_comparison),
     ]
 
 
-def copy_value(kin: Comparison) -> Answer:
-    """What is shown of a face's kinship: the verdict, its grounds, and where they are here the training faces."""
-    found = [] if kin.training is None else list(kin.training)
+def comparison_value(comparison: Comparison) -> Answer:
+    """The verdict, its grounds, and the nearest training faces where they are available."""
+    training = [] if comparison.training is None else list(comparison.training)
     return {
-        "verdict": kin.verdict,
-        "text": kin.describe(),
-        "face": picture_url("png", png_bytes(kin.face)),
-        "training": [picture_url("png", png_bytes(face)) for face in found],
+        "verdict": comparison.verdict,
+        "text": comparison.describe(),
+        "face": picture_url("png", png_bytes(comparison.face)),
+        "training": [picture_url("png", png_bytes(face)) for face in training],
     }
 
 
 def inside_value(inside: Inside) -> Answer:
-    """Both nets layer by layer, and what the discriminator thinks of the face."""
+    """Both networks layer by layer, and the discriminator's verdict on the face."""
     return {
-        "nets": [
-            net_value(name, maps)
-            for name, maps in (("Generator", inside.generator), ("Discriminator", inside.discriminator))
-        ],
+        "nets": [net_value("Generator", inside.generator), net_value("Discriminator", inside.discriminator)],
         "verdict": inside.verdict(),
     }
 
 
 def net_value(name: str, maps: list[LayerMaps]) -> Answer:
+    """The layers of a network, and what all of them cost."""
     costs = [layer.cost for layer in maps if layer.cost]
     return {
         "name": name,
@@ -200,7 +189,7 @@ def net_value(name: str, maps: list[LayerMaps]) -> Answer:
 
 
 def layer_value(layer: LayerMaps) -> Answer:
-    """A layer's tiles in one picture, a colour picture as it is, what they are and what they cost."""
+    """A layer: its maps in one picture, or the colour picture that it is; its shape and its cost."""
     if layer.name in IMAGE_LAYERS:
         pixels = layer.tiles.transpose(1, 2, 0)  # (3, H, W) -> (H, W, 3)
     else:
@@ -210,7 +199,7 @@ def layer_value(layer: LayerMaps) -> Answer:
         "name": layer.name,
         "shape": " x ".join(f"{length:,}" for length in layer.shape),
         "tiles": len(layer.channels),
-        "url": picture_url("png", png_bytes(pixels)) if pixels.size > 3 else "",  # a single number is no picture
+        "url": picture_url("png", png_bytes(pixels)) if pixels.size > 3 else "",  # a single number is not a picture
         "kind": layer.cost.kind if layer.cost else "",
         "parameters": layer.cost.parameters if layer.cost else 0,
         "multiplyAdds": layer.cost.multiply_adds if layer.cost else 0,

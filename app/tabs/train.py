@@ -10,8 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.components.bridge import answer_with_file, component, page_call
-from app.components.theme import Trigger, asked
+from app.components.bridge import Trigger, component, event_text, file_function, page_call
 from app.errors import JobError, explain_disk_errors
 from app.faces.library import EMBEDDED_KEY
 from app.faces.studio import Studio
@@ -135,7 +134,7 @@ class TrainHandlers:
 
     def resume(self, event: gr.EventData, request: gr.Request, profile: gr.OAuthProfile | None) -> dict[str, Any]:
         """Queue an ended job to continue: for the minutes in the event, or for what is left of its own."""
-        key, minutes = asked(event, "key"), asked(event, "minutes")
+        key, minutes = event_text(event, "key"), event_text(event, "minutes")
         try:
             if minutes and not minutes.isdecimal():
                 raise JobError(f"Give whole minutes, such as {DEFAULT_MINUTES}; got {minutes[:20]}.")
@@ -146,7 +145,7 @@ class TrainHandlers:
 
     def reopen_draft(self, event: gr.EventData, old: str, progress: gr.Progress = PROGRESS_BAR) -> Any:
         """Put an earlier draft into the form again, or a job that was taken out of the queue."""
-        key = asked(event, "key")
+        key = event_text(event, "key")
         try:
             return [key, read_faces(self.jobs, key, progress), draft_value(key)]
         except GanimeError as error:
@@ -164,7 +163,7 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | Non
         gr.Markdown(OFF.format(why=studio.no_jobs))
         return None
     form, handlers = train_form.build_form(studio.settings), TrainHandlers(studio, jobs)
-    functions = [*job_functions(jobs), answer_with_file(archive_file(jobs))]
+    functions = [*job_functions(jobs), file_function(archive_file(jobs))]
     job = component("job", functions, "job", ("use", "resume", "reconsider", "gone"))
     connect(form, handlers, job, model_key, opened)
     return job

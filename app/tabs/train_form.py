@@ -8,7 +8,7 @@ from functools import partial
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
-from app.components.bridge import component, forgiving
+from app.components.bridge import clamped, component
 from app.errors import JobError
 from app.faces.library import EMBEDDED_KEY
 from app.jobs.uploads import Upload, uploaded_file
@@ -126,7 +126,7 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
         recipe = gr.Radio(sorted(RECIPES, reverse=True), value="modern", label="Recipe", info=info)
     estimate = gr.HTML("", elem_id="estimate")
     begin = gr.Button("Start training", variant="primary", elem_id="start-training")
-    draft, minutes = gr.State(""), forgiving(minutes)
+    draft, minutes = gr.State(""), clamped(minutes)
     return Form(body, draft, files, folder, faces, start, size, minutes, images, name, recipe, estimate, begin)
 
 

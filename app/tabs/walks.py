@@ -1,4 +1,4 @@
-"""Walks: through faces in their order, as frames to play or as a file to keep, for the tabs and the endpoints."""
+"""Walks from face to face: the frames that the page plays, and films, for the tabs and the endpoints."""
 
 from __future__ import annotations
 
@@ -10,31 +10,37 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from app.components.bridge import answered, packed, sheet_url
-from app.faces.explorer import Explorer, Texts, parsed
-from app.faces.studio import BATCH, Size
+from app.components.bridge import file_answer, server_function, sheet_url
+from app.faces.device import TURN_FACES
+from app.faces.incoming import RecipeTexts, parse_recipes
+from app.faces.loaded_model import LoadedModel, Size
+from app.faces.studio import Studio
 from ganime.drawing.recipe import Recipe, check_number, walk
 from ganime.drawing.sampling import render
 from ganime.errors import RecipeError
 from ganime.images import SHEET_COLUMNS, animation_kind, mp4_works, save_animation
-from ganime.models.checkpoint import Checkpoint
 from ganime.text import quoted
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
-MAX_FRAMES = 240  # a browser holds them all at once, to play them without a request: 63 MB at 256 px
-MAX_PIXELS = 240 * 256 * 256  # of all frames of a file, so that nobody waits for long behind another's
-DRAWN = 0.6  # of the progress of a file; the rest is writing it
+MAX_WALK_FRAMES = 240  # a browser keeps all of them in memory to play them without requests: 63 MB at 256 px
+MAX_FILM_PIXELS = 240 * 256 * 256  # of all frames of a film, to limit how long other visitors wait
+DRAWING_SHARE = 0.6  # of a film's progress; the rest is encoding
 Suffix = Literal[".gif", ".webp", ".png", ".mp4"]
 Easing = Literal["linear", "smooth"]
 
 
 @dataclass(frozen=True)
 class Walk:
-    """Faces in the order they are passed. easing: see `ganime.drawing.recipe.eased`. loop: whether to end at the first.
+    """The way through several faces.
 
-    Raises RecipeError for a number of frames outside 2 to 240.
+    faces: two or more recipes, in the order in which they are passed.
+    frames: 2 to 240, of the whole walk.
+    loop: whether the walk goes back to the first face.
+    easing: see `ganime.drawing.recipe.eased`.
+
+    Raises RecipeError for a number of frames out of range.
     """
 
     faces: tuple[Recipe, ...]
@@ -43,21 +49,19 @@ class Walk:
     easing: str = "linear"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.frames, int) or not 2 <= self.frames <= MAX_FRAMES:
-            raise RecipeError(f"A walk has 2 to {MAX_FRAMES} frames here; got {quoted(self.frames)}.")
+        if not isinstance(self.frames, int) or not 2 <= self.frames <= MAX_WALK_FRAMES:
+            raise RecipeError(f"A walk has 2 to {MAX_WALK_FRAMES} frames on this page; got {quoted(self.frames)}.")
 
-    def path(self, checkpoint: Checkpoint) -> Float[np.ndarray, "frames latent"]:
-        """The latents of all frames. Raises RecipeError for fewer than two faces."""
-        dim = checkpoint.generator.config.latent_dim
-        faces = np.array([face.latent(dim) for face in self.faces], np.float32).reshape(-1, dim)  # (N, latent)
-        return walk(faces, self.frames, self.loop, self.easing)
+    def latents(self, model: LoadedModel) -> Float[np.ndarray, "frames latent"]:
+        """The latents of all frames. Raises RecipeError for fewer than two faces, or one of another model."""
+        return walk(model.latents(self.faces), self.frames, self.loop, self.easing)
 
 
 @dataclass(frozen=True)
-class Going:
-    """How far a walk has come, 0 to 1."""
+class Progress:
+    """The share of the work that is done, 0 to 1."""
 
-    progress: float
+    share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,59 +79,59 @@ class Film:
     data: bytes
 
 
-def framed(explorer: Explorer, key: str, way: Walk) -> Iterator[Going | Frames]:
-    """A walk some faces at a time, between which others have the device: Going after Going, then the Frames."""
-    checkpoint = explorer.checkpoint(key, way.faces)
-    path, pixels = way.path(checkpoint), []
+def draw_walk(model: LoadedModel, route: Walk) -> Iterator[Progress | Frames]:
+    """Draw a walk in batches, between which other visitors have their turns: Progress, then the Frames."""
+    z, frames = route.latents(model), []
 
-    def batches() -> Iterator[Going]:
-        for start in range(0, len(path), BATCH):
-            pixels.append(render(checkpoint.generator, path[start : start + BATCH]))
-            yield Going(min(1.0, (start + BATCH) / len(path)))
+    def batches() -> Iterator[Progress]:
+        for start in range(0, len(z), TURN_FACES):
+            frames.append(render(model.checkpoint.generator, z[start : start + TURN_FACES]))  # (B, H, W, 3)
+            yield Progress(min(1.0, (start + TURN_FACES) / len(z)))
 
-    yield from explorer.on_device(batches())
-    yield Frames(np.concatenate(pixels))
+    yield from model.device.run(batches())
+    yield Frames(np.concatenate(frames))
 
 
-def filmed(
-    explorer: Explorer, key: str, way: Walk, fps: float, suffix: str, size: int | None
-) -> Iterator[Going | Film]:
-    """A walk as a file: Going after Going, then the Film. suffix: .gif, .webp, .png (APNG), or .mp4 with PyAV.
+def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: int | None) -> Iterator[Progress | Film]:
+    """Draw a walk and encode it: Progress, then the Film. Other visitors may draw while it is encoded.
 
-    fps: frames a second, 1 to 60. size: side in pixels, None for the model's own. Raises GanimeError for what cannot
-    be had; the device is nobody's while the file is written.
+    fps: frames per second, 1 to 60.
+    suffix: .gif, .webp, .png (APNG), or .mp4 if PyAV is installed.
+    size: side in px, None for the model's own.
+
+    Raises RecipeError for a value out of range and for a film of too many pixels, GanimeError for an unusable suffix.
     """
-    fps, name = check_number("The speed", fps, 1, 60), f"walk{suffix}"
-    animation_kind(Path(name))
-    if way.frames * (size or 0) ** 2 > MAX_PIXELS:
-        most = MAX_PIXELS // (size or 1) ** 2
-        raise RecipeError(f"At {size} px a file has at most {most} frames; got {way.frames}. Choose a smaller size.")
-    for event in framed(explorer, key, way):
+    fps = check_number("The speed", fps, 1, 60)
+    animation_kind(Path(f"walk{suffix}"))
+    if size and route.frames * size**2 > MAX_FILM_PIXELS:
+        most = MAX_FILM_PIXELS // size**2
+        raise RecipeError(f"A film of {size} px has at most {most} frames; got {route.frames}. Choose a smaller size.")
+    for event in draw_walk(model, route):
         if isinstance(event, Frames):
-            yield Film(name, animated(event.pixels, suffix, fps, size))
+            yield Film(f"walk{suffix}", encode_film(event.pixels, suffix, fps, size))
         else:
-            yield Going(DRAWN * event.progress)
+            yield Progress(DRAWING_SHARE * event.share)
 
 
-def animated(pictures: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float, size: int | None) -> bytes:
-    """Pictures as an endless animation file; suffix: .webp, .gif, .png, or .mp4 with PyAV."""
+def encode_film(frames: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float, size: int | None) -> bytes:
+    """The bytes of an animation that repeats for ever. suffix, size: as for `draw_film`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"walk{suffix}"
-        save_animation(pictures, path, fps, size)
+        save_animation(frames, path, fps, size)
         return path.read_bytes()
 
 
-def walk_functions(explorer: Explorer) -> list[Callable[..., dict[str, Any]]]:
-    """What the page asks for; every argument comes from the network, the first two are the visitor and the model."""
+def walk_functions(studio: Studio) -> list[Callable[..., dict[str, Any]]]:
+    """The server functions of walks. Every argument comes from the network; the first two are visitor and model."""
 
-    def walk(visitor: str, key: str, recipes: Texts, frames: int, loop: bool, easing: Easing) -> dict[str, Any]:
-        way = Walk(tuple(parsed(recipes)), frames, loop, easing)
-        return {"search": explorer.walks.begin(visitor, framed(explorer, key, way))}
+    def walk(visitor: str, key: str, recipes: RecipeTexts, frames: int, loop: bool, easing: Easing) -> dict[str, Any]:
+        route = Walk(tuple(parse_recipes(recipes)), frames, loop, easing)
+        return {"search": studio.work.begin("film", visitor, draw_walk(studio.open(key), route))}
 
     def film(
         visitor: str,
         key: str,
-        recipes: Texts,
+        recipes: RecipeTexts,
         frames: int,
         loop: bool,
         easing: Easing,
@@ -135,33 +139,34 @@ def walk_functions(explorer: Explorer) -> list[Callable[..., dict[str, Any]]]:
         suffix: Suffix,
         size: Size,
     ) -> dict[str, Any]:
-        way = Walk(tuple(parsed(recipes)), frames, loop, easing)
-        return {"search": explorer.walks.begin(visitor, filmed(explorer, key, way, fps, suffix, size or None))}
+        route = Walk(tuple(parse_recipes(recipes)), frames, loop, easing)
+        steps = draw_film(studio.open(key), route, fps, suffix, size or None)
+        return {"search": studio.work.begin("film", visitor, steps)}
 
     def ask_walk(key: str, search: str) -> dict[str, Any]:
-        event, _ = explorer.walks.go_on(search)
-        if isinstance(event, Frames | Film):  # nobody asks again
-            explorer.walks.end(search)
+        event, _ = studio.work.advance(search)
+        if isinstance(event, Frames | Film):  # the page does not ask again
+            studio.work.end(search)
         return walk_value(event)
 
     def leave_walk(key: str, search: str) -> dict[str, Any]:
-        explorer.walks.end(search)
+        studio.work.end(search)
         return {}
 
-    begun = [answered(make, visitor=explorer.visitor) for make in (walk, film)]
-    return [*begun, answered(ask_walk), answered(leave_walk)]
+    begin = [server_function(function, visitor_of=studio.visitor) for function in (walk, film)]
+    return [*begin, server_function(ask_walk), server_function(leave_walk)]
 
 
-def walk_value(event: Going | Frames | Film | None) -> dict[str, Any]:
-    """How far a walk has come, None before its first step, its frames in one exact sheet, or its file."""
-    if event is None or isinstance(event, Going):
-        return {"progress": event.progress if event else 0.0}
+def walk_value(event: Progress | Frames | Film | None) -> dict[str, Any]:
+    """The progress of a walk, None before its first step; or its frames in one lossless sheet; or its file."""
+    if event is None or isinstance(event, Progress):
+        return {"progress": event.share if event else 0.0}
     if isinstance(event, Film):
-        return packed((event.name, event.data))
+        return file_answer((event.name, event.data))
     pixels = event.pixels
     return {"sheet": sheet_url(pixels), "columns": SHEET_COLUMNS, "side": pixels.shape[1], "frames": len(pixels)}
 
 
-def endings() -> list[str]:
-    """The kinds of files that can be written here; MP4 takes PyAV."""
+def film_suffixes() -> list[str]:
+    """The kinds of films that can be written here; MP4 needs PyAV."""
     return [".webp", ".gif", ".png", *([".mp4"] if mp4_works() else [])]

@@ -11,10 +11,14 @@ import psutil
 import pytest
 from PIL import Image
 
+from app.faces.library import START_KEY
+from app.faces.loaded_model import LoadedModel
+from app.faces.studio import Studio
 from app.jobs.options import JobOptions
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload
 from app.settings import Settings
+from ganime.drawing.recipe import Recipe
 from tests.app.job_helpers import children_of
 from tests.trainers import options_for
 
@@ -56,3 +60,19 @@ def files(tmp_path_factory: pytest.TempPathFactory, draw_face: Callable[..., Ima
     for seed in range(16):
         draw_face(seed).save(folder / f"face{seed}.png")
     return [Upload(path, path.name) for path in sorted(folder.iterdir())]
+
+
+@pytest.fixture(scope="session")
+def steered_studio(steered_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    """A studio that starts with the tiny model and its two directions, without training."""
+    return Studio(Settings(model=str(steered_folder), home=tmp_path_factory.mktemp("home"), training="off"))
+
+
+@pytest.fixture(scope="session")
+def model(steered_studio: Studio) -> LoadedModel:
+    return steered_studio.open(START_KEY)
+
+
+@pytest.fixture
+def recipe(model: LoadedModel) -> Recipe:
+    return Recipe("tiny", model.checkpoint.revision, 7, 0.8)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -18,9 +21,10 @@ from PIL import Image
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes, interpolate
 from ganime.images import png_bytes
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint, save_checkpoint
+from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from tests.app.job_helpers import children_of, wait_for
-from tests.browser.conftest import ROOT, serve
+from tests.page_server import ROOT, serve
+from tests.pictures import nearly_equal
 
 MOCK = (str(ROOT / "tests" / "trainers.py"), "app", "mock")
 
@@ -31,8 +35,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    limits = {"UPLOAD_FACES": 40, "UPLOAD_MEGABYTES": 2, "VISITOR_JOBS": 2}
+def client(home: Path, steered_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of a page that starts with the tiny model and trains with the trainers of tests/trainers.py."""
+    limits = {
+        "UPLOAD_FACES": 40,
+        "UPLOAD_MEGABYTES": 2,
+        "VISITOR_JOBS": 2,
+        "MODEL": steered_folder,
+    }
     variables = {f"GANIME_{name}": str(value) for name, value in limits.items()}
     with serve(home, MOCK, GRADIO_TEMP_DIR=str(home / "gradio"), **variables) as address:
         client = Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("files")))
@@ -40,6 +50,11 @@ def client(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli
         client.close()
     for process in children_of(home):
         process.kill()
+
+
+@pytest.fixture(scope="module")
+def model(steered_folder: Path) -> Checkpoint:
+    return load_checkpoint(steered_folder)
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +79,20 @@ def status(client: Client, key: str) -> dict:
     return client.predict(key=key, api_name="/train_status")
 
 
-def asked(client: Client, name: str, *arguments: object) -> dict:
-    """What the page's view of jobs is answered, by raw HTTP from a session of its own."""
+@functools.cache
+def http() -> httpx.Client:
+    """One client for all requests by raw HTTP: to create one takes longer than a request."""
+    return httpx.Client()
+
+
+def call(client: Client, name: str, *arguments: object) -> dict:
+    """Call a server function of the page's view of jobs by raw HTTP, in a new session."""
     [view] = [part["id"] for part in client.config["components"] if part["props"].get("elem_id") == "job"]
     body = {"session_hash": "stranger", "component_id": view, "fn_name": name, "data": list(arguments)}
-    return httpx.post(f"{client.src}gradio_api/component_server", json=body).json()
+    return http().post(f"{client.src}gradio_api/component_server", json=body).json()
 
 
-def test_only_what_is_meant_to_be_is_public(client: Client) -> None:
+def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict")
     training = ["result", "start", "status", "stop"]
     assert sorted(endpoints["named_endpoints"]) == [
@@ -95,58 +116,100 @@ def test_only_what_is_meant_to_be_is_public(client: Client) -> None:
     ]  # fmt: skip
 
 
-def test_generate_gives_png_files_with_recipes(client: Client) -> None:
+def test_generate_returns_png_files_with_recipes(client: Client, model: Checkpoint) -> None:
     files = client.predict(count=3, seed=7, truncation=0.8, api_name="/generate")
-    expected = generate(load_checkpoint(EMBEDDED), [7, 8, 9], 0.8)
+    expected = generate(model, [7, 8, 9], 0.8)
     assert [Path(file).name for file in files] == ["face-7.png", "face-8.png", "face-9.png"]
     for file, face, seed in zip(files, expected, (7, 8, 9), strict=True):
         with Image.open(file) as image:
             recipe = Recipe.from_json(image.info["ganime"])
-            assert (recipe.seed, recipe.truncation, recipe.model) == (seed, 0.8, EMBEDDED.name)
-            assert abs(np.asarray(image).astype(int) - face.astype(int)).max() <= 1
+            assert (recipe.seed, recipe.truncation, recipe.model) == (seed, 0.8, "tiny")
+            assert nearly_equal(np.asarray(image), face)
 
 
-def test_interpolate_takes_an_easing_and_a_kind_of_file(client: Client) -> None:
+def test_interpolate_takes_an_easing_and_a_kind_of_file(client: Client, model: Checkpoint) -> None:
     file = client.predict(start=3, end=14, frames=5, easing="smooth", kind="png", api_name="/interpolate")
-    frames = interpolate(load_checkpoint(EMBEDDED), [3, 14], 5, easing="smooth")
+    frames = interpolate(model, [3, 14], 5, easing="smooth")
     with Image.open(file) as walk:
         assert (walk.format, walk.n_frames) == ("PNG", 8)
         walk.seek(1)
-        assert abs(np.asarray(walk.convert("RGB")).astype(int) - frames[1].astype(int)).max() <= 1
+        assert nearly_equal(np.asarray(walk.convert("RGB")), frames[1])
 
 
 @pytest.mark.parametrize(
     ("odd", "words"), [({"easing": "bumpy"}, "linear, smooth"), ({"kind": "exe"}, "webp, gif, png, mp4")]
 )
-def test_interpolate_refuses_what_there_is_not(client: Client, odd: dict[str, str], words: str) -> None:
+def test_interpolate_refuses_an_unknown_easing_or_kind(client: Client, odd: dict[str, str], words: str) -> None:
     with pytest.raises(AppError, match=words):
         client.predict(start=3, end=14, frames=5, api_name="/interpolate", **odd)
 
 
-def test_interpolate_gives_a_lossless_walk_there_and_back(client: Client) -> None:
+def test_interpolate_returns_a_lossless_walk_there_and_back(client: Client, model: Checkpoint) -> None:
     file = client.predict(start=3, end=14, frames=6, api_name="/interpolate")
-    frames = interpolate(load_checkpoint(EMBEDDED), [3, 14], 6)
+    frames = interpolate(model, [3, 14], 6)
     with Image.open(file) as walk:
         assert walk.n_frames == 10
         for place, frame in ((0, frames[0]), (5, frames[5]), (9, frames[1])):
             walk.seek(place)
-            assert abs(np.asarray(walk.convert("RGB")).astype(int) - frame.astype(int)).max() <= 1
+            assert nearly_equal(np.asarray(walk.convert("RGB")), frame)
 
 
-def test_walk_passes_faces_of_seeds_and_recipes_in_their_order(client: Client) -> None:
-    checkpoint = load_checkpoint(EMBEDDED)
-    mixed = Recipe(checkpoint.name, checkpoint.revision, 7, 0.6, toward=20, position=0.5)
+def test_walk_passes_faces_of_seeds_and_recipes_in_their_order(client: Client, model: Checkpoint) -> None:
+    mixed = Recipe(model.name, model.revision, 7, 0.6, toward=20, position=0.5)
     faces = ["3", "14", mixed.to_json()]
     file = client.predict(faces=faces, frames=9, loop=False, kind="png", speed=10.0, api_name="/walk")
-    ends = generate_recipes(checkpoint, [Recipe("", "", 3), Recipe("", "", 14), mixed])
+    ends = generate_recipes(model, [Recipe("", "", 3), Recipe("", "", 14), mixed])
     with Image.open(file) as walk:
         assert (walk.format, walk.n_frames, walk.info["duration"]) == ("PNG", 9, 100.0)
         for place, face in zip((0, 4, 8), ends, strict=True):
             walk.seek(place)
-            assert abs(np.asarray(walk.convert("RGB")).astype(int) - face.astype(int)).max() <= 1
+            assert nearly_equal(np.asarray(walk.convert("RGB")), face)
     file = client.predict(faces=faces, frames=6, easing="smooth", kind="gif", size=256, api_name="/walk")
     with Image.open(file) as walk:
         assert (walk.format, walk.n_frames, walk.size) == ("GIF", 6, (256, 256))
+
+
+def read_png(file: str) -> tuple[np.ndarray, Recipe]:
+    with Image.open(file) as image:
+        return np.asarray(image.convert("RGB")), Recipe.from_json(image.info["ganime"])
+
+
+def test_vary_and_steer_take_a_seed_or_a_recipe(client: Client, model: Checkpoint) -> None:
+    files = client.predict(face="7", strength=0.2, count=3, seed=1, api_name="/vary")
+    assert len(files) == 3
+    pixels, found = read_png(files[1])
+    assert (found.model, found.seed) == ("tiny", 7)
+    assert nearly_equal(pixels, generate_recipes(model, [found])[0])
+    steered, way = read_png(client.predict(face=found.to_json(), amounts={"smile": 2.5}, api_name="/steer"))
+    assert way.vector not in (None, found.vector)
+    assert nearly_equal(steered, generate_recipes(model, [way])[0])
+
+
+@pytest.mark.slow
+def test_project_returns_a_face_and_its_measures(client: Client, model: Checkpoint) -> None:
+    picture = base64.b64encode(png_bytes(generate(model, [5])[0])).decode()
+    answer = client.predict(picture=picture, api_name="/project")
+    assert sorted(answer) == ["distance", "file", "percentile", "seconds", "typical"]
+    assert 0 <= answer["percentile"] <= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("vary", {"face": "nobody"}, "no recipe"),
+        ("vary", {"face": "9" * 30}, "9" * 30),  # quoted as it was typed
+        ("vary", {"face": '{"model":"owner/else","revision":"x","seed":1}'}, "owner/else"),
+        ("vary", {"face": "1", "count": 65}, "1 to 64"),
+        ("steer", {"face": "1", "amounts": {"nonsense": 1}}, "smile"),
+        ("steer", {"face": "1", "amounts": {"smile": "much"}}, "number"),
+        ("project", {"picture": "AAAA"}, "picture"),
+    ],
+)
+def test_endpoints_of_one_face_explain_a_refusal(
+    client: Client, name: str, arguments: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(AppError, match=words):
+        client.predict(**arguments, api_name=f"/{name}")
 
 
 def test_a_request_of_very_many_values_is_refused(client: Client) -> None:
@@ -156,7 +219,7 @@ def test_a_request_of_very_many_values_is_refused(client: Client) -> None:
 
 @pytest.mark.parametrize("name", ["generate", "take", "submit", "admit"])
 def test_no_endpoint_is_called_past_the_queue(client: Client, name: str) -> None:
-    answer = httpx.post(f"{client.src}gradio_api/run/{name}", json={"data": [1, 0, 1.0]})
+    answer = http().post(f"{client.src}gradio_api/run/{name}", json={"data": [1, 0, 1.0]})
     assert answer.status_code == 404
 
 
@@ -167,8 +230,8 @@ def test_no_endpoint_is_called_past_the_queue(client: Client, name: str) -> None
         ({"faces": "3"}, "list of texts"),
         ({"faces": ["3", "nonsense"]}, "recipe"),
         ({"faces": ["3", {"seed": 4}]}, "as text"),
-        ({"faces": ["3"] * 65}, "At most 64 faces"),
-        ({"faces": ["no recipe"] * 10_000}, "At most 64 faces"),  # refused before any of them is read
+        ({"faces": ["3"] * 65}, "most 64 faces"),
+        ({"faces": ["no recipe"] * 10_000}, "most 64 faces"),  # refused before any of them is read
         ({"faces": ["3", '{"model": "else", "revision": "0", "seed": 1}']}, "Load its model first"),
         ({"frames": 241}, "2 to 240 frames"),
         ({"easing": "bumpy"}, "linear, smooth"),
@@ -178,19 +241,19 @@ def test_no_endpoint_is_called_past_the_queue(client: Client, name: str) -> None
         ({"frames": 240, "size": 512}, "smaller size"),
     ],
 )
-def test_walk_refuses_what_it_cannot_make_in_words(client: Client, odd: dict[str, object], words: str) -> None:
+def test_walk_explains_a_refusal(client: Client, odd: dict[str, object], words: str) -> None:
     with pytest.raises(AppError, match=words):
         client.predict(**{"faces": ["3", "14"], "frames": 4} | odd, api_name="/walk")
 
 
 @pytest.mark.parametrize("wrong", [{"count": 0}, {"count": 65}, {"seed": -1}, {"seed": 2**40}, {"truncation": 7.0}])
-def test_nonsense_is_refused_in_words(client: Client, wrong: dict[str, float]) -> None:
+def test_generate_refuses_values_out_of_range(client: Client, wrong: dict[str, float]) -> None:
     arguments = {"count": 1, "seed": 0, "truncation": 1.0} | wrong
     with pytest.raises(AppError, match=r"number|whole"):
         client.predict(**arguments, api_name="/generate")
 
 
-def test_faces_are_trained_on_and_stopped_by_key_and_leave_no_second_copy(
+def test_a_job_is_started_and_stopped_by_its_key_and_leaves_no_second_copy_of_the_faces(
     client: Client, home: Path, faces: list[dict]
 ) -> None:
     key = start(client, faces, minutes=5, name="<b>mine</b>")
@@ -211,12 +274,12 @@ def test_faces_are_trained_on_and_stopped_by_key_and_leave_no_second_copy(
         archive.extractall(home / "result")
     assert load_checkpoint(home / "result" / "ganime-model").revision == load_checkpoint(EMBEDDED).revision
     assert list((home / "gradio").rglob("ganime-model.zip"))
-    httpx.get(client.src, params={"job": key}).raise_for_status()  # as somebody may write a link by mistake
-    assert asked(client, "discard", key) == {"done": None}
+    http().get(client.src, params={"job": key}).raise_for_status()  # as somebody may write a link by mistake
+    assert call(client, "discard", key) == {"done": None}
     wait_for(lambda: not list((home / "gradio").rglob("ganime-model.zip")))
     assert not (home / "jobs" / found["id"]).exists()
-    told = (home / "app.log").read_text() + "".join(str(path) for path in home.rglob("*"))
-    assert key.partition(".")[2] not in told
+    written = (home / "app.log").read_text() + "".join(str(path) for path in home.rglob("*"))
+    assert key.partition(".")[2] not in written
 
 
 def test_limits_of_the_page_hold_for_clients_too(client: Client, home: Path, faces: list[dict]) -> None:
@@ -237,7 +300,7 @@ def test_limits_of_the_page_hold_for_clients_too(client: Client, home: Path, fac
             start(same, faces)
     forger.close()
     for key in keys:
-        asked(client, "discard", key)
+        call(client, "discard", key)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "nul\0", "{home}/gradio/../jobs-1.sqlite", 7, ""])
@@ -252,13 +315,13 @@ DEEP = ["../../up.png", "..\\..\\up.png", "/etc/passwd.png"]
 RAW_NAMES = [*DEEP, "顔😀.png", "あ" * 83 + "12.png", "<script>.png", "a\tb.png"]
 
 
-def test_files_by_raw_http_lie_where_they_belong_whatever_they_are_called(
+def test_files_sent_by_raw_http_are_stored_inside_their_folder_whatever_their_names(
     client: Client, home: Path, pngs: list[bytes]
 ) -> None:
     names = [*RAW_NAMES, *(f"{number}.png" for number in range(len(RAW_NAMES), 16))]
     before = {path for path in home.parent.rglob("*") if home not in path.parents}
     sent = [("files", (name, face)) for name, face in zip(names, pngs, strict=True)]
-    paths = httpx.post(f"{client.src}gradio_api/upload", files=sent).raise_for_status().json()
+    paths = http().post(f"{client.src}gradio_api/upload", files=sent).raise_for_status().json()
     assert all((home / "gradio").resolve() in Path(path).resolve().parents for path in paths)
     key = start(client, [{"path": path, "orig_name": name} for path, name in zip(paths, names, strict=True)])
     folder = home / "jobs" / key.partition(".")[0] / "uploads"
@@ -266,10 +329,10 @@ def test_files_by_raw_http_lie_where_they_belong_whatever_they_are_called(
     assert kept == [f"{number:08d}.png" for number in range(16)]
     assert list(json.loads((folder / "names.json").read_text()).values()) == names
     assert {path for path in home.parent.rglob("*") if home not in path.parents} == before
-    asked(client, "discard", key)
+    call(client, "discard", key)
 
 
-def test_bombs_and_broken_zips_by_raw_http_are_refused_in_words_and_removed(
+def test_bombs_and_broken_zips_sent_by_raw_http_are_refused_and_deleted(
     client: Client, home: Path, faces: list[dict]
 ) -> None:
     packed = io.BytesIO()
@@ -279,32 +342,39 @@ def test_bombs_and_broken_zips_by_raw_http_are_refused_in_words_and_removed(
     refused = ((b"PK\x03\x04", "neither a folder nor a whole zip"), (packed.getvalue(), "GANIME_UPLOAD_FACES"))
     for data, words in refused:
         sent = {"files": ("<b>.zip", data)}
-        [path] = httpx.post(f"{client.src}gradio_api/upload", files=sent).raise_for_status().json()
+        [path] = http().post(f"{client.src}gradio_api/upload", files=sent).raise_for_status().json()
         with pytest.raises(AppError, match=words) as caught:
             start(client, [{"path": path, "orig_name": "<b>.zip"}])
         assert str(home) not in str(caught.value)
         assert not Path(path).exists()
     for path, status in (("upload", 413), ("process_recording", 415)):
         large = {"files": ("large.zip", bytes(4 * 2**20))}
-        assert httpx.post(f"{client.src}gradio_api/{path}", files=large).status_code == status
-    assert httpx.post(f"{client.src}gradio_api/queue/join", content=bytes(17 * 2**20)).status_code == 413
+        assert http().post(f"{client.src}gradio_api/{path}", files=large).status_code == status
+    assert http().post(f"{client.src}gradio_api/queue/join", content=bytes(17 * 2**20)).status_code == 413
     shut = {"runs": 404, "run-history/buckets": 404, "deep_link?session_hash=a": 404, "file=https://a.invalid/b": 403}
     for path, status in shut.items():
-        assert httpx.get(f"{client.src}gradio_api/{path}").status_code == status, path
+        assert http().get(f"{client.src}gradio_api/{path}").status_code == status, path
     with pytest.raises(AppError, match="fetches nothing"):
         start(client, [handle_file("https://a.invalid/faces.zip")])
     assert not [path for path in (home / "gradio" / "arrivals").rglob("*") if path.is_file()]
 
 
-def test_what_the_page_calls_for_itself_is_closed_to_those_without_the_key(client: Client, faces: list[dict]) -> None:
+def test_server_functions_of_a_job_need_its_full_key(client: Client, faces: list[dict]) -> None:
     key = start(client, faces)
     identity, _, secret = key.partition(".")
     stolen = [f"{identity}.", identity, f"{identity}.{secret[:-1]}", f"{'0' * 16}.{secret}", f"../{key}", f"{key} "]
     for wrong in [*stolen, "", None, 7, ["a"], {"key": key}]:
         for name in ("status", "log", "save_now", "stop", "discard", "nearest", "archive_file"):
-            assert "error" in asked(client, name, wrong), (name, wrong)
-        assert "error" in asked(client, "grid", wrong, 0)
-        assert asked(client, "mine", [wrong]).get("jobs", []) == []
-    assert asked(client, "status", key)["state"] in ("queued", "running")
-    assert secret not in httpx.get(f"{client.src}config").text
-    asked(client, "discard", key)
+            assert "error" in call(client, name, wrong), (name, wrong)
+        assert "error" in call(client, "grid", wrong, 0)
+        assert call(client, "mine", [wrong]).get("jobs", []) == []
+    assert call(client, "status", key)["state"] in ("queued", "running")
+    assert secret not in http().get(f"{client.src}config").text
+    call(client, "discard", key)
+
+
+def test_an_expected_failure_leaves_no_traceback_in_the_log(client: Client, home: Path) -> None:
+    before = len((home / "app.log").read_text())
+    with pytest.raises(AppError, match="1 to 64"):
+        client.predict(count=0, api_name="/generate")
+    assert "Traceback" not in (home / "app.log").read_text()[before:]

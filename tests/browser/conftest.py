@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +15,8 @@ from ganime.config import ModelConfig
 from ganime.models.checkpoint import Checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
 from tests.hub_server import HubServer
+from tests.page_server import serve
 
-ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 90
 CHROMIUM_FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -73,38 +64,6 @@ def chromium() -> str:
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     assert executable, "The browser tests need Chromium: `make chromium` installs it."
     return executable
-
-
-@contextmanager
-def serve(home: Path, command: tuple[str, ...] = ("-m", "app"), **variables: str) -> Iterator[str]:
-    """The page in a process of its own, as a user starts it; yields its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GANIME_", "HF_"))}
-    environment |= {"GRADIO_SERVER_PORT": str(port), "GANIME_HOME": str(home), "OMP_NUM_THREADS": "1", **variables}
-    address, log = f"http://127.0.0.1:{port}", home / "app.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            wait_until_answering(address, process, log)
-            yield address
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
-
-
-def wait_until_answering(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise AssertionError(f"The page did not start within {START_SECONDS} s:\n{log.read_text()}")
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
-from tests.browser.conftest import ROOT, serve
 from tests.hub_server import HubServer
+from tests.page_server import ROOT, serve
 
 SIDE = load_checkpoint(EMBEDDED).generator.config.image_size
 # Keeps which frames of the walk are shown, one after the other.

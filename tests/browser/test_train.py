@@ -20,7 +20,8 @@ from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import load_checkpoint
 from tests.app.job_helpers import children_of, wait_for
 from tests.app.jobs.test_uploads import header, png, zipped
-from tests.browser.conftest import DESKTOP, PHONE, ROOT, SERVER, serve, stand_in
+from tests.browser.conftest import DESKTOP, PHONE, SERVER, stand_in
+from tests.page_server import ROOT, serve
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 RATE = re.compile(r"About [\d,]+ images in 15 minutes, at [\d.e+]+ a second here\.")

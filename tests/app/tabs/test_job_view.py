@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from app.faces.sliced_work import SlicedWork
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload
 from app.tabs import job_view as module
@@ -43,7 +45,7 @@ def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
     pairs = faces.images[:16].reshape(2, 8, 32, 32, 3)
     found = Likeness(*pairs, np.arange(8), np.ones(8), np.full(8, 0.5), 100, 1_000)  # type: ignore[misc]
     monkeypatch.setattr(module, "nearest_training_faces", lambda jobs, key: iter([0.2, 0.7, found]))
-    monkeypatch.setattr("app.faces.slices.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(module, "SlicedWork", partial(SlicedWork, slice_seconds=0.0))
     jobs = open_jobs("mock", start=False)
     key, ask = jobs.draft(files, ME, 32), {function.__name__: function for function in job_functions(jobs)}
     assert "no such job" in ask["nearest"]([key[:-4] + "aaaa"])["error"]
@@ -54,7 +56,7 @@ def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
     assert answers[2]["url"].startswith("data:image/webp")
     left = ask["nearest"]([key])["search"]
     assert ask["leave_nearest"]([left]) == {}
-    assert "over" in ask["ask_nearest"]([left])["error"]
+    assert "ended" in ask["ask_nearest"]([left])["error"]
     assert "search" in ask["nearest"]([key])
 
 
@@ -70,3 +72,10 @@ def test_only_jobs_of_the_given_keys_are_listed(
         (mine, "one", True),
         (waiting, "two", False),
     ]
+
+
+@pytest.mark.parametrize("arguments", [None, [], [7], ["x"], [["x"] * 51], ["x", -1], ["x", 10**9], {"key": "x"}])
+def test_nonsense_asked_about_jobs_is_answered_in_words(open_jobs: Callable[..., Jobs], arguments: object) -> None:
+    for function in job_functions(open_jobs("mock", start=False)):
+        answer = function(arguments)
+        assert answer in ({"jobs": []}, {}) or len(answer["error"]) > 15  # leaving ended work is harmless

@@ -1,0 +1,49 @@
+"""The device that draws, shared by all visitors: one batch at a time, so that nobody waits long for a turn."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from ganime.drawing.sampling import render
+from ganime.nets.dcgan import Generator
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+
+TURN_FACES = 16  # faces drawn before another visitor has a turn
+Step = TypeVar("Step")
+
+
+class Device:
+    """A lock around all work of the networks, with the two ways to take turns at it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def render(self, generator: Generator, z: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n h w 3"]:
+        """The faces of latents, drawn a batch at a time; other visitors have their turns between batches."""
+        faces = []
+        for start in range(0, len(z), TURN_FACES):
+            with self.lock:
+                faces.append(render(generator, z[start : start + TURN_FACES]))  # (B, H, W, 3)
+        return np.concatenate(faces)
+
+    def run(self, steps: Iterator[Step]) -> Iterator[Step]:
+        """The same items, each computed under the lock.
+
+        The pause after each item lets another thread take the lock: a lock that is released and taken again at once
+        is rarely given to anyone else.
+        """
+        while True:
+            with self.lock:
+                try:
+                    item = next(steps)
+                except StopIteration:
+                    return
+            yield item
+            time.sleep(0.001)

@@ -1,0 +1,240 @@
+"""One model, as a request uses it: its faces by recipe, and the tools that change, find and name faces."""
+
+from __future__ import annotations
+
+import functools
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from app.faces.device import Device
+from app.faces.recently_used import RecentlyUsed
+from ganime.drawing.attribute_search import Choice, Looking, choose
+from ganime.drawing.direction_search import unit, unnamed_directions
+from ganime.drawing.directions import Direction, Directions, between, combined, load_directions, steer
+from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
+from ganime.drawing.projection import Nearing, Projection, project
+from ganime.drawing.recipe import MAX_SEED, Recipe, check_seed, decoded, rounded
+from ganime.drawing.sampling import recipes_for
+from ganime.errors import DataError, RecipeError
+from ganime.faces.reading import decode
+from ganime.images import png_bytes
+from ganime.models.checkpoint import Checkpoint
+from ganime.nets.anime_features import FeatureNet, load_features
+from ganime.text import printable, quoted
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+
+MAX_FACES = 64
+MAX_PATH_FRAMES = 120
+TILES = 8  # faces that a tool shows
+Size = Literal[0, 256, 512]  # of a downloaded file in px; 0 for the model's own
+NO_VECTORS: Mapping[str, str] = {}
+
+
+@functools.cache
+def feature_net() -> FeatureNet:
+    """The network that recognises attributes, loaded on first use."""
+    return load_features()
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Recipes and their faces, uint8 (N, H, W, 3), in the same order."""
+
+    recipes: list[Recipe]
+    faces: UInt8[np.ndarray, "n h w 3"]
+
+
+class LoadedModel:
+    """A checkpoint, with the device that draws it. Any thread may call any method.
+
+    Every method raises GanimeError with a text for the visitor. Unless stated otherwise, a recipe of another model is
+    refused by name, never drawn with the wrong weights.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: Device, unnamed: RecentlyUsed[list[Direction]]) -> None:
+        """unnamed: a cache of the unnamed directions of models, by revision."""
+        self.checkpoint, self.device, self.unnamed = checkpoint, device, unnamed
+        self.latent_dim = checkpoint.generator.config.latent_dim
+        self.image_size = checkpoint.generator.config.image_size
+
+    # Recipes and faces
+
+    def recipes(self, count: int, seed: int, truncation: float) -> list[Recipe]:
+        """Recipes of `count` faces (1 to 64) with consecutive seeds from `seed` on; 0 follows the largest seed."""
+        first, count = check_seed(seed), check_count(count)
+        seeds = [(first + number) % (MAX_SEED + 1) for number in range(count)]
+        return recipes_for(self.checkpoint, seeds, truncation)
+
+    def path_recipes(self, start: int, end: int, frames: int, truncation: float) -> list[Recipe]:
+        """Recipes of the frames (2 to 120) from the face of seed `start` to that of seed `end`, both included."""
+        if not isinstance(frames, int | float) or not 2 <= frames <= MAX_PATH_FRAMES:
+            raise RecipeError(f"Give 2 to {MAX_PATH_FRAMES} frames; got {quoted(frames)}.")
+        [first] = recipes_for(self.checkpoint, [check_seed(start)], truncation)
+        positions = [number / (int(frames) - 1) for number in range(int(frames))]
+        return [replace(first, toward=check_seed(end), position=position) for position in positions]
+
+    def check(self, recipes: Sequence[Recipe]) -> None:
+        """Raise RecipeError for more than 64 recipes, and for a recipe that another model draws."""
+        if len(recipes) > MAX_FACES:
+            raise RecipeError(f"At most {MAX_FACES} faces at a time; got {len(recipes)}.")
+        for recipe in recipes:
+            if recipe.revision != self.checkpoint.revision:
+                raise RecipeError(
+                    f"This face was drawn by {printable(recipe.model, 80)}, weights {printable(recipe.revision, 20)}; "
+                    f"the model in use is {printable(self.checkpoint.name, 80)}, weights {self.checkpoint.revision}. "
+                    "Load its model first."
+                )
+
+    def latents(self, recipes: Sequence[Recipe]) -> Float[np.ndarray, "n latent"]:
+        """The latents of recipes, truncation applied."""
+        self.check(recipes)
+        z = [recipe.latent(self.latent_dim) for recipe in recipes]
+        return np.array(z, np.float32).reshape(-1, self.latent_dim)  # (N, latent)
+
+    def untruncated(self, recipes: Sequence[Recipe]) -> Float[np.ndarray, "n latent"]:
+        """The latents of recipes before truncation, which is what the tools change."""
+        self.check(recipes)
+        z = [recipe.untruncated(self.latent_dim) for recipe in recipes]
+        return np.array(z, np.float32).reshape(-1, self.latent_dim)  # (N, latent)
+
+    def render(self, z: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n h w 3"]:
+        """The faces of latents."""
+        return self.device.render(self.checkpoint.generator, z)
+
+    def draw(self, recipes: list[Recipe]) -> Drawn:
+        """The faces of recipes; at least one."""
+        if not recipes:
+            raise RecipeError("There is no face to draw.")
+        return Drawn(recipes, self.render(self.latents(recipes)))
+
+    def pngs(self, recipes: list[Recipe], size: int | None = None) -> list[bytes]:
+        """Faces as PNGs with their recipes inside, drawn by this model whatever model the recipes name.
+
+        size: side in px, None for the model's own. The recipes inside the files name this model.
+        """
+        name, revision = self.checkpoint.name, self.checkpoint.revision
+        drawn = self.draw([replace(recipe, model=name, revision=revision) for recipe in recipes])
+        pairs = zip(drawn.faces, drawn.recipes, strict=True)
+        return [png_bytes(face, recipe.to_json(), size) for face, recipe in pairs]
+
+    def faces_zip(self, recipes: list[Recipe]) -> bytes:
+        """Faces (1 to 64) as a ZIP of PNG files, see `pngs` and `file_names`."""
+        if not 1 <= len(recipes) <= MAX_FACES:
+            raise RecipeError(f"A ZIP holds 1 to {MAX_FACES} faces; got {len(recipes)}.")
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, data in zip(file_names(recipes), self.pngs(recipes), strict=True):
+                archive.writestr(name, data)
+        return buffer.getvalue()
+
+    # Tools: faces from faces
+
+    def vary(self, recipe: Recipe, strength: float, seed: int, count: int = TILES) -> Drawn:
+        """Variations of a face. strength: 0 (the face itself) to 1 (nothing in common with it). count: 1 to 64."""
+        [z] = self.untruncated([recipe])
+        return self.draw_latents(vary(z, strength, check_count(count), seed), recipe)
+
+    def steer(self, recipe: Recipe, amounts: Mapping[str, float], own: Mapping[str, str] = NO_VECTORS) -> Drawn:
+        """A face moved along directions. amounts: -3 to 3, by name. own: as for `directions`."""
+        [z] = self.untruncated([recipe])
+        return self.draw_latents(steer(z, self.directions(own), amounts)[None], recipe)
+
+    def breed(self, recipes: list[Recipe], mutation: float, seed: int) -> Drawn:
+        """Children of 2 to 16 faces. mutation: share of a child's latent that is drawn anew, 0 to 1."""
+        parents = self.untruncated(recipes)
+        children = breed(parents, TILES, mutation, seed)
+        truncation = sum(recipe.truncation for recipe in recipes) / len(recipes)
+        return self.draw_latents(children, replace(recipes[0], truncation=truncation))
+
+    def arithmetic(self, a: Recipe, b: Recipe, c: Recipe) -> Drawn:
+        """The face A - B + C."""
+        return self.draw_latents(arithmetic(*self.untruncated([a, b, c]))[None], c)
+
+    def draw_latents(self, z: Float[np.ndarray, "n latent"], origin: Recipe) -> Drawn:
+        """Faces of untruncated latents, exactly as their recipes will draw them. origin: the face they came from."""
+        recipes = recipes_of(self.checkpoint, z, origin.seed, origin.truncation)
+        return Drawn(recipes, self.render(rounded(z) * np.float32(origin.truncation)))
+
+    # Searches, in steps for `SlicedWork`
+
+    def choose(self, wanted: list[str], seed: int) -> Iterator[Looking | Choice]:
+        """Faces with the attributes `wanted`: progress, then the Choice."""
+        return self.device.run(choose(self.checkpoint, feature_net(), wanted, TILES, seed))
+
+    def project(self, picture: bytes) -> Iterator[Nearing | Projection]:
+        """The face nearest to a picture file: progress, then the Projection. The picture is decoded in the first step.
+
+        Raises DataError, in that step, for a file that is not a usable picture.
+        """
+        try:
+            target = decode(picture, self.image_size).pixels  # (H, W, 3)
+        except DataError as error:
+            raise DataError(f"This picture cannot be used: {error}.") from error
+        yield from self.device.run(project(self.checkpoint, feature_net(), target))
+
+    # Directions
+
+    def directions(self, own: Mapping[str, str] = NO_VECTORS) -> Directions:
+        """The model's own directions, and those of the visitor.
+
+        A model that has none, apart from any made by a user, gets the unnamed directions of its first layer.
+        own: vectors of the visitor's directions by name, each as `ganime.drawing.recipe.encoded` writes it.
+        """
+        checkpoint = self.checkpoint
+        directions = load_directions(checkpoint.folder, checkpoint.revision, self.latent_dim)
+        directions = directions or Directions(checkpoint.name, checkpoint.revision)
+        if all(item.kind == "own" for item in directions.items):
+            unnamed = (item for item in self.unnamed_directions() if item.name not in directions.names)
+            directions = replace(directions, items=(*directions.items, *unnamed))
+        for name, vector in own.items():
+            directions = directions.with_own(name, decoded(vector))
+        return directions
+
+    def unnamed_directions(self) -> list[Direction]:
+        """The unnamed directions of the first layer, from the cache if they were found before."""
+        directions = self.unnamed.get(self.checkpoint.revision)
+        if directions is None:
+            with self.device.lock:
+                directions = self.unnamed.add(self.checkpoint.revision, unnamed_directions(self.checkpoint.generator))
+        return directions
+
+    def direction_of_sliders(self, name: str, amounts: Mapping[str, float], own: Mapping[str, str]) -> Direction:
+        """A visitor's direction that goes where sliders lead together. own: as for `directions`.
+
+        Its length is that of any unmeasured direction. Raises CheckpointError for a name that cannot be used.
+        """
+        directions = self.directions(own)
+        return directions.with_own(name, rounded(unit(combined(directions, amounts))))[name]
+
+    def direction_between(self, name: str, a: Recipe, b: Recipe) -> Direction:
+        """A visitor's direction that leads from face B to face A, as long as any unmeasured direction.
+
+        Raises CheckpointError for a name that cannot be used.
+        """
+        z = self.untruncated([a, b])
+        return self.directions().with_own(name, rounded(unit(between(z[1:], z[:1]))))[name]
+
+
+def check_count(count: int) -> int:
+    """A number of faces as an int. Raises RecipeError unless it is 1 to 64."""
+    if not isinstance(count, int | float) or not 1 <= count <= MAX_FACES:
+        raise RecipeError(f"The number of faces is 1 to {MAX_FACES}; got {quoted(count)}.")
+    return int(count)
+
+
+def file_names(recipes: list[Recipe]) -> list[str]:
+    """face-SEED.png for each recipe; further faces of the same seed are numbered: face-SEED-2.png."""
+    names, uses = [], Counter[int]()
+    for recipe in recipes:
+        uses[recipe.seed] += 1
+        number = f"-{uses[recipe.seed]}" if uses[recipe.seed] > 1 else ""
+        names.append(f"face-{recipe.seed}{number}.png")
+    return names

@@ -1,0 +1,44 @@
+"""A cache of the values that were used last, for objects too large to keep for every model."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class RecentlyUsed(Generic[Value]):
+    """At most `size` values by key; adding one more evicts the least recently used. Any thread may call it."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.lock = threading.Lock()
+        self.values: OrderedDict[str, Value] = OrderedDict()  # least recently used first
+
+    def get(self, key: str) -> Value | None:
+        """The value of a key, None if it was never added or has been evicted."""
+        with self.lock:
+            if key in self.values:
+                self.values.move_to_end(key)
+            return self.values.get(key)
+
+    def add(self, key: str, value: Value) -> Value:
+        """Add or replace a value, and return it."""
+        with self.lock:
+            self.values[key] = value
+            self.values.move_to_end(key)
+            while len(self.values) > self.size:
+                self.values.popitem(last=False)
+        return value
+
+    def discard(self, key: str) -> None:
+        """Remove a value; unknown keys are ignored."""
+        with self.lock:
+            self.values.pop(key, None)
+
+    def all_keys(self) -> list[str]:
+        """The keys, least recently used first."""
+        with self.lock:
+            return list(self.values)
