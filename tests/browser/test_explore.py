@@ -711,7 +711,7 @@ def test_link_to_a_face_of_a_model_trained_here_says_whom_it_opens_for_and_does(
     Image.new("RGB", (8, 8)).save(tmp_path / "face.png")
     jobs = Studio(Settings(home=tmp_path)).jobs
     assert jobs
-    job = jobs.draft([Upload(tmp_path / "face.png", "face.png")], Visitor("me"))
+    job = jobs.draft([Upload(tmp_path / "face.png", "face.png")], Visitor("me"), 32)
     with jobs.changing(job) as (_, row):
         row.name = "<b>mine</b>"
     save_checkpoint(Checkpoint(Generator(tiny_config).eval()), jobs.folder(job).run / "saves" / "best")

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from app.components.bridge import FOLDER, component, page_call
 from app.components.modules import FIRST, MODULES, VERSION, module_url, page_head, routes, with_imports
-from app.server.request_limits import Narrow
+from app.server.request_limits import RequestLimits
 
 COMPONENTS = ("explore", "gallery", "walk", "job", "faces", "models")
 
@@ -19,7 +19,7 @@ COMPONENTS = ("explore", "gallery", "walk", "job", "faces", "models")
 @pytest.fixture
 def client() -> TestClient:
     """The route behind the page's limits on requests."""
-    return TestClient(Starlette(routes=routes(), middleware=[Middleware(Narrow)]))
+    return TestClient(Starlette(routes=routes(), middleware=[Middleware(RequestLimits)]))
 
 
 def test_modules_are_served_as_javascript_and_may_be_kept_for_ever(client: TestClient) -> None:

@@ -168,7 +168,7 @@ def trained_job(studio: Studio, draw_face: Callable[..., Image.Image], folder: P
     """The key of a job that is called <b>mine</b> and has a model."""
     assert studio.jobs
     draw_face(1).save(folder / "face.png")
-    key = studio.jobs.draft([Upload(folder / "face.png", "face.png")], Visitor("me"))
+    key = studio.jobs.draft([Upload(folder / "face.png", "face.png")], Visitor("me"), 32)
     with studio.jobs.changing(key) as (_, job):
         job.name = "<b>mine</b>"
     save_checkpoint(Checkpoint(Generator(TINY).eval()), studio.jobs.folder(key).run / "saves" / "best")
@@ -236,7 +236,7 @@ def test_the_model_that_drew_a_face_is_found_by_its_weights_only(steered_folder:
     for place, name in enumerate(("other", "mine", "mine")):
         png = png_bytes(np.zeros((8, 8, 3), np.uint8))
         (tmp_path / "face.png").write_bytes(png)
-        keys.append(jobs.draft([Upload(tmp_path / "face.png", "face.png")], Visitor(str(place))))
+        keys.append(jobs.draft([Upload(tmp_path / "face.png", "face.png")], Visitor(str(place)), 32))
         with jobs.changing(keys[-1]) as (_, job):
             job.name = name
         torch.manual_seed(place)
