@@ -1,4 +1,4 @@
-"""Fixtures for all tests: one thread, a home of their own, a tiny model and faces drawn on the spot."""
+"""Fixtures for all tests: one thread, a home for each test, a tiny model and generated faces."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tiny_config() -> ModelConfig:
 
 @pytest.fixture(scope="session")
 def tiny(tiny_config: ModelConfig) -> Checkpoint:
-    """A model whose pictures have all shades, though it was never trained."""
+    """An untrained model whose pictures have all shades."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         generator, discriminator = Generator(tiny_config), Discriminator(tiny_config)
@@ -109,7 +109,7 @@ def _draw_face(seed: int, side: int = 64) -> Image.Image:
 
 @pytest.fixture(scope="session")
 def draw_face() -> Callable[..., Image.Image]:
-    """A face by seed and side in pixels: ellipses for hair, head and eyes, in colours and places of their own."""
+    """Draw a face by seed and side in px: ellipses for hair, head and eyes, in random colours and places."""
     return _draw_face
 
 
@@ -128,7 +128,7 @@ def faces(faces_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FaceD
 
 @pytest.fixture
 def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Python in a process of its own, from the repository's root and on one thread: run_python("-m", "ganime")."""
+    """Run Python in another process, in the root of the repository, on one thread: run_python("-m", "ganime")."""
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *(str(argument) for argument in arguments)]

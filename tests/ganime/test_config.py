@@ -1,4 +1,4 @@
-"""Configurations: they round-trip through JSON and refuse whatever is out of range."""
+"""Configurations: they round-trip through JSON and refuse every value out of range."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_any_config_round_trips_through_json(config: ModelConfig | TrainConfig) 
 
 
 @given(config=st.one_of(model_configs(), train_configs))
-def test_a_config_is_json_scalars_alone(config: ModelConfig | TrainConfig) -> None:
+def test_a_config_consists_of_json_scalars(config: ModelConfig | TrainConfig) -> None:
     assert all(type(value) in (str, int, float, bool) for value in to_dict(config).values())
 
 
@@ -129,7 +129,7 @@ def test_a_config_with_the_length_of_a_condition_loads_if_it_is_zero() -> None:
 
 
 @pytest.mark.parametrize("values", [None, [], "modern", 3, [["image_size", 64]]])
-def test_what_is_no_json_object_is_refused(values: Any) -> None:
+def test_anything_but_a_json_object_is_refused(values: Any) -> None:
     with pytest.raises(ConfigError, match="JSON object"):
         from_dict(ModelConfig, values)
 
@@ -161,7 +161,7 @@ def test_wrong_types_are_refused_by_name(kind: type, name: str, value: Any) -> N
         from_dict(kind, {name: value})
 
 
-def test_whole_numbers_stand_for_floats() -> None:
+def test_whole_numbers_are_converted_to_floats() -> None:
     config = TrainConfig(minutes=5, generator_lr=1)
     assert (config.minutes, config.generator_lr) == (5.0, 1.0)
     assert type(config.minutes) is float
@@ -203,12 +203,12 @@ def test_whole_numbers_too_large_for_a_float_are_refused(name: str) -> None:
         (TrainConfig, "precision", "fp16"),
     ],
 )
-def test_choices_are_refused_with_the_list_of_what_there_is(kind: type, name: str, value: Any) -> None:
+def test_unknown_choices_are_refused_with_the_list_of_choices(kind: type, name: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=f"{kind.__name__}.{name} must be one of .*, "):
         kind(**{name: value})
 
 
-def test_base_channels_lie_between_one_and_1024() -> None:
+def test_base_channels_are_from_1_to_1024() -> None:
     assert ModelConfig(base_channels=1).channels[-1] == 1
     assert ModelConfig(base_channels=1024, max_channels=4096).channels[-1] == 1024
     for outside in (0, 1025):

@@ -88,12 +88,12 @@ def test_sizes_out_of_range_are_refused(size: int) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"not a picture", b"GIF89a" + bytes(50)])
-def test_what_is_no_png_holds_no_recipe(data: bytes) -> None:
+def test_data_that_are_not_a_png_are_refused(data: bytes) -> None:
     with pytest.raises(GanimeError, match="readable PNG"):
         read_recipe(data)
 
 
-def test_other_picture_formats_hold_no_recipe() -> None:
+def test_other_picture_formats_are_refused() -> None:
     buffer = io.BytesIO()
     Image.fromarray(noise(1)[0]).save(buffer, "JPEG")
     with pytest.raises(GanimeError, match="readable PNG"):
@@ -169,7 +169,7 @@ def test_an_animation_that_pauses_lasts_as_long(tmp_path: Path, suffix: str) -> 
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".png", ".gif"])
-def test_a_walk_that_goes_nowhere_is_still_a_picture(tmp_path: Path, suffix: str) -> None:
+def test_equal_frames_can_be_saved(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"still{suffix}"
     flat = np.full((6, 16, 16, 3), 90, np.uint8)
     save_animation(flat, path, fps=10)
@@ -202,7 +202,7 @@ def test_a_film_has_all_frames_at_its_speed_and_sides_that_every_player_takes(
     assert abs(found[:, :16, :16].mean((1, 2, 3)) - frames.mean((1, 2, 3))).max() <= 4
 
 
-def test_a_film_is_refused_where_nothing_can_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_film_is_refused_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "find_spec", lambda name: None)
     with pytest.raises(GanimeError, match="pip install av"):
         save_animation(noise(2), tmp_path / "walk.mp4")
@@ -210,7 +210,7 @@ def test_a_film_is_refused_where_nothing_can_write_it(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize("name", ["walk.avi", "walk", "walk.jpg", ".webp"])
-def test_other_endings_are_refused_with_those_there_are(tmp_path: Path, name: str) -> None:
+def test_other_suffixes_are_refused_with_the_list_of_suffixes(tmp_path: Path, name: str) -> None:
     with pytest.raises(GanimeError, match=r"\.gif, \.webp, \.png"):
         save_animation(noise(2), tmp_path / name)
     assert not list(tmp_path.iterdir())

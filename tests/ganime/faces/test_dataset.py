@@ -118,6 +118,7 @@ print(len(dataset.images), dataset.images.sum())
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_decode_at_once_both_end_well(
     folder: Path, tmp_path: Path, load: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_features_are_alike_at_other_sizes(net: FeatureNet, draw_face: Callable[
     assert np.linalg.norm(own - other, axis=1).mean() < 0.75 * strangers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", range(1, len(DAMAGES)), ids=DAMAGES[1:])
 def test_distance_rises_with_damage(net: FeatureNet, pictures: np.ndarray, clean: np.ndarray, kind: int) -> None:
     distances = []

@@ -107,6 +107,7 @@ def test_places_of_pieces_continue_after_a_save(close: FeatureCritic, tmp_path: 
     close.train()
 
 
+@pytest.mark.slow
 def test_the_critic_of_a_model_that_grew_keeps_its_heads_and_sees_pieces_from_then_on(critic: FeatureCritic) -> None:
     config = ModelConfig(image_size=64, base_channels=12, max_channels=12)
     start = resize(Checkpoint(Generator(config), Discriminator(config), critic=critic), 128)

@@ -50,7 +50,7 @@ def convolutions(net: nn.Module) -> list[nn.Module]:
 
 @pytest.mark.parametrize("size", IMAGE_SIZES)
 @pytest.mark.parametrize("norm", NORMS)
-def test_shapes_fit_at_every_image_size(size: int, norm: str) -> None:
+def test_pictures_and_logits_have_the_right_shape_at_every_image_size(size: int, norm: str) -> None:
     generator, discriminator = nets(tiny_config(size, norm))
     pictures = generator(noise(2, 8))
     assert pictures.shape == (2, 3, size, size)
@@ -159,14 +159,14 @@ def test_generator_whose_last_layer_keeps_the_side_has_a_hidden_layer_more() -> 
         ModelConfig(rgb_stride=3)
 
 
-def test_no_more_than_the_largest_side_is_drawn() -> None:
+def test_drawing_larger_than_the_largest_side_is_refused() -> None:
     assert replace(tiny_config(128), supersampling=2).channels == tiny_config(256).channels
     with pytest.raises(ConfigError, match="draws 512 px; at most 256 are drawn"):
         replace(tiny_config(128), supersampling=4)
 
 
 @pytest.mark.parametrize("times", [2, 4])
-def test_supersampling_draws_larger_and_makes_that_smaller_as_pillow_does(times: int) -> None:
+def test_supersampling_draws_larger_and_downsamples_as_pillow_does(times: int) -> None:
     config = tiny_config(32)
     large = nets(replace(config, image_size=32 * times))[0].eval()
     small = Generator(replace(config, supersampling=times)).eval()
@@ -182,7 +182,7 @@ def test_supersampling_draws_larger_and_makes_that_smaller_as_pillow_does(times:
     assert Discriminator(small.config)(small(noise(2, 8))).shape == (2,)
 
 
-def test_a_filter_first_asked_for_without_gradients_serves_with_them() -> None:
+def test_a_filter_cached_in_inference_mode_can_be_used_with_gradients() -> None:
     config = replace(tiny_config(32), supersampling=2)
     generator = Generator(config).eval()
     lanczos_matrix.cache_clear()
@@ -212,7 +212,7 @@ def test_summary_counts_every_parameter_once(size: int, norm: str) -> None:
         assert len({row.name for row in rows}) == len(rows)
 
 
-def test_summary_leaves_the_net_as_it_was() -> None:
+def test_summary_does_not_change_the_net() -> None:
     for net in nets(tiny_config(norm="batch")):
         before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
         layer_costs(net.train())
@@ -231,7 +231,7 @@ def test_gradient_reaches_every_parameter(norm: str) -> None:
             assert parameter.grad.any(), name
 
 
-def test_batch_size_does_not_change_what_eval_nets_say() -> None:
+def test_batch_size_does_not_change_the_output_of_nets_in_eval_mode() -> None:
     generator, discriminator = (net.eval() for net in nets(tiny_config()))
     z = noise(8, 8)
     together = generator(z)
@@ -241,7 +241,7 @@ def test_batch_size_does_not_change_what_eval_nets_say() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_coarse_colours_keep_the_brightness_and_lose_what_changes_from_one_point_to_the_next(seed: int) -> None:
+def test_coarse_colours_keep_the_luma_and_lose_fine_detail(seed: int) -> None:
     pictures = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(seed)) * 0.4  # (3, 3, 16, 16)
     soft = subsample_chroma(pictures, 2)
     luma = torch.tensor(LUMA_WEIGHTS)[:, None, None]
@@ -265,7 +265,7 @@ def test_coarse_colours_are_those_of_a_picture_saved_as_jpeg() -> None:
     assert subsample_chroma(torch.rand(4, 3, 8, 8).round() * 2 - 1, 2).abs().max() <= 1
 
 
-def test_a_generator_draws_its_colours_as_coarse_as_its_configuration_says() -> None:
+def test_a_generator_subsamples_colours_by_its_chroma_stride() -> None:
     config = tiny_config(32)
     sharp, soft = Generator(config).eval(), Generator(replace(config, chroma_stride=2)).eval()
     soft.load_state_dict(sharp.state_dict())
