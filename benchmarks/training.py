@@ -17,7 +17,7 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -34,13 +34,14 @@ from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
 from ganime.nets.device import pick_device
-from ganime.training import loop as training
 from ganime.training.events import Step
+from ganime.training.loop import train
 from ganime.training.run_folder import read_run
+from ganime.training.session import Reporting
 
 SIDE, LATENT, BASE = 64, 100, 64
 DRAWN = 512
-BURST = training.REPORT_STEPS = 4  # short turns, so that all meet the same moods of the machine
+BURST = 4  # steps in a turn; short turns expose all to the same load of the machine
 Clock = Callable[[], float]
 OURS: dict[str, dict[str, object]] = {
     "classic": {"recipe": "classic"},
@@ -50,7 +51,7 @@ OURS: dict[str, dict[str, object]] = {
 }
 
 
-def example(dataset: FaceDataset, batch: int, device: torch.device, clock: Clock) -> Iterator[list[float]]:
+def example(dataset: FaceDataset, batch: int, device: torch.device, clock: Clock) -> Generator[list[float]]:
     """Seconds of every step, a burst at a time, of the loop that the PyTorch example of a DCGAN has."""
     generator, discriminator = example_generator().to(device), example_discriminator().to(device)
     for module in (*generator.modules(), *discriminator.modules()):
@@ -104,7 +105,7 @@ def example_discriminator() -> nn.Sequential:
 
 def ours(
     dataset: FaceDataset, run: Path, changes: dict[str, object], batch: int, device: str, clock: Clock
-) -> Iterator[list[float]]:
+) -> Generator[list[float]]:
     """Seconds of every step, a burst at a time, of a run in the folder `run`."""
     config, model = RECIPES[str(changes["recipe"])]
     quiet = {"save_minutes": 1e6, "preview_images": 10**12, "measure_images": 0, "augment": "none"}
@@ -115,7 +116,15 @@ def ours(
         marks.append(clock())
         return False
 
-    events = training.train(dataset, run, config, replace(model, latent_dim=LATENT), device, step_ended)
+    events = train(
+        dataset,
+        run,
+        config,
+        replace(model, latent_dim=LATENT),
+        device,
+        step_ended,
+        reporting=Reporting(report_steps=BURST),
+    )
     while True:
         marks.append(clock())
         while not isinstance(next(events), Step):  # once in BURST, when the device has caught up
@@ -166,6 +175,8 @@ def main(
                 burst = next(loop)
                 seconds[name] += burst if turn else []
         settled = {name: chosen(run) for name, run in runs.items()}
+        for loop in loops.values():
+            loop.close()  # ends the runs while their folder exists
     print(f"\n{target.type}, {threads} thread(s), batch {batch_size}, {rounds * BURST} steps each\n")
     print("| what trains | precision, deep layers | images a second | ratio |\n|---|---|---|---|")
     first = statistics.median(seconds["PyTorch example"])

@@ -23,7 +23,7 @@ from ganime.errors import DataError
 from ganime.faces.audit import Audit, audit, contact_sheet
 from ganime.faces.reading import MAX_RATIO
 from ganime.images import sheet, webp_bytes
-from ganime.measuring.copies import Likeness, nearest_faces
+from ganime.measuring.copies import NearestFaces, nearest_faces
 from ganime.models.checkpoint import load_checkpoint
 
 MAX_UNUSED, MAX_NOTES = 10, 10  # files and notices that are named
@@ -113,7 +113,7 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     }
 
 
-def nearest_training_faces(jobs: Jobs, key: str) -> Iterator[float | Likeness]:
+def nearest_training_faces(jobs: Jobs, key: str) -> Iterator[float | NearestFaces]:
     """Search the training faces nearest to faces of a job's model: yields the progress, 0 to 1, then the result.
 
     Nothing is read before the first step. Raises JobError while the job runs.
@@ -123,9 +123,9 @@ def nearest_training_faces(jobs: Jobs, key: str) -> Iterator[float | Likeness]:
     yield from nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=MAX_COMPARED)
 
 
-def comparison_value(found: Likeness | float | None) -> dict[str, Any]:
+def comparison_value(found: NearestFaces | float | None) -> dict[str, Any]:
     """Return the progress of a search, None before its first step, or its result as a picture and a text."""
-    if not isinstance(found, Likeness):
+    if not isinstance(found, NearestFaces):
         return {"progress": found or 0.0}
     size = found.faces.shape[1]
     pairs = np.stack([found.faces, found.training])  # (2, PAIRS, S, S, 3)
@@ -181,7 +181,7 @@ def job_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
 
     def ask_nearest(search: str) -> dict[str, Any]:
         found, _ = comparisons.advance(search)
-        if isinstance(found, Likeness):
+        if isinstance(found, NearestFaces):
             comparisons.end(search)
         return comparison_value(found)
 

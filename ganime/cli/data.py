@@ -32,7 +32,7 @@ from ganime.files import atomic_file
 from ganime.images import png_bytes, sheet
 from ganime.measuring.copies import SHOWN, compare_with_training_faces
 from ganime.measuring.training_faces import (
-    VECTORS_FILE,
+    FACES_VECTORS_FILE,
     TrainingFaces,
     find_training_faces,
     read_training_faces,
@@ -153,7 +153,7 @@ def known_command(
     dataset = read_faces(data, FEATURE_SIDE, home, keep_duplicates)
     known = looked_at(dataset, flip)
     save_training_faces(known, {checkpoint.name: checkpoint.revision for checkpoint in checkpoints}, folder)
-    size = (folder / VECTORS_FILE).stat().st_size / 1e6
+    size = (folder / FACES_VECTORS_FILE).stat().st_size / 1e6
     print(
         f"{known.total:,} training faces as numbers in {folder}, {size:.1f} MB; {len(known.fresh):,} other faces, "
         f"{known.held_out:,} of them held out, tell how near is near"

@@ -24,7 +24,7 @@ COPY, CLOSE, FREE = "copy", "close", "free"
 
 
 @dataclass(frozen=True, eq=False)
-class Likeness:
+class NearestFaces:
     """Faces and the training face nearest to each, as `ganime.measuring.training_faces` sees them from afar.
 
     faces, training: uint8 (N, H, W, 3), RGB; a training face is mirrored where that comes nearer. positions: of the
@@ -128,7 +128,7 @@ def nearest_faces(
     truncation: float = 1.0,
     flip: bool = True,
     most: int = TRAINING_MOST,
-) -> Iterator[float | Likeness]:
+) -> Iterator[float | NearestFaces]:
     """The faces of `seeds` with the training face nearest to each: how far it has come, 0 to 1, and then the Likeness.
 
     flip, most: as in `read_training_faces`. Raises RecipeError for seeds that name no face, DataError for faces that
@@ -144,7 +144,7 @@ def nearest_faces(
     found, places, turned = (table[:, 0] for table in known.nearest(faces))  # (N,)
     positions = known.positions[places]
     training = pictures(dataset.images, positions, turned)
-    yield Likeness(faces, training, positions, found, known.shares(found), len(known.fresh), len(known.own))
+    yield NearestFaces(faces, training, positions, found, known.shares(found), len(known.fresh), len(known.own))
 
 
 def pictures(images: np.ndarray, positions: np.ndarray, turned: np.ndarray) -> UInt8[np.ndarray, "k h w 3"]:

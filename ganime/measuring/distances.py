@@ -30,7 +30,7 @@ def frechet_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -
     |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) with the covariances A, B. 0 for equal sets and higher for worse;
     biased upwards for few faces, so compare only values from equally many. Needs 2 faces a set.
     """
-    a, b = checked(a, b, least=2)
+    a, b = checked_features(a, b, least=2)
     covariance_a, covariance_b = (np.atleast_2d(np.cov(side, rowvar=False)) for side in (a, b))  # (D, D)
     values, vectors = np.linalg.eigh(covariance_a)
     root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T  # (D, D), A^(1/2)
@@ -46,7 +46,7 @@ def kernel_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) ->
     Unbiased: about 0, also a little below, when both sets come from one distribution, whatever their sizes. The
     error is that of the mean over 10 disjoint blocks (fewer for fewer than 20 faces). Needs 4 faces a set.
     """
-    a, b = checked(a, b, least=4)
+    a, b = checked_features(a, b, least=4)
     blocks = min(BLOCKS, len(a) // 2, len(b) // 2)
     random = np.random.default_rng(0)
     parts_a = np.array_split(random.permutation(len(a)), blocks)
@@ -77,7 +77,7 @@ def precision_recall(real: Float[np.ndarray, "n d"], fake: Float[np.ndarray, "m 
     same set. Both lie in [0, 1], and depend on the number of faces: compare equally many. Blurred faces can keep a
     high precision, since they fall into the wide balls around unusual reals. Needs more than k faces a set.
     """
-    real, fake = checked(real, fake, least=k + 1, neighbours=k)
+    real, fake = checked_features(real, fake, least=k + 1, neighbours=k)
     return inside(fake, real, radii(real, k)), inside(real, fake, radii(fake, k))
 
 
@@ -87,7 +87,7 @@ def density_coverage(real: Float[np.ndarray, "n d"], fake: Float[np.ndarray, "m 
     Density is 1 on average when both sets come from one distribution, and can exceed 1; coverage lies in [0, 1].
     Needs more than k faces a set.
     """
-    real, fake = checked(real, fake, least=k + 1, neighbours=k)
+    real, fake = checked_features(real, fake, least=k + 1, neighbours=k)
     reach, balls, covered = radii(real, k), 0, np.zeros(len(real), bool)
     for rows in chunks(fake):
         hits = distances(rows, real) <= reach  # (chunk, N)
@@ -148,13 +148,13 @@ def diversity(real: Float[np.ndarray, "n d"], generated: Float[np.ndarray, "g d"
     Medians of the distance to the k-th nearest other face of the same set, with equally many of both, so a generator
     that returns to a few faces again and again shows, however unlike one another those are. Needs k + 1 faces a set.
     """
-    real, generated = checked(real, generated, least=k + 1)
+    real, generated = checked_features(real, generated, least=k + 1)
     count = min(len(real), len(generated))
     reach = [float(np.median(radii(faces[:count], k))) for faces in (generated, real)]
     return reach[0] / reach[1] if reach[1] > 0 else 1.0
 
 
-def checked(
+def checked_features(
     a: np.ndarray, b: np.ndarray, least: int, neighbours: int = 1
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "m d"]]:
     """Both sets in float64, once it is sure that they can be compared."""

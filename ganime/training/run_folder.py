@@ -38,7 +38,7 @@ UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeErro
 
 @dataclass
 class TrainingState:
-    """Everything that changes while training, and so everything that a save must hold."""
+    """Everything that changes during training, which is what a save contains."""
 
     generator: Generator
     discriminator: Discriminator
@@ -55,8 +55,8 @@ class TrainingState:
     def create(
         cls, model: ModelConfig, config: TrainConfig, device: torch.device, start: Checkpoint | None = None
     ) -> TrainingState:
-        """Fresh nets, or those of `start`; a discriminator or critic that it lacks is fresh."""
-        with torch.random.fork_rng(devices=[]):  # initialisation uses the global source: leave it as it was
+        """Fresh nets, or those of `start`; a discriminator or critic that `start` lacks is fresh."""
+        with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source
             torch.manual_seed(config.seed)
             generator, discriminator = Generator(model), Discriminator(model)
             critic = FeatureCritic.fresh(model.image_size, config.eyes) if config.critic else None
@@ -65,7 +65,7 @@ class TrainingState:
             if start.discriminator:
                 discriminator.load_state_dict(start.discriminator.state_dict())
             if critic and start.critic:
-                critic.load_state_dict(start.critic.state_dict(), strict=False)  # it may have had fewer views, or more
+                critic.load_state_dict(start.critic.state_dict(), strict=False)  # its views may differ
         for layer in discriminator.layers()[: config.freeze]:
             layer.requires_grad_(False)
         judges = (discriminator, critic) if critic else (discriminator,)
@@ -93,11 +93,11 @@ class TrainingState:
 
     @property
     def judges(self) -> list[Discriminator | FeatureCritic]:
-        """The discriminator, and the critic where there is one."""
+        """The discriminator, and the critic if there is one."""
         return [self.discriminator, self.critic] if self.critic else [self.discriminator]
 
     def checkpoint(self, name: str, training: dict[str, Any]) -> Checkpoint:
-        """The model as it stands, with these facts about its training."""
+        """The model in its current state, with these facts about its training."""
         return Checkpoint(self.ema, self.discriminator, training, name, critic=self.critic)
 
     def set_learning_rates(self, config: TrainConfig) -> None:
@@ -116,9 +116,10 @@ class TrainingState:
 
 @contextmanager
 def alone(run: Path) -> Iterator[None]:
-    """Have a run to oneself: two that train in one folder would drop each other's saves.
+    """Hold the lock of a run: two processes that train in one folder would delete each other's saves.
 
-    The system lets go of it when the process ends, however it ends. Raises TrainingError when another one has it.
+    The operating system releases it when the process ends, however it ends. A folder in which nothing was written is
+    removed. Raises TrainingError when another process holds the lock.
     """
     run.mkdir(parents=True, exist_ok=True)
     lock = FileLock(run / LOCK_FILE, timeout=0)
@@ -129,7 +130,7 @@ def alone(run: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if {path.name for path in run.iterdir()} <= {LOCK_FILE}:  # it never began: leave no trace
+        if run.is_dir() and {path.name for path in run.iterdir()} <= {LOCK_FILE}:  # nothing was written
             shutil.rmtree(run)
         lock.release()
 
@@ -137,9 +138,10 @@ def alone(run: Path) -> Iterator[None]:
 def settle_run(
     run: Path, config: TrainConfig, model: ModelConfig, dataset: FaceDataset, start: Checkpoint | None = None
 ) -> tuple[TrainConfig, ModelConfig]:
-    """The configurations to train with: of a run that is going on, its own with the limits of `config`.
+    """The configurations to train with: those of the run in the folder, with the limits of `config`, or the given ones.
 
-    A new run that begins from a model, `start`, has that model's configuration and its critic's eyes.
+    A new run that begins from the model `start` takes that model's configuration and its critic's eyes.
+
     Raises ConfigError when the faces have another size than the model, TrainingError when run.json is damaged.
     """
     if (run / RUN_FILE).is_file():
@@ -158,16 +160,17 @@ def settle_run(
 
 
 def write_run(run: Path, config: TrainConfig, model: ModelConfig, dataset: FaceDataset) -> str:
-    """Write run.json; a sentence to tell when the faces are not those the run began with, else an empty string.
+    """Write run.json. Returns a notice when the faces are not those that the run began with, else an empty string.
 
-    The best save so far is set aside then: it was measured against other faces.
+    In that case the best save so far is renamed, because it was measured against other faces.
     """
     path, notice = run / RUN_FILE, ""
     earlier = json.loads(path.read_text(encoding="utf-8")).get("key", "") if path.is_file() else dataset.key
     if earlier != dataset.key:
         notice = (
-            "The faces are not the ones it began with; it goes on with these. Which of them are held out was drawn "
-            "anew, so some may have been learned from, and measures do not compare with earlier ones."
+            "The faces are not the ones that the run began with. It continues with these. The held-out faces were "
+            "selected again, so some of them may be former training faces, and measurements cannot be compared with "
+            "earlier ones."
         )
         best = run / RUN_SAVES / BEST_SAVE
         if best.is_dir():
@@ -175,7 +178,7 @@ def write_run(run: Path, config: TrainConfig, model: ModelConfig, dataset: FaceD
             aside = best.with_name(f"{BEST_SAVE}-{str(earlier)[:12] if known else 'earlier'}")
             shutil.rmtree(aside, ignore_errors=True)
             best.replace(aside)
-            notice += f" The best save so far was set aside as {RUN_SAVES}/{aside.name}."
+            notice += f" The best save so far was renamed to {RUN_SAVES}/{aside.name}."
     content = {"train": to_dict(config), "model": to_dict(model), "faces": len(dataset.train), "key": dataset.key}
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -183,24 +186,26 @@ def write_run(run: Path, config: TrainConfig, model: ModelConfig, dataset: FaceD
 
 
 def read_run(run: Path) -> tuple[TrainConfig, ModelConfig]:
-    """The two configurations a run was started with. Raises TrainingError when `run` is no run."""
+    """The two configurations of a run. Raises TrainingError when its run.json is missing or damaged."""
     try:
         content = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
         train = {name: value for name, value in content["train"].items() if REMOVED.get(name) != value}
         return from_dict(TrainConfig, train), from_dict(ModelConfig, content["model"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TrainingError(f"{run} holds no run that can be resumed: {RUN_FILE} cannot be read ({error}).") from error
+        raise TrainingError(
+            f"{run} contains no run that can be resumed: {RUN_FILE} cannot be read ({error})."
+        ) from error
 
 
 def saves(run: Path) -> list[Path]:
-    """The whole saves of a run, oldest first."""
+    """The complete saves of a run, oldest first."""
     return sorted(path for path in (run / RUN_SAVES).glob("[0-9]*") if (path / STATE_FILE).is_file())
 
 
 def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceDataset) -> Path:
-    """Write a checkpoint that can be sampled and resumed, then drop all but the last two.
+    """Write a checkpoint that can be sampled and resumed, then delete all but the last two. Returns its folder.
 
-    Raises OSError when it cannot be written, on a full disk for one; the earlier saves are intact then.
+    Raises OSError when it cannot be written, for example on a full disk; the earlier saves are intact then.
     """
     folder = run / RUN_SAVES / f"{state.images:012d}"
     training = facts(state, config, dataset)
@@ -208,12 +213,12 @@ def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceData
         with atomic_folder(folder) as temporary:
             write_checkpoint(state.checkpoint(run.name, training), temporary)
             torch.save(state.state_dict(), temporary / STATE_FILE)
-    except (OSError, RuntimeError) as error:  # the latter is what torch makes of a full disk
+    except (OSError, RuntimeError) as error:  # torch raises the latter on a full disk
         reason = error.strerror if isinstance(error, OSError) else "the disk is full, or cannot be written"
         raise OSError(
             getattr(error, "errno", None) or errno.EIO,
-            f"The save at {state.images:,} images could not be written ({reason}); earlier saves are whole. Make room "
-            "and go on with --resume",
+            f"The save at {state.images:,} images could not be written ({reason}); earlier saves are whole. Free disk "
+            "space and continue with --resume",
             str(folder),
         ) from error
     for old in saves(run)[:-KEPT_SAVES]:
@@ -222,13 +227,13 @@ def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceData
 
 
 def save_best(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceDataset, frechet: float) -> None:
-    """Keep the model as the run's best by the Fréchet distance on held-out faces, in place of an earlier best."""
+    """Save the model as the run's best by Fréchet distance, replacing the earlier best."""
     training = facts(state, config, dataset) | {"frechet": round(frechet, 2)}
     save_checkpoint(state.checkpoint(run.name, training), run / RUN_SAVES / BEST_SAVE)
 
 
 def best_distance(run: Path) -> float:
-    """The Fréchet distance of the run's best save, infinite where there is none."""
+    """The Fréchet distance of the run's best save; infinite if there is none."""
     try:
         values = json.loads((run / RUN_SAVES / BEST_SAVE / CONFIG_FILE).read_text(encoding="utf-8"))
         return float(values["training"]["frechet"])
@@ -237,22 +242,23 @@ def best_distance(run: Path) -> float:
 
 
 def facts(state: TrainingState, config: TrainConfig, dataset: FaceDataset) -> dict[str, Any]:
-    """What the card of a save tells of its training."""
+    """The facts about the training that a save's card lists."""
     begun = {} if config.start == SCRATCH else {"start": config.start}
     counts = {"images": state.images, "seconds": round(state.seconds), "faces": len(dataset.train)}
     return {"recipe": config.recipe, **begun, **counts}
 
 
 def load_last_save(run: Path, state: TrainingState) -> tuple[Path | None, str]:
-    """Put the newest readable save into `state`; a damaged one gives way to the one before.
+    """Load the newest readable save into `state`; damaged ones are renamed.
 
-    The save, None for a new run, and a sentence to tell about damaged ones, else an empty string.
+    Returns the save, None for a new run, and a notice about damaged saves, else an empty string. Raises TrainingError
+    when there are saves and none can be read.
     """
     best = run / RUN_SAVES / BEST_SAVE
-    for retired in best.parent.glob(f".{BEST_SAVE}.*.old"):  # a kill fell between the two renames of a new best
+    for retired in best.parent.glob(f".{BEST_SAVE}.*.old"):  # killed between the two renames of a new best
         if not best.exists():
             retired.replace(best)
-    for abandoned in best.parent.glob(".*"):  # a save that a kill cut off
+    for abandoned in best.parent.glob(".*"):  # killed while saving
         shutil.rmtree(abandoned, ignore_errors=True)
     problems = []
     for folder in reversed(saves(run)):
@@ -261,10 +267,10 @@ def load_last_save(run: Path, state: TrainingState) -> tuple[Path | None, str]:
         except (*UNREADABLE, pickle.UnpicklingError) as error:
             problems.append((folder, error))
         else:
-            for damaged, _ in problems:  # else a later, lower save would count as older
+            for damaged, _ in problems:  # otherwise later saves at fewer images would count as older
                 damaged.replace(damaged.with_name(f"damaged-{damaged.name}"))
-            told = "; ".join(f"{damaged.name} could not be read ({error})" for damaged, error in problems)
-            return folder, f"Save {told}. It is damaged, so the one before is used." if told else ""
+            damage = "; ".join(f"{damaged.name} could not be read ({error})" for damaged, error in problems)
+            return folder, f"Save {damage}. It is damaged, so the previous one is used." if damage else ""
     if problems:
         raise TrainingError(
             f"No save in {run} can be read. {'; '.join(f'{folder.name}: {error}' for folder, error in problems)}"
@@ -273,7 +279,7 @@ def load_last_save(run: Path, state: TrainingState) -> tuple[Path | None, str]:
 
 
 def limit_reached(config: TrainConfig, state: TrainingState, seconds: float) -> str:
-    """Which limit the run has come to, or an empty string."""
+    """The limit that the run has reached, or an empty string. seconds: of this session."""
     if config.images and state.images >= config.images:
         return "images"
     if config.steps and state.step >= config.steps:
@@ -282,13 +288,13 @@ def limit_reached(config: TrainConfig, state: TrainingState, seconds: float) -> 
 
 
 def progress_of(config: TrainConfig, state: TrainingState, seconds: float) -> float:
-    """Share of the nearest limit that is done, 0 to 1; 0 for a run without limits."""
+    """Progress towards the nearest limit, 0 to 1; 0 for a run without limits. seconds: of this session."""
     limits = ((state.images, config.images), (state.step, config.steps), (seconds, config.minutes * 60))
     return min(1.0, max((done / limit for done, limit in limits if limit), default=0.0))
 
 
 def rescue(run: Path, state: TrainingState) -> Notice:
-    """Go back to the last save with the learning rates halved; this is done once in a run.
+    """Return to the last save and halve the learning rates; once in a run, or once more after new rates were set.
 
     Raises TrainingError the second time, and when nothing was saved yet.
     """
@@ -297,7 +303,8 @@ def rescue(run: Path, state: TrainingState) -> Notice:
         raise TrainingError(
             f"The losses or weights are no longer finite at {broken_at:,} images"
             f"{', for the second time' if state.rescues else ', before the first save'}. "
-            f"{'The last save is intact. ' if saves(run) else ''}Begin a new run with lower learning rates."
+            f"{'The last save is intact: continue it with --resume and' if saves(run) else 'Begin a new run with'} "
+            "lower learning rates (--generator-lr, --discriminator-lr), or begin from another model."
         )
     state.rescues += 1
     for optimizer in (state.generator_optimizer, state.discriminator_optimizer):

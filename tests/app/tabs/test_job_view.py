@@ -17,7 +17,7 @@ from app.jobs.uploads import Upload
 from app.tabs import job_view as module
 from app.tabs.job_view import card_html, existing_jobs, job_functions
 from ganime.faces.dataset import FaceDataset
-from ganime.measuring.copies import Likeness
+from ganime.measuring.copies import NearestFaces
 from tests.app.job_helpers import ME, PLAN, submitted
 
 HOSTILE = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://example.com/b.png) <https://example.com>"
@@ -43,7 +43,7 @@ def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
     open_jobs: Callable[..., Jobs], files: list[Upload], faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = faces.images[:16].reshape(2, 8, 32, 32, 3)
-    found = Likeness(*pairs, np.arange(8), np.ones(8), np.full(8, 0.5), 100, 1_000)  # type: ignore[misc]
+    found = NearestFaces(*pairs, np.arange(8), np.ones(8), np.full(8, 0.5), 100, 1_000)  # type: ignore[misc]
     monkeypatch.setattr(module, "nearest_training_faces", lambda jobs, key: iter([0.2, 0.7, found]))
     monkeypatch.setattr(module, "SlicedWork", partial(SlicedWork, slice_seconds=0.0))
     jobs = open_jobs("mock", start=False)

@@ -19,7 +19,7 @@ from ganime.measuring.copies import (
     FREE,
     SHOWN,
     Comparison,
-    Likeness,
+    NearestFaces,
     compare_with_training_faces,
     nearest_faces,
     than,
@@ -33,12 +33,12 @@ def with_drawn(monkeypatch: pytest.MonkeyPatch, drawn: np.ndarray) -> None:
     monkeypatch.setattr(module, "generate", lambda checkpoint, seeds, truncation: drawn[: len(seeds)])
 
 
-def compared(*arguments: Any, **options: Any) -> Likeness:
+def compared(*arguments: Any, **options: Any) -> NearestFaces:
     """What a comparison finds, which tells before how far it has come."""
     *reports, found = nearest_faces(*arguments, **options)
     assert reports == sorted(reports)  # type: ignore[type-var]
     assert all(isinstance(report, float) and 0 <= report <= 1 for report in reports)
-    assert isinstance(found, Likeness)
+    assert isinstance(found, NearestFaces)
     return found
 
 
@@ -82,7 +82,7 @@ def test_a_model_is_compared_by_seed_and_no_held_out_faces_are_needed(tiny: Chec
 
 def test_words_say_how_many_are_near() -> None:
     none = np.zeros((2, 1, 1, 3), np.uint8)
-    likeness = Likeness(none, none, np.arange(2), np.ones(2), np.array([0.0, 0.6]), 1000, 20_000)
+    likeness = NearestFaces(none, none, np.arange(2), np.ones(2), np.array([0.0, 0.6]), 1000, 20_000)
     assert likeness.describe() == (
         "Looked for among 20,000 training faces. Of 1,000 other real faces 30% lie nearer to a training face than the "
         "middle one of these 2. 1 of them lies nearer than 99% of real faces do; one in a hundred does by chance."

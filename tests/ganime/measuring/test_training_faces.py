@@ -18,8 +18,8 @@ from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.report import evaluate
 from ganime.measuring.training_faces import (
-    INDEX_FILE,
-    VECTORS_FILE,
+    FACES_INDEX_FILE,
+    FACES_VECTORS_FILE,
     TrainingFaces,
     default_far_view,
     find_training_faces,
@@ -143,11 +143,11 @@ def test_bar_lies_where_it_would_without_held_out_faces_that_are_in_the_training
 def test_sight_is_fitted_to_faces_of_a_kind(known: TrainingFaces) -> None:
     random = np.random.default_rng(0)
     features = random.normal(size=(400, 320)) @ random.normal(size=(320, 320)) + 5
-    sight = fit_far_view(known.sight.net, features.astype(np.float32))
+    sight = fit_far_view(known.view.net, features.astype(np.float32))
     seen = (features - sight.mean) @ sight.basis
     np.testing.assert_allclose(seen.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(np.cov(seen, rowvar=False), np.eye(seen.shape[1]), atol=1e-2)
-    assert known.sight is default_far_view()
+    assert known.view is default_far_view()
 
 
 def test_what_is_known_comes_back_in_8_bits_a_number_and_holds_no_picture(
@@ -155,7 +155,7 @@ def test_what_is_known_comes_back_in_8_bits_a_number_and_holds_no_picture(
 ) -> None:
     read = save_training_faces(known, {"mine": "0123"}, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(TRAINING_FACES_FILES)
-    assert load_file(tmp_path / VECTORS_FILE)["codes"].dtype == np.int8
+    assert load_file(tmp_path / FACES_VECTORS_FILE)["codes"].dtype == np.int8
     assert read.positions is None
     before, after = (one.nearest(made.images[::10])[0][:, 0] for one in (known, read))
     np.testing.assert_allclose(after, before, atol=0.3)
@@ -168,7 +168,7 @@ def test_what_is_known_comes_back_in_8_bits_a_number_and_holds_no_picture(
 )
 def test_damaged_files_are_refused_by_name(known: TrainingFaces, tmp_path: Path, damage: str) -> None:
     save_training_faces(known, {"mine": "0123"}, tmp_path)
-    index, vectors = tmp_path / INDEX_FILE, tmp_path / VECTORS_FILE
+    index, vectors = tmp_path / FACES_INDEX_FILE, tmp_path / FACES_VECTORS_FILE
     facts, arrays = json.loads(index.read_text()), load_file(vectors)
     if damage == "no index":
         index.unlink()
@@ -189,7 +189,8 @@ def test_damaged_files_are_refused_by_name(known: TrainingFaces, tmp_path: Path,
             arrays["fresh"][3] = np.nan
         save_file(arrays, vectors)
     with pytest.raises(
-        CheckpointError, match=INDEX_FILE if "index" in damage or damage in ("list", "models") else VECTORS_FILE
+        CheckpointError,
+        match=FACES_INDEX_FILE if "index" in damage or damage in ("list", "models") else FACES_VECTORS_FILE,
     ):
         load_training_faces(tmp_path)
 
@@ -210,7 +211,7 @@ def test_models_are_known_by_their_weights(
 def test_faces_of_the_embedded_models_are_shipped_in_few_bytes_and_their_own_are_no_copies(
     embedded: Checkpoint,
 ) -> None:
-    assert (TRAINING_FACES / VECTORS_FILE).stat().st_size < 4e6
+    assert (TRAINING_FACES / FACES_VECTORS_FILE).stat().st_size < 4e6
     known = find_training_faces(embedded)
     assert known is not None
     assert (known.total, known.own.shape[0], known.held_out) == (29_696, 29_696, 1000)

@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 import torch
 
-from ganime.config import ModelConfig
+from ganime.config import ModelConfig, TrainConfig
 from ganime.errors import ConfigError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.training import step
 from ganime.training.events import Measured, Saved
+from ganime.training.loop import train
 from ganime.training.run_folder import RUN_FILE, STATE_FILE, read_run, saves
 from ganime.training.session import Reporting
 from tests.ganime.training.common import (
@@ -417,7 +418,7 @@ def test_a_best_model_by_other_faces_is_set_aside(run: Run, measured_run: Traine
     weights = (best / "model.safetensors").read_bytes()
     path.write_text(json.dumps(json.loads(path.read_text()) | {"key": "ab" * 32}))
     events = run(tmp_path / "run", steps=31, measure_images=BATCH)
-    assert "set aside as saves/best-abababababab" in events[0].text
+    assert "saves/best-abababababab" in events[0].text
     assert (best.with_name("best-abababababab") / "model.safetensors").read_bytes() == weights
     assert of_kind(events, Measured)[0].best
     assert (best / "model.safetensors").read_bytes() != weights
@@ -439,6 +440,17 @@ def test_a_run_is_trained_by_one_process_at_a_time(
     assert asked[0].returncode != 0
     assert "is being trained by another process" in asked[0].stderr
     assert run(tmp_path / "run", steps=4)[-1].images == 4 * BATCH
+
+
+def test_a_run_whose_folder_was_deleted_is_closed_without_an_error(
+    faces: FaceDataset, tiny_config: ModelConfig, tmp_path: Path
+) -> None:
+    """As a benchmark's run in a temporary folder is."""
+    events = train(faces, tmp_path / "run", TrainConfig(**QUICK), tiny_config)
+    next(events)
+    shutil.rmtree(tmp_path / "run")
+    events.close()  # pyright: ignore[reportAttributeAccessIssue]
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_can_be_moved(run: Run, tmp_path: Path) -> None:
