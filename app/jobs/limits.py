@@ -89,7 +89,7 @@ def check_queue(session: Session, settings: Settings) -> None:
         )
 
 
-def check_count(session: Session, settings: Settings, visitor: str, except_id: str = "") -> None:
+def check_job_count(session: Session, settings: Settings, visitor: str, except_id: str = "") -> None:
     """Raise JobError when a visitor already has as many jobs as allowed, not counting the job `except_id`.
 
     Ended jobs count until they may be deleted.

@@ -106,7 +106,7 @@ class Jobs:
         job.bytes = limits.bytes_needed(uploads.total_bytes(usable), job.faces, image_size)
         with self.store.writing() as session:
             replaced = self.draft_id(session, instead)
-            limits.check_count(session, self.settings, job.visitor, except_id=replaced)
+            limits.check_job_count(session, self.settings, job.visitor, except_id=replaced)
             limits.make_room(session, self.settings, job.bytes, self.options.spare_bytes, except_id=replaced)
             session.add(job)
         key, folder = f"{job.id}.{secret}", self.supervisor.folder(job.id)
@@ -266,7 +266,7 @@ class Jobs:
     def enqueue(self, session: Session, job: Job, visitor: Visitor) -> None:
         """Queue a job for a visitor, who need not have created it, and reserve its disk space. Raises JobError."""
         job.visitor = secret_digest(visitor.identity)
-        limits.check_count(session, self.settings, job.visitor, except_id=job.id)
+        limits.check_job_count(session, self.settings, job.visitor, except_id=job.id)
         limits.check_queue(session, self.settings)
         folder = self.supervisor.folder(job.id)
         start_bytes = folder_bytes(folder.start) if job.start else 0

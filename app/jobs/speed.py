@@ -11,7 +11,9 @@ from app.jobs.store import Job
 
 MAX_JOBS = 8  # newest jobs of a kind that are searched for a speed
 MAX_STEPS = 40  # last Step lines of a job, of which the median counts
-UNKNOWN = "The speed is not known before the first training of this kind. The job reports it after its first steps."
+UNKNOWN_SPEED = (
+    "The speed is not known before the first training of this kind. The job reports it after its first steps."
+)
 
 
 def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> float | None:
@@ -34,7 +36,7 @@ def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> f
 def estimate(rate: float | None, minutes: float, images: int = 0) -> str:
     """Describe what fits into a plan. rate: images per second; images: after which training ends, 0 for no limit."""
     if not rate:
-        return UNKNOWN
+        return UNKNOWN_SPEED
     seen = rate * minutes * 60
     if 0 < images <= seen:
         return f"{images:,} images take about {duration_text(images / rate)}, at {rate:.3g} images per second."

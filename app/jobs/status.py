@@ -68,7 +68,7 @@ class JobStatus:
     has_model: bool = False
 
 
-COPIED = [one.name for one in fields(JobStatus) if one.default is MISSING and one.default_factory is MISSING]
+ROW_FIELDS = [one.name for one in fields(JobStatus) if one.default is MISSING and one.default_factory is MISSING]
 
 
 def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, JobFolder]], places: int) -> JobStatus:
@@ -83,7 +83,7 @@ def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, Jo
     step = current_step(job, lines)
     waiting = job.state == QUEUED
     return JobStatus(
-        **{name: getattr(job, name) for name in COPIED},
+        **{name: getattr(job, name) for name in ROW_FIELDS},
         place=sum(other.state == QUEUED for other, _ in ahead) + 1 if waiting else 0,
         wait=wait_after(ahead, places, now) if waiting else None,
         images=lines[-1]["images"] if lines else 0,

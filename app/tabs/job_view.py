@@ -28,7 +28,7 @@ from ganime.models.checkpoint import load_checkpoint
 
 MAX_UNUSED, MAX_NOTES = 10, 10  # files and notices that are named
 MAX_POINTS = 160  # of a chart
-MAX_KEYS = 50  # of jobs in one question
+MAX_JOB_KEYS = 50  # of jobs in one question
 MAX_GRID_BYTES = 8 * 2**20  # largest sample grid that is sent
 PAIRS, PAIR_COLUMNS = 8, 4  # faces shown above their nearest training faces, in all and in a row
 MAX_COMPARED = 2_000  # training faces that are searched for that; about 100 per second
@@ -36,7 +36,7 @@ MAX_COMPARED = 2_000  # training faces that are searched for that; about 100 per
 MARKDOWN = MarkdownIt("js-default").disable(["image", "link", "autolink"])
 LOSS_FIELDS, MEASURE_FIELDS = ("d_loss", "g_loss"), ("frechet", "diversity")
 
-JobKeys = Annotated[list[str], Field(max_length=MAX_KEYS)]
+JobKeys = Annotated[list[str], Field(max_length=MAX_JOB_KEYS)]
 
 
 def faces_value(sources: Sources, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class TrainHandlers:
         try:
             _, image_size = self.start_and_size(model, start, size)
             key = self.jobs.draft(files, self.visitor(request, profile), image_size, instead=old)
-            value = read_faces(self.jobs, key, progress)
+            value = read_draft(self.jobs, key, progress)
         except GanimeError as error:
             delete_draft(self.jobs, key)
             kept = " The faces that you uploaded before are still there." if old else ""
@@ -147,7 +147,7 @@ class TrainHandlers:
         """Put an earlier draft into the form again, or a job that was taken out of the queue."""
         key = event_text(event, "key")
         try:
-            return [key, read_faces(self.jobs, key, progress), draft_value(key)]
+            return [key, read_draft(self.jobs, key, progress), draft_value(key)]
         except GanimeError as error:
             return [old, error_value(error), gr.skip()]
 
@@ -197,7 +197,7 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
-def read_faces(jobs: Jobs, key: str, progress: gr.Progress) -> dict[str, Any]:
+def read_draft(jobs: Jobs, key: str, progress: gr.Progress) -> dict[str, Any]:
     """Decode the faces of a draft and return what faces.js shows of them. Raises JobError or DataError."""
 
     def show_progress(done: int, total: int) -> None:

@@ -19,7 +19,7 @@ from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED
 from app.jobs.uploads import Upload
-from app.tabs.train import read_faces
+from app.tabs.train import read_draft
 from app.visitors import Visitor
 from ganime.drawing.sampling import generate
 from ganime.models.checkpoint import load_checkpoint
@@ -166,7 +166,7 @@ def test_a_disk_that_fails_is_reported_without_its_path_and_leaves_nothing_half(
         monkeypatch.setattr("shutil.copyfile", full)
     calls: dict[str, Callable[[], object]] = {
         "draft": lambda: jobs.draft(files, ME, 32),
-        "read": lambda: read_faces(jobs, key, lambda *_, **__: None),  # type: ignore[arg-type]
+        "read": lambda: read_draft(jobs, key, lambda *_, **__: None),  # type: ignore[arg-type]
         "submit": lambda: jobs.submit(key, replace(PLAN, start=tiny_folder), ME),
     }
     with pytest.raises(JobError, match="No space left on device") as caught:

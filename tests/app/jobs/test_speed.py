@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from app.jobs.service import Jobs
-from app.jobs.speed import UNKNOWN, estimate, images_per_second
+from app.jobs.speed import UNKNOWN_SPEED, estimate, images_per_second
 from app.jobs.uploads import Upload
 from tests.app.job_helpers import children_of, submitted
 from tests.trainers import write
@@ -46,4 +46,4 @@ def test_the_estimate_names_what_ends_first(images: int, expected: tuple[str, st
 
 
 def test_without_an_earlier_job_the_estimate_is_left_to_the_job() -> None:
-    assert estimate(None, 15) == UNKNOWN
+    assert estimate(None, 15) == UNKNOWN_SPEED
