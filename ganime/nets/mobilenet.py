@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-FIRST = 32  # channels of the first convolution
+FIRST_CHANNELS = 32  # channels of the first convolution
 STAGES = (  # at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side: groups of bottlenecks (table 2 of the paper)
     ((1, 16, 1, 1),),  # of a group: expansion factor, output channels, number of bottlenecks, stride of the first
     ((6, 24, 2, 2),),
@@ -30,8 +30,8 @@ class MobileNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = Convolution(3, FIRST, 3, 2)
-        stages, width = [], FIRST
+        self.first = Convolution(3, FIRST_CHANNELS, 3, 2)
+        stages, width = [], FIRST_CHANNELS
         for stage in STAGES:
             layers = []
             for widening, outputs, count, stride in stage:
