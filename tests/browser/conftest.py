@@ -12,8 +12,9 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, Route, expect
 
 from ganime.config import ModelConfig
-from ganime.models.checkpoint import Checkpoint, save_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
+from tests.browser.explore_tab import with_faces
 from tests.hub_server import HubServer
 from tests.page_server import serve
 
@@ -84,9 +85,17 @@ def address(tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Iterato
         yield url
 
 
-@pytest.fixture(params=["desktop", "phone"])
-def viewport(request: pytest.FixtureRequest) -> dict[str, int]:
-    return DESKTOP if request.param == "desktop" else PHONE
+@pytest.fixture(scope="session")
+def revision(steered_folder: Path) -> str:
+    return load_checkpoint(steered_folder).revision
+
+
+@pytest.fixture(scope="session")
+def steered_address(steered_folder: Path, tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Iterator[str]:
+    """The page on the tiny model with directions, without training, and a hub that answers."""
+    variables = {"GANIME_MODEL": str(steered_folder), "GANIME_TRAINING": "off", "HF_ENDPOINT": hub.endpoint}
+    with serve(tmp_path_factory.mktemp("home"), GANIME_HUB_TIMEOUT="2", **variables) as url:
+        yield url
 
 
 @pytest.fixture
@@ -132,9 +141,25 @@ def stand_in(page: Page, **answers: Any) -> None:
 
 
 @pytest.fixture
-def opened(page: Page, address: str, viewport: dict[str, int], complaints: list[str]) -> Page:
-    """The page, opened at desktop or phone width, with its first faces drawn."""
+def opened(page: Page, address: str, complaints: list[str]) -> Page:
+    """The page at desktop width, with its first faces drawn."""
+    return open_page(page, address, DESKTOP)
+
+
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
+def each_width(page: Page, address: str, complaints: list[str], request: pytest.FixtureRequest) -> Page:
+    """The same at desktop and at phone width, for tests of the layout."""
+    return open_page(page, address, request.param)
+
+
+def open_page(page: Page, address: str, viewport: dict[str, int]) -> Page:
     page.set_viewport_size(viewport)  # type: ignore[arg-type]
     page.goto(address)
     page.wait_for_selector(".tile")
     return page
+
+
+@pytest.fixture
+def explore(page: Page, steered_address: str, revision: str, complaints: list[str]) -> Page:
+    """The Explore tab at desktop width, the face of seed 7 on the stage and those of seeds 1 to 3 in the tray."""
+    return with_faces(page, steered_address, revision, DESKTOP)

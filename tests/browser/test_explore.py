@@ -6,10 +6,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -29,85 +26,13 @@ from ganime.drawing.sampling import generate, generate_recipes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
-from tests.app.faces.test_explorer import with_directions
-from tests.browser.conftest import DESKTOP, SERVER, serve, stand_in
+from tests.browser.conftest import DESKTOP, SERVER, stand_in
+from tests.browser.explore_tab import alert, choose_tool, download, link, on_stage, recipe, seeds, visit, with_faces
 from tests.hub_server import HubServer
+from tests.page_server import serve
 
 PHONE = {"width": 375, "height": 812}
 TOOLS = ("vary", "steer", "choose", "mix", "picture", "animate", "inside", "copy")
-
-
-@pytest.fixture(scope="module")
-def folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return with_directions(tiny_folder, tmp_path_factory.mktemp("steered") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def revision(folder: Path) -> str:
-    return load_checkpoint(folder).revision
-
-
-@pytest.fixture(scope="module")
-def address(folder: Path, tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Iterator[str]:
-    """The page on the tiny model with directions, and a hub that answers."""
-    variables = {"GANIME_MODEL": str(folder), "GANIME_TRAINING": "off", "HF_ENDPOINT": hub.endpoint}
-    with serve(tmp_path_factory.mktemp("home"), ("-m", "app"), GANIME_HUB_TIMEOUT="2", **variables) as url:
-        yield url
-
-
-def link(address: str, **query: object) -> str:
-    """An address of the page that names a face or a tray."""
-    return f"{address}/?" + "&".join(f"{name}={quote(json.dumps(value))}" for name, value in query.items())
-
-
-def recipe(revision: str, seed: int, model: str = "tiny") -> dict[str, Any]:
-    return {"model": model, "revision": revision, "seed": seed, "truncation": 1.0}
-
-
-@pytest.fixture
-def opened(page: Page, address: str, revision: str, complaints: list[str]) -> Page:
-    """The tab at desktop width, the face of seed 7 on the stage and those of seeds 1 to 3 in the tray."""
-    return with_faces(page, address, revision, DESKTOP)
-
-
-def with_faces(page: Page, address: str, revision: str, size: dict[str, int]) -> Page:
-    page.set_viewport_size(size)  # type: ignore[arg-type]
-    visit(page, link(address, face=recipe(revision, 7), tray=[recipe(revision, seed) for seed in (1, 2, 3)]))
-    expect(page.locator(".favourites .mug")).to_have_count(3)
-    expect(page.locator(".made-by")).to_contain_text("Seed 7")
-    return page
-
-
-def visit(page: Page, url: str) -> None:
-    """Open a link to the tab and wait for its first face, as long as a page may take to load."""
-    page.goto(url)
-    page.wait_for_selector(".now[data-recipe]")
-
-
-def on_stage(page: Page) -> str:
-    return page.locator(".now").get_attribute("data-recipe") or ""
-
-
-def choose_tool(page: Page, tool: str) -> None:
-    button = page.locator(f'[data-tool="{tool}"]')
-    if button.get_attribute("aria-expanded") != "true":
-        button.click()
-    expect(page.locator(f'[data-panel="{tool}"]')).to_be_visible()
-
-
-def download(page: Page, action: str, more: str = "") -> tuple[str, bytes]:
-    with page.expect_download() as waiting:
-        page.locator(f'#explore [data-do="{action}"]{more}').click()
-    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
-
-
-def seeds(page: Page, where: str = ".favourites") -> list[int]:
-    tiles = page.locator(f"{where} .mug").all()
-    return [json.loads(tile.get_attribute("data-recipe") or "{}").get("seed") for tile in tiles]
-
-
-def alert(page: Page) -> Any:
-    return expect(page.locator("#explore .alert"))
 
 
 def drop(page: Page, where: str, name: str, data: bytes) -> None:
@@ -167,11 +92,11 @@ ACT = """([selector, amount]) => new Promise((done) => {
 FADED = "getComputedStyle(document.querySelector('#explore .window'), '::after').opacity === '0'"
 
 
-def test_stage_says_within_a_moment_that_something_is_under_way(opened: Page) -> None:
-    server, stage = Server(opened), opened.locator("#explore .window")
-    choose_tool(opened, "mix")
+def test_stage_says_within_a_moment_that_something_is_under_way(explore: Page) -> None:
+    server, stage = Server(explore), explore.locator("#explore .window")
+    choose_tool(explore, "mix")
     for place in range(3):
-        opened.locator(".parents .mug").nth(place).click()
+        explore.locator(".parents .mug").nth(place).click()
     for tool, selector, amount in (
         ("vary", '[data-do="dice"]', None),
         ("vary", '[data-do="others"]', None),
@@ -182,468 +107,468 @@ def test_stage_says_within_a_moment_that_something_is_under_way(opened: Page) ->
         ("mix", '[data-do="sum"]', None),
         ("mix", '[data-tool="inside"]', None),
     ):
-        choose_tool(opened, tool)
+        choose_tool(explore, tool)
         expect(stage).to_have_attribute("aria-busy", "false")
         expect(stage).to_have_css("position", "relative")  # so that the sign lies on the face and moves nothing
-        opened.wait_for_function(FADED)
+        explore.wait_for_function(FADED)
         server.holding = True
-        in_time, painted = opened.evaluate(ACT, [selector, amount])
+        in_time, painted = explore.evaluate(ACT, [selector, amount])
         assert in_time, selector
         assert painted, selector
         server.let_go()
         expect(stage).to_have_attribute("aria-busy", "false")
-    alert(opened).to_be_hidden()
+    alert(explore).to_be_hidden()
 
 
-def test_sign_of_work_goes_with_an_error_and_with_what_came_later(opened: Page) -> None:
-    server, stage = Server(opened), opened.locator("#explore .window")
-    choose_tool(opened, "mix")
-    before = on_stage(opened)
+def test_sign_of_work_goes_with_an_error_and_with_what_came_later(explore: Page) -> None:
+    server, stage = Server(explore), explore.locator("#explore .window")
+    choose_tool(explore, "mix")
+    before = on_stage(explore)
     server.holding = True
-    opened.locator('[data-do="dice"]').click()
+    explore.locator('[data-do="dice"]').click()
     expect(stage).to_have_attribute("aria-busy", "true")
-    opened.locator(".favourites .mug").first.click()  # which takes no answer
+    explore.locator(".favourites .mug").first.click()  # which takes no answer
     expect(stage).to_have_attribute("aria-busy", "false")
-    kept = on_stage(opened)
+    kept = on_stage(explore)
     assert kept != before
-    opened.locator('[data-do="dice"]').click()
+    explore.locator('[data-do="dice"]').click()
     expect(stage).to_have_attribute("aria-busy", "true")
     while len(server.held) < 2:
-        opened.wait_for_timeout(20)
+        explore.wait_for_timeout(20)
     server.held.pop().fulfill(json={"error": "Others are being served just now."})
-    alert(opened).to_contain_text("Others are being served")
+    alert(explore).to_contain_text("Others are being served")
     expect(stage).to_have_attribute("aria-busy", "false")
     server.let_go()
-    opened.locator('[data-do="undo"]').click()
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)  # the late answer has changed nothing
-    opened.emulate_media(reduced_motion="reduce")
+    explore.locator('[data-do="undo"]').click()
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", before)  # the late answer has changed nothing
+    explore.emulate_media(reduced_motion="reduce")
     server.holding = True
-    opened.locator('[data-do="dice"]').click()
+    explore.locator('[data-do="dice"]').click()
     expect(stage).to_have_attribute("aria-busy", "true")
     moving = "getComputedStyle(document.querySelector('#explore .window'), '::after').animationName"
-    assert opened.evaluate(moving) == "none"
-    opened.emulate_media(reduced_motion="no-preference")
-    assert opened.evaluate(moving) == "under-way"
+    assert explore.evaluate(moving) == "none"
+    explore.emulate_media(reduced_motion="no-preference")
+    assert explore.evaluate(moving) == "under-way"
     server.let_go()
 
 
-def test_keys_roll_keep_undo_and_redo_unless_a_field_has_the_focus(opened: Page) -> None:
-    before = on_stage(opened)
-    opened.locator("h1").click()
-    opened.keyboard.press("d")
-    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
-    rolled = on_stage(opened)
-    opened.keyboard.press("k")
-    expect(opened.locator(".favourites .mug")).to_have_count(4)
-    opened.keyboard.press("z")
-    expect(opened.locator(".favourites .mug")).to_have_count(3)
-    opened.keyboard.press("z")
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
-    expect(opened.locator('[data-do="undo"]')).to_be_disabled()
-    opened.keyboard.press("y")
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", rolled)
-    choose_tool(opened, "steer")
-    opened.locator(".own-name").focus()
-    opened.keyboard.press("z")
-    opened.wait_for_timeout(200)
-    assert on_stage(opened) == rolled
-    choose_tool(opened, "vary")
-    opened.locator(".strength").focus()  # nothing is written there
-    opened.keyboard.press("z")
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
+def test_keys_roll_keep_undo_and_redo_unless_a_field_has_the_focus(explore: Page) -> None:
+    before = on_stage(explore)
+    explore.locator("h1").click()
+    explore.keyboard.press("d")
+    expect(explore.locator(".now")).not_to_have_attribute("data-recipe", before)
+    rolled = on_stage(explore)
+    explore.keyboard.press("k")
+    expect(explore.locator(".favourites .mug")).to_have_count(4)
+    explore.keyboard.press("z")
+    expect(explore.locator(".favourites .mug")).to_have_count(3)
+    explore.keyboard.press("z")
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", before)
+    expect(explore.locator('[data-do="undo"]')).to_be_disabled()
+    explore.keyboard.press("y")
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", rolled)
+    choose_tool(explore, "steer")
+    explore.locator(".own-name").focus()
+    explore.keyboard.press("z")
+    explore.wait_for_timeout(200)
+    assert on_stage(explore) == rolled
+    choose_tool(explore, "vary")
+    explore.locator(".strength").focus()  # nothing is written there
+    explore.keyboard.press("z")
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", before)
 
 
-def test_key_for_the_next_face_goes_through_what_the_tool_shows_and_else_rolls(opened: Page) -> None:
-    choose_tool(opened, "mix")
+def test_key_for_the_next_face_goes_through_what_the_tool_shows_and_else_rolls(explore: Page) -> None:
+    choose_tool(explore, "mix")
     for place in range(2):
-        opened.locator(".parents .mug").nth(place).click()
-    opened.locator('[data-do="breed"]').click()
-    children = opened.locator(".children .mug")
+        explore.locator(".parents .mug").nth(place).click()
+    explore.locator('[data-do="breed"]').click()
+    children = explore.locator(".children .mug")
     expect(children).to_have_count(8)
-    opened.locator("h1").click()
+    explore.locator("h1").click()
     for place in (0, 1):
-        opened.keyboard.press("n")
+        explore.keyboard.press("n")
         face = children.nth(place).get_attribute("data-recipe") or ""
-        expect(opened.locator(".now")).to_have_attribute("data-recipe", face)
-    choose_tool(opened, "steer")
-    opened.locator("h1").click()
-    opened.keyboard.press("n")
-    expect(opened.locator(".made-by")).to_contain_text("Seed ")
-    assert Recipe.from_json(on_stage(opened)).vector is None
-    opened.locator(".keys summary").click()
-    expect(opened.locator(".keys kbd")).to_have_text(["D", "N", "K", "Z", "Y"])
+        expect(explore.locator(".now")).to_have_attribute("data-recipe", face)
+    choose_tool(explore, "steer")
+    explore.locator("h1").click()
+    explore.keyboard.press("n")
+    expect(explore.locator(".made-by")).to_contain_text("Seed ")
+    assert Recipe.from_json(on_stage(explore)).vector is None
+    explore.locator(".keys summary").click()
+    expect(explore.locator(".keys kbd")).to_have_text(["D", "N", "K", "Z", "Y"])
 
 
-def test_undo_and_redo_reach_the_tray_and_what_is_picked_for_mix(opened: Page) -> None:
-    undo, redo = opened.locator('[data-do="undo"]'), opened.locator('[data-do="redo"]')
+def test_undo_and_redo_reach_the_tray_and_what_is_picked_for_mix(explore: Page) -> None:
+    undo, redo = explore.locator('[data-do="undo"]'), explore.locator('[data-do="redo"]')
     expect(undo).to_be_disabled()
-    choose_tool(opened, "mix")
+    choose_tool(explore, "mix")
     for place in (2, 0):
-        opened.locator(".parents .mug").nth(place).click()
-    opened.locator(".favourites .mug").nth(2).click()
-    expect(opened.locator(".made-by")).to_contain_text("Seed 3")
-    opened.locator('[data-do="remove"]').click()
-    assert seeds(opened) == [1, 2]
-    expect(opened.locator('[data-do="breed"]')).to_be_disabled()
+        explore.locator(".parents .mug").nth(place).click()
+    explore.locator(".favourites .mug").nth(2).click()
+    expect(explore.locator(".made-by")).to_contain_text("Seed 3")
+    explore.locator('[data-do="remove"]').click()
+    assert seeds(explore) == [1, 2]
+    expect(explore.locator('[data-do="breed"]')).to_be_disabled()
     undo.click()
-    expect(opened.locator(".favourites .mug")).to_have_count(3)
-    expect(opened.locator('[data-do="breed"]')).to_be_enabled()  # whose parent is back
+    expect(explore.locator(".favourites .mug")).to_have_count(3)
+    expect(explore.locator('[data-do="breed"]')).to_be_enabled()  # whose parent is back
     undo.click()
-    expect(opened.locator(".made-by")).to_contain_text("Seed 7")
+    expect(explore.locator(".made-by")).to_contain_text("Seed 7")
     undo.click()
-    expect(opened.locator(".badge")).to_have_text(["A"])
+    expect(explore.locator(".badge")).to_have_text(["A"])
     undo.click()
-    expect(opened.locator(".badge")).to_have_count(0)
+    expect(explore.locator(".badge")).to_have_count(0)
     expect(undo).to_be_disabled()
     for _ in range(4):
         redo.click()
     expect(redo).to_be_disabled()
-    expect(opened.locator(".favourites .mug")).to_have_count(2)
-    opened.reload()
-    opened.wait_for_selector(".now[data-recipe]")
-    expect(opened.locator(".favourites .mug")).to_have_count(3)  # the link in the address brings the third again
+    expect(explore.locator(".favourites .mug")).to_have_count(2)
+    explore.reload()
+    explore.wait_for_selector(".now[data-recipe]")
+    expect(explore.locator(".favourites .mug")).to_have_count(3)  # the link in the address brings the third again
 
 
-def test_neighbour_that_is_clicked_becomes_the_face_and_shows_its_own_neighbours(opened: Page) -> None:
-    choose_tool(opened, "vary")
-    tiles = opened.locator(".neighbours .mug")
+def test_neighbour_that_is_clicked_becomes_the_face_and_shows_its_own_neighbours(explore: Page) -> None:
+    choose_tool(explore, "vary")
+    tiles = explore.locator(".neighbours .mug")
     expect(tiles).to_have_count(8)
-    before, first = on_stage(opened), tiles.nth(2).get_attribute("data-recipe") or ""
+    before, first = on_stage(explore), tiles.nth(2).get_attribute("data-recipe") or ""
     tiles.nth(2).click()
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", first)
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", first)
     expect(tiles.nth(2)).not_to_have_attribute("data-recipe", first)
-    opened.locator('[data-do="undo"]').click()
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
+    explore.locator('[data-do="undo"]').click()
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", before)
     expect(tiles.nth(2)).to_have_attribute("data-recipe", first)
 
 
-def test_slider_steers_the_face_and_undo_brings_face_and_slider_back(opened: Page, folder: Path) -> None:
-    choose_tool(opened, "steer")
-    expect(opened.locator(".sliders summary")).to_have_text(["Expression", "Without a name"])
-    pattern = opened.locator(".steer").filter(has=opened.locator('[data-steer="sefa-1"]'))
+def test_slider_steers_the_face_and_undo_brings_face_and_slider_back(explore: Page, steered_folder: Path) -> None:
+    choose_tool(explore, "steer")
+    expect(explore.locator(".sliders summary")).to_have_text(["Expression", "Without a name"])
+    pattern = explore.locator(".steer").filter(has=explore.locator('[data-steer="sefa-1"]'))
     expect(pattern.locator("span")).to_have_text("Pattern 1")
     expect(pattern).to_have_attribute("title", re.compile("SeFa"))
-    before, smile = on_stage(opened), opened.locator('[data-steer="smile"]')
+    before, smile = on_stage(explore), explore.locator('[data-steer="smile"]')
     for amount in ("1", "2", "3"):
         smile.fill(amount)
-    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
-    opened.wait_for_timeout(500)
-    steered = Recipe.from_json(on_stage(opened))
+    expect(explore.locator(".now")).not_to_have_attribute("data-recipe", before)
+    explore.wait_for_timeout(500)
+    steered = Recipe.from_json(on_stage(explore))
     assert steered.vector
-    name, data = download(opened, "png", '[data-size="0"]')
+    name, data = download(explore, "png", '[data-size="0"]')
     face = np.asarray(Image.open(io.BytesIO(data)))
     assert name == "face-7.png"
-    assert abs(face.astype(int) - generate_recipes(load_checkpoint(folder), [steered])[0].astype(int)).max() <= 1
-    opened.locator('[data-do="undo"]').click()
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
+    assert abs(face.astype(int) - generate_recipes(load_checkpoint(steered_folder), [steered])[0]).max() <= 1
+    explore.locator('[data-do="undo"]').click()
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", before)
     expect(smile).to_have_value("0")
-    opened.locator('[data-do="redo"]').click()
+    explore.locator('[data-do="redo"]').click()
     expect(smile).to_have_value("3")
-    opened.locator('[data-do="reset"]').click()
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
+    explore.locator('[data-do="reset"]').click()
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", before)
 
 
-def test_choice_shows_eight_faces_and_how_many_carry_what_was_asked_for(opened: Page) -> None:
-    choose_tool(opened, "choose")
-    opened.locator('[data-do="find"]').click()
-    alert(opened).to_contain_text("Pick at least one")
-    opened.locator('[data-chip="blue_hair"]').click()
-    opened.locator('[data-chip="blonde_hair"]').click()
-    expect(opened.locator('[data-chip="blue_hair"]')).to_have_attribute("aria-pressed", "false")
-    opened.locator('[data-do="find"]').click()
-    expect(opened.locator(".found .mug")).to_have_count(8, timeout=120_000)
-    expect(opened.locator(".found-text")).to_contain_text("of 8 carry what was asked for")
-    alert(opened).to_be_hidden()
+def test_choice_shows_eight_faces_and_how_many_carry_what_was_asked_for(explore: Page) -> None:
+    choose_tool(explore, "choose")
+    explore.locator('[data-do="find"]').click()
+    alert(explore).to_contain_text("Pick at least one")
+    explore.locator('[data-chip="blue_hair"]').click()
+    explore.locator('[data-chip="blonde_hair"]').click()
+    expect(explore.locator('[data-chip="blue_hair"]')).to_have_attribute("aria-pressed", "false")
+    explore.locator('[data-do="find"]').click()
+    expect(explore.locator(".found .mug")).to_have_count(8, timeout=120_000)
+    expect(explore.locator(".found-text")).to_contain_text("of 8 match")
+    alert(explore).to_be_hidden()
 
 
-def test_faces_of_the_tray_are_bred_and_summed(opened: Page) -> None:
-    choose_tool(opened, "mix")
-    expect(opened.locator('[data-do="breed"]')).to_be_disabled()
+def test_faces_of_the_tray_are_bred_and_summed(explore: Page) -> None:
+    choose_tool(explore, "mix")
+    expect(explore.locator('[data-do="breed"]')).to_be_disabled()
     for place in range(3):
-        opened.locator(".parents .mug").nth(place).click()
-    opened.locator('[data-do="breed"]').click()
-    expect(opened.locator(".children .mug")).to_have_count(8)
-    before = on_stage(opened)
-    opened.locator('[data-do="sum"]').click()
-    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
-    assert Recipe.from_json(on_stage(opened)).seed == 3
+        explore.locator(".parents .mug").nth(place).click()
+    explore.locator('[data-do="breed"]').click()
+    expect(explore.locator(".children .mug")).to_have_count(8)
+    before = on_stage(explore)
+    explore.locator('[data-do="sum"]').click()
+    expect(explore.locator(".now")).not_to_have_attribute("data-recipe", before)
+    assert Recipe.from_json(on_stage(explore)).seed == 3
 
 
 def test_picture_is_searched_for_and_its_nearest_face_comes_to_the_stage(
-    opened: Page, folder: Path, tmp_path: Path
+    explore: Page, steered_folder: Path, tmp_path: Path
 ) -> None:
-    picture = Image.fromarray(generate(load_checkpoint(folder), [99])[0])
+    picture = Image.fromarray(generate(load_checkpoint(steered_folder), [99])[0])
     picture.resize((900, 700)).save(tmp_path / "<b>any.jpg")
-    opened.locator(".chosen-file").set_input_files(tmp_path / "<b>any.jpg")
-    expect(opened.locator('[data-panel="picture"]')).to_be_visible()
-    expect(opened.locator(".near-text")).to_contain_text("random pairs of faces", timeout=120_000)
-    assert Recipe.from_json(on_stage(opened)).vector
+    explore.locator(".chosen-file").set_input_files(tmp_path / "<b>any.jpg")
+    expect(explore.locator('[data-panel="picture"]')).to_be_visible()
+    expect(explore.locator(".near-text")).to_contain_text("random pairs of faces", timeout=120_000)
+    assert Recipe.from_json(on_stage(explore)).vector
     (tmp_path / "no.png").write_bytes(b"no picture")
-    opened.locator(".chosen-file").set_input_files(tmp_path / "no.png")
-    alert(opened).to_contain_text("not a picture")
+    explore.locator(".chosen-file").set_input_files(tmp_path / "no.png")
+    alert(explore).to_contain_text("not a picture")
 
 
-def test_closest_face_so_far_fills_its_picture_while_the_search_goes_on(opened: Page, tmp_path: Path) -> None:
+def test_closest_face_so_far_fills_its_picture_while_the_search_goes_on(explore: Page, tmp_path: Path) -> None:
     face = np.full((32, 32, 3), 200, np.uint8)
     face[:, :16] = 100
     Image.fromarray(face).save(tmp_path / "any.png")
-    stand_in(opened, project={"search": "a"}, ask=search_value(Nearing(0.3, 1.0, face)), leave={})
-    opened.locator(".chosen-file").set_input_files(tmp_path / "any.png")
-    expect(opened.locator(".near-bar")).to_have_attribute("value", "0.3")
+    stand_in(explore, project={"search": "a"}, ask=search_value(Nearing(0.3, 1.0, face)), leave={})
+    explore.locator(".chosen-file").set_input_files(tmp_path / "any.png")
+    expect(explore.locator(".near-bar")).to_have_attribute("value", "0.3")
     pixel = "document.querySelector('.nearest').getContext('2d').getImageData(x, 128, 1, 1).data[0]"
     drawn = f"[40, 100, 160, 220].map((x) => {pixel})"
-    opened.wait_for_function(f"JSON.stringify({drawn}) === '[100,100,200,200]'")
-    opened.locator('[data-do="stop-search"]').click()
-    opened.unroute(SERVER)
+    explore.wait_for_function(f"JSON.stringify({drawn}) === '[100,100,200,200]'")
+    explore.locator('[data-do="stop-search"]').click()
+    explore.unroute(SERVER)
 
 
-def test_search_that_is_stopped_leaves_the_stage_as_it_was(opened: Page, folder: Path, tmp_path: Path) -> None:
-    Image.fromarray(generate(load_checkpoint(folder), [98])[0]).save(tmp_path / "any.png")
-    opened.locator(".chosen-file").set_input_files(tmp_path / "any.png")
-    opened.locator('[data-do="stop-search"]').click()
-    expect(opened.locator('[data-do="stop-search"]')).to_be_hidden()
-    expect(opened.locator(".made-by")).to_contain_text("Seed 7")
+def test_search_that_is_stopped_leaves_the_stage_as_it_was(explore: Page, steered_folder: Path, tmp_path: Path) -> None:
+    Image.fromarray(generate(load_checkpoint(steered_folder), [98])[0]).save(tmp_path / "any.png")
+    explore.locator(".chosen-file").set_input_files(tmp_path / "any.png")
+    explore.locator('[data-do="stop-search"]').click()
+    expect(explore.locator('[data-do="stop-search"]')).to_be_hidden()
+    expect(explore.locator(".made-by")).to_contain_text("Seed 7")
 
 
 def test_another_search_takes_the_place_of_the_one_that_is_under_way(
-    opened: Page, folder: Path, tmp_path: Path
+    explore: Page, steered_folder: Path, tmp_path: Path
 ) -> None:
     for seed in (98, 97):
-        Image.fromarray(generate(load_checkpoint(folder), [seed])[0]).save(tmp_path / f"{seed}.png")
-    choose_tool(opened, "picture")
-    opened.locator(".chosen-file").set_input_files(tmp_path / "98.png")
-    expect(opened.locator('[data-do="stop-search"]')).to_be_visible()
-    opened.locator(".chosen-file").set_input_files(tmp_path / "97.png")
-    opened.wait_for_timeout(800)  # the end of the first one takes nothing from the second
-    if not opened.locator(".near-text").inner_text().startswith(("Close", "Alike", "Not")):
-        expect(opened.locator(".near-bar")).to_be_visible()
-    expect(opened.locator(".near-text")).to_contain_text("random pairs of faces", timeout=120_000)
-    expect(opened.locator(".near-bar")).to_be_hidden()
-    alert(opened).to_be_hidden()
+        Image.fromarray(generate(load_checkpoint(steered_folder), [seed])[0]).save(tmp_path / f"{seed}.png")
+    choose_tool(explore, "picture")
+    explore.locator(".chosen-file").set_input_files(tmp_path / "98.png")
+    expect(explore.locator('[data-do="stop-search"]')).to_be_visible()
+    explore.locator(".chosen-file").set_input_files(tmp_path / "97.png")
+    explore.wait_for_timeout(800)  # the end of the first one takes nothing from the second
+    if not explore.locator(".near-text").inner_text().startswith(("A close", "Similar", "Not")):
+        expect(explore.locator(".near-bar")).to_be_visible()
+    expect(explore.locator(".near-text")).to_contain_text("random pairs of faces", timeout=120_000)
+    expect(explore.locator(".near-bar")).to_be_hidden()
+    alert(explore).to_be_hidden()
 
 
-def test_walk_through_the_tray_plays_without_requests_and_is_saved(opened: Page) -> None:
-    choose_tool(opened, "animate")
-    opened.locator(".gap").fill("6")
-    opened.locator(".gap").press("Tab")
-    expect(opened.locator(".walk-hint")).to_contain_text("18 frames")
-    opened.locator('[data-do="stroll"]').click()
-    opened.wait_for_function("Number(document.querySelector('.stroll').dataset.index) > 2")
+def test_walk_through_the_tray_plays_without_requests_and_is_saved(explore: Page) -> None:
+    choose_tool(explore, "animate")
+    explore.locator(".gap").fill("6")
+    explore.locator(".gap").press("Tab")
+    expect(explore.locator(".walk-hint")).to_contain_text("18 frames")
+    explore.locator('[data-do="stroll"]').click()
+    explore.wait_for_function("Number(document.querySelector('.stroll').dataset.index) > 2")
     asked: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.get_by_role("button", name="Pause").click()
-    opened.locator(".stroll-at").fill("11")
-    expect(opened.locator(".stroll")).to_have_attribute("data-index", "11")
+    explore.on("request", lambda request: asked.append(request.url))
+    explore.get_by_role("button", name="Pause").click()
+    explore.locator(".stroll-at").fill("11")
+    expect(explore.locator(".stroll")).to_have_attribute("data-index", "11")
     assert [url for url in asked if "heartbeat" not in url] == []
     for suffix, kind in ((".webp", "WEBP"), (".gif", "GIF"), (".png", "PNG")):
-        name, data = download(opened, "film", f'[data-suffix="{suffix}"]')
+        name, data = download(explore, "film", f'[data-suffix="{suffix}"]')
         film = Image.open(io.BytesIO(data))
         assert (name, film.format, film.size) == (f"walk{suffix}", kind, (256, 256))
         assert getattr(film, "n_frames", 1) == 18
 
 
-def test_layers_of_the_face_are_shown_and_follow_the_stage(opened: Page) -> None:
-    choose_tool(opened, "inside")
-    pictures = opened.locator('.net[aria-label="Generator"] img')
+def test_layers_of_the_face_are_shown_and_follow_the_stage(explore: Page) -> None:
+    choose_tool(explore, "inside")
+    pictures = explore.locator('.net[aria-label="Generator"] img')
     expect(pictures.first).to_be_visible()
-    expect(opened.locator(".layers figcaption").first).to_contain_text("latent 8")
-    expect(opened.locator('.net[aria-label="Discriminator"]')).to_contain_text("multiply-adds for a face")
-    expect(opened.locator(".logit")).to_contain_text("its logit is")
+    expect(explore.locator(".layers figcaption").first).to_contain_text("latent 8")
+    expect(explore.locator('.net[aria-label="Discriminator"]')).to_contain_text("multiply-adds for a face")
+    expect(explore.locator(".logit")).to_contain_text("its logit is")
     last = pictures.last.get_attribute("src") or ""
-    opened.locator('[data-do="dice"]').click()
+    explore.locator('[data-do="dice"]').click()
     expect(pictures.last).not_to_have_attribute("src", last)
 
 
 def test_copies_are_told_where_the_training_faces_are_known_and_else_that_they_are_not(
-    opened: Page, address: str
+    explore: Page, steered_address: str
 ) -> None:
-    choose_tool(opened, "copy")
-    expect(opened.locator(".copy-verdict")).to_have_text("Not known")
-    expect(opened.locator(".copy-text")).to_contain_text("nothing can be said about copies")
+    choose_tool(explore, "copy")
+    expect(explore.locator(".copy-verdict")).to_have_text("Not known")
+    expect(explore.locator(".copy-text")).to_contain_text("copies cannot be detected")
     embedded = load_checkpoint(EMBEDDED)
-    visit(opened, link(address, face=recipe(embedded.revision, 5, embedded.name)))
-    opened.get_by_role("button", name=f"Load {embedded.name}").click()
-    expect(opened.locator(".made-by")).to_contain_text("Seed 5")
-    choose_tool(opened, "copy")
-    expect(opened.locator(".copy-text")).to_contain_text("of 1,000 held-out faces are", timeout=20_000)
-    before = opened.locator(".copy-text").inner_text()
-    opened.locator('[data-do="dice"]').click()
-    expect(opened.locator(".copy-text")).not_to_have_text(before)
-    expect(opened.locator(".copy-text")).to_contain_text("of 1,000 held-out faces are")
+    visit(explore, link(steered_address, face=recipe(embedded.revision, 5, embedded.name)))
+    explore.get_by_role("button", name=f"Load {embedded.name}").click()
+    expect(explore.locator(".made-by")).to_contain_text("Seed 5")
+    choose_tool(explore, "copy")
+    expect(explore.locator(".copy-text")).to_contain_text("of 1,000 held-out faces are", timeout=20_000)
+    before = explore.locator(".copy-text").inner_text()
+    explore.locator('[data-do="dice"]').click()
+    expect(explore.locator(".copy-text")).not_to_have_text(before)
+    expect(explore.locator(".copy-text")).to_contain_text("of 1,000 held-out faces are")
 
 
 def test_own_slider_is_saved_steers_survives_reload_and_travels_with_the_tray(
-    opened: Page, address: str, tmp_path: Path
+    explore: Page, steered_address: str, tmp_path: Path
 ) -> None:
     name = "<img src=x onerror=alert(1)>"
-    mine = opened.locator(".mine input")
-    choose_tool(opened, "steer")
-    opened.locator('[data-do="own-sliders"]').click()
-    alert(opened).to_contain_text("Move at least one slider")
-    opened.locator('[data-steer="smile"]').fill("2")
-    expect(opened.locator(".made-by")).to_contain_text("Edited")
-    opened.locator('[data-do="own-sliders"]').click()
-    alert(opened).to_contain_text("Give it a name")
-    opened.locator(".own-name").fill(name)
-    opened.locator('[data-do="own-sliders"]').click()
-    expect(opened.locator(".mine span")).to_have_text(name)
-    expect(opened.locator(".sliders summary")).to_have_text(["Expression", "Your own", "Without a name"])
-    before = on_stage(opened)
+    mine = explore.locator(".mine input")
+    choose_tool(explore, "steer")
+    explore.locator('[data-do="own-sliders"]').click()
+    alert(explore).to_contain_text("Move at least one slider")
+    explore.locator('[data-steer="smile"]').fill("2")
+    expect(explore.locator(".made-by")).to_contain_text("Edited")
+    explore.locator('[data-do="own-sliders"]').click()
+    alert(explore).to_contain_text("Give it a name")
+    explore.locator(".own-name").fill(name)
+    explore.locator('[data-do="own-sliders"]').click()
+    expect(explore.locator(".mine span")).to_have_text(name)
+    expect(explore.locator(".sliders summary")).to_have_text(["Expression", "Your own", "Without a name"])
+    before = on_stage(explore)
     mine.fill("-3")
-    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
-    exported = download(opened, "export")[1]
+    expect(explore.locator(".now")).not_to_have_attribute("data-recipe", before)
+    exported = download(explore, "export")[1]
     assert [entry["name"] for entry in json.loads(exported)["directions"]] == [name]
-    opened.goto(address)
-    opened.wait_for_selector(".tile")
-    opened.get_by_role("tab", name="Explore").click()
-    choose_tool(opened, "steer")
-    expect(opened.locator(".mine span")).to_have_text(name)
-    opened.get_by_role("button", name=f"Remove {name}").click()
+    explore.goto(steered_address)
+    explore.wait_for_selector(".tile")
+    explore.get_by_role("tab", name="Explore").click()
+    choose_tool(explore, "steer")
+    expect(explore.locator(".mine span")).to_have_text(name)
+    explore.get_by_role("button", name=f"Remove {name}").click()
     expect(mine).to_have_count(0)
-    opened.locator('[data-do="undo"]').click()
+    explore.locator('[data-do="undo"]').click()
     expect(mine).to_have_count(1)
-    opened.locator('[data-do="redo"]').click()
+    explore.locator('[data-do="redo"]').click()
     expect(mine).to_have_count(0)
     (tmp_path / "tray.json").write_bytes(exported)
-    opened.locator(".tray-file").set_input_files(tmp_path / "tray.json")
-    expect(opened.locator(".mine span")).to_have_text(name)
-    expect(opened.locator("#explore .status")).to_contain_text("1 of your own sliders came with it")
+    explore.locator(".tray-file").set_input_files(tmp_path / "tray.json")
+    expect(explore.locator(".mine span")).to_have_text(name)
+    expect(explore.locator("#explore .status")).to_contain_text("1 of your own sliders came with it")
 
 
-def test_difference_of_two_faces_becomes_a_slider_of_ones_own(opened: Page) -> None:
-    choose_tool(opened, "mix")
-    expect(opened.locator('[data-do="own-faces"]')).to_be_disabled()
+def test_difference_of_two_faces_becomes_a_slider_of_ones_own(explore: Page) -> None:
+    choose_tool(explore, "mix")
+    expect(explore.locator('[data-do="own-faces"]')).to_be_disabled()
     for place in range(2):
-        opened.locator(".parents .mug").nth(place).click()
-    opened.locator(".own-difference").fill("smile")
-    opened.locator('[data-do="own-faces"]').click()
-    alert(opened).to_contain_text("smile already")
-    opened.locator(".own-difference").fill("A less B")
-    opened.locator('[data-do="own-faces"]').click()
-    choose_tool(opened, "steer")
-    before = on_stage(opened)
-    opened.locator('[data-steer="A less B"]').fill("3")
-    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
+        explore.locator(".parents .mug").nth(place).click()
+    explore.locator(".own-difference").fill("smile")
+    explore.locator('[data-do="own-faces"]').click()
+    alert(explore).to_contain_text("smile already")
+    explore.locator(".own-difference").fill("A less B")
+    explore.locator('[data-do="own-faces"]').click()
+    choose_tool(explore, "steer")
+    before = on_stage(explore)
+    explore.locator('[data-steer="A less B"]').fill("3")
+    expect(explore.locator(".now")).not_to_have_attribute("data-recipe", before)
 
 
 def test_nonsense_in_the_storage_of_own_directions_does_no_harm(
-    page: Page, address: str, complaints: list[str]
+    page: Page, steered_address: str, complaints: list[str]
 ) -> None:
-    page.goto(address)
+    page.goto(steered_address)
     for kept in ("{", "7", '[{"name": 7}, null, {"name": "a", "revision": "b", "vector": "<b>"}]'):
         page.evaluate("kept => localStorage.setItem('ganime-directions', kept)", kept)
-        visit(page, f"{address}/?face=%7B")
+        visit(page, f"{steered_address}/?face=%7B")
         choose_tool(page, "steer")
         expect(page.locator(".mine")).to_have_count(0)
         expect(page.locator('[data-steer="smile"]')).to_be_visible()
 
 
-def test_tray_is_reordered_exported_and_survives_reload(opened: Page, address: str, tmp_path: Path) -> None:
-    assert seeds(opened) == [1, 2, 3]
-    opened.locator(".favourites .mug").nth(2).click()
-    expect(opened.locator(".made-by")).to_contain_text("Seed 3")
-    opened.locator('[data-do="left"]').click()
-    assert seeds(opened) == [1, 3, 2]
-    name, exported = download(opened, "export")
+def test_tray_is_reordered_exported_and_survives_reload(explore: Page, steered_address: str, tmp_path: Path) -> None:
+    assert seeds(explore) == [1, 2, 3]
+    explore.locator(".favourites .mug").nth(2).click()
+    expect(explore.locator(".made-by")).to_contain_text("Seed 3")
+    explore.locator('[data-do="left"]').click()
+    assert seeds(explore) == [1, 3, 2]
+    name, exported = download(explore, "export")
     assert name == "ganime-tray.json"
-    archive = zipfile.ZipFile(io.BytesIO(download(opened, "zip")[1]))
+    archive = zipfile.ZipFile(io.BytesIO(download(explore, "zip")[1]))
     assert archive.namelist() == ["face-1.png", "face-3.png", "face-2.png"]
-    opened.locator('[data-do="remove"]').click()
-    expect(opened.locator(".favourites .mug")).to_have_count(2)
-    opened.goto(address)
-    opened.wait_for_selector(".tile")
-    opened.get_by_role("tab", name="Explore").click()
-    expect(opened.locator(".favourites .mug")).to_have_count(2)
-    assert seeds(opened) == [1, 2]
+    explore.locator('[data-do="remove"]').click()
+    expect(explore.locator(".favourites .mug")).to_have_count(2)
+    explore.goto(steered_address)
+    explore.wait_for_selector(".tile")
+    explore.get_by_role("tab", name="Explore").click()
+    expect(explore.locator(".favourites .mug")).to_have_count(2)
+    assert seeds(explore) == [1, 2]
     (tmp_path / "tray.json").write_bytes(exported)
-    opened.locator(".tray-file").set_input_files(tmp_path / "tray.json")
-    expect(opened.locator(".favourites .mug")).to_have_count(3)
-    assert seeds(opened) == [1, 2, 3]
+    explore.locator(".tray-file").set_input_files(tmp_path / "tray.json")
+    expect(explore.locator(".favourites .mug")).to_have_count(3)
+    assert seeds(explore) == [1, 2, 3]
 
 
-def test_nonsense_is_no_tray(opened: Page, revision: str, tmp_path: Path) -> None:
+def test_nonsense_is_no_tray(explore: Page, revision: str, tmp_path: Path) -> None:
     negative, short = '[{"model": "tiny", "revision": "%s", "seed": -4}]', recipe(revision, 1) | {"vector": "AAAA"}
     everything = ("no JSON", "[]", '{"ganime": "tray", "faces": [7]}', negative % revision, json.dumps([short]))
     for number, text in enumerate(everything):
         path = tmp_path / f"tray-{number}.json"
         path.write_text(text)
-        opened.locator('[data-tool="vary"]').click()  # which takes the last refusal away
-        alert(opened).to_be_empty()
-        opened.locator(".tray-file").set_input_files(path)
-        alert(opened).not_to_be_empty()
-        assert seeds(opened) == [1, 2, 3]
+        explore.locator('[data-tool="vary"]').click()  # which takes the last refusal away
+        alert(explore).to_be_empty()
+        explore.locator(".tray-file").set_input_files(path)
+        alert(explore).not_to_be_empty()
+        assert seeds(explore) == [1, 2, 3]
 
 
-def test_face_is_restored_from_the_recipe_in_its_png(opened: Page, tmp_path: Path) -> None:
-    (tmp_path / "face.png").write_bytes(download(opened, "png", '[data-size="256"]')[1])
-    before = on_stage(opened)
-    opened.locator('[data-do="dice"]').click()
-    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
-    opened.locator(".chosen-file").set_input_files(tmp_path / "face.png")
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", before)
+def test_face_is_restored_from_the_recipe_in_its_png(explore: Page, tmp_path: Path) -> None:
+    (tmp_path / "face.png").write_bytes(download(explore, "png", '[data-size="256"]')[1])
+    before = on_stage(explore)
+    explore.locator('[data-do="dice"]').click()
+    expect(explore.locator(".now")).not_to_have_attribute("data-recipe", before)
+    explore.locator(".chosen-file").set_input_files(tmp_path / "face.png")
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", before)
     blank = np.zeros((8, 8, 3), np.uint8)
     (tmp_path / "bad.png").write_bytes(png_bytes(blank, '{"seed": "<img src=x onerror=alert(1)>"}'))
-    opened.locator(".chosen-file").set_input_files(tmp_path / "bad.png")
-    alert(opened).to_contain_text("damaged")
-    assert on_stage(opened) == before
+    explore.locator(".chosen-file").set_input_files(tmp_path / "bad.png")
+    alert(explore).to_contain_text("damaged")
+    assert on_stage(explore) == before
 
 
-def test_file_that_is_dropped_anywhere_is_opened_on_the_tab(opened: Page, revision: str) -> None:
+def test_file_that_is_dropped_anywhere_is_opened_on_the_tab(explore: Page, revision: str) -> None:
     blank = np.zeros((32, 32, 3), np.uint8)
     for seed, (tab, where) in enumerate(
         (("Explore", ".now"), ("Generate", "#gallery .tile"), ("Interpolate", "#walk .frame")), start=77
     ):
-        opened.get_by_role("tab", name=tab).click()
-        expect(opened.locator(where).first).to_be_visible()
-        drop(opened, where, f"{seed}.png", png_bytes(blank, json.dumps(recipe(revision, seed))))
-        expect(opened.locator(".made-by")).to_contain_text(f"Seed {seed} ")
-        expect(opened.locator(".made-by")).to_be_visible()
-    opened.get_by_role("tab", name="Generate").click()
+        explore.get_by_role("tab", name=tab).click()
+        expect(explore.locator(where).first).to_be_visible()
+        drop(explore, where, f"{seed}.png", png_bytes(blank, json.dumps(recipe(revision, seed))))
+        expect(explore.locator(".made-by")).to_contain_text(f"Seed {seed} ")
+        expect(explore.locator(".made-by")).to_be_visible()
+    explore.get_by_role("tab", name="Generate").click()
     tray = {"ganime": "tray", "faces": [recipe(revision, 40)]}
-    drop(opened, "h1", "ganime-tray.json", json.dumps(tray).encode())
-    expect(opened.locator(".favourites .mug")).to_have_count(4)
-    assert seeds(opened) == [1, 2, 3, 40]
-    expect(opened.locator("#explore .status")).to_contain_text("1 of 1 faces added")
-    before = on_stage(opened)
+    drop(explore, "h1", "ganime-tray.json", json.dumps(tray).encode())
+    expect(explore.locator(".favourites .mug")).to_have_count(4)
+    assert seeds(explore) == [1, 2, 3, 40]
+    expect(explore.locator("#explore .status")).to_contain_text("1 of 1 faces added")
+    before = on_stage(explore)
     for name, data, words in (
         ("notes.txt", b"a", "not a picture"),
         ("<b>.json", b"<b>", "not JSON"),
         ("face.png", b"\x89PNG", "not a picture"),
     ):
-        opened.locator('[data-tool="vary"]').click()  # which takes the last refusal away
-        alert(opened).to_be_empty()
-        drop(opened, ".tray", name, data)
-        alert(opened).to_contain_text(words)
-        assert on_stage(opened) == before
+        explore.locator('[data-tool="vary"]').click()  # which takes the last refusal away
+        alert(explore).to_be_empty()
+        drop(explore, ".tray", name, data)
+        alert(explore).to_contain_text(words)
+        assert on_stage(explore) == before
 
 
-def test_copied_link_opens_the_same_face(opened: Page, address: str, revision: str) -> None:
-    opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    opened.locator('[data-do="link"]').click()
-    expect(opened.locator("#explore .status")).to_contain_text("Copied")
-    copied = opened.evaluate("navigator.clipboard.readText()")
-    assert copied.startswith(f"{address}/?face=")
-    opened.locator('[data-do="dice"]').click()
-    visit(opened, copied)
-    expect(opened.locator(".made-by")).to_contain_text("Seed 7")
+def test_copied_link_opens_the_same_face(explore: Page, steered_address: str, revision: str) -> None:
+    explore.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    explore.locator('[data-do="link"]').click()
+    expect(explore.locator("#explore .status")).to_contain_text("Copied")
+    copied = explore.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(f"{steered_address}/?face=")
+    explore.locator('[data-do="dice"]').click()
+    visit(explore, copied)
+    expect(explore.locator(".made-by")).to_contain_text("Seed 7")
 
 
 @pytest.mark.parametrize("query", ["face=%7B%22seed%22%3A1", "tray=[", "tray=%22x%22", "face=%00%FF"])
 def test_link_with_nonsense_is_refused_in_words_and_leaves_a_page_that_works(
-    page: Page, address: str, complaints: list[str], query: str
+    page: Page, steered_address: str, complaints: list[str], query: str
 ) -> None:
-    visit(page, f"{address}/?{query}")
+    visit(page, f"{steered_address}/?{query}")
     alert(page).to_contain_text("his link")
     expect(page.locator(".made-by")).to_contain_text("Seed ")
     expect(page.locator(".favourites .mug")).to_have_count(0)
 
 
 def test_link_to_a_face_of_another_model_offers_to_load_it(
-    page: Page, address: str, hub: HubServer, tiny_config: ModelConfig, complaints: list[str], tmp_path: Path
+    page: Page, steered_address: str, hub: HubServer, tiny_config: ModelConfig, complaints: list[str], tmp_path: Path
 ) -> None:
     save_checkpoint(Checkpoint(Generator(tiny_config).eval(), name="mine"), tmp_path / "mine")
     hub.add_model("tester/mine", tmp_path / "mine")
-    visit(page, link(address, face=recipe(load_checkpoint(tmp_path / "mine").revision, 5, "tester/mine")))
+    visit(page, link(steered_address, face=recipe(load_checkpoint(tmp_path / "mine").revision, 5, "tester/mine")))
     alert(page).to_contain_text("drawn by tester/mine")
     page.get_by_role("button", name="Load tester/mine").click()
     expect(page.locator("#model-line")).to_contain_text("tester/mine")
@@ -652,20 +577,20 @@ def test_link_to_a_face_of_another_model_offers_to_load_it(
 
 
 def test_link_to_a_face_of_the_embedded_model_offers_to_go_back_to_it(
-    page: Page, address: str, complaints: list[str]
+    page: Page, steered_address: str, complaints: list[str]
 ) -> None:
     embedded = load_checkpoint(EMBEDDED)
-    visit(page, link(address, face=recipe(embedded.revision, 5, embedded.name)))
+    visit(page, link(steered_address, face=recipe(embedded.revision, 5, embedded.name)))
     page.get_by_role("button", name=f"Load {embedded.name}").click()
     expect(page.locator("#model-line")).to_contain_text("embedded")
     expect(page.locator(".made-by")).to_contain_text("Seed 5")
 
 
 def test_link_to_weights_that_are_gone_says_so_and_leaves_all_as_it_was(
-    page: Page, address: str, hub: HubServer, revision: str, complaints: list[str]
+    page: Page, steered_address: str, hub: HubServer, revision: str, complaints: list[str]
 ) -> None:
     for name, words in (("tester/tiny", "other weights by now"), ("tester/absent", "tester/absent")):
-        visit(page, link(address, face=recipe("0" * 12, 5, name), tray=[recipe(revision, 3)]))
+        visit(page, link(steered_address, face=recipe("0" * 12, 5, name), tray=[recipe(revision, 3)]))
         alert(page).to_contain_text(f"drawn by {name}")
         before = on_stage(page)
         page.get_by_role("button", name=f"Load {name}").click()
@@ -677,32 +602,32 @@ def test_link_to_weights_that_are_gone_says_so_and_leaves_all_as_it_was(
         expect(page.locator("#model-line")).to_contain_text("Model: tiny")
 
 
-def test_undo_and_redo_lead_back_across_models(opened: Page, address: str) -> None:
-    opened.locator('[data-do="dice"]').click()
-    expect(opened.locator(".made-by")).not_to_contain_text("Seed 7 ")
-    first = on_stage(opened)
-    opened.get_by_role("button", name="Load another model").click()
-    opened.get_by_label("Model on the Hugging Face hub").fill("tester/tiny")
-    opened.locator("#load").click()
-    expect(opened.locator(".made-by")).to_contain_text("tester/tiny")
-    of_the_hub = on_stage(opened)
-    undo, redo, line = (opened.locator(name) for name in ('[data-do="undo"]', '[data-do="redo"]', "#model-line"))
+def test_undo_and_redo_lead_back_across_models(explore: Page, steered_address: str) -> None:
+    explore.locator('[data-do="dice"]').click()
+    expect(explore.locator(".made-by")).not_to_contain_text("Seed 7 ")
+    first = on_stage(explore)
+    explore.get_by_role("button", name="Load another model").click()
+    explore.get_by_label("Model on the Hugging Face hub").fill("tester/tiny")
+    explore.locator("#load").click()
+    expect(explore.locator(".made-by")).to_contain_text("tester/tiny")
+    of_the_hub = on_stage(explore)
+    undo, redo, line = (explore.locator(name) for name in ('[data-do="undo"]', '[data-do="redo"]', "#model-line"))
     undo.click()
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", first)
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", first)
     expect(line).to_contain_text("Model: tiny")
-    expect(opened.locator('[data-steer="smile"]')).to_have_count(1)
-    choose_tool(opened, "vary")
-    expect(opened.locator(".neighbours .mug")).to_have_count(8)
+    expect(explore.locator('[data-steer="smile"]')).to_have_count(1)
+    choose_tool(explore, "vary")
+    expect(explore.locator(".neighbours .mug")).to_have_count(8)
     undo.click()
-    expect(opened.locator(".made-by")).to_contain_text("Seed 7 ")
+    expect(explore.locator(".made-by")).to_contain_text("Seed 7 ")
     expect(undo).to_be_disabled()
     redo.click()
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", first)
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", first)
     redo.click()
-    expect(opened.locator(".now")).to_have_attribute("data-recipe", of_the_hub)
+    expect(explore.locator(".now")).to_have_attribute("data-recipe", of_the_hub)
     expect(line).to_contain_text("tester/tiny · hub, revision")
     expect(redo).to_be_disabled()
-    alert(opened).to_be_hidden()
+    alert(explore).to_be_hidden()
 
 
 def test_link_to_a_face_of_a_model_trained_here_says_whom_it_opens_for_and_does(
@@ -714,10 +639,10 @@ def test_link_to_a_face_of_a_model_trained_here_says_whom_it_opens_for_and_does(
     job = jobs.draft([Upload(tmp_path / "face.png", "face.png")], Visitor("me"), 32)
     with jobs.changing(job) as (_, row):
         row.name = "<b>mine</b>"
-    save_checkpoint(Checkpoint(Generator(tiny_config).eval()), jobs.folder(job).run / "saves" / "best")
+    save_checkpoint(Checkpoint(Generator(tiny_config).eval()), jobs.steered_folder(job).run / "saves" / "best")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    with serve(tmp_path) as address:
-        visit(page, f"{address}/?face=%7B")
+    with serve(tmp_path) as own_address:
+        visit(page, f"{own_address}/?face=%7B")
         expect(page.locator('[data-do="link"]')).to_have_text("Copy link")
         page.evaluate("key => localStorage.setItem('ganime-jobs', JSON.stringify([{ key }]))", job)
         page.get_by_role("button", name="Load another model").click()
@@ -739,17 +664,17 @@ def test_link_to_a_face_of_a_model_trained_here_says_whom_it_opens_for_and_does(
         page.goto("about:blank")  # a page that is open while its app ends complains
 
 
-def test_names_in_a_link_stay_text(page: Page, address: str, complaints: list[str]) -> None:
+def test_names_in_a_link_stay_text(page: Page, steered_address: str, complaints: list[str]) -> None:
     evil = "<img src=x onerror=alert(1)>"
-    visit(page, link(address, face=recipe("0" * 12, 5, evil), tray=[recipe("0" * 12, 6, evil)]))
+    visit(page, link(steered_address, face=recipe("0" * 12, 5, evil), tray=[recipe("0" * 12, 6, evil)]))
     alert(page).to_contain_text(evil)
     expect(page.locator(".favourites .elsewhere")).to_contain_text(evil)
     expect(page.locator("#explore img[src='x']")).to_have_count(0)
     expect(page.locator("#explore .offer")).to_be_hidden()
 
 
-def test_picked_face_of_the_gallery_goes_to_the_stage(page: Page, address: str, complaints: list[str]) -> None:
-    page.goto(address)
+def test_picked_face_of_the_gallery_goes_to_the_stage(page: Page, steered_address: str, complaints: list[str]) -> None:
+    page.goto(steered_address)
     page.wait_for_selector(".tile")
     for seed in (5, 9):
         page.get_by_role("tab", name="Generate").click()
@@ -790,54 +715,54 @@ def fill(page: Page, tool: str) -> None:
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)])
 def test_no_serious_accessibility_violation_in_any_tool_once_it_is_filled(
-    page: Page, address: str, revision: str, complaints: list[str], scheme: str, size: dict[str, int]
+    page: Page, steered_address: str, revision: str, complaints: list[str], scheme: str, size: dict[str, int]
 ) -> None:
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-    opened = with_faces(page, address, revision, size)
+    explore = with_faces(page, steered_address, revision, size)
     if size == DESKTOP:
-        opened.locator(".keys summary").click()
-    opened.locator(".favourites .mug").first.click()
+        explore.locator(".keys summary").click()
+    explore.locator(".favourites .mug").first.click()
     found = []
     for tool in TOOLS:
-        fill(opened, tool)
-        for violation in Axe().run(opened, context="#explore").response["violations"]:
+        fill(explore, tool)
+        for violation in Axe().run(explore, context="#explore").response["violations"]:
             if violation["impact"] in ("serious", "critical"):
                 node = violation["nodes"][0]
                 found.append((tool, violation["id"], node["target"], node["failureSummary"]))
     assert found == []
 
 
-def test_on_a_phone_every_tool_fits_and_the_face_stays_in_sight_while_it_is_steered(opened: Page) -> None:
-    opened.set_viewport_size(PHONE)  # type: ignore[arg-type]
+def test_on_a_phone_every_tool_fits_and_the_face_stays_in_sight_while_it_is_steered(explore: Page) -> None:
+    explore.set_viewport_size(PHONE)  # type: ignore[arg-type]
     for tool in TOOLS:
-        fill(opened, tool)
-        assert opened.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], tool
-    fill(opened, "steer")
-    opened.locator('[data-do="reset"]').scroll_into_view_if_needed()
-    before = on_stage(opened)
-    opened.locator('[data-steer="smile"]').fill("2")
-    expect(opened.locator(".now")).not_to_have_attribute("data-recipe", before)
-    expect(opened.locator(".now")).to_be_in_viewport(ratio=0.9)
+        fill(explore, tool)
+        assert explore.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], tool
+    fill(explore, "steer")
+    explore.locator('[data-do="reset"]').scroll_into_view_if_needed()
+    before = on_stage(explore)
+    explore.locator('[data-steer="smile"]').fill("2")
+    expect(explore.locator(".now")).not_to_have_attribute("data-recipe", before)
+    expect(explore.locator(".now")).to_be_in_viewport(ratio=0.9)
 
 
-def test_on_a_phone_faces_are_found_bred_kept_and_carried_off_in_a_file(opened: Page, tmp_path: Path) -> None:
-    opened.set_viewport_size(PHONE)  # type: ignore[arg-type]
+def test_on_a_phone_faces_are_found_bred_kept_and_carried_off_in_a_file(explore: Page, tmp_path: Path) -> None:
+    explore.set_viewport_size(PHONE)  # type: ignore[arg-type]
     for tool, tiles in (("vary", ".neighbours"), ("choose", ".found"), ("mix", ".children")):
-        fill(opened, tool)
-        face = opened.locator(f"{tiles} .mug").nth(1)
+        fill(explore, tool)
+        face = explore.locator(f"{tiles} .mug").nth(1)
         wanted = face.get_attribute("data-recipe") or ""
         face.click()
-        expect(opened.locator(".now")).to_have_attribute("data-recipe", wanted)
-        opened.locator('[data-do="keep"]').click()
-        expect(opened.locator("#explore .status")).to_have_text("Kept.")
-    expect(opened.locator(".favourites .mug")).to_have_count(6)
-    kept = seeds(opened)
-    exported = download(opened, "export")[1]
+        expect(explore.locator(".now")).to_have_attribute("data-recipe", wanted)
+        explore.locator('[data-do="keep"]').click()
+        expect(explore.locator("#explore .status")).to_have_text("Kept.")
+    expect(explore.locator(".favourites .mug")).to_have_count(6)
+    kept = seeds(explore)
+    exported = download(explore, "export")[1]
     for _ in range(2):
-        opened.locator(".favourites .mug").first.click()
-        opened.locator('[data-do="remove"]').click()
-    expect(opened.locator(".favourites .mug")).to_have_count(4)
+        explore.locator(".favourites .mug").first.click()
+        explore.locator('[data-do="remove"]').click()
+    expect(explore.locator(".favourites .mug")).to_have_count(4)
     (tmp_path / "tray.json").write_bytes(exported)
-    opened.locator(".tray-file").set_input_files(tmp_path / "tray.json")
-    expect(opened.locator(".favourites .mug")).to_have_count(6)
-    assert sorted(seeds(opened)) == sorted(kept)
+    explore.locator(".tray-file").set_input_files(tmp_path / "tray.json")
+    expect(explore.locator(".favourites .mug")).to_have_count(6)
+    assert sorted(seeds(explore)) == sorted(kept)

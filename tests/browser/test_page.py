@@ -58,17 +58,19 @@ def open_walk(page: Page) -> None:
     expect(page.locator("#walk .where")).to_contain_text("0% of the way")
 
 
-def test_first_visit_shows_faces_and_says_which_model_drew_them(opened: Page) -> None:
-    assert seeds(opened) == list(range(16))
-    expect(opened.locator("#model-line")).to_contain_text(f"{EMBEDDED.name} · embedded · {SIDE} px")
-    expect(opened.locator("h1")).to_have_text("Ganime")
+def test_first_visit_shows_faces_and_says_which_model_drew_them(each_width: Page) -> None:
+    assert seeds(each_width) == list(range(16))
+    expect(each_width.locator("#model-line")).to_contain_text(f"{EMBEDDED.name} · embedded · {SIDE} px")
+    expect(each_width.locator("h1")).to_have_text("Ganime")
 
 
-def test_page_is_no_wider_than_the_screen_on_any_tab(opened: Page) -> None:
+def test_page_is_no_wider_than_the_screen_on_any_tab(each_width: Page) -> None:
     for tab in ("Generate", "Interpolate", "Train"):
-        opened.get_by_role("tab", name=tab).click()
-        opened.wait_for_timeout(300)
-        assert opened.evaluate("document.documentElement.scrollWidth") <= opened.evaluate("window.innerWidth"), tab
+        each_width.get_by_role("tab", name=tab).click()
+        each_width.wait_for_timeout(300)
+        assert each_width.evaluate("document.documentElement.scrollWidth") <= each_width.evaluate(
+            "window.innerWidth"
+        ), tab
 
 
 def test_tiles_show_the_exact_pixels_of_each_seed(opened: Page) -> None:
@@ -311,15 +313,15 @@ def test_one_visitors_model_is_not_anothers(opened: Page, address: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_serious_accessibility_violation(opened: Page, scheme: str) -> None:
-    opened.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    opened.reload()
-    opened.wait_for_selector(".tile")
+def test_no_serious_accessibility_violation(each_width: Page, scheme: str) -> None:
+    each_width.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    each_width.reload()
+    each_width.wait_for_selector(".tile")
     found = []
     for tab in ("Generate", "Interpolate", "Train"):
-        opened.get_by_role("tab", name=tab).click()
-        opened.wait_for_timeout(400)
-        for violation in Axe().run(opened).response["violations"]:
+        each_width.get_by_role("tab", name=tab).click()
+        each_width.wait_for_timeout(400)
+        for violation in Axe().run(each_width).response["violations"]:
             if violation["impact"] in ("serious", "critical"):
                 targets = [node["target"] for node in violation["nodes"][:4]]
                 found.append((tab, violation["id"], targets, violation["nodes"][0]["failureSummary"]))
