@@ -1,4 +1,4 @@
-"""Is it a copy? Faces beside the training faces that are nearest to them, and whether that is nearer than chance."""
+"""Copies: faces beside the training faces nearest to them, and whether they are nearer than chance allows."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ganime.models.checkpoint import Checkpoint
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
 
-NEAR_SHARE = 0.01  # nearer than all but so many of the fresh faces counts as a copy
-CLOSE_SHARE = 0.1  # and nearer than all but so many as close
+NEAR_SHARE = 0.01  # a face that fewer fresh faces come as near as counts as a copy
+CLOSE_SHARE = 0.1  # and below this share as close
 SHOWN = 4  # training faces beside a face
 COPY, CLOSE, FREE = "copy", "close", "free"
 
@@ -129,7 +129,7 @@ def nearest_faces(
     flip: bool = True,
     most: int = TRAINING_MOST,
 ) -> Iterator[float | NearestFaces]:
-    """The faces of `seeds` with the training face nearest to each: how far it has come, 0 to 1, and then the Likeness.
+    """Generate the faces of `seeds` and find the training face nearest to each: progress, 0 to 1, then NearestFaces.
 
     flip, most: as in `read_training_faces`. Raises RecipeError for seeds that name no face, DataError for faces that
     cannot be compared.
@@ -148,7 +148,7 @@ def nearest_faces(
 
 
 def pictures(images: np.ndarray, positions: np.ndarray, turned: np.ndarray) -> UInt8[np.ndarray, "k h w 3"]:
-    """Faces of a dataset, some of them mirrored."""
+    """The dataset's faces at `positions`, those in `turned` mirrored."""
     found = np.array(images[positions])  # (K, H, W, 3)
     found[turned] = found[turned, :, ::-1]
     return found
