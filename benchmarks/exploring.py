@@ -19,7 +19,7 @@ import torch
 import typer
 
 from ganime.cli.common import DEFAULT_HOME, HomeOption
-from ganime.drawing.attribute_search import Choice, choose
+from ganime.drawing.attribute_search import ChosenFaces, choose_faces
 from ganime.drawing.direction_search import group
 from ganime.drawing.projection import Projection, project
 from ganime.drawing.sampling import generate
@@ -35,9 +35,9 @@ FIRST_PICTURE = 5_000  # the first seed of the faces that are projected
 def choose_row(model: Checkpoint, net: FeatureNet, attribute: str, rounds: int) -> str:
     """A row of the first table: the share of faces with an attribute, the number of searched ones, the seconds."""
     begun = time.process_time()
-    results = [list(choose(model, net, [attribute], FACES, seed * SEEDS_APART))[-1] for seed in range(rounds)]
+    results = [list(choose_faces(model, net, [attribute], FACES, seed * SEEDS_APART))[-1] for seed in range(rounds)]
     worked = (time.process_time() - begun) / rounds
-    choices = [choice for choice in results if isinstance(choice, Choice)]
+    choices = [choice for choice in results if isinstance(choice, ChosenFaces)]
     shares = [float(choice.carries.mean()) for choice in choices]
     seconds = [choice.seconds for choice in choices]
     return (

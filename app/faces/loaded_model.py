@@ -14,11 +14,11 @@ import numpy as np
 
 from app.faces.device import Device
 from app.faces.recently_used import RecentlyUsed
-from ganime.drawing.attribute_search import Choice, Looking, choose
-from ganime.drawing.direction_search import unit, unnamed_directions
+from ganime.drawing.attribute_search import ChosenFaces, SearchProgress, choose_faces
+from ganime.drawing.direction_search import unnamed_directions, unnamed_unit
 from ganime.drawing.directions import Direction, Directions, between, combined, load_directions, steer
 from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
-from ganime.drawing.projection import Nearing, Projection, project
+from ganime.drawing.projection import Projection, ProjectionProgress, project
 from ganime.drawing.recipe import MAX_SEED, Recipe, check_seed, decoded, rounded
 from ganime.drawing.sampling import recipes_for
 from ganime.errors import DataError, RecipeError
@@ -165,11 +165,11 @@ class LoadedModel:
 
     # Searches, in steps for `SlicedWork`
 
-    def choose(self, wanted: list[str], seed: int) -> Iterator[Looking | Choice]:
-        """Faces with the attributes `wanted`: progress, then the Choice."""
-        return self.device.run(choose(self.checkpoint, feature_net(), wanted, TILES, seed))
+    def choose(self, wanted: list[str], seed: int) -> Iterator[SearchProgress | ChosenFaces]:
+        """Faces with the attributes `wanted`: progress, then the ChosenFaces."""
+        return self.device.run(choose_faces(self.checkpoint, feature_net(), wanted, TILES, seed))
 
-    def project(self, picture: bytes) -> Iterator[Nearing | Projection]:
+    def project(self, picture: bytes) -> Iterator[ProjectionProgress | Projection]:
         """The face nearest to a picture file: progress, then the Projection. The picture is decoded in the first step.
 
         Raises DataError, in that step, for a file that is not a usable picture.
@@ -212,7 +212,7 @@ class LoadedModel:
         Its length is that of any unmeasured direction. Raises CheckpointError for a name that cannot be used.
         """
         directions = self.directions(own)
-        return directions.with_own(name, rounded(unit(combined(directions, amounts))))[name]
+        return directions.with_own(name, rounded(unnamed_unit(combined(directions, amounts))))[name]
 
     def direction_between(self, name: str, a: Recipe, b: Recipe) -> Direction:
         """A visitor's direction that leads from face B to face A, as long as any unmeasured direction.
@@ -220,7 +220,7 @@ class LoadedModel:
         Raises CheckpointError for a name that cannot be used.
         """
         z = self.untruncated([a, b])
-        return self.directions().with_own(name, rounded(unit(between(z[1:], z[:1]))))[name]
+        return self.directions().with_own(name, rounded(unnamed_unit(between(z[1:], z[:1]))))[name]
 
 
 def check_count(count: int) -> int:

@@ -30,10 +30,10 @@ from app.faces.loaded_model import MAX_FACES, NO_VECTORS, TILES, Drawn, Size, fe
 from app.faces.studio import Studio
 from app.tabs.look_inside import LookInside, look_inside_functions
 from app.tabs.walks import MAX_WALK_FRAMES, film_suffixes, walk_functions
-from ganime.drawing.attribute_search import Choice, Looking
+from ganime.drawing.attribute_search import ChosenFaces, SearchProgress
 from ganime.drawing.direction_search import group
 from ganime.drawing.directions import MAX_DIRECTIONS, MAX_NAME, Direction
-from ganime.drawing.projection import Nearing, Projection
+from ganime.drawing.projection import Projection, ProjectionProgress
 from ganime.drawing.recipe import Recipe, encoded
 from ganime.errors import CheckpointError, GanimeError
 from ganime.images import SHEET_COLUMNS, webp_bytes
@@ -185,7 +185,7 @@ def search_functions(studio: Studio) -> list[Callable[..., Answer]]:
 
     def ask(key: str, search: str) -> Answer:
         event, _ = studio.work.advance(search)
-        if isinstance(event, Choice | Projection):  # the page does not ask again
+        if isinstance(event, ChosenFaces | Projection):  # the page does not ask again
             studio.work.end(search)
         return search_value(event)
 
@@ -238,11 +238,11 @@ def direction_value(direction: Direction) -> Answer:
     return {"name": direction.name, "vector": encoded(direction.vector)}
 
 
-def search_value(event: Looking | Choice | Nearing | Projection | None) -> Answer:
+def search_value(event: SearchProgress | ChosenFaces | ProjectionProgress | Projection | None) -> Answer:
     """The progress of a search, None before its first step, or its result."""
     if event is None:
         return {"progress": 0.0, "text": ""}
-    if isinstance(event, Choice):
+    if isinstance(event, ChosenFaces):
         matches, faces = int(event.carries.sum()), list(event.recipes)
         text = f"{matches} of {len(faces)} match. ({event.looked_at} faces checked in {event.seconds:.1f} s)"
         return tiles_value(Drawn(faces, event.faces)) | {"text": text, "carries": event.carries.tolist()}
@@ -250,7 +250,7 @@ def search_value(event: Looking | Choice | Nearing | Projection | None) -> Answe
         return tiles_value(Drawn([event.recipe], event.face[None])) | {
             "text": f"{closeness(event.percentile)} ({event.seconds:.1f} s)",
         }
-    if isinstance(event, Nearing):
+    if isinstance(event, ProjectionProgress):
         return {"progress": event.progress, "face": picture_url("webp", webp_bytes(event.face))}
     adjusting = " Too few match, so some are being adjusted." if event.searching else ""
     return {

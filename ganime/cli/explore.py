@@ -23,21 +23,28 @@ from ganime.cli.common import (
     read_face,
     tell,
 )
-from ganime.drawing.attribute_search import Choice, choose
-from ganime.drawing.direction_search import FACES, JUDGED, LEAST, Finding, find_directions, unit
+from ganime.drawing.attribute_search import ChosenFaces, choose_faces
+from ganime.drawing.direction_search import (
+    FITTED_FACES,
+    MEASURED_FACES,
+    MIN_EFFECT,
+    FitProgress,
+    find_directions,
+    unnamed_unit,
+)
 from ganime.drawing.directions import (
-    MAX_INDEX_BYTES,
+    MAX_DIRECTIONS_JSON_BYTES,
     MAX_STRENGTH,
     Directions,
     between,
     combined,
+    effect_rows,
     load_directions,
     save_directions,
     steer,
-    table_rows,
 )
 from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
-from ganime.drawing.projection import Nearing, Projection, project
+from ganime.drawing.projection import Projection, ProjectionProgress, project
 from ganime.drawing.recipe import Recipe, decoded, rounded
 from ganime.drawing.sampling import generate_recipes
 from ganime.errors import CheckpointError, ConfigError, DataError, RecipeError
@@ -57,7 +64,7 @@ FileOption = Annotated[Path, typer.Option(help="PNG to write, with its recipe in
 CountOption = Annotated[int, typer.Option(help="How many faces.")]
 SeedOption = Annotated[int, typer.Option(help="Start of the random choices.")]
 HEADINGS = ("direction", "kind", "moves", "at", "own", "others", "flips", "side effect", "distance")
-MAX_TRAY_BYTES = 4 * MAX_INDEX_BYTES
+MAX_TRAY_BYTES = 4 * MAX_DIRECTIONS_JSON_BYTES
 
 
 def directions_command(
@@ -67,8 +74,8 @@ def directions_command(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write them to; by default the model's own.", show_default=False)
     ] = None,
-    faces: Annotated[int, typer.Option(help="Faces of the model that the fit looks at.")] = FACES,
-    judged: Annotated[int, typer.Option(help="Fresh faces that each effect is measured on.")] = JUDGED,
+    faces: Annotated[int, typer.Option(help="Faces of the model that the fit looks at.")] = FITTED_FACES,
+    judged: Annotated[int, typer.Option(help="Fresh faces that each effect is measured on.")] = MEASURED_FACES,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Find named directions to steer faces by, measure what each does, and keep those that work beside the model."""
@@ -78,17 +85,17 @@ def directions_command(
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder} is a file; name a folder, which is made where there is none.")
     for event in find_directions(checkpoint, load_features(), faces, judged):
-        if isinstance(event, Finding):
+        if isinstance(event, FitProgress):
             tell(f"{event.progress:.0%} {event.about}")
         else:
             found = with_own_ones(event, folder, checkpoint.generator.config.latent_dim)
     assert found is not None
     save_directions(found, folder)
-    rows = [HEADINGS, *table_rows(found.items)]
+    rows = [HEADINGS, *effect_rows(found.items)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(HEADINGS))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    flips, ratio, lead = LEAST
+    flips, ratio, lead = MIN_EFFECT
     print(
         f"\n{len(found.items)} directions in {folder}. Named ones are kept that turn the tag of {flips:.0%} of "
         f"{judged} fresh faces at strength {MAX_STRENGTH:g} and move their own attribute at least {ratio:g} times as "
@@ -203,8 +210,8 @@ def choose_command(
     """Draw faces that have all the attributes asked for, as the feature network sees them."""
     checkpoint = open_model(model, home / "hub")
     attributes = [part.strip() for part in wanted.split(",")]
-    for event in choose(checkpoint, load_features(), attributes, count, seed, truncation):
-        if not isinstance(event, Choice):
+    for event in choose_faces(checkpoint, load_features(), attributes, count, seed, truncation):
+        if not isinstance(event, ChosenFaces):
             tell(f"{event.found} of {count} found, {event.looked_at} faces looked at")
             continue
         targets = numbered(out, "chosen", len(event.faces))
@@ -232,7 +239,7 @@ def project_command(
     except DataError as error:
         raise DataError(f"{picture}: {error}") from error
     for event in project(checkpoint, load_features(), target, seed):
-        if isinstance(event, Nearing):
+        if isinstance(event, ProjectionProgress):
             tell(f"{event.progress:.0%} loss {event.loss:.3f}")
         elif isinstance(event, Projection):
             write_recipes(event.face[None], [event.recipe], [out], size)
@@ -294,10 +301,10 @@ def name_direction_command(
     elif tray:
         found = found.with_own(name, read_tray(tray, name, checkpoint.revision))
     elif by:
-        found = found.with_own(name, unit(combined(found, amounts_of(by))))
+        found = found.with_own(name, unnamed_unit(combined(found, amounts_of(by))))
     else:
         start, end = (faces_of(checkpoint, faces or []) for faces in (less, more))
-        found = found.with_own(name, unit(between(start, end)))
+        found = found.with_own(name, unnamed_unit(between(start, end)))
     save_directions(found, checkpoint.folder)
     print(f"{name} {'is removed' if remove else 'is kept'} in {checkpoint.folder}")
 

@@ -1,9 +1,10 @@
-"""Finding directions: fitted to what the feature network sees in the model's own faces, and found without any names.
+"""Finds directions in a latent space: named ones by regression on attributes, unnamed ones without any labels.
 
-Named ones are ridge regressions of its answers on the latent; as latents are N(0, 1), such a slope is the mean gradient
-of the answer. They are made independent of one another as far as that measures better. Unnamed ones are the closed-form
-factorisation of the first layer (SeFa, Shen & Zhou 2021, arXiv:2007.06600) and the principal components of its
-activations (GANSpace, Härkönen et al. 2020, arXiv:2004.02546). Each is kept only if its measured effect deserves it.
+Named ones are ridge regressions of the feature network's attributes on the latent; as latents are N(0, 1), such a slope
+is the mean gradient. They are made independent of each other as far as that measures better. Unnamed ones are the
+closed-form factorisation of the first layer (SeFa, Shen & Zhou 2021, arXiv:2007.06600) and the principal components of
+its activations (GANSpace, Härkönen et al. 2020, arXiv:2004.02546). A direction is kept only if its measured effect is
+large enough.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganime.drawing.directions import MAX_STRENGTH, Direction, Directions, Effect, moved, works
+from ganime.drawing.directions import MAX_STRENGTH, Direction, Directions, Effect, is_effective, moved
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.errors import ConfigError
@@ -27,38 +28,43 @@ from ganime.nets.dcgan import Generator
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-FACES = 6000  # that the regressions are fitted to
-JUDGED = 256  # fresh faces that an effect is measured on
-CHOSEN = 96  # fresh faces that the independence is chosen on
+FITTED_FACES = 6000  # for the regressions
+MEASURED_FACES = 256  # other faces, to measure effects on
+VALIDATION_FACES = 96  # other faces, to choose the rival weight on
 FIRST_SEED = 3_000_000_000  # far from the seeds that people try first
-LEAST_FACES = 20  # with and without an attribute, for a direction to be fitted
-RIDGE = 0.01
-INDEPENDENCE = (0.0, 0.3, 1.0, 3.0, 10.0)  # how hard the other attributes are held, of which the best is chosen
-ENOUGH_FLIPS = 0.6  # from there on it is chosen by how little else moves
-REACH, LONGEST = 0.8, 1.6  # what a unit of strength is to move, in standard deviations; how long it may be
-LEAST = (0.4, 3.0, 1.33)  # flips, ratio and lead that a named direction needs to be kept; see `directions.works`
-UNNAMED = 6  # directions of each unnamed kind that are tried
+MIN_FACES = 20  # with and without an attribute, for a direction to be fitted
+FIT_RIDGE = 0.01
+RIVAL_WEIGHTS = (0.0, 0.3, 1.0, 3.0, 10.0)  # tried penalties on the change of other attributes
+GOOD_FLIPS = 0.6  # share of flips from which the side effects decide
+UNIT_EFFECT, MAX_UNIT_LENGTH = (
+    0.8,
+    1.6,
+)  # of one unit of strength: standard deviations, length
+MIN_EFFECT = (0.4, 3.0, 1.33)  # flips, ratio and lead needed to keep a direction; see `is_effective`
+UNNAMED_COUNT = 6  # candidates of each kind
 UNNAMED_LENGTH = 1.5
-SAME = 0.8  # cosine from which an unnamed direction says nothing that another one did not
-ACTIVATIONS = 1024  # faces whose activations the principal components are taken of
+SAME_DIRECTION = 0.8  # cosine from which two directions are the same
+ACTIVATIONS = 1024  # faces for the principal components
 HAIR_LENGTH, BRIGHTNESS = "hair_length", "brightness"
-OPPOSITES = {"long_hair": "short_hair"}  # one slider instead of two, by the name above
-CLEAR = 1e-3  # probabilities nearer to 0 and 1 say no more
+OPPOSITES = {"long_hair": "short_hair"}  # one slider for both, named HAIR_LENGTH
+MIN_PROBABILITY = 1e-3  # probabilities are clipped to this distance from 0 and 1
 
 
 @dataclass(frozen=True)
-class Finding:
-    """How far the search for directions has come, 0 to 1, and what it is about."""
+class FitProgress:
+    """Progress of `find_directions`, 0 to 1, and what it is working on."""
 
     progress: float
     about: str
 
 
 @dataclass(frozen=True)
-class Judge:
-    """What is seen in faces: a table of probabilities whose columns `names` gives, and features.
+class FaceReader:
+    """Measures attributes and features of a model's faces.
 
-    spread: distance from one face to another on the features, in the median. shades: brightness of many faces, sorted.
+    names: of the columns that `see` returns.
+    shades: sorted brightness of many faces, to rank others.
+    spread: median distance between the features of two faces.
     """
 
     generator: Generator
@@ -68,78 +74,84 @@ class Judge:
     spread: float = 1.0
 
     def see(self, z: Float[np.ndarray, "n latent"]) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n d"]]:
-        """Probabilities, hair length and brightness among them, and features of the faces of latents."""
+        """Attributes (N, K), hair length and brightness included, and features (N, D) of the faces of latents."""
         faces = render(self.generator, z)
         features, probabilities = extract(self.net, faces)
         shades = np.searchsorted(self.shades, brightness(faces)) / max(1, len(self.shades))
         return columns(self.net, probabilities, shades)[1], features
 
     def rivals(self, place: int) -> list[int]:
-        """Columns that a direction for this one should leave alone: all but those that exclude it by nature."""
+        """The columns that a direction for this one should not change: all but those that exclude it by definition."""
         own, name = group(self.names[place]), self.names[place]
         free = {BRIGHTNESS} if own == "hair colour" or name == BRIGHTNESS else set()
         return [j for j, other in enumerate(self.names) if group(other) != own and other not in free]
 
 
 def find_directions(
-    checkpoint: Checkpoint, net: FeatureNet, faces: int = FACES, judged: int = JUDGED
-) -> Iterator[Finding | Directions]:
-    """Fit, measure and choose directions for a model: Finding after Finding, then the Directions as the last item.
+    checkpoint: Checkpoint, net: FeatureNet, faces: int = FITTED_FACES, judged: int = MEASURED_FACES
+) -> Iterator[FitProgress | Directions]:
+    """Fit, measure and select directions for a model; yields FitProgress, and the Directions last.
 
-    faces: how many of the model's own faces the fit looks at; judged: how many fresh ones each effect is measured on.
-    Always the same for the same weights. Raises ConfigError for fewer than 100 faces or 16 judged ones.
+    The same weights always give the same directions.
+
+    faces: how many of the model's faces the fit uses, at least 100.
+    judged: how many other faces each effect is measured on, at least 16.
+
+    Raises ConfigError for fewer.
     """
     if faces < 100 or judged < 16:
         raise ConfigError(f"Directions need at least 100 faces and 16 judged ones; got {faces} and {judged}.")
     generator, dim = checkpoint.generator, checkpoint.generator.config.latent_dim
     seen, shades, count = [], [], 512
     for start in range(0, faces, count):
-        yield Finding(0.4 * start / faces, "the model's own faces")
+        yield FitProgress(0.4 * start / faces, "the model's own faces")
         drawn = render(generator, latents(range(FIRST_SEED + start, FIRST_SEED + min(start + count, faces)), dim))
         seen.append(extract(net, drawn)[1])
         shades.append(brightness(drawn))
     shade = np.concatenate(shades)
     names, table = columns(net, np.concatenate(seen), shade.argsort().argsort() / len(shade))
-    judge = Judge(generator, net, names, np.sort(shade))
-    z = latents(range(FIRST_SEED + faces, FIRST_SEED + faces + judged + CHOSEN), dim)
+    judge = FaceReader(generator, net, names, np.sort(shade))
+    z = latents(range(FIRST_SEED + faces, FIRST_SEED + faces + judged + VALIDATION_FACES), dim)
     before, features = judge.see(z)
-    judge = Judge(generator, net, names, judge.shades, distance(features, np.roll(features, 1, 0)))
+    judge = FaceReader(generator, net, names, judge.shades, median_distance(features, np.roll(features, 1, 0)))
     fresh, chosen = (slice(0, judged), slice(judged, None))
 
     slopes = fit(latents(range(FIRST_SEED, FIRST_SEED + faces), dim), table)  # (K, latent)
-    clear = [k for k in range(len(names)) if min((table[:, k] > 0.5).sum(), (table[:, k] <= 0.5).sum()) >= LEAST_FACES]
+    clear = [k for k in range(len(names)) if min((table[:, k] > 0.5).sum(), (table[:, k] <= 0.5).sum()) >= MIN_FACES]
     items = []
     for tried, k in enumerate(clear):
-        yield Finding(0.4 + 0.5 * tried / len(clear), names[k])
-        ways = [independent(slopes, k, judge.rivals(k), weight) for weight in INDEPENDENCE]
-        effects = [push(judge, z[chosen], way, before[chosen], features[chosen], k) for way in ways]
-        best = max(range(len(ways)), key=lambda i: merit(effects[i]))
-        effect = push(judge, z[fresh], ways[best], before[fresh], features[fresh], k)
-        if works(effect, *LEAST):
+        yield FitProgress(0.4 + 0.5 * tried / len(clear), names[k])
+        ways = [independent(slopes, k, judge.rivals(k), weight) for weight in RIVAL_WEIGHTS]
+        effects = [measure_effect(judge, z[chosen], way, before[chosen], features[chosen], k) for way in ways]
+        best = max(range(len(ways)), key=lambda i: effect_score(effects[i]))
+        effect = measure_effect(judge, z[fresh], ways[best], before[fresh], features[fresh], k)
+        if is_effective(effect, *MIN_EFFECT):
             items.append(Direction(names[k], "attribute", ways[best], effect))
-    yield Finding(0.9, "directions without a name")
-    random = np.random.RandomState(0).standard_normal((UNNAMED, dim))
-    blind = [push(judge, z[fresh], unit(way), before[fresh], features[fresh]).distance for way in random]
+    yield FitProgress(0.9, "directions without a name")
+    random = np.random.RandomState(0).standard_normal((UNNAMED_COUNT, dim))
+    blind = [
+        measure_effect(judge, z[fresh], unnamed_unit(way), before[fresh], features[fresh]).distance for way in random
+    ]
     for item in unnamed_directions(generator):
-        yield Finding(0.9, item.name)
-        effect = push(judge, z[fresh], item.vector, before[fresh], features[fresh])
-        if effect.distance > np.mean(blind):  # it must do more to a face than just any direction
+        yield FitProgress(0.9, item.name)
+        effect = measure_effect(judge, z[fresh], item.vector, before[fresh], features[fresh])
+        if effect.distance > np.mean(blind):  # it must change a face more than a random direction does
             upward = item.vector * (-1 if effect.own < 0 else 1)
             items.append(replace(item, vector=upward, effect=replace(effect, own=abs(effect.own))))
     yield Directions(checkpoint.name, checkpoint.revision, tuple(items))
 
 
-def push(
-    judge: Judge,
+def measure_effect(
+    judge: FaceReader,
     z: Float[np.ndarray, "n latent"],
     way: Float[np.ndarray, " latent"],
     before: Float[np.ndarray, "n k"],
     features: Float[np.ndarray, "n d"],
     place: int | None = None,
 ) -> Effect:
-    """The effect of the greatest strength on faces, each pushed away from what it is in the column `place`.
+    """The effect of the maximum strength on faces, each moved away from its present value in the column `place`.
 
-    Without a column every second face is pushed back instead of forth, and the column that answers most is reported.
+    Without a column, every second face is moved backwards, and the column that changes most is reported.
     """
     back = np.arange(len(z)) % 2 > 0 if place is None else before[:, place] > 0.5
     sign = np.where(back, -1.0, 1.0)  # (N,)
@@ -158,15 +170,15 @@ def push(
         flips=float(((after[:, place] > 0.5) != (before[:, place] > 0.5)).mean()),
         side=judge.names[rivals[int(others.argmax())]],
         side_change=float(others.max()),
-        distance=distance(features, there) / max(judge.spread, 1e-9),
+        distance=median_distance(features, there) / max(judge.spread, 1e-9),
     )
 
 
-def merit(effect: Effect) -> tuple[bool, float, float]:
-    """What to choose by: first whether it works, then how many faces turn until they are enough, then how little else
-    moves, that which moves most counted on top."""
+def effect_score(effect: Effect) -> tuple[bool, float, float]:
+    """The key to rank directions by: whether it is effective, then the share of faces that flip up to GOOD_FLIPS, then
+    its own change in relation to those of the others."""
     calm = effect.own / max(effect.others + effect.side_change / 4, 0.01)
-    return works(effect, *LEAST), min(effect.flips, ENOUGH_FLIPS), calm
+    return is_effective(effect, *MIN_EFFECT), min(effect.flips, GOOD_FLIPS), calm
 
 
 def columns(
@@ -177,13 +189,13 @@ def columns(
     for one, other in OPPOSITES.items():
         if one in seen and other in seen:
             first, second = seen.pop(one), seen.pop(other)
-            seen[HAIR_LENGTH] = first / (first + second).clip(CLEAR)
+            seen[HAIR_LENGTH] = first / (first + second).clip(MIN_PROBABILITY)
     seen[BRIGHTNESS] = shades
     return tuple(seen), np.stack([*seen.values()], 1).astype(np.float32)  # (N, K)
 
 
 def group(name: str) -> str:
-    """Attributes of one group exclude each other, as colours of the hair do."""
+    """The group of an attribute; those of one group exclude each other, such as hair colours."""
     if name.endswith("_hair") and name not in OPPOSITES and name not in OPPOSITES.values():
         return "hair colour"
     return "eye colour" if name.endswith("_eyes") else name
@@ -196,45 +208,44 @@ def brightness(faces: np.ndarray) -> Float[np.ndarray, " n"]:
 
 def fit(z: Float[np.ndarray, "n latent"], table: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k latent"]:
     """Ridge regression of standardised log odds on the latent: what a unit step changes, in standard deviations."""
-    clipped = table.clip(CLEAR, 1 - CLEAR)
+    clipped = table.clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     odds = np.log(clipped / (1 - clipped))  # (N, K)
     odds = (odds - odds.mean(0)) / odds.std(0).clip(1e-6)
     x = z - z.mean(0)
-    return np.linalg.solve(x.T @ x / len(x) + RIDGE * np.eye(x.shape[1]), x.T @ odds / len(x)).T.astype(np.float32)
+    return np.linalg.solve(x.T @ x / len(x) + FIT_RIDGE * np.eye(x.shape[1]), x.T @ odds / len(x)).T.astype(np.float32)
 
 
 def independent(
     slopes: Float[np.ndarray, "k latent"], place: int, rivals: list[int], weight: float
 ) -> Float[np.ndarray, " latent"]:
-    """The shortest vector that moves one column by REACH while `weight` holds the rivals' columns: 0 leaves them free.
+    """The shortest vector that changes one column by UNIT_EFFECT; `weight` penalises changes of the rivals' columns.
 
     Minimises |v|^2 + weight * sum over rivals of (their unit slope . v)^2 at a given slope . v; as the weight grows it
-    becomes the projection at right angles to all rivals. Never over LONGEST.
+    becomes the projection orthogonal to all rivals. Its length is at most MAX_UNIT_LENGTH.
     """
     own, others = slopes[place].astype(np.float64), slopes[rivals].astype(np.float64)  # (latent,), (R, latent)
     others /= np.linalg.norm(others, axis=1, keepdims=True).clip(1e-9)
     way = np.linalg.solve(np.eye(len(own)) + weight * others.T @ others, own)
-    way *= REACH / max(way @ own, 1e-9)
-    return (way * min(1.0, LONGEST / np.linalg.norm(way).clip(1e-9))).astype(np.float32)
+    way *= UNIT_EFFECT / max(way @ own, 1e-9)
+    return (way * min(1.0, MAX_UNIT_LENGTH / np.linalg.norm(way).clip(1e-9))).astype(np.float32)
 
 
 def unnamed_directions(generator: Generator) -> list[Direction]:
-    """Directions of any generator that nobody has named, by SeFa and by GANSpace, found in a second and not measured.
+    """Directions of a generator by SeFa and GANSpace, without names; found in about a second and not measured.
 
-    At most 6 of each kind, the strongest first; one that says nothing that another did not is left out, and so are
-    all of a kind whose layer answers with numbers beyond all bounds.
+    At most 6 of each kind, the strongest first. Duplicates are left out, and so is a kind whose layer overflows.
     """
     found: list[Direction] = []
     for kind, ways in (("sefa", factorised(generator)), ("pca", principal(generator))):
         for number, way in enumerate(ways, start=1):
-            if all(abs(way @ other.vector) <= SAME * UNNAMED_LENGTH for other in found):
-                found.append(Direction(f"{kind}-{number}", kind, unit(way)))
+            if all(abs(way @ other.vector) <= SAME_DIRECTION * UNNAMED_LENGTH for other in found):
+                found.append(Direction(f"{kind}-{number}", kind, unnamed_unit(way)))
     return found
 
 
 @torch.no_grad()
 def factorised(generator: Generator) -> Float[np.ndarray, "n latent"]:
-    """SeFa: latents that the first layer answers most strongly, its norm included; the strongest first, unit length."""
+    """SeFa: unit latents with the largest response of the first layer, its norm included; largest first."""
     conv, norm = first_layer(generator)
     weight = conv.weight[: generator.config.latent_dim].float().cpu()  # (latent, C, 4, 4)
     if norm is not None:
@@ -245,12 +256,12 @@ def factorised(generator: Generator) -> Float[np.ndarray, "n latent"]:
     if not torch.isfinite(table).all():
         return np.empty((0, len(table)), np.float32)
     vectors = torch.linalg.eigh(table @ table.T).eigenvectors.flip(1)  # (latent, latent), the largest value first
-    return vectors[:, :UNNAMED].T.float().numpy()
+    return vectors[:, :UNNAMED_COUNT].T.float().numpy()
 
 
 @torch.no_grad()
 def principal(generator: Generator) -> Float[np.ndarray, "n latent"]:
-    """GANSpace: the latents that go with the principal components of the first layer's activations, unit length."""
+    """GANSpace: unit latents that correspond to the principal components of the first layer's activations."""
     dim = generator.config.latent_dim
     z = latents(range(FIRST_SEED, FIRST_SEED + ACTIVATIONS), dim)
     x = torch.from_numpy(z)[:, :, None, None]  # (N, Z, 1, 1)
@@ -259,7 +270,7 @@ def principal(generator: Generator) -> Float[np.ndarray, "n latent"]:
     alike = seen @ seen.T  # (N, N)
     if not torch.isfinite(alike).all():
         return np.empty((0, dim), np.float32)
-    scores = torch.linalg.eigh(alike).eigenvectors.flip(1)[:, :UNNAMED]  # (N, n)
+    scores = torch.linalg.eigh(alike).eigenvectors.flip(1)[:, :UNNAMED_COUNT]  # (N, n)
     ways = scores.T.cpu().numpy() @ z  # (n, latent); latents are uncorrelated, so this is the regression
     return (ways / np.linalg.norm(ways, axis=1, keepdims=True).clip(1e-9)).astype(np.float32)
 
@@ -270,11 +281,11 @@ def first_layer(generator: Generator) -> tuple[nn.ConvTranspose2d, nn.BatchNorm2
     return conv, norm if isinstance(norm, nn.BatchNorm2d) else None
 
 
-def unit(way: Float[np.ndarray, " latent"]) -> Float[np.ndarray, " latent"]:
-    """An unnamed direction at the length of one unit of strength."""
+def unnamed_unit(way: Float[np.ndarray, " latent"]) -> Float[np.ndarray, " latent"]:
+    """Scale an unnamed direction to the length of one unit of strength."""
     return (way * (UNNAMED_LENGTH / np.linalg.norm(way).clip(1e-9))).astype(np.float32)
 
 
-def distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "n d"]) -> float:
-    """Median distance of faces on the features, row by row."""
+def median_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "n d"]) -> float:
+    """Median distance between corresponding rows of two sets of features."""
     return float(np.median(np.linalg.norm(a - b, axis=1)))

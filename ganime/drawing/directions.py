@@ -1,4 +1,4 @@
-"""Named directions in a model's latent space: steering by them, and keeping them beside the checkpoint."""
+"""Directions in a model's latent space: moving faces along them, and storing them beside the checkpoint."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ from ganime.text import quoted
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-VECTORS_FILE, INDEX_FILE = DIRECTION_FILES
-KINDS = ("attribute", "sefa", "pca", "own")
+DIRECTION_VECTORS_FILE, DIRECTION_INDEX_FILE = DIRECTION_FILES
+DIRECTION_KINDS = ("attribute", "sefa", "pca", "own")
 MAX_STRENGTH = 3.0  # either way, the ends of a slider
 MAX_DIRECTIONS = 256
 MAX_NAME = 64  # characters
-MAX_INDEX_BYTES, MAX_VECTOR_BYTES = 2**20, 2**23
-MAX_LENGTH = 16.0  # of a vector; a latent of 128 numbers is about 11 long
+MAX_DIRECTIONS_JSON_BYTES, MAX_VECTOR_BYTES = 2**20, 2**23
+MAX_DIRECTION_LENGTH = 16.0  # of a vector; a latent of 128 numbers is about 11 long
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What a direction did to fresh faces of its model, each pushed away from what it was, by `strength`.
+    """What a direction did to faces of its model, each moved by `strength` away from its present value.
 
-    attribute: what it moves, by the feature network, or "brightness". own: how far that attribute's probability went
-    where it was pushed, on average (brightness: its rank among all faces, 0 to 1). others: mean absolute change of
-    the other attributes' probabilities; those that exclude it, such as other colours of the hair, are not counted.
-    flips: share of faces whose tag (probability over 0.5) turned over. side, side_change: which of the others changed
-    most, and its mean absolute change. distance: how far the faces moved on the features, in the median; 1 is as far as
-    from one face to another.
+    attribute: what it changes, an attribute of the feature network or "brightness".
+    own: mean change of that attribute's probability in the intended direction (for brightness: of its rank, 0 to 1).
+    others: mean absolute change of the other attributes' probabilities, without those that exclude this one, such as
+        other hair colours.
+    flips: share of faces for which the attribute (probability above 0.5) changed.
+    side, side_change: which other attribute changed most, and its mean absolute change.
+    distance: median change of the features, in units of the median distance between two faces.
 
-    Raises CheckpointError when a value is out of range.
+    Raises CheckpointError if a value is out of range.
     """
 
     attribute: str
@@ -64,12 +65,12 @@ class Effect:
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """A direction with a name; adding its vector to a latent is one unit of strength.
+    """A named direction; adding its vector to a latent is one unit of strength.
 
-    kind: "attribute" (fitted to the feature network's answers), "sefa", "pca" (both found without any), "own" (made
-    by a user). effect: as measured, None for one that was not.
+    kind: "attribute" (fitted to an attribute), "sefa", "pca" (found without attributes) or "own" (made by a user).
+    effect: None if it was not measured.
 
-    Raises CheckpointError when the name, the kind or the vector cannot be used.
+    Raises CheckpointError if the name, the kind or the vector is invalid.
     """
 
     name: str
@@ -79,23 +80,25 @@ class Direction:
 
     def __post_init__(self) -> None:
         check_name("a direction's name", self.name)
-        if self.kind not in KINDS:
-            raise CheckpointError(f"A direction's kind is one of {', '.join(KINDS)}; got {quoted(self.kind)}.")
+        if self.kind not in DIRECTION_KINDS:
+            raise CheckpointError(
+                f"A direction's kind is one of {', '.join(DIRECTION_KINDS)}; got {quoted(self.kind)}."
+            )
         vector = np.asarray(self.vector, np.float32)
         length = float(np.linalg.norm(vector))
-        if vector.ndim != 1 or not 0 < length <= MAX_LENGTH:  # also refuses NaN
+        if vector.ndim != 1 or not 0 < length <= MAX_DIRECTION_LENGTH:  # also refuses NaN
             raise CheckpointError(
-                f"Direction {self.name}: its vector is one row of finite numbers, at most {MAX_LENGTH:g} long and not "
-                f"0; got shape {vector.shape}, length {length:g}."
+                f"Direction {self.name}: its vector must be one row of finite numbers of a length above 0 and up to "
+                f"{MAX_DIRECTION_LENGTH:g}; got shape {vector.shape}, length {length:g}."
             )
         object.__setattr__(self, "vector", vector)
 
 
 @dataclass(frozen=True, eq=False)
 class Directions:
-    """The directions of one model, which its weights' revision names; names are unique, vectors equally long.
+    """The directions of one model, identified by the revision of its weights.
 
-    Raises CheckpointError when they are not, or are more than 256.
+    Raises CheckpointError if two have the same name, the vectors differ in length, or there are more than 256.
     """
 
     model: str
@@ -115,16 +118,16 @@ class Directions:
         return tuple(item.name for item in self.items)
 
     def __getitem__(self, name: str) -> Direction:
-        """The direction of that name. Raises RecipeError, naming those there are, when there is none."""
+        """The direction of that name. Raises RecipeError, listing all names, if there is none."""
         for item in self.items:
             if item.name == name:
                 return item
         raise RecipeError(f"There is no direction {quoted(name)}; there are {', '.join(self.names) or 'none'}.")
 
     def with_own(self, name: str, vector: Float[np.ndarray, " latent"]) -> Directions:
-        """These and one more that a user made, such as `between` two faces; it takes the place of one so named.
+        """A copy with a direction made by a user added, such as `between` two faces; replaces one of the same name.
 
-        Raises CheckpointError when a fitted direction has that name or the vector cannot be used.
+        Raises CheckpointError if a fitted direction has that name or the vector is invalid.
         """
         if any(item.name == name and item.kind != "own" for item in self.items):
             raise CheckpointError(f"{name} is a direction that was fitted. Choose another name.")
@@ -135,9 +138,9 @@ class Directions:
 def steer(
     z: Float[np.ndarray, "*n latent"], directions: Directions, amounts: Mapping[str, float]
 ) -> Float[np.ndarray, "*n latent"]:
-    """Latents moved along several directions at once, each by its amount (-3 to 3), and brought back to their length.
+    """Move latents along several directions at once, each by its amount (-3 to 3); their lengths do not change.
 
-    Raises RecipeError for an amount out of range, a direction that is not there or made for longer latents.
+    Raises RecipeError for an amount out of range, an unknown direction or one for latents of another length.
     """
     if not amounts:
         return np.asarray(z, np.float32)
@@ -149,9 +152,9 @@ def steer(
 
 
 def combined(directions: Directions, amounts: Mapping[str, float]) -> Float[np.ndarray, " latent"]:
-    """Where several directions lead together, each by its amount (-3 to 3): a way to be kept under a name of its own.
+    """The weighted sum of several directions, each times its amount (-3 to 3).
 
-    Raises RecipeError for no amounts, an amount out of range or a direction that is not there.
+    Raises RecipeError for no amounts, an amount out of range or an unknown direction.
     """
     if not amounts:
         raise RecipeError("Name at least one direction and how far to go along it.")
@@ -163,7 +166,7 @@ def combined(directions: Directions, amounts: Mapping[str, float]) -> Float[np.n
 
 
 def moved(z: Float[np.ndarray, "*n latent"], offset: Float[np.ndarray, "*n latent"]) -> Float[np.ndarray, "*n latent"]:
-    """z + offset at the length of z, where faces of the model's own lie; a latent of length 0 has none to keep."""
+    """z + offset, scaled to the length of z; a latent of length 0 is not scaled."""
     before = np.linalg.norm(z, axis=-1, keepdims=True)  # (..., 1)
     there = z + offset
     after = np.linalg.norm(there, axis=-1, keepdims=True)
@@ -174,9 +177,9 @@ def moved(z: Float[np.ndarray, "*n latent"], offset: Float[np.ndarray, "*n laten
 def between(
     start: Float[np.ndarray, "n latent"], end: Float[np.ndarray, "m latent"], length: float = 1.0
 ) -> Float[np.ndarray, " latent"]:
-    """The direction from the mean of some latents to the mean of others, `length` long: "more like these".
+    """The direction from the mean of some latents to the mean of others, scaled to `length`.
 
-    Raises RecipeError where there is none: the means are equal, or a side is empty.
+    Raises RecipeError if the means are equal or one set is empty.
     """
     if not len(start) or not len(end):
         raise RecipeError("A direction runs from at least one face to at least one other.")
@@ -188,7 +191,7 @@ def between(
 
 
 def save_directions(directions: Directions, folder: Path) -> None:
-    """Write directions.safetensors and directions.json into a folder, each whole or not at all."""
+    """Write directions.safetensors and directions.json into a folder, each completely or not at all."""
     index = [
         {"name": item.name, "kind": item.kind, "effect": item.effect and asdict(item.effect)}
         for item in directions.items
@@ -196,27 +199,27 @@ def save_directions(directions: Directions, folder: Path) -> None:
     names = {"model": directions.model, "revision": directions.revision}
     rows = [item.vector for item in directions.items]
     vectors = np.stack(rows) if rows else np.zeros((0, 0), np.float32)  # (N, latent)
-    save_tensors({"vectors": torch.from_numpy(vectors)}, folder / VECTORS_FILE)
-    with atomic_file(folder / INDEX_FILE) as temporary:
+    save_tensors({"vectors": torch.from_numpy(vectors)}, folder / DIRECTION_VECTORS_FILE)
+    with atomic_file(folder / DIRECTION_INDEX_FILE) as temporary:
         temporary.write_text(json.dumps(names | {"directions": index}, indent=2) + "\n", encoding="utf-8")
 
 
 def load_directions(folder: Path | None, revision: str, latent_dim: int) -> Directions | None:
-    """The directions in a model's folder, None where it has none; `folder` as in `Checkpoint.folder`.
+    """The directions in a model's folder; None if it has none or `folder` is None.
 
-    Raises CheckpointError, naming the file, when it is damaged, or made for other weights or longer latents.
+    Raises CheckpointError, naming the file, if it is damaged or made for other weights or latents of another length.
     """
-    if folder is None or not (folder / INDEX_FILE).exists():
+    if folder is None or not (folder / DIRECTION_INDEX_FILE).exists():
         return None
-    path, again = folder / INDEX_FILE, "Compute them again: python -m ganime directions MODEL."
-    values = read_index(path)
+    path, again = folder / DIRECTION_INDEX_FILE, "Compute them again: python -m ganime directions MODEL."
+    values = read_direction_index(path)
     if values.get("revision") != revision:
         raise CheckpointError(
             f"{path} was made for the weights of revision {quoted(values.get('revision'))}; these have {revision}. "
             + again
         )
     count = len(values["directions"])
-    rows = read_vectors(folder / VECTORS_FILE, (count, latent_dim if count else 0))
+    rows = read_direction_vectors(folder / DIRECTION_VECTORS_FILE, (count, latent_dim if count else 0))
     try:
         items = [read_direction(entry, row) for entry, row in zip(values["directions"], rows, strict=True)]
         return Directions(str(values.get("model", "")), revision, tuple(items))
@@ -232,11 +235,11 @@ def read_direction(entry: Any, vector: Float[np.ndarray, " latent"]) -> Directio
     return Direction(entry.get("name", ""), entry.get("kind", ""), vector, effect)
 
 
-def read_index(path: Path) -> dict[str, Any]:
-    """The content of directions.json, once it is an object with a list of directions of bearable length."""
+def read_direction_index(path: Path) -> dict[str, Any]:
+    """Read directions.json. Raises CheckpointError if it is not an object with a list of at most 256 directions."""
     try:
-        if path.stat().st_size > MAX_INDEX_BYTES:
-            raise ValueError(f"{path.stat().st_size:,} bytes; at most {MAX_INDEX_BYTES:,} are read")
+        if path.stat().st_size > MAX_DIRECTIONS_JSON_BYTES:
+            raise ValueError(f"{path.stat().st_size:,} bytes; at most {MAX_DIRECTIONS_JSON_BYTES:,} are read")
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict) or not isinstance(values.get("directions"), list):
             raise ValueError("an object with revision and directions is needed")
@@ -247,8 +250,8 @@ def read_index(path: Path) -> dict[str, Any]:
     return values
 
 
-def read_vectors(path: Path, shape: tuple[int, int]) -> Float[np.ndarray, "n latent"]:
-    """The rows of directions.safetensors, once they are as many and as long as they have to be."""
+def read_direction_vectors(path: Path, shape: tuple[int, int]) -> Float[np.ndarray, "n latent"]:
+    """Read the rows of directions.safetensors. Raises CheckpointError if they are not of the given shape."""
     if path.is_file() and path.stat().st_size > MAX_VECTOR_BYTES:
         raise CheckpointError(f"{path} has {path.stat().st_size:,} bytes; at most {MAX_VECTOR_BYTES:,} are read.")
     tensors = read_tensors(path)
@@ -265,17 +268,22 @@ def check_name(what: str, name: Any) -> None:
         raise CheckpointError(f"{what.capitalize()} is 1 to {MAX_NAME} printable characters; got {quoted(name)}.")
 
 
-def works(effect: Effect, least_flips: float, least_ratio: float, least_lead: float) -> bool:
-    """Whether a slider may be shown: it turns enough faces, and moves its own attribute so many times as far as the
-    others on average, and so many times as far as any one of them."""
+def is_effective(effect: Effect, least_flips: float, least_ratio: float, least_lead: float) -> bool:
+    """Whether a direction deserves a slider.
+
+    It must flip at least the share `least_flips` of faces, and change its own attribute by at least `least_ratio` times
+    the mean change and `least_lead` times the largest change of the others.
+    """
     least = max(least_ratio * effect.others, least_lead * effect.side_change)
     return effect.flips >= least_flips and effect.own >= least
 
 
-def table_rows(directions: Sequence[Direction]) -> list[tuple[str, ...]]:
-    """The table of effects, the strongest first within a kind: one row of text for each direction that was measured."""
+def effect_rows(directions: Sequence[Direction]) -> list[tuple[str, ...]]:
+    """A table of effects as text, one row for each measured direction, by kind and the strongest first."""
     rows = []
-    for item in sorted(directions, key=lambda item: (KINDS.index(item.kind), -(item.effect.own if item.effect else 0))):
+    for item in sorted(
+        directions, key=lambda item: (DIRECTION_KINDS.index(item.kind), -(item.effect.own if item.effect else 0))
+    ):
         if effect := item.effect:
             numbers = (f"{effect.own:.2f}", f"{effect.others:.3f}", f"{effect.flips:.0%}")
             side = (f"{effect.side} {effect.side_change:.2f}", f"{effect.distance:.2f}")

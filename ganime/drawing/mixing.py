@@ -1,4 +1,4 @@
-"""Playing with faces: neighbours of one, children of several, and one face minus another plus a third."""
+"""Makes new faces from given ones: variations of one, children of several, and vector arithmetic."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ MAX_CHILDREN = 256
 def vary(
     z: Float[np.ndarray, " latent"], strength: float, count: int = 8, seed: int = 0
 ) -> Float[np.ndarray, "count latent"]:
-    """Neighbours of a latent, as long as it is: 0 gives the face itself, 1 faces that have nothing in common with it.
+    """Variations of a latent, with the same length: each is a point on the arc to a random latent.
 
-    Each lies on the arc to a random latent, `strength` of the way. A seed gives the same neighbours, and more of them
-    begin with the same. Raises RecipeError for a strength outside 0 to 1, a count outside 1 to 256, or no seed.
+    strength: position on the arc, from 0, the face itself, to 1, an unrelated face.
+    count: 1 to 256; a larger count adds variations to those of a smaller one.
+    seed: of the random latents.
+
+    Raises RecipeError for a value out of range.
     """
     strength = check_number("The strength of a variation", strength, 0.0, 1.0)
     random = np.random.RandomState(check_seed(seed))
@@ -34,10 +37,13 @@ def vary(
 def breed(
     parents: Float[np.ndarray, "p latent"], count: int = 8, mutation: float = 0.0, seed: int = 0
 ) -> Float[np.ndarray, "count latent"]:
-    """Children of two or more latents, by turns crossed over (each number from one parent) and blended on the sphere.
+    """Children of 2 to 16 latents, alternately by crossover (each number from one parent) and by spherical means.
 
-    mutation: the share of numbers drawn anew, 0 to 1. A child's length lies between those of its parents. A seed gives
-    the same children. Raises RecipeError for fewer than 2 or more than 16 parents, or a value out of range.
+    The length of a child is between those of its parents. The same seed gives the same children.
+
+    mutation: share of numbers that are drawn again, 0 to 1.
+
+    Raises RecipeError for another number of parents or a value out of range.
     """
     if np.ndim(parents) != 2 or not 2 <= len(parents) <= MAX_PARENTS:
         raise RecipeError(f"A child has 2 to {MAX_PARENTS} parents; got {len(parents)}.")
@@ -57,12 +63,12 @@ def breed(
 def arithmetic(
     a: Float[np.ndarray, " latent"], b: Float[np.ndarray, " latent"], c: Float[np.ndarray, " latent"]
 ) -> Float[np.ndarray, " latent"]:
-    """a - b + c (Radford et al. 2015), brought to the mean length of the three: what a has and b lacks, added to c."""
+    """a - b + c (Radford et al. 2015), scaled to the mean length of the three: adds to c what a has and b has not."""
     return rounded(at_length(a.astype(np.float64) - b + c, (norm(a) + norm(b) + norm(c)) / 3))
 
 
 def blend(parents: Float[np.ndarray, "p latent"], shares: Float[np.ndarray, " p"]) -> Float[np.ndarray, " latent"]:
-    """A mean on the sphere: the arc is taken from parent to parent, so that each has its share in the end."""
+    """A weighted mean on the sphere, by slerp from parent to parent; `shares` are the weights."""
     child, whole = parents[0], float(shares[0])
     for parent, share in zip(parents[1:], shares[1:], strict=True):
         whole += float(share)
@@ -73,12 +79,12 @@ def blend(parents: Float[np.ndarray, "p latent"], shares: Float[np.ndarray, " p"
 def recipes_of(
     checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"], seed: int = 0, truncation: float = 1.0
 ) -> list[Recipe]:
-    """Recipes that hold latents themselves, before truncation; `seed` tells which face they came from."""
+    """Recipes that contain the latents themselves, before truncation; `seed` is that of the face they came from."""
     return [Recipe(checkpoint.name, checkpoint.revision, seed, truncation, vector=encoded(row)) for row in z]
 
 
 def at_length(z: Float[np.ndarray, " latent"], length: float) -> Float[np.ndarray, " latent"]:
-    """A latent scaled to a length; one of length 0 has no direction and stays as it is."""
+    """Scale a latent to a length; one of length 0 is returned unchanged."""
     now = norm(z)
     return (z * (length / now)).astype(np.float32) if now else z.astype(np.float32)
 

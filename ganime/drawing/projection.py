@@ -1,4 +1,4 @@
-"""Projection: the latent whose face comes nearest to a given picture, and how near that is."""
+"""Projection: the latent whose face is most similar to a given image, and how similar it is."""
 
 from __future__ import annotations
 
@@ -23,19 +23,26 @@ if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from torch import Tensor
 
-CANDIDATES = 192  # faces of which the starts are the nearest ones; their distances also say what near is
-AT_A_TIME, LOOKING = 16, 0.1  # of the candidates between two reports, and their share of the progress
-STARTS, FIRST_STEPS = 6, 40
-FINALISTS, LAST_STEPS = 2, 110
-RATE, LAST_RATE = 0.12, 0.01  # of Adam, falling on a cosine within each round
-PIXELS, PRIOR = 4.0, 0.3  # weights beside the perceptual loss, which is about 1 for two faces of strangers
-SHOWN_EVERY = 5  # steps between two faces that are shown
+CANDIDATES = 192  # random faces; the nearest ones are the starting points, and their distances set the scale
+CANDIDATES_PER_REPORT, CANDIDATES_SHARE = (
+    16,
+    0.1,
+)  # of the candidates between two reports, and their share of the progress
+FIRST_LATENTS, FIRST_STEPS = 6, 40
+LAST_LATENTS, LAST_STEPS = 2, 110
+FIRST_RATE, LAST_RATE = 0.12, 0.01  # of Adam, falling on a cosine within each round
+PIXEL_WEIGHT, PRIOR_WEIGHT = 4.0, 0.3  # weights; the perceptual loss is about 1 for two unrelated faces
+STEPS_PER_IMAGE = 5  # between two reported faces
 
 
 @dataclass(frozen=True, eq=False)
-class Nearing:
-    """How far the search has come, 0 to 1, the least loss yet, infinite before the descent, and the face so far, uint8
-    (S, S, 3)."""
+class ProjectionProgress:
+    """Progress of `project`.
+
+    progress: 0 to 1.
+    loss: the smallest so far; infinite before the descent.
+    face: the best so far, (S, S, 3).
+    """
 
     progress: float
     loss: float
@@ -44,11 +51,14 @@ class Nearing:
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """The nearest face that was found, and how near it is.
+    """The most similar face that was found.
 
-    z: its latent, as `recipe` keeps it. face, target: both uint8 (S, S, 3). distance: between the two on the features;
-    typical: the median distance of two random faces of the model. percentile: share of pairs of random faces, in
-    percent, that are nearer to one another; 0 is a match, 50 no better than any face. seconds: the time it took.
+    z, recipe: its latent, rounded as in the recipe, and its recipe.
+    face, target: both (S, S, 3).
+    distance: between the features of the two.
+    typical: the median distance between two random faces of the model.
+    percentile: percentage of pairs of random faces that are nearer to each other; 0 is a match, 50 a random face.
+    seconds: duration.
     """
 
     z: Float[np.ndarray, " latent"]
@@ -63,14 +73,17 @@ class Projection:
 
 def project(
     checkpoint: Checkpoint, net: FeatureNet, picture: UInt8[np.ndarray, "size size 3"], seed: int = 0
-) -> Iterator[Nearing | Projection]:
-    """Search a picture's latent: Nearing after Nearing, then the Projection as the last item.
+) -> Iterator[ProjectionProgress | Projection]:
+    """Search the latent of an image; yields ProjectionProgress, and the Projection last.
 
-    picture: RGB of the model's own size, as `pictures.decode` makes it. The nearest of 192 random faces are the starts;
-    each goes down a perceptual loss (activations of the feature network at unit length, as in LPIPS, Zhang et al.
-    2018), squared differences of pixels, and a prior that holds |z| where latents lie. The best two go on to the end.
-    Between two items lies little work, so that others can have the device meanwhile. The same picture and seed give the
-    same latent. Raises DataError for a picture of another shape.
+    The most similar of 192 random faces are the starting points. Each is optimised for a perceptual loss (normalised
+    activations of the feature network, as in LPIPS, Zhang et al. 2018, arXiv:1801.03924), the squared difference of
+    pixels, and a prior on the length of z; the best two are optimised further. There is little work between two items,
+    so that others can use the device in the meantime. The same image and seed give the same latent.
+
+    picture: RGB of the model's image size.
+
+    Raises DataError for an image of another shape, RecipeError for a seed out of range.
     """
     began, generator = time.monotonic(), checkpoint.generator
     size, dim = generator.config.image_size, generator.config.latent_dim
@@ -80,25 +93,27 @@ def project(
     drawn = np.random.RandomState(check_seed(seed)).standard_normal((CANDIDATES, dim)).astype(np.float32)
     faces, features = np.empty((0, size, size, 3), np.uint8), np.empty((0, target.shape[1]), np.float32)
     while len(faces) < CANDIDATES:
-        more = render(generator, drawn[len(faces) : len(faces) + AT_A_TIME])  # (N, S, S, 3)
-        done = LOOKING * len(faces) / CANDIDATES
+        more = render(generator, drawn[len(faces) : len(faces) + CANDIDATES_PER_REPORT])  # (N, S, S, 3)
+        done = CANDIDATES_SHARE * len(faces) / CANDIDATES
         faces, features = np.concatenate([faces, more]), np.concatenate([features, extract(net, more)[0]])
-        yield Nearing(done, math.inf, faces[np.linalg.norm(features - target, axis=1).argmin()])
+        yield ProjectionProgress(done, math.inf, faces[np.linalg.norm(features - target, axis=1).argmin()])
     strangers = pair_distances(features)
     typical = float(np.median(strangers))
     apart = (faces.astype(np.float32) - picture).reshape(CANDIDATES, -1)
     unlike = np.linalg.norm(features - target, axis=1) / max(typical, 1e-9) + np.abs(apart).mean(1) / 64  # (N,)
-    z, shown = drawn[np.argsort(unlike, kind="stable")[:STARTS]], faces[unlike.argmin()]
+    z, shown = drawn[np.argsort(unlike, kind="stable")[:FIRST_LATENTS]], faces[unlike.argmin()]
 
-    whole, done = STARTS * FIRST_STEPS + FINALISTS * LAST_STEPS, 0
-    for steps, kept in ((FIRST_STEPS, FINALISTS), (LAST_STEPS, 1)):
+    whole, done = FIRST_LATENTS * FIRST_STEPS + LAST_LATENTS * LAST_STEPS, 0
+    for steps, kept in ((FIRST_STEPS, LAST_LATENTS), (LAST_STEPS, 1)):
         losses = np.zeros(len(z))
         for step, (latest, losses) in enumerate(descent(checkpoint, net, picture, z, steps), start=1):
             z, done = latest, done + len(latest)
             best = int(losses.argmin())
-            if step % SHOWN_EVERY == 0:
+            if step % STEPS_PER_IMAGE == 0:
                 shown = render(generator, z[best : best + 1])[0]
-            yield Nearing(LOOKING + (1 - LOOKING) * done / whole, float(losses[best]), shown)
+            yield ProjectionProgress(
+                CANDIDATES_SHARE + (1 - CANDIDATES_SHARE) * done / whole, float(losses[best]), shown
+            )
         z = z[np.argsort(losses, kind="stable")[:kept]]
     [found] = rounded(z)
     face = render(generator, found[None])
@@ -122,24 +137,24 @@ def descent(
     start: Float[np.ndarray, "n latent"],
     steps: int,
 ) -> Iterator[tuple[Float[np.ndarray, "n latent"], Float[np.ndarray, " n"]]]:
-    """Latents and their losses step by step on the way down, each for itself; Adam with a falling rate."""
+    """Yield latents and their losses at each step of Adam; each latent is optimised by itself, at a falling rate."""
     generator = checkpoint.generator
     device = next(generator.parameters()).device
     goal = to_tensor(picture[None]).to(device)  # (1, 3, S, S)
-    seen = unit_activations(net, goal)
+    seen = normalised_activations(net, goal)
     z = torch.from_numpy(start).to(device, copy=True).requires_grad_(True)
-    optimizer = torch.optim.Adam([z], lr=RATE)
+    optimizer = torch.optim.Adam([z], lr=FIRST_RATE)
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = LAST_RATE + (RATE - LAST_RATE) * (1 + math.cos(math.pi * step / steps)) / 2
+            group["lr"] = LAST_RATE + (FIRST_RATE - LAST_RATE) * (1 + math.cos(math.pi * step / steps)) / 2
         faces = generator(z)  # (N, 3, S, S)
         perceived = [
             (mine - theirs).square().sum(1).mean((1, 2))  # (N, C, H, W) -> (N,)
-            for mine, theirs in zip(unit_activations(net, faces), seen, strict=True)
+            for mine, theirs in zip(normalised_activations(net, faces), seen, strict=True)
         ]
         pixels = (faces - goal).square().mean((1, 2, 3))  # (N,)
         prior = (z.square().mean(1) - 1).square()  # (N,)
-        losses = torch.stack(perceived).mean(0) + PIXELS * pixels + PRIOR * prior
+        losses = torch.stack(perceived).mean(0) + PIXEL_WEIGHT * pixels + PRIOR_WEIGHT * prior
         optimizer.zero_grad()
         losses.sum().backward()
         before = z.detach().cpu().numpy().copy()
@@ -147,12 +162,12 @@ def descent(
         yield before, losses.detach().cpu().numpy()
 
 
-def unit_activations(net: FeatureNet, images: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c side side"]]:
-    """What the stages of the feature network see, its channels at each point brought to unit length."""
+def normalised_activations(net: FeatureNet, images: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c side side"]]:
+    """Activations of each stage of the feature network, normalised over the channels at each point."""
     return [F.normalize(level, dim=1, eps=1e-3) for level in net.activations(images)]
 
 
 def pair_distances(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " pairs"]:
-    """Distances of all pairs of different rows."""
+    """Distances between all pairs of different rows."""
     table = torch.pdist(torch.from_numpy(features.astype(np.float64)))
     return table.numpy()

@@ -1,4 +1,4 @@
-"""Recipes and the latents they stand for: one seed is one face, whatever it is drawn beside."""
+"""Recipes and their latents: a seed always gives the same face, whichever faces are drawn with it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_VECTOR = 10_923  # characters: 4,096 numbers of 16 bits
 
 @dataclass(frozen=True)
 class Recipe:
-    """All it takes to draw a face again.
+    """Everything needed to draw a face again.
 
     model, revision: which weights, as `Checkpoint.name` and `Checkpoint.revision` give them.
     seed: the face, 0 to 2^32 - 1. truncation: factor on the latent, 0 (the average face) to 1.5; 1 leaves it as it is.
@@ -105,7 +105,7 @@ def encoded(z: Float[np.ndarray, " latent"]) -> str:
 
 
 def decoded(vector: str) -> Float[np.ndarray, " latent"]:
-    """The float32 latent of a text that `encoded` made. Raises RecipeError for any other."""
+    """The float32 latent of a text from `encoded`. Raises RecipeError for any other text."""
     if not isinstance(vector, str) or not 2 < len(vector) <= MAX_VECTOR:
         raise RecipeError(f"A recipe's vector is text of 3 to {MAX_VECTOR} characters; got {quoted(vector)}.")
     try:
@@ -119,7 +119,7 @@ def decoded(vector: str) -> Float[np.ndarray, " latent"]:
 
 
 def rounded(z: Float[np.ndarray, "*n latent"]) -> Float[np.ndarray, "*n latent"]:
-    """Latents as a recipe keeps them, so that what is shown now is what is drawn from the recipe later."""
+    """Round latents to the 16 bits that a recipe stores, so that the recipe gives exactly the face that was shown."""
     return np.asarray(z).astype(np.float16).astype(np.float32)
 
 
@@ -182,7 +182,7 @@ def walk(
     """Latents on the way through all keyframes by slerp, each leg as long as the others; a loop goes back to the first.
 
     easing: as for `eased`, of each leg. Raises RecipeError for fewer than two keyframes, frames outside 2 to 600, or an
-    easing that there is not.
+    unknown easing.
     """
     if len(keyframes) < 2:
         raise RecipeError(f"A walk needs at least 2 seeds; got {len(keyframes)}.")

@@ -15,11 +15,11 @@ from ganime.nets.dcgan import Generator
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
-BATCH = 64
+RENDER_BATCH = 64
 
 
 def generate(
-    checkpoint: Checkpoint, seeds: Sequence[int], truncation: float = 1.0, batch_size: int = BATCH
+    checkpoint: Checkpoint, seeds: Sequence[int], truncation: float = 1.0, batch_size: int = RENDER_BATCH
 ) -> UInt8[np.ndarray, "n size size 3"]:
     """The faces of `seeds`, RGB 0 to 255; a seed gives the same face beside any others and in any batch size."""
     config = checkpoint.generator.config
@@ -27,7 +27,7 @@ def generate(
 
 
 def generate_recipes(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> UInt8[np.ndarray, "n size size 3"]:
-    """The faces of `recipes`; their model and revision are for the caller to have matched."""
+    """The faces of `recipes`. The caller must check that they are recipes for this model."""
     dim = checkpoint.generator.config.latent_dim
     return render(
         checkpoint.generator, np.array([recipe.latent(dim) for recipe in recipes], np.float32).reshape(-1, dim)
@@ -53,9 +53,9 @@ def interpolate(
 
 @torch.inference_mode()
 def render(
-    generator: Generator, z: Float[np.ndarray, "n latent"], batch_size: int = BATCH
+    generator: Generator, z: Float[np.ndarray, "n latent"], batch_size: int = RENDER_BATCH
 ) -> UInt8[np.ndarray, "n size size 3"]:
-    """Latents to pixels in fp32, `batch_size` at a time, on the device the generator is on."""
+    """Draw latents in fp32, `batch_size` at a time, on the device of the generator."""
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1; got {batch_size}")
     size, device = generator.config.image_size, next(generator.parameters()).device
@@ -68,5 +68,5 @@ def render(
 
 
 def recipes_for(checkpoint: Checkpoint, seeds: Sequence[int], truncation: float = 1.0) -> list[Recipe]:
-    """The recipe of each seed's face under this model."""
+    """The recipes of the faces of `seeds` for this model."""
     return [Recipe(checkpoint.name, checkpoint.revision, seed, truncation) for seed in seeds]

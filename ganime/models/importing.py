@@ -23,9 +23,11 @@ from ganime.files import read_tensors
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.dcgan import Generator
 
-MAX_BYTES = 2**30
+MAX_IMPORT_BYTES = 2**30
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".tar")
-READS = "Ganime imports RGB DCGANs of 32, 64, 128 or 256 px: 4x4 ConvTranspose2d from a latent, BatchNorm2d or none."
+SUPPORTED = (
+    "Ganime imports RGB DCGANs of 32, 64, 128 or 256 px: 4x4 ConvTranspose2d from a latent, BatchNorm2d or none."
+)
 AVERAGES = ("g_ema", "generator_ema", "gen_ema", "netg_ema", "ema_generator", "params_ema", "ema_state_dict", "ema")
 GENERATORS = (*AVERAGES, "generator", "netg", "g", "gen", "generator_state_dict", "netg_state_dict", "g_state_dict")
 WRAPPERS = ("state_dict", "model_state_dict", "model", "params")
@@ -49,31 +51,31 @@ def import_generator(file: Path) -> Checkpoint:
     Nothing in the file is ever run. Raises CheckpointError, naming the file, when it is missing, over 1 GiB, damaged,
     would need code to be run, or holds anything but a DCGAN generator that Ganime can express.
     """
-    state = read_file(file)
+    state = read_weight_file(file)
     try:
-        tensors = checked(find_generator(state))
+        tensors = finite_tensors(find_generator(state))
         generator = build_generator(*read_layers(tensors, ordered=file.suffix.lower() != ".safetensors"))
     except (CheckpointError, ConfigError) as error:
-        raise CheckpointError(f"{file}: {error} {READS}") from error
+        raise CheckpointError(f"{file}: {error} {SUPPORTED}") from error
     return Checkpoint(generator, training={"imported_from": file.name}, name=file.stem)
 
 
-def read_file(file: Path) -> Any:
+def read_weight_file(file: Path) -> Any:
     """What the file holds: named tensors, or any nesting of plain values and tensors."""
     suffix = file.suffix.lower()
     if not file.is_file() or suffix not in (".safetensors", *TORCH_SUFFIXES):
         what = "a folder" if file.is_dir() else "no weight file by its name" if file.exists() else "missing"
         raise CheckpointError(f"{file} is {what}; Ganime imports .safetensors, {', '.join(TORCH_SUFFIXES)} files.")
     size = file.stat().st_size
-    if not 0 < size <= MAX_BYTES:
-        raise CheckpointError(f"{file} has {size:,} bytes; a weight file has 1 to {MAX_BYTES:,}.")
+    if not 0 < size <= MAX_IMPORT_BYTES:
+        raise CheckpointError(f"{file} has {size:,} bytes; a weight file has 1 to {MAX_IMPORT_BYTES:,}.")
     if suffix == ".safetensors":
         return read_tensors(file)
     try:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as archive:  # may be compressed
                 size = sum(entry.file_size for entry in archive.infolist())
-        if size <= MAX_BYTES:
+        if size <= MAX_IMPORT_BYTES:
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged or hostile file raises nearly every kind
         message = str(error)
@@ -86,7 +88,7 @@ def read_file(file: Path) -> Any:
             detail = message.rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0].partition(". ")[0]
             problem, mend = f"is no whole PyTorch file ({detail or 'it ends early'})", "Fetch it or save it again"
         raise CheckpointError(f"{file} {problem}. {mend}.") from error
-    raise CheckpointError(f"{file} unpacks to {size:,} bytes; Ganime reads up to {MAX_BYTES:,}.")
+    raise CheckpointError(f"{file} unpacks to {size:,} bytes; Ganime reads up to {MAX_IMPORT_BYTES:,}.")
 
 
 def find_generator(state: Any) -> dict[str, Tensor]:
@@ -109,9 +111,9 @@ def find_generator(state: Any) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not (chosen and beside) or heads[name] == chosen}
 
 
-def checked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def finite_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors as finite fp32, without the counters."""
-    if sum(tensor.numel() for tensor in tensors.values()) > MAX_BYTES // 2:
+    if sum(tensor.numel() for tensor in tensors.values()) > MAX_IMPORT_BYTES // 2:
         raise CheckpointError("it holds more weights than any DCGAN has.")
     floats = {}
     for name, tensor in tensors.items():
@@ -130,7 +132,7 @@ def read_layers(tensors: dict[str, Tensor], ordered: bool) -> tuple[list[Part], 
     layers, norms, problems = split_parts(tensors)
     ordered = ordered and is_chain(layers)
     for parts in () if ordered else (layers, norms):
-        parts.sort(key=lambda part: tokens(part.name))
+        parts.sort(key=lambda part: name_tokens(part.name))
     chained = is_chain(layers)
     backwards = not chained and is_chain(layers[::-1]) and layers[0].shape[1] in (1, 3)
     if backwards or (not chained and any((part.shape[0], part.shape[2]) == (1, 4) for part in layers)):
@@ -198,7 +200,7 @@ def is_chain(layers: Sequence[Part]) -> bool:
     return all(a.shape[1] == b.shape[0] for a, b in itertools.pairwise(layers))
 
 
-def tokens(name: str) -> list[Any]:
+def name_tokens(name: str) -> list[Any]:
     """Text and numbers in turn, which sorts conv2 before conv10."""
     return [int(token) if i % 2 else token for i, token in enumerate(re.split(r"([0-9]{1,9})", name))]
 
@@ -206,7 +208,9 @@ def tokens(name: str) -> list[Any]:
 def refuse_guessing(names: set[str], ordered: bool) -> None:
     """Names alone tell an order only where they differ first in a number."""
     for a, b in itertools.combinations(sorted(names), 2):
-        difference = next((i for i, (x, y) in enumerate(zip(tokens(a), tokens(b), strict=False)) if x != y), 0)
+        difference = next(
+            (i for i, (x, y) in enumerate(zip(name_tokens(a), name_tokens(b), strict=False)) if x != y), 0
+        )
         if not ordered and difference % 2 == 0:
             raise CheckpointError(f"neither shape nor name tells whether {a} or {b} comes first; a .pt file would.")
 

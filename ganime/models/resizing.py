@@ -1,4 +1,4 @@
-"""A model of another shape, made from a trained one so that it begins with what that one has learned."""
+"""Changes the image size of a trained model so that it starts with what it has learned."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-NEEDED = 6  # channels: red, green and blue, each as it is and negated, since ReLU cuts one half of each off
+RGB_CHANNELS = 6  # channels: red, green and blue, each as it is and negated, since ReLU cuts one half of each off
 BATCH_NORM_EPS = 1e-5
 POWER_ITERATIONS = 32  # until spectral norm knows a weight that was put in place
 
 
 def resize(start: Checkpoint, image_size: int) -> Checkpoint:
-    """`start` so that it draws `image_size` px: grown, shrunk, or as it is. Raises ConfigError where that cannot be."""
+    """Grow or shrink a model to `image_size` px, or return it as it is. Raises ConfigError if that is impossible."""
     replace(start.generator.config, image_size=image_size, supersampling=1)  # raises where there is no such size
     while start.generator.config.image_size < image_size:
         start = grown(start)
@@ -53,11 +53,11 @@ def grown(start: Checkpoint) -> Checkpoint:
         discriminator_channels=max(1, old.judging_channels[0] // 2),
     )
     inner = config.channels[: len(old.channels)]
-    check(start, config, old.channels == inner and old.judging_channels == config.judging_channels[1:])
-    if config.judging_channels[0] < NEEDED or (config.channels[-1] < NEEDED and not larger):
+    check_resizable(start, config, old.channels == inner and old.judging_channels == config.judging_channels[1:])
+    if config.judging_channels[0] < RGB_CHANNELS or (config.channels[-1] < RGB_CHANNELS and not larger):
         raise ConfigError(
             f"{start.name} has {old.channels[-1]} channels next to the picture, {old.judging_channels[0]} in the "
-            f"discriminator; to grow, both must be at least {2 * NEEDED}. Begin from scratch."
+            f"discriminator; to grow, both must be at least {2 * RGB_CHANNELS}. Begin from scratch."
         )
     with seeded():
         if larger:
@@ -72,8 +72,8 @@ def grown(start: Checkpoint) -> Checkpoint:
 def shrunk(start: Checkpoint) -> Checkpoint:
     """`start` so that it draws half the side: as it did, and then made smaller (`supersampling`).
 
-    The discriminator loses a layer, and gets a first one fitted to see what two of it saw: it keeps what it knows of
-    faces, but has to learn anew how real they are. Raises ConfigError where the model cannot shrink so.
+    The discriminator loses a layer, and gets a new first one, fitted to the output of its first two. It keeps its
+    features, but has to learn again how to judge. Raises ConfigError if the model cannot shrink.
     """
     old = start.generator.config
     config = replace(
@@ -82,7 +82,7 @@ def shrunk(start: Checkpoint) -> Checkpoint:
         supersampling=old.supersampling * 2,
         discriminator_channels=old.judging_channels[1],
     )
-    check(start, config, old.judging_channels[1:] == config.judging_channels)
+    check_resizable(start, config, old.judging_channels[1:] == config.judging_channels)
     with seeded():
         generator = reshaped(start.generator, config)
         discriminator = start.discriminator and shrunk_discriminator(start.discriminator, generator, config)
@@ -103,10 +103,11 @@ def refined(start: Checkpoint) -> Checkpoint:
         base_channels=max(1, old.base_channels // 2),
         discriminator_channels=old.judging_channels[0],
     )
-    check(start, config, old.channels == config.channels[:-1])
-    if config.channels[-1] < NEEDED:
+    check_resizable(start, config, old.channels == config.channels[:-1])
+    if config.channels[-1] < RGB_CHANNELS:
         raise ConfigError(
-            f"{start.name} has {old.channels[-1]} channels next to the picture; to be refined, it needs {2 * NEEDED}."
+            f"{start.name} has {old.channels[-1]} channels next to the picture; "
+            f"to be refined, it needs {2 * RGB_CHANNELS}."
         )
     with seeded():
         generator = with_layer(start.generator, config, *last_layer(start.generator))
@@ -122,8 +123,8 @@ def recoloured(start: Checkpoint) -> Checkpoint:
     return replace(start, generator=generator, discriminator=discriminator, folder=None)
 
 
-def check(start: Checkpoint, config: ModelConfig, fits: bool) -> None:
-    """Raises ConfigError where a model cannot take that shape."""
+def check_resizable(start: Checkpoint, config: ModelConfig, fits: bool) -> None:
+    """Raise ConfigError if a model cannot be given that shape."""
     old, size = start.generator.config, config.image_size
     if (old.generator_norm, old.discriminator_norm) != ("batch", "spectral"):
         raise ConfigError(
@@ -139,21 +140,21 @@ def check(start: Checkpoint, config: ModelConfig, fits: bool) -> None:
 
 @contextmanager
 def seeded() -> Iterator[None]:
-    """What is drawn by chance is the same each time, and the global source is left as it was."""
+    """Random numbers are the same each time, and the global random state does not change."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         yield
 
 
 def reshaped(old: Net, config: ModelConfig) -> Net:
-    """The same weights under another configuration."""
+    """A network with the same weights and another configuration."""
     net = type(old)(config)
     net.load_state_dict(old.state_dict())
     return net.eval().requires_grad_(isinstance(net, Discriminator))
 
 
 def last_layer(generator: Generator) -> tuple[Float[Tensor, "c 3 4 4"], Float[Tensor, " 3"]]:
-    """The transposed convolution that draws, and its bias."""
+    """The weight and bias of the last layer."""
     known = generator.state_dict()
     return known["to_rgb.weight"], known["to_rgb.bias"]
 
@@ -168,7 +169,7 @@ def with_layer(
         if not name.startswith("to_rgb"):
             weights[name].copy_(tensor)
     added = f"blocks.{len(net.blocks) - 1}"
-    weights[f"{added}.0.weight"][:, :NEEDED] = torch.cat([draws, -draws], 1)
+    weights[f"{added}.0.weight"][:, :RGB_CHANNELS] = torch.cat([draws, -draws], 1)
     weights["to_rgb.weight"].zero_()
     for channel in range(3):
         if config.rgb_stride == 1:
@@ -180,7 +181,7 @@ def with_layer(
             weights["to_rgb.weight"][channel + 3, channel] = -torch.outer(ramp, ramp)
     settle_statistics(net.eval(), part=net.blocks[-1])  # the others draw on as they did
     mean, variance, scale, shift = (
-        weights[f"{added}.1.{name}"][:NEEDED] for name in ("running_mean", "running_var", "weight", "bias")
+        weights[f"{added}.1.{name}"][:RGB_CHANNELS] for name in ("running_mean", "running_var", "weight", "bias")
     )
     scale.copy_((variance + BATCH_NORM_EPS).sqrt())  # these channels leave BatchNorm as they came
     shift.copy_(mean + torch.cat([bias, -bias]))
@@ -188,7 +189,7 @@ def with_layer(
 
 
 def grown_discriminator(old: Discriminator, config: ModelConfig) -> Discriminator:
-    """A discriminator that begins by seeing of a picture what `old` saw of it at half the side."""
+    """A discriminator whose second layer starts with the output that the first layer of `old` has at half the size."""
     net = Discriminator(config)
     weights, known = net.state_dict(), old.state_dict()
     for number, block in enumerate(old.blocks, start=1):
@@ -199,17 +200,17 @@ def grown_discriminator(old: Discriminator, config: ModelConfig) -> Discriminato
     halves, sees, saw = (
         f"{layer}.0.parametrizations.weight.original" for layer in ("from_rgb", "blocks.0", "from_rgb")
     )
-    weights[halves][:NEEDED] = 0
+    weights[halves][:RGB_CHANNELS] = 0
     for channel in range(3):
         weights[halves][channel, channel, 1:3, 1:3] = 0.25
         weights[halves][channel + 3, channel, 1:3, 1:3] = -0.25
-    weights[sees][:, :NEEDED] = torch.cat([known[saw], -known[saw]], 1)
+    weights[sees][:, :RGB_CHANNELS] = torch.cat([known[saw], -known[saw]], 1)
     weights["blocks.0.0.bias"].copy_(known["from_rgb.0.bias"])
-    return knowing_its_norms(net)
+    return converged(net)
 
 
 def shrunk_discriminator(old: Discriminator, generator: Generator, config: ModelConfig) -> Discriminator:
-    """The inner layers of `old` with a first one that sees what the first two of `old` saw."""
+    """The inner layers of `old`, with a new first one fitted to the output of its first two."""
     net = Discriminator(config)
     weights, known = net.state_dict(), old.state_dict()
     for name, tensor in weights.items():
@@ -220,18 +221,18 @@ def shrunk_discriminator(old: Discriminator, generator: Generator, config: Model
         elif layer == "head":
             tensor.copy_(known[name])
     fit_first(net, old, generator)
-    return knowing_its_norms(net)
+    return converged(net)
 
 
-def knowing_its_norms(net: Discriminator) -> Discriminator:
-    """The same in eval mode, when spectral norm has taken the measure of weights that were put in place."""
+def converged(net: Discriminator) -> Discriminator:
+    """The network in eval mode, after spectral norm has converged for weights that were copied in."""
     for _ in range(POWER_ITERATIONS):  # in training mode each picture is one
         net(torch.zeros(1, 3, net.config.image_size, net.config.image_size))
     return net.eval()
 
 
-FACES = 64  # that a layer is fitted on
-RIDGE = 1e-4  # of the mean square of what the layer sees
+FIT_FACES = 64  # to fit a layer on
+FIT_RIDGE = 1e-4  # of the mean square of what the layer sees
 WHITEST = 0.9995  # the inverse of tanh has no end at 1
 FLATTEST = 1e-3  # slope of tanh that still counts
 
@@ -240,12 +241,12 @@ FLATTEST = 1e-3  # slope of tanh that still counts
 def fit_first(net: Discriminator, old: Discriminator, generator: Generator) -> None:
     """Give `net`, which has all but two layers of `old`, a first one that sees what they saw in larger pictures."""
 
-    def seen(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def sample(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         picture = generator(z)  # (1, 3, S, S)
         wanted = old.blocks[0][0](old.from_rgb(F.interpolate(picture, scale_factor=2.0, mode="bilinear")))  # pyright: ignore
         return F.unfold(picture, 4, padding=1, stride=2), wanted.flatten(2), torch.ones_like(wanted.flatten(2)[:, :1])
 
-    solved, bias = fitted(generator, seen)
+    solved, bias = least_squares(generator, sample)
     norm = torch.linalg.matrix_norm(solved, 2)  # spectral norm divides the weight by it, and the bias belongs to that
     weights = net.state_dict()  # shares its memory with the net
     first = weights["from_rgb.0.parametrizations.weight.original"]
@@ -262,13 +263,13 @@ def fit_doubled(old: Generator) -> tuple[Float[Tensor, "c 3 4 4"], Float[Tensor,
     draws, biases = torch.zeros(old.config.channels[-1], 3, 4, 4), []
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
 
-        def seen(z: Tensor, down: int = down, right: int = right) -> tuple[Tensor, Tensor, Tensor]:
+        def sample(z: Tensor, down: int = down, right: int = right) -> tuple[Tensor, Tensor, Tensor]:
             x = last_map(old, z)  # (1, C, S, S)
             patches = F.unfold(F.pad(x, (1 - right, right, 1 - down, down)), 2)  # (1, 4C, S * S)
             large = F.interpolate(old.drawn(x), scale_factor=2.0, mode="bilinear")
             return patches, *before_tanh(large[:, :, down::2, right::2])
 
-        solved, bias = fitted(old, seen)
+        solved, bias = least_squares(old, sample)
         pixels = solved.view(-1, 2, 2, 3).permute(0, 3, 1, 2)  # (C, 3, 2, 2)
         draws[:, :, 1 - down :: 2, 1 - right :: 2] = pixels.flip(2, 3)  # a transposed convolution's kernel is mirrored
         biases.append(bias)
@@ -276,27 +277,27 @@ def fit_doubled(old: Generator) -> tuple[Float[Tensor, "c 3 4 4"], Float[Tensor,
 
 
 def last_map(generator: Generator, z: Float[Tensor, "1 z"]) -> Float[Tensor, "1 c h w"]:
-    """What the last layer sees."""
+    """The input of the last layer."""
     return generator.blocks(generator.stem(z[:, :, None, None]))
 
 
 def before_tanh(pictures: Float[Tensor, "1 3 h w"]) -> tuple[Float[Tensor, "1 3 p"], Float[Tensor, "1 1 p"]]:
-    """What tanh makes those pictures of, and how much an error in it matters in the picture, squared."""
+    """The values before tanh of images, and the squared sensitivity of the image to an error in them."""
     wanted = pictures.clamp(-WHITEST, WHITEST).flatten(2)
     return wanted.atanh(), (1 - wanted.square() + FLATTEST).square().mean(1, True)
 
 
-def fitted(
+def least_squares(
     generator: Generator, seen: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 ) -> tuple[Float[Tensor, "k c"], Float[Tensor, " c"]]:
     """Weights and bias that make of what is seen of a latent (1, K, P) what is wanted (1, C, P), each place mattering
     that much (1, 1, P), by least squares over some latents."""
     square, product = torch.zeros(()), torch.zeros(())
-    for z in torch.randn(FACES, 1, generator.config.latent_dim):
+    for z in torch.randn(FIT_FACES, 1, generator.config.latent_dim):
         x, wanted, matters = (each[0].double() for each in seen(z))
         x = torch.cat([x, torch.ones_like(x[:1])])  # (K + 1, P)
         square = square + (x * matters) @ x.T  # (K + 1, K + 1)
         product = product + (x * matters) @ wanted.T  # (K + 1, C)
-    ridge = RIDGE * square.diagonal().mean() * torch.eye(len(square), dtype=square.dtype)
+    ridge = FIT_RIDGE * square.diagonal().mean() * torch.eye(len(square), dtype=square.dtype)
     solved = torch.linalg.solve(square + ridge, product).float()
     return solved[:-1], solved[-1]

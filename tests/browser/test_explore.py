@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.tabs.explore import search_value
 from app.visitors import Visitor
 from ganime.config import ModelConfig
-from ganime.drawing.projection import Nearing
+from ganime.drawing.projection import ProjectionProgress
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.images import png_bytes
@@ -312,7 +312,7 @@ def test_closest_face_so_far_fills_its_picture_while_the_search_goes_on(explore:
     face = np.full((32, 32, 3), 200, np.uint8)
     face[:, :16] = 100
     Image.fromarray(face).save(tmp_path / "any.png")
-    stand_in(explore, project={"search": "a"}, ask=search_value(Nearing(0.3, 1.0, face)), leave={})
+    stand_in(explore, project={"search": "a"}, ask=search_value(ProjectionProgress(0.3, 1.0, face)), leave={})
     explore.locator(".chosen-file").set_input_files(tmp_path / "any.png")
     expect(explore.locator(".near-bar")).to_have_attribute("value", "0.3")
     pixel = "document.querySelector('.nearest').getContext('2d').getImageData(x, 128, 1, 1).data[0]"

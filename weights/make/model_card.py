@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from ganime.drawing.direction_search import find_directions
-from ganime.drawing.directions import Directions, save_directions, table_rows
+from ganime.drawing.directions import Directions, effect_rows, save_directions
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset
 from ganime.images import resize_picture, sheet
@@ -111,7 +111,7 @@ def card(
         table=measures,
         peer=PEER_TEXT if PEER in others else "",
         example=EXAMPLE_TEXT if EXAMPLE in others else "",
-        directions="\n".join(f"| {' | '.join(row)} |" for row in table_rows(directions.items)),
+        directions="\n".join(f"| {' | '.join(row)} |" for row in effect_rows(directions.items)),
         shown=SHOWN - 1,
     )
 

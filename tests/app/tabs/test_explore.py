@@ -29,9 +29,9 @@ from app.tabs.explore import (
     stage_value,
 )
 from app.tabs.walks import walk_functions
-from ganime.drawing.attribute_search import Choice, Looking
-from ganime.drawing.directions import INDEX_FILE
-from ganime.drawing.projection import Nearing, Projection
+from ganime.drawing.attribute_search import ChosenFaces, SearchProgress
+from ganime.drawing.directions import DIRECTION_INDEX_FILE
+from ganime.drawing.projection import Projection, ProjectionProgress
 from ganime.drawing.recipe import Recipe, decoded, encoded
 from ganime.drawing.sampling import generate
 from ganime.images import png_bytes
@@ -175,7 +175,7 @@ def test_directions_beside_the_model_become_sliders_in_sections(steered_studio: 
 
 def test_damaged_directions_are_reported_and_everything_else_works(steered_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(steered_folder, tmp_path / "tiny")
-    (tmp_path / "tiny" / INDEX_FILE).write_text("{", encoding="utf-8")
+    (tmp_path / "tiny" / DIRECTION_INDEX_FILE).write_text("{", encoding="utf-8")
     studio = Studio(Settings(model=str(tmp_path / "tiny"), home=tmp_path, training="off"))
     value = stage_value(studio, START_KEY)
     assert value["steers"] == []
@@ -201,10 +201,10 @@ def until_done(functions: Functions, started: dict[str, Any]) -> tuple[list[dict
 
 def test_a_choice_reports_its_progress_and_how_many_faces_match(recipe: Recipe) -> None:
     assert search_value(None) == {"progress": 0.0, "text": ""}
-    assert search_value(Looking(2, 300, searching=False))["progress"] == 2 / 8
-    assert "adjusted" in search_value(Looking(2, 300, searching=True))["text"]
+    assert search_value(SearchProgress(2, 300, searching=False))["progress"] == 2 / 8
+    assert "adjusted" in search_value(SearchProgress(2, 300, searching=True))["text"]
     faces, probabilities = np.zeros((2, 32, 32, 3), np.uint8), np.array([[0.9, 0.8], [0.9, 0.2]])
-    answer = search_value(Choice(("smile", "hat"), (recipe, recipe), faces, probabilities, 393, 1, 5.04))
+    answer = search_value(ChosenFaces(("smile", "hat"), (recipe, recipe), faces, probabilities, 393, 1, 5.04))
     assert answer["carries"] == [True, False]
     assert all(fact in answer["text"] for fact in ("1 of 2", "393", "5.0 s"))
     assert answer["recipes"] == [recipe.to_json()] * 2
@@ -212,7 +212,7 @@ def test_a_choice_reports_its_progress_and_how_many_faces_match(recipe: Recipe) 
 
 def test_a_projection_shows_the_whole_face_so_far_without_black_tiles_around_it() -> None:
     face = np.full((32, 32, 3), 200, np.uint8)
-    answer = search_value(Nearing(0.25, 1.0, face))
+    answer = search_value(ProjectionProgress(0.25, 1.0, face))
     assert answer["progress"] == 0.25
     assert nearly_equal(picture_of(answer["face"]), face)
 

@@ -148,9 +148,9 @@ def test_project_finds_a_face_and_says_how_near_it_is(
 def test_directions_are_computed_told_and_stored_with_a_users_own(
     tiny: Checkpoint, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direction_fit, "CHOSEN", 16)
-    monkeypatch.setattr(direction_fit, "INDEPENDENCE", (1.0,))
-    monkeypatch.setattr(direction_fit, "UNNAMED", 2)
+    monkeypatch.setattr(direction_fit, "VALIDATION_FACES", 16)
+    monkeypatch.setattr(direction_fit, "RIVAL_WEIGHTS", (1.0,))
+    monkeypatch.setattr(direction_fit, "UNNAMED_COUNT", 2)
     monkeypatch.setattr(direction_fit, "ACTIVATIONS", 64)
     own = Directions("tiny", tiny.revision).with_own("mine", np.ones(8, np.float32))
     save_directions(own, tmp_path / "d")

@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 
 from ganime.drawing import attribute_search as choosing
-from ganime.drawing.attribute_search import Choice, Looking, choose
+from ganime.drawing.attribute_search import ChosenFaces, SearchProgress, choose_faces
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 
 
-def chosen(events: Iterator[Looking | Choice]) -> Choice:
+def chosen(events: Iterator[SearchProgress | ChosenFaces]) -> ChosenFaces:
     *before, last = events
     assert before
-    assert all(isinstance(event, Looking) for event in before)
-    assert isinstance(last, Choice)
+    assert all(isinstance(event, SearchProgress) for event in before)
+    assert isinstance(last, ChosenFaces)
     return last
 
 
 def test_most_faces_carry_the_hair_colour_asked_for(embedded: Checkpoint, net: FeatureNet) -> None:
-    choice = chosen(choose(embedded, net, ["blue_hair"], 8))
+    choice = chosen(choose_faces(embedded, net, ["blue_hair"], 8))
     assert len(choice.faces) == len(choice.recipes) == 8
     assert choice.carries.mean() >= 0.8
     np.testing.assert_array_equal(generate_recipes(embedded, choice.recipes), choice.faces)
@@ -36,9 +36,9 @@ def test_most_faces_carry_the_hair_colour_asked_for(embedded: Checkpoint, net: F
 
 
 def test_rare_wishes_are_searched_for(embedded: Checkpoint, net: FeatureNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choosing, "MOST_DRAWN", 64)
+    monkeypatch.setattr(choosing, "MAX_DRAWN", 64)
     wanted = ["green_hair", "red_eyes", "glasses"]
-    choice = chosen(choose(embedded, net, wanted, 2, seed=5))
+    choice = chosen(choose_faces(embedded, net, wanted, 2, seed=5))
     assert choice.searched > 0
     assert choice.carries.mean() >= 0.5
     np.testing.assert_array_equal(generate_recipes(embedded, choice.recipes), choice.faces)
@@ -47,8 +47,8 @@ def test_rare_wishes_are_searched_for(embedded: Checkpoint, net: FeatureNet, mon
 
 
 def test_found_faces_are_those_of_plain_seeds(tiny: Checkpoint, net: FeatureNet) -> None:
-    first = chosen(choose(tiny, net, ["blue_hair"], 3, seed=2**32 - 2, truncation=0.7))
-    again = chosen(choose(tiny, net, ["blue_hair"], 3, seed=2**32 - 2, truncation=0.7))
+    first = chosen(choose_faces(tiny, net, ["blue_hair"], 3, seed=2**32 - 2, truncation=0.7))
+    again = chosen(choose_faces(tiny, net, ["blue_hair"], 3, seed=2**32 - 2, truncation=0.7))
     assert first.recipes == again.recipes
     for recipe, face in zip(first.recipes, first.faces, strict=True):
         if recipe.vector is None:
@@ -59,10 +59,10 @@ def test_found_faces_are_those_of_plain_seeds(tiny: Checkpoint, net: FeatureNet)
 @pytest.mark.parametrize("wanted", [[], ["moustache"], "smile", ["smile", "wings"]])
 def test_wishes_that_the_network_does_not_know_are_refused(tiny: Checkpoint, net: FeatureNet, wanted: Any) -> None:
     with pytest.raises(RecipeError, match=r"Ask for one or more of blonde_hair"):
-        next(choose(tiny, net, wanted))
+        next(choose_faces(tiny, net, wanted))
 
 
 @pytest.mark.parametrize("values", [{"count": 0}, {"count": 300}, {"seed": -1}, {"truncation": 0.0}])
 def test_values_out_of_range_are_refused(tiny: Checkpoint, net: FeatureNet, values: dict[str, Any]) -> None:
     with pytest.raises(RecipeError):
-        next(choose(tiny, net, ["smile"], **values))
+        next(choose_faces(tiny, net, ["smile"], **values))

@@ -1,4 +1,4 @@
-"""Finding directions: slopes are recovered, rivals are left alone, and what is kept does what its name says."""
+"""Fitting directions: slopes are recovered, rivals are left alone, and what is kept does what its name says."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 from ganime.config import ModelConfig
 from ganime.drawing import direction_search as direction_fit
 from ganime.drawing.direction_search import (
-    LEAST,
-    LONGEST,
-    REACH,
-    Finding,
-    Judge,
+    MAX_UNIT_LENGTH,
+    MIN_EFFECT,
+    UNIT_EFFECT,
+    FaceReader,
+    FitProgress,
     columns,
     factorised,
     find_directions,
@@ -25,7 +25,7 @@ from ganime.drawing.direction_search import (
     principal,
     unnamed_directions,
 )
-from ganime.drawing.directions import Directions, steer, works
+from ganime.drawing.directions import Directions, is_effective, steer
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate, render
 from ganime.errors import ConfigError
@@ -54,10 +54,10 @@ def test_independence_takes_a_direction_away_from_its_rivals() -> None:
     crossing = [abs(way @ slopes[1]) / np.linalg.norm(way) for way in ways]
     assert crossing == sorted(crossing, reverse=True)
     assert crossing[-1] < 1e-4
-    np.testing.assert_allclose(ways[0], [REACH, 0, 0], atol=1e-6)
-    assert all(way @ slopes[0] == pytest.approx(REACH, rel=1e-4) for way in ways[:3])  # each moves its own as far
-    assert all(np.linalg.norm(way) <= LONGEST * (1 + 1e-6) for way in ways)
-    assert np.linalg.norm(independent(slopes * 0.01, 0, [1, 2], 1.0)) == pytest.approx(LONGEST, rel=1e-4)
+    np.testing.assert_allclose(ways[0], [UNIT_EFFECT, 0, 0], atol=1e-6)
+    assert all(way @ slopes[0] == pytest.approx(UNIT_EFFECT, rel=1e-4) for way in ways[:3])  # each moves its own as far
+    assert all(np.linalg.norm(way) <= MAX_UNIT_LENGTH * (1 + 1e-6) for way in ways)
+    assert np.linalg.norm(independent(slopes * 0.01, 0, [1, 2], 1.0)) == pytest.approx(MAX_UNIT_LENGTH, rel=1e-4)
 
 
 def test_both_ways_without_names_find_what_the_first_layer_answers_most() -> None:
@@ -89,7 +89,7 @@ def test_columns_are_attributes_with_hair_length_as_one_and_brightness(net: Feat
 
 def test_what_excludes_an_attribute_is_no_rival_of_it(tiny: Checkpoint, net: FeatureNet) -> None:
     names, _ = columns(net, np.zeros((1, len(net.attributes)), np.float32), np.zeros(1))
-    judge = Judge(tiny.generator, net, names, np.zeros(1))
+    judge = FaceReader(tiny.generator, net, names, np.zeros(1))
     rivals = {name: {names[j] for j in judge.rivals(place)} for place, name in enumerate(names)}
     assert {"pink_hair", "brightness"}.isdisjoint(rivals["blonde_hair"])
     assert {"blue_eyes", "smile", "hair_length"} <= rivals["blonde_hair"]
@@ -100,14 +100,14 @@ def test_what_excludes_an_attribute_is_no_rival_of_it(tiny: Checkpoint, net: Fea
 
 
 def test_kept_directions_move_what_they_name_and_little_else(net: FeatureNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direction_fit, "CHOSEN", 16)
-    monkeypatch.setattr(direction_fit, "UNNAMED", 1)
-    monkeypatch.setattr(direction_fit, "LEAST_FACES", 90)  # of 320: the commonest attributes alone
+    monkeypatch.setattr(direction_fit, "VALIDATION_FACES", 16)
+    monkeypatch.setattr(direction_fit, "UNNAMED_COUNT", 1)
+    monkeypatch.setattr(direction_fit, "MIN_FACES", 90)  # of 320: the commonest attributes alone
     embedded = load_checkpoint(EMBEDDED_MODELS[64])
     *steps, found = find_directions(embedded, net, faces=320, judged=24)
     assert isinstance(found, Directions)
     assert (found.model, found.revision) == (embedded.name, embedded.revision)
-    progress = [step.progress for step in steps if isinstance(step, Finding)]
+    progress = [step.progress for step in steps if isinstance(step, FitProgress)]
     assert progress == sorted(progress)
     assert len(progress) == len(steps)
     named = [item for item in found.items if item.kind == "attribute"]
@@ -115,7 +115,7 @@ def test_kept_directions_move_what_they_name_and_little_else(net: FeatureNet, mo
     for item in named:
         assert item.effect is not None
         assert item.effect.attribute == item.name
-        assert works(item.effect, *LEAST)
+        assert is_effective(item.effect, *MIN_EFFECT)
     z = latents(range(24), 128)
     darker, brighter = (
         render(embedded.generator, steer(z, found, {"brightness": amount})).mean() for amount in (-3, 3)
@@ -132,7 +132,7 @@ def test_kept_directions_move_what_they_name_and_little_else(net: FeatureNet, mo
 def test_the_same_weights_give_the_same_directions(
     tiny: Checkpoint, net: FeatureNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direction_fit, "CHOSEN", 16)
+    monkeypatch.setattr(direction_fit, "VALIDATION_FACES", 16)
     monkeypatch.setattr(direction_fit, "ACTIVATIONS", 64)
     *_, found = find_directions(tiny, net, faces=100, judged=16)
     *_, again = find_directions(tiny, net, faces=100, judged=16)
@@ -160,7 +160,7 @@ def test_unnamed_directions_of_any_model_are_told_apart_by_kind_and_unlike_one_a
     ways = np.stack([item.vector for item in found])
     np.testing.assert_allclose(np.linalg.norm(ways, axis=1), direction_fit.UNNAMED_LENGTH, rtol=1e-5)
     alike = abs(ways @ ways.T) / direction_fit.UNNAMED_LENGTH**2 - np.eye(len(ways))
-    assert alike.max() <= direction_fit.SAME + 1e-5
+    assert alike.max() <= direction_fit.SAME_DIRECTION + 1e-5
 
 
 def test_layer_that_answers_beyond_all_bounds_has_no_unnamed_directions() -> None:

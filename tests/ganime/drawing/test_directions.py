@@ -13,19 +13,19 @@ import torch
 from safetensors.torch import save_file
 
 from ganime.drawing.directions import (
-    INDEX_FILE,
+    DIRECTION_INDEX_FILE,
+    DIRECTION_VECTORS_FILE,
     MAX_DIRECTIONS,
-    VECTORS_FILE,
     Direction,
     Directions,
     Effect,
     between,
     combined,
+    effect_rows,
+    is_effective,
     load_directions,
     save_directions,
     steer,
-    table_rows,
-    works,
 )
 from ganime.drawing.recipe import latents
 from ganime.errors import CheckpointError, RecipeError
@@ -170,7 +170,7 @@ def without(entry: dict[str, Any], key: str) -> dict[str, Any]:
 )
 def test_a_damaged_index_is_refused_by_name(some: Directions, tmp_path: Path, change: Any) -> None:
     save_directions(some, tmp_path)
-    path = tmp_path / INDEX_FILE
+    path = tmp_path / DIRECTION_INDEX_FILE
     path.write_text(json.dumps(change(json.loads(path.read_text(encoding="utf-8")))), encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"directions\.(json|safetensors)"):
         load_directions(tmp_path, some.revision, 8)
@@ -179,7 +179,7 @@ def test_a_damaged_index_is_refused_by_name(some: Directions, tmp_path: Path, ch
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "{}" + " " * 2**20])
 def test_an_index_that_is_no_json_or_far_too_long_is_refused(some: Directions, tmp_path: Path, text: str) -> None:
     save_directions(some, tmp_path)
-    (tmp_path / INDEX_FILE).write_text(text, encoding="utf-8")
+    (tmp_path / DIRECTION_INDEX_FILE).write_text(text, encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"directions\.json holds no directions"):
         load_directions(tmp_path, some.revision, 8)
 
@@ -199,14 +199,14 @@ def test_an_index_that_is_no_json_or_far_too_long_is_refused(some: Directions, t
 )
 def test_damaged_vectors_are_refused_by_name(some: Directions, tmp_path: Path, tensors: dict[str, Any]) -> None:
     save_directions(some, tmp_path)
-    save_file(tensors, tmp_path / VECTORS_FILE)
+    save_file(tensors, tmp_path / DIRECTION_VECTORS_FILE)
     with pytest.raises(CheckpointError, match=r"directions\.(json|safetensors)"):
         load_directions(tmp_path, some.revision, 8)
 
 
 def test_cut_off_missing_and_huge_vectors_are_refused_by_name(some: Directions, tmp_path: Path) -> None:
     save_directions(some, tmp_path)
-    path = tmp_path / VECTORS_FILE
+    path = tmp_path / DIRECTION_VECTORS_FILE
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(CheckpointError, match=r"directions\.safetensors is not a whole"):
         load_directions(tmp_path, some.revision, 8)
@@ -225,14 +225,14 @@ def test_more_directions_than_a_page_can_show_are_refused() -> None:
 
 
 def test_a_slider_works_that_turns_faces_and_leaves_the_rest_alone() -> None:
-    assert works(EFFECT, 0.4, 3.0, 1.5)
-    assert not works(EFFECT, 0.8, 3.0, 1.5)
-    assert not works(EFFECT, 0.4, 9.0, 1.5)
-    assert not works(EFFECT, 0.4, 3.0, 2.5)
-    assert not works(replace(EFFECT, side_change=0.61), 0.4, 3.0, 1.0)
+    assert is_effective(EFFECT, 0.4, 3.0, 1.5)
+    assert not is_effective(EFFECT, 0.8, 3.0, 1.5)
+    assert not is_effective(EFFECT, 0.4, 9.0, 1.5)
+    assert not is_effective(EFFECT, 0.4, 3.0, 2.5)
+    assert not is_effective(replace(EFFECT, side_change=0.61), 0.4, 3.0, 1.0)
 
 
 def test_the_table_of_effects_tells_those_that_were_measured(some: Directions) -> None:
-    assert table_rows(some.items) == [
+    assert effect_rows(some.items) == [
         ("smile", "attribute", "smile", "3", "0.60", "0.080", "70%", "blush 0.30", "0.50")
     ]

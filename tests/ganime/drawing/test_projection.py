@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ganime.drawing import projection
-from ganime.drawing.projection import Nearing, Projection, project
+from ganime.drawing.projection import Projection, ProjectionProgress, project
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.errors import DataError, RecipeError
 from ganime.models.checkpoint import Checkpoint
@@ -26,8 +26,8 @@ def test_a_generated_face_is_found(embedded: Checkpoint, net: FeatureNet) -> Non
     assert found.distance == pytest.approx(apart, rel=1e-3)
     [again] = generate_recipes(embedded, [found.recipe])
     np.testing.assert_array_equal(again, found.face)
-    assert all(isinstance(step, Nearing) and step.face.shape == (64, 64, 3) for step in steps)
-    progress = [step.progress for step in steps if isinstance(step, Nearing)]
+    assert all(isinstance(step, ProjectionProgress) and step.face.shape == (64, 64, 3) for step in steps)
+    progress = [step.progress for step in steps if isinstance(step, ProjectionProgress)]
     assert progress == sorted(progress)
     assert progress[0] == 0
     assert progress[-1] == pytest.approx(1)
@@ -45,7 +45,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_projection_goes_downwards_and_ends_at_the_same_face_again(tiny: Checkpoint, net: FeatureNet) -> None:
     [target] = generate(tiny, [3])
     *steps, found = project(tiny, net, target, seed=4)
-    losses = [step.loss for step in steps if isinstance(step, Nearing)]
+    losses = [step.loss for step in steps if isinstance(step, ProjectionProgress)]
     assert losses[0] == float("inf")
     assert losses[-1] < losses[1]
     assert isinstance(found, Projection)

@@ -445,7 +445,7 @@ def test_missing_files_folders_and_other_kinds_are_refused(tmp_path: Path) -> No
 
 def test_large_files_are_refused_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = save(flat(layers_of()).state_dict(), tmp_path / "large.pt")
-    monkeypatch.setattr(foreign, "MAX_BYTES", file.stat().st_size - 1)
+    monkeypatch.setattr(foreign, "MAX_IMPORT_BYTES", file.stat().st_size - 1)
     assert "bytes" in refusal(file)
 
 
@@ -454,7 +454,7 @@ def test_compressed_files_count_as_large_as_they_unpack(tmp_path: Path, monkeypa
     with zipfile.ZipFile(file) as source, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
             target.writestr(name, source.read(name))
-    monkeypatch.setattr(foreign, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(foreign, "MAX_IMPORT_BYTES", 10_000)
     assert bomb.stat().st_size < 10_000
     assert "unpacks to" in refusal(bomb)
 
@@ -564,7 +564,7 @@ def test_other_nets_are_refused_with_what_was_found(case: str, suffix: str, tmp_
         pytest.skip("safetensors hold tensors alone")
     text = refusal(save(state, tmp_path / f"other{suffix}"))
     assert found in text
-    assert foreign.READS in text
+    assert foreign.SUPPORTED in text
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
