@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,6 +109,6 @@ def execute(snippet: Snippet, text: str) -> dict[str, object]:
 @pytest.mark.slow
 def test_the_endpoints_in_the_table_are_those_of_the_page(address: str) -> None:
     client = Client(address, verbose=False)
-    named = client.view_api(return_format="dict")["named_endpoints"]
+    named = client.view_api(print_info=False, return_format="dict")["named_endpoints"]
     client.close()
     assert set(named) == set(re.findall(r"`(/[a-z_]+)`", TEXTS["docs/api.md"]))
