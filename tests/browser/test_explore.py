@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -26,7 +27,7 @@ from ganime.drawing.sampling import generate, generate_recipes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
-from tests.browser.conftest import DESKTOP, SERVER, stand_in
+from tests.browser.conftest import DESKTOP, stand_in
 from tests.browser.explore_tab import alert, choose_tool, download, link, on_stage, recipe, seeds, visit, with_faces
 from tests.hub_server import HubServer
 from tests.page_server import serve
@@ -315,11 +316,16 @@ def test_closest_face_so_far_fills_its_picture_while_the_search_goes_on(explore:
     stand_in(explore, project={"search": "a"}, ask=search_value(ProjectionProgress(0.3, 1.0, face)), leave={})
     explore.locator(".chosen-file").set_input_files(tmp_path / "any.png")
     expect(explore.locator(".near-bar")).to_have_attribute("value", "0.3")
-    pixel = "document.querySelector('.nearest').getContext('2d').getImageData(x, 128, 1, 1).data[0]"
-    drawn = f"[40, 100, 160, 220].map((x) => {pixel})"
-    explore.wait_for_function(f"JSON.stringify({drawn}) === '[100,100,200,200]'")
-    explore.locator('[data-do="stop-search"]').click()
-    explore.unroute(SERVER)
+
+    def drawn() -> list[object]:
+        url = explore.evaluate("document.querySelector('.nearest').toDataURL('image/png')")
+        picture = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("L")
+        return [picture.getpixel((x, 128)) for x in (40, 100, 160, 220)]
+
+    while drawn() != [100, 100, 200, 200]:
+        explore.wait_for_timeout(50)
+    with explore.expect_request(lambda request: '"leave"' in (request.post_data or "")):
+        explore.locator('[data-do="stop-search"]').click()
 
 
 def test_search_that_is_stopped_leaves_the_stage_as_it_was(explore: Page, steered_folder: Path, tmp_path: Path) -> None:
