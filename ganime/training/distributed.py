@@ -72,7 +72,7 @@ class Processes:
         try:
             state = PartialState(on_cpu, timeout=PATIENCE, **backend)
         except RuntimeError as error:
-            raise TrainingError(f"The {count} processes could not meet: {error}") from error
+            raise TrainingError(f"The {count} processes could not connect: {error}") from error
         assert state.device is not None
         turn = 0 if state.process_index == 0 else 1 if local == 0 else 2
         return cls(state.device, state.process_index, state.num_processes, turn)
