@@ -1,4 +1,4 @@
-"""Who a visitor is: by login or by address, whatever is written into the headers, and who can sign in where."""
+"""Identifying visitors: by login or by address, whatever the headers contain, and where a login is possible."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def test_address_is_the_one_the_outermost_trusted_proxy_saw(proxies: int, forwar
     assert address_of(request("10.0.0.1", *forwarded), proxies) == expected
 
 
-def test_a_request_from_nowhere_is_a_visitor_too() -> None:
+def test_a_request_without_an_address_has_a_visitor() -> None:
     assert visitor_of(request(None), None, 0).identity == "address "
 
 
-def test_a_login_is_who_a_visitor_is_wherever_they_come_from() -> None:
+def test_a_login_identifies_a_visitor_at_any_address() -> None:
     profile = gr.OAuthProfile({"name": "M", "preferred_username": "mi", "profile": "", "picture": ""})
     found = [visitor_of(request(peer), profile, 0) for peer in ("10.0.0.1", "10.0.0.2")]
     assert found[0] == found[1]
@@ -83,7 +83,7 @@ def test_one_proxy_is_trusted_on_a_space_and_none_elsewhere(
     ("space", "given", "expected"),
     [(None, None, "open"), ("owner/space", None, "login"), ("owner/space", "open", "open"), (None, "off", "off")],
 )
-def test_on_a_space_those_who_have_signed_in_train_unless_its_owner_says_otherwise(
+def test_on_a_space_training_needs_a_login_unless_the_owner_changes_that(
     space: str | None, given: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("SPACE_ID", space), ("GANIME_TRAINING", given)):
@@ -119,6 +119,7 @@ for training, oauth in (("login", "id"), ("login", ""), ("open", "id")):
 """
 
 
-def test_button_to_sign_in_is_there_where_it_is_needed_and_works(run_python: Callable[..., Any]) -> None:
+@pytest.mark.slow
+def test_the_sign_in_button_is_shown_where_a_login_is_needed_and_possible(run_python: Callable[..., Any]) -> None:
     made = run_python("-c", PAGES)
     assert made.stdout.splitlines() == ["1 False False", "0 True False", "0 False True"], made.stderr
