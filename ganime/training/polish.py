@@ -1,10 +1,10 @@
-"""The last stage of a training: a generator that draws well already, led on by the Fréchet loss alone."""
+"""The last stage of training: improve a generator that already draws well with the Fréchet loss alone."""
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -23,22 +23,26 @@ from ganime.training.frechet_loss import FrechetLoss, View, shipped_views, view_
 if TYPE_CHECKING:
     from torch import Tensor
 
-FEWEST = 2_000  # faces: below it, covariances of hundreds of numbers would be those of a few pictures
-LOOKED_AT, DRAWN = 4_096, 2_048  # real and drawn faces that the statistics begin with
-LOOK_BATCH = 32  # of these at a time
-SETTLING = 4_096  # latents that BatchNorm's statistics are taken from, once
-REPORT_STEPS = 30  # the maps of transport are worked out again as often
-WARM_UP, COOLED = 50, 0.3  # steps until the rate is whole; share of the images, at the end, in which it sinks to 0
-BETAS = (0.5, 0.99)  # of Adam
-MOST_COUNTED = 10**12  # images or seconds that a model's facts are believed to tell of
+STATISTICS_BATCH = 32  # faces at a time while the first statistics are collected
+WARM_UP_STEPS = 50  # the learning rate rises linearly in these
+COOL_DOWN_SHARE = 0.3  # share of the images, at the end, in which the learning rate falls linearly to 0
+ADAM_BETAS = (0.5, 0.99)
+MAX_COUNT = 10**12  # larger numbers of images or seconds in a model's facts are ignored
 
 
 @dataclass(frozen=True)
 class PolishConfig:
-    """How a generator is polished.
+    """The settings of polishing.
 
-    images: how many it draws in all. batch_size: in a step. lr: Adam's learning rate. ema_images: half-life of the
-    moving average in images. seed: start of everything random.
+    images: number of faces to draw in all.
+    batch_size: faces in a step.
+    lr: Adam's learning rate at its peak.
+    ema_images: half-life of the generator's moving average, in images.
+    seed: seed of the latents, of the order of the real faces and of the windows.
+    min_faces: required number of training faces; covariances of hundreds of features need many.
+    real_faces, drawn_faces: number of real and of drawn faces in the first statistics, rounded up to batches of 32.
+    settling_latents: number of latents from which the BatchNorm statistics are recomputed.
+    report_steps: steps between two reports; each report also recomputes the loss's transport maps.
 
     Raises ConfigError when a value is out of range.
     """
@@ -48,6 +52,11 @@ class PolishConfig:
     lr: float = 2e-5
     ema_images: int = 2_000
     seed: int = 0
+    min_faces: int = 2_000
+    real_faces: int = 4_096
+    drawn_faces: int = 2_048
+    settling_latents: int = 4_096
+    report_steps: int = 30
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -56,15 +65,22 @@ class PolishConfig:
         check_range(self, "lr", 1e-8, 1.0)
         check_range(self, "ema_images", 1, 10**9)
         check_range(self, "seed", 0, 2**32 - 1)
+        for name in ("min_faces", "real_faces", "drawn_faces"):
+            check_range(self, name, 2, 10**6)
+        check_range(self, "settling_latents", 1, 10**6)
+        check_range(self, "report_steps", 1, 10**6)
 
 
 @dataclass(frozen=True)
 class Polished:
-    """How far it is.
+    """A report on the progress of polishing.
 
-    images: how many were drawn. distance: of the weights of this step, from what is remembered of their faces, as
-    `FrechetLoss.renew`; no measure that `evaluate` knows. progress: 0 to 1. model: the moving average, ready to be
-    saved.
+    images: number of faces drawn so far.
+    distance: as `FrechetLoss.renew` returns it, for the weights of this step, not their average. It is computed from
+        remembered faces through the views, so it does not compare with the distances of `evaluate`.
+    images_per_second: mean speed since the first step.
+    progress: 0 to 1.
+    model: returns a copy of the moving average as it is now, ready to be saved.
     """
 
     images: int
@@ -75,7 +91,7 @@ class Polished:
 
 
 class StoppedError(Exception):
-    """A wish to stop that came before the first step."""
+    """The caller asked to stop before the first step."""
 
 
 def polish(
@@ -86,122 +102,152 @@ def polish(
     should_stop: Callable[[], bool] = lambda: False,
     views: Sequence[View] = (),
 ) -> Iterator[Polished]:
-    """Lower the Fréchet distance of `model` to the training part of the faces, through `views` (by default those of
-    `shipped_views`), yielding how far it is: at the beginning, now and then, and at the end.
+    """Lower the Fréchet distance of `model` to the training faces. Yields a report first, regularly, and at the end.
 
-    `should_stop` is asked after every step, and as long as it looks at the faces before the first one; nothing is
-    yielded where it ends there. The real faces are not mirrored. BatchNorm's statistics are taken anew in the
-    beginning, over 4,096 latents, and kept: what is looked at is what will be drawn. Those of a model that was polished
-    before stay, for its weights were made to go with them. Discriminator and critic stay as they are. The facts of the
-    training gain `polished_images`, `polished_from`, the revision of `model`, and `polished_through`, the names of the
-    views. Raises DataError for fewer than 2,000 faces or another size than the model's, TrainingError when the loss is
-    no longer finite or the memory too small.
+    The real faces are not mirrored. BatchNorm's statistics are recomputed at the beginning and then fixed, so the loss
+    sees exactly what the saved model draws. If the model was polished before, its statistics are kept, since its
+    weights were trained with them. Discriminator and critic do not change. The facts of the training gain
+    `polished_images`, `polished_from`, the revision of `model`, and `polished_through`, the names of the views.
+
+    dataset: the faces; only its training part is used.
+    model: the checkpoint to start from; it is not changed.
+    config: by default `PolishConfig()`.
+    should_stop: called after every step, and before every batch of the first statistics; if it returns true during
+        those, nothing is yielded.
+    views: by default those of `shipped_views`.
+
+    Raises DataError when there are fewer than `config.min_faces` training faces or their size is not the model's.
+    Raises TrainingError when the loss is no longer finite or memory runs out.
     """
-    config = config or PolishConfig()
-    shape, target = model.generator.config, pick_device(device)
-    check_faces(dataset, model)
-    began, images, step = time.monotonic(), 0, 0
-    before = whole(model.training.get("polished_images"))
-    views = views or shipped_views(target)
-    generator = beginning(model.generator, config.batch_size, target, settle=not before)
-    ema = copy.deepcopy(generator)
-    source = quasirandom_latents(shape.latent_dim, config.seed, before)
-
-    def draw(count: int) -> Tensor:
-        return generator(source(count).to(target))  # (B, 3, S, S)
-
-    def batches(count: int, batch: Callable[[int], Tensor]) -> Iterable[Tensor]:
-        for first in range(0, count, LOOK_BATCH):
-            if should_stop():
-                raise StoppedError
-            yield batch(first)
-
-    def finished() -> Checkpoint:
-        facts = {
-            **model.training,
-            "polished_images": before + images,
-            "polished_from": model.revision,
-            "polished_through": view_names(views),
-            "seconds": whole(model.training.get("seconds")) + round(time.monotonic() - began),
-        }
-        return replace(model, generator=copy.deepcopy(ema).cpu().requires_grad_(False), training=facts, folder=None)
-
-    real = batches(
-        min(LOOKED_AT, len(dataset.train)),
-        lambda first: dataset.batch(first, LOOK_BATCH, config.seed, flip=False).to(target),
-    )
-    with enough_memory(config.batch_size):
-        try:
-            loss = FrechetLoss(views, real, batches(DRAWN, lambda _: draw(LOOK_BATCH)), config.seed)
-        except StoppedError:
-            return
-    optimizer = torch.optim.Adam(generator.parameters(), lr=config.lr, betas=BETAS)
-    first_step = time.monotonic()
-
+    config, target = config or PolishConfig(), pick_device(device)
+    check_faces(dataset, model, config.min_faces)
+    polisher = Polisher(model, config, target, views)
+    try:
+        loss = polisher.initial_loss(dataset, should_stop)
+    except StoppedError:
+        return
+    start = time.monotonic()
     while True:
-        ended = images >= config.images or should_stop()
-        if step % REPORT_STEPS == 0 or ended:
-            rate = images / max(time.monotonic() - first_step, 1e-9)
-            yield Polished(images, loss.renew(), rate, min(1.0, images / config.images), finished)
+        ended = polisher.images >= config.images or should_stop()
+        if polisher.steps % config.report_steps == 0 or ended:
+            speed = polisher.images / max(time.monotonic() - start, 1e-9)
+            progress = min(1.0, polisher.images / config.images)
+            yield Polished(polisher.images, loss.renew(), speed, progress, polisher.checkpoint)
         if ended:
             return
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(config, step, images)
+        polisher.step(loss)
+
+
+class Polisher:
+    """The state of one polishing: the generator that learns, its moving average, and the number of faces drawn."""
+
+    def __init__(self, model: Checkpoint, config: PolishConfig, device: torch.device, views: Sequence[View]) -> None:
+        self.start = time.monotonic()
+        self.model, self.config, self.device = model, config, device
+        self.views = views or shipped_views(device)
+        self.images_before = valid_count(model.training.get("polished_images"))
+        self.images, self.steps = 0, 0
+        self.generator = self.trainable_generator()
+        self.ema = copy.deepcopy(self.generator)
+        self.latents = quasirandom_latents(model.generator.config.latent_dim, config.seed, self.images_before)
+        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=config.lr, betas=ADAM_BETAS)
+
+    def trainable_generator(self) -> Generator:
+        """A copy of the model's generator; its BatchNorm statistics are recomputed if it was never polished."""
+        generator = copy.deepcopy(self.model.generator)
+        generator = generator.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        with enough_memory(self.config.batch_size):
+            if not self.images_before:
+                settle_statistics(generator, self.config.settling_latents)
+        return generator.eval().requires_grad_(True)
+
+    def draw(self, count: int) -> Tensor:
+        """The next `count` faces, (N, 3, S, S), in [-1, 1]."""
+        return self.generator(self.latents(count).to(self.device))
+
+    def initial_loss(self, dataset: FaceDataset, should_stop: Callable[[], bool]) -> FrechetLoss:
+        """The loss with the statistics of the first faces. Raises StoppedError when `should_stop` returns true."""
+        config = self.config
+
+        def batches(count: int, batch: Callable[[int], Tensor]) -> Iterator[Tensor]:
+            for first in range(0, count, STATISTICS_BATCH):
+                if should_stop():
+                    raise StoppedError
+                yield batch(first)
+
+        def real_batch(first: int) -> Tensor:
+            return dataset.batch(first, STATISTICS_BATCH, config.seed, flip=False).to(self.device)
+
+        real = batches(min(config.real_faces, len(dataset.train)), real_batch)
+        drawn = batches(config.drawn_faces, lambda _: self.draw(STATISTICS_BATCH))
         with enough_memory(config.batch_size):
-            value = loss(draw(config.batch_size))
-            optimizer.zero_grad(set_to_none=True)
+            return FrechetLoss(self.views, real, drawn, config.seed)
+
+    def step(self, loss: FrechetLoss) -> None:
+        """Draw a batch and change the weights once. Raises TrainingError when the loss is not finite."""
+        config = self.config
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate_at(config, self.steps, self.images)
+        with enough_memory(config.batch_size):
+            value = loss(self.draw(config.batch_size))
+            self.optimizer.zero_grad(set_to_none=True)
             value.backward()
         if not torch.isfinite(value):
             raise TrainingError(
-                f"The loss is no longer finite after {images:,} images. Polish again with a lower --lr than "
-                f"{config.lr:g}, from what was saved last or from the beginning."
+                f"The loss is no longer finite after {self.images:,} images. Polish again with a lower --lr than "
+                f"{config.lr:g}, from the last saved model or from the beginning."
             )
-        optimizer.step()
-        step += 1
-        images += config.batch_size
-        update_ema(ema, generator, min(step / (step + 1), decay_of(config.batch_size, config.ema_images)))
+        self.optimizer.step()
+        self.steps += 1
+        self.images += config.batch_size
+        decay = min(self.steps / (self.steps + 1), decay_of(config.batch_size, config.ema_images))
+        update_ema(self.ema, self.generator, decay)
 
-
-def beginning(old: Generator, batch_size: int, device: torch.device, settle: bool) -> Generator:
-    """A copy that can learn, with BatchNorm's statistics taken anew if so."""
-    generator = copy.deepcopy(old).to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    with enough_memory(batch_size):
-        if settle:
-            settle_statistics(generator, SETTLING)
-    return generator.eval().requires_grad_(True)
+    def checkpoint(self) -> Checkpoint:
+        """The model with a copy of the moving average as its generator, and the facts of the polishing."""
+        facts = {
+            **self.model.training,
+            "polished_images": self.images_before + self.images,
+            "polished_from": self.model.revision,
+            "polished_through": view_names(self.views),
+            "seconds": valid_count(self.model.training.get("seconds")) + round(time.monotonic() - self.start),
+        }
+        generator = copy.deepcopy(self.ema).cpu().requires_grad_(False)
+        return replace(self.model, generator=generator, training=facts, folder=None)
 
 
 def rate_at(config: PolishConfig, step: int, images: int) -> float:
-    """The learning rate of a step: it rises in the first ones and sinks to 0 over the last images."""
-    left = (config.images - images) / (COOLED * config.images)
-    return config.lr * min(1.0, (step + 1) / WARM_UP, left)
+    """The learning rate of a step: it rises over the first 50 steps and falls to 0 over the last 30 % of the images."""
+    left = (config.images - images) / (COOL_DOWN_SHARE * config.images)
+    return config.lr * min(1.0, (step + 1) / WARM_UP_STEPS, left)
 
 
-def check_faces(dataset: FaceDataset, model: Checkpoint) -> None:
-    """Raise DataError where these faces are too few, or of another size than the model draws."""
-    if len(dataset.train) < FEWEST:
+def check_faces(dataset: FaceDataset, model: Checkpoint, min_faces: int) -> None:
+    """Raise DataError when there are too few training faces, or their size differs from the model's."""
+    if len(dataset.train) < min_faces:
         raise DataError(
-            f"There are {len(dataset.train):,} faces to learn from, where a part is held out; polishing compares "
-            f"statistics of hundreds of numbers and needs {FEWEST:,}. Add faces, or train on with the discriminator."
+            f"There are {len(dataset.train):,} training faces; polishing needs {min_faces:,}, since it compares "
+            "covariances of hundreds of features. Add faces, or continue training with the discriminator."
         )
     side, drawn = dataset.images.shape[1], model.generator.config.image_size
     if side != drawn:
-        raise DataError(f"The faces are read at {side} px and {model.name} draws {drawn} px; read them at its size.")
+        raise DataError(f"The faces were read at {side} px, but {model.name} draws {drawn} px; read them at that size.")
 
 
-def whole(value: Any) -> int:
-    """A count out of the facts of a training, which anyone may have written; 0 where it is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_COUNTED else 0
+def valid_count(value: Any) -> int:
+    """A count from the facts of a training, which are untrusted; 0 if it is not a whole number from 0 to 10^12."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else 0
 
 
 @contextmanager
 def enough_memory(batch_size: int) -> Iterator[None]:
+    """Turn an out-of-memory error of the block into a TrainingError that says what to change."""
     try:
         yield
     except RuntimeError as error:
         if not out_of_memory(error):
             raise
         raise TrainingError(
-            f"There is no memory to look at {max(batch_size, LOOK_BATCH)} faces at a time. Polish with --batch-size "
+            f"Not enough memory for batches of {max(batch_size, STATISTICS_BATCH)} faces. Polish with --batch-size "
             f"below {batch_size}, or on the CPU."
         ) from error

@@ -14,7 +14,7 @@ from ganime.nets.anime_features import FEATURE_SIDE
 from ganime.training.events import Event, Measured, Notice, Step, Verdict, record
 from ganime.training.frechet_loss import View, view_names
 from ganime.training.loop import train
-from ganime.training.polish import PolishConfig, polish, whole
+from ganime.training.polish import PolishConfig, polish, valid_count
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ def polish_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: 
     The result counts if it comes from the same weights, through the same views, with at least as many images.
     """
     start = load_checkpoint(runs / stage.start, with_discriminator=True)
-    before = whole(start.training.get("polished_images"))
+    before = valid_count(start.training.get("polished_images"))
     if (runs / stage.name).is_dir():
         facts = load_checkpoint(runs / stage.name).training
-        enough = whole(facts.get("polished_images")) >= before + stage.images
+        enough = valid_count(facts.get("polished_images")) >= before + stage.images
         same_start = facts.get("polished_from") == start.revision
         if enough and same_start and facts.get("polished_through") == view_names(views):
             return

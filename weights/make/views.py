@@ -25,7 +25,7 @@ from ganime.models.hub import open_model
 from ganime.nets.averaging import quasirandom_latents
 from ganime.nets.dcgan import Generator
 from ganime.training.frechet_loss import Transport, View, looked, shipped_views
-from ganime.training.polish import LOOK_BATCH
+from ganime.training.polish import STATISTICS_BATCH
 from weights.make.teachers import views_with
 
 MEAN_OF, MEANS = 64, 32  # faces in a mean, and number of means
@@ -38,8 +38,8 @@ def view_features(views: list[View], batches: Iterable[Tensor]) -> list[list[Ten
 
 def draw(generator: Generator, source: Callable[[int], Tensor], count: int) -> Iterable[Tensor]:
     """Batches of faces, (B, 3, S, S), for latents from `source`."""
-    for _ in range(count // LOOK_BATCH):
-        yield generator(source(LOOK_BATCH))
+    for _ in range(count // STATISTICS_BATCH):
+        yield generator(source(STATISTICS_BATCH))
 
 
 def main(
@@ -53,7 +53,7 @@ def main(
     """Print both tables."""
     if threads:
         torch.set_num_threads(threads)
-    count += -count % LOOK_BATCH  # whole batches, so that no training face is on both sides
+    count += -count % STATISTICS_BATCH  # whole batches, so that no training face is on both sides
     generator = open_model(model, home / "hub").generator
     latent = generator.config.latent_dim
     faces = load_faces(data, generator.config.image_size, home / "cache")
@@ -61,7 +61,7 @@ def main(
 
     def training_features(first: int, number: int) -> list[list[Tensor]]:
         return view_features(
-            views, (faces.batch(first + i, LOOK_BATCH, 0, flip=False) for i in range(0, number, LOOK_BATCH))
+            views, (faces.batch(first + i, STATISTICS_BATCH, 0, flip=False) for i in range(0, number, STATISTICS_BATCH))
         )
 
     random_latents = by_chance(latent)

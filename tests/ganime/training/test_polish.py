@@ -1,4 +1,4 @@
-"""Polishing: a generator led by the Fréchet loss alone."""
+"""Polishing: a generator that is trained with the Fréchet loss alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -21,16 +22,11 @@ from ganime.errors import CheckpointError, ConfigError, DataError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.averaging import quasirandom_latents, settle_statistics
-from ganime.training import polish as polishing
 from ganime.training.frechet_loss import View
-from ganime.training.polish import PolishConfig, Polished, polish
+from ganime.training.polish import STATISTICS_BATCH, PolishConfig, Polished, polish
 
-
-@pytest.fixture(autouse=True)
-def _few_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the handful of faces that the tests draw is enough."""
-    for name, value in {"FEWEST": 32, "LOOKED_AT": 200, "DRAWN": 200, "SETTLING": 256, "REPORT_STEPS": 10}.items():
-        monkeypatch.setattr(polishing, name, value)
+# Settings for the few faces of these tests.
+small = partial(PolishConfig, min_faces=32, real_faces=200, drawn_faces=200, settling_latents=256, report_steps=10)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +40,7 @@ def views() -> list[View]:
 def polished(
     faces: FaceDataset, model: Checkpoint, views: list[View], images: int = 1600, lr: float = 1e-3
 ) -> list[Polished]:
-    config = PolishConfig(images=images, lr=lr, ema_images=100)
+    config = small(images=images, lr=lr, ema_images=100)
     return list(polish(faces, model, config, views=views))
 
 
@@ -72,83 +68,84 @@ def test_same_seed_gives_the_same_model_and_only_the_generator_changes(
     assert not any(parameter.requires_grad for parameter in one.generator.parameters())
 
 
-def test_what_is_looked_at_is_what_the_polished_model_draws(faces: FaceDataset, tiny: Checkpoint) -> None:
-    seen: list[torch.Tensor] = []
+def running_statistics(model: Checkpoint) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in model.generator.state_dict().items() if "running" in name}
+
+
+def test_the_loss_sees_what_the_polished_model_draws(faces: FaceDataset, tiny: Checkpoint) -> None:
+    viewed: list[torch.Tensor] = []
 
     def maps(images: torch.Tensor) -> list[torch.Tensor]:
-        seen.append(images.detach().clone())
+        viewed.append(images.detach().clone())
         return [images]
 
     views = [View("toy", maps, (1.0, 1.0))]
     model = polished(faces, tiny, views, images=16, lr=1e-8)[-1].model()
-    begun = math.ceil(polishing.DRAWN / polishing.LOOK_BATCH) * polishing.LOOK_BATCH  # drawn before the first step
-    latents = quasirandom_latents(tiny.generator.config.latent_dim, 0, drawn=begun)(16)
+    before = math.ceil(small().drawn_faces / STATISTICS_BATCH) * STATISTICS_BATCH  # drawn before the first step
+    latents = quasirandom_latents(tiny.generator.config.latent_dim, 0, drawn=before)(16)
     with torch.no_grad():
         drawn = model.generator(latents)
-    assert torch.allclose(seen[-1], drawn, atol=1e-3)
-    kept = {name: tensor for name, tensor in model.generator.state_dict().items() if "running" in name}
+    assert torch.allclose(viewed[-1], drawn, atol=1e-3)
+    statistics = running_statistics(model)
 
-    def settled(latents: int) -> bool:
-        """Whether what is kept are the statistics over so many."""
+    def settled_over(latents: int) -> bool:
+        """Whether the polished model's statistics are those over this number of latents."""
         generator = copy.deepcopy(tiny.generator)
         settle_statistics(generator, latents)
-        known = generator.state_dict()
-        return all(torch.allclose(tensor, known[name], rtol=1e-4, atol=1e-5) for name, tensor in kept.items())
+        expected = generator.state_dict()
+        return all(torch.allclose(tensor, expected[name], rtol=1e-4, atol=1e-5) for name, tensor in statistics.items())
 
-    assert kept
-    assert settled(polishing.SETTLING)
-    assert not settled(64)
+    assert statistics
+    assert settled_over(small().settling_latents)
+    assert not settled_over(64)
 
 
-def test_a_polished_model_is_polished_on_from_where_it_was(
+def test_polishing_a_polished_model_keeps_its_statistics_and_adds_its_images(
     faces: FaceDataset, tiny: Checkpoint, views: list[View]
 ) -> None:
     once = polished(faces, tiny, views, images=320)[-1].model()
     twice = polished(faces, once, views, images=16, lr=1e-8)[-1].model()
-    known = twice.generator.state_dict()
-    statistics = {name: tensor for name, tensor in once.generator.state_dict().items() if "running" in name}
+    statistics = running_statistics(once)
     assert statistics
-    for name, tensor in statistics.items():
-        torch.testing.assert_close(known[name], tensor)
+    torch.testing.assert_close(running_statistics(twice), statistics)
     moved = copy.deepcopy(once.generator)
-    settle_statistics(moved, polishing.SETTLING)  # what the weights were not made for
+    settle_statistics(moved, small().settling_latents)  # the weights were not trained with these
     assert any(not torch.allclose(moved.state_dict()[name], tensor, rtol=1e-3) for name, tensor in statistics.items())
     assert twice.training["polished_images"] == 320 + 16
 
 
-def test_polished_faces_look_the_same_way_as_the_real_ones(faces: FaceDataset, tiny: Checkpoint) -> None:
-    """Mirrored ones would look both ways."""
-    halves: list[torch.Tensor] = []
+def test_real_faces_are_not_mirrored(faces: FaceDataset, tiny: Checkpoint) -> None:
+    rows: list[torch.Tensor] = []
 
     def maps(images: torch.Tensor) -> list[torch.Tensor]:
-        halves.append(images.detach().mean((1, 2)))  # (B, side)
+        rows.append(images.detach().mean((1, 2)))  # (B, side)
         return [images]
 
     sides = np.zeros_like(faces.images)
     sides[:, :, : sides.shape[2] // 2] = 255
     polished(replace(faces, images=sides), tiny, [View("toy", maps, (1.0, 1.0))], images=16)
-    real = torch.cat(halves)[: min(200, len(faces.train))]
+    real = torch.cat(rows)[: min(200, len(faces.train))]
     assert (real[:, 0] > 0.9).all()
     assert (real[:, -1] < -0.9).all()
 
 
-def test_a_wish_to_stop_ends_it_with_a_model(faces: FaceDataset, tiny: Checkpoint, views: list[View]) -> None:
-    asked = iter([False] * 11 + [True])  # nine while it looks at faces, then before each step
-    events = list(polish(faces, tiny, PolishConfig(images=1600), should_stop=lambda: next(asked), views=views))
+def test_a_stop_ends_polishing_with_a_model(faces: FaceDataset, tiny: Checkpoint, views: list[View]) -> None:
+    answers = iter([False] * 11 + [True])  # nine during the first statistics, then one before each step
+    events = list(polish(faces, tiny, small(images=1600), should_stop=lambda: next(answers), views=views))
     assert events[-1].images == 32
     assert events[-1].model().training["polished_images"] == 32
 
 
-def test_a_wish_to_stop_before_the_first_step_writes_nothing(
+def test_a_stop_before_the_first_step_writes_nothing(
     faces: FaceDataset, tiny: Checkpoint, views: list[View], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    keep(polish(faces, tiny, should_stop=lambda: True, views=views), tmp_path / "out")
+    keep(polish(faces, tiny, small(), should_stop=lambda: True, views=views), tmp_path / "out")
     assert "nothing is written" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("count", [None, "9", True, 2.5, -5, 10**4299])
-def test_facts_that_anyone_may_have_written_are_no_obstacle(
+def test_invalid_facts_of_a_model_are_ignored(
     count: Any, faces: FaceDataset, tiny: Checkpoint, views: list[View], tmp_path: Path
 ) -> None:
     strange = replace(tiny, training={"seconds": "2h", "polished_images": count, "images": "1.2M"})
@@ -160,17 +157,16 @@ def test_facts_that_anyone_may_have_written_are_no_obstacle(
     assert type(facts["seconds"]) is int
 
 
-def test_too_few_faces_and_another_size_are_refused_with_what_is_needed(
-    faces: FaceDataset, tiny: Checkpoint, embedded: Checkpoint, views: list[View], monkeypatch: pytest.MonkeyPatch
+def test_too_few_faces_and_a_wrong_size_are_refused_with_the_required_ones(
+    faces: FaceDataset, tiny: Checkpoint, embedded: Checkpoint, views: list[View]
 ) -> None:
-    with pytest.raises(DataError, match="read at 32 px and anime-64 draws 64 px"):
+    with pytest.raises(DataError, match=r"32 px.*anime-64 draws 64 px"):
         polished(faces, embedded, views)
-    monkeypatch.setattr(polishing, "FEWEST", 2000)
-    with pytest.raises(DataError, match=r"There are 58 faces to learn from.*needs 2,000"):
-        polished(faces, tiny, views)
+    with pytest.raises(DataError, match=r"58 training faces.*needs 2,000"):
+        list(polish(faces, tiny, views=views))
 
 
-def test_a_rate_that_breaks_it_is_told_of(faces: FaceDataset, tiny: Checkpoint) -> None:
+def test_a_loss_that_is_not_finite_asks_for_a_lower_learning_rate(faces: FaceDataset, tiny: Checkpoint) -> None:
     def broken(images: torch.Tensor) -> list[torch.Tensor]:
         return [images * (float("nan") if images.requires_grad else 1.0)]
 
@@ -178,7 +174,7 @@ def test_a_rate_that_breaks_it_is_told_of(faces: FaceDataset, tiny: Checkpoint) 
         polished(faces, tiny, [View("broken", broken)])
 
 
-def test_latents_are_normal_and_lie_more_evenly_than_by_chance() -> None:
+def test_quasirandom_latents_are_normal_and_more_even_than_random_ones() -> None:
     source = quasirandom_latents(128, seed=1)
     batches = torch.stack([source(16) for _ in range(64)])  # (64, 16, 128)
     assert batches.isfinite().all()
@@ -194,8 +190,8 @@ def test_latents_are_normal_and_lie_more_evenly_than_by_chance() -> None:
     assert not torch.equal(quasirandom_latents(128, seed=2)(16), batches[0])
 
 
-def test_no_point_is_rounded_to_what_has_no_latent() -> None:
-    """The very first Sobol point of this seed has a number that is 1 in single precision."""
+def test_a_sobol_point_rounded_to_1_gives_a_finite_latent() -> None:
+    """The first Sobol point of this seed has a coordinate that is 1 in single precision."""
     first = torch.quasirandom.SobolEngine(4096, scramble=True, seed=23312).draw(1, dtype=torch.float64)
     assert float(first.max()) == 1.0
     assert quasirandom_latents(4096, seed=23312)(40).isfinite().all()
@@ -207,35 +203,41 @@ def test_values_out_of_range_are_refused(field: str, value: float) -> None:
         PolishConfig(**{field: value})
 
 
-def test_model_is_saved_on_the_way_and_at_the_end(
+def test_model_is_saved_during_polishing_and_at_the_end(
     faces: FaceDataset, tiny: Checkpoint, views: list[View], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli_polish, "SAVE_SECONDS", 0.0)
-    seen: list[int] = []
+    saved_images: list[int] = []
     written = Mock(wraps=save_checkpoint)
     monkeypatch.setattr(cli_polish, "save_checkpoint", written)
 
     def watched() -> Iterator[Polished]:
-        for event in polish(faces, tiny, PolishConfig(images=320), views=views):
+        for event in polish(faces, tiny, small(images=320), views=views):
             yield event
             if event.images:
-                seen.append(load_checkpoint(tmp_path / "out").training["polished_images"])
+                saved_images.append(load_checkpoint(tmp_path / "out").training["polished_images"])
 
     keep(watched(), tmp_path / "out")
-    assert seen == [160, 320]
+    assert saved_images == [160, 320]
     assert written.call_count == 2
     assert load_checkpoint(tmp_path / "out", with_discriminator=True).discriminator is not None
 
 
-def test_command_writes_a_model_and_refuses_to_lose_one(
-    faces_folder: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.slow
+def test_command_writes_a_model_and_refuses_to_overwrite_one(
+    faces_folder: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(cli_polish, "PolishConfig", small)
     out = tmp_path / "polished"
     polish_command(str(tiny_folder), [faces_folder], out, images=32, device="cpu", home=tmp_path / "home")
-    told = capsys.readouterr().out
-    assert "58 faces to learn from" in told
-    assert "32 images" in told
-    assert "100%: distance" in told
+    output = capsys.readouterr().out
+    assert "58 faces to learn from" in output
+    assert "32 images" in output
+    assert "100%: distance" in output
     assert load_checkpoint(out).name == "polished"
     assert not np.array_equal(
         load_checkpoint(out).generator.to_rgb.weight, load_checkpoint(tiny_folder).generator.to_rgb.weight
