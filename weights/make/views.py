@@ -24,7 +24,7 @@ from ganime.faces.dataset import load_faces
 from ganime.models.hub import open_model
 from ganime.nets.averaging import quasirandom_latents
 from ganime.nets.dcgan import Generator
-from ganime.training.frechet_loss import Transport, View, looked, shipped_views
+from ganime.training.frechet_loss import Transport, View, collect_features, shipped_views
 from ganime.training.polish import STATISTICS_BATCH
 from weights.make.teachers import views_with
 
@@ -33,7 +33,7 @@ MEAN_OF, MEANS = 64, 32  # faces in a mean, and number of means
 
 def view_features(views: list[View], batches: Iterable[Tensor]) -> list[list[Tensor]]:
     """The features of each view at each depth, (N, features); the windows are the same in every call."""
-    return looked(views, batches, torch.Generator().manual_seed(0))
+    return collect_features(views, batches, torch.Generator().manual_seed(0))
 
 
 def draw(generator: Generator, source: Callable[[int], Tensor], count: int) -> Iterable[Tensor]:
