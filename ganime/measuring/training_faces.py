@@ -32,7 +32,7 @@ TRAINING_MOST, FRESH_MOST = 20_000, 1_000
 FRESH_LEAST = 100  # held-out faces; with fewer, training faces are added
 FAR_BATCH = 64  # faces at a time, between two reports of progress
 GAUSSIAN = 2.326 / 1.282  # distance of the 1st percentile of a Gaussian from its median, over that of the 10th
-MAX_VECTOR_BYTES, MAX_FACES_INDEX_BYTES = 2**26, 2**16
+MAX_FACES_BYTES, MAX_FACES_INDEX_BYTES = 2**26, 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,8 +224,8 @@ def load_training_faces(folder: Path) -> TrainingFaces:
     """Read what `save_training_faces` wrote. Raises CheckpointError, naming the file, when it is damaged."""
     facts, net = read_faces_index(folder / FACES_INDEX_FILE), load_features()
     path = folder / FACES_VECTORS_FILE
-    if path.is_file() and path.stat().st_size > MAX_VECTOR_BYTES:
-        raise CheckpointError(f"{path} has {path.stat().st_size:,} bytes; at most {MAX_VECTOR_BYTES:,} are read.")
+    if path.is_file() and path.stat().st_size > MAX_FACES_BYTES:
+        raise CheckpointError(f"{path} has {path.stat().st_size:,} bytes; at most {MAX_FACES_BYTES:,} are read.")
     tensors = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
     count, width = tensors["codes"].shape if "codes" in tensors and tensors["codes"].ndim == 2 else (0, 0)
     fresh = tensors["fresh"].size if "fresh" in tensors else 0

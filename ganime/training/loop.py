@@ -23,7 +23,7 @@ from ganime.nets.device import out_of_memory
 from ganime.training.distributed import Processes
 from ganime.training.events import Done, Event, Notice, Preview, Saved, Step
 from ganime.training.run_folder import alone, limit_reached, progress_of, save_best
-from ganime.training.session import Reporting, Session, prepare
+from ganime.training.session import Reporting, Session, prepare_session
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -68,7 +68,7 @@ def train(
     given = {"generator_lr": generator_lr, "discriminator_lr": discriminator_lr}
     rates = {name: rate for name, rate in given.items() if rate is not None}
     with alone(run) if processes.leads else nullcontext():
-        session = prepare(
+        session = prepare_session(
             dataset,
             run,
             config or TrainConfig(),

@@ -160,7 +160,7 @@ class Session:
         return save(self.run, self.state, self.config, self.dataset)
 
 
-def prepare(
+def prepare_session(
     dataset: FaceDataset,
     run: Path,
     config: TrainConfig,

@@ -22,7 +22,7 @@ PATIENCE_SHARE = 0.25  # of all images seen, which these measurements must span
 BETTER, FALLEN, WORSE = 0.99, 0.98, 1.05  # times the lowest Fréchet distance
 FLAT_SPREAD = 1e-3  # range of the generator's loss divided by the loss; sampling alone gives far more
 HIGH_LOGIT, WIDE_GAP = 1e4, 50.0  # logits of healthy runs stay within tens
-FEW_FACES = 2_000
+ADVISED_FACES = 2_000  # with fewer training faces, the advice is to add more
 HIGH_MEMORY = 0.5  # of `Measured.memory`
 
 # A state is entered at the first value and left at the second, so that a run on the border does not flicker.
@@ -333,7 +333,7 @@ class VerdictTracker:
 
     def more_faces(self) -> str:
         """Advice for small sets, else an empty string."""
-        if self.faces >= FEW_FACES:
+        if self.faces >= ADVISED_FACES:
             return ""
         return f" {self.faces:,} faces are few: add more{', or start from the embedded model' if self.scratch else ''}."
 

@@ -1,4 +1,4 @@
-"""Differentiable augmentation: true views of the pictures, drawn from the given source alone."""
+"""Differentiable augmentation: colour jitter and translation within their ranges, from the given generator alone."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def pictures(count: int = 8, side: int = SIDE, dtype: torch.dtype = torch.float3
 
 
 def shifted(picture: torch.Tensor, down: int, right: int, reach: int = REACH) -> torch.Tensor:
-    """The picture moved by whole pixels, with zeros coming in; (C, H, W)."""
+    """The picture (C, H, W) moved by whole pixels and filled with zeros."""
     side = picture.shape[-1]
     padded = F.pad(picture, [reach] * 4)
     return padded[:, reach - down : reach - down + side, reach - right : reach - right + side]
 
 
 def shift_of(view: torch.Tensor, picture: torch.Tensor, reach: int = REACH) -> tuple[int, int]:
-    """The one shift that makes the view of the picture."""
-    found = [
+    """The only shift, down and right, that turns the picture into the view."""
+    shifts = [
         (down, right)
         for down in range(-reach, reach + 1)
         for right in range(-reach, reach + 1)
         if torch.equal(view, shifted(picture, down, right, reach))
     ]
-    assert len(found) == 1
-    return found[0]
+    assert len(shifts) == 1
+    return shifts[0]
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -51,26 +51,26 @@ def test_views_keep_shape_and_type(view: Callable) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_equal_sources_give_equal_views_and_others_do_not(view: Callable) -> None:
+def test_equal_seeds_give_equal_views_and_different_seeds_different_ones(view: Callable) -> None:
     images = pictures()
     assert torch.equal(view(images, source(1)), view(images, source(1)))
     assert not torch.equal(view(images, source(1)), view(images, source(2)))
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_source_moves_on_so_that_each_call_sees_anew(view: Callable) -> None:
+def test_successive_calls_with_one_generator_give_different_views(view: Callable) -> None:
     images, random = pictures(), source()
     assert not torch.equal(view(images, random), view(images, random))
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_each_picture_of_a_batch_gets_a_view_of_its_own(view: Callable) -> None:
+def test_pictures_of_a_batch_get_different_views(view: Callable) -> None:
     views = view(pictures(1).repeat(32, 1, 1, 1), source())
     assert len({one.numpy().tobytes() for one in views}) > 10
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_views_touch_neither_their_input_nor_the_global_sources(view: Callable) -> None:
+def test_views_change_neither_their_input_nor_global_random_states(view: Callable) -> None:
     images = pictures()
     before = images.clone(), torch.get_rng_state(), np.random.get_state()[1].copy()
     view(images, source())
@@ -86,7 +86,7 @@ def test_views_pass_the_gradient_check(view: Callable) -> None:
 
 
 @pytest.mark.parametrize("side", [16, 32, 64])
-def test_a_translation_moves_whole_pixels_with_zeros_coming_in(side: int) -> None:
+def test_a_translation_moves_whole_pixels_and_fills_with_zeros(side: int) -> None:
     images, reach = pictures(64, side), side // 8
     shifts = {shift_of(view, image, reach) for view, image in zip(translate(images, source()), images, strict=True)}
     assert len(shifts) > 10
@@ -94,13 +94,13 @@ def test_a_translation_moves_whole_pixels_with_zeros_coming_in(side: int) -> Non
     assert {right for _, right in shifts} >= {-reach, reach}
 
 
-def test_the_smallest_pictures_still_move_by_a_pixel() -> None:
+def test_tiny_pictures_move_by_one_pixel() -> None:
     images = pictures(128, 4)
     shifts = {shift_of(view, image, 1) for view, image in zip(translate(images, source()), images, strict=True)}
     assert len(shifts) == 9
 
 
-def test_pixels_that_leave_the_picture_get_no_gradient() -> None:
+def test_pixels_moved_out_of_the_picture_get_no_gradient() -> None:
     images = pictures(16).requires_grad_()
     views = translate(images, source())
     views.sum().backward()
@@ -110,7 +110,7 @@ def test_pixels_that_leave_the_picture_get_no_gradient() -> None:
         assert torch.equal(gradient, shifted(torch.ones(3, SIDE, SIDE), -down, -right))
 
 
-def test_brightness_moves_a_flat_picture_by_at_most_a_half() -> None:
+def test_brightness_changes_a_flat_picture_by_at_most_a_half() -> None:
     grey = torch.zeros(256, 3, 4, 4)
     views = jitter_color(grey, source())
     levels = views[:, 0, 0, 0]
@@ -120,10 +120,10 @@ def test_brightness_moves_a_flat_picture_by_at_most_a_half() -> None:
     assert levels.max() > 0.4
 
 
-def test_saturation_and_contrast_scale_within_their_bounds() -> None:
+def test_saturation_and_contrast_stay_in_their_ranges() -> None:
     images = pictures(256)
     views = jitter_color(images, source())
-    grey_before, grey_after = images.mean(1), views.mean(1)  # (B, H, W); saturation leaves it as it is
+    grey_before, grey_after = images.mean(1), views.mean(1)  # (B, H, W); saturation does not change it
     contrast = grey_after.flatten(1).std(1) / grey_before.flatten(1).std(1)
     assert contrast.min() >= 0.5 - 1e-4
     assert contrast.max() <= 1.5 + 1e-4

@@ -284,7 +284,7 @@ def out_of_memory_in_one(rank: int, faces: FaceDataset, run: Path) -> list[Event
 def test_a_process_out_of_memory_ends_the_run_with_an_error_in_each(faces: FaceDataset, tmp_path: Path) -> None:
     first, second = together(out_of_memory_in_one, faces, tmp_path / "run")
     assert isinstance(first, TrainingError)
-    assert "is gone" in str(first)
+    assert "has ended" in str(first)
     assert isinstance(second, TrainingError)
     assert "memory for 8 faces" in str(second)
 
@@ -462,6 +462,6 @@ def test_a_killed_process_ends_the_run_with_a_clear_error_and_leaves_its_save(
         process.communicate(timeout=120)
     assert process.returncode != 0
     [error] = [line for line in (tmp_path / "errors").read_text().splitlines() if line.startswith("Error: ")]
-    assert error.startswith("Error: Another process of this run is gone (")
+    assert error.startswith("Error: Another process of this run has ended (")
     assert "--resume" in error
     assert_same(state_of(tmp_path / "run"), before)
