@@ -1,0 +1,70 @@
+"""A prepared generator draws what the generator draws, for every kind of generator."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ganime.config import ModelConfig
+from ganime.models.checkpoint import Checkpoint
+from ganime.nets.dcgan import Generator
+from ganime.nets.prepared import PreparedGenerator
+
+TINY = {"image_size": 32, "latent_dim": 8, "base_channels": 4, "max_channels": 16}
+
+
+def trained_for_a_moment(**config: object) -> Generator:
+    """A generator with random weights whose BatchNorm statistics are far from their initial values."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        generator = Generator(ModelConfig(**(TINY | config)))  # pyright: ignore[reportArgumentType]
+        with torch.no_grad():
+            for parameter in generator.parameters():
+                parameter.add_(0.2 * torch.randn_like(parameter))
+            for _ in range(50):
+                generator(torch.randn(32, 8))
+    return generator.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"generator_norm": "spectral"},
+        {"generator_norm": "none"},
+        {"rgb_stride": 1},
+        {"supersampling": 2},
+        {"chroma_stride": 2},
+    ],
+    ids=str,
+)
+def test_it_draws_what_its_generator_draws(config: dict[str, object]) -> None:
+    generator = trained_for_a_moment(**config)
+    z = torch.randn(5, 8, generator=torch.Generator().manual_seed(1))
+    expected = generator(z)
+    drawn = PreparedGenerator(generator)(z)
+    assert expected.std() > 0.05
+    assert drawn.shape == expected.shape == (5, 3, 32, 32)
+    assert (drawn - expected).abs().max() * 127.5 < 0.01
+
+
+def test_the_embedded_model_is_drawn_to_a_hundredth_of_a_level(embedded: Checkpoint) -> None:
+    z = torch.randn(4, embedded.generator.config.latent_dim, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        expected = embedded.generator(z)
+    assert (PreparedGenerator(embedded.generator)(z) - expected).abs().max() * 127.5 < 0.01
+
+
+def test_it_keeps_the_weights_that_it_was_prepared_with() -> None:
+    generator = trained_for_a_moment()
+    prepared, z = PreparedGenerator(generator), torch.ones(1, 8)
+    before = prepared(z)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.zero_()
+    assert torch.equal(prepared(z), before)
+
+
+def test_a_generator_in_training_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="eval"):
+        PreparedGenerator(trained_for_a_moment().train())
