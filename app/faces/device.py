@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ganime.drawing.sampling import render
-from ganime.nets.dcgan import Generator
+from ganime.nets.prepared import PreparedGenerator
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -25,7 +25,7 @@ class Device:
     def __init__(self) -> None:
         self.lock = threading.Lock()
 
-    def render(self, generator: Generator, z: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n h w 3"]:
+    def render(self, generator: PreparedGenerator, z: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n h w 3"]:
         """The faces of latents, drawn a batch at a time; other visitors have their turns between batches."""
         faces = []
         for start in range(0, len(z), TURN_FACES):

@@ -107,7 +107,7 @@ class LoadedModel:
 
     def render(self, z: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n h w 3"]:
         """The faces of latents."""
-        return self.device.render(self.checkpoint.generator, z)
+        return self.device.render(self.checkpoint.prepared, z)
 
     def draw(self, recipes: list[Recipe]) -> Drawn:
         """The faces of recipes; at least one."""

@@ -85,7 +85,7 @@ def draw_walk(model: LoadedModel, route: Walk) -> Iterator[Progress | Frames]:
 
     def batches() -> Iterator[Progress]:
         for start in range(0, len(z), TURN_FACES):
-            frames.append(render(model.checkpoint.generator, z[start : start + TURN_FACES]))  # (B, H, W, 3)
+            frames.append(render(model.checkpoint.prepared, z[start : start + TURN_FACES]))  # (B, H, W, 3)
             yield Progress(min(1.0, (start + TURN_FACES) / len(z)))
 
     yield from model.device.run(batches())

@@ -11,6 +11,7 @@ import torch
 from ganime.drawing.recipe import Recipe, check_truncation, latents, walk
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.dcgan import Generator
+from ganime.nets.prepared import PreparedGenerator
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -23,14 +24,14 @@ def generate(
 ) -> UInt8[np.ndarray, "n size size 3"]:
     """The faces of `seeds`, RGB 0 to 255; a seed gives the same face beside any others and in any batch size."""
     config = checkpoint.generator.config
-    return render(checkpoint.generator, latents(seeds, config.latent_dim, truncation), batch_size)
+    return render(checkpoint.prepared, latents(seeds, config.latent_dim, truncation), batch_size)
 
 
 def generate_recipes(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> UInt8[np.ndarray, "n size size 3"]:
     """The faces of `recipes`. The caller must check that they are recipes for this model."""
     dim = checkpoint.generator.config.latent_dim
     return render(
-        checkpoint.generator, np.array([recipe.latent(dim) for recipe in recipes], np.float32).reshape(-1, dim)
+        checkpoint.prepared, np.array([recipe.latent(dim) for recipe in recipes], np.float32).reshape(-1, dim)
     )
 
 
@@ -48,17 +49,20 @@ def interpolate(
     """
     config = checkpoint.generator.config
     path = walk(latents(seeds, config.latent_dim), frames, loop, easing)
-    return render(checkpoint.generator, path * np.float32(check_truncation(truncation)))
+    return render(checkpoint.prepared, path * np.float32(check_truncation(truncation)))
 
 
 @torch.inference_mode()
 def render(
-    generator: Generator, z: Float[np.ndarray, "n latent"], batch_size: int = RENDER_BATCH
+    generator: Generator | PreparedGenerator, z: Float[np.ndarray, "n latent"], batch_size: int = RENDER_BATCH
 ) -> UInt8[np.ndarray, "n size size 3"]:
-    """Draw latents in fp32, `batch_size` at a time, on the device of the generator."""
+    """Draw latents in fp32, `batch_size` at a time, on the device of the generator.
+
+    A prepared generator (`Checkpoint.prepared`) is faster; a generator whose weights change must not be prepared.
+    """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1; got {batch_size}")
-    size, device = generator.config.image_size, next(generator.parameters()).device
+    size, device = generator.config.image_size, generator.device
     faces = np.empty((len(z), size, size, 3), np.uint8)
     for start in range(0, len(z), batch_size):
         images = generator(torch.from_numpy(z[start : start + batch_size]).to(device))  # (B, 3, S, S) in [-1, 1]

@@ -25,6 +25,7 @@ from ganime.nets.dcgan import (
     parse_model_config,
     read_config,
 )
+from ganime.nets.prepared import PreparedGenerator
 
 EMBEDDED = EMBEDDED_MODELS[128]  # the default model
 CARD_FILE = "README.md"
@@ -53,6 +54,11 @@ class Checkpoint:
     name: str = "unnamed"
     folder: Path | None = None
     critic: FeatureCritic | None = None
+
+    @cached_property
+    def prepared(self) -> PreparedGenerator:
+        """The generator prepared for drawing, on first use; later changes to its weights have no effect on it."""
+        return PreparedGenerator(self.generator)
 
     @cached_property
     def revision(self) -> str:

@@ -55,6 +55,11 @@ class Generator(
         self.to_rgb = with_norm(last, norm)
         self.apply(init_weights)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
     def forward(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b 3 size size"]:
         """Pictures in [-1, 1] for latents from N(0, 1)."""
         x = self.stem(z[:, :, None, None])  # (B, Z, 1, 1) -> (B, C, 4, 4)
