@@ -51,7 +51,9 @@ class PreparedGenerator:
             x = F.conv_transpose2d(x, weight, bias, stride=2, padding=1)  # (B, 3, 2H, 2W)
         else:
             x = F.conv2d(x, weight, bias, padding=1)  # (B, 3, H, W)
-        return downsample(subsample_chroma(torch.tanh(x), self.config.chroma_stride), self.config.supersampling)  # (B, 3, S, S)
+        return downsample(
+            subsample_chroma(torch.tanh(x), self.config.chroma_stride), self.config.supersampling
+        )  # (B, 3, S, S)
 
 
 @torch.no_grad()
