@@ -27,7 +27,7 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-WEIGHTS = {"anime-128", "anime-64", "anime-critic", "anime-faces", "anime-features", "broad-eyes"}
+WEIGHTS = {"anime-128", "anime-64", "anime-critic", "anime-faces", "anime-features", "broad-eyes", "real-cugan"}
 
 
 def requirements(name: str) -> list[str]:
@@ -166,6 +166,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     dependencies = [path for path in sys.path if path.endswith("site-packages")]
     (site / "dependencies.pth").write_text("\n".join(dependencies), encoding="utf-8")
     return scripts
+
+
+def test_every_folder_of_weights_is_packaged() -> None:
+    folders = {path.parent.name for path in (ROOT / "weights").glob("*/README.md")}
+    assert folders == WEIGHTS
+    assert set(PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]) == {
+        f"weights/{name}" for name in WEIGHTS
+    }
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The command line: `ganime`, or `python -m ganime`; the only code of the engine that prints."""
+"""The command line: `ganime`, or `python -m ganime`. It is the only part of the engine that prints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from ganime.cli import data, draw, explore, measure, models, page, train
 from ganime.errors import GanimeError
 
 app = typer.Typer(
-    help="A DCGAN for anime faces.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    help="Draw anime faces with a DCGAN, edit them, and train models on your own faces.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 GROUPS = {
     "Web page": {"page": page.page_command},
@@ -26,7 +29,11 @@ GROUPS = {
         "directions": explore.directions_command,
         "name-direction": explore.name_direction_command,
     },
-    "Data": {"audit": data.audit_command, "known": data.known_command, "copies": data.copies_command},
+    "Faces": {
+        "audit": data.audit_command,
+        "remember-faces": data.remember_faces_command,
+        "copies": data.copies_command,
+    },
     "Train": {
         "train": train.train_command,
         "polish": train.polish_command,
@@ -42,13 +49,16 @@ GROUPS = {
 for group, commands in GROUPS.items():
     for name, command in commands.items():
         app.command(name, rich_help_panel=group)(command)
+app.command("known", hidden=True)(data.remember_faces_command)  # the earlier name
 
 
 def main() -> None:
-    """Run the command line; an expected failure is one line on standard error and exit status 1."""
+    """Run the command line. An expected failure prints one line to standard error and exits with status 1."""
     try:
         app()
     except (GanimeError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        print(f"Error: {error}{'. The disk takes no more: make room and try again' * full}", file=sys.stderr)
+        text = f"Error: {error}"
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            text += ". The disk is full: free some space and try again"
+        print(text, file=sys.stderr)
         sys.exit(1)

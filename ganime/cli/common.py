@@ -1,4 +1,4 @@
-"""What several commands share: options, reading faces, progress on standard error."""
+"""What several commands share: options, checks of output paths, reading faces, and progress on the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
@@ -20,80 +20,132 @@ from rich.progress import (
 )
 
 from ganime.drawing.recipe import Recipe, check_truncation, latent, parse_seed
+from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError, GanimeError, RecipeError
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import read_recipe
-from ganime.models.checkpoint import (
-    Checkpoint,
-)
+from ganime.models.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
 
 DEFAULT_HOME = Path(".ganime")
-ModelOption = Annotated[
-    str,
-    typer.Option("--model", help="A model folder, a training run, or a hub repo_id[@revision].", show_default=False),
-]
+MODEL_HELP = "A model folder, a training run, or owner/name[@revision] on the Hugging Face hub."
+ModelArgument = Annotated[str, typer.Argument(help=MODEL_HELP)]
+ModelOption = Annotated[str, typer.Option("--model", help=MODEL_HELP, show_default=False)]
+ModelFolderOption = Annotated[Path, typer.Option("--out", help="Model folder to write.")]
+DataArgument = Annotated[list[Path], typer.Argument(help="Folders or zip files of face pictures.")]
 HomeOption = Annotated[
-    Path, typer.Option("--home", envvar="GANIME_HOME", help="Where decoded faces and pulled models are kept.")
+    Path, typer.Option("--home", envvar="GANIME_HOME", help="Folder that caches decoded faces and models from the hub.")
 ]
-TruncationOption = Annotated[float, typer.Option(help="Factor on the latent: 0 the average face, 1 as trained.")]
-SizeOption = Annotated[int, typer.Option(help="Scale to this many pixels; 0 keeps the model's own size.")]
-ThreadsOption = Annotated[int, typer.Option(help="CPU threads; 0 leaves it to torch.")]
-DuplicatesOption = Annotated[bool, typer.Option("--keep-duplicates", help="Use pictures again that are there already.")]
-FaceArgument = Annotated[str, typer.Argument(help="A face: a seed, or a PNG that Ganime made.")]
-FacesArgument = Annotated[list[str], typer.Argument(help="Faces: seeds, or PNGs that Ganime made.")]
-EVERY = 2000  # faces between two lines of progress
+TruncationOption = Annotated[
+    float, typer.Option(help="Factor on the latent, 0 to 1.5: 0 draws the average face, 1 leaves it unchanged.")
+]
+SizeOption = Annotated[int, typer.Option(help="Scale the pictures to this many pixels; 0 keeps the model's size.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+ThreadsOption = Annotated[int, typer.Option(help="Number of CPU threads; 0 lets torch decide.")]
+DuplicatesOption = Annotated[
+    bool, typer.Option("--keep-duplicates", help="Use every picture, even if the same one occurs several times.")
+]
+FaceArgument = Annotated[str, typer.Argument(help="A face: a seed, or a PNG made by Ganime.")]
+FacesArgument = Annotated[list[str], typer.Argument(help="Faces: seeds, or PNGs made by Ganime.")]
+LINE_FACES = 2000  # decoded faces between two lines of progress
+DRAWN_AT_ONCE = 64  # faces
+
+
+def check_png(option: str, path: Path | None) -> None:
+    """Raise ConfigError when a path that a PNG is to be written to has another suffix; None is fine."""
+    if path and path.suffix.lower() != ".png":
+        raise ConfigError(f"{option} writes PNG; {path} should end in .png.")
+
+
+def check_folder(folder: Path | None) -> None:
+    """Raise ConfigError when --out is a file where a folder is needed; it need not exist, and None is fine."""
+    if folder and folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out {folder} is a file. Name a folder; it is created if it does not exist.")
 
 
 def read_face(checkpoint: Checkpoint, face: str) -> tuple[np.ndarray, float, int]:
-    """The latent, truncation and seed of a face given as a seed or as a PNG with a recipe inside."""
+    """Read a face that is given as a seed or as a PNG with a recipe inside.
+
+    Returns its latent without truncation, float32, (latent,), its truncation and its seed. Raises RecipeError when the
+    text is neither, or when another model drew the face, and GanimeError for a PNG without a recipe.
+    """
     dim = checkpoint.generator.config.latent_dim
     if face.isdecimal():
         seed = parse_seed(face)
         return latent(seed, dim), 1.0, seed
     path = Path(face)
     if not path.is_file():
-        raise RecipeError(f"A face is a seed, like 7, or a PNG that Ganime made; got {face!r}.")
+        raise RecipeError(f"A face is a seed, such as 7, or a PNG made by Ganime; got {face!r}.")
     text = read_recipe(path.read_bytes())
     if not text:
-        raise GanimeError(f"{path} holds no recipe. Find its face: python -m ganime project MODEL {path}.")
+        raise GanimeError(f"{path} contains no recipe. Find the nearest face: python -m ganime project MODEL {path}.")
     recipe = Recipe.from_json(text)
     if recipe.revision != checkpoint.revision:
         raise RecipeError(
             f"{path} was drawn by {recipe.model} (revision {recipe.revision}), not by {checkpoint.name} "
-            f"({checkpoint.revision}). Name its model by --model."
+            f"({checkpoint.revision}). Name its model with --model."
         )
     return recipe.untruncated(dim), check_truncation(recipe.truncation), recipe.seed
 
 
 def read_faces(data: list[Path], image_size: int, home: Path, keep_duplicates: bool = False) -> FaceDataset:
-    """The faces of folders and zips; where they have to be decoded first, it is told how far that is."""
-    with decoding() as progress:
+    """Load the faces of folders and zip files; if they have to be decoded first, show the progress."""
+    with decoding_progress() as progress:
         return load_faces(data, image_size, home / "cache", progress, keep_duplicates)
 
 
 @contextmanager
-def decoding() -> Iterator[Callable[[int, int], None]]:
-    """Something to tell how many of all pictures are decoded: a bar on a terminal, a line now and then elsewhere."""
-    if not sys.stdout.isatty():
-        yield (
-            lambda done, total: (
-                print(f"decoding faces: {done:,}/{total:,}", flush=True) if done == total or done % EVERY == 0 else None
-            )
-        )
+def decoding_progress() -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that shows how many of all pictures are decoded: a bar on a terminal, else a line at times."""
+    if sys.stdout.isatty():
+        with Progress(TextColumn("decoding faces"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
         return
-    with Progress(TextColumn("decoding faces"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+    def print_line(done: int, total: int) -> None:
+        if done == total or done % LINE_FACES == 0:
+            print(f"decoding faces: {done:,}/{total:,}", flush=True)
+
+    yield print_line
+
+
+def draw_in_batches(
+    checkpoint: Checkpoint, seeds: range, truncation: float
+) -> Iterator[tuple[range, UInt8[np.ndarray, "b size size 3"]]]:
+    """Draw the faces of `seeds` a batch at a time, and show the progress; yields the seeds of a batch and its faces."""
+    for start in range(0, len(seeds), DRAWN_AT_ONCE):
+        batch = seeds[start : start + DRAWN_AT_ONCE]
+        yield batch, generate(checkpoint, batch, truncation)
+        show_progress(f"{start + len(batch):,} of {len(seeds):,} faces drawn")
+
+
+def draw_to_file(
+    checkpoint: Checkpoint, seeds: range, truncation: float, path: Path
+) -> UInt8[np.ndarray, "n size size 3"]:
+    """Draw the faces of `seeds` into a .npy file, and return it as a memory-mapped array."""
+    side = checkpoint.generator.config.image_size
+    shape = (len(seeds), side, side, 3)
+    faces = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    done = 0
+    for batch, drawn in draw_in_batches(checkpoint, seeds, truncation):
+        faces[done : done + len(batch)] = drawn
+        done += len(batch)
+    faces.flush()
+    return faces
 
 
 def set_threads(threads: int) -> None:
+    """Limit torch to this many CPU threads; 0 changes nothing. Raises ConfigError for a negative number."""
     if threads < 0:
         raise ConfigError(f"--threads must be at least 0; got {threads}.")
     if threads:
         torch.set_num_threads(threads)
 
 
-def tell(text: str) -> None:
-    """Progress on the terminal's own line; nothing where standard error is a file."""
+def show_progress(text: str) -> None:
+    """Overwrite the terminal's current line with `text`; does nothing when standard error is not a terminal."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="\r", file=sys.stderr, flush=True)

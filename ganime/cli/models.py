@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ganime.cli.common import DEFAULT_HOME, HomeOption
+from ganime.cli.common import DEFAULT_HOME, HomeOption, ModelArgument, ModelFolderOption
 from ganime.drawing.directions import load_directions
 from ganime.drawing.layers import LayerCost, layer_costs
 from ganime.files import refuse_to_replace
@@ -18,43 +18,40 @@ from ganime.models.importing import import_generator
 
 
 def inspect_command(
-    model: Annotated[str, typer.Argument(help="A model folder, a training run, or a hub repo_id[@revision].")] = str(
-        EMBEDDED
-    ),
+    model: ModelArgument = str(EMBEDDED),
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Show both nets layer by layer: output shape, parameters, multiply-adds."""
+    """Show both networks layer by layer: output shape, parameters, multiply-adds."""
     checkpoint = open_model(model, home / "hub", with_discriminator=True)
     print(f"{checkpoint.name}, revision {checkpoint.revision}")
     print_summary("Generator", layer_costs(checkpoint.generator))
     if checkpoint.discriminator:
         print_summary("Discriminator", layer_costs(checkpoint.discriminator))
     else:
-        print("\nThis model comes without a discriminator.")
+        print("\nThis model has no discriminator.")
 
 
 def export_command(
-    model: Annotated[str, typer.Argument(help="A training run, a model folder, or a hub repo_id[@revision].")],
-    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    model: ModelArgument,
+    out: ModelFolderOption,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Write a model, such as the best save of a run, as a model folder to keep or to share."""
+    """Write a model, such as the best save of a run, to a model folder that you can keep or share."""
     refuse_to_replace(out, MODEL_FILES)
     checkpoint = open_model(model, home / "hub", with_discriminator=True)
-    load_directions(
-        checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim
-    )  # refuses stale ones
+    # Raises CheckpointError for directions that were made for other weights.
+    load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
     export_model(replace(checkpoint, name=out.resolve().name), out)
     images = checkpoint.training.get("images")
-    seen = f", of {images:,} images seen" if isinstance(images, int) else ""
-    print(f"{out}: revision {checkpoint.revision}{seen}")
+    trained = f", trained on {images:,} images" if isinstance(images, int) else ""
+    print(f"{out}: revision {checkpoint.revision}{trained}")
 
 
 def import_command(
-    file: Annotated[Path, typer.Argument(help="A generator's state dict: .safetensors, .pt, .pth or .bin.")],
-    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    file: Annotated[Path, typer.Argument(help="State dict of a generator: .safetensors, .pt, .pth or .bin.")],
+    out: ModelFolderOption,
 ) -> None:
-    """Turn a DCGAN generator's weight file into a model folder."""
+    """Convert the weight file of a DCGAN generator to a model folder."""
     refuse_to_replace(out, CHECKPOINT_FILES)
     checkpoint = replace(import_generator(file), name=out.resolve().name)
     save_checkpoint(checkpoint, out)
@@ -62,6 +59,7 @@ def import_command(
 
 
 def print_summary(title: str, layers: list[LayerCost]) -> None:
+    """Print a network as a table, one row per layer, with totals."""
     print(f"\n{title}\n{'layer':<10} {'kind':<16} {'output':<16} {'parameters':>12} {'multiply-adds':>14}")
     for layer in layers:
         shape = " x ".join(str(side) for side in layer.output)

@@ -40,8 +40,6 @@ def check_free(host: str, port: int) -> None:
             listener.bind(address)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise ConfigError(
-                f"Port {port} of {host} is in use by another program. Choose another port: ganime page --port "
-                f"{port + 1 if port < 65535 else port - 1}"
-            ) from error
+            taken = f"Port {port} of {host} is in use by another program."
+            raise ConfigError(f"{taken} Choose another one with --port.") from error
         raise ConfigError(f"The page cannot listen on {host}, port {port}: {error.strerror or error}.") from error

@@ -1,4 +1,4 @@
-"""A run on the terminal: its events in words, a live bar, and signals that stop or save it."""
+"""A run on the terminal: its events as text, a live bar, and the signals that stop or save it."""
 
 from __future__ import annotations
 
@@ -25,36 +25,35 @@ from ganime.training.events import Done, Event, Measured, Notice, Saved, Step, V
 
 
 def show(events: Iterator[Event], run: Path, config: TrainConfig) -> None:
-    """Write the events of a run to its journal and tell a person what they say."""
+    """Write the events of a run to its journal and print them."""
     if sys.stdout.isatty():
         show_live(events, run, config)
         return
     for event in events:
         record(run, event)
-        if text := in_words(event, config):
+        if text := text_of(event, config):
             print(text, flush=True)
 
 
 def show_live(events: Iterator[Event], run: Path, config: TrainConfig, console: Console | None = None) -> None:
-    """One line of losses and speed and a bar that change in place; everything else scrolls by above them."""
+    """Like `show`, with the losses, the speed and a bar on a line that is updated; other events scroll above it."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console) as bar:
-        line = bar.add_task("starting", total=1.0 if config.images or config.steps or config.minutes else None)
+        limited = config.images or config.steps or config.minutes
+        line = bar.add_task("starting", total=1.0 if limited else None)
         for event in events:
             record(run, event)
             if isinstance(event, Step):
-                bar.update(line, completed=event.progress, description=escape(in_words(event, config)))
-            elif text := in_words(event, config):
+                bar.update(line, completed=event.progress, description=escape(text_of(event, config)))
+            elif text := text_of(event, config):
                 bar.console.print(escape(text), highlight=False)
 
 
-def in_words(event: Event, config: TrainConfig) -> str:
-    """What an event says, on one line; nothing for a sample grid, which is looked at."""
+def text_of(event: Event, config: TrainConfig) -> str:
+    """The event as one line; empty for an event without text, such as a sample grid."""
     if isinstance(event, Step):
-        total, done = (
-            (f"/{config.steps}" if config.steps else ""),
-            (f", {event.progress:.0%}" if event.progress else ""),
-        )
+        total = f"/{config.steps}" if config.steps else ""
+        done = f", {event.progress:.0%}" if event.progress else ""
         return (
             f"Step: {event.step}{total} [D loss: {event.d_loss:.4f} G loss: {event.g_loss:.4f}] "
             f"{event.images:,} images, {event.images_per_second:.0f} images/s{done}"
@@ -75,23 +74,33 @@ def in_words(event: Event, config: TrainConfig) -> str:
 
 
 @contextmanager
-def asked_by_signal() -> Iterator[tuple[Callable[[], bool], Callable[[], bool]]]:
-    """Two questions for after every step: whether to save and end, which Ctrl+C or a termination signal asks for, and
-    whether to save and go on, which SIGUSR1 asks for where the system has it."""
-    asked: set[int] = set()
+def signal_requests() -> Iterator[tuple[Callable[[], bool], Callable[[], bool]]]:
+    """Handle signals while a run trains; yields two functions to call after every step.
+
+    The first says whether to save and stop: Ctrl+C (SIGINT) or SIGTERM was received. A second one of those ends the
+    process at once. The second function says, once for each request, whether to save and continue: SIGUSR1 was
+    received, on systems that have it.
+    """
+    received: set[int] = set()
+    stop_signals = {int(signal.SIGINT), int(signal.SIGTERM)}
+    save_signals = {int(signal.SIGUSR1)} if hasattr(signal, "SIGUSR1") else set()
 
     def remember(number: int, frame: Any) -> None:
-        asked.add(number)
-        if number in ends:
-            signal.signal(number, signal.SIG_DFL)  # a second one ends at once
+        received.add(number)
+        if number in stop_signals:
+            signal.signal(number, signal.SIG_DFL)
+
+    def should_stop() -> bool:
+        return bool(received & stop_signals)
 
     def should_save() -> bool:
-        return bool(saves & asked) and not asked.difference_update(saves)
+        requested = bool(received & save_signals)
+        received.difference_update(save_signals)
+        return requested
 
-    ends, saves = {int(signal.SIGINT), int(signal.SIGTERM)}, {int(getattr(signal, "SIGUSR1", 0))} - {0}
-    before = {number: signal.signal(number, remember) for number in ends | saves}
+    handlers = {number: signal.signal(number, remember) for number in stop_signals | save_signals}
     try:
-        yield lambda: bool(asked & ends), should_save
+        yield should_stop, should_save
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

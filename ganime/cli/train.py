@@ -7,17 +7,29 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ganime.cli.common import DEFAULT_HOME, DuplicatesOption, HomeOption, ThreadsOption, read_faces, set_threads
-from ganime.cli.progress import asked_by_signal, show
-from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH
+from ganime.cli.common import (
+    DEFAULT_HOME,
+    DataArgument,
+    DeviceOption,
+    DuplicatesOption,
+    HomeOption,
+    ModelArgument,
+    ModelFolderOption,
+    ThreadsOption,
+    check_folder,
+    read_faces,
+    set_threads,
+)
+from ganime.cli.progress import show, signal_requests
+from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH, ModelConfig, TrainConfig
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.files import refuse_to_replace
-from ganime.models.checkpoint import save_checkpoint
+from ganime.models.checkpoint import Checkpoint, save_checkpoint
 from ganime.models.hub import open_model
 from ganime.models.resizing import resize
 from ganime.nets.device import pick_device
@@ -27,85 +39,71 @@ from ganime.training.loop import train
 from ganime.training.polish import PolishConfig, Polished, polish
 from ganime.training.run_folder import RUN_FILE, read_run
 
-SAVE_SECONDS = 300.0
+POLISH_SAVE_SECONDS = 300.0
 
 
 def train_command(
-    data: Annotated[list[Path], typer.Argument(help="Folders or zips of faces.")],
-    out: Annotated[Path | None, typer.Option(help="The run's folder, for a new run.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="The folder of the run to go on with.")] = None,
+    data: DataArgument,
+    out: Annotated[Path | None, typer.Option(help="Folder of a new run.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Folder of the run to continue.")] = None,
     start: Annotated[
         str | None,
         typer.Option(
             "--from",
-            help="What to begin from: scratch, a model folder, run or hub repo_id[@revision]; it grows or shrinks "
-            "to --image-size. By default the embedded model nearest to it for fewer than 10,000 faces, else scratch.",
+            help="Starting model: a model folder, a training run, owner/name[@revision] on the hub, or scratch. It is "
+            "resized to --image-size. Default: the nearest embedded model for fewer than 10,000 faces, else scratch.",
         ),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help=f"One of {', '.join(RECIPES)}; modern by default.")] = None,
     image_size: Annotated[int | None, typer.Option(help="32, 64, 128 or 256 px.")] = None,
-    images: Annotated[int, typer.Option(help="End after this many images seen.")] = 0,
-    steps: Annotated[int, typer.Option(help="End after this many steps.")] = 0,
-    minutes: Annotated[float, typer.Option(help="End after this many minutes.")] = 0.0,
-    batch_size: Annotated[int | None, typer.Option(help="Faces in a step.")] = None,
+    images: Annotated[int, typer.Option(help="Stop after this many images, in total over all resumptions.")] = 0,
+    steps: Annotated[int, typer.Option(help="Stop after this many steps, in total over all resumptions.")] = 0,
+    minutes: Annotated[float, typer.Option(help="Stop after this many minutes.")] = 0.0,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     generator_lr: Annotated[
-        float | None, typer.Option(help="Learning rate of the generator; it can be changed with --resume.")
+        float | None, typer.Option(help="Generator's learning rate; can change on --resume.")
     ] = None,
     discriminator_lr: Annotated[
-        float | None, typer.Option(help="Learning rate of the discriminator; it can be changed with --resume.")
+        float | None, typer.Option(help="Discriminator's learning rate; can change on --resume.")
     ] = None,
     augment: Annotated[str | None, typer.Option(help=f"One of {', '.join(AUGMENTS)}.")] = None,
     critic: Annotated[
         float | None,
         typer.Option(
-            help="Weight of the feature critic's loss, 0 for none; by default 0 for few faces and no model with one."
+            help="Weight of the feature critic's loss; 0 switches it off. Default: 1, but 0 for fewer than 10,000 "
+            "faces unless the starting model has a critic."
         ),
     ] = None,
     eyes: Annotated[
         str | None,
         typer.Option(
-            help=f"What the critic looks through, one of {', '.join(EYES)}: a network that knows anime faces, one "
-            "taught pictures of all kinds; auto is as the model's that it begins from, else anime."
+            help=f"Feature networks of the critic, one of {', '.join(EYES)}: anime was trained on anime faces, broad "
+            "on pictures of all kinds, auto takes those of the starting model, else anime."
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Start of everything random in the run.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all randomness in the run.")] = None,
     keep_duplicates: DuplicatesOption = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Train a model on your faces. Stop with Ctrl+C at any time: the run is saved and can be resumed."""
-    run = resume or out
-    if run is None or (resume and out):
-        raise ConfigError("Say where the run lives: either --out FOLDER for a new one or --resume FOLDER.")
-    if out and (out / RUN_FILE).exists():
-        raise ConfigError(f"{out} holds a run already. Go on with it by --resume {out}, or choose another folder.")
-    if recipe is not None and recipe not in RECIPES:
-        raise ConfigError(f"--recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
-    if run.exists() and not run.is_dir():
-        raise ConfigError(f"--out {run} is a file; name a folder, which is made where there is none.")
-    inside = [path for path in data if path.is_dir() and run.resolve().is_relative_to(path.resolve())]
-    if inside:
-        raise ConfigError(f"{run} lies in {inside[0]}, so its sample grids would count as faces. Keep it elsewhere.")
+    """Train a model on your faces. Ctrl+C stops it at any time: the run is saved and can be resumed."""
     changes = {
         "batch_size": batch_size,
         "augment": augment,
         "critic": critic,
         "eyes": eyes,
         "seed": seed,
+        "keep_duplicates": keep_duplicates or None,
     }
+    changes = {name: value for name, value in changes.items() if value is not None}
     rates = {"generator_lr": generator_lr, "discriminator_lr": discriminator_lr}
-    repeats = keep_duplicates or None
-    fixed = {"from": start, "recipe": recipe, "image_size": image_size, "keep_duplicates": repeats, **changes}
-    if resume and (given := [f"--{name.replace('_', '-')}" for name, value in fixed.items() if value is not None]):
-        raise ConfigError(
-            f"A resumed run keeps its settings, except limits and learning rates: leave out {', '.join(given)}, or "
-            "begin a new run."
-        )
-    config, model = read_run(run) if resume else RECIPES[recipe or "modern"]
-    config = replace(config, **{name: value for name, value in (changes | rates).items() if value is not None})
-    config = replace(config, images=images, steps=steps, minutes=minutes)
-    config = replace(config, keep_duplicates=keep_duplicates or config.keep_duplicates)
+    rates = {name: value for name, value in rates.items() if value is not None}
+    run = check_run(data, out, resume)
+    if resume:
+        check_unchanged(changes, start, recipe, image_size)
+    config, model = configs_of(resume, recipe, changes)
+    config = replace(config, **rates, images=images, steps=steps, minutes=minutes)
     begun = open_model(start, home / "hub", with_discriminator=True) if start not in (None, SCRATCH) else None
     size = image_size or (begun.generator.config if begun else model).image_size
     model = replace(model, image_size=size)
@@ -113,64 +111,114 @@ def train_command(
     set_threads(threads)
     with workers.in_turn():
         dataset = read_faces(data, size, home, config.keep_duplicates)
-    if workers.leads:
-        print_faces(dataset)
     if not resume:
         begun = default_start(config, size, len(dataset.train)) if start is None else begun
         config = config_for_start(config, size, len(dataset.train), begun, keep_critic=critic is not None)
     if eyes and not config.critic:
-        raise ConfigError("--eyes is what the critic looks through, and this run has none; give it one by --critic 1.")
-    if begun:
-        side = begun.generator.config.image_size
-        if workers.leads:
-            how = "" if side == size else f", {'grown' if side < size else 'shrunk'} to {size} px"
-            print(f"begins from {begun.name}, revision {begun.revision}{how}; --from {SCRATCH} begins afresh")
-        begun = resize(begun, size)
-    with asked_by_signal() as (should_stop, should_save):
+        raise ConfigError("--eyes sets the critic's feature networks, but this run has no critic. Add --critic 1.")
+    if workers.leads:
+        print_faces(dataset)
+        print_start(begun, size)
+    begun = resize(begun, size) if begun else None
+    with signal_requests() as (should_stop, should_save):
         events = train(
             dataset, run, config, model, device, should_stop, should_save, begun, generator_lr, discriminator_lr
         )
         if workers.leads:
             show(events, run, config)
         else:
-            deque(events, maxlen=0)  # works along in silence
+            deque(events, maxlen=0)  # train without output
+
+
+def check_run(data: list[Path], out: Path | None, resume: Path | None) -> Path:
+    """The folder of the run. Raises ConfigError unless it is named once and can be used."""
+    run = resume or out
+    if run is None or (resume and out):
+        raise ConfigError("Name the run's folder: either --out FOLDER for a new run or --resume FOLDER.")
+    if out and (out / RUN_FILE).exists():
+        raise ConfigError(f"{out} already contains a run. Continue it with --resume {out}, or choose another folder.")
+    check_folder(run)
+    inside = [path for path in data if path.is_dir() and run.resolve().is_relative_to(path.resolve())]
+    if inside:
+        raise ConfigError(
+            f"{run} is inside {inside[0]}, so its sample grids would count as faces. Choose another folder."
+        )
+    return run
+
+
+def check_unchanged(changes: dict[str, Any], start: str | None, recipe: str | None, image_size: int | None) -> None:
+    """Raise ConfigError when an option would change what a resumed run was started with."""
+    given = {"from": start, "recipe": recipe, "image_size": image_size, **changes}
+    options = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+    if options:
+        raise ConfigError(
+            f"A resumed run keeps its settings, except limits and learning rates: leave out {', '.join(options)}, or "
+            "start a new run."
+        )
+
+
+def configs_of(resume: Path | None, recipe: str | None, changes: dict[str, Any]) -> tuple[TrainConfig, ModelConfig]:
+    """The configurations of the resumed run, or those of the recipe with the given changes."""
+    if resume:
+        return read_run(resume)
+    if recipe is not None and recipe not in RECIPES:
+        raise ConfigError(f"--recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
+    config, model = RECIPES[recipe or "modern"]
+    return replace(config, **changes), model
 
 
 def print_faces(dataset: FaceDataset) -> None:
-    print(f"{len(dataset.train):,} faces to learn from, {len(dataset.held_out):,} held out, "
-          f"{len(dataset.skipped):,} skipped")  # fmt: skip
+    """Print how many faces are used, and the first skipped files with the reason."""
+    counts = len(dataset.train), len(dataset.held_out), len(dataset.skipped)
+    print("{:,} faces for training, {:,} held out, {:,} skipped".format(*counts))
     for name, reason in dataset.skipped[:10]:
         print(f"  skipped {name}: {reason}")
 
 
+def print_start(start: Checkpoint | None, image_size: int) -> None:
+    """Print the model that a new run starts from, if there is one."""
+    if start is None:
+        return
+    side = start.generator.config.image_size
+    resized = "" if side == image_size else f", {'grown' if side < image_size else 'shrunk'} to {image_size} px"
+    print(f"starts from {start.name}, revision {start.revision}{resized}; --from {SCRATCH} starts from random weights")
+
+
 def polish_command(
-    model: Annotated[str, typer.Argument(help="A model folder, a training run, or a hub repo_id[@revision].")],
-    data: Annotated[list[Path], typer.Argument(help="Folders or zips of the faces that it was trained on.")],
-    out: Annotated[Path, typer.Option(help="The model folder to write.")],
-    images: Annotated[int, typer.Option(help="How many faces it draws in all.")] = PolishConfig.images,
-    batch_size: Annotated[int, typer.Option(help="Faces in a step.")] = PolishConfig.batch_size,
+    model: ModelArgument,
+    data: Annotated[list[Path], typer.Argument(help="Folders or zip files of the faces that it was trained on.")],
+    out: ModelFolderOption,
+    images: Annotated[int, typer.Option(help="Number of images to draw in total.")] = PolishConfig.images,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = PolishConfig.batch_size,
     lr: Annotated[float, typer.Option(help="Learning rate.")] = PolishConfig.lr,
-    ema_images: Annotated[int, typer.Option(help="Half-life of the average, in images.")] = PolishConfig.ema_images,
-    seed: Annotated[int, typer.Option(help="Start of everything random.")] = PolishConfig.seed,
+    ema_images: Annotated[
+        int, typer.Option(help="Half-life of the moving average of the weights, in images.")
+    ] = PolishConfig.ema_images,
+    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = PolishConfig.seed,
     keep_duplicates: DuplicatesOption = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Make a well-trained model draw better by the Fréchet loss alone. Stop with Ctrl+C at any time: it is saved."""
+    """Improve a well-trained model with the Fréchet loss alone. Ctrl+C stops it at any time: the model is saved."""
     config = PolishConfig(images, batch_size, lr, ema_images, seed)
     refuse_to_replace(out, ())
     pick_device(device)
     set_threads(threads)
     begun = replace(open_model(model, home / "hub", with_discriminator=True), name=out.resolve().name)
     faces = read_faces(data, begun.generator.config.image_size, home, keep_duplicates)
-    print(f"{len(faces.train):,} faces to learn from; the first look at them takes minutes", flush=True)
-    with asked_by_signal() as (should_stop, should_save):
-        keep(polish(faces, begun, config, device, should_stop), out, should_save)
+    print(f"{len(faces.train):,} faces for training; extracting their features takes minutes", flush=True)
+    with signal_requests() as (should_stop, should_save):
+        save_polished(polish(faces, begun, config, device, should_stop), out, should_save)
 
 
-def keep(events: Iterator[Polished], out: Path, should_save: Callable[[], bool] = lambda: False) -> None:
-    """Tell how far it is, and save the model now and then, when asked, and at the end."""
+def save_polished(
+    events: Iterator[Polished],
+    out: Path,
+    should_save: Callable[[], bool] = lambda: False,
+    save_seconds: float = POLISH_SAVE_SECONDS,
+) -> None:
+    """Print the progress, and save the model to `out` every `save_seconds`, on request and at the end."""
     saved, last, stored = time.monotonic(), None, 0
     for last in events:
         print(
@@ -178,7 +226,7 @@ def keep(events: Iterator[Polished], out: Path, should_save: Callable[[], bool] 
             f"{last.distance:.4f}",
             flush=True,
         )
-        if last.images and (should_save() or time.monotonic() - saved >= SAVE_SECONDS):
+        if last.images and (should_save() or time.monotonic() - saved >= save_seconds):
             save_checkpoint(last.model(), out)
             saved, stored = time.monotonic(), last.images
     if last and last.images:
@@ -186,4 +234,4 @@ def keep(events: Iterator[Polished], out: Path, should_save: Callable[[], bool] 
             save_checkpoint(last.model(), out)
         print(f"saved: {out}")
     else:
-        print("stopped before the first step; nothing is written")
+        print("stopped before the first step; nothing was saved")

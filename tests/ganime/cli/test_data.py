@@ -1,4 +1,4 @@
-"""The commands about copies: what is kept of training faces tells them again, with or without their pictures."""
+"""The commands about copies: they are detected with or without the pictures of the training faces."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ganime.errors import ConfigError, DataError
 from ganime.images import png_bytes
 from ganime.measuring.training_faces import load_training_faces
 from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint
-from tests.ganime.cli.test_explore import run
+from tests.ganime.cli.common import run
 
 COUNT = 24
 
 
 @pytest.fixture
 def learned(tiny: Checkpoint, tmp_path: Path) -> Path:
-    """A folder with the faces of the first seeds, as if the model had learned from what it draws."""
+    """A folder with the faces of the first seeds, as if the model had been trained on them."""
     folder = tmp_path / "learned"
     folder.mkdir()
     for seed, face in enumerate(generate(tiny, range(COUNT))):
@@ -28,11 +28,11 @@ def learned(tiny: Checkpoint, tmp_path: Path) -> Path:
     return folder
 
 
-def test_known_faces_tell_copies_without_pictures(tiny_folder: Path, learned: Path, tmp_path: Path) -> None:
-    told = run("known", learned, "--model", tiny_folder, "--home", tmp_path / "home", "--keep-duplicates")
+def test_copies_are_detected_without_the_pictures(tiny_folder: Path, learned: Path, tmp_path: Path) -> None:
+    told = run("remember-faces", learned, "--model", tiny_folder, "--home", tmp_path / "home", "--keep-duplicates")
     try:
         known = load_training_faces(tiny_folder)
-        assert f"{known.total} training faces as numbers in {tiny_folder}" in told
+        assert f"{known.total} training faces are described in {tiny_folder}" in told
         assert known.total + known.held_out == COUNT
         told = run("copies", *map(str, range(COUNT)), "--model", tiny_folder)
         assert told.count("It looks like a copy") >= known.total - 2
@@ -42,7 +42,7 @@ def test_known_faces_tell_copies_without_pictures(tiny_folder: Path, learned: Pa
             (tiny_folder / name).unlink(missing_ok=True)
 
 
-def test_training_faces_that_are_given_are_shown_beside_the_face(
+def test_given_training_faces_are_shown_beside_the_face(
     tiny: Checkpoint, tiny_folder: Path, learned: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "pairs.png"
@@ -55,10 +55,10 @@ def test_training_faces_that_are_given_are_shown_beside_the_face(
     assert abs(shown - generate(tiny, [3])[0]).max() <= 1  # its weights are stored in 16 bits
 
 
-def test_what_cannot_be_compared_is_refused_in_words(tiny_folder: Path, learned: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"not known here.*--train FACES.*ganime known"):
+def test_faces_that_cannot_be_compared_are_refused(tiny_folder: Path, learned: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--train FACES.*remember-faces"):
         run("copies", "3", "--model", tiny_folder)
-    with pytest.raises(ConfigError, match="by --train"):
+    with pytest.raises(ConfigError, match="--train"):
         run("copies", "3", "--model", tiny_folder, "--out", tmp_path / "pairs.png")
     with pytest.raises(ConfigError, match=r"end in \.png"):
         run("copies", "3", "--model", tiny_folder, "--train", learned, "--out", tmp_path / "pairs.jpg")

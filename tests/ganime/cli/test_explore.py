@@ -1,4 +1,4 @@
-"""The commands for playing with faces: what they write is what the calls make, and holds its recipe."""
+"""The commands that explore from a face: they write what the engine's functions return, with recipes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-from typer.testing import CliRunner
 
-from ganime.cli import app
 from ganime.drawing import direction_search as direction_fit
 from ganime.drawing import projection
 from ganime.drawing.directions import Direction, Directions, load_directions, save_directions, steer
@@ -19,26 +16,9 @@ from ganime.drawing.mixing import arithmetic, breed, vary
 from ganime.drawing.recipe import Recipe, latent, latents, rounded
 from ganime.drawing.sampling import generate_recipes, render
 from ganime.errors import CheckpointError, ConfigError, DataError, GanimeError, RecipeError
-from ganime.images import png_bytes, read_recipe
+from ganime.images import png_bytes
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
-
-
-def run(*arguments: str | Path) -> str:
-    """What a command prints; what it raises is raised here."""
-    answer = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if answer.exception and not isinstance(answer.exception, SystemExit):
-        raise answer.exception
-    assert answer.exit_code == 0, answer.output
-    return answer.output
-
-
-def drawn(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def recipe_in(path: Path) -> Recipe:
-    return Recipe.from_json(read_recipe(path.read_bytes()))
+from tests.ganime.cli.common import drawn, recipe_in, run
 
 
 @pytest.fixture
@@ -65,12 +45,22 @@ def test_steer_moves_a_face_and_keeps_its_recipe(
         run("steer", "7", "--by", "frown=1", "--out", out, "--model", tiny_folder)
 
 
+def test_a_direction_that_is_given_twice_is_refused_by_name(
+    tiny_folder: Path, tmp_path: Path, steerable: Directions
+) -> None:
+    amounts = ("--by", "smile=1", "--by", "smile=2", "--model", tiny_folder)
+    with pytest.raises(RecipeError, match="smile more than once"):
+        run("steer", "7", *amounts, "--out", tmp_path / "face.png")
+    with pytest.raises(RecipeError, match="smile more than once"):
+        run("name-direction", "both", *amounts)
+
+
 def test_steer_says_how_to_get_directions(tiny_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="python -m ganime directions MODEL"):
         run("steer", "7", "--by", "smile=2", "--out", tmp_path / "face.png", "--model", tiny_folder)
 
 
-def test_vary_breed_and_mix_draw_what_the_calls_make(tiny_folder: Path, tmp_path: Path) -> None:
+def test_vary_breed_and_mix_draw_what_the_functions_return(tiny_folder: Path, tmp_path: Path) -> None:
     model = load_checkpoint(tiny_folder)
     a, b, c = latents([1, 2, 3], 8)
     run(
@@ -102,13 +92,13 @@ def drawn_all(files: list[Path]) -> np.ndarray:
     return np.stack([drawn(file) for file in files])
 
 
-def test_faces_that_cannot_be_used_are_refused_in_words(tiny_folder: Path, tmp_path: Path) -> None:
+def test_faces_that_cannot_be_used_are_refused(tiny_folder: Path, tmp_path: Path) -> None:
     plain, foreign = tmp_path / "plain.png", tmp_path / "foreign.png"
     plain.write_bytes(png_bytes(np.zeros((8, 8, 3), np.uint8)))
     foreign.write_bytes(png_bytes(np.zeros((8, 8, 3), np.uint8), Recipe("other", "ffff", 1).to_json()))
     for face, message in (
-        ("nothing", "A face is a seed, like 7, or a PNG"),
-        (str(plain), "holds no recipe.*project MODEL"),
+        ("nothing", "A face is a seed.*or a PNG"),
+        (str(plain), "no recipe.*project MODEL"),
         (str(foreign), "was drawn by other"),
     ):
         with pytest.raises(GanimeError, match=message):
@@ -119,7 +109,7 @@ def test_faces_that_cannot_be_used_are_refused_in_words(tiny_folder: Path, tmp_p
         run("vary", "1", "--out", plain, "--model", tiny_folder)
 
 
-def test_choose_writes_faces_and_says_how_many_carry_the_wish(tiny_folder: Path, tmp_path: Path) -> None:
+def test_choose_writes_faces_and_reports_how_many_have_the_attributes(tiny_folder: Path, tmp_path: Path) -> None:
     told = run("choose", "blue_hair", "--out", tmp_path / "c", "--count", "2", "--model", tiny_folder)
     assert "of 2 have blue_hair" in told
     files = sorted((tmp_path / "c").iterdir())
@@ -128,7 +118,7 @@ def test_choose_writes_faces_and_says_how_many_carry_the_wish(tiny_folder: Path,
     np.testing.assert_array_equal(generate_recipes(model, [recipe_in(file) for file in files]), drawn_all(files))
 
 
-def test_project_finds_a_face_and_says_how_near_it_is(
+def test_project_finds_a_face_and_reports_its_distance(
     tiny_folder: Path, tmp_path: Path, draw_face: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(projection, "FIRST_STEPS", 5)
@@ -145,7 +135,7 @@ def test_project_finds_a_face_and_says_how_near_it_is(
         run("project", tiny_folder, tmp_path / "text.png", "--out", tmp_path / "face.png")
 
 
-def test_directions_are_computed_told_and_stored_with_a_users_own(
+def test_directions_are_fitted_printed_and_stored_with_those_of_the_user(
     tiny: Checkpoint, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(direction_fit, "VALIDATION_FACES", 16)

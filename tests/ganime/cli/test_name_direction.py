@@ -1,8 +1,7 @@
-"""The command about directions of one's own: kept beside the model they steer it, and are removed again."""
+"""The command `name-direction`: a user's directions are stored beside a model, steer it and can be deleted."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import numpy as np
 import pytest
 
 from ganime.drawing.directions import Direction, Directions, load_directions, save_directions
-from ganime.drawing.recipe import encoded, latents
+from ganime.drawing.recipe import latents
 from ganime.errors import CheckpointError, ConfigError, RecipeError
 from ganime.models.checkpoint import Checkpoint
-from tests.ganime.cli.test_explore import recipe_in, run
+from tests.ganime.cli.common import recipe_in, run
 
 
 @pytest.fixture
@@ -50,19 +49,6 @@ def test_direction_is_named_from_faces_or_sliders_and_steers(model: Path, tiny: 
     assert read(model, tiny).names == ("smile", "blush", "笑う")
 
 
-def test_direction_comes_from_a_tray_of_the_page(model: Path, tiny: Checkpoint, tmp_path: Path) -> None:
-    way = np.eye(8, dtype=np.float32)[5]
-    entry = {"name": "mine", "model": "tiny", "revision": tiny.revision, "vector": encoded(way)}
-    path = tmp_path / "tray.json"
-    path.write_text(json.dumps({"ganime": "tray", "faces": [], "directions": [entry | {"revision": "else"}, entry]}))
-    run("name-direction", "mine", "--tray", path, "--model", model)
-    np.testing.assert_array_equal(read(model, tiny)["mine"].vector, way)
-    for text in ("{", "[]", '{"directions": 7}', json.dumps({"directions": [entry | {"revision": "else"}]})):
-        path.write_text(text)
-        with pytest.raises(CheckpointError, match="holds no direction 'mine'"):
-            run("name-direction", "mine", "--tray", path, "--model", model)
-
-
 def test_first_own_direction_of_a_model_needs_no_others(model: Path, tiny: Checkpoint) -> None:
     for name in ("directions.json", "directions.safetensors"):
         (model / name).unlink()
@@ -70,16 +56,16 @@ def test_first_own_direction_of_a_model_needs_no_others(model: Path, tiny: Check
     assert read(model, tiny).names == ("mine",)
 
 
-def test_what_makes_no_direction_is_refused_in_words(model: Path) -> None:
-    with pytest.raises(ConfigError, match="Say what it is"):
+def test_definitions_of_no_direction_are_refused(model: Path) -> None:
+    with pytest.raises(ConfigError, match="--from FACE --to FACE"):
         run("name-direction", "mine", "--model", model)
-    with pytest.raises(ConfigError, match="Say what it is"):
+    with pytest.raises(ConfigError, match="--from FACE --to FACE"):
         run("name-direction", "mine", "--by", "smile=1", "--to", "3", "--model", model)
     with pytest.raises(RecipeError, match="at least one face"):
         run("name-direction", "mine", "--to", "3", "--model", model)
     with pytest.raises(CheckpointError, match="smile is a direction that was fitted"):
         run("name-direction", "smile", "--by", "blush=1", "--model", model)
-    with pytest.raises(RecipeError, match="none of your own"):
+    with pytest.raises(RecipeError, match="not one of your own"):
         run("name-direction", "smile", "--remove", "--model", model)
     with pytest.raises(CheckpointError, match="printable"):
         run("name-direction", "a\nb", "--by", "smile=1", "--model", model)

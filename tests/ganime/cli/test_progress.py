@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ganime.cli.progress import asked_by_signal, show, show_live
+from ganime.cli.progress import show, show_live, signal_requests
 from ganime.config import TrainConfig
 from ganime.training.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict, read_journal
 
@@ -63,7 +63,7 @@ def test_a_terminal_shows_a_bar_with_the_losses_and_what_is_said_beside_it(run: 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_first_signal_asks_for_the_end_and_a_second_one_takes_it(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with asked_by_signal() as (should_stop, should_save):
+    with signal_requests() as (should_stop, should_save):
         assert not should_stop()
         signal.raise_signal(number)
         assert should_stop()
@@ -74,7 +74,7 @@ def test_a_first_signal_asks_for_the_end_and_a_second_one_takes_it(number: signa
 
 
 def test_another_signal_asks_for_one_save() -> None:
-    with asked_by_signal() as (should_stop, should_save):
+    with signal_requests() as (should_stop, should_save):
         signal.raise_signal(signal.SIGUSR1)
         assert should_save()
         assert not should_save()

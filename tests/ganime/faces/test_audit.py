@@ -22,7 +22,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ganime.cli import app
-from ganime.cli.data import NAMED, print_tables
+from ganime.cli.data import LISTED_FILES, print_tables
 from ganime.errors import DataError
 from ganime.faces.audit import audit, contact_sheet
 from ganime.faces.dataset import FaceDataset, load_faces
@@ -247,7 +247,7 @@ def test_the_command_prints_lines_and_writes_the_report_and_the_sheet(mixed: Pat
 
 
 def test_the_tables_of_a_terminal_show_hostile_names_as_they_are(faces: FaceDataset) -> None:
-    names = ["[bold]loud[/bold].png", ":smile:.png", "[/].png", *(f"{number}.png" for number in range(NAMED))]
+    names = ["[bold]loud[/bold].png", ":smile:.png", "[/].png", *(f"{number}.png" for number in range(LISTED_FILES))]
     report = replace(audit(faces), unused_files=tuple((name, "unreadable", "[red]no") for name in names))
     screen = io.StringIO()
     print_tables(report, Console(file=screen, force_terminal=True, width=120, emoji=False, highlight=False))

@@ -410,7 +410,7 @@ def test_torchrun_prints_each_line_once_and_saves_when_terminated(command_line: 
         lines = lines_until_it_trains(process)
         process.send_signal(signal.SIGTERM)
         lines += process.communicate(timeout=120)[0].splitlines(keepends=True)
-    assert len([line for line in lines if "faces to learn from" in line]) == 1
+    assert len([line for line in lines if "faces for training" in line]) == 1
     reports = [line for line in lines if line.startswith(("Step:", "Resumed", "saved", "ended"))]
     assert len(reports) == len(set(reports)) >= 4
     assert reports[-1].startswith("ended (stopped)")
