@@ -139,11 +139,7 @@ def test_a_stop_ends_polishing_with_a_model(faces: FaceDataset, tiny: Checkpoint
 def test_a_stop_before_the_first_step_writes_nothing(
     faces: FaceDataset, tiny: Checkpoint, views: list[View], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-<<<<<<< HEAD
-    keep(polish(faces, tiny, small(), should_stop=lambda: True, views=views), tmp_path / "out")
-=======
-    save_polished(polish(faces, tiny, should_stop=lambda: True, views=views), tmp_path / "out")
->>>>>>> 9b2413c (The command line in plain English: sample and evaluate draw in batches, a repeated --by is refused, remember-faces replaces known)
+    save_polished(polish(faces, tiny, small(), should_stop=lambda: True, views=views), tmp_path / "out")
     assert "nothing is written" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
@@ -210,12 +206,7 @@ def test_values_out_of_range_are_refused(field: str, value: float) -> None:
 def test_model_is_saved_during_polishing_and_at_the_end(
     faces: FaceDataset, tiny: Checkpoint, views: list[View], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-<<<<<<< HEAD
-    monkeypatch.setattr(cli_polish, "SAVE_SECONDS", 0.0)
     saved_images: list[int] = []
-=======
-    seen: list[int] = []
->>>>>>> 9b2413c (The command line in plain English: sample and evaluate draw in batches, a repeated --by is refused, remember-faces replaces known)
     written = Mock(wraps=save_checkpoint)
     monkeypatch.setattr(cli_polish, "save_checkpoint", written)
 
@@ -225,13 +216,8 @@ def test_model_is_saved_during_polishing_and_at_the_end(
             if event.images:
                 saved_images.append(load_checkpoint(tmp_path / "out").training["polished_images"])
 
-<<<<<<< HEAD
-    keep(watched(), tmp_path / "out")
-    assert saved_images == [160, 320]
-=======
     save_polished(watched(), tmp_path / "out", save_seconds=0.0)
-    assert seen == [160, 320]
->>>>>>> 9b2413c (The command line in plain English: sample and evaluate draw in batches, a repeated --by is refused, remember-faces replaces known)
+    assert saved_images == [160, 320]
     assert written.call_count == 2
     assert load_checkpoint(tmp_path / "out", with_discriminator=True).discriminator is not None
 
@@ -247,17 +233,10 @@ def test_command_writes_a_model_and_refuses_to_overwrite_one(
     monkeypatch.setattr(cli_polish, "PolishConfig", small)
     out = tmp_path / "polished"
     polish_command(str(tiny_folder), [faces_folder], out, images=32, device="cpu", home=tmp_path / "home")
-<<<<<<< HEAD
     output = capsys.readouterr().out
-    assert "58 faces to learn from" in output
+    assert "58 faces for training" in output
     assert "32 images" in output
     assert "100%: distance" in output
-=======
-    told = capsys.readouterr().out
-    assert "58 faces for training" in told
-    assert "32 images" in told
-    assert "100%: distance" in told
->>>>>>> 9b2413c (The command line in plain English: sample and evaluate draw in batches, a repeated --by is refused, remember-faces replaces known)
     assert load_checkpoint(out).name == "polished"
     assert not np.array_equal(
         load_checkpoint(out).generator.to_rgb.weight, load_checkpoint(tiny_folder).generator.to_rgb.weight
