@@ -33,7 +33,7 @@ from ganime.faces.audit import Audit, audit, contact_sheet
 from ganime.faces.dataset import FaceDataset
 from ganime.files import atomic_file
 from ganime.images import png_bytes, sheet
-from ganime.measuring.copies import SHOWN, compare_with_training_faces
+from ganime.measuring.copies import COMPARED_FACES, compare_with_training_faces
 from ganime.measuring.training_faces import (
     FACES_VECTORS_FILE,
     TrainingFaces,
@@ -191,7 +191,7 @@ def copies_command(
             rows.append(np.concatenate([comparison.face[None], comparison.training]))  # (1 + K, H, W, 3)
     if out:
         with atomic_file(out) as temporary:
-            temporary.write_bytes(png_bytes(sheet(np.concatenate(rows), 1 + SHOWN)))
+            temporary.write_bytes(png_bytes(sheet(np.concatenate(rows), 1 + COMPARED_FACES)))
         print(f"{out} has one row for each face: the face, then its nearest training faces")
 
 

@@ -1,1 +1,1 @@
-"""How good, how varied and how original faces are: distances, the report, copies, feature training."""
+"""Quality, variety and originality of faces: distances, the report, copies, feature training."""

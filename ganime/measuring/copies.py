@@ -1,4 +1,4 @@
-"""Copies: faces beside the training faces nearest to them, and whether they are nearer than chance allows."""
+"""Copies: the training faces nearest to given faces, and whether they are nearer than chance explains."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ from ganime.models.checkpoint import Checkpoint
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
 
-NEAR_SHARE = 0.01  # a face that fewer fresh faces come as near as counts as a copy
-CLOSE_SHARE = 0.1  # and below this share as close
-SHOWN = 4  # training faces beside a face
+NEAR_SHARE = 0.01  # a face is near when a smaller share of fresh faces is nearer
+CLOSE_SHARE = 0.1  # below this share of nearer fresh faces a face is close
+COMPARED_FACES = 4  # nearest training faces in a comparison
 COPY, CLOSE, FREE = "copy", "close", "free"
 
 
 @dataclass(frozen=True, eq=False)
 class NearestFaces:
-    """Faces and the training face nearest to each, as `ganime.measuring.training_faces` sees them from afar.
+    """Faces and the training face nearest to each, by the low-resolution features of `ganime.measuring.training_faces`.
 
-    faces, training: uint8 (N, H, W, 3), RGB; a training face is mirrored where that comes nearer. positions: of the
-    training faces in the dataset. distances: Euclidean. shares: of the fresh faces, how many lie nearer to a training
-    face than this one does; 0.5 for a face as far away as most, near 0 for a copy. fresh: how many faces that the
-    model never learned from were compared with. among: how many training faces were looked at.
+    faces: (N, H, W, 3), uint8 RGB.
+    training: (N, H, W, 3), uint8 RGB, the nearest training faces, mirrored if the mirror image is nearer.
+    positions: (N,), of these training faces in the dataset.
+    distances: (N,), Euclidean distances of the features.
+    shares: (N,), the share of fresh faces that are nearer to a training face: near 0 for a copy, 0.5 for a face at the
+        median distance.
+    fresh: number of fresh faces; see `TrainingFaces.fresh`.
+    among: number of training faces that were searched.
     """
 
     faces: UInt8[np.ndarray, "n h w 3"]
@@ -42,13 +46,13 @@ class NearestFaces:
     among: int
 
     def describe(self) -> str:
-        """Where the distances stand against those of fresh faces, in words that hold where training faces help out."""
+        """The median share and the number of near faces, in words."""
         near, count = int((self.shares < NEAR_SHARE).sum()), len(self.shares)
         return (
-            f"Looked for among {self.among:,} training faces. Of {self.fresh:,} other real faces "
-            f"{np.median(self.shares):.0%} lie nearer to a training face than the middle one of these {count}. "
-            + (f"{near} of them {'lies' if near == 1 else 'lie'}" if near else "None of them lies")
-            + f" nearer than {1 - NEAR_SHARE:.0%} of real faces do; one in a hundred does by chance."
+            f"Compared with {self.among:,} training faces. Of {self.fresh:,} other real faces, "
+            f"{np.median(self.shares):.0%} are nearer to a training face than the median of these {count}. "
+            f"{near or 'None'} of them {'are' if near > 1 else 'is'} nearer than {1 - NEAR_SHARE:.0%} of real faces; "
+            "one in a hundred is by chance."
         )
 
 
@@ -56,69 +60,79 @@ class NearestFaces:
 class Comparison:
     """One face and the training faces nearest to it.
 
-    share: of the fresh faces, how many lie nearer to a training face than this one. distances: (K,), the nearest first.
-    positions: (K,), of these training faces in the dataset, and training: uint8 (K, H, W, 3), their pictures, mirrored
-    where that comes nearer; both None where no pictures are at hand. known: what it was compared with.
+    face: (H, W, 3), uint8 RGB.
+    share: the share of fresh faces that are nearer to a training face than this one.
+    distances: (K,), Euclidean distances of the features, the nearest first.
+    training_faces: the training faces that it was compared with.
+    positions: (K,), of the nearest training faces in the dataset; None without a dataset.
+    training: (K, H, W, 3), uint8 RGB, their pictures, mirrored if the mirror image is nearer; None without a dataset.
     """
 
     face: UInt8[np.ndarray, "h w 3"]
     share: float
     distances: Float[np.ndarray, " k"]
-    known: TrainingFaces
+    training_faces: TrainingFaces
     positions: Int[np.ndarray, " k"] | None = None
     training: UInt8[np.ndarray, "k h w 3"] | None = None
 
     @property
     def verdict(self) -> str:
-        """ "copy", "close" or "free"; see `Known.bar` for how often a face is called a copy that is none."""
-        return COPY if self.distances[0] < self.known.bar else CLOSE if self.share < CLOSE_SHARE else FREE
+        """ "copy", "close" or "free"; see `TrainingFaces.bar`, below which about 1 % of fresh faces are, too."""
+        if self.distances[0] < self.training_faces.bar:
+            return COPY
+        return CLOSE if self.share < CLOSE_SHARE else FREE
 
     def describe(self) -> str:
-        """The verdict with its grounds and how often chance alone gives it, in words."""
-        known, others = self.known, f"{len(self.known.fresh):,} {'held-out' if self.held_out else 'other real'} faces"
-        nearer = f"nearer to a training face than {than(self.share)} of {others} are"
-        among = f"{len(known.own):,} of {known.total:,}" if len(known.own) < known.total else f"{known.total:,}"
-        said = {
-            COPY: f"It looks like a copy: it is {nearer}. {known.called:,} of those would be called copies, too: by "
-            "chance, or since a drawing comes more than once.",
-            CLOSE: f"Close to a training face, but no copy by this measure: it is {nearer}. Of faces that copy "
-            "nothing, one in ten comes so close.",
-            FREE: f"No copy by this measure: it is {nearer}. Of faces that copy nothing, half are over 50 %.",
+        """The verdict, its reason, and how often faces that copy nothing get it, in words."""
+        compared, kind = self.training_faces, "held-out" if self.only_held_out else "other real"
+        reason = f"it is nearer to a training face than {exceeded(self.share)} of {len(compared.fresh):,} {kind} faces"
+        texts = {
+            COPY: f"It looks like a copy: {reason}. {compared.called:,} of those would also be called copies: by "
+            "chance, or because a drawing occurs more than once.",
+            CLOSE: f"Close to a training face, but not a copy by this measure: {reason}. Of faces that copy nothing, "
+            "one in ten is as close.",
+            FREE: f"Not a copy by this measure: {reason}. Of faces that copy nothing, half are above 50 %.",
         }
-        return f"{said[self.verdict]} Looked for among {among} training faces{', mirrored too' * known.flip}."
+        rows, total = len(compared.own), compared.total
+        among = f"{rows:,} of {total:,}" if rows < total else f"{total:,}"
+        mirrored = ", also mirrored" if compared.flip else ""
+        return f"{texts[self.verdict]} Compared with {among} training faces{mirrored}."
 
     @property
-    def held_out(self) -> bool:
-        """Whether all faces that were compared with had been held out of the training."""
-        return self.known.held_out == len(self.known.fresh)
+    def only_held_out(self) -> bool:
+        """Whether all fresh faces were held out of the training."""
+        return self.training_faces.held_out == len(self.training_faces.fresh)
 
 
-def than(share: float) -> str:
-    """The share of faces that are left behind, never rounded up to all of them."""
+def exceeded(share: float) -> str:
+    """The share of faces that are not nearer, as text, when `share` are nearer; rounded, but to "all" only at 0."""
     if share == 0:
-        return "every one"
-    left = 100 * (1 - share)
-    return f"{min(left, 99.9):.1f} %" if left > 99 else f"{left:.0f} %"
+        return "all"
+    percent = 100 * (1 - share)
+    return f"{min(percent, 99.9):.1f} %" if percent > 99 else f"{percent:.0f} %"
 
 
 def compare_with_training_faces(
-    known: TrainingFaces, face: UInt8[np.ndarray, "h w 3"], images: UInt8[np.ndarray, "n h w 3"] | None = None
+    training_faces: TrainingFaces, face: UInt8[np.ndarray, "h w 3"], images: UInt8[np.ndarray, "n h w 3"] | None = None
 ) -> Comparison:
-    """Whether a face copies one that its model learned from.
+    """Compare a face with the training faces of its model.
 
-    known: from `find_training_faces` or `read_training_faces`. images: the dataset's, to show the nearest training
-    faces.
-    Raises DataError for anything but a uint8 picture.
+    training_faces: from `find_training_faces` or `read_training_faces`.
+    face: (H, W, 3), uint8 RGB.
+    images: all images of the dataset, to show the nearest training faces; the result has no pictures without them, or
+        if `training_faces` has no positions.
+
+    Raises DataError unless the face is uint8 of shape (H, W, 3).
     """
     face = np.asarray(face)
     if face.ndim != 3:
         raise DataError(f"A face must be uint8 of shape (H, W, 3); got {face.dtype} {face.shape}.")
-    [found], [places], [turned] = known.nearest(face[None], SHOWN)  # (K,)
-    share = float(known.shares(found[0]))
-    if images is None or known.positions is None:
-        return Comparison(face, share, found, known)
-    positions = known.positions[places]
-    return Comparison(face, share, found, known, positions, pictures(images, positions, turned))
+    [distances], [rows], [mirrored] = training_faces.nearest(face[None], COMPARED_FACES)  # (K,) each
+    share = float(training_faces.shares(distances[0]))
+    if images is None or training_faces.positions is None:
+        return Comparison(face, share, distances, training_faces)
+    positions = training_faces.positions[rows]
+    return Comparison(face, share, distances, training_faces, positions, pictures(images, positions, mirrored))
 
 
 def nearest_faces(
@@ -129,26 +143,38 @@ def nearest_faces(
     flip: bool = True,
     most: int = TRAINING_MOST,
 ) -> Iterator[float | NearestFaces]:
-    """Generate the faces of `seeds` and find the training face nearest to each: progress, 0 to 1, then NearestFaces.
+    """Generate faces and find the training face nearest to each. Yields progress from 0 to 1, then a NearestFaces.
 
-    flip, most: as in `read_training_faces`. Raises RecipeError for seeds that name no face, DataError for faces that
-    cannot be compared.
+    checkpoint: the model that draws.
+    dataset: the faces it was trained on.
+    seeds: one per face.
+    truncation: as in `generate`.
+    flip, most: as in `read_training_faces`.
+
+    Raises RecipeError for an invalid seed, and DataError as `read_training_faces`.
     """
-    known = None
-    for known in read_training_faces(dataset, flip, most):
-        if not isinstance(known, TrainingFaces):
-            yield known
-    assert isinstance(known, TrainingFaces)
-    assert known.positions is not None
+    training_faces = None
+    for training_faces in read_training_faces(dataset, flip, most):
+        if not isinstance(training_faces, TrainingFaces):
+            yield training_faces
+    assert isinstance(training_faces, TrainingFaces)
+    assert training_faces.positions is not None
     faces = generate(checkpoint, seeds, truncation)
-    found, places, turned = (table[:, 0] for table in known.nearest(faces))  # (N,)
-    positions = known.positions[places]
-    training = pictures(dataset.images, positions, turned)
-    yield NearestFaces(faces, training, positions, found, known.shares(found), len(known.fresh), len(known.own))
+    distances, rows, mirrored = (table[:, 0] for table in training_faces.nearest(faces))  # (N,) each
+    positions = training_faces.positions[rows]
+    yield NearestFaces(
+        faces=faces,
+        training=pictures(dataset.images, positions, mirrored),
+        positions=positions,
+        distances=distances,
+        shares=training_faces.shares(distances),
+        fresh=len(training_faces.fresh),
+        among=len(training_faces.own),
+    )
 
 
-def pictures(images: np.ndarray, positions: np.ndarray, turned: np.ndarray) -> UInt8[np.ndarray, "k h w 3"]:
-    """The dataset's faces at `positions`, those in `turned` mirrored."""
-    found = np.array(images[positions])  # (K, H, W, 3)
-    found[turned] = found[turned, :, ::-1]
-    return found
+def pictures(images: np.ndarray, positions: np.ndarray, mirrored: np.ndarray) -> UInt8[np.ndarray, "k h w 3"]:
+    """A copy of the images at `positions`, mirrored where `mirrored` is true; (K,) both."""
+    faces = np.array(images[positions])  # (K, H, W, 3)
+    faces[mirrored] = faces[mirrored, :, ::-1]
+    return faces

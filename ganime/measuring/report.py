@@ -1,4 +1,4 @@
-"""How good generated faces are, measured against real ones on the anime features, with counts and errors."""
+"""The measures of generated faces against real ones on the anime features, with counts and errors."""
 
 from __future__ import annotations
 
@@ -24,18 +24,20 @@ from ganime.nets.anime_features import FeatureNet, extract
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
-
 INCEPTION_BATCH = 50
 
 
 @dataclass(frozen=True)
 class Report:
-    """The measures of one set of faces against a reference, all on anime features.
+    """The measures of generated faces against a reference, on anime features (except `fid`).
 
-    generated, reference: how many faces. frechet: Fréchet distance, 0 for equal sets; it falls as sets grow, so
-    compare equal counts. kernel, kernel_error: unbiased kernel distance and its standard error. precision, recall:
-    Kynkäänniemi et al. 2019. density, coverage: Naeem et al. 2020. copying: Meehan et al. 2020, None where the
-    training faces were not given. fid: the Fréchet distance on the Inception network, None where it was not asked for.
+    generated, reference: number of faces.
+    frechet: Fréchet distance, 0 for equal sets; it is lower for more faces, so compare equal counts.
+    kernel, kernel_error: unbiased kernel distance and its standard error.
+    precision, recall: Kynkäänniemi et al. 2019, 0 to 1.
+    density, coverage: Naeem et al. 2020; coverage is from 0 to 1, density can exceed 1.
+    copying: the test of Meehan et al. 2020; None if the training faces are unknown.
+    fid: the Fréchet distance on the Inception network; None if it was not requested.
     """
 
     generated: int
@@ -51,6 +53,7 @@ class Report:
     fid: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
+        """The report as nested dictionaries of numbers, ready for JSON."""
         return asdict(self)
 
 
@@ -58,18 +61,23 @@ def evaluate(
     net: FeatureNet,
     generated: UInt8[np.ndarray, "n h w 3"],
     reference: UInt8[np.ndarray, "m h w 3"],
-    known: TrainingFaces | None = None,
+    training_faces: TrainingFaces | None = None,
 ) -> Report:
-    """Measure generated faces against reference faces that the generator never saw.
+    """Measure generated faces against reference faces that the generator was not trained on.
 
-    known: the faces that it did see, for the copying test (see `ganime.measuring.training_faces`).
+    net: computes the features.
+    generated, reference: uint8 RGB.
+    training_faces: what it was trained on, for the copying test (see `ganime.measuring.training_faces`).
 
-    Raises DataError for too few faces.
+    Raises DataError when there are fewer than 6 faces of either kind, or fewer than 10 with `training_faces`.
     """
-    fake, real = extract(net, generated)[0], extract(net, reference)[0]
+    fake, real = extract(net, generated)[0], extract(net, reference)[0]  # (N, D), (M, D)
     kernel, error = kernel_distance(real, fake)
     precision, recall = precision_recall(real, fake)
     density, coverage = density_coverage(real, fake)
+    copying = None
+    if training_faces:
+        copying = copying_score(training_faces.distances(reference), training_faces.distances(generated))
     return Report(
         generated=len(fake),
         reference=len(real),
@@ -80,17 +88,20 @@ def evaluate(
         recall=recall,
         density=density,
         coverage=coverage,
-        copying=copying_score(known.distances(reference), known.distances(generated)) if known else None,
+        copying=copying,
     )
 
 
 def inception_distance(
     generated: UInt8[np.ndarray, "n h w 3"], reference: UInt8[np.ndarray, "m h w 3"], network: int | nn.Module = 2048
 ) -> float:
-    """The "FID" of Heusel et al. 2017, by torchmetrics; it falls as sets grow, and is usually told for 50,000 faces.
+    """The FID of Heusel et al. 2017, computed by torchmetrics; lower for more faces, and usually given for 50,000.
 
-    network: how many features of the Inception network, whose weights torch-fidelity fetches at the first use, or
-    another network in its place. Raises ConfigError where a package or the weights cannot be had.
+    generated, reference: uint8 RGB, at least 2 each.
+    network: the number of features of the Inception network, whose weights torch-fidelity downloads at the first use,
+        or another network.
+
+    Raises ConfigError when a package or the weights are missing.
     """
     try:
         from torchmetrics.image.fid import FrechetInceptionDistance
@@ -98,11 +109,11 @@ def inception_distance(
         metric = FrechetInceptionDistance(feature=network)
     except (ImportError, OSError) as error:  # URLError is an OSError
         raise ConfigError(
-            f"The Inception network cannot be had ({error}). It takes `pip install torchmetrics torch-fidelity` and, "
-            "once, a connection to GitHub, where its weights lie."
+            f"The Inception network is missing ({error}). It needs `pip install torchmetrics torch-fidelity` and, "
+            "at the first use, a connection to GitHub to download its weights."
         ) from error
     for faces, real in ((reference, True), (generated, False)):
         for start in range(0, len(faces), INCEPTION_BATCH):
             batch = torch.from_numpy(np.array(faces[start : start + INCEPTION_BATCH]))
-            metric.update(batch.permute(0, 3, 1, 2), real=real)  # (B, 3, H, W), uint8
+            metric.update(batch.permute(0, 3, 1, 2), real=real)  # (B, 3, H, W)
     return float(metric.compute())

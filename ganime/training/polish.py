@@ -27,7 +27,7 @@ STATISTICS_BATCH = 32  # faces at a time while the first statistics are collecte
 WARM_UP_STEPS = 50  # the learning rate rises linearly in these
 COOL_DOWN_SHARE = 0.3  # share of the images, at the end, in which the learning rate falls linearly to 0
 ADAM_BETAS = (0.5, 0.99)
-MAX_COUNT = 10**12  # larger numbers of images or seconds in a model's facts are ignored
+MAX_FACT = 10**12  # larger numbers of images or seconds in a model's facts are ignored
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def check_faces(dataset: FaceDataset, model: Checkpoint, min_faces: int) -> None
 
 def valid_count(value: Any) -> int:
     """A count from the facts of a training, which are untrusted; 0 if it is not a whole number from 0 to 10^12."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_FACT else 0
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Nearest training faces: copies are found, mirrored ones too, and fresh faces are not called copies."""
+"""Nearest training faces: copies and mirrored copies are found, and fresh faces are not called copies."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ganime.faces.dataset import FaceDataset
 from ganime.measuring import copies as module
 from ganime.measuring.copies import (
     CLOSE,
+    COMPARED_FACES,
     COPY,
     FREE,
-    SHOWN,
     Comparison,
     NearestFaces,
     compare_with_training_faces,
+    exceeded,
     nearest_faces,
-    than,
 )
 from ganime.measuring.training_faces import TrainingFaces, read_training_faces
 from ganime.models.checkpoint import Checkpoint
@@ -34,7 +34,7 @@ def with_drawn(monkeypatch: pytest.MonkeyPatch, drawn: np.ndarray) -> None:
 
 
 def compared(*arguments: Any, **options: Any) -> NearestFaces:
-    """What a comparison finds, which tells before how far it has come."""
+    """The result of `nearest_faces`, which must yield rising progress first."""
     *reports, found = nearest_faces(*arguments, **options)
     assert reports == sorted(reports)  # type: ignore[type-var]
     assert all(isinstance(report, float) and 0 <= report <= 1 for report in reports)
@@ -42,7 +42,7 @@ def compared(*arguments: Any, **options: Any) -> NearestFaces:
     return found
 
 
-def test_copies_and_mirrored_copies_lead_to_the_faces_they_copy(
+def test_copies_and_mirrored_copies_are_matched_with_their_originals(
     tiny: Checkpoint, faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = faces.train[[5, 0, 11, 3]]
@@ -51,28 +51,28 @@ def test_copies_and_mirrored_copies_lead_to_the_faces_they_copy(
     with_drawn(monkeypatch, copies)
     found = compared(tiny, faces, range(4))
     assert found.positions.tolist() == wanted.tolist()
-    assert np.array_equal(found.training, copies)  # as they were learned, mirrored
+    assert np.array_equal(found.training, copies)  # mirrored like the copies
     assert found.distances.max() < 0.01
     assert (found.shares == 0).all()
-    assert "4 of them lie nearer than 99% of real faces do" in found.describe()
-    unturned = compared(tiny, faces, range(4), flip=False)
-    assert unturned.distances[:2].max() < 0.01 < unturned.distances[2:].min()
-    assert np.array_equal(unturned.training, faces.images[unturned.positions])
+    assert "4 of them are nearer than 99% of real faces" in found.describe()
+    unmirrored = compared(tiny, faces, range(4), flip=False)
+    assert unmirrored.distances[:2].max() < 0.01 < unmirrored.distances[2:].min()
+    assert np.array_equal(unmirrored.training, faces.images[unmirrored.positions])
 
 
-def test_fresh_faces_lie_where_fresh_faces_lie(
+def test_fresh_faces_have_the_distances_of_fresh_faces(
     tiny: Checkpoint, faces: FaceDataset, draw_face: Callable[..., Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = (draw_face(seed).resize((32, 32), Image.Resampling.LANCZOS) for seed in range(1000, 1040))
     with_drawn(monkeypatch, np.stack([np.asarray(face) for face in fresh]))
     found = compared(tiny, faces, range(40))
     assert 0.2 < np.median(found.shares) < 0.8
-    assert found.fresh == len(faces.held_out) + len(faces.train)  # few are held out, so training faces help out
+    assert found.fresh == len(faces.held_out) + len(faces.train)  # few are held out, so training faces are added
     assert found.among == len(faces.train)
     assert set(found.positions) <= set(faces.train)
 
 
-def test_a_model_is_compared_by_seed_and_no_held_out_faces_are_needed(tiny: Checkpoint, faces: FaceDataset) -> None:
+def test_faces_are_generated_by_seed_and_no_held_out_faces_are_needed(tiny: Checkpoint, faces: FaceDataset) -> None:
     alone = replace(faces, train=np.arange(len(faces.images)), held_out=np.empty(0, np.int64))
     found = compared(tiny, alone, [7, 8])
     assert np.array_equal(found.faces[1], compared(tiny, alone, [8]).faces[0])
@@ -80,15 +80,14 @@ def test_a_model_is_compared_by_seed_and_no_held_out_faces_are_needed(tiny: Chec
     assert found.fresh == len(faces.images)
 
 
-def test_words_say_how_many_are_near() -> None:
+def test_description_states_the_number_of_near_faces() -> None:
     none = np.zeros((2, 1, 1, 3), np.uint8)
-    likeness = NearestFaces(none, none, np.arange(2), np.ones(2), np.array([0.0, 0.6]), 1000, 20_000)
-    assert likeness.describe() == (
-        "Looked for among 20,000 training faces. Of 1,000 other real faces 30% lie nearer to a training face than the "
-        "middle one of these 2. 1 of them lies nearer than 99% of real faces do; one in a hundred does by chance."
-    )
-    innocent = replace(likeness, shares=np.array([0.4, 0.6])).describe()
-    assert "None of them lies nearer than 99% of real faces do" in innocent
+    faces = NearestFaces(none, none, np.arange(2), np.ones(2), np.array([0.0, 0.6]), 1000, 20_000)
+    text = faces.describe()
+    assert "20,000 training faces" in text
+    assert "Of 1,000 other real faces, 30% are nearer" in text
+    assert "1 of them is nearer than 99% of real faces" in text
+    assert "None of them is nearer than 99%" in replace(faces, shares=np.array([0.4, 0.6])).describe()
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +97,7 @@ def known(faces: FaceDataset) -> TrainingFaces:
     return found
 
 
-def test_copy_is_told_and_shown_beside_the_face_it_copies(known: TrainingFaces, faces: FaceDataset) -> None:
+def test_a_copy_is_recognised_and_returned_with_its_original(known: TrainingFaces, faces: FaceDataset) -> None:
     wanted = int(faces.train[9])
     found = compare_with_training_faces(known, faces.images[wanted][:, ::-1], faces.images)
     assert found.verdict == COPY
@@ -106,15 +105,15 @@ def test_copy_is_told_and_shown_beside_the_face_it_copies(known: TrainingFaces, 
     assert found.positions is not None
     assert found.training is not None
     assert found.positions[0] == wanted
-    assert np.array_equal(found.training[0], found.face)  # mirrored as it was
-    assert (len(found.training), len(set(found.positions))) == (SHOWN, SHOWN)
+    assert np.array_equal(found.training[0], found.face)  # mirrored like the given face
+    assert (len(found.training), len(set(found.positions))) == (COMPARED_FACES, COMPARED_FACES)
     assert (np.diff(found.distances) >= 0).all()
-    words = found.describe()
-    assert words.startswith("It looks like a copy: it is nearer to a training face than every one of 64 other real")
-    assert f"Looked for among {len(faces.train)} training faces, mirrored too." in words
+    text = found.describe()
+    assert text.startswith("It looks like a copy: it is nearer to a training face than all of 64 other real faces")
+    assert f"Compared with {len(faces.train)} training faces, also mirrored." in text
 
 
-def test_fresh_face_is_no_copy_and_has_no_pictures_where_none_are_at_hand(
+def test_a_fresh_face_is_not_a_copy_and_without_images_the_result_has_no_pictures(
     known: TrainingFaces, draw_face: Callable[..., Image.Image]
 ) -> None:
     fresh = [np.asarray(draw_face(seed)) for seed in range(2000, 2020)]
@@ -124,26 +123,28 @@ def test_fresh_face_is_no_copy_and_has_no_pictures_where_none_are_at_hand(
     assert 0.2 < np.median([one.share for one in found]) < 0.8
 
 
-def test_verdict_follows_the_distance_and_its_words_the_share(known: TrainingFaces, faces: FaceDataset) -> None:
+def test_verdict_depends_on_the_distance_and_its_description_on_the_share(
+    known: TrainingFaces, faces: FaceDataset
+) -> None:
     face, known = faces.images[0], replace(known, total=500)
     for share, distance, verdict, words in (
-        (0.005, known.bar * 0.9, COPY, "than 99.5 % of 64 other real faces are"),
+        (0.005, known.bar * 0.9, COPY, "than 99.5 % of 64 other real faces"),
         (0.05, known.bar * 1.1, CLOSE, "than 95 % of"),
         (0.4, known.bar * 2, FREE, "than 60 % of"),
     ):
         found = Comparison(face, share, np.array([distance]), known)
         assert found.verdict == verdict
         assert words in found.describe()
-        assert f"among {len(faces.train)} of 500 training faces" in found.describe()
+        assert f"with {len(faces.train)} of 500 training faces" in found.describe()
     held = replace(known, held_out=len(known.fresh))
     assert "64 held-out faces" in Comparison(face, 0.4, np.array([99.0]), held).describe()
 
 
-def test_share_is_never_rounded_up_to_all() -> None:
-    assert (than(0.0), than(0.0004), than(0.5), than(1.0)) == ("every one", "99.9 %", "50 %", "0 %")
+def test_a_share_is_never_rounded_up_to_all() -> None:
+    assert (exceeded(0.0), exceeded(0.0004), exceeded(0.5), exceeded(1.0)) == ("all", "99.9 %", "50 %", "0 %")
 
 
-def test_what_is_no_face_is_refused(known: TrainingFaces) -> None:
+def test_arrays_that_are_not_faces_are_refused(known: TrainingFaces) -> None:
     for picture in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32), np.zeros((8, 8, 4), np.uint8)):
         with pytest.raises(DataError, match="uint8 of shape"):
             compare_with_training_faces(known, picture)

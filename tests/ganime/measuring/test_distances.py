@@ -1,4 +1,4 @@
-"""Measures of features: against torchmetrics, closed forms and brute force; copying is seen, freshness is not."""
+"""Measures of features against torchmetrics, closed forms and brute force; copies are detected, fresh faces are not."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ganime.measuring.distances import (
     copying_score,
     density_coverage,
     distances,
+    diversity,
     frechet_distance,
     kernel_distance,
     precision_recall,
@@ -26,7 +27,7 @@ from ganime.measuring.distances import (
 
 
 class Features(torch.nn.Module):
-    """Stands where torchmetrics has Inception, and passes features through."""
+    """Stands in for the Inception network of torchmetrics and returns its input."""
 
     num_features = 12
 
@@ -67,11 +68,11 @@ def test_frechet_distance_of_shifted_features_is_the_squared_shift() -> None:
     )
 
 
-def test_frechet_distance_takes_fewer_faces_than_features() -> None:
+def test_frechet_distance_is_finite_for_fewer_faces_than_features() -> None:
     assert np.isfinite(frechet_distance(gaussian(0, 5), gaussian(1, 6)))
 
 
-def test_kernel_distance_is_unbiased_and_its_error_tells_noise_from_difference() -> None:
+def test_kernel_distance_is_unbiased_and_its_error_separates_noise_from_difference() -> None:
     values = [kernel_distance(gaussian(seed), gaussian(seed + 100)) for seed in range(0, 40)]
     estimates, errors = np.array(values).T
     assert abs(estimates.mean()) < 3 * estimates.std() / len(estimates) ** 0.5
@@ -82,7 +83,7 @@ def test_kernel_distance_is_unbiased_and_its_error_tells_noise_from_difference()
 
 def brute_force(real: np.ndarray, fake: np.ndarray, k: int) -> tuple[float, float, float, float]:
     def radius(points: np.ndarray, index: int) -> float:
-        return sorted(np.linalg.norm(points - points[index], axis=1))[k]  # number 0 is the point itself
+        return sorted(np.linalg.norm(points - points[index], axis=1))[k]  # index 0 is the point itself
 
     def hit(points: np.ndarray, index: int, query: np.ndarray) -> bool:
         return bool(np.linalg.norm(points[index] - query) <= radius(points, index))
@@ -102,7 +103,7 @@ def test_neighbourhood_measures_equal_brute_force(k: int, monkeypatch: pytest.Mo
     assert density_coverage(real, fake, k) == pytest.approx(expected[2:])
 
 
-def test_neighbourhood_measures_name_what_is_wrong() -> None:
+def test_neighbourhood_measures_detect_collapse_and_distant_faces() -> None:
     real = gaussian(0, 300)
     collapsed, elsewhere = real[:1] + 0.001 * gaussian(1, 300), real + 100
     assert precision_recall(real, collapsed)[0] > 0.9
@@ -114,7 +115,7 @@ def test_neighbourhood_measures_name_what_is_wrong() -> None:
 
 
 @given(st.integers(0, 1000), st.floats(0.1, 10))
-def test_measures_do_not_depend_on_order(seed: int, scale: float) -> None:
+def test_measures_do_not_depend_on_the_order_of_faces(seed: int, scale: float) -> None:
     real, fake = gaussian(seed, 30) * scale, gaussian(seed + 1, 30) * scale
     shuffled = fake[np.random.default_rng(seed).permutation(len(fake))]
     assert frechet_distance(real, shuffled) == pytest.approx(frechet_distance(real, fake), rel=1e-4)
@@ -126,14 +127,14 @@ def nearest(faces: np.ndarray, train: np.ndarray) -> np.ndarray:
     return distances(faces, train).min(1)
 
 
-def test_poor_faces_far_from_everything_are_not_called_copies() -> None:
+def test_poor_faces_far_from_all_real_ones_are_not_called_copies() -> None:
     score = copying_score(nearest(gaussian(1), gaussian(0)), nearest(gaussian(2) + 5, gaussian(0)))
     assert score.statistic > 4
     assert score.p_value > 0.999
     assert score.near_copies == 0
 
 
-def test_a_few_copies_among_fresh_faces_show_as_near_copies() -> None:
+def test_a_few_copies_among_fresh_faces_are_counted_as_near_copies() -> None:
     train, held_out, fresh = gaussian(0, 1000), gaussian(1), gaussian(2)
     drawn = np.concatenate([fresh[:180], train[:20]])
     score = copying_score(nearest(held_out, train), nearest(drawn, train))
@@ -147,18 +148,18 @@ def test_copying_score_is_neutral_where_all_distances_are_equal() -> None:
 
 def test_copying_p_values_are_uniform_without_copying() -> None:
     train = gaussian(0, 100)
-    found = [nearest(gaussian(seed), train) for seed in range(1, 121)]
-    chances = [copying_score(*pair).p_value for pair in zip(found[::2], found[1::2], strict=True)]
-    assert 0.35 < np.mean(chances) < 0.65
-    assert np.mean(np.array(chances) < 0.1) < 0.25
+    sets = [nearest(gaussian(seed), train) for seed in range(1, 121)]
+    p_values = [copying_score(*pair).p_value for pair in zip(sets[::2], sets[1::2], strict=True)]
+    assert 0.35 < np.mean(p_values) < 0.65
+    assert np.mean(np.array(p_values) < 0.1) < 0.25
 
 
 @pytest.mark.parametrize("measure", [frechet_distance, kernel_distance, precision_recall, density_coverage])
-def test_bad_features_are_refused_in_words(measure: Callable[..., Any]) -> None:
+def test_invalid_features_are_refused(measure: Callable[..., Any]) -> None:
     good = gaussian(0, 20)
     with pytest.raises(DataError, match=r"widths differ: 12 and 5.*same network"):
         measure(good, good[:, :5])
-    with pytest.raises(DataError, match="at least"):
+    with pytest.raises(DataError, match=r"at least"):
         measure(good, good[:0])
     with pytest.raises(DataError, match=r"table.*shape \(20,\)"):
         measure(good, good[:, 0])
@@ -166,24 +167,24 @@ def test_bad_features_are_refused_in_words(measure: Callable[..., Any]) -> None:
         measure(good, np.where(good > 0, good, np.nan))
 
 
-def test_too_few_faces_are_refused_with_the_number_needed() -> None:
-    with pytest.raises(DataError, match=r"1 faces.*at least 2"):
+def test_too_few_faces_are_refused_with_the_required_number() -> None:
+    with pytest.raises(DataError, match=r"at least 2 faces.*got 1"):
         frechet_distance(gaussian(0, 1), gaussian(1))
-    with pytest.raises(DataError, match=r"3 faces.*at least 4"):
+    with pytest.raises(DataError, match=r"at least 4 faces.*got 3"):
         precision_recall(gaussian(0, 3), gaussian(1))
-    with pytest.raises(DataError, match=r"9 real faces.*at least 10"):
+    with pytest.raises(DataError, match=r"at least 10 real faces.*there are 9"):
         copying_score(np.ones(9), np.ones(20))
     with pytest.raises(ConfigError, match="k must be at least 1"):
         density_coverage(gaussian(0), gaussian(1), k=0)
 
 
-def test_diversity_is_one_for_the_same_kind_and_falls_with_every_collapse() -> None:
+def test_diversity_is_1_for_one_distribution_and_lower_for_each_kind_of_collapse() -> None:
     random = np.random.default_rng(0)
     real, fresh = random.normal(size=(2, 300, 16))
-    assert metrics.diversity(real, fresh) == pytest.approx(1, abs=0.1)
-    assert metrics.diversity(real, 0.3 * fresh) == pytest.approx(0.3, abs=0.05)  # all alike
+    assert diversity(real, fresh) == pytest.approx(1, abs=0.1)
+    assert diversity(real, 0.3 * fresh) == pytest.approx(0.3, abs=0.05)  # all alike
     few = np.repeat(fresh[:10], 30, axis=0) + 0.01 * random.normal(size=(300, 16))
-    assert metrics.diversity(real, few) < 0.05  # ten faces, unlike one another, again and again
-    assert metrics.diversity(real, np.zeros((300, 16))) == 0
-    with pytest.raises(DataError, match="too few"):
-        metrics.diversity(real, fresh[:5])
+    assert diversity(real, few) < 0.05  # ten different faces, repeated
+    assert diversity(real, np.zeros((300, 16))) == 0
+    with pytest.raises(DataError, match=r"at least 6 faces.*got 5"):
+        diversity(real, fresh[:5])

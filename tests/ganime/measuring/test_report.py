@@ -1,4 +1,4 @@
-"""Evaluation: the usual FID is there for those who have the network, and says what is missing for the others."""
+"""The FID on the Inception network, and the error when that network is not installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganime.measuring.report import inception_distance
 
 
 class Means(nn.Module):
-    """In the place of the Inception network: the mean colours of four quarters."""
+    """Stands in for the Inception network: the mean colours of the four quarters."""
 
     num_features = 12
 
@@ -27,13 +27,13 @@ class Means(nn.Module):
 def test_the_inception_distance_is_the_frechet_distance_on_the_networks_features(faces: FaceDataset) -> None:
     one, other = np.asarray(faces.images[:30]), 255 - np.asarray(faces.images[30:60])
     features = [Means()(torch.from_numpy(np.array(some)).permute(0, 3, 1, 2)).numpy() for some in (other, one)]
-    found = inception_distance(one, other, Means())
-    assert found == pytest.approx(frechet_distance(*features), rel=1e-3)
-    assert found > 100
+    fid = inception_distance(one, other, Means())
+    assert fid == pytest.approx(frechet_distance(*features), rel=1e-3)
+    assert fid > 100
     assert inception_distance(one, one, Means()) == pytest.approx(0, abs=0.01)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch_fidelity") is not None, reason="torch-fidelity is installed")
-def test_without_the_network_it_says_how_to_get_it(faces: FaceDataset) -> None:
+def test_without_the_network_the_error_says_what_to_install(faces: FaceDataset) -> None:
     with pytest.raises(ConfigError, match="pip install torchmetrics torch-fidelity"):
         inception_distance(faces.images[:20], faces.images[20:40])
