@@ -1,4 +1,4 @@
-"""Teaching the feature network: attributes from labels, and poor drawing from damage done on purpose."""
+"""Training of the feature network: it learns attributes from labels, and poor drawing from artificial damage."""
 
 from __future__ import annotations
 
@@ -34,17 +34,19 @@ if TYPE_CHECKING:
     from torch import Generator as RandomSource
     from torch import Tensor
 
-MIN_POSITIVES = 30  # an attribute that fewer faces have is not learned
-DAMAGE_WEIGHT = 0.2
-PEAK_RATE, WEIGHT_DECAY, WARM_UP = 2e-3, 0.02, 0.1
-REPORT_STEPS = 100
-PROJECTION_FACES = 10_000
+MIN_POSITIVES = 30  # attributes with fewer positive training faces are not learned
+DAMAGE_WEIGHT = 0.2  # of the damage loss, next to 1 for the attribute loss
+PEAK_RATE, WEIGHT_DECAY = 2e-3, 0.02
+WARM_UP_SHARE = 0.1  # of the training, in which the learning rate rises
+STEPS_PER_REPORT = 100
+PROJECTION_FACES = 10_000  # at most this many faces give the principal components
 EPOCHS, BATCH = 10, 64
+DAMAGES = ("none", "blur", "checkerboard", "smear", "warp", "tear", "coarse", "mixture")
 
 
 @dataclass(frozen=True)
 class FitStep:
-    """Means since the last report: progress from 0 to 1, and the losses in nats."""
+    """A report: images shown so far, progress from 0 to 1, and the mean losses since the last report, in nats."""
 
     images: int
     progress: float
@@ -62,49 +64,68 @@ def train_features(
     batch_size: int = BATCH,
     seed: int = 0,
 ) -> Iterator[FitStep]:
-    """Teach `net` to name the attributes of whole faces, and the damage done to a quarter of them.
+    """Train `net` to recognise the attributes of undamaged faces, and the kind of damage on a quarter of each batch.
 
-    labels: 0 or 1. positions: the rows to learn from. It ends after `epochs`, or after `minutes` where that is sooner
-    and not 0; without a time limit equal arguments give equal nets on one machine. `net` is in eval mode at the end.
+    Without a time limit, equal arguments give equal nets on one machine.
+
+    net: changed in place; it is in eval mode at the end.
+    images: the faces.
+    labels: (N, A), 0 or 1.
+    positions: the rows of `images` and `labels` to train on.
+    epochs: number of times that each face is shown.
+    minutes: end after this time if that is sooner; 0 for no limit.
+    batch_size: faces in a step.
+    seed: seed of the order, the damage and the augmentation.
     """
     start, random, precision = time.monotonic(), torch.Generator().manual_seed(seed), faster_precision(net, batch_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tell = nn.Linear(FEATURE_WIDTHS[-1], len(DAMAGES))  # names the damage; not kept
-    optimizer = make_optimizer([*net.parameters(), *tell.parameters()])
-    rate = labels[positions].mean(0).clip(1e-6, 1 - 1e-6)
-    rarity = torch.from_numpy(np.sqrt((1 - rate) / rate).clip(1, 5).astype(np.float32))  # (A,), mild: capped root
+        damage_head = nn.Linear(FEATURE_WIDTHS[-1], len(DAMAGES))  # needed only here
+    optimizer = make_optimizer([*net.parameters(), *damage_head.parameters()])
+    frequency = labels[positions].mean(0).clip(1e-6, 1 - 1e-6)  # (A,)
+    odds = (1 - frequency) / frequency
+    positive_weight = torch.from_numpy(np.sqrt(odds).clip(1, 5).astype(np.float32))  # (A,)
     net.to(memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
-    order, seen, progress, losses = np.empty(0, np.int64), 0, 0.0, []
+    order, shown_images, progress, losses = np.empty(0, np.int64), 0, 0.0, []
     while progress < 1:
         if len(order) < batch_size:
             order = np.concatenate([order, torch.randperm(len(positions), generator=random).numpy()])
             continue
         chosen, order = positions[order[:batch_size]], order[batch_size:]
-        faces, kinds = spoiled_batch(to_tensor(images[chosen]), random)
+        faces, kinds = damaged_batch(to_tensor(images[chosen]), random)
         for group in optimizer.param_groups:
-            group["lr"] = PEAK_RATE * min(1.0, progress / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress))
+            group["lr"] = rate_at(progress)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             deepest = net.activations(faces)[-1]  # (B, 256, 4, 4)
-            logits, guesses = net.logits(deepest).float(), tell(deepest.mean((2, 3))).float()  # (B, A), (B, kinds)
-        whole, target = kinds == 0, torch.from_numpy(labels[chosen].astype(np.float32))
-        attribute_loss = F.binary_cross_entropy_with_logits(logits[whole], target[whole], pos_weight=rarity)
-        damage_loss = F.cross_entropy(guesses, kinds)
+            logits, damage_logits = (
+                net.logits(deepest).float(),
+                damage_head(deepest.mean((2, 3))).float(),
+            )  # (B, A), (B, kinds)
+        undamaged, target = kinds == 0, torch.from_numpy(labels[chosen].astype(np.float32))
+        attribute_loss = F.binary_cross_entropy_with_logits(
+            logits[undamaged], target[undamaged], pos_weight=positive_weight
+        )
+        damage_loss = F.cross_entropy(damage_logits, kinds)
         optimizer.zero_grad(set_to_none=True)
         (attribute_loss + DAMAGE_WEIGHT * damage_loss).backward()
         optimizer.step()
-        seen += batch_size
+        shown_images += batch_size
         elapsed = (time.monotonic() - start) / 60
-        progress = min(1.0, max(seen / (epochs * len(positions)), elapsed / minutes if minutes else 0.0))
+        progress = min(1.0, max(shown_images / (epochs * len(positions)), elapsed / minutes if minutes else 0.0))
         losses.append((attribute_loss.item(), damage_loss.item()))
-        if len(losses) == REPORT_STEPS or progress >= 1:
-            yield FitStep(seen, progress, *np.mean(losses, axis=0).tolist())
+        if len(losses) == STEPS_PER_REPORT or progress >= 1:
+            yield FitStep(shown_images, progress, *np.mean(losses, axis=0).tolist())
             losses.clear()
     net.eval()
 
 
+def rate_at(progress: float) -> float:
+    """The learning rate at a progress from 0 to 1: a linear warm-up times a cosine decay to 0."""
+    return PEAK_RATE * min(1.0, progress / WARM_UP_SHARE) * (0.5 + 0.5 * math.cos(math.pi * progress))
+
+
 def make_optimizer(parameters: Sequence[nn.Parameter]) -> torch.optim.AdamW:
-    """AdamW that decays weights but neither biases nor the scales of BatchNorm."""
+    """AdamW with weight decay for matrices and kernels only, not for biases and BatchNorm scales."""
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
         {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0},
@@ -113,7 +134,7 @@ def make_optimizer(parameters: Sequence[nn.Parameter]) -> torch.optim.AdamW:
 
 
 def faster_precision(net: FeatureNet, batch_size: int) -> str:
-    """ "bf16" where a batch is looked at a quarter faster in it, else "fp32"; `net` is in eval mode afterwards."""
+    """The faster precision for a batch, "bf16" or "fp32", as `faster_of` measures; `net` is in eval mode afterwards."""
     faces = torch.zeros(batch_size, 3, FEATURE_SIDE, FEATURE_SIDE).contiguous(memory_format=torch.channels_last)
     net.eval()
     with torch.inference_mode():
@@ -121,9 +142,12 @@ def faster_precision(net: FeatureNet, batch_size: int) -> str:
 
 
 def fit_projection(net: FeatureNet, images: UInt8[np.ndarray, "n h w 3"], positions: np.ndarray) -> None:
-    """Set the projection to the leading principal components of the pooled activations, each standardised first.
+    """Set the projection of `net` to the leading principal components of its standardised pooled activations.
 
-    It is scaled so that a feature's mean square is 1 over the given faces.
+    The mean square of the features is 1 over the given faces.
+
+    images: uint8 RGB.
+    positions: the rows of `images` to use; of more than 10,000, a fixed random selection.
     """
     chosen = np.sort(np.random.default_rng(0).permutation(positions)[:PROJECTION_FACES])
     with torch.inference_mode():
@@ -141,22 +165,29 @@ def fit_projection(net: FeatureNet, images: UInt8[np.ndarray, "n h w 3"], positi
 
 
 def read_attributes(path: Path, names: Sequence[str]) -> tuple[list[str], Float[np.ndarray, "n a"]]:
-    """The attribute names of a CSV file, and the labels of the named faces: 0, 1, or NaN in the rows of unlisted faces.
+    """Read attribute names and labels from a CSV file whose first column is a file name and whose others are 0 or 1.
 
-    The first column holds file names, the others 0 or 1. Raises DataError, naming file and line.
+    names: the file names of the faces, N of them; they match with or without their folders.
+
+    Returns the A attribute names and the labels, (N, A): 0 or 1, and NaN in the rows of faces that are not listed.
+    Raises DataError with the file name, and the line if one is invalid.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header, *rows = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"{path} is no readable CSV of attributes ({error}).") from error
+        raise DataError(f"{path} is not a readable CSV file of attributes ({error}).") from error
     attributes = header[1:]
     if not attributes:
-        raise DataError(f"{path} names no attribute; its first line needs a column for file names and one for each.")
+        raise DataError(
+            f"{path} names no attribute; the first line needs a column for file names and one per attribute."
+        )
     table: dict[str, list[str]] = {}
     for number, row in enumerate(rows, 2):
         if len(row) != len(header) or not set(row[1:]) <= {"0", "1"}:
-            raise DataError(f"{path}, line {number}: a file name and {len(attributes)} values 0 or 1 are needed.")
+            raise DataError(
+                f"{path}, line {number}: a row needs a file name and {len(attributes)} values that are 0 or 1."
+            )
         table[row[0]] = row[1:]
     labels = np.full((len(names), len(attributes)), np.nan, np.float32)
     for position, name in enumerate(names):
@@ -168,7 +199,12 @@ def read_attributes(path: Path, names: Sequence[str]) -> tuple[list[str], Float[
 
 @dataclass(frozen=True)
 class AttributeScore:
-    """How well an attribute is told on held-out faces: the mean of the rates at which its 1s and its 0s are found."""
+    """The score of an attribute on held-out faces.
+
+    name: of the attribute.
+    positives: number of held-out faces that have it.
+    balanced_accuracy: the mean of the accuracies on faces with it and without it, 0 to 1; NaN if all are of one kind.
+    """
 
     name: str
     positives: int
@@ -187,9 +223,18 @@ def fit_features(
     notes: str = "",
     seed: int = 0,
 ) -> list[AttributeScore]:
-    """Fit a feature network to labelled faces, write it with its card as the folder `out`, and score its attributes.
+    """Train a feature network on labelled faces and write it, with its card, to the folder `out`.
 
-    minutes: at most so long, 0 for `epochs` however long they take. notes: Markdown for the card, on the data's origin.
+    sources: folders, zips or other sources of faces, as `load_faces` takes them.
+    attributes_csv: see `read_attributes`.
+    out: the folder to write.
+    minutes: end the training after this time if that is sooner than `epochs`; 0 for no limit.
+    cache: the folder of the cache of read faces.
+    progress: called with each report.
+    epochs, batch_size, seed: as in `train_features`.
+    notes: Markdown for the card, about the origin of the data.
+
+    Returns the scores of the attributes on the held-out faces.
     Raises DataError when the faces or the labels cannot be used.
     """
     dataset = load_faces(sources, FEATURE_SIDE, cache)
@@ -197,24 +242,26 @@ def fit_features(
     labelled = ~np.isnan(labels[:, 0])  # (N,)
     train, held_out = dataset.train[labelled[dataset.train]], dataset.held_out[labelled[dataset.held_out]]
     if len(train) < MIN_FACES or not len(held_out):
-        raise DataError(f"{attributes_csv} lists {labelled.sum()} of {len(labelled)} faces, too few to learn from.")
+        raise DataError(f"{attributes_csv} lists {labelled.sum()} of {len(labelled)} faces, too few to train on.")
     common = np.flatnonzero(labels[train].sum(0) >= MIN_POSITIVES)
     if not len(common):
-        raise DataError(f"{attributes_csv}: no attribute is 1 for {MIN_POSITIVES} training faces; nothing to learn.")
+        raise DataError(f"{attributes_csv}: no attribute is 1 for at least {MIN_POSITIVES} training faces.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = FeatureNet([attributes[column] for column in common])
-    labels, images, seen = labels[:, common], dataset.images, 0
+    labels, images, shown_images = labels[:, common], dataset.images, 0
     for step in train_features(net, images, labels, train, epochs, minutes, batch_size, seed):
-        seen = step.images
+        shown_images = step.images
         if progress:
             progress(step)
     fit_projection(net, images, train)
     with atomic_folder(out) as folder:
         save_features(net, folder)
-        scores = score_attributes(load_features(folder), images[held_out], labels[held_out])  # as stored, in 16 bits
+        scores = score_attributes(
+            load_features(folder), images[held_out], labels[held_out]
+        )  # from the stored 16-bit weights
         dropped = [name for name in attributes if name not in net.attributes]
-        text = feature_card(scores, dropped, len(train), len(held_out), seen, notes)
+        text = feature_card(scores, dropped, len(train), len(held_out), shown_images, notes)
         (folder / "README.md").write_text(text, encoding="utf-8")
     return scores
 
@@ -222,32 +269,37 @@ def fit_features(
 def score_attributes(
     net: FeatureNet, images: UInt8[np.ndarray, "n h w 3"], labels: Float[np.ndarray, "n a"]
 ) -> list[AttributeScore]:
-    """Balanced accuracy of every attribute at a probability of 0.5; NaN where the faces are all of one kind."""
-    found, truth = extract(net, images)[1] > 0.5, labels > 0.5  # (N, A)
+    """The score of every attribute with a threshold of 0.5 on its probability."""
+    predicted, truth = extract(net, images)[1] > 0.5, labels > 0.5  # (N, A)
     scores = []
     for column, name in enumerate(net.attributes):
         ones = truth[:, column]  # (N,)
-        right = np.equal(found[:, column], ones)
-        balanced = float(right[ones].mean() + right[~ones].mean()) / 2 if 0 < ones.sum() < len(ones) else math.nan
+        correct = np.equal(predicted[:, column], ones)
+        balanced = float(correct[ones].mean() + correct[~ones].mean()) / 2 if 0 < ones.sum() < len(ones) else math.nan
         scores.append(AttributeScore(name, int(ones.sum()), balanced))
     return scores
 
 
 def feature_card(
-    scores: Sequence[AttributeScore], dropped: Sequence[str], train: int, held_out: int, seen: int, notes: str
+    scores: Sequence[AttributeScore], dropped: Sequence[str], train: int, held_out: int, shown_images: int, notes: str
 ) -> str:
-    """The card of a feature network, in Markdown; only facts of the fit, and the notes."""
+    """The card of a feature network in Markdown.
+
+    scores: the attributes that were learned.
+    dropped: names of the attributes that were not.
+    train, held_out: number of faces.
+    shown_images: number of training images, counting repetitions.
+    notes: Markdown about the origin of the data.
+    """
     rows = "\n".join(
         f"| {score.name} | {score.positives} | "
-        f"{'cannot be told' if math.isnan(score.balanced_accuracy) else f'{score.balanced_accuracy:.3f}'} |"
+        f"{'unknown' if math.isnan(score.balanced_accuracy) else f'{score.balanced_accuracy:.3f}'} |"
         for score in scores
     )
-    known = [score.balanced_accuracy for score in scores if not math.isnan(score.balanced_accuracy)]
-    missing = (
-        f"Not learned, since fewer than {MIN_POSITIVES} training faces have it: {', '.join(dropped)}."
-        if dropped
-        else ""
-    )
+    accuracies = [score.balanced_accuracy for score in scores if not math.isnan(score.balanced_accuracy)]
+    missing = ""
+    if dropped:
+        missing = f"Not learned, since fewer than {MIN_POSITIVES} training faces have it: {', '.join(dropped)}."
     return f"""---
 library_name: ganime
 pipeline_tag: image-feature-extraction
@@ -256,18 +308,17 @@ tags: [anime, features, attributes]
 
 # Anime features
 
-A small convolutional network that sees faces of {FEATURE_SIDE} x {FEATURE_SIDE} px: it names
-{len(scores)} attributes, and its features
-measure generated faces against real ones. Distances made with it are "on anime features"; they are no FID or KID in
-the usual sense and compare with nothing that another network measured.
+A small convolutional network for faces of {FEATURE_SIDE} x {FEATURE_SIDE} px. It recognises {len(scores)} attributes,
+and its features measure generated faces against real ones. Distances with it are "on anime features"; they are not the
+usual FID or KID and do not compare with values from other networks.
 
 {notes}
 ## Fit
 
-{train:,} training faces, {seen:,} shown in all; the attributes learned by binary cross-entropy, together with naming
-the damage done to a quarter of the faces on purpose (blur, checkerboard, smears, warps, tears, coarse pixels, parts of
-another face). Features: averages of unit-length activations at four depths, standardised and projected on their
-leading principal components. Fitted by
+{train:,} training faces, {shown_images:,} images shown in all. The network learned the attributes by binary
+cross-entropy, and at the same time the kind of artificial damage on a quarter of the faces (blur, checkerboard, smears,
+warps, tears, coarse pixels, parts of another face). Its features are averages of unit-length activations at four
+depths, standardised and projected on their leading principal components. Command:
 
 ```
 python -m ganime fit-features FACES --attributes attributes.csv --out weights/anime-features
@@ -275,7 +326,7 @@ python -m ganime fit-features FACES --attributes attributes.csv --out weights/an
 
 ## Attributes
 
-Balanced accuracy on {held_out:,} held-out faces at a probability of 0.5, mean {np.mean(known):.3f}. {missing}
+Balanced accuracy on {held_out:,} held-out faces with a threshold of 0.5, mean {np.mean(accuracies):.3f}. {missing}
 
 | attribute | held-out faces with it | balanced accuracy |
 |---|---|---|
@@ -291,19 +342,19 @@ features, probabilities = extract(load_features(), images)  # images: uint8 (N, 
 """
 
 
-DAMAGES = ("none", "blur", "checkerboard", "smear", "warp", "tear", "coarse", "mixture")
-
-
-def spoiled_batch(
+def damaged_batch(
     faces: Float[Tensor, "b 3 side side"], random: RandomSource
 ) -> tuple[Float[Tensor, "b 3 side side"], Int[Tensor, " b"]]:
-    """Faces to learn from, the first quarter of them damaged, and the kind of damage of each, 0 for none."""
+    """Augment faces and damage the first quarter of them.
+
+    Returns the faces, and for each its kind of damage, (B,), 0 for none; see `damage`.
+    """
     count = len(faces) // 4
     kinds = torch.zeros(len(faces), dtype=torch.long)
     kinds[:count] = torch.randint(1, len(DAMAGES), (count,), generator=random)
     faces = augment(faces, random)
     faces[:count] = damage(faces[:count], kinds[:count], 0.2 + 0.8 * torch.rand(count, generator=random), random)
-    return roughen(faces, random).contiguous(memory_format=torch.channels_last), kinds
+    return add_faint_noise(faces, random).contiguous(memory_format=torch.channels_last), kinds
 
 
 def damage(
@@ -312,17 +363,21 @@ def damage(
     strength: Float[Tensor, " b"],
     random: RandomSource,
 ) -> Float[Tensor, "b 3 side side"]:
-    """Damage each picture in one way, as a poor generator would.
+    """Damage each picture in one way, with typical faults of poor generators.
 
-    kinds: 0 leaves it, 1 blurs, 2 lays a checkerboard on it, 3 smears parts of it, 4 warps it, 5 tears it into shifted
-    squares, 6 coarsens its pixels, 7 puts parts of the next face in. strength: from 0, little
-    or nothing, to 1, plain to see.
+    images: in [-1, 1].
+    kinds: (B,), index in `DAMAGES`: 0 changes nothing, 1 blurs, 2 adds a checkerboard, 3 smears parts, 4 warps, 5 tears
+        the picture into shifted squares, 6 makes its pixels coarse, 7 inserts parts of the next picture.
+    strength: (B,), from 0, little or no damage, to 1, clearly visible.
+    random: the CPU generator of all random numbers.
     """
     (count, side), amount = (len(images), images.shape[-1]), strength.view(-1, 1, 1, 1)
     is_kind = [(kinds == kind).view(-1, 1, 1, 1) for kind in range(len(DAMAGES))]
     blurred = F.avg_pool2d(F.pad(images, (2, 2, 2, 2), mode="replicate"), 5, 1)
     out = torch.where(is_kind[1], torch.lerp(images, blurred, amount), images)
-    period = 2 * torch.randint(1, 3, (count, 1, 1), generator=random)  # px: 2 or 4, as of strided convolutions
+    period = 2 * torch.randint(
+        1, 3, (count, 1, 1), generator=random
+    )  # 2 or 4 px, like artefacts of strided convolutions
     line = torch.arange(side)
     board = ((line[:, None] * 2 // period + line * 2 // period) % 2 * 2 - 1).view(count, 1, side, side)
     out = torch.where(is_kind[2], images + 0.25 * amount * board, out)
@@ -330,7 +385,7 @@ def damage(
     inside = parts > 1 - amount
     flat = F.interpolate(F.avg_pool2d(images, 16), (side, side), mode="bilinear")
     out = torch.where(is_kind[3] & inside, flat, out)
-    shifts = 0.16 * torch.randn(count, 2, 8, 8, generator=random) * amount  # 1 is half the side
+    shifts = 0.16 * torch.randn(count, 2, 8, 8, generator=random) * amount  # in halves of the side
     smooth = F.interpolate(shifts, (side, side), mode="bicubic")
     squares = F.interpolate(shifts, (side, side), mode="nearest")
     moved = torch.where(is_kind[4], smooth, squares).permute(0, 2, 3, 1)  # (B, S, S, 2)
@@ -344,18 +399,20 @@ def damage(
 
 
 def augment(images: Float[Tensor, "b 3 side side"], random: RandomSource) -> Float[Tensor, "b 3 side side"]:
-    """Mirror half of the pictures and shift each by up to 4 pixels; colours stay, for hair and eyes are labels."""
+    """Mirror half of the pictures and shift each by up to 4 px. Colours do not change: hair and eyes are labels."""
     count, side = len(images), images.shape[-1]
     sign = torch.randint(0, 2, (count,), generator=random) * 2.0 - 1
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0], theta[:, 1, 1] = sign, 1
-    theta[:, :, 2] = torch.randint(-4, 5, (count, 2), generator=random) * 2 / side  # whole pixels: nothing blurs
+    theta[:, :, 2] = (
+        torch.randint(-4, 5, (count, 2), generator=random) * 2 / side
+    )  # whole pixels, so nothing is blurred
     grid = F.affine_grid(theta, [count, 3, side, side], align_corners=False)
     return F.grid_sample(images, grid, mode="nearest", padding_mode="reflection", align_corners=False)
 
 
-def roughen(images: Float[Tensor, "b 3 side side"], random: RandomSource) -> Float[Tensor, "b 3 side side"]:
-    """Blur and noise too faint to see, at random, so that the net does not come to look for them."""
+def add_faint_noise(images: Float[Tensor, "b 3 side side"], random: RandomSource) -> Float[Tensor, "b 3 side side"]:
+    """Add random blur and noise, too faint to see, so that the features do not depend on them."""
     count = (len(images), 1, 1, 1)
     blurred = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
     images = torch.lerp(images, blurred, 0.4 * torch.rand(count, generator=random))

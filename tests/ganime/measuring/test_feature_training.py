@@ -1,4 +1,4 @@
-"""Fitting a feature network: an easy attribute is learned, poor input is refused."""
+"""Training a feature network: an easy attribute is learned, invalid input is refused."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ganime.measuring.feature_training import (
     FitStep,
     augment,
     damage,
+    damaged_batch,
     fit_features,
-    spoiled_batch,
     train_features,
 )
 from ganime.nets.anime_features import FeatureNet, extract, load_features
@@ -60,7 +60,8 @@ def fitted(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     return Fitted(folder / "net", scores, steps)
 
 
-def test_an_easy_attribute_is_learned_and_a_rare_one_left_out(fitted: Fitted) -> None:
+@pytest.mark.slow
+def test_an_easy_attribute_is_learned_and_a_rare_one_is_not(fitted: Fitted) -> None:
     assert [score.name for score in fitted.scores] == ["red"]
     assert fitted.scores[0].balanced_accuracy == 1
     assert fitted.steps[-1].progress == 1
@@ -68,14 +69,16 @@ def test_an_easy_attribute_is_learned_and_a_rare_one_left_out(fitted: Fitted) ->
     assert probabilities[0] > 0.5 > probabilities[1]
 
 
-def test_the_card_tells_what_was_learned_and_what_not(fitted: Fitted) -> None:
+@pytest.mark.slow
+def test_the_card_lists_learned_and_dropped_attributes(fitted: Fitted) -> None:
     card = (fitted.folder / "README.md").read_text(encoding="utf-8")
     assert f"| red | {fitted.scores[0].positives} | 1.000 |" in card
     assert "fewer than 30 training faces have it: rare." in card
     assert "Hm." in card
 
 
-def test_features_of_the_faces_fitted_on_are_centred_and_of_unit_size(fitted: Fitted) -> None:
+@pytest.mark.slow
+def test_features_of_training_faces_are_centred_and_of_unit_size(fitted: Fitted) -> None:
     features = extract(load_features(fitted.folder), np.stack([colour_face(seed) for seed in range(FACES)]))[0]
     assert np.abs(features.mean(0)).max() < 0.1 * features.std(0).max()
     assert (features**2).mean() == pytest.approx(1, abs=0.3)
@@ -102,7 +105,7 @@ def test_a_time_limit_ends_the_training() -> None:
     assert steps[-1].progress == 1
 
 
-def test_no_damage_leaves_a_face_as_it_is_and_every_other_changes_it() -> None:
+def test_damage_of_kind_none_changes_nothing_and_every_other_kind_does() -> None:
     faces = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
     damaged = damage(faces, torch.arange(len(DAMAGES)), torch.ones(8), torch.Generator().manual_seed(0))
     changed = (damaged - faces).abs().amax((1, 2, 3)) > 0.05
@@ -110,7 +113,7 @@ def test_no_damage_leaves_a_face_as_it_is_and_every_other_changes_it() -> None:
     assert damaged.abs().max() <= 1
 
 
-def test_views_only_mirror_and_shift_by_whole_pixels() -> None:
+def test_augmentation_only_mirrors_and_shifts_by_whole_pixels() -> None:
     faces = torch.arange(64 * 64.0).view(1, 1, 64, 64).repeat(16, 3, 1, 1)
     views = augment(faces, torch.Generator().manual_seed(0))
     assert torch.equal(views, views.round())
@@ -120,7 +123,7 @@ def test_views_only_mirror_and_shift_by_whole_pixels() -> None:
 
 
 def test_a_quarter_of_a_batch_is_damaged() -> None:
-    faces, kinds = spoiled_batch(torch.zeros(16, 3, 64, 64), torch.Generator().manual_seed(0))
+    faces, kinds = damaged_batch(torch.zeros(16, 3, 64, 64), torch.Generator().manual_seed(0))
     assert faces.shape == (16, 3, 64, 64)
     assert (kinds[:4] > 0).all()
     assert (kinds[4:] == 0).all()
@@ -133,10 +136,10 @@ def test_a_quarter_of_a_batch_is_damaged() -> None:
         ("file,red\n000.png,yes\n", "line 2"),
         ("file,red\n000.png,1,0\n", "line 2"),
         ("file,red\nnobody.png,1\n", "too few"),
-        ("", "no readable CSV"),
+        ("", "not a readable CSV"),
     ],
 )
-def test_poor_labels_are_refused_in_words(toy: Path, tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_labels_are_refused(toy: Path, tmp_path: Path, text: str, message: str) -> None:
     labels = tmp_path / "labels.csv"
     labels.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
@@ -145,9 +148,9 @@ def test_poor_labels_are_refused_in_words(toy: Path, tmp_path: Path, text: str, 
 
 
 def test_missing_labels_and_attributes_too_rare_are_refused(toy: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere\.csv is no readable CSV"):
+    with pytest.raises(DataError, match=r"nowhere\.csv is not a readable CSV"):
         fit_features([toy], tmp_path / "nowhere.csv", tmp_path / "net", cache=tmp_path)
     labels = tmp_path / "labels.csv"
     labels.write_text("file,rare\n" + "".join(f"{seed:03d}.png,{int(seed < 5)}\n" for seed in range(FACES)), "utf-8")
-    with pytest.raises(DataError, match="no attribute is 1 for 30"):
+    with pytest.raises(DataError, match="no attribute is 1 for at least 30"):
         fit_features([toy], labels, tmp_path / "net", cache=tmp_path)

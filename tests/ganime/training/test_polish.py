@@ -140,7 +140,7 @@ def test_a_stop_before_the_first_step_writes_nothing(
     faces: FaceDataset, tiny: Checkpoint, views: list[View], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_polished(polish(faces, tiny, small(), should_stop=lambda: True, views=views), tmp_path / "out")
-    assert "nothing is written" in capsys.readouterr().out
+    assert "stopped before the first step" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
