@@ -178,9 +178,9 @@ def read_training_faces(
 
 def training_faces_of(dataset: FaceDataset, flip: bool = True, most: int = TRAINING_MOST) -> TrainingFaces:
     """The result of `read_training_faces`, without the progress."""
-    *_, known = read_training_faces(dataset, flip, most)
-    assert isinstance(known, TrainingFaces)
-    return known
+    *_, training_faces = read_training_faces(dataset, flip, most)
+    assert isinstance(training_faces, TrainingFaces)
+    return training_faces
 
 
 def to_each(
@@ -194,27 +194,32 @@ def to_each(
     return np.minimum(table, mirrored), mirrored < table
 
 
-def save_training_faces(known: TrainingFaces, models: Mapping[str, str], folder: Path) -> TrainingFaces:
+def save_training_faces(training_faces: TrainingFaces, models: Mapping[str, str], folder: Path) -> TrainingFaces:
     """Write known.safetensors (8 bits per number) and known.json into a folder.
 
     models: the revision of each model that was trained on these faces, by name.
     Returns what `load_training_faces` reads, which is rounded to 8 bits.
     """
-    scale = np.abs(known.own).max(0).clip(1e-9) / 127  # (D,)
-    codes = np.round(known.own / scale).astype(np.int8)  # (T, D)
+    scale = np.abs(training_faces.own).max(0).clip(1e-9) / 127  # (D,)
+    codes = np.round(training_faces.own / scale).astype(np.int8)  # (T, D)
     arrays = {
         "codes": codes,
         "scale": scale,
-        "fresh": known.fresh,
-        "mean": known.view.mean,
-        "basis": known.view.basis,
+        "fresh": training_faces.fresh,
+        "mean": training_faces.view.mean,
+        "basis": training_faces.view.basis,
     }
     tensors = {
         name: torch.from_numpy(array.astype(array.dtype if array.dtype == np.int8 else np.float32))
         for name, array in arrays.items()
     }
     save_tensors(tensors, folder / FACES_VECTORS_FILE)
-    facts = {"models": dict(models), "total": known.total, "held_out": known.held_out, "flip": known.flip}
+    facts = {
+        "models": dict(models),
+        "total": training_faces.total,
+        "held_out": training_faces.held_out,
+        "flip": training_faces.flip,
+    }
     with atomic_file(folder / FACES_INDEX_FILE) as temporary:
         temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return load_training_faces(folder)

@@ -28,7 +28,7 @@ from ganime.measuring.training_faces import TrainingFaces, read_training_faces
 from ganime.models.checkpoint import Checkpoint
 
 
-def with_drawn(monkeypatch: pytest.MonkeyPatch, drawn: np.ndarray) -> None:
+def let_models_draw(monkeypatch: pytest.MonkeyPatch, drawn: np.ndarray) -> None:
     """Let any model draw these faces."""
     monkeypatch.setattr(module, "generate", lambda checkpoint, seeds, truncation: drawn[: len(seeds)])
 
@@ -45,12 +45,12 @@ def compared(*arguments: Any, **options: Any) -> NearestFaces:
 def test_copies_and_mirrored_copies_are_matched_with_their_originals(
     tiny: Checkpoint, faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = faces.train[[5, 0, 11, 3]]
-    copies = np.array(faces.images[wanted])
+    originals = faces.train[[5, 0, 11, 3]]
+    copies = np.array(faces.images[originals])
     copies[2:] = copies[2:, :, ::-1]
-    with_drawn(monkeypatch, copies)
+    let_models_draw(monkeypatch, copies)
     found = compared(tiny, faces, range(4))
-    assert found.positions.tolist() == wanted.tolist()
+    assert found.positions.tolist() == originals.tolist()
     assert np.array_equal(found.training, copies)  # mirrored like the copies
     assert found.distances.max() < 0.01
     assert (found.shares == 0).all()
@@ -64,7 +64,7 @@ def test_fresh_faces_have_the_distances_of_fresh_faces(
     tiny: Checkpoint, faces: FaceDataset, draw_face: Callable[..., Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = (draw_face(seed).resize((32, 32), Image.Resampling.LANCZOS) for seed in range(1000, 1040))
-    with_drawn(monkeypatch, np.stack([np.asarray(face) for face in fresh]))
+    let_models_draw(monkeypatch, np.stack([np.asarray(face) for face in fresh]))
     found = compared(tiny, faces, range(40))
     assert 0.2 < np.median(found.shares) < 0.8
     assert found.fresh == len(faces.held_out) + len(faces.train)  # few are held out, so training faces are added
@@ -91,20 +91,20 @@ def test_description_states_the_number_of_near_faces() -> None:
 
 
 @pytest.fixture(scope="module")
-def known(faces: FaceDataset) -> TrainingFaces:
+def training_faces(faces: FaceDataset) -> TrainingFaces:
     *_, found = read_training_faces(faces)
     assert isinstance(found, TrainingFaces)
     return found
 
 
-def test_a_copy_is_recognised_and_returned_with_its_original(known: TrainingFaces, faces: FaceDataset) -> None:
-    wanted = int(faces.train[9])
-    found = compare_with_training_faces(known, faces.images[wanted][:, ::-1], faces.images)
+def test_a_copy_is_recognised_and_returned_with_its_original(training_faces: TrainingFaces, faces: FaceDataset) -> None:
+    originals = int(faces.train[9])
+    found = compare_with_training_faces(training_faces, faces.images[originals][:, ::-1], faces.images)
     assert found.verdict == COPY
     assert found.share == 0
     assert found.positions is not None
     assert found.training is not None
-    assert found.positions[0] == wanted
+    assert found.positions[0] == originals
     assert np.array_equal(found.training[0], found.face)  # mirrored like the given face
     assert (len(found.training), len(set(found.positions))) == (COMPARED_FACES, COMPARED_FACES)
     assert (np.diff(found.distances) >= 0).all()
@@ -114,29 +114,29 @@ def test_a_copy_is_recognised_and_returned_with_its_original(known: TrainingFace
 
 
 def test_a_fresh_face_is_not_a_copy_and_without_images_the_result_has_no_pictures(
-    known: TrainingFaces, draw_face: Callable[..., Image.Image]
+    training_faces: TrainingFaces, draw_face: Callable[..., Image.Image]
 ) -> None:
     fresh = [np.asarray(draw_face(seed)) for seed in range(2000, 2020)]
-    found = [compare_with_training_faces(known, face) for face in fresh]
+    found = [compare_with_training_faces(training_faces, face) for face in fresh]
     assert sum(one.verdict == COPY for one in found) <= 1
     assert all(one.training is None and one.positions is None for one in found)
     assert 0.2 < np.median([one.share for one in found]) < 0.8
 
 
 def test_verdict_depends_on_the_distance_and_its_description_on_the_share(
-    known: TrainingFaces, faces: FaceDataset
+    training_faces: TrainingFaces, faces: FaceDataset
 ) -> None:
-    face, known = faces.images[0], replace(known, total=500)
+    face, training_faces = faces.images[0], replace(training_faces, total=500)
     for share, distance, verdict, words in (
-        (0.005, known.bar * 0.9, COPY, "than 99.5 % of 64 other real faces"),
-        (0.05, known.bar * 1.1, CLOSE, "than 95 % of"),
-        (0.4, known.bar * 2, FREE, "than 60 % of"),
+        (0.005, training_faces.bar * 0.9, COPY, "than 99.5 % of 64 other real faces"),
+        (0.05, training_faces.bar * 1.1, CLOSE, "than 95 % of"),
+        (0.4, training_faces.bar * 2, FREE, "than 60 % of"),
     ):
-        found = Comparison(face, share, np.array([distance]), known)
+        found = Comparison(face, share, np.array([distance]), training_faces)
         assert found.verdict == verdict
         assert words in found.describe()
         assert f"with {len(faces.train)} of 500 training faces" in found.describe()
-    held = replace(known, held_out=len(known.fresh))
+    held = replace(training_faces, held_out=len(training_faces.fresh))
     assert "64 held-out faces" in Comparison(face, 0.4, np.array([99.0]), held).describe()
 
 
@@ -144,7 +144,7 @@ def test_a_share_is_never_rounded_up_to_all() -> None:
     assert (exceeded(0.0), exceeded(0.0004), exceeded(0.5), exceeded(1.0)) == ("all", "99.9 %", "50 %", "0 %")
 
 
-def test_arrays_that_are_not_faces_are_refused(known: TrainingFaces) -> None:
+def test_arrays_that_are_not_faces_are_refused(training_faces: TrainingFaces) -> None:
     for picture in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32), np.zeros((8, 8, 4), np.uint8)):
         with pytest.raises(DataError, match="uint8 of shape"):
-            compare_with_training_faces(known, picture)
+            compare_with_training_faces(training_faces, picture)

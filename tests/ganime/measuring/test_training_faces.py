@@ -1,4 +1,4 @@
-"""What is known of training faces: copies are seen from afar however they are blurred, and no picture is kept."""
+"""Descriptions of training faces: changed copies are found, fresh faces are not, and no picture is stored."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ FACES, FRESH = 240, 120
 
 
 @pytest.fixture(scope="module")
-def made(faces: FaceDataset, embedded: Checkpoint) -> FaceDataset:
-    """Faces as the embedded model draws them, as if another one had been trained on the first of them."""
+def drawn(faces: FaceDataset, embedded: Checkpoint) -> FaceDataset:
+    """Faces drawn by the embedded model: the first ones as training faces, the others held out."""
     images = generate(embedded, range(FACES + FRESH))
     return replace(faces, images=images, train=np.arange(FACES), held_out=np.arange(FACES, FACES + FRESH))
 
 
 @pytest.fixture(scope="module")
-def known(made: FaceDataset) -> TrainingFaces:
-    return training_faces_of(made)
+def training_faces(drawn: FaceDataset) -> TrainingFaces:
+    return training_faces_of(drawn)
 
 
 def blurred(faces: np.ndarray, radius: float) -> np.ndarray:
@@ -55,7 +55,7 @@ def noisy(faces: np.ndarray) -> np.ndarray:
     return np.clip(faces + np.random.default_rng(0).normal(0, 8, faces.shape), 0, 255).astype(np.uint8)
 
 
-DISGUISES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "none": lambda faces: faces,
     "mirrored": lambda faces: faces[:, :, ::-1],
     "blurred": lambda faces: blurred(faces, 1.0),
@@ -66,29 +66,32 @@ DISGUISES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-@pytest.mark.parametrize("disguise", DISGUISES)
-def test_copies_are_found_in_every_disguise(known: TrainingFaces, made: FaceDataset, disguise: str) -> None:
-    wanted = np.arange(0, FACES, 8)
-    found, places, turned = known.nearest(DISGUISES[disguise](made.images[wanted]))
-    assert (places[:, 0] == wanted).mean() >= 0.95
-    assert (found[:, 0] < known.bar).mean() >= 0.95
-    assert turned[:, 0].mean() == pytest.approx(float("mirrored" in disguise), abs=0.1)
+@pytest.mark.parametrize("change", CHANGES)
+def test_copies_are_found_despite_changes(training_faces: TrainingFaces, drawn: FaceDataset, change: str) -> None:
+    copied = np.arange(0, FACES, 8)
+    distances, rows, mirrored = training_faces.nearest(CHANGES[change](drawn.images[copied]))
+    assert (rows[:, 0] == copied).mean() >= 0.95
+    assert (distances[:, 0] < training_faces.bar).mean() >= 0.95
+    assert mirrored[:, 0].mean() == pytest.approx(float("mirrored" in change), abs=0.1)
 
 
-def test_faces_that_copy_nothing_are_mostly_not_called_copies(known: TrainingFaces, embedded: Checkpoint) -> None:
-    others = generate(embedded, range(5000, 5100))
-    found = known.nearest(others)[0][:, 0]
-    assert (found < known.bar).mean() <= 0.05
-    assert 0.3 < np.median(known.shares(found)) < 0.7
-    assert known.called <= 0.05 * FRESH
-
-
-def test_report_calls_blurred_copies_copies_and_fresh_faces_none(
-    known: TrainingFaces, made: FaceDataset, embedded: Checkpoint
+def test_faces_that_copy_nothing_are_mostly_not_called_copies(
+    training_faces: TrainingFaces, embedded: Checkpoint
 ) -> None:
-    net, held_out = load_features(), made.images[made.held_out]
-    copies = evaluate(net, blurred(made.images[:100], 1.0), held_out, known).copying
-    fresh = evaluate(net, generate(embedded, range(5000, 5100)), held_out, known).copying
+    others = generate(embedded, range(5000, 5100))
+    distances = training_faces.nearest(others)[0][:, 0]
+    assert (distances < training_faces.bar).mean() <= 0.05
+    assert 0.3 < np.median(training_faces.shares(distances)) < 0.7
+    assert training_faces.called <= 0.05 * FRESH
+
+
+@pytest.mark.slow
+def test_report_detects_blurred_copies_and_not_fresh_faces(
+    training_faces: TrainingFaces, drawn: FaceDataset, embedded: Checkpoint
+) -> None:
+    net, held_out = load_features(), drawn.images[drawn.held_out]
+    copies = evaluate(net, blurred(drawn.images[:100], 1.0), held_out, training_faces).copying
+    fresh = evaluate(net, generate(embedded, range(5000, 5100)), held_out, training_faces).copying
     assert copies
     assert fresh
     assert (copies.near_copies, copies.p_value) == (pytest.approx(1, abs=0.05), pytest.approx(0, abs=1e-9))
@@ -96,125 +99,136 @@ def test_report_calls_blurred_copies_copies_and_fresh_faces_none(
     assert fresh.near_copies < 0.1
 
 
-def test_mirrored_copy_of_a_run_that_mirrored_nothing_is_none(made: FaceDataset) -> None:
-    known = training_faces_of(made, flip=False)
-    mirrored = made.images[:20, :, ::-1]
-    assert known.nearest(made.images[:20])[0].max() < known.bar
-    assert np.median(known.shares(known.nearest(mirrored)[0][:, 0])) > 0.2
+def test_without_flip_a_mirrored_copy_is_not_a_copy(drawn: FaceDataset) -> None:
+    training_faces = training_faces_of(drawn, flip=False)
+    mirrored = drawn.images[:20, :, ::-1]
+    assert training_faces.nearest(drawn.images[:20])[0].max() < training_faces.bar
+    assert np.median(training_faces.shares(training_faces.nearest(mirrored)[0][:, 0])) > 0.2
 
 
-def test_look_reports_its_way_and_ends_with_what_is_known(made: FaceDataset) -> None:
-    *way, known = read_training_faces(made, most=150)
-    assert isinstance(known, TrainingFaces)
-    reports = [float(report) for report in way if not isinstance(report, TrainingFaces)]
+def test_reading_yields_progress_and_then_the_training_faces(drawn: FaceDataset) -> None:
+    *yielded, training_faces = read_training_faces(drawn, most=150)
+    assert isinstance(training_faces, TrainingFaces)
+    reports = [float(report) for report in yielded if not isinstance(report, TrainingFaces)]
     assert reports == sorted(reports)
-    assert (len(reports), reports[0]) == (len(way), 0)
+    assert (len(reports), reports[0]) == (len(yielded), 0)
     assert reports[-1] < 1
-    assert (known.own.shape[0], known.total, known.held_out, len(known.fresh)) == (150, FACES, FRESH, FRESH)
-    assert (np.diff(known.fresh) >= 0).all()
+    assert (len(training_faces.own), training_faces.total) == (150, FACES)
+    assert (training_faces.held_out, len(training_faces.fresh)) == (FRESH, FRESH)
+    assert (np.diff(training_faces.fresh) >= 0).all()
 
 
 @pytest.mark.parametrize(("held_out", "flip"), [(FRESH, True), (80, True), (80, False), (0, True)])
-def test_progress_ends_below_1_whatever_is_looked_at(made: FaceDataset, held_out: int, flip: bool) -> None:
-    """With 80 held-out faces both they and training faces are looked at."""
-    *reports, last = read_training_faces(replace(made, held_out=made.held_out[:held_out]), flip)
+def test_progress_rises_from_0_and_ends_below_1(drawn: FaceDataset, held_out: int, flip: bool) -> None:
+    """With 80 held-out faces, fresh distances come from them and from training faces."""
+    *reports, last = read_training_faces(replace(drawn, held_out=drawn.held_out[:held_out]), flip)
     assert isinstance(last, TrainingFaces)
     progress = [float(report) for report in reports if not isinstance(report, TrainingFaces)]
     assert progress == sorted(progress)
     assert (progress[0], progress[-1] < 1) == (0, True)
 
 
-def test_training_faces_help_out_where_few_are_held_out(made: FaceDataset) -> None:
-    *_, known = read_training_faces(replace(made, held_out=made.held_out[:9]))
-    assert isinstance(known, TrainingFaces)
-    assert (known.held_out, len(known.fresh)) == (9, FACES + 9)
-    assert known.fresh[0] > 0.1  # a face is not compared with itself
+def test_training_faces_are_added_when_few_faces_are_held_out(drawn: FaceDataset) -> None:
+    *_, training_faces = read_training_faces(replace(drawn, held_out=drawn.held_out[:9]))
+    assert isinstance(training_faces, TrainingFaces)
+    assert (training_faces.held_out, len(training_faces.fresh)) == (9, FACES + 9)
+    assert training_faces.fresh[0] > 0.1  # a face is not compared with itself
     with pytest.raises(DataError, match="at least 2 training faces"):
-        list(read_training_faces(replace(made, train=made.train[:1])))
+        list(read_training_faces(replace(drawn, train=drawn.train[:1])))
 
 
-def test_bar_lies_where_it_would_without_held_out_faces_that_are_in_the_training_too(known: TrainingFaces) -> None:
-    copies = np.full(len(known.fresh) // 20, 0.1)  # as many as a twentieth are known drawings
-    assert replace(known, fresh=np.sort(np.concatenate([copies, known.fresh]))).bar == pytest.approx(
-        known.bar, rel=0.25
+def test_duplicates_of_training_faces_among_the_fresh_ones_barely_change_the_bar(training_faces: TrainingFaces) -> None:
+    copies = np.full(len(training_faces.fresh) // 20, 0.1)  # duplicates: a twentieth of the fresh faces
+    assert replace(training_faces, fresh=np.sort(np.concatenate([copies, training_faces.fresh]))).bar == pytest.approx(
+        training_faces.bar, rel=0.25
     )
 
 
-def test_sight_is_fitted_to_faces_of_a_kind(known: TrainingFaces) -> None:
+def test_a_fitted_view_gives_uncorrelated_features_of_unit_variance(training_faces: TrainingFaces) -> None:
     random = np.random.default_rng(0)
     features = random.normal(size=(400, 320)) @ random.normal(size=(320, 320)) + 5
-    sight = fit_far_view(known.view.net, features.astype(np.float32))
-    seen = (features - sight.mean) @ sight.basis
-    np.testing.assert_allclose(seen.mean(0), 0, atol=1e-4)
-    np.testing.assert_allclose(np.cov(seen, rowvar=False), np.eye(seen.shape[1]), atol=1e-2)
-    assert known.view is default_far_view()
+    view = fit_far_view(training_faces.view.net, features.astype(np.float32))
+    projected = (features - view.mean) @ view.basis
+    np.testing.assert_allclose(projected.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(np.cov(projected, rowvar=False), np.eye(projected.shape[1]), atol=1e-2)
+    assert training_faces.view is default_far_view()
 
 
-def test_what_is_known_comes_back_in_8_bits_a_number_and_holds_no_picture(
-    known: TrainingFaces, made: FaceDataset, tmp_path: Path
+def test_saved_training_faces_are_read_back_in_8_bits_without_pictures(
+    training_faces: TrainingFaces, drawn: FaceDataset, tmp_path: Path
 ) -> None:
-    read = save_training_faces(known, {"mine": "0123"}, tmp_path)
+    read = save_training_faces(training_faces, {"mine": "0123"}, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(TRAINING_FACES_FILES)
     assert load_file(tmp_path / FACES_VECTORS_FILE)["codes"].dtype == np.int8
     assert read.positions is None
-    before, after = (one.nearest(made.images[::10])[0][:, 0] for one in (known, read))
+    before, after = (one.nearest(drawn.images[::10])[0][:, 0] for one in (training_faces, read))
     np.testing.assert_allclose(after, before, atol=0.3)
     assert (read.total, read.held_out, read.flip) == (FACES, FRESH, True)
-    assert read.bar == pytest.approx(known.bar)
+    assert read.bar == pytest.approx(training_faces.bar)
 
 
-@pytest.mark.parametrize(
-    "damage", ["no index", "index", "list", "models", "codes", "shape", "nan", "cut", "no vectors"]
-)
-def test_damaged_files_are_refused_by_name(known: TrainingFaces, tmp_path: Path, damage: str) -> None:
-    save_training_faces(known, {"mine": "0123"}, tmp_path)
-    index, vectors = tmp_path / FACES_INDEX_FILE, tmp_path / FACES_VECTORS_FILE
-    facts, arrays = json.loads(index.read_text()), load_file(vectors)
-    if damage == "no index":
-        index.unlink()
-    elif damage in ("index", "list"):
-        index.write_text("{" if damage == "index" else "[]")
-    elif damage == "models":
-        index.write_text(json.dumps(facts | {"models": {"mine": 7}}))
-    elif damage == "cut":
-        vectors.write_bytes(vectors.read_bytes()[:-9])
-    elif damage == "no vectors":
-        vectors.unlink()
-    else:
-        if damage == "codes":
-            arrays["codes"] = arrays["codes"].astype(np.float32)
-        elif damage == "shape":
-            arrays["basis"] = arrays["basis"][:-1].copy()
-        else:
-            arrays["fresh"][3] = np.nan
-        save_file(arrays, vectors)
-    with pytest.raises(
-        CheckpointError,
-        match=FACES_INDEX_FILE if "index" in damage or damage in ("list", "models") else FACES_VECTORS_FILE,
-    ):
+def change_index(**facts: object) -> Callable[[Path], object]:
+    def change(path: Path) -> None:
+        path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+
+    return change
+
+
+def change_array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], object]:
+    def change_file(path: Path) -> None:
+        arrays = load_file(path)
+        save_file(arrays | {name: change(arrays[name])}, path)
+
+    return change_file
+
+
+def with_nan(fresh: np.ndarray) -> np.ndarray:
+    fresh[3] = np.nan
+    return fresh
+
+
+DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "no index": (FACES_INDEX_FILE, Path.unlink),
+    "cut index": (FACES_INDEX_FILE, lambda path: path.write_text("{")),
+    "list": (FACES_INDEX_FILE, lambda path: path.write_text("[]")),
+    "revision not text": (FACES_INDEX_FILE, change_index(models={"mine": 7})),
+    "no vectors": (FACES_VECTORS_FILE, Path.unlink),
+    "cut vectors": (FACES_VECTORS_FILE, lambda path: path.write_bytes(path.read_bytes()[:-9])),
+    "codes not int8": (FACES_VECTORS_FILE, change_array("codes", lambda codes: codes.astype(np.float32))),
+    "wrong shape": (FACES_VECTORS_FILE, change_array("basis", lambda basis: basis[:-1].copy())),
+    "one NaN": (FACES_VECTORS_FILE, change_array("fresh", with_nan)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_files_are_refused_with_their_name(training_faces: TrainingFaces, tmp_path: Path, damage: str) -> None:
+    save_training_faces(training_faces, {"mine": "0123"}, tmp_path)
+    file, change = DAMAGES[damage]
+    change(tmp_path / file)
+    with pytest.raises(CheckpointError, match=file):
         load_training_faces(tmp_path)
 
 
-def test_models_are_known_by_their_weights(
-    known: TrainingFaces, tiny: Checkpoint, embedded: Checkpoint, tmp_path: Path
+def test_training_faces_are_found_by_the_weights_of_the_model(
+    training_faces: TrainingFaces, tiny: Checkpoint, embedded: Checkpoint, tmp_path: Path
 ) -> None:
     for folder in EMBEDDED_MODELS.values():
         assert find_training_faces(load_checkpoint(folder)) is not None
     assert find_training_faces(replace(embedded, name="else", folder=None)) is not None
     assert find_training_faces(tiny) is None
-    save_training_faces(known, {"any name": tiny.revision}, tmp_path)
+    save_training_faces(training_faces, {"any name": tiny.revision}, tmp_path)
     beside = find_training_faces(replace(tiny, folder=tmp_path))
     assert beside is not None
     assert beside.total == FACES
 
 
-def test_faces_of_the_embedded_models_are_shipped_in_few_bytes_and_their_own_are_no_copies(
+def test_embedded_training_faces_are_small_and_embedded_models_do_not_copy(
     embedded: Checkpoint,
 ) -> None:
     assert (TRAINING_FACES / FACES_VECTORS_FILE).stat().st_size < 4e6
-    known = find_training_faces(embedded)
-    assert known is not None
-    assert (known.total, known.own.shape[0], known.held_out) == (29_696, 29_696, 1000)
-    shares = known.shares(known.nearest(generate(embedded, range(40)))[0][:, 0])
+    training_faces = find_training_faces(embedded)
+    assert training_faces is not None
+    assert (training_faces.total, training_faces.own.shape[0], training_faces.held_out) == (29_696, 29_696, 1000)
+    shares = training_faces.shares(training_faces.nearest(generate(embedded, range(40)))[0][:, 0])
     assert 0.3 < np.median(shares) < 0.95
     assert shares.min() > 0.01
