@@ -1,5 +1,4 @@
-"""The Fréchet distance as a loss: it moves the statistics of drawn pictures to those of real ones, without a
-discriminator."""
+"""The Fréchet distance as a loss: it moves the statistics of drawn pictures to those of real ones."""
 
 from __future__ import annotations
 

@@ -35,11 +35,11 @@ def let_models_draw(monkeypatch: pytest.MonkeyPatch, drawn: np.ndarray) -> None:
 
 def compared(*arguments: Any, **options: Any) -> NearestFaces:
     """The result of `nearest_faces`, which must yield rising progress first."""
-    *reports, found = nearest_faces(*arguments, **options)
+    *reports, result = nearest_faces(*arguments, **options)
     assert reports == sorted(reports)  # type: ignore[type-var]
     assert all(isinstance(report, float) and 0 <= report <= 1 for report in reports)
-    assert isinstance(found, NearestFaces)
-    return found
+    assert isinstance(result, NearestFaces)
+    return result
 
 
 def test_copies_and_mirrored_copies_are_matched_with_their_originals(
@@ -49,12 +49,12 @@ def test_copies_and_mirrored_copies_are_matched_with_their_originals(
     copies = np.array(faces.images[originals])
     copies[2:] = copies[2:, :, ::-1]
     let_models_draw(monkeypatch, copies)
-    found = compared(tiny, faces, range(4))
-    assert found.positions.tolist() == originals.tolist()
-    assert np.array_equal(found.training, copies)  # mirrored like the copies
-    assert found.distances.max() < 0.01
-    assert (found.shares == 0).all()
-    assert "4 of them are nearer than 99% of real faces" in found.describe()
+    result = compared(tiny, faces, range(4))
+    assert result.positions.tolist() == originals.tolist()
+    assert np.array_equal(result.training, copies)  # mirrored like the copies
+    assert result.distances.max() < 0.01
+    assert (result.shares == 0).all()
+    assert "4 of them are nearer than 99% of real faces" in result.describe()
     unmirrored = compared(tiny, faces, range(4), flip=False)
     assert unmirrored.distances[:2].max() < 0.01 < unmirrored.distances[2:].min()
     assert np.array_equal(unmirrored.training, faces.images[unmirrored.positions])
@@ -65,19 +65,19 @@ def test_fresh_faces_have_the_distances_of_fresh_faces(
 ) -> None:
     fresh = (draw_face(seed).resize((32, 32), Image.Resampling.LANCZOS) for seed in range(1000, 1040))
     let_models_draw(monkeypatch, np.stack([np.asarray(face) for face in fresh]))
-    found = compared(tiny, faces, range(40))
-    assert 0.2 < np.median(found.shares) < 0.8
-    assert found.fresh == len(faces.held_out) + len(faces.train)  # few are held out, so training faces are added
-    assert found.among == len(faces.train)
-    assert set(found.positions) <= set(faces.train)
+    result = compared(tiny, faces, range(40))
+    assert 0.2 < np.median(result.shares) < 0.8
+    assert result.fresh == len(faces.held_out) + len(faces.train)  # few are held out, so training faces are added
+    assert result.among == len(faces.train)
+    assert set(result.positions) <= set(faces.train)
 
 
 def test_faces_are_generated_by_seed_and_no_held_out_faces_are_needed(tiny: Checkpoint, faces: FaceDataset) -> None:
     alone = replace(faces, train=np.arange(len(faces.images)), held_out=np.empty(0, np.int64))
-    found = compared(tiny, alone, [7, 8])
-    assert np.array_equal(found.faces[1], compared(tiny, alone, [8]).faces[0])
-    assert found.training.shape == found.faces.shape == (2, 32, 32, 3)
-    assert found.fresh == len(faces.images)
+    result = compared(tiny, alone, [7, 8])
+    assert np.array_equal(result.faces[1], compared(tiny, alone, [8]).faces[0])
+    assert result.training.shape == result.faces.shape == (2, 32, 32, 3)
+    assert result.fresh == len(faces.images)
 
 
 def test_description_states_the_number_of_near_faces() -> None:
@@ -92,23 +92,23 @@ def test_description_states_the_number_of_near_faces() -> None:
 
 @pytest.fixture(scope="module")
 def training_faces(faces: FaceDataset) -> TrainingFaces:
-    *_, found = read_training_faces(faces)
-    assert isinstance(found, TrainingFaces)
-    return found
+    *_, result = read_training_faces(faces)
+    assert isinstance(result, TrainingFaces)
+    return result
 
 
 def test_a_copy_is_recognised_and_returned_with_its_original(training_faces: TrainingFaces, faces: FaceDataset) -> None:
     originals = int(faces.train[9])
-    found = compare_with_training_faces(training_faces, faces.images[originals][:, ::-1], faces.images)
-    assert found.verdict == COPY
-    assert found.share == 0
-    assert found.positions is not None
-    assert found.training is not None
-    assert found.positions[0] == originals
-    assert np.array_equal(found.training[0], found.face)  # mirrored like the given face
-    assert (len(found.training), len(set(found.positions))) == (COMPARED_FACES, COMPARED_FACES)
-    assert (np.diff(found.distances) >= 0).all()
-    text = found.describe()
+    result = compare_with_training_faces(training_faces, faces.images[originals][:, ::-1], faces.images)
+    assert result.verdict == COPY
+    assert result.share == 0
+    assert result.positions is not None
+    assert result.training is not None
+    assert result.positions[0] == originals
+    assert np.array_equal(result.training[0], result.face)  # mirrored like the given face
+    assert (len(result.training), len(set(result.positions))) == (COMPARED_FACES, COMPARED_FACES)
+    assert (np.diff(result.distances) >= 0).all()
+    text = result.describe()
     assert text.startswith("It looks like a copy: it is nearer to a training face than all of 64 other real faces")
     assert f"Compared with {len(faces.train)} training faces, also mirrored." in text
 
@@ -117,10 +117,10 @@ def test_a_fresh_face_is_not_a_copy_and_without_images_the_result_has_no_picture
     training_faces: TrainingFaces, draw_face: Callable[..., Image.Image]
 ) -> None:
     fresh = [np.asarray(draw_face(seed)) for seed in range(2000, 2020)]
-    found = [compare_with_training_faces(training_faces, face) for face in fresh]
-    assert sum(one.verdict == COPY for one in found) <= 1
-    assert all(one.training is None and one.positions is None for one in found)
-    assert 0.2 < np.median([one.share for one in found]) < 0.8
+    results = [compare_with_training_faces(training_faces, face) for face in fresh]
+    assert sum(one.verdict == COPY for one in results) <= 1
+    assert all(one.training is None and one.positions is None for one in results)
+    assert 0.2 < np.median([one.share for one in results]) < 0.8
 
 
 def test_verdict_depends_on_the_distance_and_its_description_on_the_share(
@@ -132,10 +132,10 @@ def test_verdict_depends_on_the_distance_and_its_description_on_the_share(
         (0.05, training_faces.bar * 1.1, CLOSE, "than 95 % of"),
         (0.4, training_faces.bar * 2, FREE, "than 60 % of"),
     ):
-        found = Comparison(face, share, np.array([distance]), training_faces)
-        assert found.verdict == verdict
-        assert words in found.describe()
-        assert f"with {len(faces.train)} of 500 training faces" in found.describe()
+        result = Comparison(face, share, np.array([distance]), training_faces)
+        assert result.verdict == verdict
+        assert words in result.describe()
+        assert f"with {len(faces.train)} of 500 training faces" in result.describe()
     held = replace(training_faces, held_out=len(training_faces.fresh))
     assert "64 held-out faces" in Comparison(face, 0.4, np.array([99.0]), held).describe()
 

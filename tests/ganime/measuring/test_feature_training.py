@@ -11,13 +11,10 @@ import torch
 from PIL import Image
 
 from ganime.errors import DataError
+from ganime.measuring.damage import DAMAGES, augment, damage, damaged_batch
 from ganime.measuring.feature_training import (
-    DAMAGES,
     AttributeScore,
     FitStep,
-    augment,
-    damage,
-    damaged_batch,
     fit_features,
     train_features,
 )

@@ -14,8 +14,8 @@ import torch
 
 from ganime.embedded import FEATURES
 from ganime.errors import CheckpointError, DataError
+from ganime.measuring.damage import DAMAGES, damage
 from ganime.measuring.distances import frechet_distance
-from ganime.measuring.feature_training import DAMAGES, damage
 from ganime.nets.anime_features import FeatureNet, extract, load_features, save_features, to_tensor
 
 
