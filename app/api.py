@@ -11,7 +11,7 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from app.components.bridge import expected_errors, gradio_error
 from app.errors import JobError
-from app.faces.incoming import MAX_BASE64, MAX_PICTURE_BYTES, MAX_RECIPE_TEXT, picture_bytes
+from app.faces.incoming import MAX_BASE64, MAX_RECIPE_TEXT, picture_bytes
 from app.faces.library import EMBEDDED_KEY
 from app.faces.loaded_model import MAX_FACES, Drawn, Size
 from app.faces.studio import Studio
@@ -134,7 +134,7 @@ class FaceEndpoints:
         each other (0 is a match, 50 is no closer than any face); and `seconds`.
         """
         if not isinstance(picture, str) or len(picture) > MAX_BASE64:
-            raise DataError(f"Give a picture of at most {MAX_PICTURE_BYTES:,} bytes as base64 text.")
+            raise DataError(f"Give a picture of at most {MAX_PROJECTED_BYTES:,} bytes as base64 text.")
         steps = self.studio.open(self.key).project(picture_bytes(picture))
         result = self.studio.work.finish("search", self.studio.visitor(request), steps)
         [file] = self.pngs(Drawn([result.recipe], result.face[None]), "nearest")

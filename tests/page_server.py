@@ -1,4 +1,4 @@
-"""The page in a process of its own, for the tests that reach it over HTTP."""
+"""The page in a separate process, for the tests that reach it over HTTP."""
 
 from __future__ import annotations
 

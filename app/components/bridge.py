@@ -14,7 +14,7 @@ import gradio as gr
 import numpy as np
 from pydantic import ValidationError, validate_call
 
-from app.components.modules import module_url
+from app.components.modules import COMPONENTS, module_url
 from app.errors import JobMissing, explain_disk_errors
 from ganime.errors import GanimeError
 from ganime.images import sheet, webp_bytes
@@ -22,7 +22,7 @@ from ganime.images import sheet, webp_bytes
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FOLDER = Path(__file__).parent
+Answer = dict[str, Any]  # what a server function returns to the browser, as JSON
 # Gradio runs this in each component's element. What fails while the module is loaded is said in its place.
 MOUNT = """\
 // Events: %s
@@ -92,7 +92,7 @@ def component(
     server_functions: what the module can call on the server, by name. events: what it triggers; Gradio looks for their
     names in the text that it runs.
     """
-    folder, shared = FOLDER / name, FOLDER / "shared" / "common.css"
+    folder, shared = COMPONENTS / name, COMPONENTS / "shared" / "common.css"
     css = [path.read_text(encoding="utf-8") for path in (shared, folder / f"{name}.css")]
     return gr.HTML(
         value={},

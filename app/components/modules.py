@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-FOLDER = Path(__file__).parent
-MODULES = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in sorted(FOLDER.rglob("*.js"))}
+COMPONENTS = Path(__file__).parent
+MODULES = {path.relative_to(COMPONENTS).as_posix(): path.read_bytes() for path in sorted(COMPONENTS.rglob("*.js"))}
 VERSION = hashlib.sha256(b"".join(name.encode() + source for name, source in MODULES.items())).hexdigest()[:12]
 IMPORTED = re.compile(r'from "(\.{1,2}/[^"]+)"')
 FIRST = ("page.js", "gallery/gallery.js")  # what the first tab needs

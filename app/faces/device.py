@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
 TURN_FACES = 16  # faces drawn before another visitor has a turn
-Step = TypeVar("Step")
+WorkStep = TypeVar("WorkStep")
 
 
 class Device:
@@ -33,7 +33,7 @@ class Device:
                 faces.append(render(generator, z[start : start + TURN_FACES]))  # (B, H, W, 3)
         return np.concatenate(faces)
 
-    def run(self, steps: Iterator[Step]) -> Iterator[Step]:
+    def run(self, steps: Iterator[WorkStep]) -> Iterator[WorkStep]:
         """The same items, each computed under the lock.
 
         The pause after each item lets another thread take the lock: a lock that is released and taken again at once

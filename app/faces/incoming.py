@@ -13,8 +13,8 @@ from app.faces.loaded_model import MAX_FACES
 from ganime.drawing.recipe import MAX_VECTOR, Recipe
 from ganime.errors import DataError
 
-MAX_PICTURE_BYTES = 4 * 2**20
-MAX_BASE64 = MAX_PICTURE_BYTES * 4 // 3 + 4  # characters of such a picture
+MAX_PROJECTED_BYTES = 4 * 2**20
+MAX_BASE64 = MAX_PROJECTED_BYTES * 4 // 3 + 4  # characters of such a picture
 MAX_RECIPE_TEXT = MAX_VECTOR + 1000  # characters of a recipe in JSON
 RecipeText = Annotated[str, Field(max_length=MAX_RECIPE_TEXT)]
 RecipeTexts = Annotated[list[RecipeText], Field(max_length=MAX_FACES)]
@@ -32,6 +32,6 @@ def picture_bytes(text: str) -> bytes:
         picture = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise DataError(f"Give the picture as base64 text ({error}).") from error
-    if len(picture) > MAX_PICTURE_BYTES:
-        raise DataError(f"A picture may have at most {MAX_PICTURE_BYTES:,} bytes; this one has {len(picture):,}.")
+    if len(picture) > MAX_PROJECTED_BYTES:
+        raise DataError(f"A picture may have at most {MAX_PROJECTED_BYTES:,} bytes; this one has {len(picture):,}.")
     return picture

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MAX_FACES = 64
 MAX_PATH_FRAMES = 120
-TILES = 8  # faces that a tool shows
+TOOL_FACES = 8  # faces that a tool shows
 Size = Literal[0, 256, 512]  # of a downloaded file in px; 0 for the model's own
 NO_VECTORS: Mapping[str, str] = {}
 
@@ -137,7 +137,7 @@ class LoadedModel:
 
     # Tools: faces from faces
 
-    def vary(self, recipe: Recipe, strength: float, seed: int, count: int = TILES) -> Drawn:
+    def vary(self, recipe: Recipe, strength: float, seed: int, count: int = TOOL_FACES) -> Drawn:
         """Variations of a face. strength: 0 (the face itself) to 1 (nothing in common with it). count: 1 to 64."""
         [z] = self.untruncated([recipe])
         return self.draw_latents(vary(z, strength, check_count(count), seed), recipe)
@@ -150,7 +150,7 @@ class LoadedModel:
     def breed(self, recipes: list[Recipe], mutation: float, seed: int) -> Drawn:
         """Children of 2 to 16 faces. mutation: share of a child's latent that is drawn anew, 0 to 1."""
         parents = self.untruncated(recipes)
-        children = breed(parents, TILES, mutation, seed)
+        children = breed(parents, TOOL_FACES, mutation, seed)
         truncation = sum(recipe.truncation for recipe in recipes) / len(recipes)
         return self.draw_latents(children, replace(recipes[0], truncation=truncation))
 
@@ -167,7 +167,7 @@ class LoadedModel:
 
     def choose(self, wanted: list[str], seed: int) -> Iterator[SearchProgress | ChosenFaces]:
         """Faces with the attributes `wanted`: progress, then the ChosenFaces."""
-        return self.device.run(choose_faces(self.checkpoint, feature_net(), wanted, TILES, seed))
+        return self.device.run(choose_faces(self.checkpoint, feature_net(), wanted, TOOL_FACES, seed))
 
     def project(self, picture: bytes) -> Iterator[ProjectionProgress | Projection]:
         """The face nearest to a picture file: progress, then the Projection. The picture is decoded in the first step.

@@ -6,25 +6,25 @@ import threading
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
-Value = TypeVar("Value")
+Cached = TypeVar("Cached")
 
 
-class RecentlyUsed(Generic[Value]):
+class RecentlyUsed(Generic[Cached]):
     """At most `size` values by key; adding one more evicts the least recently used. Any thread may call it."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.lock = threading.Lock()
-        self.values: OrderedDict[str, Value] = OrderedDict()  # least recently used first
+        self.values: OrderedDict[str, Cached] = OrderedDict()  # least recently used first
 
-    def get(self, key: str) -> Value | None:
+    def get(self, key: str) -> Cached | None:
         """The value of a key, None if it was never added or has been evicted."""
         with self.lock:
             if key in self.values:
                 self.values.move_to_end(key)
             return self.values.get(key)
 
-    def add(self, key: str, value: Value) -> Value:
+    def add(self, key: str, value: Cached) -> Cached:
         """Add or replace a value, and return it."""
         with self.lock:
             self.values[key] = value

@@ -34,7 +34,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Makes the trainers match the rows, in a thread of its own.
+    """Makes the trainer processes match the rows of the store, in a separate thread.
 
     Visitors' requests only change rows, in any process of the page. One process at a time holds the lock of the home
     and acts on them. Trainers outlive it; the next supervisor finds them by process number and start time.
@@ -197,7 +197,7 @@ class Supervisor:
         self.change(job, pid=process.pid, pid_time=process.create_time())
 
     def spawn(self, words: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        """Start a process in a session of its own, so that it does not end with the page."""
+        """Start a process in a new session, so that it does not end with the page."""
         environment = {
             name: value for name, value in os.environ.items() if not any(word in name for word in SECRET_WORDS)
         }

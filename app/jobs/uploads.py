@@ -47,7 +47,7 @@ class Upload:
 
 
 def arrivals_folder(settings: Settings) -> Path:
-    """Return the folder in which uploads lie until a job takes them; each request has a folder of its own there."""
+    """Return the folder in which uploads lie until a job takes them; each request has a separate folder there."""
     return settings.temporary / "arrivals"
 
 

@@ -33,7 +33,7 @@ STATUS_SECONDS = 60.0  # for which Gradio's progress endpoint can report the end
 
 
 class UploadEndpoint:
-    """Stores uploads, each request in a folder of its own with a name that cannot be guessed.
+    """Stores uploads, each request in a separate folder with a name that cannot be guessed.
 
     The waiting uploads of one visitor count together, and all uploads count towards the disk space of the page.
 

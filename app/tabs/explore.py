@@ -14,6 +14,7 @@ from app.components.bridge import (
     DRAWING,
     LIVE,
     LOADING,
+    Answer,
     Trigger,
     component,
     error_answer,
@@ -26,8 +27,9 @@ from app.components.bridge import (
 )
 from app.faces.incoming import Base64, RecipeText, RecipeTexts, parse_recipes, picture_bytes
 from app.faces.library import JOB_PREFIX
-from app.faces.loaded_model import MAX_FACES, NO_VECTORS, TILES, Drawn, Size, feature_net
+from app.faces.loaded_model import MAX_FACES, NO_VECTORS, TOOL_FACES, Drawn, Size, feature_net
 from app.faces.studio import Studio
+from app.tabs.job_view import JobKeys
 from app.tabs.look_inside import LookInside, look_inside_functions
 from app.tabs.walks import MAX_WALK_FRAMES, film_suffixes, walk_functions
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress
@@ -44,8 +46,6 @@ Names = Annotated[list[str], Field(max_length=64)]
 Name = Annotated[str, Field(max_length=MAX_NAME)]
 OwnVectors = Annotated[dict[Name, RecipeText], Field(max_length=MAX_OWN)]
 Key = Annotated[str, Field(max_length=200)]
-JobKeys = Annotated[list[Key], Field(max_length=50)]
-Answer = dict[str, Any]
 LOG = logging.getLogger(__name__)
 SECTIONS = ("Hair colour", "Eyes", "Expression", "Other", "Your own", "Without a name")  # of sliders and attributes
 EXPRESSIONS = ("smile", "open_mouth", "blush")
@@ -254,7 +254,7 @@ def search_value(event: SearchProgress | ChosenFaces | ProjectionProgress | Proj
         return {"progress": event.progress, "face": picture_url("webp", webp_bytes(event.face))}
     adjusting = " Too few match, so some are being adjusted." if event.searching else ""
     return {
-        "progress": event.found / TILES,
+        "progress": event.found / TOOL_FACES,
         "text": f"{event.found} found among {event.looked_at} faces.{adjusting}",
     }
 

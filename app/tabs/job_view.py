@@ -31,7 +31,7 @@ MAX_POINTS = 160  # of a chart
 MAX_JOB_KEYS = 50  # of jobs in one question
 MAX_GRID_BYTES = 8 * 2**20  # largest sample grid that is sent
 PAIRS, PAIR_COLUMNS = 8, 4  # faces shown above their nearest training faces, in all and in a row
-MAX_COMPARED = 2_000  # training faces that are searched for that; about 100 per second
+MAX_SEARCHED = 2_000  # training faces that are searched for that; about 100 per second
 # Cards contain text that strangers wrote: HTML stays text, and there are no pictures and no links.
 MARKDOWN = MarkdownIt("js-default").disable(["image", "link", "autolink"])
 LOSS_FIELDS, MEASURE_FIELDS = ("d_loss", "g_loss"), ("frechet", "diversity")
@@ -120,10 +120,10 @@ def nearest_training_faces(jobs: Jobs, key: str) -> Iterator[float | NearestFace
     """
     checkpoint = load_checkpoint(jobs.model(key))
     faces, flip = jobs.training_faces(key)
-    yield from nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=MAX_COMPARED)
+    yield from nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=MAX_SEARCHED)
 
 
-def comparison_value(found: NearestFaces | float | None) -> dict[str, Any]:
+def nearest_value(found: NearestFaces | float | None) -> dict[str, Any]:
     """Return the progress of a search, None before its first step, or its result as a picture and a text."""
     if not isinstance(found, NearestFaces):
         return {"progress": found or 0.0}
@@ -183,7 +183,7 @@ def job_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
         found, _ = comparisons.advance(search)
         if isinstance(found, NearestFaces):
             comparisons.end(search)
-        return comparison_value(found)
+        return nearest_value(found)
 
     def leave_nearest(search: str) -> dict[str, Any]:
         comparisons.end(search)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from app.components.bridge import DRAWING, Slots, picture_url, server_function
+from app.components.bridge import DRAWING, Answer, Slots, picture_url, server_function
 from app.errors import JobMissing
 from app.faces.incoming import RecipeText
 from app.faces.library import JOB_PREFIX, MAX_MULTIPLY_ADDS
@@ -26,10 +25,9 @@ from ganime.nets.dcgan import Discriminator
 MODELS_IN_MEMORY = 4  # whose discriminators, and whose training faces, stay in memory
 MAX_COMPARED = 4_000  # training faces of a job; several hundred are read per second, once for each model
 UNKNOWN = (
-    "The training faces of this model are unknown here, so copies cannot be detected. Whoever trained the model can "
-    "check, with Ganime on the machine that has the faces."
+    "The training faces of this model are unknown here, so copies cannot be detected. The person who trained "
+    "the model can check, with Ganime on the machine that has the faces."
 )
-Answer = dict[str, Any]
 Images = np.ndarray | None  # uint8 (N, H, W, 3)
 Logits = np.ndarray | None  # float (N,)
 

@@ -27,7 +27,7 @@ from ganime.config import SCRATCH
 from ganime.errors import GanimeError
 from ganime.training.beginning import nearest_embedded
 
-PROGRESS_BAR = gr.Progress()  # Gradio replaces a handler's default of this type by the bar of its own event
+PROGRESS_BAR = gr.Progress()  # Gradio replaces a handler's default of this type by the event's bar
 OFF = """\
 ## Train on your own faces
 
@@ -133,7 +133,7 @@ class TrainHandlers:
         return ["", {"chosen": draft, "name": str(name)[:60], "time": time.time()}, {}]
 
     def resume(self, event: gr.EventData, request: gr.Request, profile: gr.OAuthProfile | None) -> dict[str, Any]:
-        """Queue an ended job to continue: for the minutes in the event, or for what is left of its own."""
+        """Queue an ended job to continue: for the minutes in the event, or for the minutes it has left."""
         key, minutes = event_text(event, "key"), event_text(event, "minutes")
         try:
             if minutes and not minutes.isdecimal():

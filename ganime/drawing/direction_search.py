@@ -32,8 +32,8 @@ FITTED_FACES = 6000  # for the regressions
 MEASURED_FACES = 256  # other faces, to measure effects on
 VALIDATION_FACES = 96  # other faces, to choose the rival weight on
 FIRST_SEED = 3_000_000_000  # far from the seeds that people try first
-MIN_FACES = 20  # with and without an attribute, for a direction to be fitted
-FIT_RIDGE = 0.01
+MIN_CLASS_FACES = 20  # with and without an attribute, for a direction to be fitted
+REGRESSION_RIDGE = 0.01
 RIVAL_WEIGHTS = (0.0, 0.3, 1.0, 3.0, 10.0)  # tried penalties on the change of other attributes
 GOOD_FLIPS = 0.6  # share of flips from which the side effects decide
 UNIT_EFFECT, MAX_UNIT_LENGTH = (
@@ -117,7 +117,9 @@ def find_directions(
     fresh, chosen = (slice(0, judged), slice(judged, None))
 
     slopes = fit(latents(range(FIRST_SEED, FIRST_SEED + faces), dim), table)  # (K, latent)
-    clear = [k for k in range(len(names)) if min((table[:, k] > 0.5).sum(), (table[:, k] <= 0.5).sum()) >= MIN_FACES]
+    clear = [
+        k for k in range(len(names)) if min((table[:, k] > 0.5).sum(), (table[:, k] <= 0.5).sum()) >= MIN_CLASS_FACES
+    ]
     items = []
     for tried, k in enumerate(clear):
         yield FitProgress(0.4 + 0.5 * tried / len(clear), names[k])
@@ -212,7 +214,9 @@ def fit(z: Float[np.ndarray, "n latent"], table: Float[np.ndarray, "n k"]) -> Fl
     odds = np.log(clipped / (1 - clipped))  # (N, K)
     odds = (odds - odds.mean(0)) / odds.std(0).clip(1e-6)
     x = z - z.mean(0)
-    return np.linalg.solve(x.T @ x / len(x) + FIT_RIDGE * np.eye(x.shape[1]), x.T @ odds / len(x)).T.astype(np.float32)
+    return np.linalg.solve(x.T @ x / len(x) + REGRESSION_RIDGE * np.eye(x.shape[1]), x.T @ odds / len(x)).T.astype(
+        np.float32
+    )
 
 
 def independent(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IMAGE_LAYERS = ("to_rgb", "smaller")  # layers whose output is an image
-TILES = 16  # feature maps shown of a layer
+MAPS_SHOWN = 16  # feature maps shown of a layer
 OTHERS = 32  # other faces of the model that the discriminator judges for comparison
 FIRST_OTHER = 3_500_000_000  # their first seed, far from the seeds that people try first
 WHITE_PERCENTILE = 99.5  # of a map's values; it is drawn white
@@ -77,7 +77,7 @@ class Inside:
 
 
 @torch.inference_mode()
-def generator_maps(generator: Generator, z: Float[np.ndarray, " latent"], tiles: int = TILES) -> list[LayerMaps]:
+def generator_maps(generator: Generator, z: Float[np.ndarray, " latent"], tiles: int = MAPS_SHOWN) -> list[LayerMaps]:
     """The output of each layer of the generator for one latent; the latent itself, as one tile, comes first.
 
     With supersampling, the large image of "to_rgb" is followed by "smaller", the face.
@@ -104,7 +104,7 @@ def image_maps(name: str, x: Float[Tensor, "3 h w"]) -> LayerMaps:
 
 @torch.inference_mode()
 def discriminator_maps(
-    discriminator: Discriminator, face: UInt8[np.ndarray, "size size 3"], tiles: int = TILES
+    discriminator: Discriminator, face: UInt8[np.ndarray, "size size 3"], tiles: int = MAPS_SHOWN
 ) -> tuple[list[LayerMaps], float]:
     """The output of each layer of the discriminator for one face, and its logit, positive for real."""
     device = next(discriminator.parameters()).device
@@ -119,7 +119,7 @@ def discriminator_maps(
 def look_inside(
     checkpoint: Checkpoint,
     z: Float[np.ndarray, " latent"],
-    tiles: int = TILES,
+    tiles: int = MAPS_SHOWN,
     others: Float[np.ndarray, " n"] | None = None,
 ) -> Inside:
     """The layers of both networks for one face; without a discriminator those of the generator alone.

@@ -250,7 +250,7 @@ def delete_cached(path: Path) -> None:
 def in_time(seconds: float, host: str, work: Callable[[], T]) -> T:
     """Return or raise what `work()` does. Raises HubUnreachable if that takes longer than `seconds`.
 
-    It runs in a thread of its own: no timeout of the library bounds a DNS lookup, dripping headers or a Retry-After.
+    It runs in a separate thread: no timeout of the library bounds a DNS lookup, dripping headers or a Retry-After.
     """
     future: futures.Future[T] = futures.Future()
 

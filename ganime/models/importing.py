@@ -1,4 +1,4 @@
-"""Reads DCGAN generators trained elsewhere: the layout of a state dict is told from its order, names and shapes.
+"""Reads DCGAN generators trained elsewhere; the layout of a state dict follows from its order, names and shapes.
 
 A state dict holds tensors, not settings. What it cannot show is taken to be as in Radford et al. 2015 and the many
 programs after it: the first transposed convolution has stride 1 and padding 0, the others stride 2 and padding 1;

@@ -39,7 +39,7 @@ class FeatureCritic(nn.Module):
     """Pictures -> a logit at each of four depths: trained heads on the maps of frozen feature networks, the eyes.
 
     The anime eyes see 64 px: the whole picture, resized, and of larger pictures also a piece of 64 px at full
-    resolution, which has heads of its own. The piece is at another place each time. The broad eyes, a network trained
+    resolution, which has separate heads. The piece is at another place each time. The broad eyes, a network trained
     on pictures of all kinds, see 128 px: they know little of faces but much of how pictures are drawn. They come with a
     linear rule on the means and deviations of their maps (`Statistics`).
 

@@ -46,7 +46,7 @@ def precision_context(precision: str, device: torch.device) -> Callable[[], Abst
 def precision_for(model: ModelConfig, device: torch.device, pictures: int = TRIAL_PICTURES) -> str:
     """ "bf16" if both nets, forward and backward, run at least 25 % faster in it, else "fp32".
 
-    A CPU is put to a trial of about two seconds, which leaves the global random state as it was.
+    On a CPU, a trial of about two seconds decides; it leaves the global random state unchanged.
     pictures: batch size of the trial at 64 px; proportionally fewer at larger sizes.
     """
     pictures = max(2, pictures * 64**2 // (model.image_size * model.supersampling) ** 2)
@@ -59,7 +59,7 @@ def precision_for(model: ModelConfig, device: torch.device, pictures: int = TRIA
 
 
 def faster_of(work: Callable[[], object], device: torch.device) -> str:
-    """ "bf16" if `work` runs at least 25 % faster under autocast, else "fp32". Only a CPU is put to a trial."""
+    """ "bf16" if `work` runs at least 25 % faster under autocast, else "fp32". Only for a CPU."""
     if device.type != "cpu":
         return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
     if torch.backends.cpu.get_cpu_capability() in WITHOUT_BF16:

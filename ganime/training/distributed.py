@@ -70,7 +70,7 @@ class Processes:
         on_cpu = device == "cpu" or (device == "auto" and not torch.cuda.is_available())
         if not on_cpu and local >= torch.cuda.device_count():
             raise ConfigError(
-                f"Process {local + 1} of this machine has no GPU of its own; there are {torch.cuda.device_count()}. "
+                f"Process {local + 1} of this machine has no GPU; there are {torch.cuda.device_count()}. "
                 "Start at most one process per GPU, or choose --device cpu."
             )
         backend = (

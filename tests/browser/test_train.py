@@ -32,7 +32,7 @@ TINY = (str(ROOT / "tests" / "trainers.py"), "app", "tiny")
 
 
 class Site:
-    """The page on a home of its own, whose process can be killed and started again, at another address then."""
+    """The page with a separate home; its process can be killed and started again, then at another address."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.running = home, ExitStack()

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from app.faces.incoming import MAX_PICTURE_BYTES, picture_bytes
+from app.faces.incoming import MAX_PROJECTED_BYTES, picture_bytes
 from ganime.errors import DataError
 
 
@@ -19,4 +19,4 @@ def test_a_picture_is_taken_as_base64_only() -> None:
 
 def test_a_picture_of_too_many_bytes_is_refused() -> None:
     with pytest.raises(DataError, match="4,194,304"):
-        picture_bytes(base64.b64encode(bytes(MAX_PICTURE_BYTES + 1)).decode())
+        picture_bytes(base64.b64encode(bytes(MAX_PROJECTED_BYTES + 1)).decode())

@@ -1,4 +1,4 @@
-"""Work in slices: who may begin, what a request is told, and when a place is free again."""
+"""Work in slices: who may start, what a request returns, and when a slot is free again."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def _default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _closed_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the page closes it; afterwards it is as it was."""
+    """Apply what the page changes in Gradio, and undo it afterwards."""
     for module, name in (
         (processing_utils, "async_ssrf_protected_download"),
         (processing_utils, "async_ssrf_protected_get"),

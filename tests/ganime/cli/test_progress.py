@@ -1,4 +1,4 @@
-"""A run on the terminal: what is told, in plain lines and live, and how signals ask."""
+"""A run on the terminal: the printed lines, the live bar, and the signals that stop or save."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_what_excludes_an_attribute_is_no_rival_of_it(tiny: Checkpoint, net: Fea
 def test_kept_directions_move_what_they_name_and_little_else(net: FeatureNet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direction_fit, "VALIDATION_FACES", 16)
     monkeypatch.setattr(direction_fit, "UNNAMED_COUNT", 1)
-    monkeypatch.setattr(direction_fit, "MIN_FACES", 90)  # of 320: the commonest attributes alone
+    monkeypatch.setattr(direction_fit, "MIN_CLASS_FACES", 90)  # of 320: the commonest attributes alone
     embedded = load_checkpoint(EMBEDDED_MODELS[64])
     *steps, found = find_directions(embedded, net, faces=320, judged=24)
     assert isinstance(found, Directions)

@@ -1,4 +1,4 @@
-"""Projection: the model's own faces are found again, and how near a picture came is told truly."""
+"""Projection: the model's own faces are found again, and the reported distance is correct."""
 
 from __future__ import annotations
 

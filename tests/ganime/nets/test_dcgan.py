@@ -35,7 +35,7 @@ def noise(*shape: int, seed: int = 1) -> torch.Tensor:
 
 
 def learned_weight(conv: nn.Module) -> nn.Parameter:
-    """The weight that is learned, which spectral norm keeps under a name of its own."""
+    """The learned weight, which spectral norm stores under another name."""
     return next(parameter for name, parameter in conv.named_parameters() if "weight" in name)
 
 

@@ -1,4 +1,4 @@
-"""Measuring a run: good and bad generators are told apart, also by few faces."""
+"""Measuring a run: good generators score better than bad ones, even with few faces."""
 
 from __future__ import annotations
 

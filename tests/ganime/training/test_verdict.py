@@ -1,4 +1,4 @@
-"""Verdicts: the run behind the embedded model raises no alarm, and runs that are made to fail are told apart."""
+"""Verdicts: the run behind the embedded model raises no alarm, and each kind of failed run gets its own verdict."""
 
 from __future__ import annotations
 
