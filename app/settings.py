@@ -27,7 +27,10 @@ def default_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """The settings of a page, read from variables named GANIME_*. README repeats each description word for word."""
+    """The settings of a page, read from variables named GANIME_*.
+
+    docs/hosting.md repeats each description word for word.
+    """
 
     model_config = SettingsConfigDict(env_prefix="GANIME_", hide_input_in_errors=True)
 

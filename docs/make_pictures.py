@@ -127,6 +127,7 @@ def show_generate(page: Page, film: Film, out: Path) -> None:
         before = page.locator(".tile").first.get_attribute("data-seed")
         page.locator("#dice").click()
         page.wait_for_function(f"document.querySelector('.tile').dataset.seed !== '{before}'")
+        page.locator('.tiles:not([aria-busy="true"])').wait_for()  # they are drawn at half strength until then
         film.shoot(700)
 
 

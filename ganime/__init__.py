@@ -108,8 +108,8 @@ def train(
 
     faces: folders or zip files of pictures.
     recipe: "modern" or "classic".
-    start: the model to start from, as for `load_model`, or "scratch"; by default the nearest embedded model for
-        fewer than 10,000 faces, else "scratch".
+    start: the model to start from, as for `load_model`, or "scratch". By default, "modern" starts from the
+        nearest embedded model for fewer than 10,000 training faces; otherwise a run starts from scratch.
     image_size: 32, 64, 128 or 256 px; by default that of `start`, else that of the recipe.
     images, steps, minutes: limits, 0 for none; the first one that is reached ends the run.
     device: "auto", "cpu", "cuda" or "mps".

@@ -9,7 +9,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent / "weights"  # in a clone of t
 WEIGHTS = PACKAGED if PACKAGED.is_dir() else CHECKOUT
 
 EMBEDDED_MODELS = {64: WEIGHTS / "anime-64", 128: WEIGHTS / "anime-128"}  # by image size in px
-TRAINING_FACES = WEIGHTS / "anime-faces"  # what the embedded models learned from, for `known`
+TRAINING_FACES = WEIGHTS / "anime-faces"  # the embedded models' training faces as numbers, for `copies`
 FEATURES = WEIGHTS / "anime-features"  # the feature network that measures faces
 CRITIC_EYES = WEIGHTS / "anime-critic"  # the feature network that the critic looks through, not the one that measures
 BROAD_EYES = WEIGHTS / "broad-eyes"  # a MobileNetV2 that the critic looks through

@@ -28,10 +28,10 @@ NOT_RUN = {
     "torchrun ": "trains for as long as nobody stops it; tests/ganime/training/test_distributed.py runs torchrun",
     "python -m benchmarks.": "measures for minutes",
     "python -m weights.make.": "trains for hours, or needs packages of others",
-    "ganime train": "trains for an hour; tests/ganime/cli/test_cli.py runs it",
+    "ganime train": "trains for an hour; tests/ganime/cli/test_train.py runs it",
     "ganime polish": "needs 2,000 faces; tests/ganime/training/test_polish.py runs it",
-    "ganime fit-features": "trains for an hour and needs labels; tests/ganime/cli/test_cli.py runs it",
-    "ganime known": "looks at tens of thousands of faces; tests/ganime/cli/test_data.py runs it",
+    "ganime fit-features": "needs labels; tests/ganime/measuring/test_feature_training.py trains small ones",
+    "ganime remember-faces": "looks at tens of thousands of faces; tests/ganime/cli/test_data.py runs it",
 }
 COMMANDS = typer.main.get_command(command_line).commands  # type: ignore[attr-defined]
 OPTIONS = {

@@ -119,7 +119,7 @@ def job_of(key: str) -> str:
 
 
 def load_discriminator(checkpoint: Checkpoint) -> Checkpoint:
-    """The model with its discriminator, if the folder has one for the same weights and of a bearable size."""
+    """The model with its discriminator, if the folder has one for the same weights and within MAX_MULTIPLY_ADDS."""
     if checkpoint.folder is None or multiply_adds(Discriminator, checkpoint.generator.config) > MAX_MULTIPLY_ADDS:
         return checkpoint
     complete = load_checkpoint(checkpoint.folder, with_discriminator=True)

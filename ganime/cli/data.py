@@ -1,4 +1,4 @@
-"""Faces as data: `audit`, and what tells copies of training faces: `remember-faces` and `copies`."""
+"""Faces as data: `audit`, `remember-faces` and `copies`."""
 
 from __future__ import annotations
 
@@ -156,8 +156,8 @@ def remember_faces_command(
     save_training_faces(training_faces, {checkpoint.name: checkpoint.revision for checkpoint in checkpoints}, folder)
     size = (folder / FACES_VECTORS_FILE).stat().st_size / 1e6
     print(
-        f"{training_faces.total:,} training faces are described in {folder}, {size:.1f} MB; the distances of "
-        f"{len(training_faces.fresh):,} other faces, {training_faces.held_out:,} of them held out, are the scale"
+        f"{training_faces.total:,} training faces are described in {folder}, {size:.1f} MB, compared with "
+        f"{len(training_faces.fresh):,} other real faces, {training_faces.held_out:,} of them held out"
     )
 
 

@@ -51,7 +51,8 @@ def train_command(
         typer.Option(
             "--from",
             help="Starting model: a model folder, a training run, owner/name[@revision] on the hub, or scratch. It is "
-            "resized to --image-size. Default: the nearest embedded model for fewer than 10,000 faces, else scratch.",
+            "resized to --image-size. Default: for modern with fewer than 10,000 training faces, the nearest embedded "
+            "model; else scratch.",
         ),
     ] = None,
     recipe: Annotated[str | None, typer.Option(help=f"One of {', '.join(RECIPES)}; modern by default.")] = None,
@@ -70,8 +71,8 @@ def train_command(
     critic: Annotated[
         float | None,
         typer.Option(
-            help="Weight of the feature critic's loss; 0 switches it off. Default: 1, but 0 for fewer than 10,000 "
-            "faces unless the starting model has a critic."
+            help="Weight of the feature critic's loss; 0 switches it off. Default: the recipe's value (modern 1, "
+            "classic 0); for modern, 0 for fewer than 10,000 faces unless the starting model has a critic."
         ),
     ] = None,
     eyes: Annotated[

@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CANDIDATES = 192  # random faces; the nearest ones are the starting points, and their distances set the scale
-CANDIDATES_PER_REPORT, CANDIDATES_SHARE = (
-    16,
-    0.1,
-)  # of the candidates between two reports, and their share of the progress
+CANDIDATES_PER_REPORT = 16  # candidates drawn between two reports
+CANDIDATES_SHARE = 0.1  # of the progress, for drawing the candidates
 FIRST_LATENTS, FIRST_STEPS = 6, 40
 LAST_LATENTS, LAST_STEPS = 2, 110
 FIRST_RATE, LAST_RATE = 0.12, 0.01  # of Adam, falling on a cosine within each round
@@ -74,7 +72,7 @@ class Projection:
 def project(
     checkpoint: Checkpoint, net: FeatureNet, picture: UInt8[np.ndarray, "size size 3"], seed: int = 0
 ) -> Iterator[ProjectionProgress | Projection]:
-    """Search the latent of an image; yields ProjectionProgress, and the Projection last.
+    """Search for the latent of a picture; yields ProjectionProgress, and the Projection last.
 
     The most similar of 192 random faces are the starting points. Each is optimised for a perceptual loss (normalised
     activations of the feature network, as in LPIPS, Zhang et al. 2018, arXiv:1801.03924), the squared difference of

@@ -17,7 +17,7 @@ from ganime.nets.dcgan import Discriminator, Generator
 
 BF16_GAIN = 1.25  # bf16 must be at least this many times as fast as fp32 to be chosen
 WITHOUT_BF16 = ("DEFAULT", "AVX2")  # processors that would emulate it at a tenth of the speed or less
-HOPELESS = 8.0  # a variant whose warm-up takes this many times as long as the first variant's is not timed
+SKIP_RATIO = 8.0  # a variant whose warm-up takes this many times as long as the first variant's is not timed
 TRIAL_PICTURES, ROUNDS = 16, 2  # pictures of 64 px in a trial's batch; timed calls of each variant
 
 
@@ -96,13 +96,13 @@ def form_for(precision: str, device: torch.device) -> str:
 
 
 def shortest(variants: Sequence[Callable[[], object]]) -> list[float]:
-    """The shortest processor time of each variant in seconds; inf for one that is hopeless beside the first.
+    """The shortest processor time of each variant in seconds; inf for a variant that is far slower than the first.
 
-    The variants take turns and other processes do not count, so a busy machine treats them alike. A variant is hopeless
-    if its warm-up takes 8 times as long as the first one's, as emulated bf16 does.
+    The variants take turns and other processes do not count, so a busy machine treats them alike. A variant is
+    skipped if its warm-up takes 8 times as long as the first one's, as emulated bf16 does.
     """
     warm = [timed(work) for work in variants]
-    hopeful = [seconds < HOPELESS * warm[0] for seconds in warm]
+    hopeful = [seconds < SKIP_RATIO * warm[0] for seconds in warm]
     turns = [
         [timed(work) if go else math.inf for work, go in zip(variants, hopeful, strict=True)] for _ in range(ROUNDS)
     ]

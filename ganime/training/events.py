@@ -53,8 +53,8 @@ class Measured:
     diversity: distance of a generated face to its neighbours, divided by that of real faces; 1 is as varied as those.
     near_copies: share of generated faces nearer to a training face than 99 % of fresh faces; about 0.01 by chance.
     copying: z-score of that comparison over all faces, strongly negative for copies.
-    memory: how far the discriminator tells fresh faces from training faces: 0 not at all, 1 as well as it tells
-        generated ones from training faces; None when no faces are held out.
+    memory: how well the discriminator separates training faces from held-out faces: 0 not at all, 1 as well as from
+        generated faces; None when no faces are held out.
     best: whether this is the lowest Fréchet distance of the run so far, and the faces are not copies.
     fresh: how many fresh faces `near_copies` and `copying` compare with; 0 in journals of earlier versions.
     """

@@ -111,10 +111,11 @@ class Validator:
         return measured
 
     def memory(self, discriminator: Discriminator, faces: UInt8[np.ndarray, "n h w 3"]) -> float | None:
-        """How far the discriminator tells held-out from training faces: 0 not at all, 1 as well as generated ones.
+        """How well the discriminator separates training faces from held-out faces.
 
-        The share of the gap between its mean logits for training and for generated faces (Karras et al. 2020, r_v).
-        None without held-out faces, or where there is no such gap.
+        0 means not at all, 1 as well as from generated faces. It is the share of the gap between the mean logits for
+        training and for generated faces (Karras et al. 2020, r_v). None without held-out faces,
+        or where there is no such gap.
         """
         if not len(self.held_out):
             return None

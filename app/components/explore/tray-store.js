@@ -7,7 +7,7 @@ export const TRAY = "ganime-tray";
 /** Bytes of a file with a tray. */
 export const MOST_BYTES = 2 ** 20;
 
-/** The stored faces, at most so many. */
+/** The stored faces, at most `most`. */
 export function readTray(most) {
   const kept = readStored(TRAY);
   return Array.isArray(kept) ? kept.filter((text) => typeof text === "string" && parseRecipe(text)).slice(0, most) : [];

@@ -83,9 +83,9 @@ def test_a_processor_of_another_architecture_has_no_amx(monkeypatch: pytest.Monk
     assert form_for("bf16", CPU) == "convolution"
 
 
-def test_variants_take_turns_and_a_hopeless_one_drops_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variants_take_turns_and_a_much_slower_one_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    spans = {"plain": [1.0, 3.0, 2.0], "close": [7.0, 1.5, 5.0], "hopeless": [9.0]}
+    spans = {"plain": [1.0, 3.0, 2.0], "close": [7.0, 1.5, 5.0], "far slower": [9.0]}
 
     def timed(work: Callable[[], object]) -> float:
         work()
@@ -94,7 +94,7 @@ def test_variants_take_turns_and_a_hopeless_one_drops_out(monkeypatch: pytest.Mo
     monkeypatch.setattr(devices, "timed", timed)
     seconds = shortest([lambda name=name: order.append(name) for name in spans])
     assert seconds == [2.0, 1.5, float("inf")]
-    assert order == ["plain", "close", "hopeless", "plain", "close", "plain", "close"]
+    assert order == ["plain", "close", "far slower", "plain", "close", "plain", "close"]
 
 
 @pytest.mark.parametrize(
