@@ -11,7 +11,7 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from app.components.bridge import expected_errors, gradio_error
 from app.errors import JobError
-from app.faces.incoming import MAX_BASE64, MAX_RECIPE_TEXT, picture_bytes
+from app.faces.incoming import MAX_BASE64, MAX_PROJECTED_BYTES, MAX_RECIPE_TEXT, picture_bytes
 from app.faces.library import EMBEDDED_KEY
 from app.faces.loaded_model import MAX_FACES, Drawn, Size
 from app.faces.studio import Studio
