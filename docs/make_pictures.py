@@ -127,7 +127,7 @@ def show_generate(page: Page, film: Film, out: Path) -> None:
         before = page.locator(".tile").first.get_attribute("data-seed")
         page.locator("#dice").click()
         page.wait_for_function(f"document.querySelector('.tile').dataset.seed !== '{before}'")
-        page.locator('.tiles:not([aria-busy="true"])').wait_for()  # they are drawn at half strength until then
+        page.wait_for_function("getComputedStyle(document.querySelector('.tiles')).opacity === '1'")  # the fade is over
         film.shoot(700)
 
 
@@ -183,7 +183,6 @@ def show_train(page: Page, home: Path, out: Path) -> None:
     page.locator("#start-training").click()
     job = page.locator("#job .job")
     job.locator(".losses path.first").wait_for()
-    job.get_by_role("button", name="Save and sample now").click()
     job.locator(".grid").wait_for()
     page.wait_for_timeout(60_000)  # the curves grow
     job.scroll_into_view_if_needed()
