@@ -182,7 +182,8 @@ def test_the_wheel_holds_both_packages_and_the_embedded_weights_with_their_cards
         names = set(archive.namelist())
     assert {name.split("/")[2] for name in names if name.startswith("ganime/weights/")} == WEIGHTS
     assert {f"ganime/weights/{name}/README.md" for name in WEIGHTS} <= names
-    for name in ("ganime/py.typed", "ganime/weights/broad-eyes/LICENSE", "app/page.py", "app/components/common.js"):
+    page = ("app/page.py", "app/components/page.js", "app/components/shared/common.css")
+    for name in ("ganime/py.typed", "ganime/weights/broad-eyes/LICENSE", *page):
         assert name in names
     tops = {name.split("/")[0] for name in names}
     assert tops == {"ganime", "app", f"ganime-{ganime.__version__}.dist-info"}

@@ -107,11 +107,15 @@ class Library:
         """
         limit = self.settings.model_megabytes * 2**20
         with self.loading_slot():
-            pulled = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
-            key = f"{pulled.repo_id}@{pulled.revision}"
-            checkpoint = self.add_recent(key, replace(load_checkpoint(pulled.folder), name=pulled.repo_id))
+            loaded = ""
+            try:
+                pulled = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
+                key = f"{pulled.repo_id}@{pulled.revision}"
+                checkpoint = self.add_recent(key, replace(load_checkpoint(pulled.folder), name=pulled.repo_id))
+                loaded = pulled.revision
+            finally:  # a model that is refused leaves files, too
+                self.shrink_cache(loaded)
             self.issue(key)
-            self.shrink_cache(pulled.repo_id)
         return replace(describe(key, checkpoint, f"hub, revision {pulled.revision[:12]}"), note=pulled.note)
 
     def load_job(self, job_key: str) -> ModelInfo:
@@ -262,14 +266,19 @@ class Library:
         finally:
             self.loading.release()
 
-    def shrink_cache(self, newest: str) -> None:
-        """Delete the least recently used hub models, except `newest`, until the cache is within its limit."""
-        cache = scan_cache_dir(self.cache)
-        excess = cache.size_on_disk - self.settings.cache_megabytes * 2**20
-        for repo in sorted(cache.repos, key=lambda repo: repo.last_accessed):
-            if excess > 0 and repo.repo_id != newest:
-                cache.delete_revisions(*(revision.commit_hash for revision in repo.revisions)).execute()
-                excess -= repo.size_on_disk
+    def shrink_cache(self, loaded: str) -> None:
+        """Delete the oldest revisions of hub models, but not the commit `loaded`, until the cache fits its limit."""
+        if not self.cache.is_dir():
+            return
+        with self.lock:
+            cache = scan_cache_dir(self.cache)
+            excess = cache.size_on_disk - self.settings.cache_megabytes * 2**20
+            revisions = [revision for repo in cache.repos for revision in repo.revisions]
+            for revision in sorted(revisions, key=lambda revision: revision.last_modified):
+                if excess > 0 and revision.commit_hash != loaded:
+                    strategy = cache.delete_revisions(revision.commit_hash)
+                    strategy.execute()
+                    excess -= strategy.expected_freed_size
 
 
 def describe(key: str, checkpoint: Checkpoint, origin: str) -> ModelInfo:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
+import time
 from typing import NoReturn
 
 import gradio as gr
@@ -18,31 +21,67 @@ from app.settings import MEGABYTE
 UPLOAD_PATH, PROGRESS_PATH = f"{API_PREFIX}/upload", f"{API_PREFIX}/upload_progress"
 MAX_BODY = 6 * MEGABYTE  # of any request but an upload; the largest, a picture to project, has 5.6 MB as base64
 MAX_VALUES = 20_000  # in a JSON body; parsing and checking millions of them would block every other request
+MAX_BUFFERED = 128 * MEGABYTE  # of all bodies that are being read or handled
+BODY_SECONDS = 60.0  # for a body to arrive
 MAX_UPLOAD_ID = 64  # characters
+MAX_NAME = 200  # characters of a session's hash, an event's id or a function's name; Gradio keeps session hashes
+MAX_PATH = 2_000  # characters
 FETCHING = re.compile(r"/(file|proxy)[=/]\s*https?:", re.IGNORECASE)
 
 
 class RequestLimits:
     """Middleware that refuses what Gradio would read into memory whole, keep for ever, or fetch from elsewhere."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, body_seconds: float = BODY_SECONDS, max_buffered: int = MAX_BUFFERED) -> None:
+        self.app, self.body_seconds, self.max_buffered = app, body_seconds, max_buffered
+        self.buffered = 0  # bytes of bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         request, path = Request(scope), scope["path"].rstrip("/")
-        refusal = refusal_of(request, path)
-        if not refusal and not path.endswith(UPLOAD_PATH):
-            receive, refusal = await read_body(receive)
-        if refusal:
+        if refusal := refusal_of(request, path):
             return await refusal(scope, receive, send)
+        body = bytearray()
         try:
-            await self.app(scope, receive, send)
+            if not path.endswith(UPLOAD_PATH):
+                receive, refusal = await self.read_body(receive, body)
+            await (refusal or self.app)(scope, receive, send)
         finally:
+            self.buffered -= len(body)
             upload_id = request.query_params.get("upload_id", "")
             if path.endswith(PROGRESS_PATH) and upload_id not in file_upload_statuses._statuses:
                 forget_upload(upload_id)  # Gradio notes the id of any upload that is asked about
+
+    async def read_body(self, receive: Receive, body: bytearray) -> tuple[Receive, Response | None]:
+        """Read a whole body into `body` before anything parses it.
+
+        Returns a `receive` that delivers the body again, and a refusal when the body is too large, holds too many
+        values (counted by their separators, in time linear in the number of bytes) or arrives too slowly.
+        """
+        values, more, until = 1, True, time.monotonic() + self.body_seconds
+        while more:
+            try:
+                message = await asyncio.wait_for(receive(), until - time.monotonic())
+            except asyncio.TimeoutError:
+                text = f"The request's body did not arrive within {self.body_seconds:g} seconds. Try again."
+                return receive, PlainTextResponse(text, 408)
+            if message["type"] != "http.request":  # the client has disconnected
+                return replay_first(message, receive), None
+            chunk = message.get("body", b"")
+            body += chunk
+            self.buffered += len(chunk)
+            values += sum(chunk.count(mark) for mark in b",[{")
+            more = message.get("more_body", False)
+            if len(body) > MAX_BODY:
+                return receive, body_too_large()
+            if self.buffered > self.max_buffered:
+                return receive, PlainTextResponse("Too many requests are arriving. Try again in a moment.", 503)
+            if values > MAX_VALUES:
+                text = f"A request may contain at most {MAX_VALUES:,} values; send fewer at a time."
+                return receive, PlainTextResponse(text, 413)
+        replay = replay_first({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
+        return replay, refusal_of_names(body)
 
 
 def refusal_of(request: Request, path: str) -> Response | None:
@@ -51,43 +90,42 @@ def refusal_of(request: Request, path: str) -> Response | None:
         return PlainTextResponse("This page does not fetch anything from the web for a visitor.", 403)
     if any(len(name) > MAX_UPLOAD_ID for name in request.query_params.getlist("upload_id")):
         return PlainTextResponse(f"upload_id may have at most {MAX_UPLOAD_ID} characters; choose a shorter one.", 400)
+    if len(path) > MAX_PATH or any(len(name) > MAX_NAME for name in request.query_params.getlist("session_hash")):
+        return names_too_long()
     if path.endswith(UPLOAD_PATH):
         return None
+    length = request.headers.get("content-length", "")
+    if request.method in ("GET", "HEAD") and (length.strip("0") or "transfer-encoding" in request.headers):
+        return PlainTextResponse("A request of this kind has no body.", 400)
     if any("multipart/" in kind.lower() for kind in request.headers.getlist("content-type")):
         return PlainTextResponse(f"Files are accepted at {UPLOAD_PATH} only.", 415)
-    length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > MAX_BODY:
         return body_too_large()
     return None
+
+
+def refusal_of_names(body: bytearray) -> Response | None:
+    """Return the response to a JSON body with a long text beside its data; None for all others.
+
+    Gradio keeps such texts, above all `session_hash`, as keys of its tables. What is not JSON is left to Gradio.
+    """
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    texts = [text for text in fields.values() if isinstance(text, str)] if isinstance(fields, dict) else []
+    return names_too_long() if any(len(text) > MAX_NAME for text in texts) else None
+
+
+def names_too_long() -> Response:
+    """Return the response to a request whose path, session or other name is too long."""
+    return PlainTextResponse(f"A path may have at most {MAX_PATH:,} characters, a name or hash {MAX_NAME}.", 400)
 
 
 def body_too_large() -> Response:
     """Return the response to a body of more than MAX_BODY bytes."""
     text = f"A request may have a body of at most {MAX_BODY // MEGABYTE} MB; upload files to {UPLOAD_PATH}."
     return PlainTextResponse(text, 413)
-
-
-async def read_body(receive: Receive) -> tuple[Receive, Response | None]:
-    """Read a whole body before anything parses it.
-
-    Returns a `receive` that delivers the body again, and a refusal when the body has more than MAX_BODY bytes or
-    MAX_VALUES values. Values are counted by their separators, in time linear in the number of bytes.
-    """
-    body, values, more = bytearray(), 1, True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":  # the client has disconnected
-            return replay_first(message, receive), None
-        chunk = message.get("body", b"")
-        body += chunk
-        values += sum(chunk.count(mark) for mark in b",[{")
-        more = message.get("more_body", False)
-        if len(body) > MAX_BODY:
-            return receive, body_too_large()
-        if values > MAX_VALUES:
-            text = f"A request may contain at most {MAX_VALUES:,} values; send fewer at a time."
-            return receive, PlainTextResponse(text, 413)
-    return replay_first({"type": "http.request", "body": bytes(body), "more_body": False}, receive), None
 
 
 def replay_first(first: Message, receive: Receive) -> Receive:

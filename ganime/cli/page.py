@@ -6,6 +6,7 @@ import errno
 import os
 import runpy
 import socket
+import sys
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -25,9 +26,10 @@ def page_command(
     """Start the web page and print its address. Stop it with Ctrl+C."""
     for package in (PAGE, "gradio"):
         if find_spec(package) is None:
-            raise ConfigError(f"The web page needs the package {package!r}, which is not installed: pip install ganime")
+            raise ConfigError(f"The web page needs the package {package!r}, which is not installed. Run: pip install .")
     check_free(host, port)
     os.environ["GRADIO_SERVER_NAME"], os.environ["GRADIO_SERVER_PORT"] = host, str(port)
+    sys.argv[1:] = []  # the page has a command line, too; these arguments were for this command
     runpy.run_module(PAGE, run_name="__main__", alter_sys=True)
 
 

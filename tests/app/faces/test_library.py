@@ -119,6 +119,23 @@ def test_the_least_recently_used_models_are_deleted_from_a_full_disk(studio: Stu
             studio.open(key)
 
 
+def test_older_revisions_and_refused_models_do_not_fill_the_cache(
+    studio: Studio, hub: HubServer, tmp_path: Path
+) -> None:
+    object.__setattr__(studio.library.settings, "cache_megabytes", 0)
+    for revision in ("v1", "v2", "v3"):
+        save_checkpoint(Checkpoint(Generator(TINY).eval(), name=revision), tmp_path / revision)
+        hub.add_model("tester/many", tmp_path / revision, revision=revision)
+        newest = studio.library.load(f"tester/many@{revision}").key
+    kept = [path.name for path in studio.library.cache.glob("models--*/snapshots/*")]
+    assert kept == [newest.partition("@")[2]]
+    (tmp_path / "v1" / "config.json").write_text("{")
+    hub.add_model("tester/broken", tmp_path / "v1")
+    with pytest.raises(GanimeError):
+        studio.library.load("tester/broken")
+    assert not list(studio.library.cache.glob("models--*/snapshots/*"))
+
+
 def test_a_model_that_is_too_slow_for_a_shared_page_is_refused(studio: Studio, hub: HubServer, tmp_path: Path) -> None:
     config = ModelConfig(image_size=256, latent_dim=8, base_channels=256, max_channels=256)
     save_checkpoint(Checkpoint(Generator(config).eval(), name="slow"), tmp_path / "slow")

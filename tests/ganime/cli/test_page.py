@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import runpy
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from ganime.cli import page
@@ -36,9 +41,32 @@ def test_page_runs_the_package_of_the_page_at_the_given_address(
         started.append((name, os.environ["GRADIO_SERVER_NAME"], os.environ["GRADIO_SERVER_PORT"]))
 
     monkeypatch.setattr(runpy, "run_module", run_module)
+    monkeypatch.setattr(sys, "argv", ["ganime", "page"])
     port = free_port()
     assert ganime("page", "--host", "localhost", "--port", port).status == 0
     assert started == [("app", "localhost", str(port))]
+
+
+@pytest.mark.slow
+def test_page_serves_the_page(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "ganime", "page", "--port", str(port)]
+    environment = os.environ | {"GANIME_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    page_process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        until = time.monotonic() + 120
+        while True:
+            assert page_process.poll() is None, page_process.communicate()[1].decode()
+            try:
+                answer = httpx.get(f"http://127.0.0.1:{port}/", timeout=30)
+                break
+            except httpx.TransportError:
+                assert time.monotonic() < until
+                time.sleep(0.5)
+        assert (answer.status_code, "Ganime" in answer.text) == (200, True)
+    finally:
+        page_process.kill()
+        page_process.communicate()
 
 
 def test_a_port_in_use_is_refused(ganime: Callable[..., Answer]) -> None:

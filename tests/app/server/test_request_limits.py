@@ -1,0 +1,73 @@
+"""Limits on bodies and names: what Gradio would keep in memory is refused before it gets there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app.server.request_limits import MAX_NAME, RequestLimits
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def echo(request: Request) -> Response:
+    return Response(await request.body())
+
+
+def client(**limits: float) -> httpx.AsyncClient:
+    app = RequestLimits(Starlette(routes=[Route("/echo", echo, methods=["GET", "POST"])]), **limits)  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page")
+
+
+@pytest.mark.parametrize("name", ["session_hash", "event_id", "fn_name"])
+async def test_a_long_name_beside_the_data_is_refused(name: str) -> None:
+    for length, status in ((MAX_NAME, 200), (MAX_NAME + 1, 400), (100_000, 400)):
+        body = json.dumps({"data": ["x" * 100_000], name: "x" * length})
+        assert (await client().post("/echo", content=body)).status_code == status
+    escaped = json.dumps({name: "x" * 1000}).replace("_", "\\u005f")
+    assert (await client().post("/echo", content=escaped)).status_code == 400
+
+
+async def test_a_long_session_hash_in_the_address_is_refused() -> None:
+    assert (await client().get("/echo", params={"session_hash": "x" * (MAX_NAME + 1)})).status_code == 400
+    assert (await client().get("/echo/" + "x" * 2_000)).status_code == 400
+
+
+async def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(30)
+        yield b"}"
+
+    answer = await client(body_seconds=0.2).post("/echo", content=stalling())
+    assert (answer.status_code, "0.2 seconds" in answer.text) == (408, True)
+
+
+async def test_bodies_of_all_requests_together_have_a_limit() -> None:
+    limited = client(max_buffered=1000)
+    assert (await limited.post("/echo", content=b"x" * 1001)).status_code == 503
+    for _ in range(5):  # what was answered counts no longer
+        assert (await limited.post("/echo", content=b"x" * 900)).content == b"x" * 900
+
+
+async def test_a_get_request_with_a_body_is_refused() -> None:
+    assert (await client().request("GET", "/echo", content=b"{}")).status_code == 400
+    assert (await client().get("/echo")).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"[1, 2]", b"no json", b"[" * 5000, b'{"session_hash": 7}'])
+async def test_other_bodies_reach_the_page_unchanged(body: bytes) -> None:
+    assert (await client().post("/echo", content=body)).content == body
