@@ -186,8 +186,7 @@ def walk(
     """
     if len(keyframes) < 2:
         raise RecipeError(f"A walk needs at least 2 seeds; got {len(keyframes)}.")
-    if not 2 <= frames <= MAX_FRAMES:
-        raise RecipeError(f"A walk has 2 to {MAX_FRAMES} frames; got {frames}.")
+    frames = check_whole("The number of frames", frames, 2, MAX_FRAMES)
     stops = np.concatenate([keyframes, keyframes[:1]]) if loop else keyframes
     path = []
     for position in np.linspace(0, len(stops) - 1, frames, endpoint=not loop):

@@ -194,6 +194,7 @@ A DCGAN (Radford et al. 2015) that draws faces, made with Ganime.
 ```python
 from ganime import generate, load_model
 
-faces = generate(load_model("{name}"), seeds=range(16))  # uint8, (16, {config.image_size}, {config.image_size}, 3)
+model = load_model("path/to/this/folder")
+faces = generate(model, seeds=range(16))  # uint8, (16, {config.image_size}, {config.image_size}, 3)
 ```
 """
