@@ -23,7 +23,7 @@ NOT_RUN = {
     "pip install": "installs packages",
     "docker ": "needs Docker",
     "npm ": "needs Node.js and a network",
-    "ganime page": "runs until it is stopped; tests/test_package.py starts it",
+    "ganime page": "runs until it is stopped; tests/ganime/cli/test_page.py starts it",
     "python -m app jobs": "needs a page with jobs; tests/app/test_cli.py runs it",
     "torchrun ": "trains for as long as nobody stops it; tests/ganime/training/test_distributed.py runs torchrun",
     "python -m benchmarks.": "measures for minutes",
