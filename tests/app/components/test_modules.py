@@ -9,11 +9,11 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
-from app.components.bridge import FOLDER, component, page_call
-from app.components.modules import FIRST, MODULES, VERSION, module_url, page_head, routes, with_imports
+from app.components.bridge import component, page_call
+from app.components.modules import COMPONENTS, FIRST, MODULES, VERSION, module_url, page_head, routes, with_imports
 from app.server.request_limits import RequestLimits
 
-COMPONENTS = ("explore", "gallery", "walk", "job", "faces", "models")
+NAMES = ("explore", "gallery", "walk", "job", "faces", "models")
 
 
 @pytest.fixture
@@ -59,20 +59,20 @@ def test_address_is_relative_so_that_the_page_may_lie_below_a_path() -> None:
     assert not module_url("page.js").startswith(("/", "http"))
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_component_loads_a_module_that_can_be_mounted(name: str) -> None:
     made = component(name, [], name, ("send",))
     assert module_url(f"{name}/{name}.js") in made.js_on_load
     assert b"export function mount(" in MODULES[f"{name}/{name}.js"]
     assert callable(made.send)  # Gradio looks for the names of events in the text
-    assert {path.suffix for path in (FOLDER / name).iterdir()} == {".html", ".css", ".js"}
+    assert {path.suffix for path in (COMPONENTS / name).iterdir()} == {".html", ".css", ".js"}
 
 
 def test_functions_of_the_page_that_events_call_exist() -> None:
     source = MODULES["page.js"].decode()
     calls = {
         call
-        for path in Path(FOLDER.parent).rglob("*.py")
+        for path in Path(COMPONENTS.parent).rglob("*.py")
         for call in path.read_text(encoding="utf-8").split('page_call("')[1:]
     }
     names = {call.partition('"')[0] for call in calls}

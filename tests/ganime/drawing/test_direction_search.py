@@ -99,6 +99,7 @@ def test_what_excludes_an_attribute_is_no_rival_of_it(tiny: Checkpoint, net: Fea
     assert group("hair_length") != group("pink_hair") == group("blonde_hair")
 
 
+@pytest.mark.slow
 def test_kept_directions_move_what_they_name_and_little_else(net: FeatureNet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direction_fit, "VALIDATION_FACES", 16)
     monkeypatch.setattr(direction_fit, "UNNAMED_COUNT", 1)

@@ -16,6 +16,7 @@ from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 
 
+@pytest.mark.slow
 def test_a_generated_face_is_found(embedded: Checkpoint, net: FeatureNet) -> None:
     [target] = generate(embedded, [77])
     *steps, found = project(embedded, net, target)

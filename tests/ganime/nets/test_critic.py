@@ -216,6 +216,7 @@ def test_a_run_trains_only_the_heads_and_saves_the_critic_with_the_model(
     torch.testing.assert_close(kept(pictures), ended.eval()(pictures), rtol=0.05, atol=0.05)  # 16 bits
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one_exactly(
     run: Run, two_steps: Path, tmp_path: Path, tiny_config: ModelConfig
 ) -> None:

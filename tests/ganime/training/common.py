@@ -102,6 +102,10 @@ class Replay(nn.Module):
         self.anchor = nn.Parameter(torch.zeros(1))
         self.noise, self.position = noise, 0
 
+    @property
+    def device(self) -> torch.device:
+        return self.anchor.device
+
     def forward(self, z: Tensor) -> Tensor:
         rows = (torch.arange(len(z)) + self.position) % len(self.faces)
         self.position += len(z)

@@ -29,6 +29,7 @@ from ganime.training.session import Reporting
 from tests.ganime.training.common import (
     BATCH,
     OFTEN,
+    QUICK,
     Run,
     Trained,
     assert_same,
@@ -148,6 +149,7 @@ def test_what_a_kill_left_of_a_save_is_cleared_away(run: Run, tmp_path: Path, tw
     assert not abandoned.exists()
 
 
+@pytest.mark.slow
 def test_a_best_save_that_a_kill_caught_between_two_names_is_found_again(
     run: Run, measured_run: Trained, tmp_path: Path
 ) -> None:
@@ -412,6 +414,7 @@ def test_a_resumed_run_tells_when_its_faces_are_others(run: Run, faces: FaceData
     assert "not the ones" in run(tmp_path / "run", steps=3)[0].text
 
 
+@pytest.mark.slow
 def test_a_best_model_by_other_faces_is_set_aside(run: Run, measured_run: Trained, tmp_path: Path) -> None:
     folder = measured_run.copy(tmp_path / "run")
     best, path = folder / "saves" / "best", folder / RUN_FILE

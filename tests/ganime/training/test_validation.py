@@ -111,6 +111,7 @@ def test_a_discriminator_that_knows_its_faces_by_heart_shows(dataset: FaceDatase
     assert validator.measure(fresh, knows_real, 0).memory == pytest.approx(0.0)
 
 
+@pytest.mark.slow
 def test_measuring_leaves_both_nets_as_they_were(validator: Validator, embedded: Checkpoint, tmp_path: Path) -> None:
     assert embedded.discriminator
     nets = (embedded.generator, embedded.discriminator)
