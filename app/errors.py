@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ganime.errors import GanimeError
+
+# The folders of an absolute path, up to the last name in it; not those of an address such as https://example.org/a/b.
+FOLDERS = re.compile(r"(?<![\w/:.~-])(?:/[^\s/'\":;,()]+)+/(?=[^\s/])")
 
 
 class JobError(GanimeError):
@@ -14,6 +18,11 @@ class JobError(GanimeError):
 
 class JobMissing(JobError):
     """There is no such job, or the key is wrong. The text does not say which of the two."""
+
+
+def visitor_text(error: GanimeError) -> str:
+    """The text of an error without the folders of this machine: of each path only the last name is left."""
+    return FOLDERS.sub("", str(error))
 
 
 @contextmanager

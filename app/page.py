@@ -15,7 +15,7 @@ from app import api
 from app.components import modules
 from app.components.bridge import component, event_text, server_function
 from app.components.theme import CSS, THEME
-from app.errors import JobMissing
+from app.errors import JobMissing, visitor_text
 from app.faces.library import ModelInfo
 from app.faces.studio import Studio
 from app.server.request_limits import RequestLimits, restrict_gradio
@@ -158,7 +158,7 @@ class ModelHandlers:
             note = f"That model was deleted with its job, so the page is back to {info.name}."
             return [info.key, model_text(info), banner_with(note)]
         except GanimeError as error:
-            return [key, gr.skip(), banner_with(str(error))]
+            return [key, gr.skip(), banner_with(visitor_text(error))]
         return [key, gr.skip(), gr.skip()]
 
 
@@ -167,7 +167,7 @@ def switch(key: str, load: Callable[[], ModelInfo]) -> list[Any]:
     try:
         info = load()
     except GanimeError as error:
-        return [key, gr.skip(), banner_with(str(error))]
+        return [key, gr.skip(), banner_with(visitor_text(error))]
     return [info.key, model_text(info), banner_with(info.note)]
 
 

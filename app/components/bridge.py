@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import ValidationError, validate_call
 
 from app.components.modules import COMPONENTS, module_url
-from app.errors import JobMissing, explain_disk_errors
+from app.errors import JobMissing, explain_disk_errors, visitor_text
 from ganime.errors import GanimeError
 from ganime.images import sheet, webp_bytes
 
@@ -155,7 +155,7 @@ def file_answer(file: tuple[str, bytes]) -> dict[str, str]:
 
 def error_answer(error: GanimeError) -> dict[str, Any]:
     """An expected failure as a value that the page's components show in place; `missing` marks a deleted job."""
-    answer: dict[str, Any] = {"error": str(error)}
+    answer: dict[str, Any] = {"error": visitor_text(error)}
     return answer | {"missing": True} if isinstance(error, JobMissing) else answer
 
 
@@ -164,7 +164,7 @@ def gradio_error(error: GanimeError) -> NoReturn:
 
     Gradio replaces the text of any other exception with a general one.
     """
-    raise gr.Error(str(error), print_exception=False) from error
+    raise gr.Error(visitor_text(error), print_exception=False) from error
 
 
 def expected_errors(respond: Callable[[GanimeError], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:

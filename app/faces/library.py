@@ -11,7 +11,7 @@ from pathlib import Path
 
 from huggingface_hub import scan_cache_dir, try_to_load_from_cache
 
-from app.errors import JobError
+from app.errors import JobError, visitor_text
 from app.faces.recently_used import RecentlyUsed
 from app.jobs.service import Jobs
 from app.settings import Settings
@@ -72,10 +72,11 @@ class Library:
         if settings.model:
             try:
                 self.permanent[START_KEY] = self.open_start(settings.model)
-                self.start = describe(START_KEY, self.permanent[START_KEY], f"from {settings.model}")
+                origin = f"from {Path(settings.model).name if names_folder(settings.model) else settings.model}"
+                self.start = describe(START_KEY, self.permanent[START_KEY], origin)
             except GanimeError as error:
-                note = f"{settings.model} could not be loaded, so the page uses the embedded model. {error}"
-                self.start = replace(self.start, note=note)
+                text = f"{settings.model} could not be loaded, so the page uses the embedded model. {error}"
+                self.start = replace(self.start, note=visitor_text(GanimeError(text)))
 
     @property
     def cache(self) -> Path:

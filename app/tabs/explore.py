@@ -25,6 +25,7 @@ from app.components.bridge import (
     server_function,
     sheet_url,
 )
+from app.errors import visitor_text
 from app.faces.incoming import Base64, RecipeText, RecipeTexts, parse_recipes, picture_bytes
 from app.faces.library import JOB_PREFIX
 from app.faces.loaded_model import MAX_FACES, NO_VECTORS, TOOL_FACES, Drawn, Size, feature_net
@@ -198,7 +199,7 @@ def search_functions(studio: Studio) -> list[Callable[..., Answer]]:
         try:
             return {"key": studio.library.key_of(face.model, face.revision, current, jobs)}
         except CheckpointError as error:  # a second attempt would fail, too
-            return {"key": "", "text": str(error)}
+            return {"key": "", "text": visitor_text(error)}
 
     return [
         *(server_function(function, visitor_of=studio.visitor) for function in (choose, project)),

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from app.components.bridge import Trigger, component, event_text, file_function, page_call
-from app.errors import JobError, explain_disk_errors
+from app.errors import JobError, explain_disk_errors, visitor_text
 from app.faces.library import EMBEDDED_KEY
 from app.faces.studio import Studio
 from app.jobs import speed
@@ -103,7 +103,7 @@ class TrainHandlers:
         try:
             folder, image_size = self.start_and_size(model, start, size)
         except GanimeError as error:
-            return paragraph(str(error))
+            return paragraph(visitor_text(error))
         name = safe_model_name(folder.name) if folder else ""
         rate = speed.images_per_second(self.jobs, str(recipe), image_size, name)
         return paragraph(speed.estimate(rate, minutes, images or 0))
@@ -216,4 +216,4 @@ def delete_draft(jobs: Jobs, key: str) -> None:
 
 def error_value(error: GanimeError, more: str = "") -> dict[str, Any]:
     """Return an error as a component shows it; the time makes two equal errors two different values."""
-    return {"error": f"{error}{more}", "time": time.time()}
+    return {"error": f"{visitor_text(error)}{more}", "time": time.time()}

@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
 from app.components.bridge import clamped, component
-from app.errors import JobError
+from app.errors import JobError, visitor_text
 from app.faces.library import EMBEDDED_KEY
 from app.jobs.uploads import Upload, uploaded_file
 from app.settings import Settings
@@ -139,4 +139,4 @@ def uploads_of(payload: ListFiles | FileData | None, settings: Settings) -> list
     try:
         return [uploaded_file(file.path, file.orig_name, settings) for file in files]
     except JobError as error:
-        raise gr.Error(str(error)) from error
+        raise gr.Error(visitor_text(error)) from error
