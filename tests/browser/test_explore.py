@@ -396,11 +396,11 @@ def test_copies_are_told_where_the_training_faces_are_known_and_else_that_they_a
     explore.get_by_role("button", name=f"Load {embedded.name}").click()
     expect(explore.locator(".made-by")).to_contain_text("Seed 5")
     choose_tool(explore, "copy")
-    expect(explore.locator(".copy-text")).to_contain_text("of 1,000 held-out faces are", timeout=20_000)
+    expect(explore.locator(".copy-text")).to_contain_text("of 1,000 held-out faces", timeout=20_000)
     before = explore.locator(".copy-text").inner_text()
     explore.locator('[data-do="dice"]').click()
     expect(explore.locator(".copy-text")).not_to_have_text(before)
-    expect(explore.locator(".copy-text")).to_contain_text("of 1,000 held-out faces are")
+    expect(explore.locator(".copy-text")).to_contain_text("of 1,000 held-out faces")
 
 
 def test_own_slider_is_saved_steers_survives_reload_and_travels_with_the_tray(
@@ -645,7 +645,7 @@ def test_link_to_a_face_of_a_model_trained_here_says_whom_it_opens_for_and_does(
     job = jobs.draft([Upload(tmp_path / "face.png", "face.png")], Visitor("me"), 32)
     with jobs.changing(job) as (_, row):
         row.name = "<b>mine</b>"
-    save_checkpoint(Checkpoint(Generator(tiny_config).eval()), jobs.steered_folder(job).run / "saves" / "best")
+    save_checkpoint(Checkpoint(Generator(tiny_config).eval()), jobs.folder(job).run / "saves" / "best")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     with serve(tmp_path) as own_address:
         visit(page, f"{own_address}/?face=%7B")
