@@ -20,8 +20,8 @@ class JobMissing(JobError):
     """There is no such job, or the key is wrong. The text does not say which of the two."""
 
 
-def visitor_text(error: GanimeError) -> str:
-    """The text of an error without the folders of this machine: of each path only the last name is left."""
+def visitor_text(error: GanimeError | str) -> str:
+    """A text or an error's text without the folders of this machine: of each path only the last name is left."""
     return FOLDERS.sub("", str(error))
 
 

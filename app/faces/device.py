@@ -27,11 +27,14 @@ class Device:
 
     def render(self, generator: PreparedGenerator, z: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n h w 3"]:
         """The faces of latents, drawn a batch at a time; other visitors have their turns between batches."""
-        faces = []
-        for start in range(0, len(z), TURN_FACES):
-            with self.lock:
-                faces.append(render(generator, z[start : start + TURN_FACES]))  # (B, H, W, 3)
-        return np.concatenate(faces)
+        return np.concatenate(list(self.batches(generator, z)))
+
+    def batches(
+        self, generator: PreparedGenerator, z: Float[np.ndarray, "n latent"]
+    ) -> Iterator[UInt8[np.ndarray, "b h w 3"]]:
+        """The same faces, in batches of at most TURN_FACES."""
+        starts = range(0, len(z), TURN_FACES)
+        return self.run(render(generator, z[start : start + TURN_FACES]) for start in starts)
 
     def run(self, steps: Iterator[WorkStep]) -> Iterator[WorkStep]:
         """The same items, each computed under the lock.

@@ -76,7 +76,7 @@ class Library:
                 self.start = describe(START_KEY, self.permanent[START_KEY], origin)
             except GanimeError as error:
                 text = f"{settings.model} could not be loaded, so the page uses the embedded model. {error}"
-                self.start = replace(self.start, note=visitor_text(GanimeError(text)))
+                self.start = replace(self.start, note=visitor_text(text))
 
     @property
     def cache(self) -> Path:

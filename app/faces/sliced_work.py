@@ -137,6 +137,16 @@ class SlicedWork:
             if time.monotonic() >= deadline:
                 return False
 
+    def ask(self, key: str, *results: type) -> Any:
+        """Run one slice of the work and return its latest item; one of the types `results` ends the work.
+
+        For server functions: the page does not ask again once it has a result. Raises as `advance` does.
+        """
+        latest, _ = self.advance(key)
+        if isinstance(latest, results):
+            self.end(key)
+        return latest
+
     def finish(self, kind: str, visitor: str, steps: Iterator[Any]) -> Any:
         """Begin work, run all of it in this thread, and return its last item. Raises GanimeError as `begin` does."""
         key = self.begin(kind, visitor, steps)

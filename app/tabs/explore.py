@@ -185,10 +185,7 @@ def search_functions(studio: Studio) -> list[Callable[..., Answer]]:
         return {"search": studio.work.begin("search", visitor, studio.open(key).project(picture_bytes(picture)))}
 
     def ask(key: str, search: str) -> Answer:
-        event, _ = studio.work.advance(search)
-        if isinstance(event, ChosenFaces | Projection):  # the page does not ask again
-            studio.work.end(search)
-        return search_value(event)
+        return search_value(studio.work.ask(search, ChosenFaces, Projection))
 
     def leave(key: str, search: str) -> Answer:
         studio.work.end(search)

@@ -180,10 +180,7 @@ def job_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
         return {"search": comparisons.begin("comparison", visitor, nearest_training_faces(jobs, key))}
 
     def ask_nearest(search: str) -> dict[str, Any]:
-        found, _ = comparisons.advance(search)
-        if isinstance(found, NearestFaces):
-            comparisons.end(search)
-        return nearest_value(found)
+        return nearest_value(comparisons.ask(search, NearestFaces))
 
     def leave_nearest(search: str) -> dict[str, Any]:
         comparisons.end(search)

@@ -138,11 +138,8 @@ def look_inside_functions(inside_of: LookInside) -> list[Callable[..., Answer]]:
         return inside_of.compare(visitor, key, Recipe.from_json(recipe))
 
     def ask_comparison(key: str, search: str) -> Answer:
-        event, _ = work.advance(search)
-        if not isinstance(event, Comparison):
-            return {"progress": event or 0.0}
-        work.end(search)
-        return comparison_value(event)
+        event = work.ask(search, Comparison)
+        return comparison_value(event) if isinstance(event, Comparison) else {"progress": event or 0.0}
 
     def leave_comparison(key: str, search: str) -> Answer:
         work.end(search)

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from app.components.bridge import file_answer, server_function, sheet_url
-from app.faces.device import TURN_FACES
 from app.faces.incoming import RecipeTexts, parse_recipes
 from app.faces.loaded_model import LoadedModel, Size
 from app.faces.studio import Studio
 from ganime.drawing.recipe import Recipe, check_number, walk
-from ganime.drawing.sampling import render
 from ganime.errors import RecipeError
 from ganime.images import SHEET_COLUMNS, animation_kind, mp4_works, save_animation
 from ganime.text import quoted
@@ -82,13 +80,9 @@ class Film:
 def draw_walk(model: LoadedModel, route: Walk) -> Iterator[Progress | Frames]:
     """Draw a walk in batches, between which other visitors have their turns: Progress, then the Frames."""
     z, frames = route.latents(model), []
-
-    def batches() -> Iterator[Progress]:
-        for start in range(0, len(z), TURN_FACES):
-            frames.append(render(model.checkpoint.prepared, z[start : start + TURN_FACES]))  # (B, H, W, 3)
-            yield Progress(min(1.0, (start + TURN_FACES) / len(z)))
-
-    yield from model.device.run(batches())
+    for batch in model.device.batches(model.checkpoint.prepared, z):
+        frames.append(batch)  # (B, H, W, 3)
+        yield Progress(sum(map(len, frames)) / len(z))
     yield Frames(np.concatenate(frames))
 
 
@@ -144,10 +138,7 @@ def walk_functions(studio: Studio) -> list[Callable[..., dict[str, Any]]]:
         return {"search": studio.work.begin("film", visitor, steps)}
 
     def ask_walk(key: str, search: str) -> dict[str, Any]:
-        event, _ = studio.work.advance(search)
-        if isinstance(event, Frames | Film):  # the page does not ask again
-            studio.work.end(search)
-        return walk_value(event)
+        return walk_value(studio.work.ask(search, Frames, Film))
 
     def leave_walk(key: str, search: str) -> dict[str, Any]:
         studio.work.end(search)

@@ -101,7 +101,7 @@ def test_features_are_means_and_deviations_and_for_few_channels_quarter_means() 
 
 
 def ramp(side: int) -> torch.Tensor:
-    """A picture of its own coordinates, (1, 2, side, side): row and column, each from -0.9 to 0.9."""
+    """A picture whose pixels are their coordinates, (1, 2, side, side): row and column, each from -0.9 to 0.9."""
     line = torch.linspace(-0.9, 0.9, side)
     return torch.stack(torch.meshgrid(line, line, indexing="ij"))[None]
 

@@ -237,7 +237,7 @@ def test_a_save_that_was_made_on_a_gpu_goes_on_on_a_cpu(run: Run, tmp_path: Path
     state = torch.load(there / STATE_FILE, weights_only=True)
     for optimizer in ("generator_optimizer", "discriminator_optimizer"):
         for group in state[optimizer]["param_groups"]:
-            group["capturable"] = True  # as Adam is told on a GPU, where it counts its steps there
+            group["capturable"] = True  # as on a GPU, where Adam counts its steps on the device
     torch.save(state, there / STATE_FILE)
     ended = [run(folder.parent.parent, steps=12)[-1] for folder in (here, there)]
     assert [done.images for done in ended] == [12 * BATCH] * 2
