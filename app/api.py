@@ -15,12 +15,12 @@ from app.faces.incoming import MAX_BASE64, MAX_PROJECTED_BYTES, MAX_RECIPE_TEXT,
 from app.faces.library import EMBEDDED_KEY
 from app.faces.loaded_model import MAX_FACES, Drawn, Size
 from app.faces.studio import Studio
+from app.faces.walks import Walk, draw_film
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload, discard, uploaded_file
 from app.settings import Settings
 from app.tabs.job_view import job_value
-from app.tabs.walks import Walk, draw_film
 from app.visitors import visitor_of
 from ganime.config import SCRATCH
 from ganime.drawing.directions import MAX_DIRECTIONS

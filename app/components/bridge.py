@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import ValidationError, validate_call
 
 from app.components.modules import COMPONENTS, module_url
 from app.errors import JobMissing, explain_disk_errors, visitor_text
+from app.slots import Slots
 from ganime.errors import GanimeError
 from ganime.images import sheet, webp_bytes
 
@@ -33,8 +33,6 @@ import(new URL("%s", document.baseURI))
     element.innerHTML = "<p class=alert role=alert>This part of the page could not be loaded. Reload the page.</p>";
   });
 """
-WAIT_SECONDS = 5.0  # a request that waited longer would hold one of the page's 40 threads for too long
-MAX_WAITING = 8  # requests that may wait for one kind of slot
 MEDIA_TYPES = {
     ".png": "image/png",
     ".webp": "image/webp",
@@ -55,32 +53,8 @@ LIVE: dict[str, Any] = {
 }
 
 
-class Slots:
-    """A context manager that at most `slots` threads enter at a time, while at most `waiting` more wait for a slot.
-
-    Entering raises GanimeError when the queue is full, or after a wait of `seconds`.
-    """
-
-    def __init__(self, slots: int, waiting: int = MAX_WAITING, seconds: float = WAIT_SECONDS) -> None:
-        self.seconds = seconds
-        self.free = threading.BoundedSemaphore(slots)
-        self.admitted = threading.BoundedSemaphore(slots + waiting)  # at work or waiting
-
-    def __enter__(self) -> None:
-        if self.admitted.acquire(blocking=False):
-            if self.free.acquire(timeout=self.seconds):
-                return
-            self.admitted.release()
-        raise GanimeError("The server is busy with other visitors. Try again in a moment.")
-
-    def __exit__(self, *error: object) -> None:
-        self.free.release()
-        self.admitted.release()
-
-
 ENCODING = Slots(2)  # requests that encode a file
 DRAWING = Slots(4)  # requests that take turns at the device
-LOADING = Slots(2)  # requests that may download a model
 UNLIMITED = nullcontext()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from app.errors import JobError, visitor_text
 from app.faces.recently_used import RecentlyUsed
 from app.jobs.service import Jobs
 from app.settings import Settings
+from app.slots import Slots
 from ganime.drawing.layers import multiply_adds
 from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
@@ -27,7 +28,6 @@ JOB_PREFIX = "job:"
 UNNAMED_MODEL = "trained here"  # the name of a model whose job has none
 TRAINED = "trained on this page"
 MAX_LOADING = 2  # models at a time; each is in memory twice while it is checked
-LOADING_WAIT_SECONDS = 3.0
 MAX_KEYS = 10_000  # keys of hub models that are remembered; the oldest are forgotten first
 MAX_MULTIPLY_ADDS = 4_000_000_000  # per face; the embedded model needs a fortieth of it
 
@@ -62,8 +62,7 @@ class Library:
         self.settings = settings
         self.jobs = jobs
         self.lock = threading.Lock()
-        self.loading = threading.BoundedSemaphore(MAX_LOADING)
-        self.loading_wait = LOADING_WAIT_SECONDS
+        self.loading = Slots(MAX_LOADING)
         self.recent: RecentlyUsed[Checkpoint] = RecentlyUsed(settings.models_in_memory)
         self.issued: OrderedDict[str, None] = OrderedDict()  # keys of hub models that visitors may use, oldest first
         self.permanent = {EMBEDDED_KEY: load_checkpoint(EMBEDDED)}
@@ -107,7 +106,7 @@ class Library:
         The owner's token is never sent, because it may give access to private models.
         """
         limit = self.settings.model_megabytes * 2**20
-        with self.loading_slot():
+        with self.loading:
             loaded = ""
             try:
                 pulled = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
@@ -121,7 +120,7 @@ class Library:
 
     def load_job(self, job_key: str) -> ModelInfo:
         """Make the current model of a training job available under its key."""
-        with self.loading_slot():
+        with self.loading:
             checkpoint = self.trained(job_key)
             key = f"{JOB_PREFIX}{job_key}@{checkpoint.revision}"
             self.add_recent(key, checkpoint)
@@ -206,7 +205,7 @@ class Library:
         config = try_to_load_from_cache(reference.repo_id, CONFIG_FILE, self.cache, reference.revision)
         if not isinstance(config, str):
             raise HubError(f"{reference.repo_id} is no longer stored here. Load it again.")
-        with self.loading_slot():
+        with self.loading:
             return self.add_recent(key, replace(load_checkpoint(Path(config).parent), name=reference.repo_id))
 
     def trainable(self, key: str) -> Checkpoint:
@@ -233,12 +232,12 @@ class Library:
 
         Raises JobMissing once the job is deleted, and CheckpointError once the job has another model.
         """
-        job_key, _, revision = key.removeprefix(JOB_PREFIX).rpartition("@")
+        job_key, revision = job_of(key), key.rpartition("@")[2]
         if self.jobs:
             self.jobs.get(job_key)
         if checkpoint := self.recent.get(key):
             return checkpoint
-        with self.loading_slot():
+        with self.loading:
             checkpoint = self.trained(job_key)
             if checkpoint.revision != revision:
                 raise CheckpointError(
@@ -257,16 +256,6 @@ class Library:
             )
         return self.recent.add(key, checkpoint)
 
-    @contextmanager
-    def loading_slot(self) -> Iterator[None]:
-        """One of the few slots for loading a model. Raises HubError if none becomes free within a few seconds."""
-        if not self.loading.acquire(timeout=self.loading_wait):
-            raise HubError("Other visitors are loading models at the moment. Try again in a moment.")
-        try:
-            yield
-        finally:
-            self.loading.release()
-
     def shrink_cache(self, loaded: str) -> None:
         """Delete the oldest revisions of hub models, but not the commit `loaded`, until the cache fits its limit."""
         if not self.cache.is_dir():
@@ -280,6 +269,11 @@ class Library:
                     strategy = cache.delete_revisions(revision.commit_hash)
                     strategy.execute()
                     excess -= strategy.expected_freed_size
+
+
+def job_of(key: str) -> str:
+    """The key of the job that trained the model of this key."""
+    return key.removeprefix(JOB_PREFIX).rpartition("@")[0]
 
 
 def describe(key: str, checkpoint: Checkpoint, origin: str) -> ModelInfo:

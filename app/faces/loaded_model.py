@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from app.faces.device import Device
+from app.faces.inspection import Inspector
 from app.faces.recently_used import RecentlyUsed
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress, choose_faces
 from ganime.drawing.direction_search import unnamed_directions, unnamed_unit
 from ganime.drawing.directions import Direction, Directions, between, combined, load_directions, steer
+from ganime.drawing.layers import Inside
 from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
 from ganime.drawing.projection import Projection, ProjectionProgress, project
 from ganime.drawing.recipe import MAX_SEED, Recipe, check_seed, decoded, rounded
@@ -24,6 +26,7 @@ from ganime.drawing.sampling import recipes_for
 from ganime.errors import DataError, RecipeError
 from ganime.faces.reading import decode
 from ganime.images import png_bytes
+from ganime.measuring.copies import Comparison, NearestFaces
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, load_features
 from ganime.text import printable, quoted
@@ -59,9 +62,17 @@ class LoadedModel:
     refused by name, never drawn with the wrong weights.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: Device, unnamed: RecentlyUsed[list[Direction]]) -> None:
+    def __init__(
+        self,
+        key: str,
+        checkpoint: Checkpoint,
+        device: Device,
+        unnamed: RecentlyUsed[list[Direction]],
+        inspector: Inspector,
+    ) -> None:
         """unnamed: a cache of the unnamed directions of models, by revision."""
-        self.checkpoint, self.device, self.unnamed = checkpoint, device, unnamed
+        self.key, self.checkpoint, self.device = key, checkpoint, device
+        self.unnamed, self.inspector = unnamed, inspector
         self.latent_dim = checkpoint.generator.config.latent_dim
         self.image_size = checkpoint.generator.config.image_size
 
@@ -108,6 +119,10 @@ class LoadedModel:
     def render(self, z: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n h w 3"]:
         """The faces of latents."""
         return self.device.render(self.checkpoint.prepared, z)
+
+    def batches(self, z: Float[np.ndarray, "n latent"]) -> Iterator[UInt8[np.ndarray, "b h w 3"]]:
+        """The same faces in batches, between which other visitors have their turns."""
+        return self.device.batches(self.checkpoint.prepared, z)
 
     def draw(self, recipes: list[Recipe]) -> Drawn:
         """The faces of recipes; at least one."""
@@ -221,6 +236,31 @@ class LoadedModel:
         """
         z = self.untruncated([a, b])
         return self.directions().with_own(name, rounded(unnamed_unit(between(z[1:], z[:1]))))[name]
+
+    # The discriminator, and copies
+
+    def inside(self, recipe: Recipe) -> Inside:
+        """The activations of each layer of both networks for a face."""
+        [z] = self.latents([recipe])  # (latent,)
+        return self.inspector.inside(self.key, self.checkpoint, z)
+
+    def must_read_training_faces(self) -> bool:
+        """Whether a comparison takes seconds, because the training faces have to be read: see `read_and_compare`."""
+        return self.inspector.must_read_faces(self.key)
+
+    def compare(self, recipe: Recipe) -> Comparison | None:
+        """A face beside the training faces nearest to it; None where those are unknown."""
+        [face] = self.draw([recipe]).faces  # (H, W, 3)
+        return self.inspector.compare(self.key, self.checkpoint, face)
+
+    def read_and_compare(self, recipe: Recipe) -> Iterator[float | Comparison]:
+        """The same after the training faces were read: progress from 0 to 1, then the Comparison."""
+        [face] = self.draw([recipe]).faces  # (H, W, 3)
+        yield from self.inspector.read_and_compare(self.key, face)
+
+    def nearest_training_faces(self) -> Iterator[float | NearestFaces]:
+        """Faces of a job's model beside the training faces nearest to them: progress from 0 to 1, then the result."""
+        return self.inspector.nearest_faces(self.key, self.checkpoint)
 
 
 def check_count(count: int) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ganime.errors import GanimeError
+
+Answer = dict[str, Any]  # to a request of the page, as JSON
 
 
 @dataclass(eq=False)
@@ -19,6 +21,7 @@ class Work:
     kind: what a visitor calls it, such as "search".
     visitor: whose it is.
     steps: yields progress, and the result as the last item.
+    to_answer: turns an item of `steps`, or None before the first, into an answer; only progress has a "progress" in it.
     last_request: monotonic time at which the latest slice ended.
     latest: the latest item of `steps`, None before the first.
     running: whether a request is running a slice of it now.
@@ -28,6 +31,7 @@ class Work:
     kind: str
     visitor: str
     steps: Iterator[Any]
+    to_answer: Callable[[Any], Answer]
     last_request: float
     latest: Any = None
     running: bool = False
@@ -61,8 +65,13 @@ class SlicedWork:
         self.works: dict[str, Work] = {}  # by key
         self.settling: set[tuple[str, str]] = set()  # kinds and visitors that `begin` is waiting for
 
-    def begin(self, kind: str, visitor: str, steps: Iterator[Any]) -> str:
-        """Register work and return its key. visitor: an identity, see `app.visitors.identity_of`.
+    def begin(
+        self, kind: str, visitor: str, steps: Iterator[Any], to_answer: Callable[[Any], Answer] = lambda item: item
+    ) -> str:
+        """Register work and return its key.
+
+        visitor: an identity, see `app.visitors.identity_of`.
+        kind, steps, to_answer: see `Work`.
 
         Raises GanimeError while the visitor has other work of this kind, or when all places are taken.
         """
@@ -80,7 +89,7 @@ class SlicedWork:
                     f"Other visitors are using all {self.places} places for a {kind}. Try again in a few seconds."
                 )
             key = secrets.token_urlsafe(16)
-            self.works[key] = Work(kind, visitor, steps, time.monotonic())
+            self.works[key] = Work(kind, visitor, steps, to_answer, time.monotonic())
         return key
 
     def settle(self, kind: str, visitor: str) -> None:
@@ -109,9 +118,7 @@ class SlicedWork:
         key or for work that has ended; errors of the work itself are raised as they are and end it.
         """
         with self.changed:
-            work = self.works.get(key)
-            if work is None or work.ended:
-                raise GanimeError("This has ended or was abandoned. Start it again.")
+            work = self.find(key)
             if work.running:
                 return work.latest, False
             work.running = True
@@ -126,6 +133,13 @@ class SlicedWork:
                     self.changed.notify_all()
         return work.latest, exhausted
 
+    def find(self, key: str) -> Work:
+        """The work of a key. Raises GanimeError for an unknown key or for work that has ended."""
+        work = self.works.get(key)
+        if work is None or work.ended:
+            raise GanimeError("This has ended or was abandoned. Start it again.")
+        return work
+
     def run_slice(self, work: Work) -> bool:
         """Run steps until the slice is over, at least one; returns whether nothing is left."""
         deadline = time.monotonic() + self.slice_seconds
@@ -137,15 +151,17 @@ class SlicedWork:
             if time.monotonic() >= deadline:
                 return False
 
-    def ask(self, key: str, *results: type) -> Any:
-        """Run one slice of the work and return its latest item; one of the types `results` ends the work.
+    def ask(self, key: str) -> Answer:
+        """Run one slice of the work and return its latest item as an answer. The result ends the work.
 
-        For server functions: the page does not ask again once it has a result. Raises as `advance` does.
+        Raises as `advance` does.
         """
+        to_answer = self.find(key).to_answer
         latest, _ = self.advance(key)
-        if isinstance(latest, results):
+        answer = to_answer(latest)
+        if "progress" not in answer:
             self.end(key)
-        return latest
+        return answer
 
     def finish(self, kind: str, visitor: str, steps: Iterator[Any]) -> Any:
         """Begin work, run all of it in this thread, and return its last item. Raises GanimeError as `begin` does."""

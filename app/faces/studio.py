@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.faces.device import Device
+from app.faces.inspection import Inspector
 from app.faces.library import Library
 from app.faces.loaded_model import LoadedModel
 from app.faces.recently_used import RecentlyUsed
@@ -24,6 +25,7 @@ class Studio:
     jobs: the training jobs, None when training is off; `no_jobs` then tells the visitor why.
     library: the models, by key.
     device: the lock that every use of a network holds.
+    inspector: what is known of models beside their generators.
     work: searches, films and comparisons in progress.
     """
 
@@ -38,12 +40,13 @@ class Studio:
                 self.no_jobs = f"Training is unavailable on this page at the moment. {error}"
         self.library = Library(settings, self.jobs)
         self.device = Device()
+        self.inspector = Inspector(self.device, self.jobs)
         self.work = SlicedWork()
         self.unnamed: RecentlyUsed[list[Direction]] = RecentlyUsed(MAX_UNNAMED)  # directions, by revision
 
     def open(self, key: str) -> LoadedModel:
         """The model of a key, for one request. Raises GanimeError with a text for the visitor."""
-        return LoadedModel(self.library.checkpoint(key), self.device, self.unnamed)
+        return LoadedModel(key, self.library.checkpoint(key), self.device, self.unnamed, self.inspector)
 
     def visitor(self, request: Any) -> str:
         """The identity of the visitor behind a request; empty for an unknown request."""

@@ -13,7 +13,6 @@ from pydantic import Field
 from app.components.bridge import (
     DRAWING,
     LIVE,
-    LOADING,
     Answer,
     Trigger,
     component,
@@ -30,9 +29,11 @@ from app.faces.incoming import Base64, RecipeText, RecipeTexts, parse_recipes, p
 from app.faces.library import JOB_PREFIX
 from app.faces.loaded_model import MAX_FACES, NO_VECTORS, TOOL_FACES, Drawn, Size, feature_net
 from app.faces.studio import Studio
+from app.faces.walks import MAX_WALK_FRAMES, film_suffixes
 from app.tabs.job_view import JobKeys
-from app.tabs.look_inside import LookInside, look_inside_functions
-from app.tabs.walks import MAX_WALK_FRAMES, film_suffixes, walk_functions
+from app.tabs.long_work import work_functions
+from app.tabs.look_inside import look_inside_functions
+from app.tabs.walks import walk_functions
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress
 from ganime.drawing.direction_search import group
 from ganime.drawing.directions import MAX_DIRECTIONS, MAX_NAME, Direction
@@ -64,7 +65,7 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:
     opened: fires when a visitor opens the page.
     """
     functions = [*face_functions(studio), *search_functions(studio), *file_functions(studio)]
-    functions += [*walk_functions(studio), *look_inside_functions(LookInside(studio))]
+    functions += [*walk_functions(studio), *look_inside_functions(studio), *work_functions(studio)]
     stage = component("explore", functions, "explore", ("bring", "gone"))
 
     @expected_errors(error_answer)
@@ -179,17 +180,11 @@ def search_functions(studio: Studio) -> list[Callable[..., Answer]]:
     """The server functions that search for faces, and for the model that drew one."""
 
     def choose(visitor: str, key: str, wanted: Names, seed: int) -> Answer:
-        return {"search": studio.work.begin("search", visitor, studio.open(key).choose(wanted, seed))}
+        return {"search": studio.work.begin("search", visitor, studio.open(key).choose(wanted, seed), search_value)}
 
     def project(visitor: str, key: str, picture: Base64) -> Answer:
-        return {"search": studio.work.begin("search", visitor, studio.open(key).project(picture_bytes(picture)))}
-
-    def ask(key: str, search: str) -> Answer:
-        return search_value(studio.work.ask(search, ChosenFaces, Projection))
-
-    def leave(key: str, search: str) -> Answer:
-        studio.work.end(search)
-        return {}
+        steps = studio.open(key).project(picture_bytes(picture))
+        return {"search": studio.work.begin("search", visitor, steps, search_value)}
 
     def drawer(key: str, recipe: RecipeText, current: Key, jobs: JobKeys) -> Answer:
         face = Recipe.from_json(recipe)
@@ -200,8 +195,7 @@ def search_functions(studio: Studio) -> list[Callable[..., Answer]]:
 
     return [
         *(server_function(function, visitor_of=studio.visitor) for function in (choose, project)),
-        *(server_function(function) for function in (ask, leave)),
-        server_function(drawer, slots=LOADING),
+        server_function(drawer),
     ]
 
 

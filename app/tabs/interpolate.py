@@ -9,8 +9,10 @@ import gradio as gr
 from app.components.bridge import DRAWING, Trigger, clamped, component, file_function, page_call, server_function
 from app.faces.loaded_model import Size
 from app.faces.studio import Studio
+from app.faces.walks import film_suffixes
 from app.tabs.generate import redraw_on_change, sheet_value
-from app.tabs.walks import film_suffixes, walk_functions
+from app.tabs.long_work import work_functions
+from app.tabs.walks import walk_functions
 from ganime.drawing.recipe import MAX_TRUNCATION, Recipe, check_seed
 
 FRAMES = 48
@@ -34,7 +36,7 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Numb
         roll_start = gr.Button("⚄ Roll the first", elem_id="roll-start", min_width=120)
         roll_end = gr.Button("⚄ Roll the second", elem_id="roll-end", min_width=120)
     frame = file_function(frame_file(studio))
-    functions = [server_function(draw, slots=DRAWING), frame, *walk_functions(studio)]
+    functions = [server_function(draw, slots=DRAWING), frame, *walk_functions(studio), *work_functions(studio)]
     view = component("walk", functions, "walk", ("gone",))
 
     roll_start.click(None, None, start, js=page_call("randomSeed"), api_visibility="private")

@@ -15,23 +15,21 @@ from pydantic import Field
 
 from app.components.bridge import picture_url, server_function
 from app.errors import JobError, JobMissing
-from app.faces.sliced_work import SlicedWork
+from app.faces.studio import Studio
 from app.jobs.service import Jobs, Sources
 from app.jobs.uploads import PICTURES_FOLDER, short_name
-from app.visitors import identity_of
+from app.tabs.long_work import work_functions
 from ganime.errors import DataError
 from ganime.faces.audit import Audit, audit, contact_sheet
 from ganime.faces.reading import MAX_RATIO
 from ganime.images import sheet, webp_bytes
-from ganime.measuring.copies import NearestFaces, nearest_faces
-from ganime.models.checkpoint import load_checkpoint
+from ganime.measuring.copies import NearestFaces
 
 MAX_UNUSED, MAX_NOTES = 10, 10  # files and notices that are named
 MAX_POINTS = 160  # of a chart
 MAX_JOB_KEYS = 50  # of jobs in one question
 MAX_GRID_BYTES = 8 * 2**20  # largest sample grid that is sent
-PAIRS, PAIR_COLUMNS = 8, 4  # faces shown above their nearest training faces, in all and in a row
-MAX_SEARCHED = 2_000  # training faces that are searched for that; about 100 per second
+PAIR_COLUMNS = 4  # faces in a row, above their nearest training faces
 # Cards contain text that strangers wrote: HTML stays text, and there are no pictures and no links.
 MARKDOWN = MarkdownIt("js-default").disable(["image", "link", "autolink"])
 LOSS_FIELDS, MEASURE_FIELDS = ("d_loss", "g_loss"), ("frechet", "diversity")
@@ -113,14 +111,12 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     }
 
 
-def nearest_training_faces(jobs: Jobs, key: str) -> Iterator[float | NearestFaces]:
+def nearest_training_faces(studio: Studio, key: str) -> Iterator[float | NearestFaces]:
     """Search the training faces nearest to faces of a job's model: yields the progress, 0 to 1, then the result.
 
     Nothing is read before the first step. Raises JobError while the job runs.
     """
-    checkpoint = load_checkpoint(jobs.model(key))
-    faces, flip = jobs.training_faces(key)
-    yield from nearest_faces(checkpoint, faces, range(PAIRS), flip=flip, most=MAX_SEARCHED)
+    yield from studio.open(studio.library.load_job(key).key).nearest_training_faces()
 
 
 def nearest_value(found: NearestFaces | float | None) -> dict[str, Any]:
@@ -162,9 +158,8 @@ def existing_jobs(jobs: Jobs) -> Callable[..., dict[str, Any]]:
     return mine
 
 
-def job_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
+def job_functions(studio: Studio, jobs: Jobs) -> list[Callable[[Any], Any]]:
     """Return the server functions of job.js. They need nothing but a key, and return {"error": text} on failure."""
-    comparisons = SlicedWork()
 
     def status(key: str) -> dict[str, Any]:
         return job_value(jobs, key)
@@ -177,14 +172,8 @@ def job_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
 
     def nearest(visitor: str, key: str) -> dict[str, Any]:
         jobs.get(key)  # without the key nobody takes a place
-        return {"search": comparisons.begin("comparison", visitor, nearest_training_faces(jobs, key))}
-
-    def ask_nearest(search: str) -> dict[str, Any]:
-        return nearest_value(comparisons.ask(search, NearestFaces))
-
-    def leave_nearest(search: str) -> dict[str, Any]:
-        comparisons.end(search)
-        return {}
+        steps = nearest_training_faces(studio, key)
+        return {"search": studio.work.begin("comparison", visitor, steps, nearest_value)}
 
     def card(key: str) -> dict[str, Any]:
         return {"html": card_html(jobs.card(key))}
@@ -198,14 +187,12 @@ def job_functions(jobs: Jobs) -> list[Callable[[Any], Any]]:
     def stop(key: str) -> dict[str, Any]:
         return {"done": jobs.stop(key)}
 
-    def discard(key: str) -> dict[str, Any]:
+    def delete(key: str) -> dict[str, Any]:
         return {"done": jobs.delete(key)}
 
-    def visitor(request: Any) -> str:
-        return identity_of(request, jobs.settings.proxies)
-
-    plain = (existing_jobs(jobs), status, grid, card, log, save_now, stop, discard, ask_nearest, leave_nearest)
-    return [*map(server_function, plain), server_function(nearest, visitor_of=visitor)]
+    plain = (existing_jobs(jobs), status, grid, card, log, save_now, stop, delete)
+    nearest_function = server_function(nearest, visitor_of=studio.visitor)
+    return [*map(server_function, plain), nearest_function, *work_functions(studio)]
 
 
 def archive_file(jobs: Jobs) -> Any:

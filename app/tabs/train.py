@@ -163,7 +163,7 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | Non
         gr.Markdown(OFF.format(why=studio.no_jobs))
         return None
     form, handlers = train_form.build_form(studio.settings), TrainHandlers(studio, jobs)
-    functions = [*job_functions(jobs), file_function(archive_file(jobs))]
+    functions = [*job_functions(studio, jobs), file_function(archive_file(jobs))]
     job = component("job", functions, "job", ("use", "resume", "reconsider", "gone"))
     connect(form, handlers, job, model_key, opened)
     return job

@@ -1,126 +1,26 @@
-"""Walks from face to face: the frames that the page plays, and films, for the tabs and the endpoints."""
+"""Walks and films in the browser, for the tabs Explore and Interpolate."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
 
-import numpy as np
-
-from app.components.bridge import file_answer, server_function, sheet_url
+from app.components.bridge import Answer, file_answer, server_function, sheet_url
 from app.faces.incoming import RecipeTexts, parse_recipes
-from app.faces.loaded_model import LoadedModel, Size
+from app.faces.loaded_model import Size
 from app.faces.studio import Studio
-from ganime.drawing.recipe import Recipe, check_number, walk
-from ganime.errors import RecipeError
-from ganime.images import SHEET_COLUMNS, animation_kind, mp4_works, save_animation
-from ganime.text import quoted
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
-
-MAX_WALK_FRAMES = 240  # a browser keeps all of them in memory to play them without requests: 63 MB at 256 px
-MAX_FILM_PIXELS = 240 * 256 * 256  # of all frames of a film, to limit how long other visitors wait
-DRAWING_SHARE = 0.6  # of a film's progress; the rest is encoding
-Suffix = Literal[".gif", ".webp", ".png", ".mp4"]
-Easing = Literal["linear", "smooth"]
+from app.faces.walks import Easing, Film, Frames, Progress, Suffix, Walk, draw_film, draw_walk
+from ganime.images import SHEET_COLUMNS
 
 
-@dataclass(frozen=True)
-class Walk:
-    """The way through several faces.
+def walk_functions(studio: Studio) -> list[Callable[..., Answer]]:
+    """The server functions that begin walks and films.
 
-    faces: two or more recipes, in the order in which they are passed.
-    frames: 2 to 240, of the whole walk.
-    loop: whether the walk goes back to the first face.
-    easing: see `ganime.drawing.recipe.eased`.
-
-    Raises RecipeError for a number of frames out of range.
+    Every argument comes from the network; the first two are visitor and model.
     """
 
-    faces: tuple[Recipe, ...]
-    frames: int
-    loop: bool = True
-    easing: str = "linear"
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.frames, int) or not 2 <= self.frames <= MAX_WALK_FRAMES:
-            raise RecipeError(f"A walk has 2 to {MAX_WALK_FRAMES} frames on this page; got {quoted(self.frames)}.")
-
-    def latents(self, model: LoadedModel) -> Float[np.ndarray, "frames latent"]:
-        """The latents of all frames. Raises RecipeError for fewer than two faces, or one of another model."""
-        return walk(model.latents(self.faces), self.frames, self.loop, self.easing)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The share of the work that is done, 0 to 1."""
-
-    share: float
-
-
-@dataclass(frozen=True, eq=False)
-class Frames:
-    """All frames of a walk, uint8 (N, H, W, 3)."""
-
-    pixels: UInt8[np.ndarray, "n h w 3"]
-
-
-@dataclass(frozen=True)
-class Film:
-    """A walk as a file."""
-
-    name: str
-    data: bytes
-
-
-def draw_walk(model: LoadedModel, route: Walk) -> Iterator[Progress | Frames]:
-    """Draw a walk in batches, between which other visitors have their turns: Progress, then the Frames."""
-    z, frames = route.latents(model), []
-    for batch in model.device.batches(model.checkpoint.prepared, z):
-        frames.append(batch)  # (B, H, W, 3)
-        yield Progress(sum(map(len, frames)) / len(z))
-    yield Frames(np.concatenate(frames))
-
-
-def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: int | None) -> Iterator[Progress | Film]:
-    """Draw a walk and encode it: Progress, then the Film. Other visitors may draw while it is encoded.
-
-    fps: frames per second, 1 to 60.
-    suffix: .gif, .webp, .png (APNG), or .mp4 if PyAV is installed.
-    size: side in px, None for the model's own.
-
-    Raises RecipeError for a value out of range and for a film of too many pixels, GanimeError for an unusable suffix.
-    """
-    fps = check_number("The speed", fps, 1, 60)
-    animation_kind(Path(f"walk{suffix}"))
-    if size and route.frames * size**2 > MAX_FILM_PIXELS:
-        most = MAX_FILM_PIXELS // size**2
-        raise RecipeError(f"A film of {size} px has at most {most} frames; got {route.frames}. Choose a smaller size.")
-    for event in draw_walk(model, route):
-        if isinstance(event, Frames):
-            yield Film(f"walk{suffix}", encode_film(event.pixels, suffix, fps, size))
-        else:
-            yield Progress(DRAWING_SHARE * event.share)
-
-
-def encode_film(frames: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float, size: int | None) -> bytes:
-    """The bytes of an animation that repeats for ever. suffix, size: as for `draw_film`."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"walk{suffix}"
-        save_animation(frames, path, fps, size)
-        return path.read_bytes()
-
-
-def walk_functions(studio: Studio) -> list[Callable[..., dict[str, Any]]]:
-    """The server functions of walks. Every argument comes from the network; the first two are visitor and model."""
-
-    def walk(visitor: str, key: str, recipes: RecipeTexts, frames: int, loop: bool, easing: Easing) -> dict[str, Any]:
+    def walk(visitor: str, key: str, recipes: RecipeTexts, frames: int, loop: bool, easing: Easing) -> Answer:
         route = Walk(tuple(parse_recipes(recipes)), frames, loop, easing)
-        return {"search": studio.work.begin("film", visitor, draw_walk(studio.open(key), route))}
+        return {"search": studio.work.begin("film", visitor, draw_walk(studio.open(key), route), walk_value)}
 
     def film(
         visitor: str,
@@ -132,23 +32,15 @@ def walk_functions(studio: Studio) -> list[Callable[..., dict[str, Any]]]:
         fps: float,
         suffix: Suffix,
         size: Size,
-    ) -> dict[str, Any]:
+    ) -> Answer:
         route = Walk(tuple(parse_recipes(recipes)), frames, loop, easing)
         steps = draw_film(studio.open(key), route, fps, suffix, size or None)
-        return {"search": studio.work.begin("film", visitor, steps)}
+        return {"search": studio.work.begin("film", visitor, steps, walk_value)}
 
-    def ask_walk(key: str, search: str) -> dict[str, Any]:
-        return walk_value(studio.work.ask(search, Frames, Film))
-
-    def leave_walk(key: str, search: str) -> dict[str, Any]:
-        studio.work.end(search)
-        return {}
-
-    begin = [server_function(function, visitor_of=studio.visitor) for function in (walk, film)]
-    return [*begin, server_function(ask_walk), server_function(leave_walk)]
+    return [server_function(function, visitor_of=studio.visitor) for function in (walk, film)]
 
 
-def walk_value(event: Progress | Frames | Film | None) -> dict[str, Any]:
+def walk_value(event: Progress | Frames | Film | None) -> Answer:
     """The progress of a walk, None before its first step; or its frames in one lossless sheet; or its file."""
     if event is None or isinstance(event, Progress):
         return {"progress": event.share if event else 0.0}
@@ -156,8 +48,3 @@ def walk_value(event: Progress | Frames | Film | None) -> dict[str, Any]:
         return file_answer((event.name, event.data))
     pixels = event.pixels
     return {"sheet": sheet_url(pixels), "columns": SHEET_COLUMNS, "side": pixels.shape[1], "frames": len(pixels)}
-
-
-def film_suffixes() -> list[str]:
-    """The kinds of films that can be written here; MP4 needs PyAV."""
-    return [".webp", ".gif", ".png", *([".mp4"] if mp4_works() else [])]

@@ -112,9 +112,9 @@ def begun(page: Page, minutes: int = 15, state: str = "running") -> Locator:
     return job
 
 
-def discard(job: Locator) -> None:
+def delete(job: Locator) -> None:
     """Delete the job that is shown, also while it runs."""
-    job.locator('[data-action="discard"]').click()
+    job.locator('[data-action="delete"]').click()
     job.get_by_role("button", name="Yes, delete").click()
     expect(job).to_be_hidden(timeout=PATIENCE)
 
@@ -180,7 +180,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
 
     job.get_by_role("button", name="Stop and keep").click()
     expect(job).to_have_attribute("data-state", "finished", timeout=PATIENCE)
-    stand_in(page, ask_nearest={"progress": 0.4})
+    stand_in(page, ask={"progress": 0.4})
     job.get_by_role("button", name="Compare with your faces").click()
     expect(job.locator(".comparing progress")).to_have_attribute("value", "0.4")
     job.get_by_role("button", name="Stop comparing").click()
@@ -392,7 +392,7 @@ def test_a_folder_becomes_a_job_whose_charts_grow_and_whose_earlier_grids_come_b
     expect(grid).not_to_have_attribute("src", first, timeout=PATIENCE)
     scrub.fill("0")
     expect(grid).to_have_attribute("src", first, timeout=PATIENCE)
-    discard(job)
+    delete(job)
 
 
 def test_a_stopped_job_goes_on_with_what_was_left_and_who_waits_for_it_is_told_how_long(
@@ -414,9 +414,9 @@ def test_a_stopped_job_goes_on_with_what_was_left_and_who_waits_for_it_is_told_h
     begun(page, state="queued")
     expect(job.locator(".state")).to_contain_text("number 1 in the queue")
     expect(job.locator(".pace")).to_contain_text(re.compile("begins in about [67] min"))
-    discard(job)
+    delete(job)
     expect(job.locator(".pace")).to_contain_text("min left", timeout=PATIENCE)
-    discard(job)
+    delete(job)
 
 
 def test_a_job_that_was_cut_off_with_the_page_is_told_so_and_goes_on(page: Page, site: Site, uploaded: Path) -> None:
@@ -435,7 +435,7 @@ def test_a_job_that_was_cut_off_with_the_page_is_told_so_and_goes_on(page: Page,
     job.get_by_role("button", name="Continue").click()
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
     expect(job.locator(".notes")).to_contain_text("Resumed at", timeout=PATIENCE)
-    discard(job)
+    delete(job)
 
 
 def test_hostile_files_are_named_beside_good_faces_and_the_job_starts(
@@ -468,4 +468,4 @@ def test_hostile_files_are_named_beside_good_faces_and_the_job_starts(
     assert page.evaluate("window.hit") is None
     wait_for(lambda: not list((site.home / "gradio" / "arrivals").glob("*")))
     assert not list(site.home.rglob("outside.png"))
-    discard(job)
+    delete(job)

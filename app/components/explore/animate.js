@@ -34,8 +34,8 @@ function createPreview({ $, element }, tools, fields) {
  * `words` of it says how many frames there are.
  */
 function createWalkWork(stage, faces, fields) {
-  const { $, ask } = stage;
-  const work = createLongWork(ask, "ask_walk", "leave_walk", (on) => {
+  const { $, request, ask } = stage;
+  const work = createLongWork(request, (on) => {
     $(".walk-bar").hidden = $('[data-do="stop-walk"]').hidden = !on;
     $(".walk-bar").value = 0;
   });

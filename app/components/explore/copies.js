@@ -13,8 +13,8 @@ function figure(url, text) {
 
 /** Creates the tool; returns its actions, and stop(). */
 export function createCopies(stage, tools) {
-  const { $, ask, attempt } = stage;
-  const work = createLongWork(ask, "ask_comparison", "leave_comparison", (on) => {
+  const { $, request, ask, attempt } = stage;
+  const work = createLongWork(request, (on) => {
     if (!on) showRunning(false);
   });
 

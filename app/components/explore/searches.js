@@ -5,8 +5,8 @@ import { createLongWork } from "../shared/long-work.js";
 const PARTS = { find: ["stop-find", ".find-bar", ".found-text"], pick: ["stop-search", ".near-bar", ".near-text"] };
 
 /** Creates the searches. */
-export function createSearches({ $, element, ask }) {
-  const work = createLongWork(ask, "ask", "leave");
+export function createSearches({ $, element, request }) {
+  const work = createLongWork(request);
 
   /** Shows that the search of this name is running, and no other; "" for none at all. */
   function showRunning(running, words = "") {

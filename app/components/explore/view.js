@@ -55,6 +55,7 @@ export function createView(component) {
     attempt,
     /** Says what was done. */
     say: (words) => setText($(".status"), words),
+    request,
     /** Calls a server function about the model in use. */
     ask: (name, ...values) => request(name, model.key, ...values),
     get model() { return model; },

@@ -6,7 +6,7 @@ import { NO_ANSWER, saveFile } from "../shared/requests.js";
 
 /** Compares faces of a job's model with the training faces nearest to them. */
 function createComparison({ $, picked, request, say, complain }) {
-  const work = createLongWork(request, "ask_nearest", "leave_nearest", (on) => {
+  const work = createLongWork(request, (on) => {
     $(".comparing").hidden = !on;
     $(".comparing progress").value = 0;
     $('[data-action="nearest"]').disabled = on;
@@ -48,11 +48,11 @@ export function createActions(view, refresh, forget) {
 
   function confirm(open) {
     $(".confirm").hidden = !open;
-    $(`[data-action="${open ? "keep" : "discard"}"]`).focus();
+    $(`[data-action="${open ? "keep" : "delete"}"]`).focus();
   }
 
   async function deleteJob(key) {
-    if (!(await accepted(ask("discard", key)))) return;
+    if (!(await accepted(ask("delete", key)))) return;
     forget(key); // before its status is requested again: it would be reported as missing
     trigger("gone", {}); // its model may be the one in use
   }
@@ -75,7 +75,7 @@ export function createActions(view, refresh, forget) {
     save: (key) => send(ask("save_now", key), "Saving after this step…"),
     stop: (key) => send(ask("stop", key), ""),
     forget,
-    discard: () => confirm(true),
+    delete: () => confirm(true),
     keep: () => confirm(false),
     really: deleteJob,
     link: copyLink,

@@ -51,7 +51,6 @@ function showButtons({ $ }, job) {
   for (const [action, on] of Object.entries(possible)) $(`[data-action="${action}"]`).hidden = !on;
   $('[data-action="stop"]').disabled = job.state === "stopping";
   setText($('[data-action="stop"]'), waiting ? "Leave the queue" : "Stop and keep");
-  setText($('[data-action="discard"]'), isActive(job) || waiting ? "Discard" : "Delete");
 }
 
 function showContinuation({ $ }, job) {

@@ -4,10 +4,10 @@
 /**
  * Runs one piece of long work at a time.
  *
- * request(name, ...): calls a server function. goOn, leave: names of the server functions that advance work and give it
- * up. busy(on): called when work begins, and when none is running any more.
+ * request(name, ...): calls a server function; "ask" advances work, "leave" gives it up. busy(on): called when work begins,
+ * and when none is running any more.
  */
-export function createLongWork(request, goOn, leave, busy = () => {}) {
+export function createLongWork(request, busy = () => {}) {
   let latest = 0; // number of runs and stops so far
   let previous = Promise.resolve();
 
@@ -18,10 +18,10 @@ export function createLongWork(request, goOn, leave, busy = () => {}) {
     if (search === undefined) return begun; // the answer was there at once
     for (;;) {
       if (run !== latest) {
-        await request(leave, search);
+        await request("leave", search);
         return null;
       }
-      const answer = await request(goOn, search);
+      const answer = await request("ask", search);
       if (answer.progress === undefined) return answer;
       if (run === latest) report(answer);
     }

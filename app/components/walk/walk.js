@@ -45,14 +45,11 @@ function createPreview(element, walk) {
 /** Saves the walk there and back as a film. */
 function createFilming({ element, request }, walk) {
   const $ = finder(element);
-  const work = createLongWork(
-    (name, search) => request(name, walk().key, search), "ask_walk", "leave_walk",
-    (on) => {
-      $(".film-bar").hidden = $('[data-action="stop"]').hidden = !on;
-      $(".film-bar").value = 0;
-      $(".status").textContent = on ? "Preparing the file…" : "";
-    },
-  );
+  const work = createLongWork(request, (on) => {
+    $(".film-bar").hidden = $('[data-action="stop"]').hidden = !on;
+    $(".film-bar").value = 0;
+    $(".status").textContent = on ? "Preparing the file…" : "";
+  });
 
   async function save(suffix) {
     const { key, model, revision, start, end, frames, truncation } = walk();

@@ -7,8 +7,9 @@ import threading
 import gradio as gr
 import pytest
 
-from app.components.bridge import Slots, clamped, error_answer, expected_errors, gradio_error, server_function
+from app.components.bridge import clamped, error_answer, expected_errors, gradio_error, server_function
 from app.errors import JobMissing
+from app.slots import Slots
 from ganime.errors import GanimeError, RecipeError
 
 
@@ -30,13 +31,6 @@ def test_a_busy_page_refuses_a_request_instead_of_holding_it() -> None:
     first.join()
     assert answers == [{"name": "done"}]
     assert call([]) == {"name": "done"}
-
-
-def test_a_request_that_meets_a_full_queue_is_refused_without_waiting() -> None:
-    slots = Slots(1, waiting=0, seconds=1000.0)
-    for _ in range(2):  # a slot that was left is free again
-        with slots, pytest.raises(GanimeError, match="busy"), slots:
-            pytest.fail("Two entered one slot at once.")
 
 
 def test_arguments_of_a_server_function_are_checked_against_their_type_hints() -> None:

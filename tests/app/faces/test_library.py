@@ -151,8 +151,9 @@ def test_a_model_file_over_the_limit_of_the_page_is_refused(studio: Studio, hub:
 
 
 def test_loading_is_refused_while_other_visitors_use_all_slots(studio: Studio, hub: HubServer) -> None:
-    studio.library.loading_wait = 0.05
-    with studio.library.loading_slot(), studio.library.loading_slot(), pytest.raises(HubError, match="loading models"):
+    loading = studio.library.loading
+    loading.seconds = 0.05
+    with loading, loading, pytest.raises(GanimeError, match="busy with other visitors"):
         studio.library.load("tester/a")
 
 

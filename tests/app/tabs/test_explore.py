@@ -28,6 +28,7 @@ from app.tabs.explore import (
     sent_value,
     stage_value,
 )
+from app.tabs.long_work import work_functions
 from app.tabs.walks import walk_functions
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress
 from ganime.drawing.directions import DIRECTION_INDEX_FILE
@@ -46,7 +47,8 @@ def functions(steered_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Functi
     """All server functions of the tab, by name; no work waits for other work to end."""
     monkeypatch.setattr(steered_studio.work, "settle_seconds", 0.05)
     tools = [*face_functions(steered_studio), *search_functions(steered_studio), *file_functions(steered_studio)]
-    return {function.__name__: function for function in (*tools, *walk_functions(steered_studio))}
+    tools += [*walk_functions(steered_studio), *work_functions(steered_studio)]
+    return {function.__name__: function for function in tools}
 
 
 def test_every_tool_refuses_a_face_of_another_model_by_its_name(functions: Functions, recipe: Recipe) -> None:
@@ -65,7 +67,7 @@ def test_every_tool_refuses_a_face_of_another_model_by_its_name(functions: Funct
     ):
         answer = functions[name]([START_KEY, *arguments])
         if "search" in answer:  # what is wrong with a walk shows at its first step
-            answer = functions["ask_walk"]([START_KEY, answer["search"]])
+            answer = functions["ask"]([answer["search"]])
         assert "owner/else" in answer["error"], name
         assert "Load its model first" in answer["error"], name
 
@@ -111,13 +113,10 @@ RECIPE = '{"model":"tiny","revision":"%s","seed":%d}'
         ("project", [base64.b64encode(b"no picture").decode()]),
         ("project", [""]),
         ("project", ["A" * 6_000_000]),
-        ("ask", ["nobody's"]),
-        ("ask", [7]),
         ("walk", [[RECIPE], 10, True, "linear"]),
         ("walk", [[RECIPE] * 2, 241, True, "linear"]),
         ("walk", [[RECIPE] * 2, 1, True, "linear"]),
         ("walk", [[RECIPE] * 2, 10, True, "bumpy"]),
-        ("ask_walk", ["nobody's"]),
         ("keep_file", [RECIPE, 300]),
         ("tray_file", [[]]),
         ("film", [[RECIPE] * 2, 10, True, "linear", 0, ".gif", 0]),
@@ -135,8 +134,14 @@ def test_nonsense_from_the_network_is_answered_in_words(
 
     answer = functions[name]([START_KEY, *filled_in(arguments)])
     if "search" in answer:  # what is wrong with a search or a walk shows at its first step
-        asking = "ask_walk" if name in ("walk", "film") else "ask"
-        answer = functions[asking]([START_KEY, answer["search"]])
+        answer = functions["ask"]([answer["search"]])
+    assert list(answer) == ["error"]
+    assert len(answer["error"]) > 15
+
+
+@pytest.mark.parametrize("arguments", [["nobody's"], [7], [], [START_KEY, "nobody's"]])
+def test_a_request_for_work_that_nobody_began_is_answered_in_words(functions: Functions, arguments: list[Any]) -> None:
+    answer = functions["ask"](arguments)
     assert list(answer) == ["error"]
     assert len(answer["error"]) > 15
 
@@ -192,7 +197,7 @@ def until_done(functions: Functions, started: dict[str, Any]) -> tuple[list[dict
     """All that a search reports on its way, and what it finds."""
     reports: list[dict] = []
     while True:
-        answer = functions["ask"]([START_KEY, started["search"]])
+        answer = functions["ask"]([started["search"]])
         assert "error" not in answer
         if "recipes" in answer:
             return reports, answer
@@ -251,10 +256,10 @@ def test_a_visitor_has_one_search_and_leaves_a_place_for_another(functions: Func
     assert "already have a search" in choose("192.0.2.1")["error"]
     another = choose("192.0.2.2")
     assert "Other visitors" in choose("192.0.2.3")["error"]
-    functions["leave"]([START_KEY, mine["search"]])
+    functions["leave"]([mine["search"]])
     mine = choose("192.0.2.1")
     for started in (mine, another):
-        functions["leave"]([START_KEY, started["search"]])
+        functions["leave"]([started["search"]])
     assert steered_studio.work.works == {}
 
 
@@ -266,12 +271,11 @@ def test_a_request_during_a_slice_is_answered_at_once(steered_studio: Studio, fu
         go_on.wait(30)
         yield 1
 
-    key = steered_studio.work.begin("search", "me", steps())
+    key = steered_studio.work.begin("search", "me", steps(), search_value)
     thread = threading.Thread(target=steered_studio.work.advance, args=(key,))
     thread.start()
     assert begun.wait(10)
-    for poll in ("ask", "ask_walk"):
-        assert functions[poll]([START_KEY, key])["progress"] == 0.0
+    assert functions["ask"]([key])["progress"] == 0.0
     go_on.set()
     thread.join()
 
@@ -285,11 +289,12 @@ def test_the_place_is_free_once_the_result_was_sent_even_if_the_slice_ended_with
     monkeypatch.setattr(steered_studio.work, "slice_seconds", 1e-9)
     face = np.zeros((32, 32, 3), np.uint8)
     found = Projection(np.zeros(DIM, np.float32), recipe, face, face, 0.0, 1.0, 0.0, 1.0)
-    _, answer = until_done(functions, {"search": steered_studio.work.begin("search", "me", iter([None, found]))})
+    key = steered_studio.work.begin("search", "me", iter([None, found]), search_value)
+    _, answer = until_done(functions, {"search": key})
     assert answer["recipes"]
     assert steered_studio.work.works == {}
     walked = functions["walk"]([START_KEY, [recipe.to_json()] * 2, 3, True, "linear"])["search"]
-    while "sheet" not in functions["ask_walk"]([START_KEY, walked]):
+    while "sheet" not in functions["ask"]([walked]):
         assert steered_studio.work.works
     assert steered_studio.work.works == {}
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from app.faces.sliced_work import SlicedWork
+from app.faces.studio import Studio
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload
+from app.settings import Settings
 from app.tabs import job_view as module
 from app.tabs.job_view import card_html, existing_jobs, job_functions
 from ganime.faces.dataset import FaceDataset
@@ -21,6 +21,15 @@ from ganime.measuring.copies import NearestFaces
 from tests.app.job_helpers import ME, PLAN, submitted
 
 HOSTILE = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://example.com/b.png) <https://example.com>"
+
+
+@pytest.fixture
+def studio(settings: Settings) -> Iterator[Studio]:
+    """A studio with jobs that nothing supervises."""
+    studio = Studio(settings)
+    assert studio.jobs
+    yield studio
+    studio.jobs.close()
 
 
 def test_a_card_is_shown_without_html_links_or_pictures_of_strangers() -> None:
@@ -40,23 +49,24 @@ def test_a_card_has_the_visitors_name_for_the_model(
 
 
 def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
-    open_jobs: Callable[..., Jobs], files: list[Upload], faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
+    studio: Studio, files: list[Upload], faces: FaceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = faces.images[:16].reshape(2, 8, 32, 32, 3)
     found = NearestFaces(*pairs, np.arange(8), np.ones(8), np.full(8, 0.5), 100, 1_000)  # type: ignore[misc]
-    monkeypatch.setattr(module, "nearest_training_faces", lambda jobs, key: iter([0.2, 0.7, found]))
-    monkeypatch.setattr(module, "SlicedWork", partial(SlicedWork, slice_seconds=0.0))
-    jobs = open_jobs("mock", start=False)
-    key, ask = jobs.draft(files, ME, 32), {function.__name__: function for function in job_functions(jobs)}
+    monkeypatch.setattr(module, "nearest_training_faces", lambda studio, key: iter([0.2, 0.7, found]))
+    monkeypatch.setattr(studio.work, "slice_seconds", 0.0)
+    jobs = studio.jobs
+    assert jobs
+    key, ask = jobs.draft(files, ME, 32), {function.__name__: function for function in job_functions(studio, jobs)}
     assert "no such job" in ask["nearest"]([key[:-4] + "aaaa"])["error"]
     begun = ask["nearest"]([key])["search"]
-    answers = [ask["ask_nearest"]([begun]) for _ in range(3)]
+    answers = [ask["ask"]([begun]) for _ in range(3)]
     assert [answer.get("progress") for answer in answers] == [0.2, 0.7, None]
     assert "1,000 training faces" in answers[2]["text"]
     assert answers[2]["url"].startswith("data:image/webp")
     left = ask["nearest"]([key])["search"]
-    assert ask["leave_nearest"]([left]) == {}
-    assert "ended" in ask["ask_nearest"]([left])["error"]
+    assert ask["leave"]([left]) == {}
+    assert "ended" in ask["ask"]([left])["error"]
     assert "search" in ask["nearest"]([key])
 
 
@@ -75,7 +85,8 @@ def test_only_jobs_of_the_given_keys_are_listed(
 
 
 @pytest.mark.parametrize("arguments", [None, [], [7], ["x"], [["x"] * 51], ["x", -1], ["x", 10**9], {"key": "x"}])
-def test_nonsense_asked_about_jobs_is_answered_in_words(open_jobs: Callable[..., Jobs], arguments: object) -> None:
-    for function in job_functions(open_jobs("mock", start=False)):
+def test_nonsense_asked_about_jobs_is_answered_in_words(studio: Studio, arguments: object) -> None:
+    assert studio.jobs
+    for function in job_functions(studio, studio.jobs):
         answer = function(arguments)
         assert answer in ({"jobs": []}, {}) or len(answer["error"]) > 15  # leaving ended work is harmless

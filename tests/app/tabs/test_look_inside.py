@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.errors import JobMissing
 from app.faces.library import EMBEDDED_KEY, START_KEY
-from app.faces.recently_used import RecentlyUsed
 from app.faces.studio import Studio
 from app.settings import Settings
-from app.tabs import look_inside as module
-from app.tabs.look_inside import UNKNOWN, LookInside, load_discriminator, look_inside_functions
+from app.tabs.long_work import work_functions
+from app.tabs.look_inside import UNKNOWN, comparison_value, look_inside_functions
 from ganime.drawing.layers import OTHERS, layer_costs
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate
@@ -31,14 +27,14 @@ JOB = "job:0123.secret@0123"
 
 
 @pytest.fixture(scope="module")
-def inside(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> LookInside:
-    home = tmp_path_factory.mktemp("home")
-    return LookInside(Studio(Settings(model=str(tiny_folder), home=home, training="off")))
+def studio(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    return Studio(Settings(model=str(tiny_folder), home=tmp_path_factory.mktemp("home"), training="off"))
 
 
 @pytest.fixture
-def functions(inside: LookInside) -> dict[str, Callable[[Any], Any]]:
-    return {function.__name__: function for function in look_inside_functions(inside)}
+def functions(studio: Studio) -> dict[str, Callable[[Any], Any]]:
+    both = (*look_inside_functions(studio), *work_functions(studio))
+    return {function.__name__: function for function in both}
 
 
 @pytest.fixture
@@ -64,61 +60,6 @@ def test_layers_lead_from_noise_to_the_face_and_on_to_the_verdict(
     assert f"of {OTHERS} other faces of this model" in answer["verdict"]
 
 
-def test_simultaneous_requests_load_one_discriminator_once(
-    inside: LookInside, functions: dict[str, Callable[[Any], Any]], recipe: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read, answers = [], []
-
-    def slow(checkpoint: Checkpoint) -> Checkpoint:
-        read.append(checkpoint.revision)
-        time.sleep(0.2)
-        return load_discriminator(checkpoint)
-
-    for key in inside.discriminators.all_keys():
-        inside.discriminators.discard(key)
-    monkeypatch.setattr(module, "load_discriminator", slow)
-    crowd = [threading.Thread(target=lambda: answers.append(functions["inside"]([START_KEY, recipe]))) for _ in "abc"]
-    for thread in crowd:
-        thread.start()
-    for thread in crowd:
-        thread.join()
-    assert len(read) == 1
-    assert [len(answer["nets"]) for answer in answers] == [2] * 3
-
-
-def test_training_faces_of_a_deleted_job_are_dropped(inside: LookInside, monkeypatch: pytest.MonkeyPatch) -> None:
-    here, gone = JOB, "job:4567.secret@4567"
-
-    def get(key: str) -> None:
-        if key == "4567.secret":
-            raise JobMissing("There is no such job.")
-
-    known: Any = (None, None)
-    cache: RecentlyUsed[Any] = RecentlyUsed(4)
-    for key in (here, gone, EMBEDDED_KEY):
-        cache.add(key, known)
-    monkeypatch.setattr(inside, "training_faces", cache)
-    monkeypatch.setattr(inside.studio, "jobs", SimpleNamespace(get=get))
-    inside.forget_deleted()
-    assert cache.all_keys() == [here, EMBEDDED_KEY]
-
-
-def test_a_discriminator_is_used_only_with_the_weights_beside_it(tiny_folder: Path) -> None:
-    checkpoint = load_checkpoint(tiny_folder)
-    assert load_discriminator(checkpoint).discriminator is not None
-    assert load_discriminator(replace(checkpoint, folder=None)).discriminator is None
-    assert load_discriminator(replace(checkpoint, folder=EMBEDDED)).discriminator is None
-
-
-def test_a_discriminator_that_is_too_large_for_the_page_is_left_out(
-    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checkpoint = load_checkpoint(tiny_folder, with_discriminator=True)
-    assert checkpoint.discriminator is not None
-    monkeypatch.setattr(module, "MAX_MULTIPLY_ADDS", 1)
-    assert load_discriminator(replace(checkpoint, discriminator=None)).discriminator is None
-
-
 def test_a_face_of_the_embedded_model_is_compared_at_once_and_without_pictures(
     functions: dict[str, Callable[[Any], Any]],
 ) -> None:
@@ -134,7 +75,7 @@ def test_unknown_training_faces_are_reported(functions: dict[str, Callable[[Any]
 
 
 def test_a_face_of_a_job_is_compared_with_its_training_faces_and_shows_them(
-    inside: LookInside,
+    studio: Studio,
     functions: dict[str, Callable[[Any], Any]],
     tiny: Checkpoint,
     faces: FaceDataset,
@@ -144,12 +85,12 @@ def test_a_face_of_a_job_is_compared_with_its_training_faces_and_shows_them(
     learned = replace(faces, images=np.concatenate([generate(tiny, [7], 0.8), faces.images[1:]]))
     learned = replace(learned, train=np.union1d(learned.train, [0]), held_out=np.setdiff1d(learned.held_out, [0]))
     asked = []
-    monkeypatch.setattr(inside.studio.library, "checkpoint", lambda key: tiny)
+    monkeypatch.setattr(studio.library, "checkpoint", lambda key: tiny)
     jobs = SimpleNamespace(get=lambda key: None, training_faces=lambda key: asked.append(key) or (learned, True))
-    monkeypatch.setattr(inside.studio, "jobs", jobs)
+    monkeypatch.setattr(studio.inspector, "jobs", jobs)
     begun = functions["compare"]([JOB, recipe])
     reports = []
-    while "verdict" not in (answer := functions["ask_comparison"]([JOB, begun["search"]])):
+    while "verdict" not in (answer := functions["ask"]([begun["search"]])):
         reports.append(answer["progress"])
     assert all(0 <= progress <= 1 for progress in reports)
     assert answer["verdict"] == "copy"
@@ -160,11 +101,12 @@ def test_a_face_of_a_job_is_compared_with_its_training_faces_and_shows_them(
     assert asked == ["0123.secret"]
 
 
-def test_a_comparison_that_is_left_gives_its_place_back(inside: LookInside) -> None:
-    functions = {function.__name__: function for function in look_inside_functions(inside)}
-    key = inside.studio.work.begin("comparison", "", iter([0.1, 0.2]))
-    assert functions["leave_comparison"]([START_KEY, key]) == {}
-    assert "ended" in functions["ask_comparison"]([START_KEY, key])["error"]
+def test_a_comparison_that_is_left_gives_its_place_back(
+    studio: Studio, functions: dict[str, Callable[[Any], Any]]
+) -> None:
+    key = studio.work.begin("comparison", "", iter([0.1, 0.2]), comparison_value)
+    assert functions["leave"]([key]) == {}
+    assert "ended" in functions["ask"]([key])["error"]
 
 
 @pytest.mark.parametrize("name", ["inside", "compare"])

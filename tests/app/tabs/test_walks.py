@@ -1,74 +1,36 @@
-"""Walks and films: frames through the faces, files of each kind, progress, and what is refused."""
+"""Walks and films on the page: progress, turns at the device, and places that are free again."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from app.faces.library import START_KEY
-from app.faces.loaded_model import LoadedModel
 from app.faces.studio import Studio
-from app.tabs.walks import Film, Frames, Walk, draw_film, draw_walk, walk_functions
-from ganime import images
+from app.tabs.long_work import work_functions
+from app.tabs.walks import walk_functions
 from ganime.drawing.recipe import Recipe
-from ganime.drawing.sampling import generate_recipes
-from ganime.errors import GanimeError, RecipeError
-from tests.pictures import nearly_equal
-
-
-def test_a_walk_passes_all_its_faces_and_is_exported_as_each_kind(model: LoadedModel, recipe: Recipe) -> None:
-    recipes = (recipe, Recipe("tiny", model.checkpoint.revision, 8), Recipe("tiny", model.checkpoint.revision, 9))
-    for easing in ("linear", "smooth"):
-        *_, last = draw_walk(model, Walk(recipes, 12, easing=easing))
-        assert isinstance(last, Frames)
-        assert nearly_equal(last.pixels[[0, 4, 8]], generate_recipes(model.checkpoint, recipes))
-    for suffix, kind in ((".gif", "GIF"), (".webp", "WEBP"), (".png", "PNG")):
-        *_, last = draw_film(model, Walk(recipes, 12), 25, suffix, 256)
-        assert isinstance(last, Film)
-        film = Image.open(io.BytesIO(last.data))
-        assert (film.format, film.size, getattr(film, "n_frames", 1)) == (kind, (256, 256), 12)
 
 
 def test_a_walk_reports_its_progress_and_holds_the_device_for_one_batch_at_a_time(
     steered_studio: Studio, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    functions: dict[str, Callable[..., Any]] = {one.__name__: one for one in walk_functions(steered_studio)}
+    both = [*walk_functions(steered_studio), *work_functions(steered_studio)]
+    functions: dict[str, Callable[..., Any]] = {one.__name__: one for one in both}
     monkeypatch.setattr(steered_studio.work, "slice_seconds", 1e-6)
     mine = [recipe.to_json(), recipe.to_json()]
     started = functions["walk"]([START_KEY, mine, 40, True, "smooth"])
     shares = []
-    while "sheet" not in (answer := functions["ask_walk"]([START_KEY, started["search"]])):
+    while "sheet" not in (answer := functions["ask"]([started["search"]])):
         shares.append(answer["progress"])
         assert not steered_studio.device.lock.locked()
     assert shares == [16 / 40, 32 / 40, 1.0]
     assert answer["frames"] == 40
     assert steered_studio.work.works == {}
     begun = functions["film"]([START_KEY, mine, 40, True, "linear", 20, ".gif", 0])
-    functions["ask_walk"]([START_KEY, begun["search"]])
-    functions["leave_walk"]([START_KEY, begun["search"]])
-    assert "ended" in functions["ask_walk"]([START_KEY, begun["search"]])["error"]
+    functions["ask"]([begun["search"]])
+    functions["leave"]([begun["search"]])
+    assert "ended" in functions["ask"]([begun["search"]])["error"]
     assert steered_studio.work.works == {}
-
-
-def test_a_film_that_cannot_be_written_here_says_what_to_install(
-    model: LoadedModel, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(images, "mp4_works", lambda: False)
-    events = draw_film(model, Walk((recipe, recipe), 4), 20, ".mp4", None)
-    with pytest.raises(GanimeError, match="pip install av"):
-        next(events)
-
-
-@pytest.mark.parametrize("frames", [1, 241, 2.5])
-def test_frames_of_a_walk_are_limited(recipe: Recipe, frames: Any) -> None:
-    with pytest.raises(RecipeError, match="2 to 240"):
-        Walk((recipe, recipe), frames)
-
-
-def test_frames_of_a_large_film_are_limited(model: LoadedModel, recipe: Recipe) -> None:
-    with pytest.raises(RecipeError, match="at most 60 frames; got 61"):
-        next(draw_film(model, Walk((recipe, recipe), 61), 20, ".gif", 512))

@@ -1,0 +1,131 @@
+"""What is known of models beside their generators: the discriminators, and the training faces that a face may copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.errors import JobError, JobMissing
+from app.faces.device import Device
+from app.faces.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, job_of
+from app.faces.recently_used import RecentlyUsed
+from app.jobs.service import Jobs
+from app.slots import Slots
+from ganime.drawing.layers import Inside, logits_of_others, look_inside, multiply_adds
+from ganime.faces.dataset import FaceDataset
+from ganime.measuring.copies import Comparison, NearestFaces, compare_with_training_faces, nearest_faces
+from ganime.measuring.training_faces import TrainingFaces, find_training_faces, read_training_faces
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
+from ganime.nets.dcgan import Discriminator
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+
+MODELS_IN_MEMORY = 4  # whose discriminators, and whose training faces, stay in memory
+MAX_COMPARED = 4_000  # training faces of a job; several hundred are read per second, once for each model
+PAIRS = 8  # faces of a job's model that are shown with their nearest training faces
+MAX_SEARCHED = 2_000  # training faces that are searched for that; about 100 per second
+Images = np.ndarray | None  # uint8 (N, H, W, 3)
+Logits = np.ndarray | None  # float (N,)
+
+
+class Inspector:
+    """The discriminators and the training faces of the models that visitors asked about last.
+
+    Every method may be called from any thread, and raises GanimeError with a text for the visitor.
+    key: of a model, as the library issues it.
+    """
+
+    def __init__(self, device: Device, jobs: Jobs | None) -> None:
+        self.device, self.jobs = device, jobs
+        self.loading = Slots(1)  # discriminators at a time
+        self.discriminators: RecentlyUsed[tuple[Checkpoint, Logits]] = RecentlyUsed(MODELS_IN_MEMORY)
+        self.training_faces: RecentlyUsed[tuple[TrainingFaces, Images]] = RecentlyUsed(MODELS_IN_MEMORY)
+
+    def inside(self, key: str, checkpoint: Checkpoint, z: Float[np.ndarray, " latent"]) -> Inside:
+        """The activations of each layer of both networks for the face of a latent."""
+        checkpoint, logits = self.with_discriminator(key, checkpoint)
+        with self.device.lock:
+            return look_inside(checkpoint, z, others=logits)
+
+    def with_discriminator(self, key: str, checkpoint: Checkpoint) -> tuple[Checkpoint, Logits]:
+        """A model with its discriminator, and that one's logits of other faces; None where there is no discriminator.
+
+        Simultaneous requests load one discriminator at a time, so that none is loaded twice.
+        """
+        name = f"{key} {checkpoint.revision}"
+        if loaded := self.discriminators.get(name):
+            return loaded
+        with self.loading:
+            if loaded := self.discriminators.get(name):
+                return loaded
+            complete = load_discriminator(checkpoint)
+            with self.device.lock:
+                logits = logits_of_others(complete) if complete.discriminator else None
+            return self.discriminators.add(name, (complete, logits))
+
+    def must_read_faces(self, key: str) -> bool:
+        """Whether the training faces have to be read for a comparison, see `read_and_compare`; so it is for a job."""
+        self.forget_deleted()
+        return key.startswith(JOB_PREFIX) and self.training_faces.get(key) is None
+
+    def read_and_compare(self, key: str, face: UInt8[np.ndarray, "h w 3"]) -> Iterator[float | Comparison]:
+        """Read the training faces of a job's model, then compare a face: progress from 0 to 1, then the Comparison.
+
+        Raises JobError while the job runs.
+        """
+        dataset, flip = self.job_faces(key)
+        for event in self.device.run(read_training_faces(dataset, flip, MAX_COMPARED)):
+            if isinstance(event, TrainingFaces):
+                known = self.training_faces.add(key, (event, dataset.images))
+                self.forget_deleted()
+                yield self.comparison(known, face)
+            else:
+                yield event
+
+    def compare(self, key: str, checkpoint: Checkpoint, face: UInt8[np.ndarray, "h w 3"]) -> Comparison | None:
+        """A face beside the training faces nearest to it; None where those are unknown."""
+        known = self.training_faces.get(key)
+        if known is None and (found := find_training_faces(checkpoint)):
+            known = self.training_faces.add(key, (found, None))
+        return None if known is None else self.comparison(known, face)
+
+    def comparison(self, known: tuple[TrainingFaces, Images], face: UInt8[np.ndarray, "h w 3"]) -> Comparison:
+        """A face beside the nearest of these training faces."""
+        with self.device.lock:
+            return compare_with_training_faces(known[0], face, known[1])
+
+    def nearest_faces(self, key: str, checkpoint: Checkpoint) -> Iterator[float | NearestFaces]:
+        """The training faces nearest to PAIRS faces of a job's model: progress from 0 to 1, then the result.
+
+        Raises JobError while the job runs.
+        """
+        dataset, flip = self.job_faces(key)
+        return self.device.run(nearest_faces(checkpoint, dataset, range(PAIRS), flip=flip, most=MAX_SEARCHED))
+
+    def job_faces(self, key: str) -> tuple[FaceDataset, bool]:
+        """The training faces of a job's model, and whether it mirrored them."""
+        if self.jobs is None:
+            raise JobError("Training is switched off on this page, so the training faces are not available.")
+        return self.jobs.training_faces(job_of(key))
+
+    def forget_deleted(self) -> None:
+        """Drop the training faces of deleted jobs. As memory maps, they occupy the disk until they are dropped."""
+        for key in self.training_faces.all_keys():
+            if self.jobs and key.startswith(JOB_PREFIX):
+                try:
+                    self.jobs.get(job_of(key))
+                except JobMissing:
+                    self.training_faces.discard(key)
+
+
+def load_discriminator(checkpoint: Checkpoint) -> Checkpoint:
+    """The model with its discriminator, if the folder has one for the same weights and within MAX_MULTIPLY_ADDS."""
+    if checkpoint.folder is None or multiply_adds(Discriminator, checkpoint.generator.config) > MAX_MULTIPLY_ADDS:
+        return checkpoint
+    complete = load_checkpoint(checkpoint.folder, with_discriminator=True)
+    same = complete.revision == checkpoint.revision  # a job that continues overwrites its best model
+    return replace(checkpoint, discriminator=complete.discriminator) if same else checkpoint

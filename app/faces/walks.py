@@ -1,0 +1,117 @@
+"""Walks from face to face: the frames that the page plays, and the films that it saves."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from app.faces.loaded_model import LoadedModel
+from ganime.drawing.recipe import Recipe, check_number, walk
+from ganime.errors import RecipeError
+from ganime.images import animation_kind, mp4_works, save_animation
+from ganime.text import quoted
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
+
+MAX_WALK_FRAMES = 240  # a browser keeps all of them in memory to play them without requests: 63 MB at 256 px
+MAX_FILM_PIXELS = 240 * 256 * 256  # of all frames of a film, to limit how long other visitors wait
+DRAWING_SHARE = 0.6  # of a film's progress; the rest is encoding
+Suffix = Literal[".gif", ".webp", ".png", ".mp4"]
+Easing = Literal["linear", "smooth"]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """The way through several faces.
+
+    faces: two or more recipes, in the order in which they are passed.
+    frames: 2 to 240, of the whole walk.
+    loop: whether the walk goes back to the first face.
+    easing: see `ganime.drawing.recipe.eased`.
+
+    Raises RecipeError for a number of frames out of range.
+    """
+
+    faces: tuple[Recipe, ...]
+    frames: int
+    loop: bool = True
+    easing: str = "linear"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.frames, int) or not 2 <= self.frames <= MAX_WALK_FRAMES:
+            raise RecipeError(f"A walk has 2 to {MAX_WALK_FRAMES} frames on this page; got {quoted(self.frames)}.")
+
+    def latents(self, model: LoadedModel) -> Float[np.ndarray, "frames latent"]:
+        """The latents of all frames. Raises RecipeError for fewer than two faces, or one of another model."""
+        return walk(model.latents(self.faces), self.frames, self.loop, self.easing)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The share of the work that is done, 0 to 1."""
+
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """All frames of a walk, uint8 (N, H, W, 3)."""
+
+    pixels: UInt8[np.ndarray, "n h w 3"]
+
+
+@dataclass(frozen=True)
+class Film:
+    """A walk as a file."""
+
+    name: str
+    data: bytes
+
+
+def draw_walk(model: LoadedModel, route: Walk) -> Iterator[Progress | Frames]:
+    """Draw a walk in batches, between which other visitors have their turns: Progress, then the Frames."""
+    z, frames = route.latents(model), []
+    for batch in model.batches(z):
+        frames.append(batch)  # (B, H, W, 3)
+        yield Progress(sum(map(len, frames)) / len(z))
+    yield Frames(np.concatenate(frames))
+
+
+def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: int | None) -> Iterator[Progress | Film]:
+    """Draw a walk and encode it: Progress, then the Film. Other visitors may draw while it is encoded.
+
+    fps: frames per second, 1 to 60.
+    suffix: .gif, .webp, .png (APNG), or .mp4 if PyAV is installed.
+    size: side in px, None for the model's own.
+
+    Raises RecipeError for a value out of range and for a film of too many pixels, GanimeError for an unusable suffix.
+    """
+    fps = check_number("The speed", fps, 1, 60)
+    animation_kind(Path(f"walk{suffix}"))
+    if size and route.frames * size**2 > MAX_FILM_PIXELS:
+        most = MAX_FILM_PIXELS // size**2
+        raise RecipeError(f"A film of {size} px has at most {most} frames; got {route.frames}. Choose a smaller size.")
+    for event in draw_walk(model, route):
+        if isinstance(event, Frames):
+            yield Film(f"walk{suffix}", encode_film(event.pixels, suffix, fps, size))
+        else:
+            yield Progress(DRAWING_SHARE * event.share)
+
+
+def encode_film(frames: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float, size: int | None) -> bytes:
+    """The bytes of an animation that repeats for ever. suffix, size: as for `draw_film`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"walk{suffix}"
+        save_animation(frames, path, fps, size)
+        return path.read_bytes()
+
+
+def film_suffixes() -> list[str]:
+    """The kinds of films that can be written here; MP4 needs PyAV."""
+    return [".webp", ".gif", ".png", *([".mp4"] if mp4_works() else [])]

@@ -1,0 +1,50 @@
+"""Walks and films: frames through the faces, files of each kind, and what is refused."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from app.faces.loaded_model import LoadedModel
+from app.faces.walks import Film, Frames, Walk, draw_film, draw_walk
+from ganime import images
+from ganime.drawing.recipe import Recipe
+from ganime.drawing.sampling import generate_recipes
+from ganime.errors import GanimeError, RecipeError
+from tests.pictures import nearly_equal
+
+
+def test_a_walk_passes_all_its_faces_and_is_exported_as_each_kind(model: LoadedModel, recipe: Recipe) -> None:
+    recipes = (recipe, Recipe("tiny", model.checkpoint.revision, 8), Recipe("tiny", model.checkpoint.revision, 9))
+    for easing in ("linear", "smooth"):
+        *_, last = draw_walk(model, Walk(recipes, 12, easing=easing))
+        assert isinstance(last, Frames)
+        assert nearly_equal(last.pixels[[0, 4, 8]], generate_recipes(model.checkpoint, recipes))
+    for suffix, kind in ((".gif", "GIF"), (".webp", "WEBP"), (".png", "PNG")):
+        *_, last = draw_film(model, Walk(recipes, 12), 25, suffix, 256)
+        assert isinstance(last, Film)
+        film = Image.open(io.BytesIO(last.data))
+        assert (film.format, film.size, getattr(film, "n_frames", 1)) == (kind, (256, 256), 12)
+
+
+def test_a_film_that_cannot_be_written_here_says_what_to_install(
+    model: LoadedModel, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "mp4_works", lambda: False)
+    events = draw_film(model, Walk((recipe, recipe), 4), 20, ".mp4", None)
+    with pytest.raises(GanimeError, match="pip install av"):
+        next(events)
+
+
+@pytest.mark.parametrize("frames", [1, 241, 2.5])
+def test_frames_of_a_walk_are_limited(recipe: Recipe, frames: Any) -> None:
+    with pytest.raises(RecipeError, match="2 to 240"):
+        Walk((recipe, recipe), frames)
+
+
+def test_frames_of_a_large_film_are_limited(model: LoadedModel, recipe: Recipe) -> None:
+    with pytest.raises(RecipeError, match="at most 60 frames; got 61"):
+        next(draw_film(model, Walk((recipe, recipe), 61), 20, ".gif", 512))
