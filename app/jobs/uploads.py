@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
 import time
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from PIL import Image
 
 from app.errors import JobError
 from app.settings import MEGABYTE, Settings
 from ganime.errors import DataError
-from ganime.faces.reading import (
-    FORMATS,
-    MAX_PICTURE_PIXELS,
-    SUFFIXES,
-    Picture,
-    TooManyError,
-    list_pictures,
-    read_picture_file,
-)
+from ganime.faces.reading import FORMATS, MAX_PICTURE_PIXELS, SUFFIXES, TooManyError, open_zip, picture_entries
 from ganime.files import atomic_file
 
 PICTURES_FOLDER, NAMES_FILE = "pictures", "names.json"
@@ -44,6 +37,14 @@ class Upload:
 
     path: Path
     name: str
+
+
+@dataclass(frozen=True)
+class PackedPicture:
+    """A picture in an upload. size: in bytes; of a zip's entry, no more is ever read. open: opens it for reading."""
+
+    size: int
+    open: Callable[[], IO[bytes]]
 
 
 def arrivals_folder(settings: Settings) -> Path:
@@ -86,25 +87,22 @@ def total_bytes(uploads: Sequence[Upload]) -> int:
 
 
 def count_pictures(uploads: Sequence[Upload], settings: Settings) -> int:
-    """Return how many pictures the files contain; only the headers of the pictures are decoded.
+    """Return how many pictures the files contain, from headers alone: no zip is unpacked, and no picture is decoded.
 
     Raises JobError when there are too many pictures, uncompressed bytes or pixels, DataError for a damaged zip.
     """
-    pictures = unpacked = pixels = 0
+    pictures, megabytes, megapixels = 0, 0.0, 0.0
     most_megapixels = settings.upload_faces * PIXELS_PER_FACE / 1e6
     for upload in uploads:
         with ExitStack() as archives:
-            for picture in pictures_in(upload, archives, settings):
-                try:
-                    data = picture.read()
-                except (DataError, OSError):
-                    data = b""  # damaged: reported by name when the faces are decoded
-                pictures, unpacked, pixels = pictures + 1, unpacked + len(data), pixels + pixels_of(data)
-                check_limit(pictures, settings.upload_faces, "pictures", "GANIME_UPLOAD_FACES")
-                check_limit(
-                    unpacked / MEGABYTE, settings.upload_megabytes, "MB uncompressed", "GANIME_UPLOAD_MEGABYTES"
-                )
-                check_limit(pixels / 1e6, most_megapixels, "million pixels", "GANIME_UPLOAD_FACES, 512 x 512 px each")
+            packed = pictures_in(upload, archives, settings)
+            pictures += len(packed)
+            megabytes += sum(picture.size for picture in packed) / MEGABYTE
+            check_limit(pictures, settings.upload_faces, "pictures", "GANIME_UPLOAD_FACES")
+            check_limit(megabytes, settings.upload_megabytes, "MB uncompressed", "GANIME_UPLOAD_MEGABYTES")
+            for picture in packed:
+                megapixels += pixels_of(picture) / 1e6
+                check_limit(megapixels, most_megapixels, "million pixels", "GANIME_UPLOAD_FACES, 512 x 512 px each")
     return pictures
 
 
@@ -114,13 +112,13 @@ def check_limit(value: float, limit: float, what: str, setting: str) -> None:
         raise JobError(f"The files contain more than {limit:,.6g} {what}, the limit of this page ({setting}).")
 
 
-def pictures_in(upload: Upload, archives: ExitStack, settings: Settings) -> list[Picture]:
+def pictures_in(upload: Upload, archives: ExitStack, settings: Settings) -> list[PackedPicture]:
     """Return the pictures in one uploaded file; a zip stays open until `archives` is closed."""
     if suffix_of(upload) != ".zip":
-        return [Picture(upload.name, partial(read_picture_file, upload.path.parent, upload.path.name))]
+        return [PackedPicture(upload.path.stat().st_size, partial(upload.path.open, "rb"))]
     most = MAX_OTHER_ENTRIES + 2 * settings.upload_faces  # some systems add a second entry for each picture
     try:
-        return list(list_pictures(upload.path, [], archives, most_entries=most))
+        archive = open_zip(upload.path, archives, most)
     except TooManyError as error:
         raise JobError(
             f"{short_name(upload.name)} contains more than {most:,} entries, the limit of this page "
@@ -128,14 +126,18 @@ def pictures_in(upload: Upload, archives: ExitStack, settings: Settings) -> list
         ) from error
     except DataError as error:
         raise DataError(str(error).replace(str(upload.path), short_name(upload.name))) from error
+    return [
+        PackedPicture(entry.file_size, partial(archive.open, entry))
+        for entry in picture_entries(archive, [], Counter())
+    ]
 
 
-def pixels_of(data: bytes) -> int:
+def pixels_of(picture: PackedPicture) -> int:
     """Return width times height from a picture's header; 0 for a file that is never decoded."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), picture.open() as file:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            width, height = Image.open(io.BytesIO(data), formats=FORMATS).size
+            width, height = Image.open(file, formats=FORMATS).size
     except Exception:  # a damaged header raises errors of many kinds; decoding the faces reports the file
         return 0
     return width * height if width * height <= MAX_PICTURE_PIXELS else 0

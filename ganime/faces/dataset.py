@@ -20,7 +20,7 @@ import torch
 from ganime.errors import DataError
 from ganime.faces.decoding import decode_all
 from ganime.faces.reading import Picture, list_pictures
-from ganime.files import atomic_folder
+from ganime.files import atomic_file, atomic_folder
 from ganime.text import printable
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MIN_FACES = 16
 FACES_FILE, CACHE_INDEX = "faces.bin", "index.json"
+DIGESTS_FILE, MAX_DIGESTS = "digests.json", 100  # of zips, so that a zip is hashed once
 ABANDONED = 24 * 3600  # seconds after which an unfinished cache is deleted
 CACHE_VERSION = 4  # part of the cache's name: caches made by other rules are not used
 
@@ -146,7 +147,7 @@ def load_faces(
     passed_over: Counter[str] = Counter()
     with ExitStack() as archives:
         listed = [(path, list(list_pictures(path, refused, archives, passed_over))) for path in paths]
-        key = content_key(listed, keep_duplicates)
+        key = content_key(listed, cache, keep_duplicates)
         folder = cache / f"{key[:32]}-{image_size}-v{CACHE_VERSION}"
         if not is_whole(folder, image_size):
             pictures = [picture for _, of_source in listed for picture in of_source]
@@ -159,21 +160,38 @@ def load_faces(
     return open_cache(folder, image_size, key, refused, passed_over)
 
 
-def content_key(listed: Sequence[tuple[Path, Sequence[Picture]]], keep_duplicates: bool = False) -> str:
+def content_key(listed: Sequence[tuple[Path, Sequence[Picture]]], cache: Path, keep_duplicates: bool = False) -> str:
     """SHA-256 of the bytes of every zip, and of the name and bytes of every picture in every folder.
 
     listed: each source with its pictures. A zip is hashed as a file; its pictures are read only if there is no cache.
+    cache: remembers the hashes of zips.
     """
     digest = hashlib.sha256(b"duplicates kept" if keep_duplicates else b"")
     for path, pictures in listed:
         if not path.is_dir():
-            digest.update(file_digest(path))
+            digest.update(zip_digest(path, cache))
             continue
         for picture in pictures:
             digest.update(picture.name.encode(errors="surrogateescape"))
             with suppress(OSError):  # a file that cannot be read is skipped, with the reason, when it is decoded
                 digest.update(file_digest(path / picture.name))
     return digest.hexdigest()
+
+
+def zip_digest(path: Path, cache: Path) -> bytes:
+    """SHA-256 of a zip, remembered in `cache` for as long as the file stays the same by its size and times."""
+    state = path.stat()
+    identity = f"{path.resolve()} {state.st_ino} {state.st_size} {state.st_mtime_ns}"
+    digests: dict[str, str] = {}
+    with suppress(OSError, ValueError):  # none were remembered yet, or the file is damaged
+        digests = json.loads((cache / DIGESTS_FILE).read_text(encoding="utf-8"))
+    if identity in digests:
+        return bytes.fromhex(digests[identity])
+    digest = file_digest(path)
+    latest = [*digests.items(), (identity, digest.hex())][-MAX_DIGESTS:]
+    with suppress(OSError), atomic_file(cache / DIGESTS_FILE) as temporary:  # faces may be cached on a full disk
+        temporary.write_text(json.dumps(dict(latest)), encoding="utf-8")
+    return digest
 
 
 def file_digest(path: Path) -> bytes:

@@ -170,6 +170,14 @@ def pictures_in_zip(
 ) -> Iterator[Picture]:
     """The pictures in an open zip; see `list_pictures`."""
     lock = Lock()
+    for entry in picture_entries(archive, skipped, passed_over):
+        yield Picture(entry.filename, partial(read_entry, archive, lock, entry))
+
+
+def picture_entries(
+    archive: zipfile.ZipFile, skipped: list[tuple[str, str]], passed_over: Counter[str]
+) -> Iterator[zipfile.ZipInfo]:
+    """The entries of the pictures in an open zip; see `list_pictures`. Nothing is unpacked."""
     for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
         if entry.filename.endswith("/"):  # a folder; is_dir() fails for an entry without a name
             continue
@@ -178,7 +186,7 @@ def pictures_in_zip(
         elif reason := reason_to_skip(entry):
             skipped.append((entry.filename, reason))
         else:
-            yield Picture(entry.filename, partial(read_entry, archive, lock, entry))
+            yield entry
 
 
 def walk_folder(folder: Path) -> Iterator[tuple[str, str]]:

@@ -11,16 +11,18 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from app.errors import JobError
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload, arrivals_folder, discard, uploaded_file
+from app.jobs.uploads import Upload, arrivals_folder, discard, stored_sources, uploaded_file
 from app.settings import Settings
 from app.tabs.job_view import faces_value
 from ganime.errors import DataError, GanimeError
+from ganime.faces import dataset
 from tests.app.job_helpers import ME
 
 LONG = "あ" * 83 + "12.png"  # 255 bytes
@@ -143,6 +145,40 @@ def test_a_bomb_is_refused_by_what_it_unpacks_to(
     [unread] = value["unread"]
     assert unread["name"] == "bomb.png"
     assert "suspiciously much: over 200 times its packed size" in unread["reason"]
+
+
+def test_a_zip_is_counted_from_headers_and_neither_unpacked_nor_decoded(
+    open_jobs: Callable[..., Jobs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = [Image.frombytes("RGB", (256, 256), os.urandom(256 * 256 * 3)) for _ in range(16)]
+    packed = zipped([(f"{number}.png", png(image)) for number, image in enumerate(noise)], zipfile.ZIP_DEFLATED)
+    unpacked = []
+    read = zipfile.ZipExtFile.read
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", lambda *args: unpacked.append(data := read(*args)) or data)
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("a picture was decoded"))
+    jobs = open_jobs("mock", start=False)
+    assert jobs.get(jobs.draft(uploaded(tmp_path, [("faces.zip", packed)]), ME, 64)).faces == 16
+    assert sum(map(len, unpacked)) < len(packed) / 10
+
+
+def test_a_zip_is_hashed_and_decoded_once_on_its_way_to_the_trainer(
+    open_jobs: Callable[..., Jobs], pngs: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        function = getattr(dataset, name)
+        return lambda *args: done.append(name) or function(*args)
+
+    for name in ("file_digest", "decode_all"):
+        monkeypatch.setattr(dataset, name, counted(name))
+    packed = zipped([(f"{number}.png", data) for number, data in enumerate(pngs)])
+    jobs = open_jobs("mock", start=False)
+    key = jobs.draft(uploaded(tmp_path, [("faces.zip", packed)]), ME, 64)
+    faces_value(jobs.sources(key))
+    folder = jobs.folder(key)
+    dataset.load_faces(stored_sources(folder.uploads), 64, folder.cache)  # as the trainer does
+    assert done == ["file_digest", "decode_all"]
 
 
 def test_many_tiny_files_are_refused_by_their_number(open_jobs: Callable[..., Jobs], tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganime.errors import DataError
-from ganime.faces.dataset import FaceDataset, load_faces
+from ganime.faces.dataset import FaceDataset, file_digest, load_faces
 from ganime.faces.decoding import decode_all
-from tests.ganime.faces.pictures import SIDE, files_below
+from tests.ganime.faces.pictures import SIDE, files_below, make_zip
 
 
 @pytest.mark.parametrize("count", [0, 1, 15])
@@ -150,6 +150,20 @@ def test_changed_content_is_decoded_anew(folder: Path, draw_face: Callable, load
     assert not np.array_equal(second.images[0], first.images[0])
     (folder / "001.png").rename(folder / "zzz.png")
     assert load(folder).key not in (first.key, second.key)
+
+
+def test_a_zip_is_hashed_again_only_after_it_has_changed(
+    pngs: list[tuple[str, bytes]], tmp_path: Path, load: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed = []
+    monkeypatch.setattr("ganime.faces.dataset.file_digest", lambda path: hashed.append(path) or file_digest(path))
+    path = make_zip(tmp_path / "faces.zip", pngs)
+    key = load(path).key
+    assert load(path, size=64).key == key
+    assert hashed == [path]
+    make_zip(path, [(f"x{name[1:]}", data) for name, data in pngs])  # as many bytes under other names
+    assert load(path).key != key
+    assert hashed == [path, path]
 
 
 def test_each_image_size_has_a_cache_of_its_own(folder: Path, load: Callable) -> None:
