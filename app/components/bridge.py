@@ -13,7 +13,7 @@ import gradio as gr
 import numpy as np
 from pydantic import ValidationError, validate_call
 
-from app.components.modules import COMPONENTS, module_url
+from app.components.modules import COMPONENTS, loaded
 from app.errors import JobMissing, explain_disk_errors, visitor_text
 from app.slots import Slots
 from ganime.errors import GanimeError
@@ -26,7 +26,7 @@ Answer = dict[str, Any]  # what a server function returns to the browser, as JSO
 # Gradio runs this in each component's element. What fails while the module is loaded is said in its place.
 MOUNT = """\
 // Events: %s
-import(new URL("%s", document.baseURI))
+%s
   .then(({ mount }) => mount({ element, props, server, trigger, watch }))
   .catch((error) => {
     console.error(error);
@@ -72,7 +72,7 @@ def component(
         value={},
         html_template=(folder / f"{name}.html").read_text(encoding="utf-8"),
         css_template="".join(css),
-        js_on_load=MOUNT % (list(events), module_url(f"{name}/{name}.js")),
+        js_on_load=MOUNT % (list(events), loaded(f"{name}/{name}.js")),
         server_functions=server_functions,
         apply_default_css=False,
         elem_id=elem_id,

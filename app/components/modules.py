@@ -1,7 +1,8 @@
-"""The JavaScript modules of the components: served from memory, at an address that changes with their content."""
+"""The JavaScript modules of the components: joined to one file, served at an address that changes with its content."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import posixpath
 import re
@@ -12,51 +13,70 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 COMPONENTS = Path(__file__).parent
-MODULES = {path.relative_to(COMPONENTS).as_posix(): path.read_bytes() for path in sorted(COMPONENTS.rglob("*.js"))}
-VERSION = hashlib.sha256(b"".join(name.encode() + source for name, source in MODULES.items())).hexdigest()[:12]
-IMPORTED = re.compile(r'from "(\.{1,2}/[^"]+)"')
-FIRST = ("page.js", "gallery/gallery.js")  # what the first tab needs
-FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-
-
-def module_url(name: str) -> str:
-    """The address of a module, relative to the page, which may lie below any path."""
-    return f"modules/{VERSION}/{name}"
-
-
-def routes() -> list[Route]:
-    """The endpoint that serves the modules."""
-    return [Route("/modules/{version}/{name:path}", serve_module)]
-
-
-async def serve_module(request: Request) -> Response:
-    """Answer with a module. Every other name is unknown, and so is every version but the present one."""
-    name, version = request.path_params["name"], request.path_params["version"]
-    if version != VERSION or name not in MODULES:
-        return PlainTextResponse("There is no such module. Reload the page.", 404, {"Cache-Control": "no-store"})
-    return Response(MODULES[name], media_type="text/javascript", headers=FOREVER)
+FILES = sorted(COMPONENTS.rglob("*.js"))
+MODULES = {path.relative_to(COMPONENTS).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
+IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.{1,2}/[^"]+)";$', re.MULTILINE)
+EXPORTED_LIST = re.compile(r"^export \{([^}]*)\};$", re.MULTILINE)
+EXPORTED = re.compile(r"^export (?=(?:async )?(?:function|const) (?:(\w+)|\[([^\]]+)\]))", re.MULTILINE)
+FOREVER = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 
 
 def imports_of(name: str) -> list[str]:
     """The modules that a module imports by itself."""
-    found = IMPORTED.findall(MODULES[name].decode())
-    return [posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) for path in found]
+    return [resolved(name, path) for _, path in IMPORT.findall(MODULES[name])]
 
 
-def with_imports(names: tuple[str, ...]) -> list[str]:
-    """Modules, and all that they import."""
-    found: dict[str, None] = {}
-    waiting = list(names)
-    while waiting:
-        name = waiting.pop(0)
-        if name not in found:
-            found[name] = None
-            waiting += imports_of(name)
-    return list(found)
+def resolved(name: str, path: str) -> str:
+    """The name of the module that `name` imports by a relative path."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
+
+
+def in_order() -> list[str]:
+    """All modules, each after those that it imports."""
+    ordered: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        for imported in imports_of(name):
+            add(imported)
+        ordered[name] = None
+
+    for name in MODULES:
+        add(name)
+    return list(ordered)
+
+
+def as_function(name: str) -> str:
+    """A module as a function that returns its exports, called once; what it imports comes from the table `$modules`."""
+    source = IMPORT.sub(lambda found: f'const {{{found[1]}}} = $modules["{resolved(name, found[2])}"];', MODULES[name])
+    lists = [*EXPORTED_LIST.findall(source), *(one or several for one, several in EXPORTED.findall(source))]
+    body = EXPORTED.sub("", EXPORTED_LIST.sub("", source))
+    return f'$modules["{name}"] = (() => {{\n{body}\nreturn {{ {", ".join(lists)} }};\n}})();\n'
+
+
+BUNDLE = "".join(["const $modules = {};\n", *map(as_function, in_order()), "export default $modules;\n"]).encode()
+PACKED = gzip.compress(BUNDLE, mtime=0)
+URL = f"modules/{hashlib.sha256(BUNDLE).hexdigest()[:12]}.js"  # relative to the page, which may lie below any path
+
+
+def loaded(name: str) -> str:
+    """A JavaScript expression: a promise of the exports of a module."""
+    return f'import(new URL("{URL}", document.baseURI)).then((file) => file.default["{name}"])'
+
+
+def routes() -> list[Route]:
+    """The endpoint that serves the modules."""
+    return [Route("/modules/{name}", serve)]
+
+
+async def serve(request: Request) -> Response:
+    """Answer with the modules. Every other name is unknown, and so is every version but the present one."""
+    if f"modules/{request.path_params['name']}" != URL:
+        return PlainTextResponse("There is no such module. Reload the page.", 404, {"Cache-Control": "no-store"})
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(PACKED, media_type="text/javascript", headers=FOREVER | {"Content-Encoding": "gzip"})
+    return Response(BUNDLE, media_type="text/javascript", headers=FOREVER)
 
 
 def page_head() -> str:
-    """HTML for the page's head: loads page.js as `window.ganime`, and begins early with what the first tab needs."""
-    links = [f'<link rel="modulepreload" href="{module_url(name)}">' for name in with_imports(FIRST)]
-    script = f'<script>window.ganime = import(new URL("{module_url("page.js")}", document.baseURI));</script>'
-    return "\n".join([*links, script])
+    """HTML for the page's head: begins early to load the modules, with page.js as `window.ganime`."""
+    return f'<link rel="modulepreload" href="{URL}">\n<script>window.ganime = {loaded("page.js")};</script>'
