@@ -18,7 +18,7 @@ from app.faces.studio import Studio
 from app.faces.walks import Walk, draw_film
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload, discard, uploaded_file
+from app.jobs.uploads import Upload, delete_uploads, uploaded_file
 from app.settings import Settings
 from app.tabs.job_view import job_value
 from app.visitors import visitor_of
@@ -74,9 +74,9 @@ class FaceEndpoints:
     def interpolate(
         self, request: gr.Request, start: int, end: int, frames: int = 48, easing: str = "linear", kind: str = "webp"
     ) -> dict:
-        """Walk from the face of seed `start` to that of seed `end` and back: an animation that repeats for ever.
+        """A film from the face of seed `start` to that of seed `end` and back, which repeats for ever.
 
-        start, end: 0 to 4294967295. frames: one way, 2 to 120; the animation has 2 * frames - 2. easing: "linear", or
+        start, end: 0 to 4294967295. frames: one way, 2 to 120; the film has 2 * frames - 2. easing: "linear", or
         "smooth" to slow down at both faces. kind: "webp" or "png" (APNG), both lossless, "gif", or "mp4" if PyAV is
         installed on the server.
         """
@@ -95,10 +95,10 @@ class FaceEndpoints:
         speed: float = 20.0,
         size: int = 0,
     ) -> dict:
-        """Walk through several faces in order, with the same number of frames from each to the next: one animation.
+        """A film through several faces in order, with the same number of frames from each to the next.
 
         faces: 2 to 64, each a seed, or a recipe as JSON, which the PNGs of this page contain as text under the key
-        `ganime`. frames: of the whole walk, 2 to 240. loop: whether it returns to the first face. easing: "linear", or
+        `ganime`. frames: of the whole film, 2 to 240. loop: whether it returns to the first face. easing: "linear", or
         "smooth" to slow down at every face. kind: "webp" or "png" (APNG), both lossless at size 0, "gif", or "mp4" if
         PyAV is installed on the server. speed: frames per second, 1 to 60. size: 0 for the model's own, 256 px, or
         512 px for at most 60 frames.
@@ -212,7 +212,7 @@ class TrainingEndpoints:
             visitor = visitor_of(request, profile, self.studio.settings.proxies)
             key = self.jobs.draft(uploads, visitor, image_size)
         finally:
-            discard(uploads)
+            delete_uploads(uploads)
         try:
             folder = nearest_embedded(image_size) if start == EMBEDDED_KEY else None
             plan = TrainingPlan(recipe, image_size, minutes, images, str(name), folder)

@@ -28,7 +28,7 @@ from app.tabs import train as tab_train
 from app.tabs.job_view import existing_jobs
 from ganime.errors import GanimeError
 
-TITLE = "# Ganime\nAnime faces from a small DCGAN: roll the dice, walk between two faces, keep what you like."
+TITLE = "# Ganime\nAnime faces from a small DCGAN: roll faces, keep what you like, and turn one face into another."
 MAX_SESSIONS = 1_000  # of visitors in memory; the least recently used are dropped first
 
 

@@ -93,7 +93,7 @@ def faces_and_walks(page: Page, address: str, rounds: int) -> list[Row]:
     rows.append(row("new walk of 48 frames", lambda: new_walk(page)))
     rows.append(("one step of the slider", [scrub(page) for _ in range(rounds)], []))
     for kind in ("WebP", "GIF"):
-        rows.append(row(f"animation as {kind}", lambda kind=kind: save(page, f"Animation, {kind}"), FEW))
+        rows.append(row(f"film as {kind}", lambda kind=kind: save(page, f"Save film, {kind}"), FEW))
     return rows
 
 
@@ -111,8 +111,8 @@ def exploring(page: Page, address: str, rounds: int) -> list[Row]:
     watched("dice", click('[data-do="dice"]'))
     watched("undo", click('[data-do="undo"]'))
     open_tool(page, "vary")
-    page.wait_for_selector(".neighbours .mug")
-    watched("8 neighbours", click('[data-do="others"]'), recipe_of(".neighbours .mug"))
+    page.wait_for_selector(".variations .mug")
+    watched("8 variations", click('[data-do="others"]'), recipe_of(".variations .mug"))
     open_tool(page, "steer")
     watched("move of a slider", MOVE)
     open_tool(page, "mix")

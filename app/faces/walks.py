@@ -45,7 +45,7 @@ class Walk:
 
     def __post_init__(self) -> None:
         if not isinstance(self.frames, int) or not 2 <= self.frames <= MAX_WALK_FRAMES:
-            raise RecipeError(f"A walk has 2 to {MAX_WALK_FRAMES} frames on this page; got {quoted(self.frames)}.")
+            raise RecipeError(f"A film has 2 to {MAX_WALK_FRAMES} frames on this page; got {quoted(self.frames)}.")
 
     def latents(self, model: LoadedModel) -> Float[np.ndarray, "frames latent"]:
         """The latents of all frames. Raises RecipeError for fewer than two faces, or one of another model."""

@@ -39,9 +39,10 @@ def estimate(rate: float | None, minutes: float, images: int = 0) -> str:
         return UNKNOWN_SPEED
     seen = rate * minutes * 60
     if 0 < images <= seen:
-        return f"{images:,} images take about {duration_text(images / rate)}, at {rate:.3g} images per second."
+        return f"{images:,} images take about {duration_text(images / rate)} ({rate:.3g} images per second)."
     unit = 10 ** max(0, len(str(int(seen))) - 2)  # two significant digits
-    return f"About {round(seen / unit) * unit:,} images in {minutes:g} minutes, at {rate:.3g} images per second."
+    images = round(seen / unit) * unit
+    return f"In {minutes:g} minutes the model sees about {images:,} images ({rate:.3g} images per second)."
 
 
 def duration_text(seconds: float) -> str:

@@ -125,7 +125,7 @@ def pictures_in(upload: Upload, archives: ExitStack, settings: Settings) -> list
             f"(GANIME_UPLOAD_FACES: {settings.upload_faces:,})."
         ) from error
     except DataError as error:
-        raise DataError(str(error).replace(str(upload.path), short_name(upload.name))) from error
+        raise DataError(f"{short_name(upload.name)} is damaged or not a zip file.") from error
     return [
         PackedPicture(entry.file_size, partial(archive.open, entry))
         for entry in picture_entries(archive, [], Counter())
@@ -173,7 +173,7 @@ def visitor_names(folder: Path) -> dict[str, str]:
     return json.loads((folder / NAMES_FILE).read_text(encoding="utf-8"))
 
 
-def discard(uploads: Sequence[Upload]) -> None:
+def delete_uploads(uploads: Sequence[Upload]) -> None:
     """Delete uploads from the arrivals, and the folders of their request that are empty then."""
     for upload in uploads:
         with suppress(OSError):  # deleted already, or the folder is not empty

@@ -49,7 +49,7 @@ Name = Annotated[str, Field(max_length=MAX_NAME)]
 OwnVectors = Annotated[dict[Name, RecipeText], Field(max_length=MAX_OWN)]
 Key = Annotated[str, Field(max_length=200)]
 LOG = logging.getLogger(__name__)
-SECTIONS = ("Hair colour", "Eyes", "Expression", "Other", "Your own", "Without a name")  # of sliders and attributes
+SECTIONS = ("Hair colour", "Eyes", "Expression", "Other", "Your own", "Unnamed")  # of sliders and attributes
 EXPRESSIONS = ("smile", "open_mouth", "blush")
 UNNAMED_LABELS = {"sefa": "pattern", "pca": "variation"}  # by the method that found the direction
 METHODS = {
@@ -135,7 +135,7 @@ def label(name: str, kind: str = "attribute") -> str:
 def section(name: str, kind: str = "attribute") -> str:
     """The section that a slider or an attribute belongs to, one of SECTIONS."""
     if kind in UNNAMED_LABELS:
-        return "Without a name"
+        return "Unnamed"
     if kind == "own":
         return "Your own"
     if name in EXPRESSIONS:
@@ -256,7 +256,7 @@ def closeness(percentile: float) -> str:
 
     percentile: of random pairs of faces, how many are closer to each other, 0 to 100.
     """
-    share = "99 % or more" if percentile <= 1 else f"{100 - percentile:.0f} %"
+    share = "99% or more" if percentile <= 1 else f"{100 - percentile:.0f}%"
     closer = f"It is closer to your picture than {share} of random pairs of faces are to each other."
     if percentile < 5:
         return f"A close match. {closer}"

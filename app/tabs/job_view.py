@@ -25,7 +25,7 @@ from ganime.faces.reading import MAX_RATIO
 from ganime.images import sheet, webp_bytes
 from ganime.measuring.copies import NearestFaces
 
-MAX_UNUSED, MAX_NOTES = 10, 10  # files and notices that are named
+MAX_SKIPPED, MAX_NOTES = 10, 10  # files and notices that are named
 MAX_POINTS = 160  # of a chart
 MAX_JOB_KEYS = 50  # of jobs in one question
 MAX_GRID_BYTES = 8 * 2**20  # largest sample grid that is sent
@@ -47,12 +47,12 @@ def faces_value(sources: Sources, progress: Callable[[int, int], None] | None = 
     except DataError as error:
         raise DataError(with_visitor_names(str(error), sources)) from error
     report = audit(dataset)
-    unused = report.unused_files[:MAX_UNUSED]
+    skipped = report.unused_files[:MAX_SKIPPED]
     return {
         "sheet": picture_url("webp", webp_bytes(contact_sheet(dataset))),
         "rows": count_rows(report),
-        "unread": [{"name": visitor_name(name, sources), "reason": explain(reason)} for name, _, reason in unused],
-        "more": max(0, len(report.unused_files) - MAX_UNUSED),
+        "skipped": [{"name": visitor_name(name, sources), "reason": explain(reason)} for name, _, reason in skipped],
+        "more": max(0, len(report.unused_files) - MAX_SKIPPED),
         "advice": list(report.advice),
     }
 
@@ -63,20 +63,25 @@ def count_rows(report: Audit) -> list[tuple[str, str]]:
     counts = [
         ("Faces to learn from", report.train),
         ("Held out, to measure against", report.held_out),
-        ("Duplicates, left out", duplicates),
+        ("Duplicates, skipped", duplicates),
         ("Unreadable", report.unused.get("unreadable", 0)),
         ("Too small", report.unused.get("too small", 0)),
         ("Other files", sum(report.passed_over.values())),
         ("Grey", report.grey),
     ]
     rows = [(name, f"{count:,}") for name, count in counts if count]
-    for name, (least, _, most) in (("Width", report.widths), ("Height", report.heights)):
-        rows.append((name, f"{least:,.0f} to {most:,.0f} px"))
-    return rows
+    (narrowest, _, widest), (lowest, _, highest) = report.widths, report.heights
+    if (narrowest, lowest) == (widest, highest):
+        return [*rows, ("Size", f"{widest:,.0f} x {highest:,.0f} px")]
+    return [
+        *rows,
+        ("Width", f"{narrowest:,.0f} to {widest:,.0f} px"),
+        ("Height", f"{lowest:,.0f} to {highest:,.0f} px"),
+    ]
 
 
 def explain(reason: str) -> str:
-    """Return the engine's reason for not using a file, with a note where no setting of the page changes that."""
+    """Return the engine's reason for skipping a file, with a note where no setting of the page changes that."""
     if "suspiciously" in reason:
         return f"{reason}: over {MAX_RATIO} times its packed size, which no setting allows"
     return reason

@@ -18,7 +18,7 @@ from app.jobs import speed
 from app.jobs.limits import TrainingPlan, may_train
 from app.jobs.service import Jobs, safe_model_name
 from app.jobs.store import DRAFT
-from app.jobs.uploads import Upload, discard
+from app.jobs.uploads import Upload, delete_uploads
 from app.tabs import train_form
 from app.tabs.job_view import archive_file, faces_value, job_functions
 from app.tabs.train_form import DEFAULT_MINUTES, Form
@@ -82,7 +82,7 @@ class TrainHandlers:
             kept = " The faces that you uploaded before are still there." if old else ""
             return [old, error_value(error, kept), None, gr.skip()]
         finally:
-            discard(files)
+            delete_uploads(files)
         delete_draft(self.jobs, old)
         return [key, value, None, draft_value(key, gone=old)]
 

@@ -18,14 +18,14 @@ from ganime.config import RECIPES, SCRATCH
 from ganime.faces.reading import SUFFIXES
 
 LOADED = "loaded"
-START_CHOICES = [("Embedded model", EMBEDDED_KEY), ("Model named above", LOADED), ("Scratch", SCRATCH)]
+START_CHOICES = [("Embedded model", EMBEDDED_KEY), ("The model in use", LOADED), ("From scratch", SCRATCH)]
 SIZE_CHOICES, DEFAULT_SIZE = [32, 64, 128], 64  # px; larger models take a GPU and the command line
 DEFAULT_MINUTES = 15
 HEADING = "## Train on your own faces"
 INTRODUCTION = """\
-Upload a few hundred faces, choose a training time, and watch. The faces and the model are yours: apart from the owner
-of this page, only someone with the key can see them, and only this browser keeps the key. When disk space is short, the
-oldest finished jobs are deleted, but not before {hours:g} hours after their end.
+Upload a few hundred faces, choose a training time, and watch. Your faces and your model are private: only this browser
+has the key. (The owner of this page can see them, too.) Finished jobs are kept for at least {hours:g} hours; after that
+the oldest are deleted when disk space is short.
 """
 LOGIN = "Only visitors who are signed in may train on this page."
 NO_LOGIN = (
@@ -101,7 +101,7 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
             SIZE_CHOICES,
             value=DEFAULT_SIZE,
             label="Image size, px",
-            info="A model named above keeps its own.",
+            info="The model in use keeps its own size.",
             min_width=200,
             scale=2,
         )
@@ -117,13 +117,13 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
             scale=3,
         )
         images = gr.Number(
-            0, label="Or until this many images are seen", info="0: no limit.", precision=0, min_width=160, scale=2
+            0, label="Stop after this many images", info="0: no limit.", precision=0, min_width=160, scale=2
         )
     with gr.Row(elem_classes="controls", equal_height=True):
         name = gr.Textbox(label="Name of the model", value="My faces", max_length=60, min_width=160, scale=2)
     with gr.Accordion("Advanced", open=False):
         info = "modern: hinge loss, averaged weights. classic: the DCGAN of 2015."
-        recipe = gr.Radio(sorted(RECIPES, reverse=True), value="modern", label="Recipe", info=info)
+        recipe = gr.Radio(sorted(RECIPES, reverse=True), value="modern", label="Training recipe", info=info)
     estimate = gr.HTML("", elem_id="estimate")
     begin = gr.Button("Start training", variant="primary", elem_id="start-training")
     draft, minutes = gr.State(""), clamped(minutes)

@@ -275,7 +275,7 @@ def test_a_job_is_started_and_stopped_by_its_key_and_leaves_no_second_copy_of_th
     assert load_checkpoint(home / "result" / "ganime-model").revision == load_checkpoint(EMBEDDED).revision
     assert list((home / "gradio").rglob("ganime-model.zip"))
     http().get(client.src, params={"job": key}).raise_for_status()  # as somebody may write a link by mistake
-    assert call(client, "discard", key) == {"done": None}
+    assert call(client, "delete", key) == {"done": None}
     wait_for(lambda: not list((home / "gradio").rglob("ganime-model.zip")))
     assert not (home / "jobs" / found["id"]).exists()
     written = (home / "app.log").read_text() + "".join(str(path) for path in home.rglob("*"))
@@ -300,7 +300,7 @@ def test_limits_of_the_page_hold_for_clients_too(client: Client, home: Path, fac
             start(same, faces)
     forger.close()
     for key in keys:
-        call(client, "discard", key)
+        call(client, "delete", key)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "nul\0", "{home}/gradio/../jobs-1.sqlite", 7, ""])
@@ -329,7 +329,7 @@ def test_files_sent_by_raw_http_are_stored_inside_their_folder_whatever_their_na
     assert kept == [f"{number:08d}.png" for number in range(16)]
     assert list(json.loads((folder / "names.json").read_text()).values()) == names
     assert {path for path in home.parent.rglob("*") if home not in path.parents} == before
-    call(client, "discard", key)
+    call(client, "delete", key)
 
 
 def test_bombs_and_broken_zips_sent_by_raw_http_are_refused_and_deleted(
@@ -339,7 +339,7 @@ def test_bombs_and_broken_zips_sent_by_raw_http_are_refused_and_deleted(
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(3_000):
             archive.writestr(f"{number}.txt", b"")
-    refused = ((b"PK\x03\x04", "neither a folder nor a whole zip"), (packed.getvalue(), "GANIME_UPLOAD_FACES"))
+    refused = ((b"PK\x03\x04", "damaged or not a zip file"), (packed.getvalue(), "GANIME_UPLOAD_FACES"))
     for data, words in refused:
         sent = {"files": ("<b>.zip", data)}
         [path] = http().post(f"{client.src}gradio_api/upload", files=sent).raise_for_status().json()
@@ -364,13 +364,13 @@ def test_server_functions_of_a_job_need_its_full_key(client: Client, faces: list
     identity, _, secret = key.partition(".")
     stolen = [f"{identity}.", identity, f"{identity}.{secret[:-1]}", f"{'0' * 16}.{secret}", f"../{key}", f"{key} "]
     for wrong in [*stolen, "", None, 7, ["a"], {"key": key}]:
-        for name in ("status", "log", "save_now", "stop", "discard", "nearest", "archive_file"):
+        for name in ("status", "log", "save_now", "stop", "delete", "nearest", "archive_file"):
             assert "error" in call(client, name, wrong), (name, wrong)
         assert "error" in call(client, "grid", wrong, 0)
         assert call(client, "mine", [wrong]).get("jobs", []) == []
     assert call(client, "status", key)["state"] in ("queued", "running")
     assert secret not in http().get(f"{client.src}config").text
-    call(client, "discard", key)
+    call(client, "delete", key)
 
 
 def test_an_expected_failure_leaves_no_traceback_in_the_log(client: Client, home: Path) -> None:

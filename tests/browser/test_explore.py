@@ -33,7 +33,7 @@ from tests.hub_server import HubServer
 from tests.page_server import serve
 
 PHONE = {"width": 375, "height": 812}
-TOOLS = ("vary", "steer", "choose", "mix", "picture", "animate", "inside", "copy")
+TOOLS = ("vary", "steer", "choose", "mix", "picture", "film", "inside", "copy")
 
 
 def drop(page: Page, where: str, name: str, data: bytes) -> None:
@@ -230,9 +230,9 @@ def test_undo_and_redo_reach_the_tray_and_what_is_picked_for_mix(explore: Page) 
     expect(explore.locator(".favourites .mug")).to_have_count(3)  # the link in the address brings the third again
 
 
-def test_neighbour_that_is_clicked_becomes_the_face_and_shows_its_own_neighbours(explore: Page) -> None:
+def test_variation_that_is_clicked_becomes_the_face_and_shows_its_own_variations(explore: Page) -> None:
     choose_tool(explore, "vary")
-    tiles = explore.locator(".neighbours .mug")
+    tiles = explore.locator(".variations .mug")
     expect(tiles).to_have_count(8)
     before, first = on_stage(explore), tiles.nth(2).get_attribute("data-recipe") or ""
     tiles.nth(2).click()
@@ -245,7 +245,7 @@ def test_neighbour_that_is_clicked_becomes_the_face_and_shows_its_own_neighbours
 
 def test_slider_steers_the_face_and_undo_brings_face_and_slider_back(explore: Page, steered_folder: Path) -> None:
     choose_tool(explore, "steer")
-    expect(explore.locator(".sliders summary")).to_have_text(["Expression", "Without a name"])
+    expect(explore.locator(".sliders summary")).to_have_text(["Expression", "Unnamed"])
     pattern = explore.locator(".steer").filter(has=explore.locator('[data-steer="sefa-1"]'))
     expect(pattern.locator("span")).to_have_text("Pattern 1")
     expect(pattern).to_have_attribute("title", re.compile("SeFa"))
@@ -354,7 +354,7 @@ def test_another_search_takes_the_place_of_the_one_that_is_under_way(
 
 
 def test_walk_through_the_tray_plays_without_requests_and_is_saved(explore: Page) -> None:
-    choose_tool(explore, "animate")
+    choose_tool(explore, "film")
     explore.locator(".gap").fill("6")
     explore.locator(".gap").press("Tab")
     expect(explore.locator(".walk-hint")).to_contain_text("18 frames")
@@ -418,7 +418,7 @@ def test_own_slider_is_saved_steers_survives_reload_and_travels_with_the_tray(
     explore.locator(".own-name").fill(name)
     explore.locator('[data-do="own-sliders"]').click()
     expect(explore.locator(".mine span")).to_have_text(name)
-    expect(explore.locator(".sliders summary")).to_have_text(["Expression", "Your own", "Without a name"])
+    expect(explore.locator(".sliders summary")).to_have_text(["Expression", "Your own", "Unnamed"])
     before = on_stage(explore)
     mine.fill("-3")
     expect(explore.locator(".now")).not_to_have_attribute("data-recipe", before)
@@ -623,7 +623,7 @@ def test_undo_and_redo_lead_back_across_models(explore: Page, steered_address: s
     expect(line).to_contain_text("Model: tiny")
     expect(explore.locator('[data-steer="smile"]')).to_have_count(1)
     choose_tool(explore, "vary")
-    expect(explore.locator(".neighbours .mug")).to_have_count(8)
+    expect(explore.locator(".variations .mug")).to_have_count(8)
     undo.click()
     expect(explore.locator(".made-by")).to_contain_text("Seed 7 ")
     expect(undo).to_be_disabled()
@@ -694,7 +694,7 @@ def fill(page: Page, tool: str) -> None:
     """Open a tool and have it show what it has to show."""
     choose_tool(page, tool)
     if tool == "vary":
-        expect(page.locator(".neighbours .mug")).to_have_count(8)
+        expect(page.locator(".variations .mug")).to_have_count(8)
     if tool == "steer":
         page.locator(".sliders details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
         expect(page.locator('[data-steer="sefa-1"]')).to_be_visible()
@@ -709,7 +709,7 @@ def fill(page: Page, tool: str) -> None:
             page.locator('.parents .mug[aria-pressed="false"]').first.click()
         page.locator('[data-do="breed"]').click()
         expect(page.locator(".children .mug")).to_have_count(8)
-    if tool == "animate":
+    if tool == "film":
         page.locator('[data-do="stroll"]').click()
         expect(page.locator(".walk-bar")).to_be_hidden()
         expect(page.locator(".stroll")).to_be_visible()
@@ -753,7 +753,7 @@ def test_on_a_phone_every_tool_fits_and_the_face_stays_in_sight_while_it_is_stee
 
 def test_on_a_phone_faces_are_found_bred_kept_and_carried_off_in_a_file(explore: Page, tmp_path: Path) -> None:
     explore.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    for tool, tiles in (("vary", ".neighbours"), ("choose", ".found"), ("mix", ".children")):
+    for tool, tiles in (("vary", ".variations"), ("choose", ".found"), ("mix", ".children")):
         fill(explore, tool)
         face = explore.locator(f"{tiles} .mug").nth(1)
         wanted = face.get_attribute("data-recipe") or ""

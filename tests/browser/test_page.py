@@ -210,7 +210,7 @@ def test_faces_of_the_gallery_become_the_ends_of_the_walk(opened: Page) -> None:
     expect(opened.locator("#walk .where")).to_contain_text("from seed 5 to seed 9")
 
 
-def test_shown_frame_and_animations_are_downloaded(opened: Page) -> None:
+def test_shown_frame_and_films_are_downloaded(opened: Page) -> None:
     open_walk(opened)
     opened.locator("#walk .slider").fill("24")
     name, data = download(opened, "This frame as PNG")
@@ -220,27 +220,27 @@ def test_shown_frame_and_animations_are_downloaded(opened: Page) -> None:
     again = generate_recipes(load_checkpoint(EMBEDDED), [recipe])[0]
     assert abs(np.asarray(image).astype(int) - again.astype(int)).max() <= 1
     assert abs(np.asarray(image).astype(int) - pixels(opened, ".frame").astype(int)).max() <= 1
-    for button, kind in (("Animation, WebP", "WEBP"), ("Animation, GIF", "GIF")):
+    for button, kind in (("Save film, WebP", "WEBP"), ("Save film, GIF", "GIF")):
         name, data = download(opened, button)
-        animation = Image.open(io.BytesIO(data))
-        assert (animation.format, animation.size, getattr(animation, "n_frames", 1)) == (kind, (256, 256), 94)
+        film = Image.open(io.BytesIO(data))
+        assert (film.format, film.size, getattr(film, "n_frames", 1)) == (kind, (256, 256), 94)
         assert name == f"walk-3-14.{kind.lower()}"
 
 
 def frames_of(data: bytes, places: tuple[int, ...]) -> list[np.ndarray]:
     found = []
-    with Image.open(io.BytesIO(data)) as animation:
+    with Image.open(io.BytesIO(data)) as film:
         for place in places:
-            animation.seek(place)
-            found.append(np.asarray(animation.convert("RGB")).astype(int))
+            film.seek(place)
+            found.append(np.asarray(film.convert("RGB")).astype(int))
     return found
 
 
-def test_pace_is_that_of_the_preview_and_of_the_animation(opened: Page) -> None:
+def test_pace_is_that_of_the_preview_and_of_the_film(opened: Page) -> None:
     open_walk(opened)
-    even = frames_of(download(opened, "Animation, APNG")[1], (0, 12, 47))
+    even = frames_of(download(opened, "Save film, APNG")[1], (0, 12, 47))
     opened.locator("#walk .easing").select_option("smooth")
-    smooth = frames_of(download(opened, "Animation, APNG")[1], (0, 12, 47))
+    smooth = frames_of(download(opened, "Save film, APNG")[1], (0, 12, 47))
     assert [np.array_equal(*pair) for pair in zip(even, smooth, strict=True)] == [True, False, True]
     opened.evaluate(INDICES)
     opened.get_by_role("button", name="Play").click()
@@ -251,17 +251,17 @@ def test_pace_is_that_of_the_preview_and_of_the_animation(opened: Page) -> None:
     assert seen[0] < 3
 
 
-def test_animation_that_is_stopped_saves_nothing_and_leaves_its_place_to_the_next(opened: Page) -> None:
+def test_film_that_is_stopped_saves_nothing_and_leaves_its_place_to_the_next(opened: Page) -> None:
     open_walk(opened)
     saved, stop = [], opened.locator('#walk [data-action="stop"]')
     opened.on("download", lambda download: saved.append(download.suggested_filename))
     for _ in range(2):
-        opened.get_by_role("button", name="Animation, GIF").click()
+        opened.get_by_role("button", name="Save film, GIF").click()
         expect(opened.locator("#walk .film-bar")).to_be_visible()
         stop.click()
         expect(stop).to_be_hidden()
         expect(opened.locator("#walk .status")).to_have_text("Stopped.")
-    assert download(opened, "Animation, WebP")[0] == "walk-3-14.webp"
+    assert download(opened, "Save film, WebP")[0] == "walk-3-14.webp"
     assert saved == ["walk-3-14.webp"]
 
 

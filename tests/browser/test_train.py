@@ -24,7 +24,7 @@ from tests.browser.conftest import DESKTOP, PHONE, SERVER, stand_in
 from tests.page_server import ROOT, serve
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
-RATE = re.compile(r"About [\d,]+ images in 15 minutes, at [\d.e+]+ images per second")
+RATE = re.compile(r"In 15 minutes the model sees about [\d,]+ images \([\d.e+]+ images per second\)")
 PATIENCE = 120_000  # milliseconds for what a trainer does on a busy machine
 FIRST = "JSON.parse(localStorage['ganime-jobs'])[0]"
 KEPT = "JSON.parse(localStorage['ganime-jobs']).length"
@@ -100,7 +100,7 @@ def started(page: Page, address: str, uploads: Sequence[Path | FilePayload] | Pa
 def begun(page: Page, minutes: int = 15, state: str = "running") -> Locator:
     """The job that is started on the faces that are on their way, in this state."""
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
-    page.get_by_label("Scratch").check()
+    page.get_by_label("From scratch").check()
     page.get_by_label("number input for Minutes").fill(str(minutes))
     page.get_by_label("32", exact=True).check()
     page.locator("#start-training").click()
@@ -137,8 +137,8 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
     expect(page.locator("#faces .counts")).to_contain_text("Unreadable")
     page.locator("#faces summary").click()
-    expect(page.locator("#faces .unread ul")).to_contain_text(HOSTILE)
-    assert page.locator("#faces .unread img").count() == 0
+    expect(page.locator("#faces .skipped ul")).to_contain_text(HOSTILE)
+    assert page.locator("#faces .skipped img").count() == 0
 
     expect(page.locator("#estimate")).to_contain_text("not known before the first training", timeout=PATIENCE)
 
@@ -149,7 +149,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     job.get_by_role("button", name="Train on these faces").click()
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
     expect(job).to_be_hidden()
-    page.get_by_label("Scratch").check()
+    page.get_by_label("From scratch").check()
     page.get_by_label("Name of the model").fill("<b>mine</b>")
     page.locator("#start-training").click()
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
@@ -158,10 +158,10 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(job.locator(".grid")).to_be_visible(timeout=PATIENCE)
     assert serious(page) == []
 
-    page.get_by_label("Scratch").check()  # as the job that is running
-    page.get_by_label("Or until this many images are seen").fill("")  # the same as 0
+    page.get_by_label("From scratch").check()  # as the job that is running
+    page.get_by_label("Stop after this many images").fill("")  # the same as 0
     expect(page.locator("#estimate")).to_contain_text(RATE, timeout=PATIENCE)
-    page.get_by_label("Or until this many images are seen").fill("10")
+    page.get_by_label("Stop after this many images").fill("10")
     expect(page.locator("#estimate")).to_contain_text("10 images take about 1 s", timeout=PATIENCE)
 
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
@@ -462,7 +462,7 @@ def test_hostile_files_are_named_beside_good_faces_and_the_job_starts(
     assert {("Unreadable", "3"), ("Other files", "1")} <= set(pairwise(counts))  # the one that points outside
     page.locator("#faces summary").click()
     for name in (f"{script}.png", "empty.png", "huge.png"):
-        expect(page.locator("#faces .unread li", has_text=name)).to_have_count(1)
+        expect(page.locator("#faces .skipped li", has_text=name)).to_have_count(1)
     job = begun(page)
     assert page.locator("#faces img, #job .notes img").count() <= 1  # the contact sheet
     assert page.evaluate("window.hit") is None

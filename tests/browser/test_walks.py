@@ -36,7 +36,7 @@ def at(page: Page, frame: int) -> str:
 
 
 def test_pace_changes_the_frames_between_two_faces_and_not_the_faces(explore: Page) -> None:
-    choose_tool(explore, "animate")
+    choose_tool(explore, "film")
     explore.locator(".gap").fill("8")
     draw_walk(explore)
     even = [at(explore, frame) for frame in (0, 2, 8)]
@@ -48,7 +48,7 @@ def test_pace_changes_the_frames_between_two_faces_and_not_the_faces(explore: Pa
 
 
 def test_preview_plays_as_fast_as_is_asked_for_and_only_while_it_is_seen(explore: Page) -> None:
-    choose_tool(explore, "animate")
+    choose_tool(explore, "film")
     explore.locator(".gap").fill("60")
     explore.locator(".speed").fill("60")
     draw_walk(explore)
@@ -57,13 +57,13 @@ def test_preview_plays_as_fast_as_is_asked_for_and_only_while_it_is_seen(explore
     hidden = explore.locator(".stroll").get_attribute("data-index")
     explore.wait_for_timeout(300)
     assert explore.locator(".stroll").get_attribute("data-index") == hidden
-    choose_tool(explore, "animate")
+    choose_tool(explore, "film")
     explore.wait_for_function(f"Number(document.querySelector('.stroll').dataset.index) !== {hidden}")
 
 
 def test_nothing_moves_by_itself_for_those_who_want_less_motion(explore: Page) -> None:
     explore.emulate_media(reduced_motion="reduce")
-    choose_tool(explore, "animate")
+    choose_tool(explore, "film")
     draw_walk(explore)
     explore.wait_for_timeout(400)
     assert explore.locator(".stroll").get_attribute("data-index") == "0"
@@ -76,7 +76,7 @@ def test_nothing_moves_by_itself_for_those_who_want_less_motion(explore: Page) -
 
 
 def test_walk_that_is_stopped_gives_its_place_to_the_next(explore: Page) -> None:
-    choose_tool(explore, "animate")
+    choose_tool(explore, "film")
     explore.locator(".gap").fill("80")
     explore.locator(".gap").press("Tab")
     for _ in range(2):
@@ -91,7 +91,7 @@ def test_walk_that_is_stopped_gives_its_place_to_the_next(explore: Page) -> None
 
 
 def test_walk_of_too_many_frames_says_before_and_after_that_it_is_thinned(explore: Page) -> None:
-    choose_tool(explore, "animate")
+    choose_tool(explore, "film")
     explore.locator(".gap").fill("80")
     explore.locator(".gap").press("Tab")
     expect(explore.locator(".walk-hint")).to_contain_text("(240 frames, 240 at most)")
@@ -107,7 +107,7 @@ def test_walk_of_too_many_frames_says_before_and_after_that_it_is_thinned(explor
 
 def test_scrubbing_and_playing_ask_the_server_for_nothing(explore: Page) -> None:
     explore.emulate_media(reduced_motion="reduce")
-    choose_tool(explore, "animate")
+    choose_tool(explore, "film")
     draw_walk(explore)
     asked: list[str] = []
     explore.on("request", lambda request: asked.append(request.url))
@@ -120,7 +120,7 @@ def test_scrubbing_and_playing_ask_the_server_for_nothing(explore: Page) -> None
 
 
 def test_film_is_offered_only_where_one_can_be_written(explore: Page) -> None:
-    choose_tool(explore, "animate")
+    choose_tool(explore, "film")
     endings = explore.locator('[data-do="film"]:visible').evaluate_all("all => all.map(one => one.dataset.suffix)")
     try:
         import av  # noqa: F401
@@ -132,7 +132,7 @@ def test_film_is_offered_only_where_one_can_be_written(explore: Page) -> None:
 
 def test_copied_link_opens_the_same_walk_with_its_settings(explore: Page, steered_address: str) -> None:
     explore.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    choose_tool(explore, "animate")
+    choose_tool(explore, "film")
     explore.locator(".gap").fill("5")
     explore.locator(".speed").fill("12")
     explore.locator(".easing").select_option("smooth")
@@ -143,7 +143,7 @@ def test_copied_link_opens_the_same_walk_with_its_settings(explore: Page, steere
     assert copied.startswith(f"{steered_address}/?walk=")
     explore.evaluate("localStorage.clear()")
     visit(explore, copied)
-    expect(explore.locator('[data-panel="animate"]')).to_be_visible()
+    expect(explore.locator('[data-panel="film"]')).to_be_visible()
     expect(explore.locator(".walk-hint")).to_contain_text("3 faces of the link, in order (11 frames")
     expect(explore.locator(".stroll")).to_be_visible()
     expect(explore.locator(".speed")).to_have_value("12")
@@ -167,7 +167,7 @@ def test_walk_that_is_too_long_for_a_link_is_told(
     (tmp_path / "tray.json").write_text(json.dumps([json.loads(one.to_json()) for one in made]))
     page.locator(".tray-file").set_input_files(tmp_path / "tray.json")
     expect(page.locator(".favourites .mug")).to_have_count(64)
-    choose_tool(page, "animate")
+    choose_tool(page, "film")
     page.locator('[data-do="walk-link"]').click()
     expect(page.locator("#explore .status")).to_contain_text("too long for a link")
 
@@ -191,7 +191,7 @@ def test_link_to_a_walk_that_is_none_is_refused_in_words(
     alert(page).not_to_be_empty()
     expect(page.locator(".made-by")).to_contain_text("Seed ")
     choose_tool(page, "vary")
-    expect(page.locator(".neighbours .mug")).to_have_count(8)
+    expect(page.locator(".variations .mug")).to_have_count(8)
 
 
 def test_settings_that_no_field_knows_are_left_out(page: Page, steered_address: str, revision: str) -> None:
@@ -205,7 +205,7 @@ def test_settings_that_no_field_knows_are_left_out(page: Page, steered_address: 
 
 
 def test_undo_brings_back_how_the_walk_was_set(explore: Page) -> None:
-    choose_tool(explore, "animate")
+    choose_tool(explore, "film")
     explore.locator(".easing").select_option("smooth")
     explore.locator(".loop").uncheck()
     undo, redo = explore.locator('[data-do="undo"]'), explore.locator('[data-do="redo"]')

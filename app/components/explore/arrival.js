@@ -1,8 +1,8 @@
 // How the tab starts with a model: with what the address names, a face from elsewhere on the page, or a random face.
 import { checkLinkedFace, parseLinked, readLink, readWalk } from "../shared/links.js";
 
-/** Creates the start. Its begin() runs for each model that the page changes to. parts: {tools, tray, own, animate}. */
-export function createArrival(stage, { tools, tray, own, animate }) {
+/** Creates the start. Its begin() runs for each model that the page changes to. parts: {tools, tray, own, film}. */
+export function createArrival(stage, { tools, tray, own, film }) {
   const { attempt, ask, isOfModel } = stage;
   let read = false; // whether the address has been read
   let linkedWalk = null; // of the address, until the model that draws it is in use
@@ -36,7 +36,7 @@ export function createArrival(stage, { tools, tray, own, animate }) {
     if (!linkedWalk || !isOfModel(linkedWalk.faces[0])) return "";
     const walk = linkedWalk;
     linkedWalk = null;
-    return attempt(() => animate.takeLink(walk));
+    return attempt(() => film.takeLink(walk));
   }
 
   return {
@@ -52,8 +52,8 @@ export function createArrival(stage, { tools, tray, own, animate }) {
       if (!stage.current() || !isOfModel(stage.current().recipe)) await stage.dice();
       await tray.draw();
       if (!strolled) return;
-      tools.open("animate");
-      await animate.draw();
+      tools.open("film");
+      await film.draw();
     },
   };
 }

@@ -1,10 +1,10 @@
 // The Explore tab: a face on a stage, tools around it, and a tray of kept faces.
 // props.value = what view.js says of the model, or {error}. A face is a recipe, as text, which the server draws.
-import { createAnimate } from "./animate.js";
 import { createArrival } from "./arrival.js";
 import { createChoose } from "./choose.js";
 import { createCopies } from "./copies.js";
 import { acceptFiles } from "./files.js";
+import { createFilm } from "./film.js";
 import { createInside } from "./inside.js";
 import { createMix } from "./mix.js";
 import { createOwnSliders } from "./own-sliders.js";
@@ -29,7 +29,7 @@ function createExplore(component) {
   const searches = createSearches(stage);
   const choose = createChoose(stage, searches);
   const pictureSearch = createPictureSearch(stage, tools, tray, searches);
-  const animate = createAnimate(stage, tools, tray, sharing.copyLink);
+  const film = createFilm(stage, tools, tray, sharing.copyLink);
   const copies = createCopies(stage, tools);
   createInside(stage, tools);
 
@@ -40,7 +40,7 @@ function createExplore(component) {
     return tiles.length ? tiles[(here + 1) % tiles.length].click() : stage.dice();
   }
 
-  const withActions = [steer, tray, sharing, choose, pictureSearch, animate, copies];
+  const withActions = [steer, tray, sharing, choose, pictureSearch, film, copies];
   connectControls(stage, tools, Object.assign({
     dice: stage.dice,
     undo: () => stage.go(-1),
@@ -54,21 +54,21 @@ function createExplore(component) {
     ...createMix(stage, tray, own),
     ...acceptFiles(stage, tray, pictureSearch),
   }, ...withActions.map((part) => part.actions)));
-  return { stage, tools, sharing, own, steer, tray, searches, choose, animate, copies };
+  return { stage, tools, sharing, own, steer, tray, searches, choose, film, copies };
 }
 
 /** Starts the tab in its element. */
 export function mount(component) {
   const { props, watch } = component;
   const parts = createExplore(component);
-  const { stage, tools, sharing, steer, searches, choose, animate, copies } = parts;
+  const { stage, tools, sharing, steer, searches, choose, film, copies } = parts;
   const arrival = createArrival(stage, parts);
   let sent = 0; // the time of the last face that came from elsewhere on the page
 
   async function changeModel() {
     searches.stop(); // what is searched for belongs to the other model
     copies.stop();
-    animate.reset();
+    film.reset();
     stage.complain("");
     steer.build();
     choose.build();

@@ -3,7 +3,7 @@ import { create } from "../shared/dom.js";
 import { groupItems } from "./tiles.js";
 
 const SETTLE = 40; // ms without a move, after which a slider's face is requested
-const UNNAMED = "Without a name"; // the group, as app/tabs/explore.py calls it
+const UNNAMED = "Unnamed"; // the group, as app/tabs/explore.py calls it
 const NO_NAMES = "This model has no named sliders. These patterns were found in the model itself: drag one to see "
   + "what it does.";
 

@@ -12,7 +12,7 @@ export function createVary(stage, tools) {
     const ticket = ++latest;
     return attempt(async () => {
       const answer = await ask("vary", stage.current().recipe, Number($(".strength").value), seed);
-      if (ticket === latest) await showTiles(stage, ".neighbours", answer);
+      if (ticket === latest) await showTiles(stage, ".variations", answer);
     });
   }
 

@@ -21,7 +21,7 @@ export function createWalkFields(stage, changed) {
   }
 
   stage.addPart("walk", {
-    words: "Walk settings restored.",
+    words: "Film settings restored.",
     put(before) {
       for (const name of FIELDS) $(name)[property($(name))] = before[name.slice(1)];
       ({ route } = before);

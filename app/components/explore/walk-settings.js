@@ -29,10 +29,10 @@ export function describeFrames(faces, settings, most) {
 
 /** What a walk goes through. linked: whether its faces came with a link. */
 export function describeWalk(faces, settings, most, linked) {
-  if (faces < 2) return "Keep two or more faces in the tray first; the walk goes through them in order.";
+  if (faces < 2) return "Keep two or more faces in the tray first; the film goes through them in order.";
   const whose = linked ? `the ${faces} faces of the link` : `your ${faces} kept faces`;
   const frames = describeFrames(faces, settings, most);
   if (framesAsked(faces, settings) <= most) return `Through ${whose}, in order (${frames}, ${most} at most).`;
-  return `Through ${whose}, in order (${frames}). Longer walks are thinned, because a browser holds all frames at once `
+  return `Through ${whose}, in order (${frames}). Longer films are thinned, because a browser holds all frames at once `
     + "to play them without a request. Use fewer faces, or fewer frames between them.";
 }

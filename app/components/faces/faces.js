@@ -1,5 +1,5 @@
 // What uploaded faces are, before a model is trained on them. File names come from strangers and stay text.
-// props.value = {sheet, rows: [[what, how many]], unread: [{name, reason}], more, advice} or {error} or {}
+// props.value = {sheet, rows: [[what, how many]], skipped: [{name, reason}], more, advice} or {error} or {}
 import { create, finder } from "../shared/dom.js";
 
 const text = (tag, textContent) => create(tag, { textContent });
@@ -11,11 +11,11 @@ function show($, value) {
   $(".contact").src = value.sheet;
   $(".counts").replaceChildren(...value.rows.flatMap(([what, count]) => [text("dt", what), text("dd", count)]));
   $(".advice").replaceChildren(...value.advice.map((line) => text("li", line)));
-  $(".unread").hidden = !value.unread.length;
-  $(".unread summary").textContent = `Files that are not used: ${value.unread.length + value.more}`;
-  const files = value.unread.map(({ name, reason }) => text("li", `${name}: ${reason}`));
+  $(".skipped").hidden = !value.skipped.length;
+  $(".skipped summary").textContent = `Skipped files: ${value.skipped.length + value.more}`;
+  const files = value.skipped.map(({ name, reason }) => text("li", `${name}: ${reason}`));
   if (value.more) files.push(text("li", `and ${value.more} more`));
-  $(".unread ul").replaceChildren(...files);
+  $(".skipped ul").replaceChildren(...files);
 }
 
 /** Starts the view of uploaded faces in its element. */

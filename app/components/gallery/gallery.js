@@ -46,7 +46,7 @@ function createGallery({ element, trigger, request }) {
     large.getContext("2d").drawImage(canvases[selected], 0, 0);
     large.setAttribute("aria-label", `Face of seed ${seed}`);
     $(".seed").textContent = `Seed ${seed}`;
-    $(".recipe").textContent = `${model} · revision ${revision} · seed ${seed} · truncation ${truncation}`;
+    $(".recipe").textContent = `${model} · weights ${revision} · seed ${seed} · truncation ${truncation}`;
     $(".native").textContent = `PNG ${side} px`;
   }
 

@@ -51,11 +51,11 @@ export const writeWalk = ({ model, revision }, recipes, settings) => (
  * most: faces of a walk. Throws an Error for what is no walk. Settings are not checked.
  */
 export function readWalk(text, most) {
-  const walk = parseLinked(text, "walk");
+  const walk = parseLinked(text, "film");
   const list = Array.isArray(walk?.faces) ? walk.faces : [];
   const faces = list.map((face) => expandRecipe(face, walk));
   if (faces.length < 2 || faces.length > most || !faces.every(parseRecipe)) {
-    throw new Error(`The walk in this link cannot be used: it needs 2 to ${most} faces made with Ganime.`);
+    throw new Error(`The film in this link cannot be used: it needs 2 to ${most} faces made with Ganime.`);
   }
   return { ...walk, faces };
 }

@@ -18,7 +18,7 @@ from PIL import Image
 
 from app.errors import JobError
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload, arrivals_folder, discard, stored_sources, uploaded_file
+from app.jobs.uploads import Upload, arrivals_folder, delete_uploads, stored_sources, uploaded_file
 from app.settings import Settings
 from app.tabs.job_view import faces_value
 from ganime.errors import DataError, GanimeError
@@ -115,7 +115,7 @@ def test_harmful_files_are_named_and_the_good_ones_used(
     used = count(value, "Faces to learn from") + count(value, "Held out, to measure against")
     assert used == len(good) - as_zip  # of a zip, what is in a folder that begins with a dot is passed over
     assert count(value, "Unreadable") == len(bad) + as_zip
-    named = {entry["name"] for entry in value["unread"]}
+    named = {entry["name"] for entry in value["skipped"]}
     assert {name for name, _ in bad} <= named
     assert files_outside(tmp_path, jobs) == before
     assert str(tmp_path) not in json.dumps(value)
@@ -126,7 +126,7 @@ def test_zips_that_are_none_or_hold_nothing_are_refused_by_name(
     data: bytes, open_jobs: Callable[..., Jobs], tmp_path: Path
 ) -> None:
     jobs = open_jobs("mock", start=False)
-    with pytest.raises(GanimeError, match=r"^<b>\.zip is neither|^0 usable faces were found in <b>\.zip") as caught:
+    with pytest.raises(GanimeError, match=r"^<b>\.zip is damaged|^0 usable faces were found in <b>\.zip") as caught:
         looked_at(jobs, uploaded(tmp_path, [("<b>.zip", data)]))
     assert str(tmp_path) not in str(caught.value)
 
@@ -142,9 +142,9 @@ def test_a_bomb_is_refused_by_what_it_unpacks_to(
         jobs.draft(uploaded(tmp_path, [("bomb.zip", bomb)]), ME, 64)
     suspicious = zipped([*((f"{n}.png", data) for n, data in enumerate(pngs)), ("bomb.png", bytes(9_000_000))], 8)
     value = looked_at(jobs, uploaded(tmp_path, [("faces.zip", suspicious)]))
-    [unread] = value["unread"]
-    assert unread["name"] == "bomb.png"
-    assert "suspiciously much: over 200 times its packed size" in unread["reason"]
+    [skipped] = value["skipped"]
+    assert skipped["name"] == "bomb.png"
+    assert "suspiciously much: over 200 times its packed size" in skipped["reason"]
 
 
 def test_a_zip_is_counted_from_headers_and_neither_unpacked_nor_decoded(
@@ -205,7 +205,7 @@ def test_names_of_files_are_kept_and_never_become_paths(
             jobs.status(wrong)
 
 
-def test_discarded_uploads_leave_the_stored_faces_and_what_else_is_in_their_folder(
+def test_deleted_uploads_leave_the_stored_faces_and_what_else_is_in_their_folder(
     open_jobs: Callable[..., Jobs], files: list[Upload], tmp_path: Path
 ) -> None:
     jobs = open_jobs("mock", start=False)
@@ -216,8 +216,8 @@ def test_discarded_uploads_leave_the_stored_faces_and_what_else_is_in_their_fold
         copies[-1].path.write_bytes(file.path.read_bytes())
     (tmp_path / files[0].name / "other").write_bytes(b"")
     key = jobs.draft(copies, ME, 32)
-    discard(copies)
-    discard(copies)
+    delete_uploads(copies)
+    delete_uploads(copies)
     assert [path.name for path in tmp_path.glob("*.png")] == [files[0].name]  # its folder contains something else
     assert len(list((jobs.folder(key).uploads / "pictures").iterdir())) == 16
     with pytest.raises(JobError, match="no longer exist"):
@@ -256,7 +256,7 @@ def test_uploads_beyond_a_limit_are_refused_and_leave_nothing(
     jobs = open_jobs("mock", start=False)
     with pytest.raises(JobError, match="no picture and no zip"):
         jobs.draft([Upload(tmp_path / "link.png", "link.png")], ME, 32)
-    with pytest.raises(DataError, match=r"^my <faces>\.zip is neither a folder nor a whole zip"):
+    with pytest.raises(DataError, match=r"^my <faces>\.zip is damaged or not a zip"):
         jobs.draft([Upload(broken, "my <faces>.zip")], ME, 32)
     assert not list((jobs.settings.home / "jobs").glob("*"))
     assert jobs.overview() == []

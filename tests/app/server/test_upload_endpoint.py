@@ -29,7 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app import page as app_main
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED, Job
-from app.jobs.uploads import ARRIVAL_SECONDS, Upload, arrival_bytes, arrivals_folder, discard, sweep_arrivals
+from app.jobs.uploads import ARRIVAL_SECONDS, Upload, arrival_bytes, arrivals_folder, delete_uploads, sweep_arrivals
 from app.server import upload_endpoint
 from app.server.request_limits import MAX_BODY, MAX_VALUES, RequestLimits, restrict_gradio
 from app.server.upload_endpoint import UploadEndpoint
@@ -109,10 +109,10 @@ async def test_the_same_file_of_two_visitors_lies_twice_and_one_does_not_remove_
     [mine] = (await send(client, b"same")).json()
     [others] = (await send(client, b"same", "203.0.113.7")).json()
     assert mine != others
-    discard([Upload(Path(mine), "faces.zip")])
+    delete_uploads([Upload(Path(mine), "faces.zip")])
     assert not Path(mine).exists()
     assert Path(others).read_bytes() == b"same"
-    discard([Upload(Path(others), "faces.zip")])
+    delete_uploads([Upload(Path(others), "faces.zip")])
     assert list((tmp_path / "home" / "gradio" / "arrivals").iterdir()) == []
 
 
@@ -126,7 +126,7 @@ async def test_what_a_visitor_has_uploaded_and_not_begun_with_counts_together(
     assert "2 MB beside 2 MB" in refused.text
     assert "GANIME_UPLOAD_MEGABYTES" in refused.text
     assert (await send(client, bytes(MEGABYTE), "203.0.113.7")).status_code == 200
-    discard([Upload(Path(first), "faces.zip")])
+    delete_uploads([Upload(Path(first), "faces.zip")])
     assert (await send(client, bytes(MEGABYTE))).status_code == 200
     large = await send(client, bytes(2 * MEGABYTE + 1), "203.0.113.8")  # with what stands around it, it might do
     assert (large.status_code, "GANIME_UPLOAD_MEGABYTES" in large.text) == (413, True)

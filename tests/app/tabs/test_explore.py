@@ -172,7 +172,7 @@ def test_directions_beside_the_model_become_sliders_in_sections(steered_studio: 
     steers = stage_value(steered_studio, START_KEY)["steers"]
     assert [(one["label"], one["group"]) for one in steers] == [
         ("Smile", "Expression"),
-        ("Pattern 1", "Without a name"),
+        ("Pattern 1", "Unnamed"),
     ]
     assert [one["name"] for one in steers] == ["smile", "sefa-1"]  # as they are stored
     assert "SeFa" in steers[1]["title"]
@@ -240,7 +240,7 @@ def test_a_projection_ends_with_a_face_that_no_seed_draws(functions: Functions, 
 
 @pytest.mark.parametrize(
     ("percentile", "begins", "share"),
-    [(0.0, "A close", "99 % or more"), (20.0, "Similar", "80 %"), (80.0, "Not", "20 %")],
+    [(0.0, "A close", "99% or more"), (20.0, "Similar", "80%"), (80.0, "Not", "20%")],
 )
 def test_the_text_on_closeness_follows_the_percentile(percentile: float, begins: str, share: str) -> None:
     assert closeness(percentile).startswith(begins)

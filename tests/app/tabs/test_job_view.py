@@ -15,11 +15,13 @@ from app.jobs.service import Jobs
 from app.jobs.uploads import Upload
 from app.settings import Settings
 from app.tabs import job_view as module
-from app.tabs.job_view import card_html, existing_jobs, job_functions
+from app.tabs.job_view import card_html, count_rows, existing_jobs, job_functions
+from ganime.faces.audit import audit
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import NearestFaces
 from tests.app.job_helpers import ME, PLAN, submitted
 
+Spread = tuple[float, float, float]
 HOSTILE = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://example.com/b.png) <https://example.com>"
 
 
@@ -68,6 +70,21 @@ def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
     assert ask["leave"]([left]) == {}
     assert "ended" in ask["ask"]([left])["error"]
     assert "search" in ask["nearest"]([key])
+
+
+@pytest.mark.parametrize(
+    ("widths", "heights", "rows"),
+    [
+        ((128.0, 128.0, 128.0), (96.0, 96.0, 96.0), [("Size", "128 x 96 px")]),
+        ((64.0, 70.0, 512.0), (96.0, 96.0, 96.0), [("Width", "64 to 512 px"), ("Height", "96 to 96 px")]),
+    ],
+)
+def test_pictures_of_one_size_have_one_row_for_it(
+    faces: FaceDataset, widths: Spread, heights: Spread, rows: list[tuple[str, str]]
+) -> None:
+    report = replace(audit(faces), widths=widths, heights=heights)
+    assert count_rows(report)[-len(rows) :] == rows
+    assert not {"Size", "Width", "Height"} & {name for name, _ in count_rows(report)[: -len(rows)]}
 
 
 def test_only_jobs_of_the_given_keys_are_listed(

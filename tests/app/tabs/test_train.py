@@ -93,7 +93,7 @@ def test_rejected_uploads_leave_the_draft_before_and_accepted_ones_replace_it(
     assert (exists(jobs, old), exists(jobs, new)) == (False, True)
 
 
-def test_a_model_that_may_not_be_trained_on_is_refused_and_uploads_are_discarded(
+def test_a_model_that_may_not_be_trained_on_is_refused_and_uploads_are_deleted(
     open_jobs: Callable[..., Jobs], copies: list[Upload]
 ) -> None:
     jobs = open_jobs("mock", start=False)

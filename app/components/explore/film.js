@@ -1,4 +1,4 @@
-// Animate: a walk through the faces of the tray, or of a link. All its frames arrive in one exact sheet; playing and
+// Film: a walk through the faces of the tray, or of a link. All its frames arrive in one exact sheet; playing and
 // scrubbing take no request.
 import { download, loadPicture } from "../shared/dom.js";
 import { writeWalk } from "../shared/links.js";
@@ -8,7 +8,7 @@ import { createWalkFields } from "./walk-fields.js";
 import { describeFrames, describeWalk, framesDrawn, gapOf, speedOf } from "./walk-settings.js";
 
 const SIDE = 384; // px of the preview
-const TOO_LONG = "This walk is too long for a link: faces that were edited, bred or found hold all their numbers. Use "
+const TOO_LONG = "This film is too long for a link: faces that were edited, bred or found hold all their numbers. Use "
   + "fewer faces, or export the tray as a file.";
 
 function createPreview({ $, element }, tools, fields) {
@@ -20,7 +20,7 @@ function createPreview({ $, element }, tools, fields) {
     button: $('[data-do="play"]'),
     begin: (index) => { position = index; },
     advance(seconds) {
-      if (!tools.isOpen("animate")) return null;
+      if (!tools.isOpen("film")) return null;
       position = (position + seconds * speedOf(fields.read())) % preview.film().frames;
       return Math.floor(position);
     },
@@ -52,7 +52,7 @@ function createWalkWork(stage, faces, fields) {
 }
 
 /** Creates the tool. copyLink: see share.js. */
-export function createAnimate(stage, tools, tray, copyLink) {
+export function createFilm(stage, tools, tray, copyLink) {
   const { $, element, ask, attempt, pictures, say } = stage;
   const fields = createWalkFields(stage, showHint);
   const preview = createPreview(stage, tools, fields);
@@ -75,7 +75,7 @@ export function createAnimate(stage, tools, tray, copyLink) {
   const draw = () => attempt(async () => {
     const answer = await work.run("walk");
     if (!answer) return;
-    say(`The walk is drawn: ${answer.words}.`);
+    say(`The film is drawn: ${answer.words}.`);
     const image = await loadPicture(answer.sheet);
     $(".stroll").hidden = $(".stroll-bar").hidden = false;
     preview.load({ ...answer, sheet: "", image }, SIDE);
@@ -96,7 +96,7 @@ export function createAnimate(stage, tools, tray, copyLink) {
     return copyLink("walk", writeWalk(stage.model, faces(), settings), [stage.current().recipe], TOO_LONG);
   }
 
-  tools.add("animate", { open: showHint });
+  tools.add("film", { open: showHint });
   tray.onChange(showHint);
   return {
     draw,
