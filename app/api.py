@@ -10,7 +10,6 @@ from gradio.data_classes import FileData
 from gradio.processing_utils import save_bytes_to_cache
 
 from app.components.bridge import expected_errors, gradio_error
-from app.errors import JobError
 from app.faces.incoming import MAX_BASE64, MAX_PROJECTED_BYTES, MAX_RECIPE_TEXT, picture_bytes
 from app.faces.library import EMBEDDED_KEY
 from app.faces.loaded_model import MAX_FACES, Drawn, Size
@@ -22,15 +21,12 @@ from app.jobs.uploads import Upload, delete_uploads, uploaded_file
 from app.settings import Settings
 from app.tabs.job_view import job_value
 from app.visitors import visitor_of
-from ganime.config import SCRATCH
 from ganime.drawing.directions import MAX_DIRECTIONS
 from ganime.drawing.recipe import Recipe, parse_seed
 from ganime.errors import DataError, RecipeError
 from ganime.images import png_bytes
 from ganime.text import quoted
-from ganime.training.beginning import nearest_embedded
 
-START_NAMES = (EMBEDDED_KEY, SCRATCH)
 FILM_SIZES = get_args(Size)  # in px; 0 for the model's own
 FILM_KINDS = ("webp", "gif", "png", "mp4")
 
@@ -207,14 +203,12 @@ class TrainingEndpoints:
         """
         uploads = client_uploads(files, self.studio.settings)
         try:
-            if start not in START_NAMES:
-                raise JobError(f"start must be one of {', '.join(START_NAMES)}; got {quoted(start)}.")
+            folder, _ = self.studio.library.beginning(start, image_size)
             visitor = visitor_of(request, profile, self.studio.settings.proxies)
             key = self.jobs.draft(uploads, visitor, image_size)
         finally:
             delete_uploads(uploads)
         try:
-            folder = nearest_embedded(image_size) if start == EMBEDDED_KEY else None
             plan = TrainingPlan(recipe, image_size, minutes, images, str(name), folder)
             self.jobs.submit(key, plan, visitor)
         except BaseException:

@@ -11,8 +11,8 @@ import numpy as np
 from app.errors import JobError, JobMissing
 from app.faces.device import Device
 from app.faces.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, job_of
-from app.faces.recently_used import RecentlyUsed
 from app.jobs.service import Jobs
+from app.recently_used import RecentlyUsed
 from app.slots import Slots
 from ganime.drawing.layers import Inside, logits_of_others, look_inside, multiply_adds
 from ganime.faces.dataset import FaceDataset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,23 +11,27 @@ from pathlib import Path
 from huggingface_hub import scan_cache_dir, try_to_load_from_cache
 
 from app.errors import JobError, visitor_text
-from app.faces.recently_used import RecentlyUsed
+from app.jobs.limits import check_image_size
 from app.jobs.service import Jobs
+from app.recently_used import RecentlyUsed
 from app.settings import Settings
 from app.slots import Slots
+from ganime.config import SCRATCH
 from ganime.drawing.layers import multiply_adds
 from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.models.hub import names_folder, open_model, parse_reference, pull
 from ganime.nets.dcgan import CONFIG_FILE, Generator
-from ganime.text import printable
+from ganime.text import printable, quoted
+from ganime.training.beginning import nearest_embedded
 
 EMBEDDED_KEY, START_KEY = "embedded", "start"
+LOADED = "loaded"  # a training job begins from the model in use
 JOB_PREFIX = "job:"
 UNNAMED_MODEL = "trained here"  # the name of a model whose job has none
 TRAINED = "trained on this page"
 MAX_LOADING = 2  # models at a time; each is in memory twice while it is checked
-MAX_KEYS = 10_000  # keys of hub models that are remembered; the oldest are forgotten first
+MAX_KEYS = 10_000  # keys of hub models that are remembered; the least recently used are forgotten first
 MAX_MULTIPLY_ADDS = 4_000_000_000  # per face; the embedded model needs a fortieth of it
 
 
@@ -64,7 +67,7 @@ class Library:
         self.lock = threading.Lock()
         self.loading = Slots(MAX_LOADING)
         self.recent: RecentlyUsed[Checkpoint] = RecentlyUsed(settings.models_in_memory)
-        self.issued: OrderedDict[str, None] = OrderedDict()  # keys of hub models that visitors may use, oldest first
+        self.issued: RecentlyUsed[str] = RecentlyUsed(MAX_KEYS)  # keys of hub models that visitors may use
         self.permanent = {EMBEDDED_KEY: load_checkpoint(EMBEDDED)}
         self.start = self.embedded()
         self.start_is_private = False  # whether its weights are unavailable to visitors elsewhere
@@ -115,7 +118,7 @@ class Library:
                 loaded = pulled.revision
             finally:  # a model that is refused leaves files, too
                 self.shrink_cache(loaded)
-            self.issue(key)
+            self.issued.add(key, key)
         return replace(describe(key, checkpoint, f"hub, revision {pulled.revision[:12]}"), note=pulled.note)
 
     def load_job(self, job_key: str) -> ModelInfo:
@@ -197,7 +200,7 @@ class Library:
             return self.permanent[key]
         if key.startswith(JOB_PREFIX):
             return self.job_checkpoint(key)
-        if key not in self.issued:
+        if not self.issued.get(key):
             raise HubError(f"{printable(key, 200)} was not loaded on this page. Load it first.")
         if checkpoint := self.recent.get(key):
             return checkpoint
@@ -220,12 +223,21 @@ class Library:
             )
         return self.checkpoint(key)
 
-    def issue(self, key: str) -> None:
-        """Let visitors use the hub model of this key."""
-        with self.lock:
-            self.issued[key] = None
-            while len(self.issued) > MAX_KEYS:
-                self.issued.popitem(last=False)
+    def beginning(self, start: str, image_size: int, key: str = "") -> tuple[Path | None, int]:
+        """The folder of the model that a training job begins from, None for scratch, and its image size in px.
+
+        start: EMBEDDED_KEY, SCRATCH, or LOADED for the model of `key`, which keeps its own size.
+        Raises GanimeError as `trainable`, and JobError for any other start or size.
+        """
+        check_image_size(image_size)
+        if start == SCRATCH:
+            return None, image_size
+        if start == EMBEDDED_KEY:
+            return nearest_embedded(image_size), image_size
+        if start != LOADED or not key:
+            raise JobError(f"start must be one of {EMBEDDED_KEY}, {SCRATCH}; got {quoted(start)}.")
+        loaded = self.trainable(key)
+        return loaded.folder, loaded.generator.config.image_size
 
     def job_checkpoint(self, key: str) -> Checkpoint:
         """The model of a job, in exactly the revision that the key names.

@@ -14,7 +14,7 @@ import numpy as np
 
 from app.faces.device import Device
 from app.faces.inspection import Inspector
-from app.faces.recently_used import RecentlyUsed
+from app.recently_used import RecentlyUsed
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress, choose_faces
 from ganime.drawing.direction_search import unnamed_directions, unnamed_unit
 from ganime.drawing.directions import Direction, Directions, between, combined, load_directions, steer

@@ -8,9 +8,9 @@ from app.faces.device import Device
 from app.faces.inspection import Inspector
 from app.faces.library import Library
 from app.faces.loaded_model import LoadedModel
-from app.faces.recently_used import RecentlyUsed
 from app.faces.sliced_work import SlicedWork
 from app.jobs.service import Jobs
+from app.recently_used import RecentlyUsed
 from app.settings import Settings
 from app.visitors import identity_of
 from ganime.drawing.directions import Direction

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.jobs.store import Job
+from app.recently_used import RecentlyUsed
 from app.settings import Settings
 from ganime.models.checkpoint import saved_models
 from ganime.nets.dcgan import CONFIG_FILE
@@ -19,9 +19,8 @@ from ganime.training.run_folder import saves
 
 MAX_JOURNALS = 16  # kept in memory
 MAX_GRIDS = 240  # sample grids kept for a job; the slider that shows them is a few hundred pixels wide
-JOURNALS_LOCK = threading.Lock()
-# By run: size and modification time of the journal, and its lines; the least recently used run comes first.
-JOURNALS: dict[Path, tuple[tuple[int, ...], list[dict[str, Any]]]] = {}
+# By run: size and modification time of the journal, and its lines.
+JOURNALS: RecentlyUsed[tuple[tuple[int, int], list[dict[str, Any]]]] = RecentlyUsed(MAX_JOURNALS)
 
 
 @dataclass(frozen=True)
@@ -73,14 +72,10 @@ class JobFolder:
         except FileNotFoundError:
             return []
         state = (found.st_size, found.st_mtime_ns)
-        with JOURNALS_LOCK:
-            known_state, lines = JOURNALS.pop(self.run, ((), []))
-            if known_state != state:
-                lines = read_journal(self.run)
-            JOURNALS[self.run] = (state, lines)
-            while len(JOURNALS) > MAX_JOURNALS:
-                del JOURNALS[next(iter(JOURNALS))]
-        return lines
+        known = JOURNALS.get(str(self.run))
+        if not known or known[0] != state:
+            known = JOURNALS.add(str(self.run), (state, read_journal(self.run)))
+        return known[1]
 
     def grids(self) -> dict[int, Path]:
         """Return the sample grids by the number of images seen, oldest first."""

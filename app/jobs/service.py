@@ -190,7 +190,7 @@ class Jobs:
     def status(self, key: str) -> JobStatus:
         """Return the status of a job."""
         with self.store.reading() as session:
-            job = self.find(session, key)
+            job = self.store.find(session, key)
             ahead = self.store.ahead(session, job)
         return self.describe(job, ahead)
 
@@ -228,14 +228,10 @@ class Jobs:
         checkpoint = load_checkpoint(self.model(key))
         return model_card(self.get(key).name or checkpoint.name, checkpoint.generator.config, checkpoint.training)
 
-    def find(self, session: Session, key: str) -> Job:
-        """Return the row that a key opens. Raises JobMissing."""
-        return self.store.find(session, key)
-
     def get(self, key: str) -> Job:
         """Return the row that a key opens, as it is now. Raises JobMissing."""
         with self.store.reading() as session:
-            return self.find(session, key)
+            return self.store.find(session, key)
 
     def folder(self, key: str) -> JobFolder:
         """Return the folder of a job."""
@@ -250,7 +246,7 @@ class Jobs:
     def changing(self, key: str, *states: str) -> Iterator[tuple[Session, Job]]:
         """Change the row of a job; the supervisor is woken. Raises JobError unless it is in one of `states`, if any."""
         with self.store.writing() as session:
-            job = self.find(session, key)
+            job = self.store.find(session, key)
             if states and job.state not in states:
                 raise JobError(f"This job is {job.state}; that can be done only while it is {' or '.join(states)}.")
             yield session, job
@@ -259,7 +255,7 @@ class Jobs:
     def draft_id(self, session: Session, key: str) -> str:
         """Return the id of the draft that a key opens, "" if there is none or it has been submitted."""
         with contextlib.suppress(JobMissing):
-            job = self.find(session, key)
+            job = self.store.find(session, key)
             return job.id if job.state == DRAFT else ""
         return ""
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 from app.jobs.ending import without_paths
 from app.jobs.folder import JobFolder
 from app.jobs.store import ACTIVE, ENDED, FINISHED, QUEUED, STOPPING, Job
 
-MAX_EVENTS = 200  # journal lines in a status
 MIN_MINUTES = 1.0  # shortest time for which a job is continued
 
 
@@ -32,9 +30,7 @@ class JobStatus:
     seconds_left: estimated remaining seconds, None if unknown
     minutes_left: minutes that an ended job still has, None when it has reached its limit
     verdict, measured: last lines of these kinds in the journal
-    events: last 200 lines of the journal without notices, oldest first
     notes: notices in the journal
-    preview: last sample grid
     can_resume, has_model: whether it can be continued, and whether it has a model
     """
 
@@ -61,9 +57,7 @@ class JobStatus:
     minutes_left: float | None = None
     verdict: dict[str, Any] | None = None
     measured: dict[str, Any] | None = None
-    preview: Path | None = None
     notes: list[str] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
     can_resume: bool = False
     has_model: bool = False
 
@@ -95,9 +89,7 @@ def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, Jo
         minutes_left=minutes_left(job, folder),
         verdict=last.get("Verdict"),
         measured=last.get("Measured"),
-        preview=next(reversed(folder.grids().values()), None),
         notes=[without_paths(line["text"], folder) for line in lines if line["event"] == "Notice"],
-        events=[line for line in lines if line["event"] != "Notice"][-MAX_EVENTS:],
         can_resume=job.state in ENDED,
         has_model=bool(folder.models()),
     )

@@ -103,13 +103,12 @@ def with_visitor_names(text: str, sources: Sources) -> str:
 
 def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     """Return what job.js shows of a job: its status, the images at each sample grid, and the points of its charts."""
-    value = asdict(jobs.status(key))
-    folder = jobs.folder(key)
+    status, folder = jobs.status(key), jobs.folder(key)
     lines = folder.journal()
     return {
-        **{name: fact for name, fact in value.items() if name not in ("preview", "events", "notes")},
+        **asdict(status),
         "key": key,
-        "notes": value["notes"][-MAX_NOTES:],
+        "notes": status.notes[-MAX_NOTES:],
         "grids": list(folder.grids()),
         "losses": chart_points(lines, "Step", LOSS_FIELDS),
         "measures": chart_points(lines, "Measured", MEASURE_FIELDS),

@@ -5,14 +5,12 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app.components.bridge import Trigger, component, event_text, file_function, page_call
 from app.errors import JobError, explain_disk_errors, visitor_text
-from app.faces.library import EMBEDDED_KEY
 from app.faces.studio import Studio
 from app.jobs import speed
 from app.jobs.limits import TrainingPlan, may_train
@@ -23,9 +21,7 @@ from app.tabs import train_form
 from app.tabs.job_view import archive_file, faces_value, job_functions
 from app.tabs.train_form import DEFAULT_MINUTES, Form
 from app.visitors import Visitor, visitor_of
-from ganime.config import SCRATCH
 from ganime.errors import GanimeError
-from ganime.training.beginning import nearest_embedded
 
 PROGRESS_BAR = gr.Progress()  # Gradio replaces a handler's default of this type by the event's bar
 OFF = """\
@@ -74,7 +70,7 @@ class TrainHandlers:
             return [old, gr.skip(), gr.skip(), gr.skip()]
         key = ""
         try:
-            _, image_size = self.start_and_size(model, start, size)
+            _, image_size = self.studio.library.beginning(start, int(size), model)
             key = self.jobs.draft(files, self.visitor(request, profile), image_size, instead=old)
             value = read_draft(self.jobs, key, progress)
         except GanimeError as error:
@@ -86,22 +82,10 @@ class TrainHandlers:
         delete_draft(self.jobs, old)
         return [key, value, None, draft_value(key, gone=old)]
 
-    def start_and_size(self, model: str, start: str, size: int) -> tuple[Path | None, int]:
-        """Return the folder of the model to begin from, None for scratch, and the image size in px.
-
-        model: key of the model that is loaded on the page. Raises GanimeError if that may not be trained on.
-        """
-        if start == SCRATCH:
-            return None, int(size)
-        if start == EMBEDDED_KEY:
-            return nearest_embedded(int(size)), int(size)
-        loaded = self.studio.library.trainable(model)
-        return loaded.folder, loaded.generator.config.image_size
-
     def estimate(self, model: str, start: str, minutes: float, images: int | None, recipe: str, size: int) -> str:
         """Describe, as HTML, how many images fit into the plan."""
         try:
-            folder, image_size = self.start_and_size(model, start, size)
+            folder, image_size = self.studio.library.beginning(start, int(size), model)
         except GanimeError as error:
             return paragraph(visitor_text(error))
         name = safe_model_name(folder.name) if folder else ""
@@ -125,7 +109,7 @@ class TrainHandlers:
         try:
             if not draft:
                 raise JobError("There are no faces to train on yet. Upload some above first.")
-            folder, image_size = self.start_and_size(model, start, size)
+            folder, image_size = self.studio.library.beginning(start, int(size), model)
             plan = TrainingPlan(str(recipe), image_size, float(minutes), images or 0, str(name), folder)
             self.jobs.submit(draft, plan, self.visitor(request, profile))
         except GanimeError as error:

@@ -10,14 +10,13 @@ from gradio.data_classes import FileData, ListFiles
 
 from app.components.bridge import clamped, component
 from app.errors import JobError, visitor_text
-from app.faces.library import EMBEDDED_KEY
+from app.faces.library import EMBEDDED_KEY, LOADED
 from app.jobs.uploads import Upload, uploaded_file
 from app.settings import Settings
 from app.visitors import sign_in_works
 from ganime.config import RECIPES, SCRATCH
 from ganime.faces.reading import SUFFIXES
 
-LOADED = "loaded"
 START_CHOICES = [("Embedded model", EMBEDDED_KEY), ("The model in use", LOADED), ("From scratch", SCRATCH)]
 SIZE_CHOICES, DEFAULT_SIZE = [32, 64, 128], 64  # px; larger models take a GPU and the command line
 DEFAULT_MINUTES = 15

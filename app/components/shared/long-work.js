@@ -4,8 +4,8 @@
 /**
  * Runs one piece of long work at a time.
  *
- * request(name, ...): calls a server function; "ask" advances work, "leave" gives it up. busy(on): called when work begins,
- * and when none is running any more.
+ * request(name, ...): calls a server function; "ask" advances work, "leave" gives it up. busy(on): called when work
+ * begins, and when none is running any more.
  */
 export function createLongWork(request, busy = () => {}) {
   let latest = 0; // number of runs and stops so far

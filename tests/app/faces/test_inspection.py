@@ -16,8 +16,8 @@ from app.errors import JobMissing
 from app.faces import inspection
 from app.faces.inspection import load_discriminator
 from app.faces.library import EMBEDDED_KEY, START_KEY
-from app.faces.recently_used import RecentlyUsed
 from app.faces.studio import Studio
+from app.recently_used import RecentlyUsed
 from app.settings import Settings
 from ganime.drawing.recipe import Recipe
 from ganime.faces.dataset import FaceDataset

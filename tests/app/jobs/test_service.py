@@ -49,8 +49,7 @@ def test_uploaded_faces_become_a_model_to_draw_from_and_are_decoded_once(
     done = jobs.status(key)
     assert (done.state, done.reason, done.images, done.saved, done.share) == ("finished", "", 320, 320, 1.0)
     assert (done.name, done.faces, done.has_model) == ("mine", 16, True)
-    assert done.preview
-    assert done.preview.is_file()
+    assert jobs.folder(key).grids()
     assert len(list(jobs.folder(key).cache.iterdir())) == 1
     model = load_checkpoint(jobs.model(key))
     assert model.training["images"] == 320

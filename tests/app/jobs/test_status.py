@@ -28,7 +28,6 @@ def test_status_contains_progress_speed_and_remaining_time(open_jobs: Callable[.
     assert (status.share, status.images_per_second) == (0.25, 64.0)
     assert status.seconds_left is not None
     assert 180 < status.seconds_left <= 225  # three quarters of five minutes come before 64,000 images
-    assert status.events[-1]["event"] == "Step"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +76,6 @@ def test_sample_grids_of_a_long_job_are_thinned_evenly(open_jobs: Callable[..., 
     left = list(jobs.folder(key).grids())
     assert (left[0], left[-1], len(left)) == (0, 40_000, MAX_GRIDS)
     assert max(after - before for before, after in itertools.pairwise(left[:-1])) <= 200
-    assert jobs.status(key).preview == previews / f"{40_000:012d}.png"
 
 
 def test_a_journal_is_parsed_again_only_after_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

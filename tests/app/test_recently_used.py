@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.faces.recently_used import RecentlyUsed
+from app.recently_used import RecentlyUsed
 
 
 def test_the_least_recently_used_value_is_evicted() -> None:
