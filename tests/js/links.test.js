@@ -29,7 +29,7 @@ test("the key of a job stands behind the # alone", () => {
 test("what is damaged is refused in words", () => {
   assert.throws(() => parseLinked("[", "tray"), /tray in this link.*cut short/);
   assert.throws(() => checkLinkedFace('{"seed":'), /face in this link.*cut short/);
-  assert.throws(() => readWalk("[", 64), /walk in this link.*cut short/);
+  assert.throws(() => readWalk("[", 64), /film in this link.*cut short/);
   for (const walk of [7, null, {}, { faces: [] }, { faces: "ab" }, { ...MODEL, faces: [{ seed: 1 }] },
     { ...MODEL, faces: [{ seed: 1 }, { seed: "<img>" }] }, { faces: [{ seed: 1 }, { seed: 2 }] }]) {
     assert.throws(() => readWalk(JSON.stringify(walk), 64), /2 to 64 faces/, JSON.stringify(walk));

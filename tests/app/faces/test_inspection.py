@@ -35,6 +35,9 @@ def test_simultaneous_requests_load_one_discriminator_once(
     studio: Studio, tiny: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, recipe = studio.open(START_KEY), Recipe("tiny", tiny.revision, 7, 0.8)
+    model.inside(recipe)  # the first use of the networks takes seconds
+    for key in studio.inspector.discriminators.all_keys():
+        studio.inspector.discriminators.discard(key)
     read, answers = [], []
 
     def slow(checkpoint: Checkpoint) -> Checkpoint:

@@ -12,16 +12,16 @@ import torch
 from PIL import Image
 
 from app.errors import JobError, JobMissing
-from app.faces.library import EMBEDDED_KEY, START_KEY
+from app.faces.library import EMBEDDED_KEY, LOADED, START_KEY
 from app.faces.studio import Studio
 from app.jobs.uploads import Upload
 from app.settings import Settings
 from app.visitors import Visitor
-from ganime.config import ModelConfig
+from ganime.config import SCRATCH, ModelConfig
 from ganime.drawing.recipe import Recipe
 from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.images import png_bytes
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.checkpoint import EMBEDDED, EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.hub import pull
 from ganime.nets.dcgan import Generator
 from tests.hub_server import HubServer
@@ -105,6 +105,25 @@ def test_training_can_continue_from_a_public_or_shared_start_model(
     reference = str(tmp_path / "a") if model == "folder" else model
     studio = Studio(Settings(home=tmp_path / "home", model=reference, hub_timeout=2, share_model=shared))
     assert studio.library.trainable(START_KEY).revision == studio.library.start.revision
+
+
+@pytest.mark.parametrize(("size", "expected"), [(32, 64), (64, 64), (128, 128), (256, 128)])
+def test_a_job_begins_from_the_embedded_model_closest_to_its_image_size(
+    studio: Studio, size: int, expected: int
+) -> None:
+    assert studio.library.beginning(EMBEDDED_KEY, size) == (EMBEDDED_MODELS[expected], size)
+    assert studio.library.beginning(SCRATCH, size) == (None, size)
+
+
+def test_a_job_that_begins_from_the_model_in_use_keeps_its_image_size(studio: Studio, hub: HubServer) -> None:
+    key = studio.library.load("tester/a").key
+    assert studio.library.beginning(LOADED, 128, key) == (studio.open(key).checkpoint.folder, 32)
+
+
+@pytest.mark.parametrize(("start", "size"), [("", 64), (LOADED, 64), ("../x", 64), (EMBEDDED_KEY, 63), (SCRATCH, "64")])
+def test_a_job_cannot_begin_from_anything_else(studio: Studio, start: str, size: int) -> None:
+    with pytest.raises(JobError, match="must be one of"):
+        studio.library.beginning(start, size)
 
 
 def test_the_least_recently_used_models_are_deleted_from_a_full_disk(studio: Studio, hub: HubServer) -> None:

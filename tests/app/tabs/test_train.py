@@ -1,4 +1,4 @@
-"""The handlers of the Train tab: uploads become drafts, and a plan begins from the model closest to its size."""
+"""The handlers of the Train tab: uploads become drafts, and what is refused is answered in words."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from app.jobs.service import Jobs
 from app.jobs.uploads import Upload, arrivals_folder
 from app.settings import Settings
 from app.tabs.train import TrainHandlers
-from app.tabs.train_form import SIZE_CHOICES, uploads_of
+from app.tabs.train_form import uploads_of
 from ganime.errors import CheckpointError
-from ganime.models.checkpoint import EMBEDDED_MODELS
 from tests.app.job_helpers import exists
 
 REQUEST = gr.Request(username="me")
 
 
-def fail(key: str) -> None:
-    raise CheckpointError("private")
+def beginning(start: str, image_size: int, key: str) -> tuple[None, int]:
+    """Stand in for `Library.beginning` where only training from scratch is allowed."""
+    if start != "scratch":
+        raise CheckpointError("private")
+    return None, image_size
 
 
-def handlers_of(jobs: Jobs, trainable: Callable[[str], object] = fail) -> TrainHandlers:
-    return TrainHandlers(SimpleNamespace(library=SimpleNamespace(trainable=trainable)), jobs)  # type: ignore[arg-type]
+def handlers_of(jobs: Jobs) -> TrainHandlers:
+    return TrainHandlers(SimpleNamespace(library=SimpleNamespace(beginning=beginning)), jobs)  # type: ignore[arg-type]
 
 
 def take(handlers: TrainHandlers, files: list[Upload], old: str = "", start: str = "scratch", size: int = 32) -> list:
@@ -44,22 +46,6 @@ def copies(files: list[Upload], tmp_path: Path) -> list[Upload]:
         found.append(Upload(tmp_path / "copies" / file.name / "a.png", file.name))
         shutil.copyfile(file.path, found[-1].path)
     return found
-
-
-@pytest.mark.parametrize(("size", "expected"), [(32, 64), (64, 64), (128, 128), (256, 128)])
-def test_the_embedded_model_to_begin_from_is_the_one_closest_to_the_image_size(
-    size: int, expected: int, open_jobs: Callable[..., Jobs]
-) -> None:
-    handlers = handlers_of(open_jobs("mock", start=False))
-    assert handlers.start_and_size("", "embedded", size) == (EMBEDDED_MODELS[expected], size)
-    assert handlers.start_and_size("", "scratch", size) == (None, size)
-    assert {32, 64, 128} == set(SIZE_CHOICES)
-
-
-def test_a_model_named_above_keeps_its_image_size(open_jobs: Callable[..., Jobs]) -> None:
-    loaded = SimpleNamespace(folder=Path("m"), generator=SimpleNamespace(config=SimpleNamespace(image_size=128)))
-    handlers = handlers_of(open_jobs("mock", start=False), lambda key: loaded)
-    assert handlers.start_and_size("key", "loaded", 32) == (Path("m"), 128)
 
 
 def test_uploads_become_a_draft_that_is_decoded_at_the_size_of_training(
