@@ -29,8 +29,6 @@ NOT_RUN = {
     "python -m benchmarks.": "measures for minutes",
     "python -m weights.make.": "trains for hours, or needs packages of others",
     "ganime train": "trains for an hour; tests/ganime/cli/test_train.py runs it",
-    "ganime polish": "needs 2,000 faces; tests/ganime/training/test_polish.py runs it",
-    "ganime fit-features": "needs labels; tests/ganime/measuring/test_feature_training.py trains small ones",
     "ganime remember-faces": "looks at tens of thousands of faces; tests/ganime/cli/test_data.py runs it",
 }
 COMMANDS = typer.main.get_command(command_line).commands  # type: ignore[attr-defined]

@@ -36,9 +36,7 @@ GROUPS = {
     },
     "Train": {
         "train": train.train_command,
-        "polish": train.polish_command,
         "evaluate": measure.evaluate_command,
-        "fit-features": measure.fit_features_command,
     },
     "Models": {
         "inspect": models.inspect_command,

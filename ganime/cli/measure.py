@@ -1,4 +1,4 @@
-"""Measuring a model, and fitting the network that measures it: `evaluate` and `fit-features`."""
+"""Measuring a model: `evaluate`."""
 
 from __future__ import annotations
 
@@ -17,24 +17,19 @@ import typer
 from ganime.cli.common import (
     DEFAULT_HOME,
     MODEL_HELP,
-    DataArgument,
     DuplicatesOption,
     HomeOption,
-    ThreadsOption,
     TruncationOption,
     draw_to_file,
     read_faces,
-    set_threads,
 )
 from ganime.drawing.recipe import check_truncation
 from ganime.errors import ConfigError, DataError
 from ganime.faces.dataset import FaceDataset
-from ganime.files import atomic_file, refuse_to_replace
+from ganime.files import atomic_file
 from ganime.measuring.distances import chance_of_nearness
-from ganime.measuring.feature_training import EPOCHS, FitStep, fit_features
 from ganime.measuring.report import Report, evaluate, inception_distance
 from ganime.measuring.training_faces import training_faces_of
-from ganime.models.checkpoint import CHECKPOINT_FILES
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import FEATURE_SIDE, load_features
 from ganime.nets.dcgan import CONFIG_FILE
@@ -127,27 +122,6 @@ def faces_to_measure(model: str, seeds: range, truncation: float, home: Path) ->
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".evaluate-", dir=home) as folder:
         yield draw_to_file(checkpoint, seeds, truncation, Path(folder) / "faces.npy")
-
-
-def fit_features_command(
-    data: DataArgument,
-    attributes: Annotated[Path, typer.Option(help="CSV, one row per face: file name, then a 0 or 1 per attribute.")],
-    out: Annotated[Path, typer.Option(help="Folder to write the network to.")],
-    minutes: Annotated[float, typer.Option(help="Time limit in minutes; 0 for none.")] = 0.0,
-    epochs: Annotated[float, typer.Option(min=0.01, help="Number of passes over the faces.")] = EPOCHS,
-    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = 0,
-    threads: ThreadsOption = 0,
-    home: HomeOption = DEFAULT_HOME,
-) -> None:
-    """Fit the feature network, which `evaluate` measures with, to labelled faces."""
-    refuse_to_replace(out, CHECKPOINT_FILES)
-    set_threads(threads)
-
-    def show_step(step: FitStep) -> None:
-        print(f"{step.progress:.0%} {step.images:,} faces, attribute loss {step.attribute_loss:.4f}", flush=True)
-
-    for score in fit_features(data, attributes, out, minutes, home / "cache", show_step, epochs, seed=seed):
-        print(f"{score.name:<16} {score.balanced_accuracy:.3f}")
 
 
 def print_report(report: Report) -> None:

@@ -1,10 +1,8 @@
-"""Training and polishing: `train` and `polish`."""
+"""Training a model: `train`."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,8 +15,6 @@ from ganime.cli.common import (
     DeviceOption,
     DuplicatesOption,
     HomeOption,
-    ModelArgument,
-    ModelFolderOption,
     ThreadsOption,
     check_folder,
     read_faces,
@@ -28,18 +24,13 @@ from ganime.cli.progress import show, signal_requests
 from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH, ModelConfig, TrainConfig
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
-from ganime.files import refuse_to_replace
-from ganime.models.checkpoint import Checkpoint, save_checkpoint
+from ganime.models.checkpoint import Checkpoint
 from ganime.models.hub import open_model
 from ganime.models.resizing import resize
-from ganime.nets.device import pick_device
 from ganime.training.beginning import config_for_start, default_start
 from ganime.training.distributed import Processes
 from ganime.training.loop import train
-from ganime.training.polish import PolishConfig, Polished, polish
 from ganime.training.run_folder import RUN_FILE, read_run
-
-POLISH_SAVE_SECONDS = 300.0
 
 
 def train_command(
@@ -183,56 +174,3 @@ def print_start(start: Checkpoint | None, image_size: int) -> None:
     side = start.generator.config.image_size
     resized = "" if side == image_size else f", {'grown' if side < image_size else 'shrunk'} to {image_size} px"
     print(f"starts from {start.name}, revision {start.revision}{resized}; --from {SCRATCH} starts from random weights")
-
-
-def polish_command(
-    model: ModelArgument,
-    data: Annotated[list[Path], typer.Argument(help="Folders or zip files of the faces that it was trained on.")],
-    out: ModelFolderOption,
-    images: Annotated[int, typer.Option(help="Number of images to draw in total.")] = PolishConfig.images,
-    batch_size: Annotated[int, typer.Option(help="Images per step.")] = PolishConfig.batch_size,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = PolishConfig.lr,
-    ema_images: Annotated[
-        int, typer.Option(help="Half-life of the moving average of the weights, in images.")
-    ] = PolishConfig.ema_images,
-    seed: Annotated[int, typer.Option(help="Seed of all randomness.")] = PolishConfig.seed,
-    keep_duplicates: DuplicatesOption = False,
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = 0,
-    home: HomeOption = DEFAULT_HOME,
-) -> None:
-    """Improve a well-trained model with the Fréchet loss alone. Ctrl+C stops it at any time: the model is saved."""
-    config = PolishConfig(images, batch_size, lr, ema_images, seed)
-    refuse_to_replace(out, ())
-    pick_device(device)
-    set_threads(threads)
-    begun = replace(open_model(model, home / "hub", with_discriminator=True), name=out.resolve().name)
-    faces = read_faces(data, begun.generator.config.image_size, home, keep_duplicates)
-    print(f"{len(faces.train):,} faces for training; extracting their features takes minutes", flush=True)
-    with signal_requests() as (should_stop, should_save):
-        save_polished(polish(faces, begun, config, device, should_stop), out, should_save)
-
-
-def save_polished(
-    events: Iterator[Polished],
-    out: Path,
-    should_save: Callable[[], bool] = lambda: False,
-    save_seconds: float = POLISH_SAVE_SECONDS,
-) -> None:
-    """Print the progress, and save the model to `out` every `save_seconds`, on request and at the end."""
-    saved, last, stored = time.monotonic(), None, 0
-    for last in events:
-        print(
-            f"{last.images:,} images, {last.images_per_second:.1f} images/s, {last.progress:.0%}: distance "
-            f"{last.distance:.4f}",
-            flush=True,
-        )
-        if last.images and (should_save() or time.monotonic() - saved >= save_seconds):
-            save_checkpoint(last.model(), out)
-            saved, stored = time.monotonic(), last.images
-    if last and last.images:
-        if last.images > stored:
-            save_checkpoint(last.model(), out)
-        print(f"saved: {out}")
-    else:
-        print("stopped before the first step; nothing was saved")

@@ -15,7 +15,7 @@ from torch import nn
 
 from ganime.embedded import FEATURES
 from ganime.errors import CheckpointError, DataError
-from ganime.files import CONFIG_FILE, WEIGHTS_FILE, load_tensors, save_tensors
+from ganime.files import CONFIG_FILE, WEIGHTS_FILE, load_tensors
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -125,13 +125,6 @@ def extract(
             features[start : start + batch_size] = batch.cpu().numpy()
             probabilities[start : start + batch_size] = logits.sigmoid().cpu().numpy()
     return features, probabilities
-
-
-def save_features(net: FeatureNet, folder: Path) -> None:
-    """Write the weights, in fp16, and config.json into an existing folder."""
-    save_tensors(net.state_dict(), folder / WEIGHTS_FILE, half=True)
-    config = {"attributes": list(net.attributes), "features": net.features}
-    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def load_features(folder: Path | str = FEATURES) -> FeatureNet:

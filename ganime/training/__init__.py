@@ -1,1 +1,1 @@
-"""A run from its first batch to its verdict: loop, losses, run folder, validation, verdict, polish."""
+"""A run from its first batch to its verdict: loop, losses, run folder, validation, verdict."""

@@ -29,7 +29,6 @@ from ganime.measuring.training_faces import save_training_faces, training_faces_
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.anime_features import FEATURE_SIDE
 from ganime.nets.device import pick_device
-from ganime.training.frechet_loss import shipped_views
 from weights.make.default_stages import (
     STAGES,
     Stage,
@@ -39,6 +38,7 @@ from weights.make.default_stages import (
     train_example,
     train_stage,
 )
+from weights.make.frechet_loss import shipped_views
 from weights.make.model_card import COUNT, EXAMPLE, PEER, measure, write_model
 from weights.make.teachers import views_with
 

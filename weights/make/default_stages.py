@@ -9,12 +9,13 @@ from pathlib import Path
 from ganime.config import RECIPES, SCRATCH
 from ganime.faces.dataset import load_faces
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ganime.models.resizing import recoloured, refined, resize
+from ganime.models.resizing import resize
 from ganime.nets.anime_features import FEATURE_SIDE
 from ganime.training.events import Event, Measured, Notice, Step, Verdict, record
-from ganime.training.frechet_loss import View, view_names
 from ganime.training.loop import train
-from ganime.training.polish import PolishConfig, polish, valid_count
+from weights.make.frechet_loss import View, view_names
+from weights.make.polish import PolishConfig, polish, valid_count
+from weights.make.reshaping import recoloured, refined
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ This is no script: `default_models` and `views` take a folder of packages by --t
 
 All of them were trained on pictures of all kinds, the first one on drawings, too. The more networks take part, the less
 can change unnoticed by all of them. They are read from the packages and not stored. The folder may also contain anime
-networks that `fit-features` made with other seeds (for today's models `--seed 78 --epochs 5` and `--seed 79`, in the
-folders anime-78 and anime-79).
+networks that `feature_training` made with other seeds (for today's models `--seed 78 --epochs 5` and `--seed 79`, in
+the folders anime-78 and anime-79).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from torch.nn.utils import fuse_conv_bn_weights
 
 from ganime.nets.anime_features import CONFIG_FILE, load_features
 from ganime.nets.critic import BROAD_SIDE
-from ganime.training.frechet_loss import PIECE, View, anime_views, shipped_views
 from weights.make.broad_eyes import Package
+from weights.make.frechet_loss import PIECE, View, anime_views, shipped_views
 
 INCEPTION = "package/dist/models/inception_v3"
 INCEPTION_DEPTHS = ("max_pooling2d_1", "mixed0", "mixed2", "mixed4")

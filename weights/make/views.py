@@ -24,8 +24,8 @@ from ganime.faces.dataset import load_faces
 from ganime.models.hub import open_model
 from ganime.nets.averaging import quasirandom_latents
 from ganime.nets.dcgan import Generator
-from ganime.training.frechet_loss import Transport, View, collect_features, shipped_views
-from ganime.training.polish import STATISTICS_BATCH
+from weights.make.frechet_loss import Transport, View, collect_features, shipped_views
+from weights.make.polish import STATISTICS_BATCH
 from weights.make.teachers import views_with
 
 MEAN_OF, MEANS = 64, 32  # faces in a mean, and number of means

@@ -15,7 +15,7 @@ from tests.ganime.cli.common import Answer, assert_misused, assert_refused
 def test_help_names_every_command(ganime: Callable[..., Answer]) -> None:
     answer = ganime("--help")
     assert answer.status == 0
-    for command in ("sample", "interpolate", "train", "evaluate", "fit-features", "inspect", "import"):
+    for command in ("sample", "interpolate", "train", "evaluate", "inspect", "import"):
         assert command in answer.out
         assert ganime(command, "--help").status == 0
 

@@ -1,4 +1,4 @@
-"""The commands `evaluate` and `fit-features`."""
+"""The command `evaluate`."""
 
 from __future__ import annotations
 
@@ -75,14 +75,3 @@ def test_evaluate_reports_how_many_faces_a_split_needs(
 ) -> None:
     answer = ganime("evaluate", tiny_folder, "--reference", faces_folder, "--split", "--count", 10)
     assert_refused(answer, "6 faces", "held-out", "about 100 in --reference")
-
-
-def test_fit_features_refuses_missing_faces_and_labels(
-    ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
-) -> None:
-    labels = ("--attributes", tmp_path / "labels.csv", "--out", tmp_path / "net")
-    assert_refused(ganime("fit-features", faces_folder, *labels), "labels.csv")
-    (tmp_path / "labels.csv").write_text("file,smile\nnobody.png,1\n")
-    assert_refused(ganime("fit-features", tmp_path / "nowhere", *labels), "nowhere")
-    assert_refused(ganime("fit-features", faces_folder, *labels))
-    assert not (tmp_path / "net").exists()

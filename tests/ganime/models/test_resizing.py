@@ -16,28 +16,13 @@ from ganime.config import ModelConfig
 from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ganime.models.resizing import recoloured, refined, resize
-from ganime.nets.averaging import settle_statistics
-from ganime.nets.dcgan import Discriminator, Generator, subsample_chroma
+from ganime.models.resizing import resize
+from ganime.nets.dcgan import Discriminator, Generator
 
 
 @pytest.fixture(scope="module")
 def plain() -> Checkpoint:
-    """A model in the paper's shape whose pictures are smooth and have all shades, though it was never trained."""
-    config = ModelConfig(base_channels=32, max_channels=128)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        generator, discriminator = Generator(config), Discriminator(config)
-    with torch.no_grad():
-        ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])
-        for layer in generator.modules():
-            if isinstance(layer, nn.ConvTranspose2d) and layer.stride == (2, 2):
-                layer.weight.copy_(layer.weight.sum((2, 3), keepdim=True) * torch.outer(ramp, ramp))
-        generator.to_rgb.weight.mul_(2)
-        for _ in range(60):  # until spectral norm knows the weights
-            discriminator(torch.zeros(1, 3, 64, 64))
-    settle_statistics(generator)
-    return Checkpoint(generator.eval().requires_grad_(False), discriminator.eval(), name="plain")
+    return plain_model()
 
 
 def test_statistics_that_are_not_those_of_the_weights_stay(plain: Checkpoint) -> None:
@@ -59,16 +44,6 @@ def grown(plain: Checkpoint) -> Checkpoint:
 
 def as_tensor(faces: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, 3, S, S)
-
-
-def apart(ones: np.ndarray, others: np.ndarray) -> float:
-    """How far two sets of faces differ, of 255 levels, beside how far they differ when shuffled."""
-    whole, shuffled = (np.abs(ones.astype(float) - set_).mean() for set_ in (others, np.roll(others, 1, 0)))
-    return float(whole / shuffled)
-
-
-def resampled(faces: np.ndarray, side: int, how: Image.Resampling) -> np.ndarray:
-    return np.stack([np.asarray(Image.fromarray(face).resize((side, side), how)) for face in faces])
 
 
 def untrained(**config: object) -> Checkpoint:
@@ -152,24 +127,6 @@ def test_a_model_that_shrank_grows_again_to_what_it_was(plain: Checkpoint) -> No
     assert resize(resize(plain, 256), 32).generator.config.supersampling == 8
 
 
-def test_a_refined_generator_has_a_layer_more_and_draws_what_it_drew(plain: Checkpoint) -> None:
-    fine = refined(plain)
-    old, config = plain.generator.config, fine.generator.config
-    assert (config.image_size, config.rgb_stride) == (64, 1)
-    assert config.channels == (*old.channels, old.channels[-1] // 2)
-    assert np.abs(generate(fine, range(12)).astype(int) - generate(plain, range(12))).max() <= 2
-    assert refined(fine) is fine
-    large = resize(fine, 128)
-    assert large.generator.config.channels == (*config.channels, config.channels[-1] // 2)
-    wanted = resampled(generate(fine, range(12)), 128, Image.Resampling.BILINEAR)
-    assert apart(generate(large, range(12)), wanted) < 0.1
-    face = torch.zeros(1, 3, 64, 64)
-    assert plain.discriminator
-    assert fine.discriminator
-    with torch.no_grad():
-        assert torch.equal(fine.discriminator(face), plain.discriminator(face))
-
-
 def test_a_model_without_a_discriminator_changes_its_side_too() -> None:
     start = replace(untrained(), discriminator=None)
     other = resize(resize(start, 64), 32)
@@ -198,24 +155,3 @@ def test_a_grown_model_can_be_saved_and_loaded(grown: Checkpoint, tmp_path: Path
 def test_models_that_cannot_change_their_side_say_why(config: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         resize(untrained(**config), 64)
-
-
-def test_a_recoloured_model_keeps_its_weights_and_tells_itself_apart(plain: Checkpoint, tmp_path: Path) -> None:
-    soft = recoloured(plain)
-    z = torch.randn(4, 128, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(soft.generator(z), subsample_chroma(plain.generator(z), 2))
-    assert soft.revision != plain.revision
-    save_checkpoint(soft, tmp_path / "soft")
-    assert load_checkpoint(tmp_path / "soft", with_discriminator=True).revision == soft.revision
-    assert (soft.discriminator and soft.discriminator.config) == soft.generator.config
-
-
-def test_a_recoloured_model_grows_and_shrinks_drawing_what_it_drew(plain: Checkpoint) -> None:
-    soft = refined(recoloured(plain))
-    drawn = generate(soft, range(8))
-    small = resize(soft, 32)
-    assert (small.generator.config.chroma_stride, small.generator.config.supersampling) == (2, 2)
-    halved = resampled(drawn, 32, Image.Resampling.LANCZOS)
-    assert np.abs(generate(small, range(8)).astype(float) - halved).mean() < 1.5
-    large = resampled(drawn, 128, Image.Resampling.BILINEAR)
-    assert apart(generate(resize(soft, 128), range(8)), large) < 0.1

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ganime.cli import train as cli_polish
-from ganime.cli.train import polish_command, save_polished
-from ganime.errors import CheckpointError, ConfigError, DataError, TrainingError
+from ganime.errors import ConfigError, DataError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.averaging import quasirandom_latents, settle_statistics
-from ganime.training.frechet_loss import View
-from ganime.training.polish import STATISTICS_BATCH, PolishConfig, Polished, polish
+from weights.make.frechet_loss import View
+from weights.make.polish import STATISTICS_BATCH, PolishConfig, Polished, polish
 
 # Settings for the few faces of these tests.
 small = partial(PolishConfig, min_faces=32, real_faces=200, drawn_faces=200, settling_latents=256, report_steps=10)
@@ -129,21 +125,6 @@ def test_real_faces_are_not_mirrored(faces: FaceDataset, tiny: Checkpoint) -> No
     assert (real[:, -1] < -0.9).all()
 
 
-def test_a_stop_ends_polishing_with_a_model(faces: FaceDataset, tiny: Checkpoint, views: list[View]) -> None:
-    answers = iter([False] * 11 + [True])  # nine during the first statistics, then one before each step
-    events = list(polish(faces, tiny, small(images=1600), should_stop=lambda: next(answers), views=views))
-    assert events[-1].images == 32
-    assert events[-1].model().training["polished_images"] == 32
-
-
-def test_a_stop_before_the_first_step_writes_nothing(
-    faces: FaceDataset, tiny: Checkpoint, views: list[View], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    save_polished(polish(faces, tiny, small(), should_stop=lambda: True, views=views), tmp_path / "out")
-    assert "stopped before the first step" in capsys.readouterr().out
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize("count", [None, "9", True, 2.5, -5, 10**4299])
 def test_invalid_facts_of_a_model_are_ignored(
     count: Any, faces: FaceDataset, tiny: Checkpoint, views: list[View], tmp_path: Path
@@ -170,76 +151,11 @@ def test_a_loss_that_is_not_finite_asks_for_a_lower_learning_rate(faces: FaceDat
     def broken(images: torch.Tensor) -> list[torch.Tensor]:
         return [images * (float("nan") if images.requires_grad else 1.0)]
 
-    with pytest.raises(TrainingError, match=r"no longer finite after 0 images.*lower --lr than 0.001"):
+    with pytest.raises(TrainingError, match=r"no longer finite after 0 images.*lower lr than 0.001"):
         polished(faces, tiny, [View("broken", broken)])
-
-
-def test_quasirandom_latents_are_normal_and_more_even_than_random_ones() -> None:
-    source = quasirandom_latents(128, seed=1)
-    batches = torch.stack([source(16) for _ in range(64)])  # (64, 16, 128)
-    assert batches.isfinite().all()
-    every = batches.flatten()
-    assert abs(float(every.std()) - 1) < 0.01
-    assert abs(float((every.abs() < 1).float().mean()) - 0.6827) < 0.005
-    by_chance = torch.randn(64, 16, 128, generator=torch.Generator().manual_seed(0))
-    assert batches.mean(1).std() < by_chance.mean(1).std() / 3
-    even, uneven = (torch.corrcoef(z.flatten(0, 1).T).fill_diagonal_(0) for z in (batches, by_chance))
-    assert even.square().mean() < uneven.square().mean() / 2
-    assert torch.equal(quasirandom_latents(128, seed=1)(16), batches[0])
-    assert torch.equal(quasirandom_latents(128, seed=1, drawn=16)(16), batches[1])
-    assert not torch.equal(quasirandom_latents(128, seed=2)(16), batches[0])
-
-
-def test_a_sobol_point_rounded_to_1_gives_a_finite_latent() -> None:
-    """The first Sobol point of this seed has a coordinate that is 1 in single precision."""
-    first = torch.quasirandom.SobolEngine(4096, scramble=True, seed=23312).draw(1, dtype=torch.float64)
-    assert float(first.max()) == 1.0
-    assert quasirandom_latents(4096, seed=23312)(40).isfinite().all()
 
 
 @pytest.mark.parametrize(("field", "value"), [("images", 0), ("batch_size", 1), ("lr", 0.0), ("ema_images", 0)])
 def test_values_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"PolishConfig.{field}"):
         PolishConfig(**{field: value})
-
-
-def test_model_is_saved_during_polishing_and_at_the_end(
-    faces: FaceDataset, tiny: Checkpoint, views: list[View], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    saved_images: list[int] = []
-    written = Mock(wraps=save_checkpoint)
-    monkeypatch.setattr(cli_polish, "save_checkpoint", written)
-
-    def watched() -> Iterator[Polished]:
-        for event in polish(faces, tiny, small(images=320), views=views):
-            yield event
-            if event.images:
-                saved_images.append(load_checkpoint(tmp_path / "out").training["polished_images"])
-
-    save_polished(watched(), tmp_path / "out", save_seconds=0.0)
-    assert saved_images == [160, 320]
-    assert written.call_count == 2
-    assert load_checkpoint(tmp_path / "out", with_discriminator=True).discriminator is not None
-
-
-@pytest.mark.slow
-def test_command_writes_a_model_and_refuses_to_overwrite_one(
-    faces_folder: Path,
-    tiny_folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(cli_polish, "PolishConfig", small)
-    out = tmp_path / "polished"
-    polish_command(str(tiny_folder), [faces_folder], out, images=32, device="cpu", home=tmp_path / "home")
-    output = capsys.readouterr().out
-    assert "58 faces for training" in output
-    assert "32 images" in output
-    assert "100%: distance" in output
-    assert load_checkpoint(out).name == "polished"
-    assert not np.array_equal(
-        load_checkpoint(out).generator.to_rgb.weight, load_checkpoint(tiny_folder).generator.to_rgb.weight
-    )
-    with pytest.raises(CheckpointError, match=r"polished holds .*, which would be lost"):
-        polish_command(str(tiny_folder), [faces_folder], out, images=32, device="cpu", home=tmp_path / "home")

@@ -1,4 +1,4 @@
-"""The last stage of training: improve a generator that already draws well with the Fréchet loss alone."""
+"""The last stage of the default models: improve a generator that already draws well with the Fréchet loss alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import decay_of, quasirandom_latents, settle_statistics, update_ema
 from ganime.nets.dcgan import Generator
 from ganime.nets.device import out_of_memory, pick_device
-from ganime.training.frechet_loss import FrechetLoss, View, shipped_views, view_names
+from weights.make.frechet_loss import FrechetLoss, View, shipped_views, view_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,16 +90,11 @@ class Polished:
     model: Callable[[], Checkpoint]
 
 
-class StoppedError(Exception):
-    """The caller asked to stop before the first step."""
-
-
 def polish(
     dataset: FaceDataset,
     model: Checkpoint,
     config: PolishConfig | None = None,
     device: str = "cpu",
-    should_stop: Callable[[], bool] = lambda: False,
     views: Sequence[View] = (),
 ) -> Iterator[Polished]:
     """Lower the Fréchet distance of `model` to the training faces. Yields a report first, regularly, and at the end.
@@ -112,8 +107,6 @@ def polish(
     dataset: the faces; only its training part is used.
     model: the checkpoint to start from; it is not changed.
     config: by default `PolishConfig()`.
-    should_stop: called after every step, and before every batch of the first statistics; if it returns true during
-        those, nothing is yielded.
     views: by default those of `shipped_views`.
 
     Raises DataError when there are fewer than `config.min_faces` training faces or their size is not the model's.
@@ -122,13 +115,10 @@ def polish(
     config, target = config or PolishConfig(), pick_device(device)
     check_faces(dataset, model, config.min_faces)
     polisher = Polisher(model, config, target, views)
-    try:
-        loss = polisher.initial_loss(dataset, should_stop)
-    except StoppedError:
-        return
+    loss = polisher.initial_loss(dataset)
     start = time.monotonic()
     while True:
-        ended = polisher.images >= config.images or should_stop()
+        ended = polisher.images >= config.images
         if polisher.steps % config.report_steps == 0 or ended:
             speed = polisher.images / max(time.monotonic() - start, 1e-9)
             progress = min(1.0, polisher.images / config.images)
@@ -165,21 +155,12 @@ class Polisher:
         """The next `count` faces, (N, 3, S, S), in [-1, 1]."""
         return self.generator(self.latents(count).to(self.device))
 
-    def initial_loss(self, dataset: FaceDataset, should_stop: Callable[[], bool]) -> FrechetLoss:
-        """The loss with the statistics of the first faces. Raises StoppedError when `should_stop` returns true."""
+    def initial_loss(self, dataset: FaceDataset) -> FrechetLoss:
+        """The loss with the statistics of the first faces."""
         config = self.config
-
-        def batches(count: int, batch: Callable[[int], Tensor]) -> Iterator[Tensor]:
-            for first in range(0, count, STATISTICS_BATCH):
-                if should_stop():
-                    raise StoppedError
-                yield batch(first)
-
-        def real_batch(first: int) -> Tensor:
-            return dataset.batch(first, STATISTICS_BATCH, config.seed, flip=False).to(self.device)
-
-        real = batches(min(config.real_faces, len(dataset.train)), real_batch)
-        drawn = batches(config.drawn_faces, lambda _: self.draw(STATISTICS_BATCH))
+        places = range(0, min(config.real_faces, len(dataset.train)), STATISTICS_BATCH)
+        real = (dataset.batch(i, STATISTICS_BATCH, config.seed, flip=False).to(self.device) for i in places)
+        drawn = (self.draw(STATISTICS_BATCH) for _ in range(0, config.drawn_faces, STATISTICS_BATCH))
         with enough_memory(config.batch_size):
             return FrechetLoss(self.views, real, drawn, config.seed)
 
@@ -194,7 +175,7 @@ class Polisher:
             value.backward()
         if not torch.isfinite(value):
             raise TrainingError(
-                f"The loss is no longer finite after {self.images:,} images. Polish again with a lower --lr than "
+                f"The loss is no longer finite after {self.images:,} images. Polish again with a lower lr than "
                 f"{config.lr:g}, from the last saved model or from the beginning."
             )
         self.optimizer.step()
@@ -248,6 +229,6 @@ def enough_memory(batch_size: int) -> Iterator[None]:
         if not out_of_memory(error):
             raise
         raise TrainingError(
-            f"Not enough memory for batches of {max(batch_size, STATISTICS_BATCH)} faces. Polish with --batch-size "
+            f"Not enough memory for batches of {max(batch_size, STATISTICS_BATCH)} faces. Polish with a batch_size "
             f"below {batch_size}, or on the CPU."
         ) from error

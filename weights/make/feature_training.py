@@ -1,34 +1,43 @@
-"""Training of the feature network: it learns attributes from labels, and poor drawing from artificial damage."""
+"""Train a feature network: it learns attributes from labels, and poor drawing from artificial damage.
+
+`python -m weights.make.feature_training FACES... --attributes CSV --out FOLDER [--epochs 10] [--seed 0]`
+
+FACES are folders or zips; the CSV has one row for each face: its file name, then a 0 or 1 for each attribute. For
+weights/anime-critic the options were `--seed 77 --epochs 5`.
+"""
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+import typer
 from torch import nn
 
+from ganime.cli.common import DEFAULT_HOME, HomeOption, set_threads
 from ganime.errors import DataError
 from ganime.faces.dataset import MIN_FACES, load_faces
-from ganime.files import atomic_folder
-from ganime.measuring.damage import DAMAGES, damaged_batch
+from ganime.files import CONFIG_FILE, WEIGHTS_FILE, atomic_folder, refuse_to_replace, save_tensors
+from ganime.models.checkpoint import CHECKPOINT_FILES
 from ganime.nets.anime_features import (
     FEATURE_SIDE,
     FEATURE_WIDTHS,
     FeatureNet,
     extract,
     load_features,
-    save_features,
     to_tensor,
 )
 from ganime.nets.device import faster_of
+from weights.make.damage import DAMAGES, damaged_batch
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -264,6 +273,13 @@ def fit_features(
     return scores
 
 
+def save_features(net: FeatureNet, folder: Path) -> None:
+    """Write the weights, in fp16, and config.json into an existing folder."""
+    save_tensors(net.state_dict(), folder / WEIGHTS_FILE, half=True)
+    config = {"attributes": list(net.attributes), "features": net.features}
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
 def score_attributes(
     net: FeatureNet, images: UInt8[np.ndarray, "n h w 3"], labels: Float[np.ndarray, "n a"]
 ) -> list[AttributeScore]:
@@ -319,7 +335,7 @@ warps, tears, coarse pixels, parts of another face). Its features are averages o
 depths, standardised and projected on their leading principal components. Command:
 
 ```
-python -m ganime fit-features FACES --attributes attributes.csv --out weights/anime-features
+python -m python -m weights.make.feature_training FACES --attributes attributes.csv --out weights/anime-features
 ```
 
 ## Attributes
@@ -338,3 +354,28 @@ from ganime.nets.anime_features import extract, load_features
 features, probabilities = extract(load_features(), images)  # images: uint8 (N, H, W, 3)
 ```
 """
+
+
+def main(
+    data: list[Path],
+    attributes: Annotated[Path, typer.Option(help="CSV, one row per face: file name, then a 0 or 1 per attribute.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the network to.")],
+    minutes: Annotated[float, typer.Option(help="Time limit in minutes; 0 for none.")] = 0.0,
+    epochs: Annotated[float, typer.Option(min=0.01, help="Number of passes over the faces.")] = EPOCHS,
+    seed: int = 0,
+    threads: int = 0,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Fit a feature network to labelled faces and print its score for each attribute."""
+    refuse_to_replace(out, CHECKPOINT_FILES)
+    set_threads(threads)
+
+    def show_step(step: FitStep) -> None:
+        print(f"{step.progress:.0%} {step.images:,} faces, attribute loss {step.attribute_loss:.4f}", flush=True)
+
+    for score in fit_features(data, attributes, out, minutes, home / "cache", show_step, epochs, seed=seed):
+        print(f"{score.name:<16} {score.balanced_accuracy:.3f}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -111,7 +111,7 @@ def shipped_views(device: torch.device | str = "cpu") -> list[View]:
 
 
 def anime_views(name: str, net: FeatureNet) -> list[View]:
-    """Whole faces and pieces through a feature network that `fit-features` made."""
+    """Whole faces and pieces through a feature network that `feature_training` made."""
     return [
         View(f"{name}, whole", net.activations, side=FEATURE_SIDE),
         View(f"{name}, piece", net.activations, PIECE, FEATURE_SIDE),

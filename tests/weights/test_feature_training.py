@@ -11,14 +11,15 @@ import torch
 from PIL import Image
 
 from ganime.errors import DataError
-from ganime.measuring.damage import DAMAGES, augment, damage, damaged_batch
-from ganime.measuring.feature_training import (
+from ganime.nets.anime_features import FeatureNet, extract, load_features
+from weights.make.damage import DAMAGES, augment, damage, damaged_batch
+from weights.make.feature_training import (
     AttributeScore,
     FitStep,
     fit_features,
+    save_features,
     train_features,
 )
-from ganime.nets.anime_features import FeatureNet, extract, load_features
 
 FACES = 110
 
@@ -79,6 +80,12 @@ def test_features_of_training_faces_are_centred_and_of_unit_size(fitted: Fitted)
     features = extract(load_features(fitted.folder), np.stack([colour_face(seed) for seed in range(FACES)]))[0]
     assert np.abs(features.mean(0)).max() < 0.1 * features.std(0).max()
     assert (features**2).mean() == pytest.approx(1, abs=0.3)
+
+
+def test_a_saved_network_comes_back_in_half_precision(net: FeatureNet, tmp_path: Path) -> None:
+    faces = np.stack([colour_face(seed) for seed in range(4)])
+    save_features(net, tmp_path)
+    np.testing.assert_array_equal(extract(load_features(tmp_path), faces)[0], extract(net, faces)[0])
 
 
 def test_training_gives_equal_nets_for_equal_arguments() -> None:

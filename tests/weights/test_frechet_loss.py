@@ -10,7 +10,7 @@ from ganime.embedded import FEATURES
 from ganime.measuring.distances import frechet_distance
 from ganime.nets.anime_features import load_features, resize_pictures
 from ganime.nets.critic import CRITIC_EYES
-from ganime.training.frechet_loss import (
+from weights.make.frechet_loss import (
     PIECE,
     WHOLE,
     FrechetLoss,
