@@ -115,33 +115,24 @@ def train(
     device: "auto", "cpu", "cuda" or "mps".
     home: where decoded faces and models from the hub are cached, as for `load_model`.
 
-    Raises ConfigError for a value out of range or a folder that already contains a run, DataError for faces that
-    cannot be read, and TrainingError for a run that cannot go on; its last save is then intact.
+    Raises ConfigError for a value out of range and for a folder that already contains a run or lies inside the faces'
+    folder, DataError for faces that cannot be read, and TrainingError for a run that cannot go on; its last save is
+    then intact.
     """
-    from dataclasses import replace
-
-    from ganime.config import RECIPES, SCRATCH
-    from ganime.errors import ConfigError
-    from ganime.models.resizing import resize
+    from ganime.faces.dataset import load_faces
     from ganime.training import loop
-    from ganime.training.beginning import config_for_start, default_start
-    from ganime.training.run_folder import RUN_FILE
+    from ganime.training.beginning import prepare_run
 
-    run = Path(run)
-    if (run / RUN_FILE).exists():
-        raise ConfigError(f"{run} already contains a run. Choose another folder.")
-    if recipe not in RECIPES:
-        raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
-    config, model = RECIPES[recipe]
-    config = replace(config, images=images, steps=steps, minutes=minutes)
-    named = start is not None and start != SCRATCH
-    begun = load_model(start, home=home, with_discriminator=True) if named else None
-    size = image_size or (begun.generator.config if begun else model).image_size
-    dataset = _load(faces, replace(model, image_size=size).image_size, home)
-    begun = default_start(config, size, len(dataset.train)) if start is None else begun
-    config = config_for_start(config, size, len(dataset.train), begun)
-    model, begun = replace(model, image_size=size), resize(begun, size) if begun else None
-    return loop.train(dataset, run, config, model, device, start=begun)
+    run, sources, caches = Path(run), _paths(faces), _home(home)
+
+    def read(size: int, keep_duplicates: bool) -> FaceDataset:
+        return load_faces(sources, size, caches / "cache", keep_duplicates=keep_duplicates)
+
+    limits = {"images": images, "steps": steps, "minutes": minutes}
+    begun = None if start is None else str(start)
+    prepared = prepare_run(run, sources, read, caches / "hub", recipe, limits, begun, image_size)
+    dataset, config, model = prepared.dataset, prepared.config, prepared.model
+    return loop.train(dataset, run, config, model, device, start=prepared.resized_start())
 
 
 def evaluate(
@@ -163,18 +154,19 @@ def evaluate(
     home: where decoded faces are cached, as for `load_model`.
 
     All figures are computed on Ganime's own feature network and can only be compared with each other. Raises DataError
-    for faces that cannot be read or too few of them.
+    for faces that cannot be read, for too few of them, and for faces that are in both sets.
     """
+    from ganime.faces.dataset import load_faces
     from ganime.measuring import report
-    from ganime.measuring.training_faces import training_faces_of
     from ganime.nets.anime_features import FEATURE_SIDE, load_features
 
-    real = _load(reference, FEATURE_SIDE, home).images
-    seen = _load(trained_on, FEATURE_SIDE, home) if trained_on is not None else None
+    def read(faces: FacePaths) -> FaceDataset:
+        return load_faces(_paths(faces), FEATURE_SIDE, _home(home) / "cache")
+
+    seen = None if trained_on is None else read(trained_on)
+    images, training_faces = report.reference_faces(read(reference), seen)
     drawn = generate(model, range(seed, seed + count), truncation)
-    return report.evaluate(
-        load_features(), drawn, real, training_faces_of(seen, most=len(seen.train)) if seen else None
-    )
+    return report.evaluate(load_features(), drawn, images, training_faces)
 
 
 def _home(home: str | Path | None) -> Path:
@@ -184,8 +176,5 @@ def _home(home: str | Path | None) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganime"
 
 
-def _load(faces: FacePaths, image_size: int, home: str | Path | None) -> FaceDataset:
-    from ganime.faces.dataset import load_faces
-
-    paths = [faces] if isinstance(faces, str | Path) else faces
-    return load_faces([Path(path) for path in paths], image_size, _home(home) / "cache")
+def _paths(faces: FacePaths) -> list[Path]:
+    return [Path(path) for path in ([faces] if isinstance(faces, str | Path) else faces)]

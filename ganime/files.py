@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -38,6 +39,31 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file completely or not at all."""
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, completely or not at all."""
+    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def read_json_object(path: Path, most_bytes: int) -> dict[str, Any]:
+    """Read a JSON object. Raises OSError, or ValueError for a file that is too large or holds anything else."""
+    size = path.stat().st_size
+    if size > most_bytes:
+        raise ValueError(f"{size:,} bytes; at most {most_bytes:,} are read")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"a JSON object is needed, not {type(values).__name__}")
+    return values
 
 
 @contextlib.contextmanager
@@ -140,10 +166,15 @@ def checked_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor
     return {name: tensors[name].to(wanted.dtype) for name, wanted in expected.items()}
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file, on the CPU. Raises CheckpointError when it is missing or damaged."""
+def read_tensors(path: Path, most_bytes: int | None = None) -> dict[str, Tensor]:
+    """All tensors of a safetensors file, on the CPU.
+
+    Raises CheckpointError, naming the file, when it is missing or damaged, or larger than `most_bytes`.
+    """
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; a checkpoint folder needs it.")
+    if most_bytes and path.stat().st_size > most_bytes:
+        raise CheckpointError(f"{path} has {path.stat().st_size:,} bytes; at most {most_bytes:,} are read.")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary

@@ -18,6 +18,7 @@ from gradio import processing_utils, route_utils, routes
 
 import ganime
 from ganime.drawing import sampling
+from ganime.errors import ConfigError, DataError
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 
 if sys.version_info >= (3, 11):
@@ -129,17 +130,28 @@ def test_generate_and_interpolate_draw_what_the_engine_draws(tiny: Checkpoint) -
 
 
 def test_train_makes_a_run_that_load_model_and_evaluate_take(
-    tiny_folder: Path, faces_folder: Path, tmp_path: Path
+    tiny_folder: Path, faces_folder: Path, draw_face: Callable, tmp_path: Path
 ) -> None:
     events = list(ganime.train(faces_folder, tmp_path / "run", start=tiny_folder, steps=1, device="cpu"))
     assert type(events[-1]).__name__ == "Done"
     model = ganime.load_model(tmp_path / "run")
     assert model.generator.config.image_size == 32
-    report = ganime.evaluate(model, [faces_folder], count=20, trained_on=faces_folder)
-    assert (report.generated, report.reference) == (20, 64)
+    (tmp_path / "others").mkdir()
+    for seed in range(100, 120):
+        draw_face(seed).save(tmp_path / "others" / f"{seed}.png")
+    report = ganime.evaluate(model, [tmp_path / "others"], count=20, trained_on=faces_folder)
+    assert (report.generated, report.reference) == (20, 20)
     assert report.copying is not None
-    with pytest.raises(ValueError, match="already contains a run"):
-        ganime.train(faces_folder, tmp_path / "run", steps=1)
+    with pytest.raises(DataError, match="64 faces occur both"):
+        ganime.evaluate(model, faces_folder, count=20, trained_on=faces_folder)
+
+
+def test_train_refuses_a_folder_that_contains_a_run_or_is_among_the_faces(faces_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.json").touch()
+    with pytest.raises(ConfigError, match="already contains a run"):
+        ganime.train(faces_folder, tmp_path, steps=1)
+    with pytest.raises(ConfigError, match="sample grids would count as faces"):
+        ganime.train(faces_folder, faces_folder / "run", steps=1)
 
 
 @pytest.fixture(scope="module")

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from ganime.drawing.recipe import Recipe, check_truncation, latent, parse_seed
 from ganime.drawing.sampling import generate
@@ -92,24 +84,15 @@ def read_face(checkpoint: Checkpoint, face: str) -> tuple[np.ndarray, float, int
 
 def read_faces(data: list[Path], image_size: int, home: Path, keep_duplicates: bool = False) -> FaceDataset:
     """Load the faces of folders and zip files; if they have to be decoded first, show the progress."""
-    with decoding_progress() as progress:
-        return load_faces(data, image_size, home / "cache", progress, keep_duplicates)
 
-
-@contextmanager
-def decoding_progress() -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that shows how many of all pictures are decoded: a bar on a terminal, else a line at times."""
-    if sys.stdout.isatty():
-        with Progress(TextColumn("decoding faces"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-        return
-
-    def print_line(done: int, total: int) -> None:
+    def show(done: int, total: int) -> None:
+        text = f"decoding faces: {done:,}/{total:,}"
         if done == total or done % LINE_FACES == 0:
-            print(f"decoding faces: {done:,}/{total:,}", flush=True)
+            print(text, flush=True)
+        else:
+            show_progress(text)
 
-    yield print_line
+    return load_faces(data, image_size, home / "cache", show, keep_duplicates)
 
 
 def draw_in_batches(

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ganime.cli.common import (
     DEFAULT_HOME,
@@ -31,17 +26,17 @@ from ganime.drawing.sampling import render
 from ganime.errors import ConfigError, DataError
 from ganime.faces.audit import Audit, audit, contact_sheet
 from ganime.faces.dataset import FaceDataset
-from ganime.files import atomic_file
+from ganime.files import write_bytes, write_json
 from ganime.images import png_bytes, sheet
 from ganime.measuring.copies import COMPARED_FACES, compare_with_training_faces
 from ganime.measuring.training_faces import (
-    FACES_VECTORS_FILE,
+    VECTORS_FILE,
     TrainingFaces,
+    compute_training_faces,
     find_training_faces,
-    read_training_faces,
     save_training_faces,
 )
-from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.models.checkpoint import EMBEDDED
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import FEATURE_SIDE
 
@@ -65,17 +60,11 @@ def audit_command(
     check_png("--sheet", sheet_file)
     dataset = read_faces(data, image_size, home, keep_duplicates)
     report = audit(dataset)
-    console = Console(emoji=False, highlight=False)  # a file may be called ":smile:.png"
-    if console.is_terminal:
-        print_tables(report, console)
-    else:
-        print_lines(report)
+    print_audit(report)
     if json_file:
-        with atomic_file(json_file) as temporary:
-            temporary.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
+        write_json(json_file, report.to_dict())
     if sheet_file:
-        with atomic_file(sheet_file) as temporary:
-            temporary.write_bytes(png_bytes(contact_sheet(dataset)))
+        write_bytes(sheet_file, png_bytes(contact_sheet(dataset)))
         print(f"contact sheet: {sheet_file}")
 
 
@@ -101,40 +90,16 @@ def rows_of(report: Audit) -> list[tuple[str, str, str]]:
     ]
 
 
-def unused_lines(report: Audit) -> Iterator[str]:
-    """A line for each of the first unused files, and one for the number of others."""
-    yield from (f"{name}: {reason}" for name, _, reason in report.unused_files[:LISTED_FILES])
-    if len(report.unused_files) > LISTED_FILES:
-        yield f"and {len(report.unused_files) - LISTED_FILES:,} more; --json FILE lists all"
-
-
-def print_lines(report: Audit) -> None:
-    """Print the report as plain lines, for files and pipes."""
+def print_audit(report: Audit) -> None:
+    """Print the report as lines: its figures, the first unused files, and the advice."""
     for what, value, remark in rows_of(report):
         print(f"{what:<40} {value:>22}   {remark}".rstrip())
-    for title, lines in (("not used", list(unused_lines(report))), ("advice", report.advice)):
-        for line in lines:
-            print(f"{title}: {line}")
-
-
-def print_tables(report: Audit, console: Console) -> None:
-    """Print the report as tables, for a terminal."""
-    table = Table(title=f"Faces at {report.image_size} px", title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_column()
-    for row in rows_of(report):
-        table.add_row(*(escape(cell) for cell in row))
-    console.print(table)
-    if report.unused_files:
-        files = Table("not used", "why", title="Unused files", title_justify="left")
-        for name, _, reason in report.unused_files[:LISTED_FILES]:
-            files.add_row(escape(name), escape(reason))
-        console.print(files)
-        if len(report.unused_files) > LISTED_FILES:
-            console.print(f"and {len(report.unused_files) - LISTED_FILES:,} more; --json FILE lists all")
+    for name, _, reason in report.unused_files[:LISTED_FILES]:
+        print(f"not used: {name}: {reason}")
+    if len(report.unused_files) > LISTED_FILES:
+        print(f"not used: and {len(report.unused_files) - LISTED_FILES:,} more; --json FILE lists all")
     for sentence in report.advice:
-        console.print(f"[bold]•[/bold] {escape(sentence)}")
+        print(f"advice: {sentence}")
 
 
 def remember_faces_command(
@@ -152,9 +117,9 @@ def remember_faces_command(
     folder = out or checkpoints[0].folder
     assert folder is not None
     check_folder(folder)
-    training_faces = describe_training_faces(read_faces(data, FEATURE_SIDE, home, keep_duplicates), flip)
+    training_faces = training_faces_in(read_faces(data, FEATURE_SIDE, home, keep_duplicates), flip)
     save_training_faces(training_faces, {checkpoint.name: checkpoint.revision for checkpoint in checkpoints}, folder)
-    size = (folder / FACES_VECTORS_FILE).stat().st_size / 1e6
+    size = (folder / VECTORS_FILE).stat().st_size / 1e6
     print(
         f"{training_faces.total:,} training faces are described in {folder}, {size:.1f} MB, compared with "
         f"{len(training_faces.fresh):,} other real faces, {training_faces.held_out:,} of them held out"
@@ -180,7 +145,16 @@ def copies_command(
         raise ConfigError("--out shows training faces; name them with --train FACES.")
     check_png("--out", out)
     checkpoint = open_model(model, home / "hub")
-    training_faces, images = training_faces_for(checkpoint, train_faces, flip, keep_duplicates, home)
+    if train_faces:
+        dataset = read_faces(train_faces, checkpoint.generator.config.image_size, home, keep_duplicates)
+        training_faces, images = training_faces_in(dataset, flip), dataset.images
+    else:
+        training_faces, images = find_training_faces(checkpoint), None
+    if training_faces is None:
+        raise DataError(
+            f"The training faces of {checkpoint.name} are not known here. Name them with --train FACES, or store a "
+            "description of them: python -m ganime remember-faces FACES --model MODEL."
+        )
     rows = []
     for face in faces:
         z, truncation, _ = read_face(checkpoint, face)
@@ -190,33 +164,14 @@ def copies_command(
         if comparison.training is not None:
             rows.append(np.concatenate([comparison.face[None], comparison.training]))  # (1 + K, H, W, 3)
     if out:
-        with atomic_file(out) as temporary:
-            temporary.write_bytes(png_bytes(sheet(np.concatenate(rows), 1 + COMPARED_FACES)))
+        write_bytes(out, png_bytes(sheet(np.concatenate(rows), 1 + COMPARED_FACES)))
         print(f"{out} has one row for each face: the face, then its nearest training faces")
 
 
-def training_faces_for(
-    checkpoint: Checkpoint, train_faces: list[Path] | None, flip: bool, keep_duplicates: bool, home: Path
-) -> tuple[TrainingFaces, np.ndarray | None]:
-    """The description of a model's training faces, and their pictures, (N, H, W, 3), if `train_faces` names them.
-
-    Raises DataError when they are neither named nor described beside the model.
-    """
-    if train_faces:
-        dataset = read_faces(train_faces, checkpoint.generator.config.image_size, home, keep_duplicates)
-        return describe_training_faces(dataset, flip), dataset.images
-    if training_faces := find_training_faces(checkpoint):
-        return training_faces, None
-    raise DataError(
-        f"The training faces of {checkpoint.name} are not known here. Name them with --train FACES, or store a "
-        "description of them: python -m ganime remember-faces FACES --model MODEL."
-    )
-
-
-def describe_training_faces(dataset: FaceDataset, flip: bool) -> TrainingFaces:
-    """Describe all training faces of a dataset, with progress on the terminal."""
-    for event in read_training_faces(dataset, flip, len(dataset.train)):
+def training_faces_in(dataset: FaceDataset, flip: bool) -> TrainingFaces:
+    """All training faces of a dataset, computed with progress on the terminal."""
+    for event in compute_training_faces(dataset, flip, len(dataset.train)):
         if isinstance(event, TrainingFaces):
             return event
         show_progress(f"training faces: {event:.0%}")
-    raise AssertionError("read_training_faces ends with TrainingFaces")
+    raise AssertionError("compute_training_faces ends with TrainingFaces")

@@ -50,7 +50,7 @@ from ganime.drawing.recipe import Recipe, rounded
 from ganime.drawing.sampling import generate_recipes
 from ganime.errors import CheckpointError, ConfigError, DataError, RecipeError
 from ganime.faces.reading import MAX_PICTURE_BYTES, decode
-from ganime.files import atomic_file
+from ganime.files import write_bytes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint
 from ganime.models.hub import open_model
@@ -273,8 +273,7 @@ def write_recipes(faces: np.ndarray, recipes: Sequence[Recipe], targets: Sequenc
     """Write faces, (N, H, W, 3), as PNGs with their recipes, and print where they are."""
     for target, face, recipe in zip(targets, faces, recipes, strict=True):
         check_png("--out", target)
-        with atomic_file(target) as temporary:
-            temporary.write_bytes(png_bytes(face, recipe.to_json(), size or None))
+        write_bytes(target, png_bytes(face, recipe.to_json(), size or None))
     print(targets[0] if len(targets) == 1 else f"{len(targets)} faces in {targets[0].parent}")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,18 +23,13 @@ from ganime.cli.common import (
 )
 from ganime.drawing.recipe import check_truncation
 from ganime.errors import ConfigError, DataError
-from ganime.faces.dataset import FaceDataset
-from ganime.files import atomic_file
+from ganime.files import write_json
 from ganime.measuring.distances import chance_of_nearness
-from ganime.measuring.report import Report, evaluate, inception_distance
-from ganime.measuring.training_faces import training_faces_of
+from ganime.measuring.report import Report, evaluate, inception_distance, reference_faces
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import FEATURE_SIDE, load_features
 from ganime.nets.dcgan import CONFIG_FILE
-from ganime.text import plural
 from ganime.training.run_folder import RUN_FILE
-
-MIN_REFERENCE = 10  # faces
 
 
 def evaluate_command(
@@ -64,44 +57,15 @@ def evaluate_command(
         raise ConfigError("--split takes the training faces from --reference; leave out --train.")
     check_truncation(truncation)
     real = read_faces(reference, FEATURE_SIDE, home, keep_duplicates)
-    faces = real.images[real.held_out] if split else real.images  # (N, 64, 64, 3)
-    seen = read_faces(train_faces, FEATURE_SIDE, home, keep_duplicates) if train_faces else real if split else None
-    if seen and not split:
-        check_disjoint(seen, real)
-    check_reference(len(faces), split)
-    training_faces = training_faces_of(seen, most=len(seen.train)) if seen else None
+    seen = read_faces(train_faces, FEATURE_SIDE, home, keep_duplicates) if train_faces else None
+    faces, training_faces = reference_faces(real, seen, split)
     with faces_to_measure(model, range(seed, seed + count), truncation, home) as measured:
         report = evaluate(load_features(), measured, faces, training_faces)
         if inception:
             report = replace(report, fid=inception_distance(measured, faces))
     print_report(report)
     if json_file:
-        with atomic_file(json_file) as temporary:
-            temporary.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
-
-
-def check_disjoint(seen: FaceDataset, real: FaceDataset) -> None:
-    """Raise DataError when the training faces and the reference share a face."""
-    if shared := {digest(face) for face in seen.images} & {digest(face) for face in real.images}:
-        raise DataError(
-            f"{plural(len(shared), 'face')} occur both in --reference and in --train. Use for --reference faces that "
-            "the model was not trained on, or replace --train by --split."
-        )
-
-
-def digest(face: np.ndarray) -> bytes:
-    return hashlib.sha256(face.tobytes()).digest()
-
-
-def check_reference(count: int, split: bool) -> None:
-    """Raise DataError when there are too few faces to measure against."""
-    if count < MIN_REFERENCE:
-        found = f"{plural(count, 'face')} to measure against"
-        needed = f"at least {MIN_REFERENCE} are needed"
-        if split:
-            found += ", the held-out tenth of --reference"
-            needed += f", so about {10 * MIN_REFERENCE} in --reference"
-        raise DataError(f"There are only {found}; {needed}.")
+        write_json(json_file, report.to_dict())
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,29 +23,25 @@ from ganime.config import TrainConfig
 from ganime.training.events import Done, Event, Measured, Notice, Saved, Step, Verdict, record
 
 
-def show(events: Iterator[Event], run: Path, config: TrainConfig) -> None:
-    """Write the events of a run to its journal and print them."""
-    if sys.stdout.isatty():
-        show_live(events, run, config)
-        return
-    for event in events:
-        record(run, event)
-        if text := text_of(event, config):
-            print(text, flush=True)
+def show(events: Iterator[Event], run: Path, config: TrainConfig, console: Console | None = None) -> None:
+    """Write the events of a run to its journal and print them.
 
-
-def show_live(events: Iterator[Event], run: Path, config: TrainConfig, console: Console | None = None) -> None:
-    """Like `show`, with the losses, the speed and a bar on a line that is updated; other events scroll above it."""
+    On a terminal, the losses, the speed and a bar are on a line that is updated, and other events scroll above it.
+    """
+    console = console or Console()
+    live, limited = console.is_terminal, config.images or config.steps or config.minutes
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console) as bar:
-        limited = config.images or config.steps or config.minutes
+    with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console, disable=not live) as bar:
         line = bar.add_task("starting", total=1.0 if limited else None)
         for event in events:
             record(run, event)
-            if isinstance(event, Step):
-                bar.update(line, completed=event.progress, description=escape(text_of(event, config)))
-            elif text := text_of(event, config):
-                bar.console.print(escape(text), highlight=False)
+            text = text_of(event, config)
+            if live and isinstance(event, Step):
+                bar.update(line, completed=event.progress, description=escape(text))
+            elif live and text:
+                console.print(escape(text), highlight=False)
+            elif text:
+                print(text, flush=True)
 
 
 def text_of(event: Event, config: TrainConfig) -> str:

@@ -16,21 +16,18 @@ from ganime.cli.common import (
     DuplicatesOption,
     HomeOption,
     ThreadsOption,
-    check_folder,
     read_faces,
     set_threads,
 )
 from ganime.cli.progress import show, signal_requests
-from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH, ModelConfig, TrainConfig
+from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
-from ganime.models.hub import open_model
-from ganime.models.resizing import resize
-from ganime.training.beginning import config_for_start, default_start
+from ganime.training.beginning import PreparedRun, check_run_folder, prepare_run
 from ganime.training.distributed import Processes
 from ganime.training.loop import train
-from ganime.training.run_folder import RUN_FILE, read_run
+from ganime.training.run_folder import read_run
 
 
 def train_command(
@@ -80,7 +77,7 @@ def train_command(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Train a model on your faces. Ctrl+C stops it at any time: the run is saved and can be resumed."""
-    changes = {
+    given = {
         "batch_size": batch_size,
         "augment": augment,
         "critic": critic,
@@ -88,75 +85,49 @@ def train_command(
         "seed": seed,
         "keep_duplicates": keep_duplicates or None,
     }
-    changes = {name: value for name, value in changes.items() if value is not None}
+    changes = {name: value for name, value in given.items() if value is not None}
     rates = {"generator_lr": generator_lr, "discriminator_lr": discriminator_lr}
-    rates = {name: value for name, value in rates.items() if value is not None}
-    run = check_run(data, out, resume)
-    if resume:
-        check_unchanged(changes, start, recipe, image_size)
-    config, model = configs_of(resume, recipe, changes)
-    config = replace(config, **rates, images=images, steps=steps, minutes=minutes)
-    begun = open_model(start, home / "hub", with_discriminator=True) if start not in (None, SCRATCH) else None
-    size = image_size or (begun.generator.config if begun else model).image_size
-    model = replace(model, image_size=size)
+    limits = {"images": images, "steps": steps, "minutes": minutes}
+    free = limits | {name: rate for name, rate in rates.items() if rate is not None}  # can change on --resume
+    run = resume or out
+    if run is None or (resume and out):
+        raise ConfigError("Name the run's folder: either --out FOLDER for a new run or --resume FOLDER.")
     workers = Processes.join(device)
     set_threads(threads)
-    with workers.in_turn():
-        dataset = read_faces(data, size, home, config.keep_duplicates)
-    if not resume:
-        begun = default_start(config, size, len(dataset.train)) if start is None else begun
-        config = config_for_start(config, size, len(dataset.train), begun, keep_critic=critic is not None)
-    if eyes and not config.critic:
-        raise ConfigError("--eyes sets the critic's feature networks, but this run has no critic. Add --critic 1.")
+
+    def read(size: int, keep: bool) -> FaceDataset:
+        with workers.in_turn():
+            return read_faces(data, size, home, keep)
+
+    if resume:
+        check_unchanged({"from": start, "recipe": recipe, "image_size": image_size, **changes})
+        check_run_folder(run, data)
+        config, model = read_run(resume)
+        config = replace(config, **free)
+        prepared = PreparedRun(read(model.image_size, config.keep_duplicates), config, model)
+    else:
+        prepared = prepare_run(run, data, read, home / "hub", recipe or "modern", changes | free, start, image_size)
     if workers.leads:
-        print_faces(dataset)
-        print_start(begun, size)
-    begun = resize(begun, size) if begun else None
+        print_faces(prepared.dataset)
+        print_start(prepared.start, prepared.model.image_size)
+    dataset, config, model = prepared.dataset, prepared.config, prepared.model
+    begun = prepared.resized_start()
     with signal_requests() as (should_stop, should_save):
-        events = train(
-            dataset, run, config, model, device, should_stop, should_save, begun, generator_lr, discriminator_lr
-        )
+        events = train(dataset, run, config, model, device, should_stop, should_save, begun, **rates)
         if workers.leads:
             show(events, run, config)
         else:
             deque(events, maxlen=0)  # train without output
 
 
-def check_run(data: list[Path], out: Path | None, resume: Path | None) -> Path:
-    """The folder of the run. Raises ConfigError unless it is named once and can be used."""
-    run = resume or out
-    if run is None or (resume and out):
-        raise ConfigError("Name the run's folder: either --out FOLDER for a new run or --resume FOLDER.")
-    if out and (out / RUN_FILE).exists():
-        raise ConfigError(f"{out} already contains a run. Continue it with --resume {out}, or choose another folder.")
-    check_folder(run)
-    inside = [path for path in data if path.is_dir() and run.resolve().is_relative_to(path.resolve())]
-    if inside:
-        raise ConfigError(
-            f"{run} is inside {inside[0]}, so its sample grids would count as faces. Choose another folder."
-        )
-    return run
-
-
-def check_unchanged(changes: dict[str, Any], start: str | None, recipe: str | None, image_size: int | None) -> None:
-    """Raise ConfigError when an option would change what a resumed run was started with."""
-    given = {"from": start, "recipe": recipe, "image_size": image_size, **changes}
+def check_unchanged(given: dict[str, Any]) -> None:
+    """Raise ConfigError when an option, by its name, would change what a resumed run was started with."""
     options = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
     if options:
         raise ConfigError(
             f"A resumed run keeps its settings, except limits and learning rates: leave out {', '.join(options)}, or "
             "start a new run."
         )
-
-
-def configs_of(resume: Path | None, recipe: str | None, changes: dict[str, Any]) -> tuple[TrainConfig, ModelConfig]:
-    """The configurations of the resumed run, or those of the recipe with the given changes."""
-    if resume:
-        return read_run(resume)
-    if recipe is not None and recipe not in RECIPES:
-        raise ConfigError(f"--recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
-    config, model = RECIPES[recipe or "modern"]
-    return replace(config, **changes), model
 
 
 def print_faces(dataset: FaceDataset) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 
 from ganime.drawing.recipe import check_number
 from ganime.errors import CheckpointError, RecipeError
-from ganime.files import atomic_file, read_tensors, save_tensors
+from ganime.files import read_json_object, read_tensors, save_tensors, write_json
 from ganime.models.checkpoint import DIRECTION_FILES
 from ganime.text import quoted
 
@@ -200,8 +199,7 @@ def save_directions(directions: Directions, folder: Path) -> None:
     rows = [item.vector for item in directions.items]
     vectors = np.stack(rows) if rows else np.zeros((0, 0), np.float32)  # (N, latent)
     save_tensors({"vectors": torch.from_numpy(vectors)}, folder / DIRECTION_VECTORS_FILE)
-    with atomic_file(folder / DIRECTION_INDEX_FILE) as temporary:
-        temporary.write_text(json.dumps(names | {"directions": index}, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / DIRECTION_INDEX_FILE, names | {"directions": index})
 
 
 def load_directions(folder: Path | None, revision: str, latent_dim: int) -> Directions | None:
@@ -238,23 +236,19 @@ def read_direction(entry: Any, vector: Float[np.ndarray, " latent"]) -> Directio
 def read_direction_index(path: Path) -> dict[str, Any]:
     """Read directions.json. Raises CheckpointError if it is not an object with a list of at most 256 directions."""
     try:
-        if path.stat().st_size > MAX_DIRECTIONS_JSON_BYTES:
-            raise ValueError(f"{path.stat().st_size:,} bytes; at most {MAX_DIRECTIONS_JSON_BYTES:,} are read")
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict) or not isinstance(values.get("directions"), list):
+        values = read_json_object(path, MAX_DIRECTIONS_JSON_BYTES)
+        if not isinstance(values.get("directions"), list):
             raise ValueError("an object with revision and directions is needed")
         if len(values["directions"]) > MAX_DIRECTIONS:
             raise ValueError(f"{len(values['directions'])} directions; at most {MAX_DIRECTIONS} are read")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} holds no directions ({error}). Compute or fetch them again.") from error
     return values
 
 
 def read_direction_vectors(path: Path, shape: tuple[int, int]) -> Float[np.ndarray, "n latent"]:
     """Read the rows of directions.safetensors. Raises CheckpointError if they are not of the given shape."""
-    if path.is_file() and path.stat().st_size > MAX_VECTOR_BYTES:
-        raise CheckpointError(f"{path} has {path.stat().st_size:,} bytes; at most {MAX_VECTOR_BYTES:,} are read.")
-    tensors = read_tensors(path)
+    tensors = read_tensors(path, MAX_VECTOR_BYTES)
     vectors = tensors.get("vectors")
     if vectors is None or len(tensors) != 1 or tuple(vectors.shape) != shape or not vectors.is_floating_point():
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -11,7 +11,7 @@ import numpy as np
 from ganime.drawing.sampling import generate
 from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset
-from ganime.measuring.training_faces import TRAINING_MOST, TrainingFaces, read_training_faces
+from ganime.measuring.training_faces import TRAINING_MOST, TrainingFaces, compute_training_faces
 from ganime.models.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """ "copy", "close" or "free"; see `TrainingFaces.bar`, below which about 1 % of fresh faces are, too."""
-        if self.distances[0] < self.training_faces.bar:
+        """ "copy", "close" or "free"; about 1 % of fresh faces are below `TrainingFaces.copy_threshold`, too."""
+        if self.distances[0] < self.training_faces.copy_threshold:
             return COPY
         return CLOSE if self.share < CLOSE_SHARE else FREE
 
@@ -87,13 +87,13 @@ class Comparison:
         compared, kind = self.training_faces, "held-out" if self.only_held_out else "other real"
         reason = f"it is nearer to a training face than {exceeded(self.share)} of {len(compared.fresh):,} {kind} faces"
         texts = {
-            COPY: f"It looks like a copy: {reason}. {compared.called:,} of those would also be called copies: by "
+            COPY: f"It looks like a copy: {reason}. {compared.false_alarms:,} of those would also be called copies: by "
             "chance, or because a drawing occurs more than once.",
             CLOSE: f"Close to a training face, but not a copy by this measure: {reason}. Of faces that copy nothing, "
             "one in ten is as close.",
             FREE: f"Not a copy by this measure: {reason}. Of faces that copy nothing, half are above 50 %.",
         }
-        rows, total = len(compared.own), compared.total
+        rows, total = len(compared.vectors), compared.total
         among = f"{rows:,} of {total:,}" if rows < total else f"{total:,}"
         mirrored = ", also mirrored" if compared.flip else ""
         return f"{texts[self.verdict]} Compared with {among} training faces{mirrored}."
@@ -117,7 +117,7 @@ def compare_with_training_faces(
 ) -> Comparison:
     """Compare a face with the training faces of its model.
 
-    training_faces: from `find_training_faces` or `read_training_faces`.
+    training_faces: from `find_training_faces` or `compute_training_faces`.
     face: (H, W, 3), uint8 RGB.
     images: all images of the dataset, to show the nearest training faces; the result has no pictures without them, or
         if `training_faces` has no positions.
@@ -128,7 +128,7 @@ def compare_with_training_faces(
     if face.ndim != 3:
         raise DataError(f"A face must be uint8 of shape (H, W, 3); got {face.dtype} {face.shape}.")
     [distances], [rows], [mirrored] = training_faces.nearest(face[None], COMPARED_FACES)  # (K,) each
-    share = float(training_faces.shares(distances[0]))
+    share = float(training_faces.share_nearer(distances[0]))
     if images is None or training_faces.positions is None:
         return Comparison(face, share, distances, training_faces)
     positions = training_faces.positions[rows]
@@ -149,12 +149,12 @@ def nearest_faces(
     dataset: the faces it was trained on.
     seeds: one per face.
     truncation: as in `generate`.
-    flip, most: as in `read_training_faces`.
+    flip, most: as in `compute_training_faces`.
 
-    Raises RecipeError for an invalid seed, and DataError as `read_training_faces`.
+    Raises RecipeError for an invalid seed, and DataError as `compute_training_faces`.
     """
     training_faces = None
-    for training_faces in read_training_faces(dataset, flip, most):
+    for training_faces in compute_training_faces(dataset, flip, most):
         if not isinstance(training_faces, TrainingFaces):
             yield training_faces
     assert isinstance(training_faces, TrainingFaces)
@@ -167,9 +167,9 @@ def nearest_faces(
         training=pictures(dataset.images, positions, mirrored),
         positions=positions,
         distances=distances,
-        shares=training_faces.shares(distances),
+        shares=training_faces.share_nearer(distances),
         fresh=len(training_faces.fresh),
-        among=len(training_faces.own),
+        among=len(training_faces.vectors),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganime.errors import ConfigError
+from ganime.errors import ConfigError, DataError
+from ganime.faces.dataset import FaceDataset
 from ganime.measuring.distances import (
     CopyingScore,
     copying_score,
@@ -18,13 +20,15 @@ from ganime.measuring.distances import (
     kernel_distance,
     precision_recall,
 )
-from ganime.measuring.training_faces import TrainingFaces
+from ganime.measuring.training_faces import TrainingFaces, training_faces_of
 from ganime.nets.anime_features import FeatureNet, extract
+from ganime.text import plural
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
 INCEPTION_BATCH = 50
+MIN_REFERENCE = 10  # faces
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,35 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The report as nested dictionaries of numbers, ready for JSON."""
         return asdict(self)
+
+
+def reference_faces(
+    reference: FaceDataset, trained_on: FaceDataset | None = None, split: bool = False
+) -> tuple[UInt8[np.ndarray, "m h w 3"], TrainingFaces | None]:
+    """The faces to measure a model against, and the training faces to detect copies of, None if they are unknown.
+
+    split: the model was trained on the training part of `reference`; the other part, which was held out, is returned.
+
+    Raises DataError for fewer than 10 faces to measure against, and for faces that are in both datasets.
+    """
+    faces = reference.images[reference.held_out] if split else reference.images
+    if trained_on and (shared := {digest(face) for face in trained_on.images} & {digest(face) for face in faces}):
+        raise DataError(
+            f"{plural(len(shared), 'face')} occur both in the reference and in the training faces (--train). Measure "
+            "against faces that the model was not trained on, or replace --train by --split."
+        )
+    if len(faces) < MIN_REFERENCE:
+        found, needed = f"{plural(len(faces), 'face')} to measure against", f"at least {MIN_REFERENCE} are needed"
+        if split:
+            found += ", the held-out tenth of --reference"
+            needed += f", so about {10 * MIN_REFERENCE} in --reference"
+        raise DataError(f"There are only {found}; {needed}.")
+    seen = reference if split else trained_on
+    return faces, training_faces_of(seen, most=len(seen.train)) if seen else None
+
+
+def digest(face: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    return hashlib.sha256(face.tobytes()).digest()
 
 
 def evaluate(

@@ -33,7 +33,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import HFValidationError, get_token_to_send, validate_repo_id
 
 from ganime.errors import ConfigError, HubError
-from ganime.files import atomic_file
+from ganime.files import write_bytes
 from ganime.models.checkpoint import FILES_FOR_TRAINING, MODEL_FILES, Checkpoint, load_checkpoint
 from ganime.nets.dcgan import CONFIG_FILE, WEIGHTS_FILE
 from ganime.version import __version__
@@ -192,8 +192,7 @@ class Hub:
                     delete_cached(path)
                     raise HubError(f"{name} of {self.reference} arrived damaged and was deleted. Try again.")
             if self.reference.revision != commit:
-                with atomic_file(self.repository / "refs" / (self.reference.revision or "main")) as ref:
-                    ref.write_text(commit, encoding="utf-8")
+                write_bytes(self.repository / "refs" / (self.reference.revision or "main"), commit.encode())
         except Exception as error:
             raise self.explained(error, name) from None
 

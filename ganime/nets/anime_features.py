@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,12 +105,16 @@ def to_tensor(images: UInt8[np.ndarray, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
 
 
 def extract(
-    net: FeatureNet, images: UInt8[np.ndarray, "n h w 3"], batch_size: int = 64
+    net: FeatureNet,
+    images: UInt8[np.ndarray, "n h w 3"],
+    batch_size: int = 64,
+    prepare: Callable[[Tensor], Tensor] = lambda batch: batch,
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n a"]]:
     """Features and attribute probabilities, float32, of RGB pictures of one size, which may be memory-mapped.
 
-    The batch size changes them only by rounding. Raises DataError for anything but uint8 (N, H, W, 3), and for a batch
-    size below 1.
+    The batch size changes them only by rounding. prepare: changes each batch, (B, 3, H, W) in [-1, 1], before the net.
+
+    Raises DataError for anything but uint8 (N, H, W, 3), and for a batch size below 1.
     """
     if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
         raise DataError(f"Pictures must be uint8 of shape (N, H, W, 3); got {images.dtype} {tuple(images.shape)}.")
@@ -121,7 +125,7 @@ def extract(
     device = net.mean.device
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
-            batch, logits = net(to_tensor(images[start : start + batch_size]).to(device))  # (B, D), (B, A)
+            batch, logits = net(prepare(to_tensor(images[start : start + batch_size]).to(device)))  # (B, D), (B, A)
             features[start : start + batch_size] = batch.cpu().numpy()
             probabilities[start : start + batch_size] = logits.sigmoid().cpu().numpy()
     return features, probabilities

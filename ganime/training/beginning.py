@@ -1,15 +1,95 @@
-"""What a new run begins from: the rules that choose its starting model, its critic and its frozen layers."""
+"""How a run begins: its folder, its faces, the model that it starts from, its critic and its frozen layers."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from ganime.config import TrainConfig
+from ganime.config import RECIPES, SCRATCH, ModelConfig, TrainConfig
+from ganime.errors import ConfigError
+from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
+from ganime.models.hub import open_model
+from ganime.models.resizing import resize
+from ganime.training.run_folder import RUN_FILE
 
 FEW_FACES = 10_000  # with fewer training faces, a model that has seen many more is the better start
 FROZEN_LAYERS = 1  # first layers of the discriminator that stay fixed on few faces (`weights.make.finetuning`)
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """What `loop.train` needs to begin or to continue a run.
+
+    start: the model that a new run starts from, at its own image size; None for random weights and a resumed run.
+    """
+
+    dataset: FaceDataset
+    config: TrainConfig
+    model: ModelConfig
+    start: Checkpoint | None = None
+
+    def resized_start(self) -> Checkpoint | None:
+        """`start` at the image size of the run. Raises ConfigError when it cannot be resized."""
+        return self.start and resize(self.start, self.model.image_size)
+
+
+def prepare_run(
+    run: Path,
+    sources: Sequence[Path],
+    read: Callable[[int, bool], FaceDataset],
+    hub_cache: Path,
+    recipe: str = "modern",
+    changes: Mapping[str, Any] | None = None,
+    start: str | None = None,
+    image_size: int | None = None,
+) -> PreparedRun:
+    """Read the faces of a new run, choose the model that it starts from, and settle its configuration.
+
+    run: its folder.
+    sources: the folders and zips of faces.
+    read: reads them, at an image size in px, with or without duplicates.
+    hub_cache: where models from the hub are kept.
+    recipe: one of RECIPES.
+    changes: fields of TrainConfig that differ from the recipe.
+    start: the model to start from, as `open_model` takes it, or "scratch"; None for `default_start`.
+    image_size: in px; by default that of `start`, else that of the recipe.
+
+    Raises ConfigError for settings that are out of range or contradict each other and for a folder that cannot be used,
+    DataError for faces that cannot be read, and the errors of `open_model`.
+    """
+    check_run_folder(run, sources)
+    if (run / RUN_FILE).exists():
+        raise ConfigError(f"{run} already contains a run. Choose another folder, or continue it with --resume {run}.")
+    if recipe not in RECIPES:
+        raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
+    changes = changes or {}
+    config, model = RECIPES[recipe]
+    config = replace(config, **changes)
+    begun = open_model(start, hub_cache, with_discriminator=True) if start not in (None, SCRATCH) else None
+    size = image_size or (begun.generator.config if begun else model).image_size
+    model = replace(model, image_size=size)
+    dataset = read(size, config.keep_duplicates)
+    faces = len(dataset.train)
+    if start is None:
+        begun = default_start(config, size, faces)
+    config = config_for_start(config, size, faces, begun, keep_critic="critic" in changes)
+    if "eyes" in changes and not config.critic:
+        raise ConfigError("The critic's feature networks (--eyes) are set, but this run has no critic. Add --critic 1.")
+    return PreparedRun(dataset, config, model, begun)
+
+
+def check_run_folder(run: Path, sources: Sequence[Path]) -> None:
+    """Raise ConfigError when a run cannot be in this folder: it is a file, or inside a folder of faces."""
+    if run.exists() and not run.is_dir():
+        raise ConfigError(f"{run} is a file. Name a folder; it is created if it does not exist.")
+    inside = [path for path in sources if path.is_dir() and run.resolve().is_relative_to(path.resolve())]
+    if inside:
+        raise ConfigError(
+            f"{run} is inside {inside[0]}, so its sample grids would count as faces. Choose another folder."
+        )
 
 
 def nearest_embedded(image_size: int) -> Path:

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from ganime.config import SCRATCH, ModelConfig, TrainConfig, from_dict, to_dict
 from ganime.errors import ConfigError, TrainingError
 from ganime.faces.dataset import FaceDataset
-from ganime.files import atomic_file, atomic_folder
+from ganime.files import atomic_folder, write_json
 from ganime.models.checkpoint import BEST_SAVE, RUN_SAVES, Checkpoint, save_checkpoint, write_checkpoint
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.cuda_graph import count_on
@@ -180,8 +180,7 @@ def write_run(run: Path, config: TrainConfig, model: ModelConfig, dataset: FaceD
             best.replace(aside)
             notice += f" The best save so far was renamed to {RUN_SAVES}/{aside.name}."
     content = {"train": to_dict(config), "model": to_dict(model), "faces": len(dataset.train), "key": dataset.key}
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(path, content)
     return notice
 
 

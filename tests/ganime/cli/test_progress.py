@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ganime.cli.progress import show, show_live, signal_requests
+from ganime.cli.progress import show, signal_requests
 from ganime.config import TrainConfig
 from ganime.training.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict, read_journal
 
@@ -51,7 +51,7 @@ def test_plain_lines_tell_all_and_the_journal_keeps_all(run: Path, capsys: pytes
 def test_a_terminal_shows_a_bar_with_the_losses_and_what_is_said_beside_it(run: Path) -> None:
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=200, color_system=None)
-    show_live(events(run), run, TrainConfig(steps=500), console)
+    show(events(run), run, TrainConfig(steps=500), console)
     told = text.getvalue()
     assert "Step: 40/500 [D loss: 1.2500 G loss: 0.5000]" in told  # brackets are no markup
     assert "Batch [bold]halved[/bold]." in told

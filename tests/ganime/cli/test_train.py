@@ -136,7 +136,7 @@ def test_train_reports_skipped_files_with_the_reason(
         ([], "--out"),
         (["--out", "run", "--resume", "run"], "--out"),
         (["--resume", "nowhere"], "run.json"),
-        (["--out", "run", "--recipe", "secret"], "--recipe"),
+        (["--out", "run", "--recipe", "secret"], "recipe must be one of"),
         (["--out", "run", "--image-size", 48], "image_size"),
         (["--out", "run", "--eyes", "broad", "--critic", 0], "--critic"),
         (["--out", "run", "--from", "weights/anime-64", "--image-size", 100], "image_size"),

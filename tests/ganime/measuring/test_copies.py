@@ -24,7 +24,7 @@ from ganime.measuring.copies import (
     exceeded,
     nearest_faces,
 )
-from ganime.measuring.training_faces import TrainingFaces, read_training_faces
+from ganime.measuring.training_faces import TrainingFaces, compute_training_faces
 from ganime.models.checkpoint import Checkpoint
 
 
@@ -92,7 +92,7 @@ def test_description_states_the_number_of_near_faces() -> None:
 
 @pytest.fixture(scope="module")
 def training_faces(faces: FaceDataset) -> TrainingFaces:
-    *_, result = read_training_faces(faces)
+    *_, result = compute_training_faces(faces)
     assert isinstance(result, TrainingFaces)
     return result
 
@@ -128,9 +128,9 @@ def test_verdict_depends_on_the_distance_and_its_description_on_the_share(
 ) -> None:
     face, training_faces = faces.images[0], replace(training_faces, total=500)
     for share, distance, verdict, words in (
-        (0.005, training_faces.bar * 0.9, COPY, "than 99.5 % of 64 other real faces"),
-        (0.05, training_faces.bar * 1.1, CLOSE, "than 95 % of"),
-        (0.4, training_faces.bar * 2, FREE, "than 60 % of"),
+        (0.005, training_faces.copy_threshold * 0.9, COPY, "than 99.5 % of 64 other real faces"),
+        (0.05, training_faces.copy_threshold * 1.1, CLOSE, "than 95 % of"),
+        (0.4, training_faces.copy_threshold * 2, FREE, "than 60 % of"),
     ):
         result = Comparison(face, share, np.array([distance]), training_faces)
         assert result.verdict == verdict
