@@ -10,17 +10,14 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from ganime.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"  # of every network's folder
 

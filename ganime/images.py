@@ -6,16 +6,14 @@ import io
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
 from ganime.errors import GanimeError
 from ganime.files import atomic_file
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
+from ganime.shapes import UInt8
 
 RECIPE_KEY = "ganime"  # the PNG text chunk that holds a face's recipe as JSON
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".mp4": "MP4"}

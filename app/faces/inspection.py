@@ -17,7 +17,7 @@ from app.slots import Slots
 from ganime.drawing.layers import Inside, logits_of_others, look_inside, multiply_adds
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import Comparison, NearestFaces, compare_with_training_faces, nearest_faces
-from ganime.measuring.training_faces import TrainingFaces, find_training_faces, read_training_faces
+from ganime.measuring.training_faces import TrainingFaces, find_training_faces, compute_training_faces
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.dcgan import Discriminator
 
@@ -78,7 +78,7 @@ class Inspector:
         Raises JobError while the job runs.
         """
         dataset, flip = self.job_faces(key)
-        for event in self.device.run(read_training_faces(dataset, flip, MAX_COMPARED)):
+        for event in self.device.run(compute_training_faces(dataset, flip, MAX_COMPARED)):
             if isinstance(event, TrainingFaces):
                 known = self.training_faces.add(key, (event, dataset.images))
                 self.forget_deleted()

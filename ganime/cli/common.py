@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -17,9 +17,7 @@ from ganime.errors import ConfigError, GanimeError, RecipeError
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import read_recipe
 from ganime.models.checkpoint import Checkpoint
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
+from ganime.shapes import UInt8
 
 DEFAULT_HOME = Path(".ganime")
 MODEL_HELP = "A model folder, a training run, or owner/name[@revision] on the Hugging Face hub."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,10 +26,8 @@ from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 from ganime.nets.dcgan import Generator
+from ganime.shapes import Bool, Float, UInt8
 from ganime.text import quoted
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, UInt8
 
 FACES_PER_ROUND, FACES_PER_REPORT = 64, 16  # faces drawn before counting matches, and between two reports
 MAX_DRAWN = 384  # before latents are optimised

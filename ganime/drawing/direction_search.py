@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,9 +23,7 @@ from ganime.errors import ConfigError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 from ganime.nets.dcgan import Generator
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
+from ganime.shapes import Float
 
 FITTED_FACES = 6000  # for the regressions
 MEASURED_FACES = 256  # other faces, to measure effects on

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +14,8 @@ from ganime.drawing.recipe import check_number
 from ganime.errors import CheckpointError, RecipeError
 from ganime.files import read_json_object, read_tensors, save_tensors, write_json
 from ganime.models.checkpoint import DIRECTION_FILES
+from ganime.shapes import Float
 from ganime.text import quoted
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 DIRECTION_VECTORS_FILE, DIRECTION_INDEX_FILE = DIRECTION_FILES
 DIRECTION_KINDS = ("attribute", "sefa", "pca", "own")

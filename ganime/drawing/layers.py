@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganime.config import ModelConfig
 from ganime.drawing.recipe import latents
@@ -17,10 +16,7 @@ from ganime.drawing.sampling import render
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import to_tensor
 from ganime.nets.dcgan import Discriminator, Generator, downsample
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
-    from torch import Tensor
+from ganime.shapes import Float, UInt8
 
 IMAGE_LAYERS = ("to_rgb", "smaller")  # layers whose output is an image
 MAPS_SHOWN = 16  # feature maps shown of a layer

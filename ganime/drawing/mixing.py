@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ganime.drawing.recipe import Recipe, check_number, check_seed, check_whole, encoded, rounded, slerp
 from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
+from ganime.shapes import Float
 
 MAX_PARENTS = 16
 MAX_CHILDREN = 256

@@ -6,11 +6,11 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ganime.drawing.mixing import recipes_of
 from ganime.drawing.recipe import Recipe, check_seed, rounded
@@ -18,10 +18,7 @@ from ganime.drawing.sampling import render
 from ganime.errors import DataError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract, to_tensor
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
-    from torch import Tensor
+from ganime.shapes import Float, UInt8
 
 CANDIDATES = 192  # random faces; the nearest ones are the starting points, and their distances set the scale
 CANDIDATES_PER_REPORT = 16  # candidates drawn between two reports

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,8 @@ from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.faces.reading import MIN_SIDE
 from ganime.images import sheet
+from ganime.shapes import UInt8
 from ganime.text import plural
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
 
 FEW, COPIED_BELOW, SCARCE, PLENTY = 100, 1_000, 5_000, 10_000  # faces
 FEW_HELD_OUT = 100  # faces; measures against fewer are rough

@@ -12,20 +12,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ganime.errors import DataError
 from ganime.faces.decoding import decode_all
 from ganime.faces.reading import Picture, list_pictures
 from ganime.files import atomic_file, atomic_folder
+from ganime.shapes import Bool, Float, Int, UInt8
 from ganime.text import printable
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int, UInt8
-    from torch import Tensor
 
 MIN_FACES = 16
 FACES_FILE, CACHE_INDEX = "faces.bin", "index.json"

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from ganime.faces.reading import map_in_order
-
-if TYPE_CHECKING:
-    from jaxtyping import Int, UInt8, UInt64
+from ganime.shapes import Int, UInt8, UInt64
 
 HASH_SIDE = 16  # 16 x 16 bits; with 8 x 8, unrelated portraits form chains
 NEAR_DUPLICATE_BITS = 32  # the same drawing, also slightly moved, recoloured or with another expression

@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganime.errors import DataError
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
+from ganime.shapes import UInt8
 
 Value = TypeVar("Value")
 Result = TypeVar("Result")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,7 @@ from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.training_faces import TRAINING_MOST, TrainingFaces, compute_training_faces
 from ganime.models.checkpoint import Checkpoint
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int, UInt8
+from ganime.shapes import Float, Int, UInt8
 
 NEAR_SHARE = 0.01  # a face is near when a smaller share of fresh faces is nearer
 CLOSE_SHARE = 0.1  # below this share of nearer fresh faces a face is close

@@ -10,14 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ganime.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
+from ganime.shapes import Float
 
 CHUNK = 512  # rows of a distance matrix computed at once
 BLOCKS = 10  # for the standard error of the kernel distance

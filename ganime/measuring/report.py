@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +22,8 @@ from ganime.measuring.distances import (
 )
 from ganime.measuring.training_faces import TrainingFaces, training_faces_of
 from ganime.nets.anime_features import FeatureNet, extract
+from ganime.shapes import UInt8
 from ganime.text import plural
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
 
 INCEPTION_BATCH = 50
 MIN_REFERENCE = 10  # faces

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from ganime.embedded import TRAINING_FACES
 from ganime.errors import CheckpointError, DataError
@@ -19,10 +20,7 @@ from ganime.files import read_json_object, read_tensors, save_tensors, write_jso
 from ganime.measuring.distances import distances
 from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract, load_features
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int, UInt8
-    from torch import Tensor
+from ganime.shapes import Bool, Float, Int, UInt8
 
 VECTORS_FILE, INDEX_FILE = TRAINING_FACES_FILES
 LOW_SIDE = 16  # px; removes blur, noise and compression, which change features more than another face does

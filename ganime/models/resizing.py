@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from ganime.config import ModelConfig
@@ -15,10 +15,7 @@ from ganime.errors import ConfigError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import settle_statistics
 from ganime.nets.dcgan import Discriminator, Generator, Net
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
+from ganime.shapes import Float
 
 RGB_CHANNELS = 6  # channels: red, green and blue, each as it is and negated, since ReLU cuts one half of each off
 BATCH_NORM_EPS = 1e-5

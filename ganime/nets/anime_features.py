@@ -6,20 +6,16 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ganime.embedded import FEATURES
 from ganime.errors import CheckpointError, DataError
 from ganime.files import CONFIG_FILE, WEIGHTS_FILE, load_tensors
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
-    from torch import Tensor
+from ganime.shapes import Float, UInt8
 
 FEATURE_SIDE = 64  # px; pictures of another size are resized to it
 FEATURE_WIDTHS = (16, 32, 64, 128, 256)  # channels at 64, 32, 16, 8 and 4 px

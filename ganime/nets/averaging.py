@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganime.config import TrainConfig
 from ganime.nets.dcgan import Generator
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
+from ganime.shapes import Float
 
 SETTLING_LATENTS = 512  # for the statistics of BatchNorm
 SETTLING_BATCH, SETTLING_SEED = 64, 2**32  # a seed that nothing else uses

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from ganime.embedded import BROAD_EYES, CRITIC_EYES
@@ -22,10 +21,7 @@ from ganime.nets.anime_features import (
 )
 from ganime.nets.dcgan import init_weights, with_norm
 from ganime.nets.mobilenet import MOBILENET_WIDTHS, load_mobilenet
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
+from ganime.shapes import Float
 
 CRITIC_FILE = "critic.safetensors"
 BROAD_SIDE = 128  # px of the pictures that the broad eyes see

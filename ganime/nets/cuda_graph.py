@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from ganime.nets.critic import FeatureCritic
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 WARM_UP_CALLS = 3  # before the recording, in which libraries choose their algorithms
 

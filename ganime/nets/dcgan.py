@@ -7,21 +7,18 @@ import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from ganime.config import ModelConfig, from_dict, to_dict
 from ganime.errors import CheckpointError, ConfigError
 from ganime.files import CONFIG_FILE, WEIGHTS_FILE, checked_tensors, read_tensors, save_tensors
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
+from ganime.shapes import Float
 
 DISCRIMINATOR_FILE = "discriminator.safetensors"
 LOBES = 3  # of the Lanczos filter

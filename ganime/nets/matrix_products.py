@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ganime.nets.dcgan import Discriminator, Generator
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
+from ganime.shapes import Float
 
 DEEP_LAYERS = 2  # of each net, from the 4x4 map upwards; further out the maps are large, and convolutions faster
 LEAST_WEIGHTS = 500_000  # smaller layers stay convolutions

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ganime.files import WEIGHTS_FILE, load_tensors
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
+from ganime.shapes import Float
 
 FIRST_CHANNELS = 32  # channels of the first convolution
 STAGES = (  # at 1/2, 1/4, 1/8, 1/16 and 1/32 of the side: groups of bottlenecks (table 2 of the paper)

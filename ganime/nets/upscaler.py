@@ -7,18 +7,14 @@ bilibili (https://github.com/bilibili/ailab, Real-CUGAN). None of its convolutio
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from ganime.embedded import UPSCALER
 from ganime.files import load_tensors
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
+from ganime.shapes import Float
 
 SCALE = 4
 PADDING = 19  # px on each side, which the convolutions use up

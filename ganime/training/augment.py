@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
+from torch import Generator as RandomSource
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Generator as RandomSource
-    from torch import Tensor
+from ganime.shapes import Float
 
 
 def diff_augment(images: Float[Tensor, "b c h w"], random: RandomSource) -> Float[Tensor, "b c h w"]:

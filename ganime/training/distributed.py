@@ -9,17 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganime.errors import ConfigError, TrainingError
 from ganime.nets.device import pick_device
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
+from ganime.shapes import Float
 
 EXCHANGE_TIMEOUT = timedelta(hours=2)  # long, since the others wait while the first process decodes new faces
 

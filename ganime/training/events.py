@@ -7,16 +7,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ganime.files import atomic_file
 from ganime.images import sheet
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
+from ganime.shapes import UInt8
 
 
 @dataclass(frozen=True)

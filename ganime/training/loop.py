@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ganime.config import ModelConfig, TrainConfig
 from ganime.drawing.recipe import latents
@@ -20,14 +20,11 @@ from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import ema_decay, settle_statistics, update_ema
 from ganime.nets.dcgan import Generator
 from ganime.nets.device import out_of_memory
+from ganime.shapes import UInt8
 from ganime.training.distributed import Processes
 from ganime.training.events import Done, Event, Notice, Preview, Saved, Step
 from ganime.training.run_folder import alone, limit_reached, progress_of, save_best
 from ganime.training.session import Reporting, Session, prepare_session
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
-    from torch import Tensor
 
 FIRST_PREVIEW = 500  # images
 PREVIEW_FACES = 64

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch.nn.functional as F
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
+from ganime.shapes import Float
 
 
 def discriminator_loss(kind: str, real: Float[Tensor, " *n"], fake: Float[Tensor, " *n"]) -> Float[Tensor, ""]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ganime.config import SCRATCH, ModelConfig, TrainConfig
 from ganime.errors import TrainingError
@@ -33,9 +33,6 @@ from ganime.training.run_folder import (
 from ganime.training.step import Augmentation, TrainStep, unchanged
 from ganime.training.validation import Validator
 from ganime.training.verdict import VerdictTracker
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 AUGMENT_BELOW = 10_000  # faces; the discriminator cannot memorise more
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from ganime.config import TrainConfig
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.dcgan import Discriminator, set_requires_grad
 from ganime.nets.device import precision_context
+from ganime.shapes import Float
 from ganime.training.distributed import Processes
 from ganime.training.losses import discriminator_loss, generator_loss
 from ganime.training.run_folder import TrainingState
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
 
 Augmentation = Callable[["Tensor"], "Tensor"]  # differentiable; (B, 3, S, S) in and out
 

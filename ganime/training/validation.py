@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,11 +22,9 @@ from ganime.measuring.distances import (
 from ganime.measuring.training_faces import TrainingFaces, training_faces_of
 from ganime.nets.anime_features import extract, load_features, to_tensor
 from ganime.nets.dcgan import Discriminator, Generator
+from ganime.shapes import Float, UInt8
 from ganime.training.events import Measured
 from ganime.training.verdict import is_copying
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
 
 REFERENCE_LEAST, REFERENCE_MOST = 64, 1_000
 SEARCHED_MOST = 2_000  # training faces among which copies are looked for

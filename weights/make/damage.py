@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
+from torch import Generator as RandomSource
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
-    from torch import Generator as RandomSource
-    from torch import Tensor
+from ganime.shapes import Float, Int
 
 DAMAGES = ("none", "blur", "checkerboard", "smear", "warp", "tear", "coarse", "mixture")
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -37,10 +37,8 @@ from ganime.nets.anime_features import (
     to_tensor,
 )
 from ganime.nets.device import faster_of
+from ganime.shapes import Float, UInt8
 from weights.make.damage import DAMAGES, damaged_batch
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
 
 MIN_POSITIVES = 30  # attributes with fewer positive training faces are not learned
 DAMAGE_WEIGHT = 0.2  # of the damage loss, next to 1 for the attribute loss

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganime.nets.anime_features import FEATURE_SIDE, FeatureNet, load_features
 from ganime.nets.averaging import decay_of
 from ganime.nets.critic import BROAD_EYES, BROAD_SIDE, CRITIC_EYES
 from ganime.nets.mobilenet import MobileNet, load_mobilenet
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
+from ganime.shapes import Float
 
 WHOLE, PIECE = (0.82, 1.0), (0.42, 0.68)  # windows: the smallest and the largest share of a picture's side
 MAX_DEVIATION_CHANNELS = 400  # channel deviations are features only of maps with at most this many channels

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ganime.config import check_range, check_types
 from ganime.errors import DataError, TrainingError
@@ -19,9 +20,6 @@ from ganime.nets.averaging import decay_of, quasirandom_latents, settle_statisti
 from ganime.nets.dcgan import Generator
 from ganime.nets.device import out_of_memory, pick_device
 from weights.make.frechet_loss import FrechetLoss, View, shipped_views, view_names
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 STATISTICS_BATCH = 32  # faces at a time while the first statistics are collected
 WARM_UP_STEPS = 50  # the learning rate rises linearly in these
