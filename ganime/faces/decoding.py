@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,16 @@ from typing import Any
 import numpy as np
 
 from ganime.errors import DataError
-from ganime.faces.duplicates import copies_in_groups, difference_hash, near_duplicate_groups, split_by_group
+from ganime.faces.duplicates import (
+    copies_in_groups,
+    difference_hash,
+    near_duplicate_groups,
+    split_by_group,
+    thumbnail,
+)
 from ganime.faces.reading import Face, Picture, TooSmallError, decode, is_grey, map_in_order
 
-COMPARED_FILE = "compared.bin"  # the faces at COMPARED_SIDE, deleted once duplicates are found
+THUMBNAILS_FILE = "thumbnails.bin"  # deleted once duplicates are found
 COMPARED_SIDE = 64  # px; duplicates are found at one size, so that the split does not depend on the model's
 
 
@@ -49,8 +55,8 @@ def decode_all(
 
     Duplicates are found and faces are held out by the faces at 64 px, whatever size is written.
     """
-    compared_file = file if image_size == COMPARED_SIDE else file.with_name(COMPARED_FILE)
-    decoded = decode_pictures(pictures, image_size, file, compared_file, keep_duplicates, progress)
+    small_file = file.with_name(THUMBNAILS_FILE)
+    decoded = decode_pictures(pictures, image_size, file, small_file, keep_duplicates, progress)
     names, shapes = decoded.names, decoded.shapes
     hashes = np.frombuffer(b"".join(decoded.hashes), np.uint64).reshape(-1, 4)  # (N, 4)
     groups = near_duplicate_groups(hashes)  # (N,)
@@ -58,13 +64,12 @@ def decode_all(
     compared = groups.copy()
     compared[decoded.repeated] = len(groups) + np.arange(len(decoded.repeated))  # already known: groups of one
     areas = [width * height for width, height, _ in shapes]
-    near = copies_in_groups(compared_file, COMPARED_SIDE, hashes, compared, areas)
+    near = copies_in_groups(small_file, hashes, compared, areas)
+    small_file.unlink()
     copies = [(names[number], names[original], "near duplicate") for number, original in sorted(near.items())]
 
     kept = [number for number in range(len(names)) if keep_duplicates or number not in near]
     keep_records(file, image_size**2 * 3, kept)
-    if compared_file != file:
-        compared_file.unlink()
     train, held_out = split_by_group(groups[kept])
     return {
         "names": [names[number] for number in kept],
@@ -82,32 +87,29 @@ def decode_pictures(
     pictures: Sequence[Picture],
     image_size: int,
     file: Path,
-    compared_file: Path,
+    small_file: Path,
     keep_duplicates: bool,
     progress: Callable[[int, int], None] | None,
 ) -> Decoded:
-    """Write all faces, without exact duplicates unless they are kept, to `file`, and at 64 px to `compared_file`.
-
-    The two files are the same when the faces have 64 px.
-    """
+    """Write all faces, without exact duplicates unless they are kept, to `file`, and thumbnails to `small_file`."""
     decoded = Decoded()
     first: dict[bytes, int] = {}  # digest of a face's pixels -> the first face that has them
-    with ExitStack() as stack:
-        out = stack.enter_context(file.open("wb"))
-        compared_out = None if compared_file == file else stack.enter_context(compared_file.open("wb"))
-        stack.enter_context(warnings.catch_warnings())
+    with (
+        file.open("wb") as out,
+        small_file.open("wb") as small_out,
+        warnings.catch_warnings(),
+        closing(map_in_order(partial(examine, image_size), pictures)) as results,
+    ):
         warnings.simplefilter("ignore")  # Pillow warns of what it repaired, and of sizes that `decode` refuses
-        examined = stack.enter_context(closing(map_in_order(partial(examine, image_size), pictures)))
-        for number, (picture, result) in enumerate(zip(pictures, examined, strict=True), start=1):
+        for number, (picture, result) in enumerate(zip(pictures, results, strict=True), start=1):
             if progress:
                 progress(number, len(pictures))
             if isinstance(result, Exception):
                 kind = "too small" if isinstance(result, TooSmallError) else "unreadable"
                 decoded.skipped.append((picture.name, str(result), kind))
                 continue
-            face, compared, grey, bits = result
-            pixels = compared.pixels.tobytes()
-            original = first.setdefault(hashlib.sha256(pixels).digest(), len(decoded.names))
+            face, digest, bits, small, grey = result
+            original = first.setdefault(digest, len(decoded.names))
             if original < len(decoded.names):
                 decoded.copies.append((picture.name, decoded.names[original], "exact duplicate"))
                 if not keep_duplicates:
@@ -117,20 +119,21 @@ def decode_pictures(
             decoded.shapes.append((face.width, face.height, grey))
             decoded.hashes.append(bits)
             out.write(face.pixels.tobytes())
-            if compared_out:
-                compared_out.write(pixels)
+            small_out.write(small)
     return decoded
 
 
-def examine(image_size: int, picture: Picture) -> tuple[Face, Face, bool, bytes] | Exception:
-    """The face in a picture, the same at 64 px, whether it is grey, and its difference hash; or why there is none."""
+def examine(image_size: int, picture: Picture) -> tuple[Face, bytes, bytes, bytes, bool] | Exception:
+    """The face in a picture, and of the same face at 64 px the digest of its pixels, its difference hash, its thumbnail
+    and whether it is grey; or the reason why there is no face."""
     try:
         data = picture.read()
         face = decode(data, image_size)
-        compared = face if image_size == COMPARED_SIDE else decode(data, COMPARED_SIDE)
+        compared = (face if image_size == COMPARED_SIDE else decode(data, COMPARED_SIDE)).pixels
     except (DataError, OSError) as error:
         return error
-    return face, compared, is_grey(compared.pixels), difference_hash(compared.pixels).tobytes()
+    digest = hashlib.sha256(compared.tobytes()).digest()
+    return face, digest, difference_hash(compared).tobytes(), thumbnail(compared).tobytes(), is_grey(compared)
 
 
 def keep_records(file: Path, length: int, kept: Sequence[int]) -> None:

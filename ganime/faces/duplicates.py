@@ -92,16 +92,11 @@ def split_by_group(groups: Int[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " t"]
 
 
 def copies_in_groups(
-    faces: Path,
-    image_size: int,
-    hashes: UInt64[np.ndarray, "n 4"],
-    groups: Int[np.ndarray, " n"],
-    areas: Sequence[int],
+    thumbnails: Path, hashes: UInt64[np.ndarray, "n 4"], groups: Int[np.ndarray, " n"], areas: Sequence[int]
 ) -> dict[int, int]:
     """Find faces that are another face saved again, as JPEG or at another size: copy -> its original, the largest.
 
-    faces: the file that contains all faces as uint8, one after the other.
-    image_size: side of these faces in px.
+    thumbnails: the file that contains the `thumbnail` of each face, one after the other.
     hashes, groups: of each face.
     areas: pixels in the picture of each face.
 
@@ -112,10 +107,13 @@ def copies_in_groups(
     copies: dict[int, int] = {}
     _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
     shared = np.flatnonzero(counts[group] > 1)
+    if not len(shared):
+        return {}
+    small = np.memmap(thumbnails, np.uint8, "r", shape=(len(groups), THUMBNAIL, THUMBNAIL, 3))
     order = shared[np.argsort(group[shared], kind="stable")]
     for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
         members = np.array(sorted(members.tolist(), key=lambda member: (-areas[member], member)), np.int64)
-        copies |= copies_in_group(members, hashes[members], thumbnails(faces, image_size, members))
+        copies |= copies_in_group(members, hashes[members], small[members])
     return copies
 
 
@@ -141,13 +139,6 @@ def copies_in_group(
     return copies
 
 
-def thumbnails(faces: Path, image_size: int, numbers: Int[np.ndarray, " m"]) -> UInt8[np.ndarray, "m 16 16 3"]:
-    """The faces with these numbers in the file, box-filtered to 16 px."""
-    length = image_size**2 * 3
-    small = np.empty((len(numbers), THUMBNAIL, THUMBNAIL, 3), np.uint8)
-    with faces.open("rb") as file:
-        for place, number in enumerate(numbers):
-            file.seek(number * length)
-            face = Image.frombytes("RGB", (image_size, image_size), file.read(length))
-            small[place] = np.asarray(face.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
-    return small
+def thumbnail(face: UInt8[np.ndarray, "size size 3"]) -> UInt8[np.ndarray, "16 16 3"]:
+    """A face box-filtered to 16 px."""
+    return np.asarray(Image.fromarray(face).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))

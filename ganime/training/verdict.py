@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from statistics import median
-from typing import NamedTuple
 
 from ganime.config import LOSSES
 from ganime.errors import ConfigError
@@ -34,15 +33,6 @@ LOW_DIVERSITY = (1 / 3, 0.45)  # twice in a row; untrained nets begin there, so 
 NO_DIVERSITY = (0.05, 0.1)  # twice in a row, for a generator of one picture; untrained nets have more
 MANY_COPIES = (4.0, 2.0)  # standard errors by which near copies exceed chance ...
 NEARER = (2.0, 1.0)  # ... and z-score by which generated faces are nearer to training faces than fresh ones
-
-
-class Diagnosis(NamedTuple):
-    """A verdict without its position in the run; see `Verdict`."""
-
-    state: str
-    reason: str
-    advice: str
-    action: str
 
 
 class VerdictTracker:
@@ -78,18 +68,18 @@ class VerdictTracker:
             self.measures.append(event)
             if math.isfinite(event.frechet) and (self.lowest is None or event.frechet < BETTER * self.lowest.frechet):
                 self.lowest = event
-            diagnosis = self.diagnose()
+            verdict = self.most_serious()
         elif all(map(math.isfinite, (event.d_loss, event.g_loss, event.d_real, event.d_fake))):
             self.reports.append(event)
-            diagnosis = self.diagnose()
+            verdict = self.most_serious()
         else:
             if self.state != "diverged" or self.reports:
                 self.breaks += 1
             self.reports.clear()
-            diagnosis = self.not_finite(event)
-        changed = diagnosis.state != self.state
-        self.state = diagnosis.state
-        return Verdict(event.images, *diagnosis) if changed or isinstance(event, Measured) else None
+            verdict = self.not_finite(event)
+        changed = verdict.state != self.state
+        self.state = verdict.state
+        return verdict if changed or isinstance(event, Measured) else None
 
     def forget(self, images: int) -> None:
         """Drop all reports, and the measurements at or beyond `images`: the run has returned to before them."""
@@ -99,36 +89,36 @@ class VerdictTracker:
         if self.lowest and self.lowest.images >= images:
             self.lowest = min(self.measures, key=lambda measured: measured.frechet, default=None)
 
-    def diagnose(self) -> Diagnosis:
+    def most_serious(self) -> Verdict:
         """The most serious problem that is present; causes come before their consequences."""
-        checks = (
-            self.exploded,
-            self.collapsed,
-            self.discriminator_winning,
-            self.loss_flat,
-            self.discriminator_fooled,
-            self.copying,
-            self.no_progress,
+        return (
+            self.exploded()
+            or self.collapsed()
+            or self.discriminator_winning()
+            or self.loss_flat()
+            or self.discriminator_fooled()
+            or self.copying()
+            or self.no_progress()
+            or self.no_problem()
         )
-        for check in checks:
-            if diagnosis := check():
-                return diagnosis
-        return self.no_problem()
+
+    def verdict(self, state: str, reason: str, advice: str, action: str) -> Verdict:
+        return Verdict(self.images, state, reason, advice, action)
 
     # --- one check per problem
 
-    def not_finite(self, step: Step) -> Diagnosis:
+    def not_finite(self, step: Step) -> Verdict:
         """Losses that are NaN or infinite. The run itself reacts to the first time, see `run_folder.rescue`."""
         reason = f"the losses are no longer finite (discriminator {step.d_loss:.4g}, generator {step.g_loss:.4g})"
         if self.breaks > 1:
-            return Diagnosis("diverged", reason, change_rates("Lower both learning rates further"), "lower rates")
+            return self.verdict("diverged", reason, change_rates("Lower both learning rates further"), "lower rates")
         advice = (
             "The run returns to its last save and lowers both learning rates to a half by itself, once. If it ends "
             "instead, begin a new run from the best save or from another model."
         )
-        return Diagnosis("diverged", reason, advice, "continue")
+        return self.verdict("diverged", reason, advice, "continue")
 
-    def exploded(self) -> Diagnosis | None:
+    def exploded(self) -> Verdict | None:
         """Losses or logits that are still finite but far out of range."""
         if len(self.reports) < FEW_REPORTS:
             return None
@@ -136,7 +126,7 @@ class VerdictTracker:
         logit = median(max(abs(step.d_real), abs(step.d_fake)) for step in self.last(FEW_REPORTS))
         if not (share > self.limit("diverged", EXPLODED) or logit > HIGH_LOGIT):
             return None
-        return Diagnosis(
+        return self.verdict(
             "diverged",
             f"the discriminator's loss is {self.median_loss(FEW_REPORTS):.4g}, where chance is "
             f"{CHANCE[self.loss]:.2f}, and its logits reach {logit:.4g}",
@@ -144,7 +134,7 @@ class VerdictTracker:
             "lower rates",
         )
 
-    def collapsed(self) -> Diagnosis | None:
+    def collapsed(self) -> Verdict | None:
         """Generated faces that hardly differ, though they did before or though nothing hinders the generator.
 
         Faces that never differed are not a collapse when the losses explain it; that diagnosis follows then.
@@ -161,9 +151,9 @@ class VerdictTracker:
         else:
             advice = change_rates("Lower the generator's learning rate to a half")
             advice += " A larger batch (--batch-size) in a new run helps, too."
-        return Diagnosis("collapsed", self.variety(), f"{advice}{self.more_faces()}", "lower rates")
+        return self.verdict("collapsed", self.variety(), f"{advice}{self.more_faces()}", "lower rates")
 
-    def discriminator_winning(self) -> Diagnosis | None:
+    def discriminator_winning(self) -> Verdict | None:
         """A discriminator that is always right, so that the generator learns nothing from it."""
         falling = self.falling()
         if len(self.reports) < WINDOW or falling:
@@ -178,7 +168,7 @@ class VerdictTracker:
             advice = change_rates("Lower the discriminator's learning rate to a quarter, or raise the generator's")
             advice += " If the faces are not augmented, a new run with --augment diffaugment helps, too."
             action = "balance rates"
-        return Diagnosis(
+        return self.verdict(
             "discriminator winning",
             f"the discriminator's loss has been about {self.median_loss():.2g} for {self.span()} images, where chance "
             f"is {CHANCE[self.loss]:.2f}; its logits for real and generated faces differ by {gap:.1f}"
@@ -187,14 +177,14 @@ class VerdictTracker:
             action,
         )
 
-    def loss_flat(self) -> Diagnosis | None:
+    def loss_flat(self) -> Verdict | None:
         """A generator's loss that is constant to three digits: neither net reacts to the other."""
         if len(self.reports) < FEW_REPORTS:
             return None
         losses = [step.g_loss for step in self.last(FEW_REPORTS)]
         if max(losses) - min(losses) > FLAT_SPREAD * max(abs(median(losses)), 0.1):
             return None
-        return Diagnosis(
+        return self.verdict(
             "stalled",
             f"the generator's loss has been {median(losses):.4f} for {self.span(FEW_REPORTS)} images, the same to "
             f"three digits, so neither net reacts to the other{self.last_measures()}",
@@ -202,11 +192,11 @@ class VerdictTracker:
             "begin again",
         )
 
-    def discriminator_fooled(self) -> Diagnosis | None:
+    def discriminator_fooled(self) -> Verdict | None:
         """A discriminator that is at chance, so that it teaches the generator nothing."""
         if len(self.reports) < WINDOW or self.falling() or self.loss_share() < self.limit("stalled", FOOLED):
             return None
-        return Diagnosis(
+        return self.verdict(
             "stalled",
             f"the discriminator cannot tell generated faces from real ones: its loss has been about "
             f"{self.median_loss():.3g} for {self.span()} images, where chance is "
@@ -217,7 +207,7 @@ class VerdictTracker:
             "balance rates",
         )
 
-    def copying(self) -> Diagnosis | None:
+    def copying(self) -> Verdict | None:
         """Generated faces that are copies of training faces; see `is_copying`."""
         if not self.measures:
             return None
@@ -225,7 +215,7 @@ class VerdictTracker:
         if not is_copying(last, self.state == "copying", by_heart=bool(self.memory_remark())):
             return None
         chance, _ = copies_by_chance(last)
-        return Diagnosis(
+        return self.verdict(
             "copying",
             f"generated faces lie nearer to the training faces than fresh faces do (z {last.copying:.1f}), and "
             f"{last.near_copies:.0%} of them as near as {chance:.0%} of fresh ones{self.memory_remark()}",
@@ -234,7 +224,7 @@ class VerdictTracker:
             "stop",
         )
 
-    def no_progress(self) -> Diagnosis | None:
+    def no_progress(self) -> Verdict | None:
         """A Fréchet distance that has not improved for long, or has become worse for a while."""
         if self.lowest is None or len(self.reports) < WINDOW or self.reports[0].images < self.lowest.images:
             return None
@@ -246,7 +236,7 @@ class VerdictTracker:
         if len(later) < patience or self.images_since_best() < PATIENCE_SHARE * self.images:
             return None
         trend = "gets worse" if worse else "no longer improves"
-        return Diagnosis(
+        return self.verdict(
             "stalled",
             f"no better for the last {self.images_since_best():,} images: Fréchet distance "
             f"{self.lowest.frechet:.1f} at best, {later[-1]:.1f} now, so it {trend}{self.memory_remark()}",
@@ -254,15 +244,15 @@ class VerdictTracker:
             "stop",
         )
 
-    def no_problem(self) -> Diagnosis:
+    def no_problem(self) -> Verdict:
         """The verdict when no check applies: "early" until there are two measurements of varied faces, then healthy."""
         if len(self.measures) < 2 or len(self.reports) < WINDOW or not self.was_varied():
             found = self.last_measures() or ", nothing measured yet"
-            return Diagnosis("early", f"too early to tell{found}", "Go on.", "continue")
+            return self.verdict("early", f"too early to tell{found}", "Go on.", "continue")
         since = self.images_since_best()
         pause = f", the lowest {since:,} images ago" if since and not self.falling() else ""
         remark = self.memory_remark()
-        return Diagnosis(
+        return self.verdict(
             "healthy",
             f"Fréchet distance {self.trend()}{pause}; {self.variety()}{remark}",
             f"Go on.{self.more_faces() if remark else ''}",

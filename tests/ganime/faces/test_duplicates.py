@@ -122,7 +122,7 @@ def test_the_split_is_the_same_at_every_size(draw_face: Callable[..., Image.Imag
     }
     assert split[32] == split[64] == split[128]
     assert len(split[64][3]) >= 8
-    assert not list((tmp_path / "cache").glob("*/compared.bin"))
+    assert not list((tmp_path / "cache").glob("*/thumbnails.bin"))
 
 
 def test_at_most_a_thousand_faces_are_held_out() -> None:
