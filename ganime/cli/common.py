@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from ganime.images import read_recipe
 from ganime.models.checkpoint import Checkpoint
 from ganime.shapes import UInt8
 
+T = TypeVar("T")
 DEFAULT_HOME = Path(".ganime")
 MODEL_HELP = "A model folder, a training run, or owner/name[@revision] on the Hugging Face hub."
 ModelArgument = Annotated[str, typer.Argument(help=MODEL_HELP)]
@@ -116,6 +117,15 @@ def draw_to_file(
         done += len(batch)
     faces.flush()
     return faces
+
+
+def run_to_end(work: Iterator[Any], result: type[T], text: Callable[[Any], str]) -> T:
+    """Run long work up to its result, which has that type; `text` describes each report of progress before it."""
+    for event in work:
+        if isinstance(event, result):
+            return event
+        show_progress(text(event))
+    raise AssertionError(f"the work ended without {result.__name__}")
 
 
 def set_threads(threads: int) -> None:

@@ -8,19 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ganime.cli.common import (
-    DEFAULT_HOME,
-    DataArgument,
-    DuplicatesOption,
-    FacesArgument,
-    HomeOption,
-    ModelOption,
-    check_folder,
-    check_png,
-    read_face,
-    read_faces,
-    show_progress,
-)
+from ganime.cli import common
 from ganime.config import RECIPES
 from ganime.drawing.sampling import render
 from ganime.errors import ConfigError, DataError
@@ -47,18 +35,18 @@ FlipOption = Annotated[
 
 
 def audit_command(
-    data: DataArgument,
+    data: common.DataArgument,
     image_size: Annotated[
         int, typer.Option(min=16, max=1024, help="Image size in px that the faces will be trained at.")
     ] = RECIPES["modern"][1].image_size,
-    keep_duplicates: DuplicatesOption = False,
+    keep_duplicates: common.DuplicatesOption = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
     sheet_file: Annotated[Path | None, typer.Option("--sheet", help="Also write a PNG with 64 of the faces.")] = None,
-    home: HomeOption = DEFAULT_HOME,
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Report what a set of faces contains, which files will be used, and how to improve it."""
-    check_png("--sheet", sheet_file)
-    dataset = read_faces(data, image_size, home, keep_duplicates)
+    common.check_png("--sheet", sheet_file)
+    dataset = common.read_faces(data, image_size, home, keep_duplicates)
     report = audit(dataset)
     print_audit(report)
     if json_file:
@@ -109,15 +97,15 @@ def remember_faces_command(
         Path | None, typer.Option(help="Folder to write to; by default that of the first model.", show_default=False)
     ] = None,
     flip: FlipOption = True,
-    keep_duplicates: DuplicatesOption = False,
-    home: HomeOption = DEFAULT_HOME,
+    keep_duplicates: common.DuplicatesOption = False,
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Store numbers that describe a model's training faces, without pictures, so that `copies` can detect copies."""
     checkpoints = [open_model(name, home / "hub") for name in model]
     folder = out or checkpoints[0].folder
     assert folder is not None
-    check_folder(folder)
-    training_faces = training_faces_in(read_faces(data, FEATURE_SIDE, home, keep_duplicates), flip)
+    common.check_folder(folder)
+    training_faces = training_faces_in(common.read_faces(data, FEATURE_SIDE, home, keep_duplicates), flip)
     save_training_faces(training_faces, {checkpoint.name: checkpoint.revision for checkpoint in checkpoints}, folder)
     size = (folder / VECTORS_FILE).stat().st_size / 1e6
     print(
@@ -127,8 +115,8 @@ def remember_faces_command(
 
 
 def copies_command(
-    faces: FacesArgument,
-    model: ModelOption = str(EMBEDDED),
+    faces: common.FacesArgument,
+    model: common.ModelOption = str(EMBEDDED),
     train_faces: Annotated[
         list[Path] | None,
         typer.Option("--train", help="The faces that the model was trained on, if the model does not describe them."),
@@ -137,16 +125,16 @@ def copies_command(
         Path | None, typer.Option(help="PNG to write: each face beside its nearest training faces; needs --train.")
     ] = None,
     flip: FlipOption = True,
-    keep_duplicates: DuplicatesOption = False,
-    home: HomeOption = DEFAULT_HOME,
+    keep_duplicates: common.DuplicatesOption = False,
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Report for each face of a model whether it is a copy of a training face."""
     if out and not train_faces:
         raise ConfigError("--out shows training faces; name them with --train FACES.")
-    check_png("--out", out)
+    common.check_png("--out", out)
     checkpoint = open_model(model, home / "hub")
     if train_faces:
-        dataset = read_faces(train_faces, checkpoint.generator.config.image_size, home, keep_duplicates)
+        dataset = common.read_faces(train_faces, checkpoint.generator.config.image_size, home, keep_duplicates)
         training_faces, images = training_faces_in(dataset, flip), dataset.images
     else:
         training_faces, images = find_training_faces(checkpoint), None
@@ -157,7 +145,7 @@ def copies_command(
         )
     rows = []
     for face in faces:
-        z, truncation, _ = read_face(checkpoint, face)
+        z, truncation, _ = common.read_face(checkpoint, face)
         drawn = render(checkpoint.generator, z[None] * np.float32(truncation))[0]  # (H, W, 3)
         comparison = compare_with_training_faces(training_faces, drawn, images)
         print(f"{face}: {comparison.describe()}")
@@ -170,8 +158,5 @@ def copies_command(
 
 def training_faces_in(dataset: FaceDataset, flip: bool) -> TrainingFaces:
     """All training faces of a dataset, computed with progress on the terminal."""
-    for event in compute_training_faces(dataset, flip, len(dataset.train)):
-        if isinstance(event, TrainingFaces):
-            return event
-        show_progress(f"training faces: {event:.0%}")
-    raise AssertionError("compute_training_faces ends with TrainingFaces")
+    work = compute_training_faces(dataset, flip, len(dataset.train))
+    return common.run_to_end(work, TrainingFaces, "training faces: {:.0%}".format)

@@ -11,26 +11,12 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ganime.cli.common import (
-    DEFAULT_HOME,
-    FaceArgument,
-    FacesArgument,
-    HomeOption,
-    ModelArgument,
-    ModelOption,
-    SizeOption,
-    TruncationOption,
-    check_folder,
-    check_png,
-    read_face,
-    show_progress,
-)
+from ganime.cli import common
 from ganime.drawing.attribute_search import ChosenFaces, choose_faces
 from ganime.drawing.direction_search import (
     FITTED_FACES,
     MEASURED_FACES,
     MIN_EFFECT,
-    FitProgress,
     find_directions,
     unnamed_unit,
 )
@@ -45,11 +31,11 @@ from ganime.drawing.directions import (
     steer,
 )
 from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
-from ganime.drawing.projection import Projection, ProjectionProgress, project
+from ganime.drawing.projection import Projection, project
 from ganime.drawing.recipe import Recipe, rounded
 from ganime.drawing.sampling import generate_recipes
 from ganime.errors import CheckpointError, ConfigError, DataError, RecipeError
-from ganime.faces.reading import MAX_PICTURE_BYTES, decode
+from ganime.faces.reading import decode, read_picture_file
 from ganime.files import write_bytes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint
@@ -65,7 +51,7 @@ TABLE_HEADINGS = ("direction", "kind", "moves", "at", "own", "others", "flips", 
 
 
 def directions_command(
-    model: ModelArgument = str(EMBEDDED),
+    model: common.ModelArgument = str(EMBEDDED),
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; by default that of the model.", show_default=False)
     ] = None,
@@ -73,21 +59,21 @@ def directions_command(
     judged: Annotated[
         int, typer.Option(help="Number of other faces that each effect is measured on.")
     ] = MEASURED_FACES,
-    home: HomeOption = DEFAULT_HOME,
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Find named directions for `steer`, measure the effect of each, and store those that work beside the model."""
     checkpoint = open_model(model, home / "hub")
     assert checkpoint.folder is not None
-    folder, directions = out or checkpoint.folder, None
-    check_folder(folder)
-    for event in find_directions(checkpoint, load_features(), faces, judged):
-        if isinstance(event, FitProgress):
-            show_progress(f"{event.progress:.0%} {event.about}")
-        else:
-            directions = with_users_directions(event, folder, checkpoint.generator.config.latent_dim)
-    assert directions is not None
+    folder = out or checkpoint.folder
+    common.check_folder(folder)
+    work = find_directions(checkpoint, load_features(), faces, judged)
+    fitted = common.run_to_end(work, Directions, lambda at: f"{at.progress:.0%} {at.about}")
+    directions = with_users_directions(fitted, folder, checkpoint.generator.config.latent_dim)
     save_directions(directions, folder)
-    print_directions(directions)
+    rows = [TABLE_HEADINGS, *effect_rows(directions.items)]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     flips, ratio, lead = MIN_EFFECT
     print(
         f"\n{plural(len(directions.items), 'direction')} in {folder}. A named direction is kept if, at strength "
@@ -95,14 +81,6 @@ def directions_command(
         f"attribute at least {ratio:g} times the mean and {lead:g} times the largest change of any other attribute. "
         "An unnamed one is kept if it does more than random directions."
     )
-
-
-def print_directions(directions: Directions) -> None:
-    """Print a table of directions and their effects."""
-    rows = [TABLE_HEADINGS, *effect_rows(directions.items)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(TABLE_HEADINGS))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def with_users_directions(fitted: Directions, folder: Path, latent_dim: int) -> Directions:
@@ -119,12 +97,12 @@ def with_users_directions(fitted: Directions, folder: Path, latent_dim: int) -> 
 
 
 def steer_command(
-    face: FaceArgument,
+    face: common.FaceArgument,
     by: Annotated[list[str], typer.Option(help="NAME=AMOUNT, from -3 to 3; can be given several times.")],
     out: FileOption,
-    size: SizeOption = 0,
-    model: ModelOption = str(EMBEDDED),
-    home: HomeOption = DEFAULT_HOME,
+    size: common.SizeOption = 0,
+    model: common.ModelOption = str(EMBEDDED),
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Move a face along named directions: `steer 7 --by smile=2 --by blonde_hair=3 --out face.png`."""
     amounts = amounts_of(by)
@@ -132,7 +110,7 @@ def steer_command(
     directions = load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
     if directions is None:
         raise CheckpointError(f"{checkpoint.name} has no directions. Find them: python -m ganime directions MODEL.")
-    z, truncation, seed = read_face(checkpoint, face)
+    z, truncation, seed = common.read_face(checkpoint, face)
     write_faces(checkpoint, rounded(steer(z, directions, amounts))[None], [out], size, truncation, seed)
 
 
@@ -154,52 +132,52 @@ def amounts_of(by: Sequence[str]) -> dict[str, float]:
 
 
 def vary_command(
-    face: FaceArgument,
+    face: common.FaceArgument,
     out: OutOption,
     strength: Annotated[float, typer.Option(help="0 draws the face itself, 1 unrelated faces.")] = 0.3,
     count: CountOption = 8,
     seed: SeedOption = 0,
-    size: SizeOption = 0,
-    model: ModelOption = str(EMBEDDED),
-    home: HomeOption = DEFAULT_HOME,
+    size: common.SizeOption = 0,
+    model: common.ModelOption = str(EMBEDDED),
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Draw variations of a face."""
     checkpoint = open_model(model, home / "hub")
-    z, truncation, origin = read_face(checkpoint, face)
+    z, truncation, origin = common.read_face(checkpoint, face)
     variations = vary(z, strength, count, seed)
     write_faces(checkpoint, variations, numbered(out, "variation", len(variations)), size, truncation, origin)
 
 
 def breed_command(
-    faces: FacesArgument,
+    faces: common.FacesArgument,
     out: OutOption,
     count: CountOption = 8,
     mutation: Annotated[float, typer.Option(help="Share of the latent that is replaced at random, 0 to 1.")] = 0.0,
     seed: SeedOption = 0,
-    size: SizeOption = 0,
-    model: ModelOption = str(EMBEDDED),
-    home: HomeOption = DEFAULT_HOME,
+    size: common.SizeOption = 0,
+    model: common.ModelOption = str(EMBEDDED),
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Draw children of two or more faces: each is a random mixture of its parents."""
     checkpoint = open_model(model, home / "hub")
-    parents = [read_face(checkpoint, face) for face in faces]
+    parents = [common.read_face(checkpoint, face) for face in faces]
     children = breed(np.stack([z for z, _, _ in parents]), count, mutation, seed)
     truncation = sum(truncation for _, truncation, _ in parents) / len(parents)
     write_faces(checkpoint, children, numbered(out, "child", len(children)), size, truncation)
 
 
 def mix_command(
-    a: FaceArgument,
-    b: FaceArgument,
-    c: FaceArgument,
+    a: common.FaceArgument,
+    b: common.FaceArgument,
+    c: common.FaceArgument,
     out: FileOption,
-    size: SizeOption = 0,
-    model: ModelOption = str(EMBEDDED),
-    home: HomeOption = DEFAULT_HOME,
+    size: common.SizeOption = 0,
+    model: common.ModelOption = str(EMBEDDED),
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Draw A - B + C: add to C what A has and B lacks."""
     checkpoint = open_model(model, home / "hub")
-    (one, _, _), (two, _, _), (three, truncation, seed) = (read_face(checkpoint, face) for face in (a, b, c))
+    (one, _, _), (two, _, _), (three, truncation, seed) = (common.read_face(checkpoint, face) for face in (a, b, c))
     write_faces(checkpoint, arithmetic(one, two, three)[None], [out], size, truncation, seed)
 
 
@@ -208,56 +186,50 @@ def choose_command(
     out: OutOption,
     count: CountOption = 8,
     seed: SeedOption = 0,
-    truncation: TruncationOption = 1.0,
-    size: SizeOption = 0,
-    model: ModelOption = str(EMBEDDED),
-    home: HomeOption = DEFAULT_HOME,
+    truncation: common.TruncationOption = 1.0,
+    size: common.SizeOption = 0,
+    model: common.ModelOption = str(EMBEDDED),
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Draw faces that have all the given attributes, as judged by the feature network."""
     checkpoint = open_model(model, home / "hub")
     attributes = [part.strip() for part in wanted.split(",")]
-    for event in choose_faces(checkpoint, load_features(), attributes, count, seed, truncation):
-        if not isinstance(event, ChosenFaces):
-            show_progress(f"{event.found} of {count} found among {event.looked_at} faces")
-            continue
-        targets = numbered(out, "chosen", len(event.faces))
-        write_recipes(event.faces, event.recipes, targets, size)
-        print(
-            f"{int(event.carries.sum())} of {len(event.faces)} have {', '.join(attributes)}; {event.looked_at} faces "
-            f"examined, {event.searched} found by optimisation, {event.seconds:.1f} s"
-        )
+    work = choose_faces(checkpoint, load_features(), attributes, count, seed, truncation)
+    found = common.run_to_end(work, ChosenFaces, lambda at: f"{at.found} of {count} found among {at.looked_at} faces")
+    write_recipes(found.faces, found.recipes, numbered(out, "chosen", len(found.faces)), size)
+    print(
+        f"{int(found.carries.sum())} of {len(found.faces)} have {', '.join(attributes)}; {found.looked_at} faces "
+        f"examined, {found.searched} found by optimisation, {found.seconds:.1f} s"
+    )
 
 
 def project_command(
-    model: ModelArgument,
+    model: common.ModelArgument,
     picture: Annotated[Path, typer.Argument(help="A picture of a face.")],
     out: FileOption,
     seed: SeedOption = 0,
-    size: SizeOption = 0,
-    home: HomeOption = DEFAULT_HOME,
+    size: common.SizeOption = 0,
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Find the face of the model that is nearest to a picture, and report how near it is."""
-    if picture.is_file() and picture.stat().st_size > MAX_PICTURE_BYTES:
-        raise DataError(f"{picture} has {picture.stat().st_size:,} bytes; at most {MAX_PICTURE_BYTES:,} are allowed.")
     checkpoint = open_model(model, home / "hub")
     try:
-        target = decode(picture.read_bytes(), checkpoint.generator.config.image_size).pixels
+        data = read_picture_file(picture.parent, picture.name)
+        target = decode(data, checkpoint.generator.config.image_size).pixels
     except DataError as error:
         raise DataError(f"{picture}: {error}") from error
-    for event in project(checkpoint, load_features(), target, seed):
-        if isinstance(event, ProjectionProgress):
-            show_progress(f"{event.progress:.0%} loss {event.loss:.3f}")
-        elif isinstance(event, Projection):
-            write_recipes(event.face[None], [event.recipe], [out], size)
-            print(
-                f"distance {event.distance:.2f} on anime features, where two random faces are {event.typical:.2f} "
-                f"apart and {event.percentile:.1f} % of random pairs are nearer; {event.seconds:.1f} s"
-            )
+    work = project(checkpoint, load_features(), target, seed)
+    found = common.run_to_end(work, Projection, lambda at: f"{at.progress:.0%} loss {at.loss:.3f}")
+    write_recipes(found.face[None], [found.recipe], [out], size)
+    print(
+        f"distance {found.distance:.2f} on anime features, where two random faces are {found.typical:.2f} apart and "
+        f"{found.percentile:.1f} % of random pairs are nearer; {found.seconds:.1f} s"
+    )
 
 
 def numbered(folder: Path, name: str, count: int) -> list[Path]:
     """The paths of `count` PNGs in a folder: NAME-001.png and so on. Raises ConfigError when the folder is a file."""
-    check_folder(folder)
+    common.check_folder(folder)
     return [folder / f"{name}-{number:03d}.png" for number in range(1, count + 1)]
 
 
@@ -272,7 +244,7 @@ def write_faces(
 def write_recipes(faces: np.ndarray, recipes: Sequence[Recipe], targets: Sequence[Path], size: int) -> None:
     """Write faces, (N, H, W, 3), as PNGs with their recipes, and print where they are."""
     for target, face, recipe in zip(targets, faces, recipes, strict=True):
-        check_png("--out", target)
+        common.check_png("--out", target)
         write_bytes(target, png_bytes(face, recipe.to_json(), size or None))
     print(targets[0] if len(targets) == 1 else f"{len(targets)} faces in {targets[0].parent}")
 
@@ -289,8 +261,8 @@ def name_direction_command(
         list[str] | None, typer.Option(help="NAME=AMOUNT of a direction to include; can be given several times.")
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Delete your own direction of that name.")] = False,
-    model: ModelOption = str(EMBEDDED),
-    home: HomeOption = DEFAULT_HOME,
+    model: common.ModelOption = str(EMBEDDED),
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Store a direction of your own beside a model: from some faces to others, or a combination of directions."""
     if [bool(less or more), bool(by), remove].count(True) != 1:
@@ -316,4 +288,4 @@ def name_direction_command(
 def latents_of(checkpoint: Checkpoint, faces: list[str]) -> np.ndarray:
     """The latents of faces, float32, (N, latent)."""
     dim = checkpoint.generator.config.latent_dim
-    return np.array([read_face(checkpoint, face)[0] for face in faces], np.float32).reshape(-1, dim)
+    return np.array([common.read_face(checkpoint, face)[0] for face in faces], np.float32).reshape(-1, dim)

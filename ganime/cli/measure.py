@@ -12,15 +12,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ganime.cli.common import (
-    DEFAULT_HOME,
-    MODEL_HELP,
-    DuplicatesOption,
-    HomeOption,
-    TruncationOption,
-    draw_to_file,
-    read_faces,
-)
+from ganime.cli import common
 from ganime.drawing.recipe import check_truncation
 from ganime.errors import ConfigError, DataError
 from ganime.files import write_json
@@ -43,21 +35,21 @@ def evaluate_command(
     ] = False,
     count: Annotated[int, typer.Option(min=10, max=100_000, help="Number of faces to measure.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the first face.")] = 0,
-    truncation: TruncationOption = 1.0,
-    keep_duplicates: DuplicatesOption = False,
+    truncation: common.TruncationOption = 1.0,
+    keep_duplicates: common.DuplicatesOption = False,
     inception: Annotated[
         bool,
         typer.Option("--inception", help="Also compute the FID on the Inception network."),
     ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
-    home: HomeOption = DEFAULT_HOME,
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Measure a model against real faces: quality, variety and copying, on anime features."""
     if split and train_faces:
         raise ConfigError("--split takes the training faces from --reference; leave out --train.")
     check_truncation(truncation)
-    real = read_faces(reference, FEATURE_SIDE, home, keep_duplicates)
-    seen = read_faces(train_faces, FEATURE_SIDE, home, keep_duplicates) if train_faces else None
+    real = common.read_faces(reference, FEATURE_SIDE, home, keep_duplicates)
+    seen = common.read_faces(train_faces, FEATURE_SIDE, home, keep_duplicates) if train_faces else None
     faces, training_faces = reference_faces(real, seen, split)
     with faces_to_measure(model, range(seed, seed + count), truncation, home) as measured:
         report = evaluate(load_features(), measured, faces, training_faces)
@@ -77,7 +69,8 @@ def faces_to_measure(model: str, seeds: range, truncation: float, home: Path) ->
     path = Path(model)
     is_model = any((path / name).exists() for name in (CONFIG_FILE, RUN_FILE))
     if path.suffix == ".zip" or (path.is_dir() and not is_model):
-        pictures = read_faces([path], FEATURE_SIDE, home, keep_duplicates=True).images  # repeated faces must count
+        # Repeated faces must count.
+        pictures = common.read_faces([path], FEATURE_SIDE, home, keep_duplicates=True).images
         if len(pictures) < len(seeds):
             raise DataError(f"{model} contains {len(pictures)} pictures; --count asks for {len(seeds)}.")
         yield pictures[: len(seeds)]
@@ -85,7 +78,7 @@ def faces_to_measure(model: str, seeds: range, truncation: float, home: Path) ->
     checkpoint = open_model(model, home / "hub")
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".evaluate-", dir=home) as folder:
-        yield draw_to_file(checkpoint, seeds, truncation, Path(folder) / "faces.npy")
+        yield common.draw_to_file(checkpoint, seeds, truncation, Path(folder) / "faces.npy")
 
 
 def print_report(report: Report) -> None:

@@ -9,16 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ganime.cli.common import (
-    DEFAULT_HOME,
-    DataArgument,
-    DeviceOption,
-    DuplicatesOption,
-    HomeOption,
-    ThreadsOption,
-    read_faces,
-    set_threads,
-)
+from ganime.cli import common
 from ganime.cli.progress import show, signal_requests
 from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH
 from ganime.errors import ConfigError
@@ -31,7 +22,7 @@ from ganime.training.run_folder import read_run
 
 
 def train_command(
-    data: DataArgument,
+    data: common.DataArgument,
     out: Annotated[Path | None, typer.Option(help="Folder of a new run.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Folder of the run to continue.")] = None,
     start: Annotated[
@@ -71,10 +62,10 @@ def train_command(
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness in the run.")] = None,
-    keep_duplicates: DuplicatesOption = False,
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = 0,
-    home: HomeOption = DEFAULT_HOME,
+    keep_duplicates: common.DuplicatesOption = False,
+    device: common.DeviceOption = "auto",
+    threads: common.ThreadsOption = 0,
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Train a model on your faces. Ctrl+C stops it at any time: the run is saved and can be resumed."""
     given = {
@@ -93,11 +84,11 @@ def train_command(
     if run is None or (resume and out):
         raise ConfigError("Name the run's folder: either --out FOLDER for a new run or --resume FOLDER.")
     workers = Processes.join(device)
-    set_threads(threads)
+    common.set_threads(threads)
 
     def read(size: int, keep: bool) -> FaceDataset:
         with workers.in_turn():
-            return read_faces(data, size, home, keep)
+            return common.read_faces(data, size, home, keep)
 
     if resume:
         check_unchanged({"from": start, "recipe": recipe, "image_size": image_size, **changes})
