@@ -20,6 +20,8 @@ FORMS = ("auto", "convolution", "matmul")
 RGB_STRIDES = (1, 2)
 SUPERSAMPLING = (1, 2, 4, 8)
 CHROMA_STRIDES = (1, 2)
+# Fields of earlier versions, with the only values that mean what this version does: no condition, no penalties.
+REMOVED = {"attributes": 0, "r1": 0.0, "r2": 0.0, "penalty_steps": 16}
 
 Config = TypeVar("Config", "ModelConfig", "TrainConfig")
 
@@ -252,9 +254,7 @@ def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
 
 def upgraded(values: dict[str, Any]) -> dict[str, Any]:
     """The fields of a configuration in a file of any version, as this version has them."""
-    values = dict(values)
-    if values.get("attributes") == 0:  # the length of the condition of a conditional model
-        del values["attributes"]
+    values = {name: value for name, value in values.items() if name not in REMOVED or value != REMOVED[name]}
     forms = str(values.get("deep_layers")).split(",")  # once one for each layer, among three
     if set(forms) <= {"convolution", "gradient", "matmul"}:
         values["deep_layers"] = "matmul" if "matmul" in forms else "convolution"

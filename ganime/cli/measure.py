@@ -25,7 +25,7 @@ from ganime.training.run_folder import RUN_FILE
 
 
 def evaluate_command(
-    model: Annotated[str, typer.Argument(help=f"{MODEL_HELP} Or pictures.")],
+    model: Annotated[str, typer.Argument(help=f"{common.MODEL_HELP} Or pictures.")],
     reference: Annotated[list[Path], typer.Option(help="Real faces: a folder or zip file; repeatable.")],
     train_faces: Annotated[
         list[Path] | None, typer.Option("--train", help="The faces that the model was trained on, to detect copies.")

@@ -104,7 +104,7 @@ def train_command(
     dataset, config, model = prepared.dataset, prepared.config, prepared.model
     begun = prepared.resized_start()
     with signal_requests() as (should_stop, should_save):
-        events = train(dataset, run, config, model, device, should_stop, should_save, begun, **rates)
+        events = train(dataset, run, config, model, device, should_stop, should_save, begun, *rates.values())
         if workers.leads:
             show(events, run, config)
         else:

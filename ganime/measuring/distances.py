@@ -188,10 +188,10 @@ def checked_features(
     return a, b
 
 
-def chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """The rows in parts of at most `CHUNK`."""
-    for start in range(0, len(rows), CHUNK):
-        yield rows[start : start + CHUNK]
+def chunks(rows: np.ndarray, size: int = CHUNK) -> Iterator[np.ndarray]:
+    """The rows in parts of at most `size`."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
 
 
 def distances(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:

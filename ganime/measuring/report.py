@@ -14,6 +14,7 @@ from ganime.errors import ConfigError, DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.distances import (
     CopyingScore,
+    chunks,
     copying_score,
     density_coverage,
     frechet_distance,
@@ -144,7 +145,7 @@ def inception_distance(
             "at the first use, a connection to GitHub to download its weights."
         ) from error
     for faces, real in ((reference, True), (generated, False)):
-        for start in range(0, len(faces), INCEPTION_BATCH):
-            batch = torch.from_numpy(np.array(faces[start : start + INCEPTION_BATCH]))
+        for part in chunks(faces, INCEPTION_BATCH):
+            batch = torch.from_numpy(np.array(part))
             metric.update(batch.permute(0, 3, 1, 2), real=real)  # (B, 3, H, W)
     return float(metric.compute())

@@ -17,7 +17,7 @@ from ganime.embedded import TRAINING_FACES
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.files import read_json_object, read_tensors, save_tensors, write_json
-from ganime.measuring.distances import distances
+from ganime.measuring.distances import chunks, distances
 from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract, load_features
 from ganime.shapes import Bool, Float, Int, UInt8
@@ -85,8 +85,8 @@ class TrainingFaces:
 
     def distances(self, faces: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
         """The distance of each face to the nearest training face."""
-        parts = [faces[start : start + BATCH] for start in range(0, len(faces), BATCH)]
-        return np.concatenate([distances_to_each(self.view, part, self.vectors, self.flip)[0].min(1) for part in parts])
+        tables = (distances_to_each(self.view, part, self.vectors, self.flip)[0] for part in chunks(faces, BATCH))
+        return np.concatenate([table.min(1) for table in tables])
 
     @property
     def copy_threshold(self) -> float:
@@ -195,26 +195,17 @@ def save_training_faces(training_faces: TrainingFaces, models: Mapping[str, str]
     Returns what `load_training_faces` reads, which is rounded to 8 bits.
     """
     scale = np.abs(training_faces.vectors).max(0).clip(1e-9) / 127  # (D,)
-    codes = np.round(training_faces.vectors / scale).astype(np.int8)  # (T, D)
     arrays = {
-        "codes": codes,
         "scale": scale,
         "fresh": training_faces.fresh,
         "mean": training_faces.view.mean,
         "basis": training_faces.view.basis,
     }
-    tensors = {
-        name: torch.from_numpy(array.astype(array.dtype if array.dtype == np.int8 else np.float32))
-        for name, array in arrays.items()
-    }
+    tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
+    tensors["codes"] = torch.from_numpy(np.round(training_faces.vectors / scale).astype(np.int8))  # (T, D)
     save_tensors(tensors, folder / VECTORS_FILE)
-    facts = {
-        "models": dict(models),
-        "total": training_faces.total,
-        "held_out": training_faces.held_out,
-        "flip": training_faces.flip,
-    }
-    write_json(folder / INDEX_FILE, facts)
+    facts = {name: getattr(training_faces, name) for name in ("total", "held_out", "flip")}
+    write_json(folder / INDEX_FILE, {"models": dict(models)} | facts)
     return load_training_faces(folder)
 
 

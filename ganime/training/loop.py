@@ -33,8 +33,8 @@ PREVIEW_FACES = 64
 def train(
     dataset: FaceDataset,
     run: Path,
-    config: TrainConfig | None = None,
-    model: ModelConfig | None = None,
+    config: TrainConfig,
+    model: ModelConfig,
     device: str = "cpu",
     should_stop: Callable[[], bool] = lambda: False,
     should_save: Callable[[], bool] = lambda: False,
@@ -65,16 +65,7 @@ def train(
     given = {"generator_lr": generator_lr, "discriminator_lr": discriminator_lr}
     rates = {name: rate for name, rate in given.items() if rate is not None}
     with alone(run) if processes.leads else nullcontext():
-        session = prepare_session(
-            dataset,
-            run,
-            config or TrainConfig(),
-            model or ModelConfig(),
-            processes,
-            start,
-            rates,
-            reporting or Reporting(),
-        )
+        session = prepare_session(dataset, run, config, model, processes, start, rates, reporting or Reporting())
         yield from opening(session, begun=start is not None)
         if not session.limit_at_start:
             yield from train_steps(session, should_stop, should_save)

@@ -32,7 +32,6 @@ KEPT_SAVES = 2
 RUN_FILE, STATE_FILE, LOCK_FILE = "run.json", "state.pt", ".lock"
 LIMITS = ("images", "steps", "minutes", "save_minutes", "preview_images", "measure_images")
 COUNTS = ("step", "images", "seconds", "rescues")
-REMOVED = {"r1": 0.0, "r2": 0.0, "penalty_steps": 16}  # fields of TrainConfig in earlier versions, and their defaults
 UNREADABLE = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 
 
@@ -188,8 +187,7 @@ def read_run(run: Path) -> tuple[TrainConfig, ModelConfig]:
     """The two configurations of a run. Raises TrainingError when its run.json is missing or damaged."""
     try:
         content = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
-        train = {name: value for name, value in content["train"].items() if REMOVED.get(name) != value}
-        return from_dict(TrainConfig, train), from_dict(ModelConfig, content["model"])
+        return from_dict(TrainConfig, content["train"]), from_dict(ModelConfig, content["model"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(
             f"{run} contains no run that can be resumed: {RUN_FILE} cannot be read ({error})."

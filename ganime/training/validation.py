@@ -12,6 +12,7 @@ from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.distances import (
+    chunks,
     copying_score,
     density_coverage,
     diversity,
@@ -127,9 +128,6 @@ def mean_logit(discriminator: Discriminator, faces: UInt8[np.ndarray, "n h w 3"]
     """The discriminator's mean logit for faces, in eval mode; its mode is restored."""
     training, device = discriminator.training, next(discriminator.parameters()).device
     discriminator.eval()
-    logits = [
-        discriminator(to_tensor(faces[start : start + LOGIT_BATCH]).to(device))  # (B,)
-        for start in range(0, len(faces), LOGIT_BATCH)
-    ]
+    logits = [discriminator(to_tensor(part).to(device)) for part in chunks(faces, LOGIT_BATCH)]  # (B,) each
     discriminator.train(training)
     return float(torch.cat(logits).mean())
