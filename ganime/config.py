@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from ganime.errors import ConfigError
@@ -26,33 +25,30 @@ REMOVED = {"attributes": 0, "r1": 0.0, "r2": 0.0, "penalty_steps": 16}
 Config = TypeVar("Config", "ModelConfig", "TrainConfig")
 
 
-def check_types(config: Any) -> None:
-    """Raise ConfigError unless every field has the type of its default; whole numbers are converted to floats."""
-    for field in dataclasses.fields(config):
-        value, wanted = getattr(config, field.name), type(field.default)
+def choice(default: Any, options: tuple[Any, ...]) -> Any:
+    """A field of a configuration whose value is one of `options`."""
+    return field(default=default, metadata={"options": options})
+
+
+def ranged(default: Any, low: float, high: float) -> Any:
+    """A field of a configuration whose value is from `low` to `high`, both included."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+def check_fields(config: Any) -> None:
+    """Raise ConfigError unless each field has the type of its default and an allowed value; converts int to float."""
+    for each in fields(config):
+        name, value, wanted = f"{type(config).__name__}.{each.name}", getattr(config, each.name), type(each.default)
         if wanted is float and type(value) is int:
-            in_range = min(max(value, -(10**300)), 10**300)  # float() of more raises OverflowError
-            object.__setattr__(config, field.name, float(in_range))
+            value = float(min(max(value, -(10**300)), 10**300))  # float() of more raises OverflowError
+            object.__setattr__(config, each.name, value)
         elif type(value) is not wanted:
-            raise ConfigError(
-                f"{type(config).__name__}.{field.name} must be {wanted.__name__}, "
-                f"got {type(value).__name__} {quoted(value)}."
-            )
-
-
-def check_choice(config: Any, name: str, choices: tuple[Any, ...]) -> None:
-    """Raise ConfigError unless the field is one of the choices."""
-    value = getattr(config, name)
-    if value not in choices:
-        listed = ", ".join(str(choice) for choice in choices)
-        raise ConfigError(f"{type(config).__name__}.{name} must be one of {listed}; got {quoted(value)}.")
-
-
-def check_range(config: Any, name: str, low: float, high: float) -> None:
-    """Raise ConfigError unless the field is from `low` to `high`, both included."""
-    value = getattr(config, name)
-    if not low <= value <= high:  # also true for NaN
-        raise ConfigError(f"{type(config).__name__}.{name} must be from {low:g} to {high:g}; got {quoted(value)}.")
+            raise ConfigError(f"{name} must be {wanted.__name__}, got {type(value).__name__} {quoted(value)}.")
+        options, (low, high) = each.metadata.get("options"), each.metadata.get("range", (None, None))
+        if options and value not in options:
+            raise ConfigError(f"{name} must be one of {', '.join(map(str, options))}; got {quoted(value)}.")
+        if low is not None and not low <= value <= high:  # also true for NaN
+            raise ConfigError(f"{name} must be from {low:g} to {high:g}; got {quoted(value)}.")
 
 
 @dataclass(frozen=True)
@@ -74,29 +70,23 @@ class ModelConfig:
     Raises ConfigError when a value is out of range.
     """
 
-    image_size: int = 64
-    latent_dim: int = 128
-    base_channels: int = 64
-    max_channels: int = 512
-    generator_norm: str = "batch"
-    discriminator_norm: str = "spectral"
-    discriminator_channels: int = 0
-    rgb_stride: int = 2
-    supersampling: int = 1
-    chroma_stride: int = 1
+    image_size: int = choice(64, IMAGE_SIZES)
+    latent_dim: int = ranged(128, 1, 4096)
+    base_channels: int = ranged(64, 1, 1024)
+    max_channels: int = ranged(512, 1, 4096)
+    generator_norm: str = choice("batch", NORMS)
+    discriminator_norm: str = choice("spectral", NORMS)
+    discriminator_channels: int = ranged(0, 0, 4096)
+    rgb_stride: int = choice(2, RGB_STRIDES)
+    supersampling: int = choice(1, SUPERSAMPLING)
+    chroma_stride: int = choice(1, CHROMA_STRIDES)
 
     def __post_init__(self) -> None:
-        check_types(self)
-        check_choice(self, "image_size", IMAGE_SIZES)
-        check_choice(self, "generator_norm", NORMS)
-        check_choice(self, "discriminator_norm", NORMS)
-        check_range(self, "latent_dim", 1, 4096)
-        check_range(self, "base_channels", 1, 1024)
-        check_range(self, "max_channels", self.base_channels, 4096)
-        check_range(self, "discriminator_channels", 0, 4096)
-        check_choice(self, "rgb_stride", RGB_STRIDES)
-        check_choice(self, "supersampling", SUPERSAMPLING)
-        check_choice(self, "chroma_stride", CHROMA_STRIDES)
+        check_fields(self)
+        if self.max_channels < self.base_channels:
+            raise ConfigError(
+                f"ModelConfig.max_channels must be from {self.base_channels} to 4096; got {self.max_channels}."
+            )
         if self.image_size * self.supersampling > max(IMAGE_SIZES):
             raise ConfigError(
                 f"ModelConfig with image_size {self.image_size} and supersampling {self.supersampling} draws "
@@ -159,54 +149,33 @@ class TrainConfig:
     """
 
     recipe: str = "modern"
-    batch_size: int = 32
-    generator_lr: float = 4e-4
-    discriminator_lr: float = 8e-4
-    beta1: float = 0.0
-    beta2: float = 0.9
-    loss: str = "hinge"
-    critic: float = 0.0
-    eyes: str = "auto"
-    ema_images: int = 10_000
-    ema_warmup: float = 0.05
-    augment: str = "auto"
-    freeze: int = 0
+    batch_size: int = ranged(32, 2, 65_536)
+    generator_lr: float = ranged(4e-4, 1e-8, 1.0)
+    discriminator_lr: float = ranged(8e-4, 1e-8, 1.0)
+    beta1: float = ranged(0.0, 0.0, 0.9999)
+    beta2: float = ranged(0.9, 0.0, 0.99999)
+    loss: str = choice("hinge", LOSSES)
+    critic: float = ranged(0.0, 0, 10**6)
+    eyes: str = choice("auto", EYES)
+    ema_images: int = ranged(10_000, 0, 10**9)
+    ema_warmup: float = ranged(0.05, 0.001, 1.0)
+    augment: str = choice("auto", AUGMENTS)
+    freeze: int = ranged(0, 0, 16)
     flip: bool = True
     keep_duplicates: bool = False
-    precision: str = "auto"
-    deep_layers: str = "auto"
+    precision: str = choice("auto", PRECISIONS)
+    deep_layers: str = choice("auto", FORMS)
     start: str = SCRATCH
-    seed: int = 0
-    images: int = 0
-    steps: int = 0
-    minutes: float = 0.0
-    save_minutes: float = 5.0
-    preview_images: int = 20_000
-    measure_images: int = 10_000
+    seed: int = ranged(0, 0, 2**32 - 1)
+    images: int = ranged(0, 0, 10**12)
+    steps: int = ranged(0, 0, 10**12)
+    minutes: float = ranged(0.0, 0.0, 10**6)
+    save_minutes: float = ranged(5.0, 0.001, 10**6)
+    preview_images: int = ranged(20_000, 1, 10**12)
+    measure_images: int = ranged(10_000, 0, 10**12)
 
     def __post_init__(self) -> None:
-        check_types(self)
-        check_choice(self, "loss", LOSSES)
-        check_choice(self, "augment", AUGMENTS)
-        check_choice(self, "eyes", EYES)
-        check_choice(self, "precision", PRECISIONS)
-        check_choice(self, "deep_layers", FORMS)
-        check_range(self, "batch_size", 2, 65_536)
-        check_range(self, "generator_lr", 1e-8, 1.0)
-        check_range(self, "discriminator_lr", 1e-8, 1.0)
-        check_range(self, "beta1", 0.0, 0.9999)
-        check_range(self, "beta2", 0.0, 0.99999)
-        check_range(self, "critic", 0, 10**6)
-        check_range(self, "ema_images", 0, 10**9)
-        check_range(self, "ema_warmup", 0.001, 1.0)
-        check_range(self, "freeze", 0, 16)
-        check_range(self, "seed", 0, 2**32 - 1)
-        check_range(self, "images", 0, 10**12)
-        check_range(self, "steps", 0, 10**12)
-        check_range(self, "minutes", 0.0, 10**6)
-        check_range(self, "save_minutes", 0.001, 10**6)
-        check_range(self, "preview_images", 1, 10**12)
-        check_range(self, "measure_images", 0, 10**12)
+        check_fields(self)
 
 
 RECIPES: dict[str, tuple[TrainConfig, ModelConfig]] = {
@@ -232,7 +201,7 @@ RECIPES: dict[str, tuple[TrainConfig, ModelConfig]] = {
 
 def to_dict(config: ModelConfig | TrainConfig) -> dict[str, Any]:
     """The configuration as a dictionary of JSON scalars."""
-    return dataclasses.asdict(config)
+    return asdict(config)
 
 
 def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
@@ -243,7 +212,7 @@ def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     if not isinstance(values, dict):
         raise ConfigError(f"{kind.__name__} needs a JSON object, got {type(values).__name__}.")
     values = upgraded(values)
-    known = {field.name for field in dataclasses.fields(kind)}
+    known = {field.name for field in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
         raise ConfigError(

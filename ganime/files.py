@@ -142,14 +142,10 @@ def checked_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor
     missing = [name for name in expected if name not in tensors]
     surplus = [name for name in tensors if name not in expected]
     if missing or surplus:
+        first = f"missing {', '.join(missing[:3])}" if missing else f"unexpected {', '.join(surplus[:3])}"
         raise CheckpointError(
-            f"{path} does not fit its config.json: "
-            + "; ".join(
-                f"{what} {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
-                for what, names in (("missing", missing), ("unexpected", surplus))
-                if names
-            )
-            + ". Use the weights and the config.json that were saved together."
+            f"{path} does not fit its config.json: {first} ({len(missing)} missing and {len(surplus)} unexpected in "
+            "all). Use the weights and the config.json that were saved together."
         )
     for name, wanted in expected.items():
         got = tensors[name]

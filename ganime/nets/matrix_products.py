@@ -16,57 +16,34 @@ DEEP_LAYERS = 2  # of each net, from the 4x4 map upwards; further out the maps a
 LEAST_WEIGHTS = 500_000  # smaller layers stay convolutions
 
 # Convolution, its transpose and the gradient in the weight are one trilinear form read in three ways:
-# <down(fine, weight), coarse> = <fine, up(coarse, weight)> = <weight, kernel(coarse, fine)>. So the derivatives of each
-# are the two others, and the functions below, which call each other in backward, can be differentiated any number of
-# times. fine: (B, C, 2H, 2W), coarse: (B, K, H, W), weight: (K, C, 4, 4).
+# <down(fine, weight), coarse> = <fine, up(coarse, weight)> = <weight, kernel(fine, coarse)>. So the derivatives of each
+# are the two others. fine: (B, C, 2H, 2W), coarse: (B, K, H, W), weight: (K, C, 4, 4).
+FINE, COARSE, WEIGHT = range(3)
 
 
-class Down(torch.autograd.Function):
-    """(fine, weight) -> coarse, which is what nn.Conv2d(C, K, 4, 2, 1) computes."""
+class Product(torch.autograd.Function):
+    """One of the three operands of the form, computed from the two others, which are given in the order above.
 
-    @staticmethod
-    def forward(ctx: Any, fine: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(fine, weight)
-        return down(fine, weight).detach()  # not a view, so the next layer may work in place
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None]:
-        (grad,), (fine, weight) = grads, ctx.saved_tensors
-        in_fine = Up.apply(grad, weight) if ctx.needs_input_grad[0] else None
-        in_weight = Kernel.apply(grad, fine) if ctx.needs_input_grad[1] else None
-        return in_fine, in_weight
-
-
-class Up(torch.autograd.Function):
-    """(coarse, weight) -> fine, which is what nn.ConvTranspose2d(K, C, 4, 2, 1) computes."""
+    For COARSE it is what nn.Conv2d(C, K, 4, 2, 1) computes, for FINE what nn.ConvTranspose2d(K, C, 4, 2, 1) does. It
+    calls itself in backward, so it can be differentiated any number of times.
+    """
 
     @staticmethod
-    def forward(ctx: Any, coarse: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(coarse, weight)
-        return up(coarse, weight).detach()
+    def forward(ctx: Any, wanted: int, first: Tensor, second: Tensor) -> Tensor:
+        ctx.wanted = wanted
+        ctx.save_for_backward(first, second)
+        return (up, down, kernel)[wanted](first, second).detach()  # not a view, so the next layer may work in place
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None]:
-        (grad,), (coarse, weight) = grads, ctx.saved_tensors
-        in_coarse = Down.apply(grad, weight) if ctx.needs_input_grad[0] else None
-        in_weight = Kernel.apply(coarse, grad) if ctx.needs_input_grad[1] else None
-        return in_coarse, in_weight
-
-
-class Kernel(torch.autograd.Function):
-    """(coarse, fine) -> weight, the gradient in the weight of both."""
-
-    @staticmethod
-    def forward(ctx: Any, coarse: Tensor, fine: Tensor) -> Tensor:
-        ctx.save_for_backward(coarse, fine)
-        return kernel(coarse, fine)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, Tensor | None]:
-        (grad,), (coarse, fine) = grads, ctx.saved_tensors
-        in_coarse = Down.apply(fine, grad) if ctx.needs_input_grad[0] else None
-        in_fine = Up.apply(coarse, grad) if ctx.needs_input_grad[1] else None
-        return in_coarse, in_fine
+    def backward(ctx: Any, *grads: Any) -> tuple[Tensor | None, ...]:
+        others = [operand for operand in (FINE, COARSE, WEIGHT) if operand != ctx.wanted]
+        given = dict(zip(others, ctx.saved_tensors, strict=True)) | {ctx.wanted: grads[0]}
+        parts: list[Tensor | None] = [None, None, None]  # none for `wanted`
+        for place, operand in enumerate(others, start=1):
+            if ctx.needs_input_grad[place]:
+                first, second = (given[other] for other in sorted(given) if other != operand)
+                parts[place] = Product.apply(operand, first, second)
+        return tuple(parts)
 
 
 def down(fine: Float[Tensor, "b c h2 w2"], weight: Float[Tensor, "k c 4 4"]) -> Float[Tensor, "b k h w"]:
@@ -91,7 +68,7 @@ def up(coarse: Float[Tensor, "b k h w"], weight: Float[Tensor, "k c 4 4"]) -> Fl
     return padded[:, 1:-1, 1:-1].contiguous().permute(0, 3, 1, 2)  # (B, C, 2H, 2W), channels-last in memory
 
 
-def kernel(coarse: Float[Tensor, "b k h w"], fine: Float[Tensor, "b c h2 w2"]) -> Float[Tensor, "k c 4 4"]:
+def kernel(fine: Float[Tensor, "b c h2 w2"], coarse: Float[Tensor, "b k h w"]) -> Float[Tensor, "k c 4 4"]:
     """The gradient of <down(fine, weight), coarse> in `weight`, summed over the batch."""
     coarse_channels, channels = coarse.shape[1], fine.shape[1]
     with torch.autocast(fine.device.type, enabled=False):
@@ -139,6 +116,6 @@ def multiply(layer: nn.Conv2d | nn.ConvTranspose2d, x: Float[Tensor, "b c h w"])
     weight, bias, device = layer.weight, layer.bias, x.device.type  # spectral norm computes the weight at each access
     if torch.is_autocast_enabled(device):
         x, weight = (tensor.to(torch.get_autocast_dtype(device)) for tensor in (x, weight))
-    function = Up if isinstance(layer, nn.ConvTranspose2d) else Down
-    y = function.apply(x, weight)  # (B, K, H / 2, W / 2), or upwards (B, C, 2H, 2W)
+    wanted = FINE if isinstance(layer, nn.ConvTranspose2d) else COARSE
+    y = Product.apply(wanted, x, weight)  # (B, K, H / 2, W / 2), or upwards (B, C, 2H, 2W)
     return y if bias is None else y + bias.to(y.dtype)[:, None, None]

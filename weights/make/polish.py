@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganime.config import check_range, check_types
+from ganime.config import check_fields, ranged
 from ganime.errors import DataError, TrainingError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
@@ -45,28 +45,19 @@ class PolishConfig:
     Raises ConfigError when a value is out of range.
     """
 
-    images: int = 40_000
-    batch_size: int = 16
-    lr: float = 2e-5
-    ema_images: int = 2_000
-    seed: int = 0
-    min_faces: int = 2_000
-    real_faces: int = 4_096
-    drawn_faces: int = 2_048
-    settling_latents: int = 4_096
-    report_steps: int = 30
+    images: int = ranged(40_000, 1, 10**8)
+    batch_size: int = ranged(16, 2, 65_536)
+    lr: float = ranged(2e-5, 1e-8, 1.0)
+    ema_images: int = ranged(2_000, 1, 10**9)
+    seed: int = ranged(0, 0, 2**32 - 1)
+    min_faces: int = ranged(2_000, 2, 10**6)
+    real_faces: int = ranged(4_096, 2, 10**6)
+    drawn_faces: int = ranged(2_048, 2, 10**6)
+    settling_latents: int = ranged(4_096, 1, 10**6)
+    report_steps: int = ranged(30, 1, 10**6)
 
     def __post_init__(self) -> None:
-        check_types(self)
-        check_range(self, "images", 1, 10**8)
-        check_range(self, "batch_size", 2, 65_536)
-        check_range(self, "lr", 1e-8, 1.0)
-        check_range(self, "ema_images", 1, 10**9)
-        check_range(self, "seed", 0, 2**32 - 1)
-        for name in ("min_faces", "real_faces", "drawn_faces"):
-            check_range(self, name, 2, 10**6)
-        check_range(self, "settling_latents", 1, 10**6)
-        check_range(self, "report_steps", 1, 10**6)
+        check_fields(self)
 
 
 @dataclass(frozen=True)

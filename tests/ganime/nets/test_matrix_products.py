@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from ganime.config import ModelConfig
 from ganime.models.checkpoint import Checkpoint, save_checkpoint
 from ganime.nets import matrix_products
 from ganime.nets.dcgan import Discriminator, Generator
-from ganime.nets.matrix_products import Down, Kernel, Up, deep_layers, multiply, use_products
+from ganime.nets.matrix_products import COARSE, FINE, WEIGHT, Product, deep_layers, multiply, use_products
 
 MODEL = ModelConfig(image_size=32, latent_dim=8, base_channels=8, max_channels=32)
 Net = TypeVar("Net", Generator, Discriminator)
@@ -55,13 +56,12 @@ def _small_layers_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matrix_products, "LEAST_WEIGHTS", 0)
 
 
-@pytest.mark.parametrize("function", [Down, Up, Kernel])
-def test_first_and_second_derivatives_are_those_of_the_values(function: type) -> None:
-    fine, coarse, weight = (drawn(*shape, dtype=torch.float64) for shape in ((1, 1, 4, 6), (1, 2, 2, 3), (2, 1, 4, 4)))
-    first, second = {Down: (fine, weight), Up: (coarse, weight), Kernel: (coarse, fine)}[function]
-    operands = (first.requires_grad_(), second.requires_grad_())
-    assert torch.autograd.gradcheck(function.apply, operands)
-    assert torch.autograd.gradgradcheck(function.apply, operands)
+@pytest.mark.parametrize("wanted", [FINE, COARSE, WEIGHT])
+def test_first_and_second_derivatives_are_those_of_the_values(wanted: int) -> None:
+    operands = [drawn(*shape, dtype=torch.float64) for shape in ((1, 1, 4, 6), (1, 2, 2, 3), (2, 1, 4, 4))]
+    given = tuple(operand.requires_grad_() for number, operand in enumerate(operands) if number != wanted)
+    assert torch.autograd.gradcheck(partial(Product.apply, wanted), given)
+    assert torch.autograd.gradgradcheck(partial(Product.apply, wanted), given)
 
 
 @pytest.mark.parametrize("norm", ["batch", "spectral", "none"])
