@@ -77,9 +77,9 @@ def train_command(
         "keep_duplicates": keep_duplicates or None,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    rates = {"generator_lr": generator_lr, "discriminator_lr": discriminator_lr}
-    limits = {"images": images, "steps": steps, "minutes": minutes}
-    free = limits | {name: rate for name, rate in rates.items() if rate is not None}  # can change on --resume
+    given = {"generator_lr": generator_lr, "discriminator_lr": discriminator_lr}
+    rates = {name: rate for name, rate in given.items() if rate is not None}
+    free = {"images": images, "steps": steps, "minutes": minutes, **rates}  # these can change on --resume
     run = resume or out
     if run is None or (resume and out):
         raise ConfigError("Name the run's folder: either --out FOLDER for a new run or --resume FOLDER.")
@@ -104,7 +104,7 @@ def train_command(
     dataset, config, model = prepared.dataset, prepared.config, prepared.model
     begun = prepared.resized_start()
     with signal_requests() as (should_stop, should_save):
-        events = train(dataset, run, config, model, device, should_stop, should_save, begun, *rates.values())
+        events = train(dataset, run, config, model, device, should_stop, should_save, begun, rates)
         if workers.leads:
             show(events, run, config)
         else:

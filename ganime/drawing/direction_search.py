@@ -9,12 +9,13 @@ large enough.
 
 from __future__ import annotations
 
+from collections.abc import Generator as Steps
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 
 from ganime.drawing.directions import MAX_STRENGTH, Direction, Directions, Effect, is_effective, moved
 from ganime.drawing.recipe import latents
@@ -23,9 +24,11 @@ from ganime.errors import ConfigError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 from ganime.nets.dcgan import Generator
+from ganime.nets.prepared import folded
 from ganime.shapes import Float
 
 FITTED_FACES = 6000  # for the regressions
+DRAWN_AT_ONCE = 512  # of them, between two reports
 MEASURED_FACES = 256  # other faces, to measure effects on
 VALIDATION_FACES = 96  # other faces, to choose the rival weight on
 FIRST_SEED = 3_000_000_000  # far from the seeds that people try first
@@ -33,10 +36,7 @@ MIN_CLASS_FACES = 20  # with and without an attribute, for a direction to be fit
 REGRESSION_RIDGE = 0.01
 RIVAL_WEIGHTS = (0.0, 0.3, 1.0, 3.0, 10.0)  # tried penalties on the change of other attributes
 GOOD_FLIPS = 0.6  # share of flips from which the side effects decide
-UNIT_EFFECT, MAX_UNIT_LENGTH = (
-    0.8,
-    1.6,
-)  # of one unit of strength: standard deviations, length
+UNIT_EFFECT, MAX_UNIT_LENGTH = 0.8, 1.6  # of one unit of strength: standard deviations, length
 MIN_EFFECT = (0.4, 3.0, 1.33)  # flips, ratio and lead needed to keep a direction; see `is_effective`
 UNNAMED_COUNT = 6  # candidates of each kind
 UNNAMED_LENGTH = 1.5
@@ -55,11 +55,22 @@ class FitProgress:
     about: str
 
 
+class SeenFaces(NamedTuple):
+    """Latents (N, latent), and what was seen of their faces: attributes (N, K), features (N, D)."""
+
+    z: Float[np.ndarray, "n latent"]
+    attributes: Float[np.ndarray, "n k"]
+    features: Float[np.ndarray, "n d"]
+
+    def part(self, rows: slice) -> SeenFaces:
+        return SeenFaces(*(values[rows] for values in self))
+
+
 @dataclass(frozen=True)
 class FaceReader:
     """Measures attributes and features of a model's faces.
 
-    names: of the columns that `see` returns.
+    names: of the attributes that `see` returns, hair length and brightness included.
     shades: sorted brightness of many faces, to rank others.
     spread: median distance between the features of two faces.
     """
@@ -70,12 +81,12 @@ class FaceReader:
     shades: Float[np.ndarray, " n"]
     spread: float = 1.0
 
-    def see(self, z: Float[np.ndarray, "n latent"]) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n d"]]:
-        """Attributes (N, K), hair length and brightness included, and features (N, D) of the faces of latents."""
+    def see(self, z: Float[np.ndarray, "n latent"]) -> SeenFaces:
+        """What is seen of the faces of latents."""
         faces = render(self.generator, z)
         features, probabilities = extract(self.net, faces)
         shades = np.searchsorted(self.shades, brightness(faces)) / max(1, len(self.shades))
-        return columns(self.net, probabilities, shades)[1], features
+        return SeenFaces(z, columns(self.net, probabilities, shades)[1], features)
 
     def rivals(self, place: int) -> list[int]:
         """The columns that a direction for this one should not change: all but those that exclude it by definition."""
@@ -99,62 +110,61 @@ def find_directions(
     if faces < 100 or judged < 16:
         raise ConfigError(f"Directions need at least 100 faces and 16 judged ones; got {faces} and {judged}.")
     generator, dim = checkpoint.generator, checkpoint.generator.config.latent_dim
-    seen, shades, count = [], [], 512
-    for start in range(0, faces, count):
-        yield FitProgress(0.4 * start / faces, "the model's own faces")
-        drawn = render(generator, latents(range(FIRST_SEED + start, FIRST_SEED + min(start + count, faces)), dim))
-        seen.append(extract(net, drawn)[1])
-        shades.append(brightness(drawn))
-    shade = np.concatenate(shades)
-    names, table = columns(net, np.concatenate(seen), shade.argsort().argsort() / len(shade))
-    judge = FaceReader(generator, net, names, np.sort(shade))
-    z = latents(range(FIRST_SEED + faces, FIRST_SEED + faces + judged + VALIDATION_FACES), dim)
-    before, features = judge.see(z)
-    judge = FaceReader(generator, net, names, judge.shades, median_distance(features, np.roll(features, 1, 0)))
-    fresh, chosen = (slice(0, judged), slice(judged, None))
+    judge, table = yield from read_own_faces(generator, net, faces)
+    seen = judge.see(latents(range(FIRST_SEED + faces, FIRST_SEED + faces + judged + VALIDATION_FACES), dim))
+    judge = replace(judge, spread=median_distance(seen.features, np.roll(seen.features, 1, 0)))
+    fresh, validation = seen.part(slice(judged)), seen.part(slice(judged, None))
 
     slopes = fit(latents(range(FIRST_SEED, FIRST_SEED + faces), dim), table)  # (K, latent)
-    clear = [
-        k for k in range(len(names)) if min((table[:, k] > 0.5).sum(), (table[:, k] <= 0.5).sum()) >= MIN_CLASS_FACES
-    ]
+    with_it = (table > 0.5).sum(0)  # (K,)
+    clear = np.flatnonzero(np.minimum(with_it, faces - with_it) >= MIN_CLASS_FACES).tolist()
     items = []
     for tried, k in enumerate(clear):
-        yield FitProgress(0.4 + 0.5 * tried / len(clear), names[k])
+        yield FitProgress(0.4 + 0.5 * tried / len(clear), judge.names[k])
         ways = [independent(slopes, k, judge.rivals(k), weight) for weight in RIVAL_WEIGHTS]
-        effects = [measure_effect(judge, z[chosen], way, before[chosen], features[chosen], k) for way in ways]
-        best = max(range(len(ways)), key=lambda i: effect_score(effects[i]))
-        effect = measure_effect(judge, z[fresh], ways[best], before[fresh], features[fresh], k)
+        best = max(ways, key=lambda way: effect_score(measure_effect(judge, validation, way, k)))
+        effect = measure_effect(judge, fresh, best, k)
         if is_effective(effect, *MIN_EFFECT):
-            items.append(Direction(names[k], "attribute", ways[best], effect))
+            items.append(Direction(judge.names[k], "attribute", best, effect))
     yield FitProgress(0.9, "directions without a name")
     random = np.random.RandomState(0).standard_normal((UNNAMED_COUNT, dim))
-    blind = [
-        measure_effect(judge, z[fresh], unnamed_unit(way), before[fresh], features[fresh]).distance for way in random
-    ]
+    blind = np.mean([measure_effect(judge, fresh, unnamed_unit(way)).distance for way in random])
     for item in unnamed_directions(generator):
         yield FitProgress(0.9, item.name)
-        effect = measure_effect(judge, z[fresh], item.vector, before[fresh], features[fresh])
-        if effect.distance > np.mean(blind):  # it must change a face more than a random direction does
+        effect = measure_effect(judge, fresh, item.vector)
+        if effect.distance > blind:  # it must change a face more than a random direction does
             upward = item.vector * (-1 if effect.own < 0 else 1)
             items.append(replace(item, vector=upward, effect=replace(effect, own=abs(effect.own))))
     yield Directions(checkpoint.name, checkpoint.revision, tuple(items))
 
 
+def read_own_faces(
+    generator: Generator, net: FeatureNet, faces: int
+) -> Steps[FitProgress, None, tuple[FaceReader, Float[np.ndarray, "n k"]]]:
+    """Draw many faces of a model; yields FitProgress, returns a reader and the faces' attributes, (N, K)."""
+    seen, shades = [], []
+    for start in range(0, faces, DRAWN_AT_ONCE):
+        yield FitProgress(0.4 * start / faces, "the model's own faces")
+        seeds = range(FIRST_SEED + start, FIRST_SEED + min(start + DRAWN_AT_ONCE, faces))
+        drawn = render(generator, latents(seeds, generator.config.latent_dim))
+        seen.append(extract(net, drawn)[1])
+        shades.append(brightness(drawn))
+    shade = np.concatenate(shades)
+    names, table = columns(net, np.concatenate(seen), shade.argsort().argsort() / len(shade))
+    return FaceReader(generator, net, names, np.sort(shade)), table
+
+
 def measure_effect(
-    judge: FaceReader,
-    z: Float[np.ndarray, "n latent"],
-    way: Float[np.ndarray, " latent"],
-    before: Float[np.ndarray, "n k"],
-    features: Float[np.ndarray, "n d"],
-    place: int | None = None,
+    judge: FaceReader, seen: SeenFaces, way: Float[np.ndarray, " latent"], place: int | None = None
 ) -> Effect:
     """The effect of the maximum strength on faces, each moved away from its present value in the column `place`.
 
     Without a column, every second face is moved backwards, and the column that changes most is reported.
     """
-    back = np.arange(len(z)) % 2 > 0 if place is None else before[:, place] > 0.5
+    before = seen.attributes
+    back = np.arange(len(before)) % 2 > 0 if place is None else before[:, place] > 0.5
     sign = np.where(back, -1.0, 1.0)  # (N,)
-    after, there = judge.see(moved(z, (sign[:, None] * MAX_STRENGTH * way).astype(np.float32)))
+    _, after, features = judge.see(moved(seen.z, (sign[:, None] * MAX_STRENGTH * way).astype(np.float32)))
     change = after - before  # (N, K)
     own = (sign[:, None] * change).mean(0)  # (K,)
     if place is None:
@@ -169,7 +179,7 @@ def measure_effect(
         flips=float(((after[:, place] > 0.5) != (before[:, place] > 0.5)).mean()),
         side=judge.names[rivals[int(others.argmax())]],
         side_change=float(others.max()),
-        distance=median_distance(features, there) / max(judge.spread, 1e-9),
+        distance=median_distance(seen.features, features) / max(judge.spread, 1e-9),
     )
 
 
@@ -247,13 +257,8 @@ def unnamed_directions(generator: Generator) -> list[Direction]:
 @torch.no_grad()
 def factorised(generator: Generator) -> Float[np.ndarray, "n latent"]:
     """SeFa: unit latents with the largest response of the first layer, its norm included; largest first."""
-    conv, norm = first_layer(generator)
-    weight = conv.weight[: generator.config.latent_dim].float().cpu()  # (latent, C, 4, 4)
-    if norm is not None:
-        assert norm.running_var is not None
-        gain = (norm.weight / (norm.running_var + norm.eps).sqrt()).float().cpu()
-        weight = weight * gain[None, :, None, None]
-    table = weight.flatten(1).double()  # (latent, C * 16)
+    weight, _ = folded(generator.stem)  # (latent, C, 4, 4)
+    table = weight.cpu().flatten(1).double()  # (latent, C * 16)
     if not torch.isfinite(table).all():
         return np.empty((0, len(table)), np.float32)
     vectors = torch.linalg.eigh(table @ table.T).eigenvectors.flip(1)  # (latent, latent), the largest value first
@@ -274,12 +279,6 @@ def principal(generator: Generator) -> Float[np.ndarray, "n latent"]:
     scores = torch.linalg.eigh(alike).eigenvectors.flip(1)[:, :UNNAMED_COUNT]  # (N, n)
     ways = scores.T.cpu().numpy() @ z  # (n, latent); latents are uncorrelated, so this is the regression
     return (ways / np.linalg.norm(ways, axis=1, keepdims=True).clip(1e-9)).astype(np.float32)
-
-
-def first_layer(generator: Generator) -> tuple[nn.ConvTranspose2d, nn.BatchNorm2d | None]:
-    conv, norm = generator.stem[0], generator.stem[1]
-    assert isinstance(conv, nn.ConvTranspose2d)
-    return conv, norm if isinstance(norm, nn.BatchNorm2d) else None
 
 
 def unnamed_unit(way: Float[np.ndarray, " latent"]) -> Float[np.ndarray, " latent"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -14,13 +13,14 @@ from torch import Tensor, nn
 
 from ganime.embedded import FEATURES
 from ganime.errors import CheckpointError, DataError
-from ganime.files import CONFIG_FILE, WEIGHTS_FILE, load_tensors
+from ganime.files import CONFIG_FILE, WEIGHTS_FILE, load_tensors, read_json_object
 from ganime.shapes import Float, UInt8
 
 FEATURE_SIDE = 64  # px; pictures of another size are resized to it
 FEATURE_WIDTHS = (16, 32, 64, 128, 256)  # channels at 64, 32, 16, 8 and 4 px
 POOLED_SQUARES = (0, 4, 4, 2, 1)  # per depth: the features average over this many squares per side
 FEATURE_COUNT = 320
+MAX_CONFIG_BYTES = 2**20
 
 
 class FeatureNet(nn.Module):
@@ -134,17 +134,15 @@ def load_features(folder: Path | str = FEATURES) -> FeatureNet:
     """
     path = Path(folder) / CONFIG_FILE
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        attributes, features = config["attributes"], config["features"]
+        config = read_json_object(path, MAX_CONFIG_BYTES)
+        attributes, features = config.get("attributes"), config.get("features")
         if not isinstance(attributes, list) or not all(isinstance(name, str) for name in attributes):
-            raise TypeError("attributes must be a list of names")
+            raise ValueError("attributes must be a list of names")
         if type(features) is not int or not 1 <= features <= 4096:
             raise ValueError("features must be a whole number from 1 to 4096")
     except FileNotFoundError as error:
-        raise CheckpointError(
-            f"{path} is missing; a feature network consists of {CONFIG_FILE} and {WEIGHTS_FILE}."
-        ) from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path} is missing; a feature network has it beside {WEIGHTS_FILE}.") from error
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} describes no feature network ({error}). Fetch or fit it again.") from error
     net = FeatureNet(attributes, features)
     net.load_state_dict(load_tensors(path.with_name(WEIGHTS_FILE), net.state_dict()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -39,8 +39,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     should_save: Callable[[], bool] = lambda: False,
     start: Checkpoint | None = None,
-    generator_lr: float | None = None,
-    discriminator_lr: float | None = None,
+    rates: Mapping[str, float] | None = None,
     reporting: Reporting | None = None,
 ) -> Iterator[Event]:
     """Train a DCGAN in the folder `run`, or resume the run that is in it, yielding events.
@@ -55,17 +54,15 @@ def train(
     device: "auto", "cpu", "cuda" or "mps".
     should_stop, should_save: called after every step; True saves and ends the run, or saves it and shows a preview.
     start: the model that a new run begins from, None for fresh nets.
-    generator_lr, discriminator_lr: learning rates from now on, also of a resumed run; None keeps the run's own.
+    rates: learning rates from now on, also of a resumed run, by the name of their field in TrainConfig.
     reporting: how often to report and measure.
 
     Raises ConfigError for settings that contradict each other, TrainingError when the run cannot be resumed, is being
     trained by another process or breaks a second time, OSError when it cannot be saved; the last save is intact then.
     """
     processes = Processes.join(device)
-    given = {"generator_lr": generator_lr, "discriminator_lr": discriminator_lr}
-    rates = {name: rate for name, rate in given.items() if rate is not None}
     with alone(run) if processes.leads else nullcontext():
-        session = prepare_session(dataset, run, config, model, processes, start, rates, reporting or Reporting())
+        session = prepare_session(dataset, run, config, model, processes, start, rates or {}, reporting or Reporting())
         yield from opening(session, begun=start is not None)
         if not session.limit_at_start:
             yield from train_steps(session, should_stop, should_save)

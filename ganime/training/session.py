@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -164,7 +165,7 @@ def prepare_session(
     model: ModelConfig,
     processes: Processes,
     start: Checkpoint | None,
-    rates: dict[str, float],
+    rates: Mapping[str, float],
     reporting: Reporting,
 ) -> Session:
     """Set up a new run, or continue the one in the folder `run`.

@@ -41,7 +41,7 @@ def run(faces: FaceDataset, tiny_config: ModelConfig) -> Run:
             should_stop=should_stop,
             start=start,
             reporting=reporting,
-            **(rates or {}),
+            rates=rates,
         )
         return list(events)
 
