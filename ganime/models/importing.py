@@ -165,29 +165,33 @@ def split_parts(tensors: dict[str, Tensor]) -> tuple[list[Part], list[Part], lis
     for path, own in modules.items():
         if {"weight_orig", "weight_u", "weight_v"} <= own.keys():
             own["weight"] = without_spectral_norm(own.pop("weight_orig"), own.pop("weight_u"), own.pop("weight_v"))
-            if not torch.isfinite(own["weight"]).all():
-                problems.append(f"layer {path} has a spectral norm that fits no ConvTranspose2d.")
-        own_shapes = [tensor.shape for tensor in own.values()]
-        shapes = ", ".join(f"{name} {tuple(shape)}" for name, shape in zip(own, own_shapes, strict=True))
-        weight, bias = own.get("weight"), own.get("bias")
-        if weight is not None and weight.ndim == 4 and own.keys() <= {"weight", "bias"}:
-            layers.append(Part(path, weight.shape, own))
-            if weight.shape[2:] != (4, 4):
-                problems.append(f"layer {path} has a {weight.shape[2]}x{weight.shape[3]} kernel where 4x4 is needed.")
-            elif bias is not None and bias.shape != weight.shape[1:2]:
-                problems.append(f"layer {path} is no ConvTranspose2d, by its bias: {shapes}.")
-        elif {"running_mean", "running_var"} <= own.keys() <= NORM and {*own_shapes} == {
-            own["running_mean"].view(-1).shape
-        }:
+        shapes = {tensor.shape for tensor in own.values()}
+        if {"running_mean", "running_var"} <= own.keys() <= NORM and shapes == {own["running_mean"].view(-1).shape}:
             ones = torch.ones_like(own["running_mean"])
             norms.append(Part(path, ones.shape, {"weight": ones, "bias": 0 * ones} | own))
-        elif weight is not None and weight.ndim == 1 and own.keys() <= {"weight", "bias"}:
-            problems.append(f"layer {path} is a norm without running statistics, or a learned activation: {shapes}.")
-        elif weight is not None and weight.ndim == 2:
-            problems.append(f"layer {path} is a Linear or Embedding layer ({shapes}), which no DCGAN has.")
-        else:
-            problems.append(f"layer {path} is of a kind, or of shapes, that Ganime does not know ({shapes}).")
+            continue
+        if own.keys() <= {"weight", "bias"} and "weight" in own and own["weight"].ndim == 4:
+            layers.append(Part(path, own["weight"].shape, own))
+        if problem := problem_of(own):
+            listed = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in own.items())
+            problems.append(f"layer {path} {problem}: {listed}.")
     return layers, norms, problems
+
+
+def problem_of(own: dict[str, Tensor]) -> str:
+    """Why a layer that is no BatchNorm is no ConvTranspose2d of a DCGAN either; empty if it is one."""
+    weight, bias = own.get("weight"), own.get("bias")
+    if weight is not None and weight.ndim == 2:
+        return "is a Linear or Embedding layer, which no DCGAN has"
+    if weight is None or weight.ndim not in (1, 4) or not own.keys() <= {"weight", "bias"}:
+        return "is of a kind, or of shapes, that Ganime does not know"
+    if weight.ndim == 1:
+        return "is a norm without running statistics, or a learned activation"
+    if not torch.isfinite(weight).all():
+        return "has a spectral norm that fits no ConvTranspose2d"
+    if weight.shape[2:] != (4, 4):
+        return f"has a {weight.shape[2]}x{weight.shape[3]} kernel where 4x4 is needed"
+    return "is no ConvTranspose2d, by its bias" if bias is not None and bias.shape != weight.shape[1:2] else ""
 
 
 def without_spectral_norm(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
