@@ -188,8 +188,9 @@ def checked_features(
     return a, b
 
 
-def chunks(rows: np.ndarray, size: int = CHUNK) -> Iterator[np.ndarray]:
-    """The rows in parts of at most `size`."""
+def chunks(rows: np.ndarray, size: int | None = None) -> Iterator[np.ndarray]:
+    """The rows in parts of at most `size`, by default `CHUNK`."""
+    size = size or CHUNK
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 

@@ -18,6 +18,7 @@ from ganime.errors import ConfigError
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.resizing import resize
 from ganime.nets.dcgan import Discriminator, Generator
+from tests.reshaped import plain_model, resampled
 
 
 @pytest.fixture(scope="module")

@@ -375,5 +375,5 @@ def test_frozen_layers_stay_as_they_begin(run: Run, tiny: Checkpoint, tmp_path: 
 @pytest.mark.parametrize("device", ["abacus", "", "cuda:99"])
 def test_a_device_that_is_not_there_is_refused(faces: FaceDataset, tmp_path: Path, device: str) -> None:
     with pytest.raises(ConfigError, match=f"{device!r} is not available"):
-        next(train(faces, tmp_path / "run", device=device))
+        next(train(faces, tmp_path / "run", TrainConfig(), ModelConfig(), device=device))
     assert not (tmp_path / "run").exists()
