@@ -17,7 +17,7 @@ from app.slots import Slots
 from ganime.drawing.layers import Inside, logits_of_others, look_inside, multiply_adds
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import Comparison, NearestFaces, compare_with_training_faces, nearest_faces
-from ganime.measuring.training_faces import TrainingFaces, find_training_faces, compute_training_faces
+from ganime.measuring.training_faces import TrainingFaces, compute_training_faces, find_training_faces
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.dcgan import Discriminator
 
