@@ -23,11 +23,6 @@ class Visitor:
     signed_in: bool = False
 
 
-def identity_of(request: Any, proxies: int) -> str:
-    """Return `Visitor.identity` for a request, or "" when there is no request."""
-    return visitor_of(request, None, proxies).identity if request else ""
-
-
 def visitor_of(request: Any, profile: gr.OAuthProfile | None, proxies: int) -> Visitor:
     """Return the visitor who sent a request. `proxies`: see `address_of`."""
     if name := getattr(request, "username", None):

@@ -36,6 +36,8 @@ PAGE: dict[str, set[str]] = {
     "api": {"settings", "errors", "visitors", "components", "jobs", "faces", "tabs"},
     "page": {"settings", "errors", "visitors", "components", "jobs", "server", "faces", "tabs", "api"},
 }
+# What loads models and draws; on the page only the rooms "faces" and "jobs" call it, in turns at the device.
+COMPUTING = ("ganime.nets", "ganime.models", "ganime.training", "ganime.drawing.sampling")
 MOST_LINES = 400
 FILES = sorted([*(ROOT / "ganime").rglob("*.py"), *(ROOT / "app").rglob("*.py")])
 ENTRIES = {ROOT / "ganime" / "__init__.py", ROOT / "ganime" / "__main__.py", ROOT / "app" / "__main__.py"}
@@ -98,6 +100,12 @@ def test_a_file_imports_only_from_the_rooms_its_own_may_use(path: Path) -> None:
             assert room_of(name) in allowed, f"{module} imports {name}: {room} may not import from {room_of(name)}"
         if package == "ganime":
             assert other not in {"app", "gradio", "gradio_client"}, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if module_of(path).startswith("app.")], ids=name_of)
+def test_the_page_draws_through_the_studio_alone(path: Path) -> None:
+    if room_of(module_of(path)) not in ("faces", "jobs"):
+        assert not [name for name in imports_of(path) if name.startswith(COMPUTING)]
 
 
 def test_no_imports_run_in_a_circle() -> None:

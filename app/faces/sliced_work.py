@@ -70,7 +70,7 @@ class SlicedWork:
     ) -> str:
         """Register work and return its key.
 
-        visitor: an identity, see `app.visitors.identity_of`.
+        visitor: an identity, see `app.visitors.Visitor`.
         kind, steps, to_answer: see `Work`.
 
         Raises GanimeError while the visitor has other work of this kind, or when all places are taken.

@@ -12,7 +12,7 @@ from app.faces.sliced_work import SlicedWork
 from app.jobs.service import Jobs
 from app.recently_used import RecentlyUsed
 from app.settings import Settings
-from app.visitors import identity_of
+from app.visitors import visitor_of
 from ganime.drawing.directions import Direction
 from ganime.errors import GanimeError
 
@@ -50,4 +50,4 @@ class Studio:
 
     def visitor(self, request: Any) -> str:
         """The identity of the visitor behind a request; empty for an unknown request."""
-        return identity_of(request, self.settings.proxies)
+        return visitor_of(request, None, self.settings.proxies).identity if request else ""
