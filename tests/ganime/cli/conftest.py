@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ganime import cli
-from ganime.config import TrainConfig
+from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
 from ganime.training.loop import train
@@ -45,10 +46,18 @@ def ganime(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
     return call
 
 
+@pytest.fixture
+def quick(tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe "modern" trains a tiny model, without trials and measurements."""
+    train, _ = RECIPES["modern"]
+    train = replace(train, precision="fp32", deep_layers="convolution", measure_images=0)
+    monkeypatch.setitem(RECIPES, "modern", (train, tiny_config))
+
+
 @pytest.fixture(scope="session")
 def small_run(faces: FaceDataset, tiny: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two steps, to be copied."""
     folder = tmp_path_factory.mktemp("small") / "run"
-    config = TrainConfig(batch_size=8, precision="fp32", steps=2, save_minutes=0.001)
+    config = TrainConfig(batch_size=8, precision="fp32", steps=2, save_minutes=0.001, measure_images=0)
     list(train(faces, folder, config, tiny.generator.config))
     return folder

@@ -27,12 +27,12 @@ ROOT = Path(__file__).resolve().parents[3]
 TRAIN = ("--image-size", 32, "--batch-size", 2)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 def test_train_makes_a_run_that_can_be_sampled_and_resumed(
-    ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
+    ganime: Callable[..., Answer], faces_folder: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    answer = ganime("train", faces_folder, "--out", run, "--steps", 2, "--seed", 3, *TRAIN)
+    answer = ganime("train", faces_folder, "--out", run, "--from", tiny_folder, "--steps", 2, "--seed", 3, *TRAIN)
     assert answer.status == 0
     assert answer.error == ""
     assert "58 faces for training, 6 held out, 0 skipped" in answer.out
@@ -52,7 +52,7 @@ def test_train_makes_a_run_that_can_be_sampled_and_resumed(
     assert ganime("inspect", run).status == 0
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 def test_train_grows_and_shrinks_a_model_to_the_image_size(
     ganime: Callable[..., Answer], faces_folder: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
@@ -73,7 +73,7 @@ def test_train_grows_and_shrinks_a_model_to_the_image_size(
     assert_refused(answer, "at least 12")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("given", "has_one", "kept"),
     [([], False, 0.0), (["--critic", "0.5"], False, 0.5), ([], True, 1.0), (["--critic", "0"], True, 0.0)],
@@ -93,14 +93,15 @@ def test_train_on_few_faces_takes_the_critic_of_its_model_or_none_unless_asked(
     assert json.loads((run / "run.json").read_text())["train"]["critic"] == kept
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 def test_train_and_evaluate_keep_duplicates_where_asked(
     ganime: Callable[..., Answer], faces_folder: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(faces_folder, tmp_path / "faces")
     for number in range(6):
         shutil.copy(folder / f"{number:03d}.png", folder / f"{number:03d}-again.png")
-    answer = ganime("train", folder, "--out", tmp_path / "run", "--steps", 1, "--keep-duplicates", *TRAIN)
+    options = ("--from", "scratch", "--steps", 1, "--keep-duplicates", *TRAIN)
+    answer = ganime("train", folder, "--out", tmp_path / "run", *options)
     assert "63 faces for training, 7 held out, 0 skipped" in answer.out
     answer = ganime("train", folder, "--resume", tmp_path / "run", "--steps", 2)
     assert "63 faces for training, 7 held out, 0 skipped" in answer.out
@@ -109,12 +110,12 @@ def test_train_and_evaluate_keep_duplicates_where_asked(
     assert "20 faces against 70 real ones" in ganime("evaluate", tiny_folder, *options).out
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 def test_train_keeps_decoded_faces_in_its_home(
     ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
 ) -> None:
-    home = ("--home", tmp_path / "home")
-    assert ganime("train", faces_folder, "--out", tmp_path / "run", "--steps", 1, *TRAIN, *home).status == 0
+    options = ("--from", "scratch", "--steps", 1, "--home", tmp_path / "home", *TRAIN)
+    assert ganime("train", faces_folder, "--out", tmp_path / "run", *options).status == 0
     assert list((tmp_path / "home" / "cache").iterdir())
 
 
@@ -179,6 +180,7 @@ def test_train_refuses_a_run_inside_the_faces(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick")
 def test_train_shrinks_the_embedded_model_for_few_small_faces(
     ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
 ) -> None:
