@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from hypothesis import settings
 from PIL import Image, ImageDraw
 
-from ganime.config import ModelConfig
+from ganime.config import RECIPES, ModelConfig
 from ganime.drawing.directions import Direction, Directions, save_directions
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
@@ -53,6 +54,14 @@ def tiny(tiny_config: ModelConfig) -> Checkpoint:
                 discriminator(generator(torch.randn(64, tiny_config.latent_dim)))
             generator.to_rgb.weight.mul_(8)
     return Checkpoint(generator.eval().requires_grad_(False), discriminator.eval(), name="tiny")
+
+
+@pytest.fixture
+def quick_recipe(tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recipe "modern" trains a tiny model, without trials and measurements."""
+    train, _ = RECIPES["modern"]
+    train = replace(train, precision="fp32", deep_layers="convolution", measure_images=0)
+    monkeypatch.setitem(RECIPES, "modern", (train, tiny_config))
 
 
 @pytest.fixture(scope="session")

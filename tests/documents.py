@@ -36,7 +36,6 @@ OPTIONS = {
     name: {"--help", *(flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts))}
     for name, command in COMMANDS.items()
 }
-SLOW_COMMANDS = ("choose", "copies", "directions", "evaluate", "project")
 
 
 class Snippet(NamedTuple):
@@ -79,10 +78,6 @@ def arguments_of(command: str) -> list[str] | None:
 def is_run(command: Snippet) -> bool:
     without_variables = re.sub(r"^(\w+=\S+ )+", "", command.text)  # such as OMP_NUM_THREADS=8
     return command.document in GUIDES and not without_variables.startswith(tuple(NOT_RUN))
-
-
-def is_slow(command: Snippet) -> bool:
-    return (arguments_of(command.text) or [""])[0] in SLOW_COMMANDS
 
 
 RUN = [command for command in commands() if is_run(command)]

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from gradio_client import Client
@@ -16,12 +17,20 @@ from torch import nn
 from typer.testing import CliRunner
 
 from ganime.cli import app as command_line
+from ganime.drawing import direction_search, projection
+from ganime.drawing.directions import Direction, Directions, save_directions
 from ganime.drawing.sampling import generate, recipes_for
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
-from tests.browser.conftest import serve
-from tests.documents import ROOT, RUN, TEXTS, Snippet, arguments_of, blocks, is_slow
+from tests.documents import ROOT, RUN, TEXTS, Snippet, arguments_of, blocks
+from tests.page_server import serve
 
+# Added to documented commands whose defaults take minutes.
+SMALLER = {
+    "choose": ["--count", "2"],
+    "directions": ["--faces", "100", "--judged", "16"],
+    "evaluate": ["--count", "64"],
+}
 PAGE_ADDRESS = "http://127.0.0.1:7860"
 FACES = 120  # in faces.zip: a tenth of them is held out, and `evaluate` needs 10
 TINY = (str(ROOT / "tests" / "trainers.py"), "app", "tiny")
@@ -62,28 +71,41 @@ def example_weights() -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A page whose training jobs take seconds."""
-    with serve(tmp_path_factory.mktemp("home"), command=TINY) as url:
+def address(tmp_path_factory: pytest.TempPathFactory, tiny: Checkpoint) -> Iterator[str]:
+    """A page on a tiny model with the directions of the documents, whose training jobs take seconds."""
+    model = tmp_path_factory.mktemp("model") / "tiny"
+    save_checkpoint(tiny, model)
+    axes = np.eye(tiny.generator.config.latent_dim, dtype=np.float32)
+    items = [Direction(name, "attribute", axis) for name, axis in zip(("smile", "blonde_hair"), axes, strict=False)]
+    save_directions(Directions("tiny", tiny.revision, tuple(items)), model)
+    with serve(tmp_path_factory.mktemp("home"), command=TINY, GANIME_MODEL=str(model)) as url:
         yield url
 
 
-@pytest.mark.parametrize(
-    "command",
-    [pytest.param(command, marks=pytest.mark.slow if is_slow(command) else (), id=str(command)) for command in RUN],
-)
+@pytest.fixture
+def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches for pictures and directions take few steps."""
+    monkeypatch.setattr(projection, "FIRST_STEPS", 2)
+    monkeypatch.setattr(projection, "LAST_STEPS", 2)
+    monkeypatch.setattr(direction_search, "VALIDATION_FACES", 16)
+    monkeypatch.setattr(direction_search, "ACTIVATIONS", 64)
+
+
+@pytest.mark.usefixtures("short_search")
+@pytest.mark.parametrize("command", {command.text: command for command in RUN}.values(), ids=str)
 def test_command_runs(command: Snippet, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
     arguments = arguments_of(command.text)
     assert arguments is not None, f"run it, or say in NOT_RUN why not: {command.text}"
-    result = CliRunner().invoke(command_line, arguments)
+    result = CliRunner().invoke(command_line, [*arguments, *SMALLER.get(arguments[0], [])])
     assert result.exit_code == 0, result.output or result.exception
 
 
+@pytest.mark.usefixtures("quick_recipe")
 @pytest.mark.parametrize("snippet", [block for block in blocks("python") if "Client" not in block.text], ids=str)
 def test_python_snippet_runs(snippet: Snippet, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
-    text = snippet.text.replace("minutes=60", 'steps=2, image_size=32, start="scratch"')
+    text = snippet.text.replace("minutes=60", 'steps=2, start="scratch"')
     execute(snippet, text.replace('"more-faces")', '"more-faces", count=64)'))
 
 
@@ -93,7 +115,7 @@ def test_client_snippet_runs(snippet: Snippet, workplace: Path, address: str, mo
     monkeypatch.chdir(workplace)
     text = snippet.text.replace(PAGE_ADDRESS, address)
     text = text.replace("minutes=15", 'minutes=15, images=64, start="scratch", image_size=32').replace(
-        "sleep(10)", "sleep(1)"
+        "sleep(10)", "sleep(0.2)"
     )
     client = execute(snippet, text)["client"]
     assert isinstance(client, Client)

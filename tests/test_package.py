@@ -129,6 +129,7 @@ def test_generate_and_interpolate_draw_what_the_engine_draws(tiny: Checkpoint) -
     np.testing.assert_array_equal(film, sampling.interpolate(tiny, [3, 4], 5, loop=True, easing="smooth"))
 
 
+@pytest.mark.usefixtures("quick_recipe")
 def test_train_makes_a_run_that_load_model_and_evaluate_take(
     tiny_folder: Path, faces_folder: Path, draw_face: Callable, tmp_path: Path
 ) -> None:
@@ -221,10 +222,11 @@ def test_an_installed_package_draws_faces_from_any_folder(installed: Path, tmp_p
     np.testing.assert_array_equal(np.load(tmp_path / "face.npy"), expected)
     code = (
         "import ganime; from ganime import load_model, generate; import importlib.metadata as m;"
-        "print(ganime.__file__, m.version('ganime') == ganime.__version__, generate(load_model(), [7]).sum())"
+        "print(ganime.__file__, m.version('ganime') == ganime.__version__, generate(load_model(), [7]).sum());"
+        "import sys; from ganime.__main__ import main; sys.argv = ['ganime', 'page', '--help']; main()"
     )
-    place, same, total = run("python", "-c", code).split()
+    place, same, total, *page_help = run("python", "-c", code).split()
     assert Path(place).is_relative_to(installed.parent)
     assert same == "True"
     assert int(total) == expected.sum()
-    assert "--port" in run("ganime", "page", "--help")
+    assert "--port" in page_help

@@ -3,7 +3,7 @@
 tiny: the real command line, with networks so small that a step takes milliseconds, and a save after nearly every step.
 mock: behaves like the command line in its run folder, but trains nothing; the variable MOCK selects a behaviour.
 page HOME KIND: supervises the jobs of a home like the page, until it is killed.
-app KIND: the whole page, as `python -m app` starts it, with a stand-in as trainer.
+app KIND: the whole page, as `python -m app` starts it, with a stand-in as trainer and short searches for pictures.
 """
 
 from __future__ import annotations
@@ -110,7 +110,9 @@ def app(kind: str) -> None:
     from functools import partial
 
     from app.jobs import service
+    from ganime.drawing import projection
 
+    projection.FIRST_STEPS = projection.LAST_STEPS = 4
     service.Jobs = partial(service.Jobs, options=replace(options_for(kind), save=0.0, niceness=0))  # type: ignore[misc]
     sys.argv[1:] = []
     runpy.run_module("app", run_name="__main__")

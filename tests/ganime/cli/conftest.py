@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ganime import cli
-from ganime.config import RECIPES, ModelConfig, TrainConfig
+from ganime.config import TrainConfig
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
 from ganime.training.loop import train
@@ -44,14 +43,6 @@ def ganime(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
         return Answer(status, *capfd.readouterr())
 
     return call
-
-
-@pytest.fixture
-def quick(tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The recipe "modern" trains a tiny model, without trials and measurements."""
-    train, _ = RECIPES["modern"]
-    train = replace(train, precision="fp32", deep_layers="convolution", measure_images=0)
-    monkeypatch.setitem(RECIPES, "modern", (train, tiny_config))
 
 
 @pytest.fixture(scope="session")

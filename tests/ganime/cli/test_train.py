@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[3]
 TRAIN = ("--image-size", 32, "--batch-size", 2)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_recipe")
 def test_train_makes_a_run_that_can_be_sampled_and_resumed(
     ganime: Callable[..., Answer], faces_folder: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
@@ -52,7 +52,7 @@ def test_train_makes_a_run_that_can_be_sampled_and_resumed(
     assert ganime("inspect", run).status == 0
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_recipe")
 def test_train_grows_and_shrinks_a_model_to_the_image_size(
     ganime: Callable[..., Answer], faces_folder: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
@@ -73,7 +73,7 @@ def test_train_grows_and_shrinks_a_model_to_the_image_size(
     assert_refused(answer, "at least 12")
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_recipe")
 @pytest.mark.parametrize(
     ("given", "has_one", "kept"),
     [([], False, 0.0), (["--critic", "0.5"], False, 0.5), ([], True, 1.0), (["--critic", "0"], True, 0.0)],
@@ -93,7 +93,7 @@ def test_train_on_few_faces_takes_the_critic_of_its_model_or_none_unless_asked(
     assert json.loads((run / "run.json").read_text())["train"]["critic"] == kept
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_recipe")
 def test_train_and_evaluate_keep_duplicates_where_asked(
     ganime: Callable[..., Answer], faces_folder: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
@@ -110,7 +110,7 @@ def test_train_and_evaluate_keep_duplicates_where_asked(
     assert "20 faces against 70 real ones" in ganime("evaluate", tiny_folder, *options).out
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_recipe")
 def test_train_keeps_decoded_faces_in_its_home(
     ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
 ) -> None:
@@ -180,7 +180,7 @@ def test_train_refuses_a_run_inside_the_faces(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick_recipe")
 def test_train_shrinks_the_embedded_model_for_few_small_faces(
     ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
 ) -> None:
