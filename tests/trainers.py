@@ -2,7 +2,6 @@
 
 tiny: the real command line, with networks so small that a step takes milliseconds, and a save after nearly every step.
 mock: behaves like the command line in its run folder, but trains nothing; the variable MOCK selects a behaviour.
-page HOME KIND: supervises the jobs of a home like the page, until it is killed.
 app KIND: the whole page, as `python -m app` starts it, with a stand-in as trainer and short searches for pictures.
 """
 
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from app.jobs.options import JobOptions
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +43,7 @@ def tiny() -> None:
 
     train, _ = RECIPES["modern"]
     train = replace(train, batch_size=16, save_minutes=0.001, preview_images=10**9, measure_images=0, precision="fp32")
-    train = replace(train, critic=0.0)
+    train = replace(train, critic=0.0, deep_layers="convolution")
     RECIPES["modern"] = (train, ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16))
     main()
 
@@ -95,12 +96,13 @@ def write(run: Path, event: str, images: int, **values: object) -> None:
         file.write(json.dumps({"event": event, "time": time.time(), "images": images, **values}) + "\n")
 
 
-def page(home: str, kind: str) -> None:
+def supervise(home: str, kind: str, ready: Connection) -> None:
+    """Supervise the jobs of a home like the page, until this process is killed; `ready` gets an item at the start."""
     from app.jobs.service import Jobs
     from app.settings import Settings
 
     Jobs(Settings(home=Path(home)), options_for(kind)).start()
-    print("ready", flush=True)
+    ready.send(True)
     signal.pause()
 
 
@@ -121,7 +123,7 @@ def app(kind: str) -> None:
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
     chosen = sys.argv.pop(1)
-    if chosen in ("page", "app"):
-        {"page": page, "app": app}[chosen](*sys.argv[1:])
+    if chosen == "app":
+        app(*sys.argv[1:])
     else:
         {"tiny": tiny, "mock": mock}[chosen]()

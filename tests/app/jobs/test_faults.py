@@ -11,17 +11,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from app.errors import JobError
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.jobs.store import DATABASE, ENDED
-from app.jobs.supervisor import ended
+from app.jobs.supervisor import ended, train_arguments
 from app.jobs.uploads import Upload
+from ganime.cli import app as command_line
 from ganime.models.checkpoint import load_checkpoint
 from ganime.training.events import read_journal
 from tests.app.job_helpers import (
@@ -35,39 +39,39 @@ from tests.app.job_helpers import (
     wait_for_steps,
     wait_until,
 )
-from tests.trainers import ROOT, trainer
+from tests.forking import CONTEXT
+from tests.trainers import ROOT, supervise
 
 KILLS = int(os.environ.get("GANIME_KILLS", "3"))
 
 
 @pytest.fixture
-def open_page(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
+def open_page(tmp_path: Path) -> Iterator[Callable[..., ForkServerProcess]]:
     """open_page(kind): a process that supervises the jobs of the home like the page."""
-    pages: list[subprocess.Popen[bytes]] = []
+    pages: list[ForkServerProcess] = []
 
-    def make(kind: str = "mock") -> subprocess.Popen[bytes]:
-        page = subprocess.Popen([*trainer("page"), str(tmp_path / "home"), kind], stdout=subprocess.PIPE, cwd=ROOT)
-        pages.append(page)
-        assert page.stdout
-        assert page.stdout.readline() == b"ready\n"
-        return page
+    def make(kind: str = "mock") -> ForkServerProcess:
+        ready, sender = CONTEXT.Pipe(duplex=False)
+        pages.append(CONTEXT.Process(target=supervise, args=(str(tmp_path / "home"), kind, sender), daemon=True))
+        pages[-1].start()
+        sender.close()
+        assert ready.recv()
+        return pages[-1]
 
     yield make
     for page in pages:
         kill(page)
 
 
-def kill(page: subprocess.Popen[bytes]) -> None:
+def kill(page: ForkServerProcess) -> None:
     page.kill()
-    page.wait(10)
-    if page.stdout:
-        page.stdout.close()
+    page.join(10)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120 + 120 * KILLS)
 def test_nothing_is_lost_by_kills_at_any_moment_but_the_steps_since_the_last_save(
-    open_jobs: Callable[..., Jobs], open_page: Callable[[str], subprocess.Popen[bytes]], files: list[Upload]
+    open_jobs: Callable[..., Jobs], open_page: Callable[..., ForkServerProcess], files: list[Upload]
 ) -> None:
     jobs, chance = open_jobs("tiny", start=False), random.Random(0)
     key = submitted(jobs, files, plan=replace(PLAN, minutes=120))  # enough for all the kills
@@ -108,7 +112,7 @@ def test_nothing_is_lost_by_kills_at_any_moment_but_the_steps_since_the_last_sav
 
 @pytest.mark.slow
 def test_page_that_is_killed_finds_its_child_again_and_never_starts_two(
-    open_jobs: Callable[..., Jobs], open_page: Callable[..., subprocess.Popen[bytes]], files: list[Upload]
+    open_jobs: Callable[..., Jobs], open_page: Callable[..., ForkServerProcess], files: list[Upload]
 ) -> None:
     jobs = open_jobs("mock", start=False)
     running, waiting = submitted(jobs, files), submitted(jobs, files)
@@ -286,13 +290,25 @@ def test_trainer_that_cannot_be_started_fails_with_the_reason(
     assert jobs.status(key).reason == "It could not be started (No such file or directory)."
 
 
+def train_here(jobs: Jobs, key: str, images: int) -> None:
+    """Train a job in this process until it has seen so many images."""
+    job = SimpleNamespace(minutes=5, images=images, recipe="modern", start="", image_size=32)
+    words = train_arguments(job, jobs.folder(key), 1)  # type: ignore[arg-type]
+    answer = CliRunner().invoke(command_line, [*words, *(["--critic", "0"] if "--out" in words else [])])
+    assert answer.exit_code == 0, answer.output
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_recipe")
 def test_ended_job_goes_on_from_the_save_before_a_damaged_one_and_says_so(
     open_jobs: Callable[..., Jobs], files: list[Upload]
 ) -> None:
-    jobs = open_jobs("tiny")
-    key = submitted(jobs, files, plan=TrainingPlan(image_size=32, minutes=5, images=480))
-    wait_until(jobs, key, *ENDED)
+    jobs = open_jobs("tiny", start=False)
+    key = submitted(jobs, files)
+    for images in (320, 480):
+        train_here(jobs, key, images)
+    change(jobs, key, state="finished", started=time.time(), attempt=1, images=480)
+    jobs.start()
     before, last = sorted((jobs.folder(key).run / "saves").glob("[0-9]*"))
     for file in last.iterdir():
         file.write_bytes(file.read_bytes()[:100])

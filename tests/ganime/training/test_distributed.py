@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import multiprocessing
 import os
 import signal
 import socket
@@ -33,14 +32,13 @@ from ganime.training.distributed import Processes
 from ganime.training.events import Done, Event, Notice, Saved, Step
 from ganime.training.loop import train
 from ganime.training.run_folder import TrainingState, saves
+from tests.forking import CONTEXT
 from tests.ganime.training import common
 from tests.ganime.training.common import BATCH, QUICK, assert_same, of_kind
 
 ROOT = Path(__file__).resolve().parents[3]
 CPU = torch.device("cpu")
 TINY = ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16)
-CONTEXT = multiprocessing.get_context("forkserver")  # starts a process with everything imported
-CONTEXT.set_forkserver_preload(["accelerate", "ganime.cli", "psutil", "pytest", "torch._dynamo"])
 
 
 def configured(recipe: str = "modern", model: dict[str, Any] | None = None, **changes: Any) -> tuple[Any, Any]:
