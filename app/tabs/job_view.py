@@ -21,7 +21,6 @@ from app.jobs.uploads import PICTURES_FOLDER, short_name
 from app.tabs.long_work import work_functions
 from ganime.errors import DataError
 from ganime.faces.audit import Audit, audit, contact_sheet
-from ganime.faces.reading import MAX_RATIO
 from ganime.images import sheet, webp_bytes
 from ganime.measuring.copies import NearestFaces
 
@@ -51,7 +50,7 @@ def faces_value(sources: Sources, progress: Callable[[int, int], None] | None = 
     return {
         "sheet": picture_url("webp", webp_bytes(contact_sheet(dataset))),
         "rows": count_rows(report),
-        "skipped": [{"name": visitor_name(name, sources), "reason": explain(reason)} for name, _, reason in skipped],
+        "skipped": [{"name": visitor_name(name, sources), "reason": reason} for name, _, reason in skipped],
         "more": max(0, len(report.unused_files) - MAX_SKIPPED),
         "advice": list(report.advice),
     }
@@ -78,13 +77,6 @@ def count_rows(report: Audit) -> list[tuple[str, str]]:
         ("Width", f"{narrowest:,.0f} to {widest:,.0f} px"),
         ("Height", f"{lowest:,.0f} to {highest:,.0f} px"),
     ]
-
-
-def explain(reason: str) -> str:
-    """Return the engine's reason for skipping a file, with a note where no setting of the page changes that."""
-    if "suspiciously" in reason:
-        return f"{reason}: over {MAX_RATIO} times its packed size, which no setting allows"
-    return reason
 
 
 def visitor_name(name: str, sources: Sources) -> str:

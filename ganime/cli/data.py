@@ -28,7 +28,7 @@ from ganime.models.checkpoint import EMBEDDED
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import FEATURE_SIDE
 
-LISTED_FILES = 20  # unused files that are listed on the terminal; --json lists all
+LISTED_FILES = 20  # skipped files that are listed on the terminal; --json lists all
 FlipOption = Annotated[
     bool, typer.Option("--flip/--no-flip", help="Whether the model was trained on mirrored faces too.")
 ]
@@ -79,13 +79,13 @@ def rows_of(report: Audit) -> list[tuple[str, str, str]]:
 
 
 def print_audit(report: Audit) -> None:
-    """Print the report as lines: its figures, the first unused files, and the advice."""
+    """Print the report as lines: its figures, the first skipped files, and the advice."""
     for what, value, remark in rows_of(report):
         print(f"{what:<40} {value:>22}   {remark}".rstrip())
     for name, _, reason in report.unused_files[:LISTED_FILES]:
-        print(f"not used: {name}: {reason}")
+        print(f"skipped: {name}: {reason}")
     if len(report.unused_files) > LISTED_FILES:
-        print(f"not used: and {len(report.unused_files) - LISTED_FILES:,} more; --json FILE lists all")
+        print(f"skipped: and {len(report.unused_files) - LISTED_FILES:,} more; --json FILE lists all")
     for sentence in report.advice:
         print(f"advice: {sentence}")
 

@@ -116,8 +116,8 @@ def advice_on_count(report: Audit) -> str:
     faces = f"{report.used:,} faces"
     if report.used < FEW:
         return (
-            f"{faces}: so few that any model memorises them. Start from the embedded model, train briefly, "
-            "expect copies, and look for several hundred more."
+            f"{faces} are very few: any model memorises them. Train briefly from the embedded model, expect copies, "
+            "and add several hundred more if you can."
         )
     if report.used < COPIED_BELOW:
         return f"{faces}: below about 1,000, a model from scratch copies. Start from the embedded model."
@@ -163,16 +163,16 @@ def advice_on_faces(report: Audit) -> Iterator[str]:
     if many(report.grey):
         yield (f"{share(report.grey)} faces are grey: the model will draw as many. Leave them out if you want colour.")
     if report.held_out < FEW_HELD_OUT:
-        yield f"Only {plural(report.held_out, 'face')} held out: measures against so few are rough."
+        yield f"Only {plural(report.held_out, 'face')} held out: treat the measurements as rough."
 
 
 def advice_on_files(report: Audit) -> Iterator[str]:
-    """Advice on files that are not used."""
+    """Advice on files that are skipped."""
     unreadable, small = report.unused.get("unreadable", 0), report.unused.get("too small", 0)
     if unreadable >= UNREADABLE_SHARE * report.used:
-        yield f"Cannot be read: {plural(unreadable, 'picture')}. Save or fetch them again."
+        yield f"Cannot be read: {plural(unreadable, 'picture')}. Save them again as PNG, or download them again."
     if small >= NOTABLE_SHARE * report.used:
-        yield f"Smaller than {MIN_SIDE} px and not used: {plural(small, 'picture')}."
+        yield f"Smaller than {MIN_SIDE} px and skipped: {plural(small, 'picture')}."
     if formats := report.passed_over.get("pictures of other formats"):
         yield f"In formats that are not read, such as TIFF or HEIC: {plural(formats, 'picture')}. Save as PNG or JPEG."
     if archives := report.passed_over.get("archives inside"):

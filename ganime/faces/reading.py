@@ -292,7 +292,7 @@ def reason_to_skip(entry: zipfile.ZipInfo) -> str:
     if entry.file_size > MAX_PICTURE_BYTES:
         return f"{entry.file_size:,} bytes; at most {MAX_PICTURE_BYTES:,} are read"
     if entry.file_size > MAX_RATIO * max(1, entry.compress_size):
-        return "unpacks to suspiciously much"
+        return f"unpacks to over {MAX_RATIO} times its packed size, which no picture does"
     return ""
 
 

@@ -88,7 +88,7 @@ class Comparison:
             "chance, or because a drawing occurs more than once.",
             CLOSE: f"Close to a training face, but not a copy by this measure: {reason}. Of faces that copy nothing, "
             "one in ten is as close.",
-            FREE: f"Not a copy by this measure: {reason}. Of faces that copy nothing, half are above 50 %.",
+            FREE: f"Not a copy by this measure: {reason}. Of faces that copy nothing, half are above 50%.",
         }
         rows, total = len(compared.vectors), compared.total
         among = f"{rows:,} of {total:,}" if rows < total else f"{total:,}"
@@ -106,7 +106,7 @@ def exceeded(share: float) -> str:
     if share == 0:
         return "all"
     percent = 100 * (1 - share)
-    return f"{min(percent, 99.9):.1f} %" if percent > 99 else f"{percent:.0f} %"
+    return f"{min(percent, 99.9):.1f}%" if percent > 99 else f"{percent:.0f}%"
 
 
 def compare_with_training_faces(

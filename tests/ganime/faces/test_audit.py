@@ -152,7 +152,7 @@ def advised(dataset: FaceDataset, used: int, **changes: Any) -> str:
 @pytest.mark.parametrize(
     ("used", "words"),
     [
-        (16, "16 faces: so few"),
+        (16, "16 faces are very few"),
         (212, "212 faces: below about 1,000"),
         (2_000, "2,000 faces: few"),
         (7_000, "7,000 faces: enough"),
@@ -175,7 +175,7 @@ def test_advice_is_graded_by_the_count(faces: FaceDataset, used: int, words: str
         ),
         ({"copies": [("a", "b", "near duplicate")] * 500}, "500 of 2,500 (20%) pictures are duplicates of others"),
         ({"kinds": ["unreadable"] * 50}, "Cannot be read: 50 pictures."),
-        ({"kinds": ["too small"] * 400}, "Smaller than 16 px and not used: 400 pictures"),
+        ({"kinds": ["too small"] * 400}, "Smaller than 16 px and skipped: 400 pictures"),
         ({"passed_over": {"pictures of other formats": 3}}, "such as TIFF or HEIC: 3 pictures."),
         ({"passed_over": {"archives inside": 1}}, "Not opened: 1 archive inside."),
         ({"passed_over": {"archives inside": 2}}, "Not opened: 2 archives inside."),
@@ -237,8 +237,8 @@ def test_the_command_prints_lines_and_writes_the_report_and_the_sheet(mixed: Pat
     lines = {line.split("  ")[0]: line.split() for line in output.splitlines()}
     assert lines["files found"][2] == "34"
     assert lines["used"][1] == "23"
-    assert "not used: junk.png: not a picture that can be read" in output
-    assert "advice: 23 faces: so few" in output
+    assert "skipped: junk.png: not a picture that can be read" in output
+    assert "advice: 23 faces are very few" in output
     assert json.loads((tmp_path / "report.json").read_text())["used"] == 23
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (8 * 32, 3 * 32)
@@ -251,10 +251,10 @@ def test_the_first_unused_files_are_listed_by_name_and_the_others_counted(
     names = [f"{number}.png" for number in range(LISTED_FILES + 3)]
     print_audit(replace(audit(faces), unused_files=tuple((name, "unreadable", "cut short") for name in names)))
     shown = capsys.readouterr().out
-    assert f"not used: {names[LISTED_FILES - 1]}: cut short" in shown
+    assert f"skipped: {names[LISTED_FILES - 1]}: cut short" in shown
     assert names[LISTED_FILES] not in shown
     assert "and 3 more" in shown
-    assert "64 faces: so few" in shown
+    assert "64 faces are very few" in shown
 
 
 @pytest.mark.parametrize(("option", "value"), [("--sheet", "sheet.jpg"), ("--image-size", "8")])

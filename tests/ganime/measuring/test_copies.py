@@ -128,9 +128,9 @@ def test_verdict_depends_on_the_distance_and_its_description_on_the_share(
 ) -> None:
     face, training_faces = faces.images[0], replace(training_faces, total=500)
     for share, distance, verdict, words in (
-        (0.005, training_faces.copy_threshold * 0.9, COPY, "than 99.5 % of 64 other real faces"),
-        (0.05, training_faces.copy_threshold * 1.1, CLOSE, "than 95 % of"),
-        (0.4, training_faces.copy_threshold * 2, FREE, "than 60 % of"),
+        (0.005, training_faces.copy_threshold * 0.9, COPY, "than 99.5% of 64 other real faces"),
+        (0.05, training_faces.copy_threshold * 1.1, CLOSE, "than 95% of"),
+        (0.4, training_faces.copy_threshold * 2, FREE, "than 60% of"),
     ):
         result = Comparison(face, share, np.array([distance]), training_faces)
         assert result.verdict == verdict
@@ -141,7 +141,7 @@ def test_verdict_depends_on_the_distance_and_its_description_on_the_share(
 
 
 def test_a_share_is_never_rounded_up_to_all() -> None:
-    assert (exceeded(0.0), exceeded(0.0004), exceeded(0.5), exceeded(1.0)) == ("all", "99.9 %", "50 %", "0 %")
+    assert (exceeded(0.0), exceeded(0.0004), exceeded(0.5), exceeded(1.0)) == ("all", "99.9%", "50%", "0%")
 
 
 def test_arrays_that_are_not_faces_are_refused(training_faces: TrainingFaces) -> None:
