@@ -199,7 +199,7 @@ def connect_gallery(studio: Studio, model_key: gr.State, tabs: Tabs) -> None:
     def send(event: gr.EventData, key: str, start: int, end: int) -> list[Any]:
         """New values of the two seeds of Interpolate, the stage of Explore, and the selected tab."""
         if event._data["slot"] == "explore":
-            value = tab_explore.sent_value(studio, key, event_text(event, "recipe"))
+            value = tab_explore.stage_value(studio, key, event_text(event, "recipe"))
             return [start, end, value, gr.Tabs(selected="explore")]
         seed = event._data["seed"]
         ends = (seed, end) if event._data["slot"] == "a" else (start, seed)

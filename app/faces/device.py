@@ -5,15 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from ganime.drawing.sampling import render
 from ganime.nets.prepared import PreparedGenerator
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+from ganime.shapes import Float, UInt8
 
 TURN_FACES = 16  # faces drawn before another visitor has a turn
 WorkStep = TypeVar("WorkStep")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,15 +13,13 @@ from app.faces.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, job_of
 from app.jobs.service import Jobs
 from app.recently_used import RecentlyUsed
 from app.slots import Slots
-from ganime.drawing.layers import Inside, logits_of_others, look_inside, multiply_adds
+from ganime.drawing.layers import logits_of_others, multiply_adds
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import Comparison, NearestFaces, compare_with_training_faces, nearest_faces
 from ganime.measuring.training_faces import TrainingFaces, compute_training_faces, find_training_faces
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.dcgan import Discriminator
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+from ganime.shapes import UInt8
 
 MODELS_IN_MEMORY = 4  # whose discriminators, and whose training faces, stay in memory
 MAX_COMPARED = 4_000  # training faces of a job; several hundred are read per second, once for each model
@@ -44,12 +41,6 @@ class Inspector:
         self.loading = Slots(1)  # discriminators at a time
         self.discriminators: RecentlyUsed[tuple[Checkpoint, Logits]] = RecentlyUsed(MODELS_IN_MEMORY)
         self.training_faces: RecentlyUsed[tuple[TrainingFaces, Images]] = RecentlyUsed(MODELS_IN_MEMORY)
-
-    def inside(self, key: str, checkpoint: Checkpoint, z: Float[np.ndarray, " latent"]) -> Inside:
-        """The activations of each layer of both networks for the face of a latent."""
-        checkpoint, logits = self.with_discriminator(key, checkpoint)
-        with self.device.lock:
-            return look_inside(checkpoint, z, others=logits)
 
     def with_discriminator(self, key: str, checkpoint: Checkpoint) -> tuple[Checkpoint, Logits]:
         """A model with its discriminator, and that one's logits of other faces; None where there is no discriminator.

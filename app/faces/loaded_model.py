@@ -18,7 +18,7 @@ from app.recently_used import RecentlyUsed
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress, choose_faces
 from ganime.drawing.direction_search import unnamed_directions, unnamed_unit
 from ganime.drawing.directions import Direction, Directions, between, combined, load_directions, steer
-from ganime.drawing.layers import Inside
+from ganime.drawing.layers import Inside, look_inside
 from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
 from ganime.drawing.projection import Projection, ProjectionProgress, project
 from ganime.drawing.recipe import MAX_SEED, Recipe, check_seed, decoded, rounded
@@ -242,7 +242,9 @@ class LoadedModel:
     def inside(self, recipe: Recipe) -> Inside:
         """The activations of each layer of both networks for a face."""
         [z] = self.latents([recipe])  # (latent,)
-        return self.inspector.inside(self.key, self.checkpoint, z)
+        checkpoint, logits = self.inspector.with_discriminator(self.key, self.checkpoint)
+        with self.device.lock:
+            return look_inside(checkpoint, z, others=logits)
 
     def must_read_training_faces(self) -> bool:
         """Whether a comparison takes seconds, because the training faces have to be read: see `read_and_compare`."""

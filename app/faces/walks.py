@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -14,10 +14,8 @@ from app.faces.loaded_model import LoadedModel
 from ganime.drawing.recipe import Recipe, check_number, walk
 from ganime.errors import RecipeError
 from ganime.images import animation_kind, mp4_works, save_animation
+from ganime.shapes import Float, UInt8
 from ganime.text import quoted
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
 
 MAX_WALK_FRAMES = 240  # a browser keeps all of them in memory to play them without requests: 63 MB at 256 px
 MAX_FILM_PIXELS = 240 * 256 * 256  # of all frames of a film, to limit how long other visitors wait

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import gradio as gr
@@ -68,23 +69,14 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:
     functions += [*walk_functions(studio), *look_inside_functions(studio), *work_functions(studio)]
     stage = component("explore", functions, "explore", ("bring", "gone"))
 
-    @expected_errors(error_answer)
-    def value(key: str) -> Answer:
-        return stage_value(studio, key)
-
-    gr.on([opened, model_key.change], value, model_key, stage, **LIVE)
+    gr.on([opened, model_key.change], partial(stage_value, studio), model_key, stage, **LIVE)
     opened(None, None, None, js=page_call("openLink"), api_visibility="private")
     return stage
 
 
 @expected_errors(error_answer)
-def sent_value(studio: Studio, key: str, recipe: str) -> Answer:
-    """The value that brings a face from elsewhere on the page to the stage, or {"error": text}."""
-    return stage_value(studio, key, recipe)
-
-
 def stage_value(studio: Studio, key: str, sent: str = "") -> Answer:
-    """The value of explore.js: what it needs of the model.
+    """The value of explore.js: what it needs of the model, or {"error": text}.
 
     sent: a recipe from elsewhere on the page, to be shown. The time in the value lets the same face be sent twice.
     """

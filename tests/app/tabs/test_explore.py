@@ -25,7 +25,6 @@ from app.tabs.explore import (
     file_functions,
     search_functions,
     search_value,
-    sent_value,
     stage_value,
 )
 from app.tabs.long_work import work_functions
@@ -190,7 +189,7 @@ def test_damaged_directions_are_reported_and_everything_else_works(steered_folde
 
 
 def test_a_sent_face_of_an_unknown_model_is_answered_in_words(steered_studio: Studio) -> None:
-    assert "tester/gone" in sent_value(steered_studio, f"tester/gone@{'0' * 40}", "{}")["error"]
+    assert "tester/gone" in stage_value(steered_studio, f"tester/gone@{'0' * 40}", "{}")["error"]
 
 
 def until_done(functions: Functions, started: dict[str, Any]) -> tuple[list[dict], dict]:
