@@ -97,7 +97,7 @@ def test_walk_of_too_many_frames_says_before_and_after_that_it_is_thinned(explor
     expect(explore.locator(".walk-hint")).to_contain_text("(240 frames, 240 at most)")
     explore.locator(".gap").fill("120")
     explore.locator(".gap").press("Tab")
-    expect(explore.locator(".walk-hint")).to_contain_text("(240 of 360 frames). Longer walks are thinned")
+    expect(explore.locator(".walk-hint")).to_contain_text("(240 of 360 frames). Longer films are thinned")
     explore.locator(".side").select_option("0")
     name, data = download(explore, "film", '[data-suffix=".webp"]')
     expect(explore.locator("#explore .status")).to_have_text(f"Saved {name}: 240 of 360 frames.")
