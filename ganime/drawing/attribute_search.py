@@ -141,8 +141,7 @@ def ascent(
     generator: Generator, net: FeatureNet, start: Float[np.ndarray, "n latent"], places: list[int]
 ) -> Iterator[Float[np.ndarray, "n latent"]]:
     """Yield the latents after each step of Adam that raises the attributes' log odds; their lengths stay constant."""
-    device = next(generator.parameters()).device
-    z = torch.from_numpy(start).to(device, copy=True).requires_grad_(True)
+    z = torch.from_numpy(start).to(generator.device, copy=True).requires_grad_(True)
     length = z.detach().norm(dim=1, keepdim=True)  # (N, 1)
     optimizer = torch.optim.Adam([z], lr=ASCENT_RATE)
     for _ in range(ASCENT_STEPS):

@@ -271,7 +271,7 @@ def principal(generator: Generator) -> Float[np.ndarray, "n latent"]:
     dim = generator.config.latent_dim
     z = latents(range(FIRST_SEED, FIRST_SEED + ACTIVATIONS), dim)
     x = torch.from_numpy(z)[:, :, None, None]  # (N, Z, 1, 1)
-    seen = generator.stem(x.to(next(generator.parameters()).device)).flatten(1)  # (N, C * 16)
+    seen = generator.stem(x.to(generator.device)).flatten(1)  # (N, C * 16)
     seen = seen - seen.mean(0)
     alike = seen @ seen.T  # (N, N)
     if not torch.isfinite(alike).all():

@@ -78,7 +78,7 @@ def generator_maps(generator: Generator, z: Float[np.ndarray, " latent"], tiles:
 
     With supersampling, the large image of "to_rgb" is followed by "smaller", the face.
     """
-    x = torch.from_numpy(np.asarray(z, np.float32)[None]).to(next(generator.parameters()).device)
+    x = torch.from_numpy(np.asarray(z, np.float32)[None]).to(generator.device)
     x = x[:, :, None, None]  # (1, Z, 1, 1)
     maps = [LayerMaps("latent", (len(z),), grey(as_square(np.asarray(z, np.float32))[None]), (0,))]
     for name, layer in named_layers(generator):
@@ -103,8 +103,7 @@ def discriminator_maps(
     discriminator: Discriminator, face: UInt8[np.ndarray, "size size 3"], tiles: int = MAPS_SHOWN
 ) -> tuple[list[LayerMaps], float]:
     """The output of each layer of the discriminator for one face, and its logit, positive for real."""
-    device = next(discriminator.parameters()).device
-    x = torch.from_numpy(face.copy()).permute(2, 0, 1)[None].to(device).float() / 127.5 - 1  # (1, 3, S, S)
+    x = to_tensor(face[None]).to(next(discriminator.parameters()).device)  # (1, 3, S, S)
     maps = []
     for name, layer in named_layers(discriminator):
         x = layer(x)  # (1, C, H, W)

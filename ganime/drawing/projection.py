@@ -133,8 +133,7 @@ def descent(
     steps: int,
 ) -> Iterator[tuple[Float[np.ndarray, "n latent"], Float[np.ndarray, " n"]]]:
     """Yield latents and their losses at each step of Adam; each latent is optimised by itself, at a falling rate."""
-    generator = checkpoint.generator
-    device = next(generator.parameters()).device
+    generator, device = checkpoint.generator, checkpoint.generator.device
     goal = to_tensor(picture[None]).to(device)  # (1, 3, S, S)
     seen = normalised_activations(net, goal)
     z = torch.from_numpy(start).to(device, copy=True).requires_grad_(True)

@@ -21,7 +21,7 @@ from torch import Tensor
 from ganime.errors import DataError
 from ganime.faces.decoding import decode_all
 from ganime.faces.reading import Picture, list_pictures
-from ganime.files import atomic_file, atomic_folder
+from ganime.files import atomic_folder, write_json
 from ganime.shapes import Bool, Float, Int, UInt8
 from ganime.text import printable
 
@@ -187,8 +187,8 @@ def zip_digest(path: Path, cache: Path) -> bytes:
         return bytes.fromhex(digests[identity])
     digest = file_digest(path)
     latest = [*digests.items(), (identity, digest.hex())][-MAX_DIGESTS:]
-    with suppress(OSError), atomic_file(cache / DIGESTS_FILE) as temporary:  # faces may be cached on a full disk
-        temporary.write_text(json.dumps(dict(latest)), encoding="utf-8")
+    with suppress(OSError):  # faces may be cached on a full disk
+        write_json(cache / DIGESTS_FILE, dict(latest))
     return digest
 
 

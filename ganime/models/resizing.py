@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganime.config import ModelConfig
@@ -116,6 +116,12 @@ def reshaped(old: Net, config: ModelConfig) -> Net:
     return net.eval().requires_grad_(isinstance(net, Discriminator))
 
 
+def take_over(layers: Sequence[nn.Module], known: Sequence[nn.Module]) -> None:
+    """Give each of these layers the weights and statistics of the known one at the same place."""
+    for layer, other in zip(layers, known, strict=True):
+        layer.load_state_dict(other.state_dict())
+
+
 def last_layer(generator: Generator) -> tuple[Float[Tensor, "c 3 4 4"], Float[Tensor, " 3"]]:
     """The weight and bias of the last layer."""
     known = generator.state_dict()
@@ -127,10 +133,8 @@ def with_layer(
 ) -> Generator:
     """`old` with another hidden layer, of which six channels carry what `draws` makes, and a last one that shows it."""
     net = Generator(config)
+    take_over([net.stem, *net.blocks.children()][:-1], [old.stem, *old.blocks.children()])
     weights = net.state_dict()  # shares its memory with the net
-    for name, tensor in old.state_dict().items():
-        if not name.startswith("to_rgb"):
-            weights[name].copy_(tensor)
     added = f"blocks.{len(net.blocks) - 1}"
     weights[f"{added}.0.weight"][:, :RGB_CHANNELS] = torch.cat([draws, -draws], 1)
     weights["to_rgb.weight"].zero_()
@@ -154,12 +158,8 @@ def with_layer(
 def grown_discriminator(old: Discriminator, config: ModelConfig) -> Discriminator:
     """A discriminator whose second layer starts with the output that the first layer of `old` has at half the size."""
     net = Discriminator(config)
+    take_over(net.layers()[2:], old.layers()[1:])
     weights, known = net.state_dict(), old.state_dict()
-    for number, block in enumerate(old.blocks, start=1):
-        for name, tensor in block.state_dict().items():
-            weights[f"blocks.{number}.{name}"].copy_(tensor)
-    for name, tensor in old.head.state_dict().items():
-        weights[f"head.{name}"].copy_(tensor)
     halves, sees, saw = (
         f"{layer}.0.parametrizations.weight.original" for layer in ("from_rgb", "blocks.0", "from_rgb")
     )
@@ -175,14 +175,7 @@ def grown_discriminator(old: Discriminator, config: ModelConfig) -> Discriminato
 def shrunk_discriminator(old: Discriminator, generator: Generator, config: ModelConfig) -> Discriminator:
     """The inner layers of `old`, with a new first one fitted to the output of its first two."""
     net = Discriminator(config)
-    weights, known = net.state_dict(), old.state_dict()
-    for name, tensor in weights.items():
-        layer, _, rest = name.partition(".")
-        number, _, within = rest.partition(".")
-        if layer == "blocks":
-            tensor.copy_(known[f"blocks.{int(number) + 1}.{within}"])
-        elif layer == "head":
-            tensor.copy_(known[name])
+    take_over(net.layers()[1:], old.layers()[2:])
     fit_first(net, old, generator)
     return converged(net)
 

@@ -56,7 +56,7 @@ def settle_statistics(ema: Generator, latents: int = SETTLING_LATENTS, part: nn.
         layer.reset_running_stats()
         layer.momentum = None  # a plain mean over all batches
         layer.train()
-    source, device = quasirandom_latents(ema.config.latent_dim, SETTLING_SEED), next(ema.parameters()).device
+    source, device = quasirandom_latents(ema.config.latent_dim, SETTLING_SEED), ema.device
     for _ in range(0, latents, SETTLING_BATCH):
         ema(source(SETTLING_BATCH).to(device))
     for layer, momentum in zip(norms, momenta, strict=True):
