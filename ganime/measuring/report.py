@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from ganime.measuring.distances import (
 )
 from ganime.measuring.training_faces import TrainingFaces, training_faces_of
 from ganime.nets.anime_features import FeatureNet, extract
-from ganime.shapes import UInt8
+from ganime.shapes import Float, UInt8
 from ganime.text import plural
 
 INCEPTION_BATCH = 50
@@ -103,25 +103,20 @@ def evaluate(
 
     Raises DataError when there are fewer than 6 faces of either kind, or fewer than 10 with `training_faces`.
     """
-    fake, real = extract(net, generated)[0], extract(net, reference)[0]  # (N, D), (M, D)
-    kernel, error = kernel_distance(real, fake)
-    precision, recall = precision_recall(real, fake)
-    density, coverage = density_coverage(real, fake)
-    copying = None
-    if training_faces:
-        copying = copying_score(training_faces.distances(reference), training_faces.distances(generated))
-    return Report(
-        generated=len(fake),
-        reference=len(real),
-        frechet=frechet_distance(real, fake),
-        kernel=kernel,
-        kernel_error=error,
-        precision=precision,
-        recall=recall,
-        density=density,
-        coverage=coverage,
-        copying=copying,
-    )
+    report = compare(extract(net, generated)[0], extract(net, reference)[0])
+    if training_faces is None:
+        return report
+    score = copying_score(training_faces.distances(reference), training_faces.distances(generated))
+    return replace(report, copying=score)
+
+
+def compare(generated: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m d"]) -> Report:
+    """The report on the features of generated faces and of the reference, without copying."""
+    kernel, error = kernel_distance(reference, generated)
+    precision, recall = precision_recall(reference, generated)
+    density, coverage = density_coverage(reference, generated)
+    frechet = frechet_distance(reference, generated)
+    return Report(len(generated), len(reference), frechet, kernel, error, precision, recall, density, coverage)
 
 
 def inception_distance(

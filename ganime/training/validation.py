@@ -11,15 +11,8 @@ import torch
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.faces.dataset import FaceDataset
-from ganime.measuring.distances import (
-    chunks,
-    copying_score,
-    density_coverage,
-    diversity,
-    frechet_distance,
-    kernel_distance,
-    precision_recall,
-)
+from ganime.measuring.distances import chunks, copying_score, diversity
+from ganime.measuring.report import compare
 from ganime.measuring.training_faces import TrainingFaces, training_faces_of
 from ganime.nets.anime_features import extract, load_features, to_tensor
 from ganime.nets.dcgan import Discriminator, Generator
@@ -31,6 +24,7 @@ REFERENCE_LEAST, REFERENCE_MOST = 64, 1_000
 SEARCHED_MOST = 2_000  # training faces among which copies are looked for
 MEMORY_FACES = 256  # of each kind, for which the discriminator's logits are compared
 LOGIT_BATCH = 64
+REPORTED = ("generated", "reference", "frechet", "kernel", "precision", "recall", "coverage")  # of a Report
 
 
 class Validator:
@@ -85,17 +79,11 @@ class Validator:
         """
         faces = render(generator, latents(range(self.count), generator.config.latent_dim))
         drawn, reference = self.features(faces), self.reference
-        precision, recall = precision_recall(reference, drawn)
+        report = compare(drawn, reference)
         score = copying_score(self.training_faces.fresh, self.training_faces.distances(faces))
         measured = Measured(
             images=images,
-            generated=len(drawn),
-            reference=len(reference),
-            frechet=frechet_distance(reference, drawn),
-            kernel=kernel_distance(reference, drawn)[0],
-            precision=precision,
-            recall=recall,
-            coverage=density_coverage(reference, drawn)[1],
+            **{name: getattr(report, name) for name in REPORTED},
             diversity=diversity(reference, drawn),
             near_copies=score.near_copies,
             copying=score.statistic,
