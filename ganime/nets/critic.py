@@ -157,11 +157,9 @@ class Statistics(nn.Module):
         flat = [level.flatten(2).float() for level in maps]  # (B, C, side^2)
         both = [part for level in flat for part in (level.mean(2), level.std(2))]  # (B, C) each
         numbers = torch.cat(both, 1)[:, :, None, None]  # (B, N, 1, 1)
-        if self.training:
+        if self.training:  # updates the running statistics; those of the batch would hide how it differs
             with torch.no_grad():
-                self.norm.train()(
-                    numbers
-                )  # updates the running statistics; those of the batch would hide how it differs
+                self.norm.train()(numbers)
         return self.rule(self.norm.eval()(numbers).flatten(1))  # (B, 1)
 
 
@@ -184,22 +182,15 @@ def head(width: int, side: int, normed: bool) -> nn.Sequential:
     activations of the broad eyes do not need it.
     """
     layers: list[nn.Module] = []
+
+    def add(convolution: nn.Conv2d) -> None:
+        norms = [nn.BatchNorm2d(convolution.out_channels)] if normed else []
+        layers.extend([with_norm(convolution, "spectral"), *norms, nn.LeakyReLU(0.2, inplace=True)])
+
     if side == 4:
-        layers += [
-            with_norm(nn.Conv2d(width, width, 1, bias=not normed), "spectral"),
-            *norm_and_activation(width, normed),
-        ]
+        add(nn.Conv2d(width, width, 1, bias=not normed))
     while side > 4:
         wider = min(2 * width, WIDEST)
-        layers += [
-            with_norm(nn.Conv2d(width, wider, 4, 2, 1, bias=not normed), "spectral"),
-            *norm_and_activation(wider, normed),
-        ]
+        add(nn.Conv2d(width, wider, 4, 2, 1, bias=not normed))
         width, side = wider, side // 2
     return nn.Sequential(*layers, with_norm(nn.Conv2d(width, 1, 4), "spectral"), nn.Flatten())
-
-
-def norm_and_activation(channels: int, normed: bool) -> list[nn.Module]:
-    """BatchNorm, if `normed`, and LeakyReLU."""
-    activation = nn.LeakyReLU(0.2, inplace=True)
-    return [nn.BatchNorm2d(channels), activation] if normed else [activation]

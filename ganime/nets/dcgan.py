@@ -120,19 +120,19 @@ class Discriminator(nn.Module):
 def up_layer(inputs: int, outputs: int, norm: str, stride: int = 2, padding: int = 1) -> nn.Sequential:
     """Transposed convolution, norm, ReLU; with the default stride (B, C, H, W) -> (B, C', 2H, 2W)."""
     conv = nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=norm != "batch")
-    layers = [with_norm(conv, norm), nn.ReLU(inplace=True)]
-    if norm == "batch":
-        layers.insert(1, nn.BatchNorm2d(outputs))
-    return nn.Sequential(*layers)
+    return hidden_layer(conv, norm, nn.ReLU(inplace=True))
 
 
 def down_layer(inputs: int, outputs: int, norm: str) -> nn.Sequential:
     """Convolution, norm, LeakyReLU(0.2): (B, C, H, W) -> (B, C', H / 2, W / 2)."""
     conv = nn.Conv2d(inputs, outputs, 4, 2, 1, bias=norm != "batch")
-    layers = [with_norm(conv, norm), nn.LeakyReLU(0.2, inplace=True)]
-    if norm == "batch":
-        layers.insert(1, nn.BatchNorm2d(outputs))
-    return nn.Sequential(*layers)
+    return hidden_layer(conv, norm, nn.LeakyReLU(0.2, inplace=True))
+
+
+def hidden_layer(conv: nn.Conv2d | nn.ConvTranspose2d, norm: str, activation: nn.Module) -> nn.Sequential:
+    """A convolution, its norm and an activation."""
+    norms = [nn.BatchNorm2d(conv.out_channels)] if norm == "batch" else []
+    return nn.Sequential(with_norm(conv, norm), *norms, activation)
 
 
 def with_norm(conv: nn.Module, norm: str) -> nn.Module:

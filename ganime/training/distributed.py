@@ -70,12 +70,9 @@ class Processes:
                 f"Process {local + 1} of this machine has no GPU; there are {torch.cuda.device_count()}. "
                 "Start at most one process per GPU, or choose --device cpu."
             )
-        backend = (
-            {} if on_cpu else {"backend": "cuda:nccl,cpu:gloo"}
-        )  # exchanges of CPU tensors do not wait for the GPU
-        os.environ.setdefault(
-            "OMP_NUM_THREADS", str(torch.get_num_threads())
-        )  # otherwise accelerate chooses a number and warns
+        # Exchanges of CPU tensors do not wait for the GPU; without a number of threads accelerate picks one and warns.
+        backend = {} if on_cpu else {"backend": "cuda:nccl,cpu:gloo"}
+        os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
         try:
             state = PartialState(on_cpu, timeout=EXCHANGE_TIMEOUT, **backend)
         except RuntimeError as error:
