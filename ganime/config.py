@@ -84,9 +84,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         check_fields(self)
         if self.max_channels < self.base_channels:
-            raise ConfigError(
-                f"ModelConfig.max_channels must be from {self.base_channels} to 4096; got {self.max_channels}."
-            )
+            limits = f"from {self.base_channels} to 4096"
+            raise ConfigError(f"ModelConfig.max_channels must be {limits}; got {self.max_channels}.")
         if self.image_size * self.supersampling > max(IMAGE_SIZES):
             raise ConfigError(
                 f"ModelConfig with image_size {self.image_size} and supersampling {self.supersampling} draws "
@@ -215,9 +214,8 @@ def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     known = {field.name for field in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ConfigError(
-            f"{kind.__name__} has no field {', '.join(unknown)}; its fields are {', '.join(sorted(known))}."
-        )
+        listed = ", ".join(sorted(known))
+        raise ConfigError(f"{kind.__name__} has no field {', '.join(unknown)}; its fields are {listed}.")
     return kind(**values)
 
 

@@ -102,9 +102,8 @@ def save_animation(
         palette = Image.fromarray(sheet(frames, SHEET_COLUMNS)).quantize(256, Image.Quantize.MEDIANCUT)
         pictures = [image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for image in pictures]
     with atomic_file(path) as temporary:
-        pictures[0].save(
-            temporary, kind, save_all=True, append_images=pictures[1:], duration=duration, loop=0, **options
-        )
+        options |= {"duration": duration, "loop": 0}
+        pictures[0].save(temporary, kind, save_all=True, append_images=pictures[1:], **options)
 
 
 def animation_kind(path: Path) -> str:

@@ -17,35 +17,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 GROUPS = {
-    "Web page": {"page": page.page_command},
-    "Draw": {"sample": draw.sample_command, "interpolate": draw.interpolate_command},
-    "Explore": {
-        "steer": explore.steer_command,
-        "vary": explore.vary_command,
-        "breed": explore.breed_command,
-        "mix": explore.mix_command,
-        "choose": explore.choose_command,
-        "project": explore.project_command,
-        "directions": explore.directions_command,
-        "name-direction": explore.name_direction_command,
-    },
-    "Faces": {
-        "audit": data.audit_command,
-        "remember-faces": data.remember_faces_command,
-        "copies": data.copies_command,
-    },
-    "Train": {
-        "train": train.train_command,
-        "evaluate": measure.evaluate_command,
-    },
-    "Models": {
-        "inspect": models.inspect_command,
-        "export": models.export_command,
-        "import": models.import_command,
-    },
+    "Web page": [page.page_command],
+    "Draw": [draw.sample_command, draw.interpolate_command],
+    "Explore": [
+        explore.steer_command,
+        explore.vary_command,
+        explore.breed_command,
+        explore.mix_command,
+        explore.choose_command,
+        explore.project_command,
+        explore.directions_command,
+        explore.name_direction_command,
+    ],
+    "Faces": [data.audit_command, data.remember_faces_command, data.copies_command],
+    "Train": [train.train_command, measure.evaluate_command],
+    "Models": [models.inspect_command, models.export_command, models.import_command],
 }
 for group, commands in GROUPS.items():
-    for name, command in commands.items():
+    for command in commands:
+        name = command.__name__.removesuffix("_command").replace("_", "-")
         app.command(name, rich_help_panel=group)(command)
 app.command("known", hidden=True)(data.remember_faces_command)  # the earlier name
 

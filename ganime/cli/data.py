@@ -29,9 +29,7 @@ from ganime.models.hub import open_model
 from ganime.nets.anime_features import FEATURE_SIDE
 
 LISTED_FILES = 20  # skipped files that are listed on the terminal; --json lists all
-FlipOption = Annotated[
-    bool, typer.Option("--flip/--no-flip", help="Whether the model was trained on mirrored faces too.")
-]
+FlipOption = Annotated[bool, typer.Option("--flip/--no-flip", help="Whether the model trained on mirrored faces too.")]
 
 
 def audit_command(

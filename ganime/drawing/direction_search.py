@@ -221,9 +221,8 @@ def fit(z: Float[np.ndarray, "n latent"], table: Float[np.ndarray, "n k"]) -> Fl
     odds = np.log(clipped / (1 - clipped))  # (N, K)
     odds = (odds - odds.mean(0)) / odds.std(0).clip(1e-6)
     x = z - z.mean(0)
-    return np.linalg.solve(x.T @ x / len(x) + REGRESSION_RIDGE * np.eye(x.shape[1]), x.T @ odds / len(x)).T.astype(
-        np.float32
-    )
+    square = x.T @ x / len(x) + REGRESSION_RIDGE * np.eye(x.shape[1])  # (latent, latent)
+    return np.linalg.solve(square, x.T @ odds / len(x)).T.astype(np.float32)
 
 
 def independent(

@@ -78,9 +78,7 @@ class Direction:
     def __post_init__(self) -> None:
         check_name("a direction's name", self.name)
         if self.kind not in DIRECTION_KINDS:
-            raise CheckpointError(
-                f"A direction's kind is one of {', '.join(DIRECTION_KINDS)}; got {quoted(self.kind)}."
-            )
+            raise CheckpointError(f"A direction's kind is {', '.join(DIRECTION_KINDS)}; got {quoted(self.kind)}.")
         vector = np.asarray(self.vector, np.float32)
         length = float(np.linalg.norm(vector))
         if vector.ndim != 1 or not 0 < length <= MAX_DIRECTION_LENGTH:  # also refuses NaN
@@ -210,10 +208,8 @@ def load_directions(folder: Path | None, revision: str, latent_dim: int) -> Dire
     path, again = folder / DIRECTION_INDEX_FILE, "Compute them again: python -m ganime directions MODEL."
     values = read_direction_index(path)
     if values.get("revision") != revision:
-        raise CheckpointError(
-            f"{path} was made for the weights of revision {quoted(values.get('revision'))}; these have {revision}. "
-            + again
-        )
+        found = quoted(values.get("revision"))
+        raise CheckpointError(f"{path} was made for the weights of revision {found}; these have {revision}. {again}")
     count = len(values["directions"])
     rows = read_direction_vectors(folder / DIRECTION_VECTORS_FILE, (count, latent_dim if count else 0))
     try:

@@ -106,9 +106,8 @@ def project(
             best = int(losses.argmin())
             if step % STEPS_PER_IMAGE == 0:
                 shown = render(generator, z[best : best + 1])[0]
-            yield ProjectionProgress(
-                CANDIDATES_SHARE + (1 - CANDIDATES_SHARE) * done / whole, float(losses[best]), shown
-            )
+            progress = CANDIDATES_SHARE + (1 - CANDIDATES_SHARE) * done / whole
+            yield ProjectionProgress(progress, float(losses[best]), shown)
         z = z[np.argsort(losses, kind="stable")[:kept]]
     [found] = rounded(z)
     face = render(generator, found[None])

@@ -182,9 +182,7 @@ def checked_features(
         if not np.isfinite(features).all():
             raise DataError("The features contain NaN or infinity; check the pictures that they were computed from.")
     if a.shape[1] != b.shape[1]:
-        raise DataError(
-            f"The feature widths differ: {a.shape[1]} and {b.shape[1]}. Compute both sets with the same network."
-        )
+        raise DataError(f"The feature widths differ: {a.shape[1]} and {b.shape[1]}. Use one network for both sets.")
     return a, b
 
 

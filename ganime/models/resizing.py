@@ -147,9 +147,8 @@ def with_layer(
             weights["to_rgb.weight"][channel, channel] = torch.outer(ramp, ramp)
             weights["to_rgb.weight"][channel + 3, channel] = -torch.outer(ramp, ramp)
     settle_statistics(net.eval(), part=net.blocks[-1])  # the others draw on as they did
-    mean, variance, scale, shift = (
-        weights[f"{added}.1.{name}"][:RGB_CHANNELS] for name in ("running_mean", "running_var", "weight", "bias")
-    )
+    names = ("running_mean", "running_var", "weight", "bias")
+    mean, variance, scale, shift = (weights[f"{added}.1.{name}"][:RGB_CHANNELS] for name in names)
     scale.copy_((variance + BATCH_NORM_EPS).sqrt())  # these channels leave BatchNorm as they came
     shift.copy_(mean + torch.cat([bias, -bias]))
     return net.eval().requires_grad_(False)
@@ -160,9 +159,8 @@ def grown_discriminator(old: Discriminator, config: ModelConfig) -> Discriminato
     net = Discriminator(config)
     take_over(net.layers()[2:], old.layers()[1:])
     weights, known = net.state_dict(), old.state_dict()
-    halves, sees, saw = (
-        f"{layer}.0.parametrizations.weight.original" for layer in ("from_rgb", "blocks.0", "from_rgb")
-    )
+    original = "0.parametrizations.weight.original"
+    halves, sees, saw = f"from_rgb.{original}", f"blocks.0.{original}", f"from_rgb.{original}"
     weights[halves][:RGB_CHANNELS] = 0
     for channel in range(3):
         weights[halves][channel, channel, 1:3, 1:3] = 0.25

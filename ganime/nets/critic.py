@@ -78,9 +78,7 @@ class FeatureCritic(nn.Module):
         with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source
             critic = cls(*(any(name.startswith(part) for name in tensors) for part in ("heads.", "close.", "broad.")))
         if not critic.kind_of_eyes:
-            raise CheckpointError(
-                f"{path} holds no critic: it needs heads for at least one kind of eyes. Save it again."
-            )
+            raise CheckpointError(f"{path} holds no critic: it has heads for no kind of eyes. Save it again.")
         critic.load_state_dict(checked_tensors(tensors, critic.stored(), path), strict=False)
         return critic.eval()
 
@@ -134,10 +132,8 @@ class FeatureCritic(nn.Module):
         corners = (numbers[:, None] * steps % 1 * room).long().tolist()  # (B, 2)
         if self.training:
             self.looks += len(images)
-        squares = [
-            picture[:, y : y + FEATURE_SIDE, x : x + FEATURE_SIDE]
-            for picture, (y, x) in zip(images, corners, strict=True)
-        ]
+        side = FEATURE_SIDE
+        squares = [picture[:, y : y + side, x : x + side] for picture, (y, x) in zip(images, corners, strict=True)]
         return torch.stack(squares).contiguous(memory_format=torch.channels_last)  # (B, 3, 64, 64)
 
 

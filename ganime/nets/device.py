@@ -103,9 +103,8 @@ def shortest(variants: Sequence[Callable[[], object]]) -> list[float]:
     """
     warm = [timed(work) for work in variants]
     hopeful = [seconds < SKIP_RATIO * warm[0] for seconds in warm]
-    turns = [
-        [timed(work) if go else math.inf for work, go in zip(variants, hopeful, strict=True)] for _ in range(ROUNDS)
-    ]
+    trials = [*zip(variants, hopeful, strict=True)]
+    turns = [[timed(work) if go else math.inf for work, go in trials] for _ in range(ROUNDS)]
     return [min(times) for times in zip(*turns, strict=True)]
 
 

@@ -87,9 +87,7 @@ def check_run_folder(run: Path, sources: Sequence[Path]) -> None:
         raise ConfigError(f"{run} is a file. Name a folder; it is created if it does not exist.")
     inside = [path for path in sources if path.is_dir() and run.resolve().is_relative_to(path.resolve())]
     if inside:
-        raise ConfigError(
-            f"{run} is inside {inside[0]}, so its sample grids would count as faces. Choose another folder."
-        )
+        raise ConfigError(f"{run} is inside {inside[0]}: its sample grids would count as faces. Choose another folder.")
 
 
 def nearest_embedded(image_size: int) -> Path:

@@ -151,10 +151,8 @@ def settle_run(
     if config.eyes == "auto":
         config = replace(config, eyes=start.critic.kind_of_eyes if start and start.critic else "anime")
     if dataset.images.shape[1] != model.image_size:
-        raise ConfigError(
-            f"The faces are {dataset.images.shape[1]} px, the model is {model.image_size} px. Load the faces at the "
-            "model's size."
-        )
+        side = dataset.images.shape[1]
+        raise ConfigError(f"The faces are {side} px, the model is {model.image_size} px. Load them at its size.")
     return config, model
 
 
@@ -189,9 +187,7 @@ def read_run(run: Path) -> tuple[TrainConfig, ModelConfig]:
         content = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
         return from_dict(TrainConfig, content["train"]), from_dict(ModelConfig, content["model"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TrainingError(
-            f"{run} contains no run that can be resumed: {RUN_FILE} cannot be read ({error})."
-        ) from error
+        raise TrainingError(f"{run} contains no run to resume: {RUN_FILE} cannot be read ({error}).") from error
 
 
 def saves(run: Path) -> list[Path]:
@@ -269,9 +265,8 @@ def load_last_save(run: Path, state: TrainingState) -> tuple[Path | None, str]:
             damage = "; ".join(f"{damaged.name} could not be read ({error})" for damaged, error in problems)
             return folder, f"Save {damage}. It is damaged, so the previous one is used." if damage else ""
     if problems:
-        raise TrainingError(
-            f"No save in {run} can be read. {'; '.join(f'{folder.name}: {error}' for folder, error in problems)}"
-        )
+        listed = "; ".join(f"{folder.name}: {error}" for folder, error in problems)
+        raise TrainingError(f"No save in {run} can be read. {listed}")
     return None, ""
 
 
