@@ -92,7 +92,7 @@ def project(
         done = CANDIDATES_SHARE * len(faces) / CANDIDATES
         faces, features = np.concatenate([faces, more]), np.concatenate([features, extract(net, more)[0]])
         yield ProjectionProgress(done, math.inf, faces[np.linalg.norm(features - target, axis=1).argmin()])
-    strangers = pair_distances(features)
+    strangers = torch.pdist(torch.from_numpy(features.astype(np.float64))).numpy()  # (pairs,)
     typical = float(np.median(strangers))
     apart = (faces.astype(np.float32) - picture).reshape(CANDIDATES, -1)
     unlike = np.linalg.norm(features - target, axis=1) / max(typical, 1e-9) + np.abs(apart).mean(1) / 64  # (N,)
@@ -158,9 +158,3 @@ def descent(
 def normalised_activations(net: FeatureNet, images: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c side side"]]:
     """Activations of each stage of the feature network, normalised over the channels at each point."""
     return [F.normalize(level, dim=1, eps=1e-3) for level in net.activations(images)]
-
-
-def pair_distances(features: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " pairs"]:
-    """Distances between all pairs of different rows."""
-    table = torch.pdist(torch.from_numpy(features.astype(np.float64)))
-    return table.numpy()

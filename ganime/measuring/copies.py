@@ -81,7 +81,8 @@ class Comparison:
 
     def describe(self) -> str:
         """The verdict, its reason, and how often faces that copy nothing get it, in words."""
-        compared, kind = self.training_faces, "held-out" if self.only_held_out else "other real"
+        compared = self.training_faces
+        kind = "held-out" if compared.held_out == len(compared.fresh) else "other real"
         reason = f"it is nearer to a training face than {exceeded(self.share)} of {len(compared.fresh):,} {kind} faces"
         texts = {
             COPY: f"It looks like a copy: {reason}. {compared.false_alarms:,} of those would also be called copies: by "
@@ -94,11 +95,6 @@ class Comparison:
         among = f"{rows:,} of {total:,}" if rows < total else f"{total:,}"
         mirrored = ", also mirrored" if compared.flip else ""
         return f"{texts[self.verdict]} Compared with {among} training faces{mirrored}."
-
-    @property
-    def only_held_out(self) -> bool:
-        """Whether all fresh faces were held out of the training."""
-        return self.training_faces.held_out == len(self.training_faces.fresh)
 
 
 def exceeded(share: float) -> str:

@@ -195,12 +195,8 @@ def save_training_faces(training_faces: TrainingFaces, models: Mapping[str, str]
     Returns what `load_training_faces` reads, which is rounded to 8 bits.
     """
     scale = np.abs(training_faces.vectors).max(0).clip(1e-9) / 127  # (D,)
-    arrays = {
-        "scale": scale,
-        "fresh": training_faces.fresh,
-        "mean": training_faces.view.mean,
-        "basis": training_faces.view.basis,
-    }
+    view = training_faces.view
+    arrays = {"scale": scale, "fresh": training_faces.fresh, "mean": view.mean, "basis": view.basis}
     tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
     tensors["codes"] = torch.from_numpy(np.round(training_faces.vectors / scale).astype(np.int8))  # (T, D)
     save_tensors(tensors, folder / VECTORS_FILE)

@@ -20,6 +20,10 @@ from ganime.shapes import Float
 RGB_CHANNELS = 6  # channels: red, green and blue, each as it is and negated, since ReLU cuts one half of each off
 BATCH_NORM_EPS = 1e-5
 POWER_ITERATIONS = 32  # until spectral norm knows a weight that was put in place
+FIT_FACES = 64  # to fit a layer on
+FIT_RIDGE = 1e-4  # of the mean square of what the layer sees
+WHITEST = 0.9995  # the inverse of tanh has no end at 1
+FLATTEST = 1e-3  # slope of tanh that still counts
 
 
 def resize(start: Checkpoint, image_size: int) -> Checkpoint:
@@ -73,12 +77,8 @@ def shrunk(start: Checkpoint) -> Checkpoint:
     features, but has to learn again how to judge. Raises ConfigError if the model cannot shrink.
     """
     old = start.generator.config
-    config = replace(
-        old,
-        image_size=old.image_size // 2,
-        supersampling=old.supersampling * 2,
-        discriminator_channels=old.judging_channels[1],
-    )
+    size, times = old.image_size // 2, old.supersampling * 2
+    config = replace(old, image_size=size, supersampling=times, discriminator_channels=old.judging_channels[1])
     check_resizable(start, config, old.judging_channels[1:] == config.judging_channels)
     with seeded():
         generator = reshaped(start.generator, config)
@@ -185,12 +185,6 @@ def converged(net: Discriminator) -> Discriminator:
     return net.eval()
 
 
-FIT_FACES = 64  # to fit a layer on
-FIT_RIDGE = 1e-4  # of the mean square of what the layer sees
-WHITEST = 0.9995  # the inverse of tanh has no end at 1
-FLATTEST = 1e-3  # slope of tanh that still counts
-
-
 @torch.no_grad()
 def fit_first(net: Discriminator, old: Discriminator, generator: Generator) -> None:
     """Give `net`, which has all but two layers of `old`, a first one that sees what they saw in larger pictures."""
@@ -218,27 +212,18 @@ def fit_doubled(old: Generator) -> tuple[Float[Tensor, "c 3 4 4"], Float[Tensor,
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
 
         def sample(z: Tensor, down: int = down, right: int = right) -> tuple[Tensor, Tensor, Tensor]:
-            x = last_map(old, z)  # (1, C, S, S)
+            x = old.blocks(old.stem(z[:, :, None, None]))  # (1, C, S, S), the input of the last layer
             patches = F.unfold(F.pad(x, (1 - right, right, 1 - down, down)), 2)  # (1, 4C, S * S)
             large = F.interpolate(old.drawn(x), scale_factor=2.0, mode="bilinear")
-            return patches, *before_tanh(large[:, :, down::2, right::2])
+            wanted = large[:, :, down::2, right::2].clamp(-WHITEST, WHITEST).flatten(2)  # (1, 3, S * S)
+            sensitivity = (1 - wanted.square() + FLATTEST).square().mean(1, True)  # of tanh, squared; (1, 1, S * S)
+            return patches, wanted.atanh(), sensitivity
 
         solved, bias = least_squares(old, sample)
         pixels = solved.view(-1, 2, 2, 3).permute(0, 3, 1, 2)  # (C, 3, 2, 2)
         draws[:, :, 1 - down :: 2, 1 - right :: 2] = pixels.flip(2, 3)  # a transposed convolution's kernel is mirrored
         biases.append(bias)
     return draws, torch.stack(biases).mean(0)
-
-
-def last_map(generator: Generator, z: Float[Tensor, "1 z"]) -> Float[Tensor, "1 c h w"]:
-    """The input of the last layer."""
-    return generator.blocks(generator.stem(z[:, :, None, None]))
-
-
-def before_tanh(pictures: Float[Tensor, "1 3 h w"]) -> tuple[Float[Tensor, "1 3 p"], Float[Tensor, "1 1 p"]]:
-    """The values before tanh of images, and the squared sensitivity of the image to an error in them."""
-    wanted = pictures.clamp(-WHITEST, WHITEST).flatten(2)
-    return wanted.atanh(), (1 - wanted.square() + FLATTEST).square().mean(1, True)
 
 
 def least_squares(

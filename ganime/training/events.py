@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from ganime.files import atomic_file
-from ganime.images import sheet
+from ganime.files import write_bytes
+from ganime.images import png_bytes, sheet
 from ganime.shapes import UInt8
 
 
@@ -131,8 +130,7 @@ def record(run: Path, event: Event) -> None:
     line: dict[str, Any] = {"event": type(event).__name__, "time": round(time.time(), 3)}
     if isinstance(event, Preview):
         file = Path(PREVIEWS) / f"{event.images:012d}.png"
-        with atomic_file(run / file) as temporary:
-            Image.fromarray(sheet(event.faces)).save(temporary, "PNG")
+        write_bytes(run / file, png_bytes(sheet(event.faces)))
         line |= {"images": event.images, "file": file.as_posix()}
     else:
         line |= asdict(event)
