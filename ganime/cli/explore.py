@@ -12,14 +12,8 @@ import numpy as np
 import typer
 
 from ganime.cli import common
+from ganime.drawing import direction_search
 from ganime.drawing.attribute_search import ChosenFaces, choose_faces
-from ganime.drawing.direction_search import (
-    FITTED_FACES,
-    MEASURED_FACES,
-    MIN_EFFECT,
-    find_directions,
-    unnamed_unit,
-)
 from ganime.drawing.directions import (
     MAX_STRENGTH,
     Directions,
@@ -55,10 +49,8 @@ def directions_command(
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; by default that of the model.", show_default=False)
     ] = None,
-    faces: Annotated[int, typer.Option(help="Number of faces that the directions are fitted to.")] = FITTED_FACES,
-    judged: Annotated[
-        int, typer.Option(help="Number of other faces that each effect is measured on.")
-    ] = MEASURED_FACES,
+    faces: Annotated[int, typer.Option(help="Number of faces to fit them to.")] = direction_search.FITTED_FACES,
+    judged: Annotated[int, typer.Option(help="Number of other faces to judge by.")] = direction_search.MEASURED_FACES,
     home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Find named directions for `steer`, measure the effect of each, and store those that work beside the model."""
@@ -66,7 +58,7 @@ def directions_command(
     assert checkpoint.folder is not None
     folder = out or checkpoint.folder
     common.check_folder(folder)
-    work = find_directions(checkpoint, load_features(), faces, judged)
+    work = direction_search.find_directions(checkpoint, load_features(), faces, judged)
     fitted = common.run_to_end(work, Directions, lambda at: f"{at.progress:.0%} {at.about}")
     directions = with_users_directions(fitted, folder, checkpoint.generator.config.latent_dim)
     save_directions(directions, folder)
@@ -74,7 +66,7 @@ def directions_command(
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    flips, ratio, lead = MIN_EFFECT
+    flips, ratio, lead = direction_search.MIN_EFFECT
     print(
         f"\n{plural(len(directions.items), 'direction')} in {folder}. A named direction is kept if, at strength "
         f"{MAX_STRENGTH:g}, it changes the attribute of at least {flips:.0%} of {judged} other faces and moves its own "
@@ -277,10 +269,10 @@ def name_direction_command(
             raise RecipeError(f"{name} is a fitted direction, not one of your own; `directions` fits those again.")
         directions = replace(directions, items=tuple(item for item in directions.items if item.name != name))
     elif by:
-        directions = directions.with_own(name, unnamed_unit(combined(directions, amounts_of(by))))
+        directions = directions.with_own(name, direction_search.unnamed_unit(combined(directions, amounts_of(by))))
     else:
         start, end = latents_of(checkpoint, less or []), latents_of(checkpoint, more or [])
-        directions = directions.with_own(name, unnamed_unit(between(start, end)))
+        directions = directions.with_own(name, direction_search.unnamed_unit(between(start, end)))
     save_directions(directions, checkpoint.folder)
     print(f"{name} is {'deleted from' if remove else 'stored in'} {checkpoint.folder}")
 

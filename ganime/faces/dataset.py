@@ -7,8 +7,8 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -150,11 +150,15 @@ def load_faces(
         if not is_whole(folder, image_size):
             pictures = [picture for _, of_source in listed for picture in of_source]
             delete_abandoned(cache)
-            with new_cache(folder, image_size) as temporary:
-                index = decode_all(pictures, image_size, temporary / FACES_FILE, keep_duplicates, progress)
-                if len(index["names"]) < MIN_FACES:
-                    raise too_few(paths, index, refused)
-                (temporary / CACHE_INDEX).write_text(json.dumps(index), encoding="utf-8")
+            try:
+                with atomic_folder(folder) as temporary:
+                    index = decode_all(pictures, image_size, temporary / FACES_FILE, keep_duplicates, progress)
+                    if len(index["names"]) < MIN_FACES:
+                        raise too_few(paths, index, refused)
+                    (temporary / CACHE_INDEX).write_text(json.dumps(index), encoding="utf-8")
+            except OSError:
+                if not appears(folder / CACHE_INDEX):  # else another process made the same folder in the meantime
+                    raise
     return open_cache(folder, image_size, key, refused, passed_over)
 
 
@@ -202,19 +206,6 @@ def file_digest(path: Path) -> bytes:
 
 
 # --- the cache on disk
-
-
-@contextmanager
-def new_cache(folder: Path, image_size: int) -> Iterator[Path]:
-    """Yield a temporary folder that becomes the cache `folder`, unless another process makes that in the meantime."""
-    try:
-        with atomic_folder(folder) as temporary:
-            yield temporary
-            if is_whole(folder, image_size):
-                raise FileExistsError(f"{folder} was made by another process")
-    except OSError:
-        if not appears(folder / CACHE_INDEX):
-            raise
 
 
 def delete_abandoned(cache: Path) -> None:

@@ -14,13 +14,7 @@ from typing import Any
 import numpy as np
 
 from ganime.errors import DataError
-from ganime.faces.duplicates import (
-    copies_in_groups,
-    difference_hash,
-    near_duplicate_groups,
-    split_by_group,
-    thumbnail,
-)
+from ganime.faces import duplicates
 from ganime.faces.reading import Face, Picture, TooSmallError, decode, is_grey, map_in_order
 
 THUMBNAILS_FILE = "thumbnails.bin"  # deleted once duplicates are found
@@ -59,18 +53,18 @@ def decode_all(
     decoded = decode_pictures(pictures, image_size, file, small_file, keep_duplicates, progress)
     names, shapes = decoded.names, decoded.shapes
     hashes = np.frombuffer(b"".join(decoded.hashes), np.uint64).reshape(-1, 4)  # (N, 4)
-    groups = near_duplicate_groups(hashes)  # (N,)
+    groups = duplicates.near_duplicate_groups(hashes)  # (N,)
 
     compared = groups.copy()
     compared[decoded.repeated] = len(groups) + np.arange(len(decoded.repeated))  # already known: groups of one
     areas = [width * height for width, height, _ in shapes]
-    near = copies_in_groups(small_file, hashes, compared, areas)
+    near = duplicates.copies_in_groups(small_file, hashes, compared, areas)
     small_file.unlink()
     copies = [(names[number], names[original], "near duplicate") for number, original in sorted(near.items())]
 
     kept = [number for number in range(len(names)) if keep_duplicates or number not in near]
     keep_records(file, image_size**2 * 3, kept)
-    train, held_out = split_by_group(groups[kept])
+    train, held_out = duplicates.split_by_group(groups[kept])
     return {
         "names": [names[number] for number in kept],
         "shapes": [shapes[number] for number in kept],
@@ -132,8 +126,8 @@ def examine(image_size: int, picture: Picture) -> tuple[Face, bytes, bytes, byte
         compared = (face if image_size == COMPARED_SIDE else decode(data, COMPARED_SIDE)).pixels
     except (DataError, OSError) as error:
         return error
-    digest = hashlib.sha256(compared.tobytes()).digest()
-    return face, digest, difference_hash(compared).tobytes(), thumbnail(compared).tobytes(), is_grey(compared)
+    digest, bits = hashlib.sha256(compared.tobytes()).digest(), duplicates.difference_hash(compared).tobytes()
+    return face, digest, bits, duplicates.thumbnail(compared).tobytes(), is_grey(compared)
 
 
 def keep_records(file: Path, length: int, kept: Sequence[int]) -> None:

@@ -12,15 +12,7 @@ from torch import nn
 
 from ganime.errors import ConfigError, DataError
 from ganime.faces.dataset import FaceDataset
-from ganime.measuring.distances import (
-    CopyingScore,
-    chunks,
-    copying_score,
-    density_coverage,
-    frechet_distance,
-    kernel_distance,
-    precision_recall,
-)
+from ganime.measuring import distances
 from ganime.measuring.training_faces import TrainingFaces, training_faces_of
 from ganime.nets.anime_features import FeatureNet, extract
 from ganime.shapes import Float, UInt8
@@ -52,7 +44,7 @@ class Report:
     recall: float
     density: float
     coverage: float
-    copying: CopyingScore | None = None
+    copying: distances.CopyingScore | None = None
     fid: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,16 +98,16 @@ def evaluate(
     report = compare(extract(net, generated)[0], extract(net, reference)[0])
     if training_faces is None:
         return report
-    score = copying_score(training_faces.distances(reference), training_faces.distances(generated))
+    score = distances.copying_score(training_faces.distances(reference), training_faces.distances(generated))
     return replace(report, copying=score)
 
 
 def compare(generated: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m d"]) -> Report:
     """The report on the features of generated faces and of the reference, without copying."""
-    kernel, error = kernel_distance(reference, generated)
-    precision, recall = precision_recall(reference, generated)
-    density, coverage = density_coverage(reference, generated)
-    frechet = frechet_distance(reference, generated)
+    kernel, error = distances.kernel_distance(reference, generated)
+    precision, recall = distances.precision_recall(reference, generated)
+    density, coverage = distances.density_coverage(reference, generated)
+    frechet = distances.frechet_distance(reference, generated)
     return Report(len(generated), len(reference), frechet, kernel, error, precision, recall, density, coverage)
 
 
@@ -140,7 +132,7 @@ def inception_distance(
             "at the first use, a connection to GitHub to download its weights."
         ) from error
     for faces, real in ((reference, True), (generated, False)):
-        for part in chunks(faces, INCEPTION_BATCH):
+        for part in distances.chunks(faces, INCEPTION_BATCH):
             batch = torch.from_numpy(np.array(part))
             metric.update(batch.permute(0, 3, 1, 2), real=real)  # (B, 3, H, W)
     return float(metric.compute())

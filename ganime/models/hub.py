@@ -19,15 +19,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import (
-    FileMetadataError,
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import errors as hf
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import HFValidationError, get_token_to_send, validate_repo_id
@@ -46,7 +38,7 @@ PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 URL = re.compile(r"https?://huggingface\.co/([\w.-]+/[\w.-]+)(?:/tree/([^/?#]+))?/?(?:[?#].*)?", re.ASCII)
 NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@(\S+))?", re.ASCII)
 REVISION = re.compile(r"(?=.{1,200}$)\w[\w.+-]*(?:/\w[\w.+-]*)*", re.ASCII)  # safe as a path below refs/
-NOT_A_HUB = (FileMetadataError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+NOT_A_HUB = (hf.FileMetadataError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 T = TypeVar("T")
 
 
@@ -201,23 +193,23 @@ class Hub:
         model, host, remedy = self.reference.repo_id, self.host, "set HF_TOKEN to a token that may read it"
         if self.token is False:
             remedy = "choose a public model, for only those are read here"
-        if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        if isinstance(error, hf.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
             error = error.__cause__  # huggingface_hub wraps what happened
         if isinstance(error, HubError):
             return error
-        if isinstance(error, OfflineModeIsEnabled):
+        if isinstance(error, hf.OfflineModeIsEnabled):
             return HubUnreachable("HF_HUB_OFFLINE keeps this program off the hub; unset it to go online.")
-        if isinstance(error, HfHubHTTPError):
+        if isinstance(error, hf.HfHubHTTPError):
             status = error.response.status_code
             if status in (408, 429) or status >= 500:
                 return HubUnreachable(f"{host} is overloaded or out of order (HTTP {status}). Try again later.")
-            if isinstance(error, GatedRepoError):
+            if isinstance(error, hf.GatedRepoError):
                 return HubError(f"{model} is gated (HTTP {status}): accept its conditions on {host} and {remedy}.")
             if status in (401, 403):
                 return HubError(f"{model} is private or not on {host} (HTTP {status}). Check the name or {remedy}.")
-            if isinstance(error, RevisionNotFoundError):
+            if isinstance(error, hf.RevisionNotFoundError):
                 return HubError(f"{model} has no revision {self.reference}. Give a branch, a tag or a full commit.")
-            if isinstance(error, RepositoryNotFoundError):
+            if isinstance(error, hf.RepositoryNotFoundError):
                 return HubError(f"{host} has no model {model} (HTTP {status}). Check its owner and name.")
             return HubError(f"{host} does not deliver {what} of {self.reference} (HTTP {status}). Try again later.")
         if isinstance(error, NOT_A_HUB):

@@ -18,19 +18,10 @@ from ganime.models.checkpoint import Checkpoint
 from ganime.nets.cuda_graph import Recorded, recordable
 from ganime.nets.device import out_of_memory, plan_for
 from ganime.nets.matrix_products import use_products
+from ganime.training import run_folder
 from ganime.training.augment import diff_augment
 from ganime.training.distributed import Processes
 from ganime.training.events import Notice, Step, journal_events
-from ganime.training.run_folder import (
-    TrainingState,
-    best_distance,
-    limit_reached,
-    load_last_save,
-    rescue,
-    save,
-    settle_run,
-    write_run,
-)
 from ganime.training.step import Augmentation, TrainStep, unchanged
 from ganime.training.validation import Validator
 from ganime.training.verdict import VerdictTracker
@@ -65,7 +56,7 @@ class Session:
     config: TrainConfig
     model: ModelConfig
     processes: Processes
-    state: TrainingState
+    state: run_folder.TrainingState
     reporting: Reporting
     resumed: Path | None
     notice: str
@@ -82,10 +73,10 @@ class Session:
             self.verdicts.see(event)
         self.validator: Validator | None = None
         if config.measure_images:
-            best = best_distance(self.run)
+            best = run_folder.best_distance(self.run)
             self.validator = Validator(self.dataset, config.flip, device, best, self.reporting.measured_faces)
         self.resident = self.dataset.on(device)
-        self.limit_at_start = limit_reached(config, self.state, 0.0) if self.resumed else ""
+        self.limit_at_start = run_folder.limit_reached(config, self.state, 0.0) if self.resumed else ""
         self.earlier_seconds = self.state.seconds  # of training, in earlier sessions
         self.began = time.monotonic()
 
@@ -135,7 +126,7 @@ class Session:
         self.train_step.abandon()
         self.recorded = None
         self.config = replace(self.config, batch_size=batch // 2)
-        write_run(self.run, self.config, self.model, self.dataset)
+        run_folder.write_run(self.run, self.config, self.model, self.dataset)
         return Notice(self.state.images, f"Out of memory; the batch is halved to {self.config.batch_size} faces.")
 
     def is_broken(self, report: Step) -> bool:
@@ -146,7 +137,7 @@ class Session:
     def rescue(self) -> Notice:
         """Return to the last save at half the learning rates; see `run_folder.rescue`."""
         with self.processes.in_turn():
-            notice = rescue(self.run, self.state)
+            notice = run_folder.rescue(self.run, self.state)
         if self.leads:
             self.save()
         if self.recorded:  # the recording holds the old learning rates and tensors
@@ -155,7 +146,7 @@ class Session:
 
     def save(self) -> Path:
         """Save the run. Returns the save's folder; raises OSError when it cannot be written."""
-        return save(self.run, self.state, self.config, self.dataset)
+        return run_folder.save(self.run, self.state, self.config, self.dataset)
 
 
 def prepare_session(
@@ -177,13 +168,13 @@ def prepare_session(
     Raises ConfigError for settings that contradict each other, TrainingError when the run cannot be resumed.
     """
     with processes.in_turn():  # the first process writes the folder, the others read what it wrote
-        config, model = settle_run(run, config, model, dataset, start)
+        config, model = run_folder.settle_run(run, config, model, dataset, start)
         config = replace(config, **rates)
         processes.share(config.batch_size)  # refuses a batch that cannot be divided
         precision, form = plan_for(model, processes.device, config.precision, config.deep_layers)
         config = replace(config, precision=precision, deep_layers=form)
-        state = TrainingState.create(model, config, processes.device, start)
-        resumed, damage = load_last_save(run, state)
+        state = run_folder.TrainingState.create(model, config, processes.device, start)
+        resumed, damage = run_folder.load_last_save(run, state)
         if resumed is None and start is None and config.start != SCRATCH:
             raise TrainingError(
                 f"{run} began from {config.start}, and none of its saves is left, so it cannot be resumed. Delete the "
@@ -197,8 +188,8 @@ def prepare_session(
                 f"{config.discriminator_lr:g} for the discriminator."
             )
             if processes.leads:  # before run.json: a kill in between leaves the rates that the next save records
-                save(run, state, config, dataset)
-        other_faces = write_run(run, config, model, dataset) if processes.leads else ""
+                run_folder.save(run, state, config, dataset)
+        other_faces = run_folder.write_run(run, config, model, dataset) if processes.leads else ""
     processes.agree(config, model, dataset.key, state.step, state.images)
     processes.share_statistics(state.generator, *state.judges)
     if config.deep_layers == "matmul":
