@@ -90,7 +90,7 @@ def faces_and_walks(page: Page, address: str, rounds: int) -> list[Row]:
         rows.append(row(f"download a PNG, {size} px", lambda size=size: save(page, f"PNG {size} px")))
     page.get_by_role("tab", name="Interpolate").click()
     page.wait_for_selector(".walk[data-walk]")
-    rows.append(row("new walk of 48 frames", lambda: new_walk(page)))
+    rows.append(row("new film of 48 frames", lambda: new_walk(page)))
     rows.append(("one step of the slider", [scrub(page) for _ in range(rounds)], []))
     for kind in ("WebP", "GIF"):
         rows.append(row(f"film as {kind}", lambda kind=kind: save(page, f"Save film, {kind}"), FEW))
@@ -108,7 +108,7 @@ def exploring(page: Page, address: str, rounds: int) -> list[Row]:
             times.append(page.evaluate(WATCHED, {"act": act, "result": result}))
         rows.append((f"Explore: {what}", [done for done, _ in times], [sign for _, sign in times]))
 
-    watched("dice", click('[data-do="dice"]'))
+    watched("roll a face", click('[data-do="dice"]'))
     watched("undo", click('[data-do="undo"]'))
     open_tool(page, "vary")
     page.wait_for_selector(".variations .mug")

@@ -26,9 +26,7 @@ export function createOwnSliders(stage) {
   function put(list) {
     own = list;
     for (const { name, revision, vector } of own) vectors.set(`${revision} ${name}`, vector);
-    if (!writeDirections(own)) {
-      complain(UNSTORED);
-    }
+    if (!writeDirections(own)) complain(UNSTORED);
     for (const listener of listeners) listener();
   }
 

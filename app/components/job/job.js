@@ -1,7 +1,7 @@
 // A visitor's training jobs: a list, and a view of the selected job that is updated every 2 s.
 // props.value = {chosen: key, name} for a job just started or continued, {draft: key, gone: key} for the faces in the
 // form above and those that they replace, or {error}. All texts are shown as text.
-import { finder, isLaidOut, listenOutside, setText } from "../shared/dom.js";
+import { create, finder, isLaidOut, listenOutside, setText } from "../shared/dom.js";
 import { keptJobs } from "../shared/kept-jobs.js";
 import { createRequest } from "../shared/requests.js";
 import { createActions } from "./actions.js";
@@ -69,11 +69,7 @@ function showVerdict({ $ }, { verdict }) {
 }
 
 function showNotes({ $ }, { notes }) {
-  $(".notes").replaceChildren(...notes.map((words) => {
-    const item = document.createElement("li");
-    item.textContent = words;
-    return item;
-  }));
+  $(".notes").replaceChildren(...notes.map((textContent) => create("li", { textContent })));
 }
 
 function showJob(view, job) {
