@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 FITS := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))
 
 .PHONY: run test test-fast lint setup setup-dev chromium clean
@@ -13,7 +13,7 @@ run: setup
 
 test: setup-dev chromium lint
 	node --test tests/js/
-	$(PYTEST) --no-loadscope-reorder --max-worker-restart 0 $(ARGS)
+	$(PYTEST) --max-worker-restart 0 $(ARGS)
 
 # Neither a browser nor anything slow: for daily work.
 test-fast: setup-dev node_modules/.installed

@@ -147,10 +147,35 @@ def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
     return run
 
 
+PAGES = ("site", "steered_address", "address")  # fixtures that start a page for the browser, the slowest tests first
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: Playwright leaves an event loop running, beside which no other can run. Over several
-    processes pytest-xdist keeps this order with --no-loadscope-reorder."""
+    """Order the tests, and group them for `--dist loadgroup` of pytest-xdist: one process runs all tests of a group.
+
+    A group is a file, or all browser tests that share a page. Files with slow tests come first, so that no process is
+    left alone with one at the end. Browser tests come last: Playwright leaves an event loop running, beside which no
+    other can run.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.browser)
-    items.sort(key=lambda item: "browser" in item.path.parts)
+        item.add_marker(pytest.mark.xdist_group(group_of(item)))
+    items.sort(key=lambda item: (place_of(item), item.path not in slow))
+
+
+def group_of(item: pytest.Item) -> str:
+    if "browser" in item.path.parts:
+        return PAGES[place_of(item) - 1]
+    return item.path.relative_to(ROOT).as_posix()
+
+
+def place_of(item: pytest.Item) -> int:
+    """0 for a test without a browser, else the place of its page among PAGES; tests with a page of their own come with
+    those of the last."""
+    if "browser" not in item.path.parts:
+        return 0
+    used = [place for place, page in enumerate(PAGES, start=1) if page in getattr(item, "fixturenames", ())]
+    return used[0] if used else len(PAGES)

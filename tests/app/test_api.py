@@ -48,6 +48,8 @@ def client(home: Path, steered_folder: Path, tmp_path_factory: pytest.TempPathFa
         client = Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("files")))
         yield client
         client.close()
+        http().close()
+        http.cache_clear()
     for process in children_of(home):
         process.kill()
 

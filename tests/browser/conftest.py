@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, Route, expect
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, expect
 
+from app.faces.studio import Studio
+from app.jobs.uploads import Upload
+from app.settings import Settings
+from app.visitors import Visitor
 from ganime.config import ModelConfig
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
 from tests.browser.explore_tab import with_faces
 from tests.hub_server import HubServer
-from tests.page_server import serve
+from tests.page_server import ROOT, serve
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -44,12 +49,6 @@ COMING_AND_GOING = f"""
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(item.path).parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.browser)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _patient() -> None:
     """Two cores may have a page, its trainer and a browser to serve, and those of the other process of tests."""
@@ -68,6 +67,25 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
+def warm_context(browser: Browser, browser_context_args: dict[str, Any]) -> Iterator[BrowserContext]:
+    context = browser.new_context(**browser_context_args)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def context(warm_context: BrowserContext) -> Iterator[BrowserContext]:
+    """One context for all tests, which keeps Gradio's files and their compiled code; what a test stores is deleted."""
+    yield warm_context
+    warm_context.clear_cookies()
+    warm_context.clear_permissions()
+    for page in warm_context.pages:
+        if page.url.startswith("http"):
+            page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        page.close()
+
+
+@pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     """A hub with one model, tester/tiny, that draws 32 px pictures."""
     folder = tmp_path_factory.mktemp("model") / "tiny"
@@ -79,9 +97,26 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Iterator[str]:
-    """The page on the embedded model, with a hub that answers, and little patience for one that does not."""
-    with serve(tmp_path_factory.mktemp("home"), HF_ENDPOINT=hub.endpoint, GANIME_HUB_TIMEOUT="2") as url:
+def trained(tiny: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home with one training job, which has a model and is named "<b>mine</b>", and the job's key."""
+    home = tmp_path_factory.mktemp("home")
+    Image.new("RGB", (8, 8)).save(home / "face.png")
+    jobs = Studio(Settings(home=home)).jobs
+    assert jobs
+    key = jobs.draft([Upload(home / "face.png", "face.png")], Visitor("me"), 32)
+    with jobs.changing(key) as (_, row):
+        row.name = "<b>mine</b>"
+    save_checkpoint(tiny, jobs.folder(key).run / "saves" / "best")
+    return home, key
+
+
+@pytest.fixture(scope="session")
+def address(trained: tuple[Path, str], hub: HubServer) -> Iterator[str]:
+    """The page on the embedded model, started as on a Space, with a hub that answers and is not waited for long."""
+    front_matter = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1]
+    app_file = re.search(r"^app_file: (\S+)$", front_matter, re.MULTILINE)
+    assert app_file
+    with serve(trained[0], (str(app_file[1]),), HF_ENDPOINT=hub.endpoint, GANIME_HUB_TIMEOUT="2") as url:
         yield url
 
 

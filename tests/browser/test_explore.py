@@ -11,15 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
-from app.faces.studio import Studio
-from app.jobs.uploads import Upload
-from app.settings import Settings
 from app.tabs.explore import search_value
-from app.visitors import Visitor
 from ganime.config import ModelConfig
 from ganime.drawing.projection import ProjectionProgress
 from ganime.drawing.recipe import Recipe
@@ -27,10 +22,10 @@ from ganime.drawing.sampling import generate, generate_recipes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
-from tests.browser.conftest import DESKTOP, stand_in
-from tests.browser.explore_tab import alert, choose_tool, download, link, on_stage, recipe, seeds, visit, with_faces
+from tests.browser.accessibility import serious, serious_in_both_themes
+from tests.browser.conftest import stand_in
+from tests.browser.explore_tab import alert, choose_tool, download, link, on_stage, recipe, seeds, visit
 from tests.hub_server import HubServer
-from tests.page_server import serve
 
 PHONE = {"width": 375, "height": 812}
 TOOLS = ("vary", "steer", "choose", "mix", "picture", "film", "inside", "copy")
@@ -637,37 +632,29 @@ def test_undo_and_redo_lead_back_across_models(explore: Page, steered_address: s
 
 
 def test_link_to_a_face_of_a_model_trained_here_says_whom_it_opens_for_and_does(
-    page: Page, tiny_config: ModelConfig, complaints: list[str], tmp_path: Path
+    page: Page, address: str, trained: tuple[Path, str], complaints: list[str]
 ) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "face.png")
-    jobs = Studio(Settings(home=tmp_path)).jobs
-    assert jobs
-    job = jobs.draft([Upload(tmp_path / "face.png", "face.png")], Visitor("me"), 32)
-    with jobs.changing(job) as (_, row):
-        row.name = "<b>mine</b>"
-    save_checkpoint(Checkpoint(Generator(tiny_config).eval()), jobs.folder(job).run / "saves" / "best")
+    _, job = trained
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    with serve(tmp_path) as own_address:
-        visit(page, f"{own_address}/?face=%7B")
-        expect(page.locator('[data-do="link"]')).to_have_text("Copy link")
-        page.evaluate("key => localStorage.setItem('ganime-jobs', JSON.stringify([{ key }]))", job)
-        page.get_by_role("button", name="Load another model").click()
-        page.locator("#models").get_by_role("button", name="<b>mine</b>").click()
-        expect(page.locator(".made-by")).to_contain_text("<b>mine</b>")
-        face = on_stage(page)
-        page.get_by_role("button", name="Copy link for yourself").click()
-        expect(page.locator("#explore .status")).to_contain_text("opens only in a browser that holds")
-        expect(page.locator("#explore .status")).to_contain_text("save a PNG")
-        copied = page.evaluate("navigator.clipboard.readText()")
-        assert job.partition(".")[2] not in copied
-        visit(page, copied)
-        page.get_by_role("button", name="Load <b>mine</b>").click()
-        expect(page.locator(".now")).to_have_attribute("data-recipe", face)
-        page.evaluate("localStorage.clear()")
-        visit(page, copied)
-        alert(page).to_contain_text("drawn by <b>mine</b>")
-        expect(page.locator("#explore .offer")).to_be_hidden()
-        page.goto("about:blank")  # a page that is open while its app ends complains
+    visit(page, f"{address}/?face=%7B")
+    expect(page.locator('[data-do="link"]')).to_have_text("Copy link")
+    page.evaluate("key => localStorage.setItem('ganime-jobs', JSON.stringify([{ key }]))", job)
+    page.get_by_role("button", name="Load another model").click()
+    page.locator("#models").get_by_role("button", name="<b>mine</b>").click()
+    expect(page.locator(".made-by")).to_contain_text("<b>mine</b>")
+    face = on_stage(page)
+    page.get_by_role("button", name="Copy link for yourself").click()
+    expect(page.locator("#explore .status")).to_contain_text("opens only in a browser that holds")
+    expect(page.locator("#explore .status")).to_contain_text("save a PNG")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert job.partition(".")[2] not in copied
+    visit(page, copied)
+    page.get_by_role("button", name="Load <b>mine</b>").click()
+    expect(page.locator(".now")).to_have_attribute("data-recipe", face)
+    page.evaluate("localStorage.clear()")
+    visit(page, copied)
+    alert(page).to_contain_text("drawn by <b>mine</b>")
+    expect(page.locator("#explore .offer")).to_be_hidden()
 
 
 def test_names_in_a_link_stay_text(page: Page, steered_address: str, complaints: list[str]) -> None:
@@ -719,30 +706,23 @@ def fill(page: Page, tool: str) -> None:
         expect(page.locator(".copy-verdict")).not_to_be_empty()
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)])
-def test_no_serious_accessibility_violation_in_any_tool_once_it_is_filled(
-    page: Page, steered_address: str, revision: str, complaints: list[str], scheme: str, size: dict[str, int]
-) -> None:
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-    explore = with_faces(page, steered_address, revision, size)
-    if size == DESKTOP:
-        explore.locator(".keys summary").click()
+def test_no_serious_accessibility_violation_in_any_tool_once_it_is_filled(explore: Page) -> None:
+    explore.emulate_media(color_scheme="light", reduced_motion="reduce")
+    explore.locator(".keys summary").click()
     explore.locator(".favourites .mug").first.click()
-    found = []
     for tool in TOOLS:
         fill(explore, tool)
-        for violation in Axe().run(explore, context="#explore").response["violations"]:
-            if violation["impact"] in ("serious", "critical"):
-                node = violation["nodes"][0]
-                found.append((tool, violation["id"], node["target"], node["failureSummary"]))
-    assert found == []
+        assert serious_in_both_themes(explore, "#explore") == [], tool
 
 
 def test_on_a_phone_every_tool_fits_and_the_face_stays_in_sight_while_it_is_steered(explore: Page) -> None:
     explore.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    explore.emulate_media(reduced_motion="reduce")
+    explore.locator(".favourites .mug").first.click()
     for tool in TOOLS:
         fill(explore, tool)
         assert explore.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], tool
+        assert serious(explore, "#explore") == [], tool
     fill(explore, "steer")
     explore.locator('[data-do="reset"]').scroll_into_view_if_needed()
     before = on_stage(explore)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
@@ -20,14 +19,16 @@ from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import load_checkpoint
 from tests.app.job_helpers import children_of, wait_for
 from tests.app.jobs.test_uploads import header, png, zipped
+from tests.browser.accessibility import serious
 from tests.browser.conftest import DESKTOP, PHONE, SERVER, stand_in
+from tests.browser.train_tab import PATIENCE, open_tab
 from tests.page_server import ROOT, serve
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 RATE = re.compile(r"In 15 minutes the model sees about [\d,]+ images \([\d.e+]+ images per second\)")
-PATIENCE = 120_000  # milliseconds for what a trainer does on a busy machine
 FIRST = "JSON.parse(localStorage['ganime-jobs'])[0]"
 KEPT = "JSON.parse(localStorage['ganime-jobs']).length"
+SHORT_INTERVALS = "const { setInterval } = window; window.setInterval = (f, ms) => setInterval(f, Math.min(ms, 300));"
 TINY = (str(ROOT / "tests" / "trainers.py"), "app", "tiny")
 
 
@@ -61,8 +62,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def _answers_late(page: Page) -> None:
-    """As a machine does that trains."""
+    """As a machine does that trains; the page asks about its jobs at once and not every two seconds."""
     page.set_default_timeout(PATIENCE)
+    page.add_init_script(SHORT_INTERVALS)
 
 
 @pytest.fixture
@@ -81,20 +83,6 @@ def uploaded(tmp_path_factory: pytest.TempPathFactory, draw_face: Callable[..., 
             archive.writestr(f"{seed}.png", buffer.getvalue())
         archive.writestr(HOSTILE, b"no picture")
     return path
-
-
-def open_tab(page: Page, address: str) -> None:
-    page.goto(address)
-    page.wait_for_selector(".tile", state="attached", timeout=PATIENCE)
-    page.get_by_role("tab", name="Train").click()
-    expect(page.locator("#start-training")).to_be_visible(timeout=PATIENCE)
-
-
-def started(page: Page, address: str, uploads: Sequence[Path | FilePayload] | Path, minutes: int = 15) -> Locator:
-    """A job from scratch at 32 px on uploads, with its first steps behind it."""
-    open_tab(page, address)
-    page.locator("#faces-files input[type=file]").set_input_files(uploads)
-    return begun(page, minutes)
 
 
 def begun(page: Page, minutes: int = 15, state: str = "running") -> Locator:
@@ -117,15 +105,6 @@ def delete(job: Locator) -> None:
     job.locator('[data-action="delete"]').click()
     job.get_by_role("button", name="Yes, delete").click()
     expect(job).to_be_hidden(timeout=PATIENCE)
-
-
-def serious(page: Page) -> list[tuple[str, list[str]]]:
-    found = Axe().run(page).response["violations"]
-    return [
-        (one["id"], [node["target"] for node in one["nodes"][:4]])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
 
 
 def test_faces_become_a_model_that_is_the_visitors_alone(
@@ -240,30 +219,37 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
 def assert_others_see_nothing(browser: Browser, address: str, key: str) -> None:
     """Another visitor has no jobs; a guessed key is refused; the link opens the job and leaves the address bar.
 
-    It does so when the page is opened with it, and when it is pasted into the open page.
+    It does so when it is pasted into the open page, and when the page is opened with it.
     """
-    for link, refused in (("", False), (f"#job={key[:-4]}aaaa", True)):
-        context = browser.new_context()
-        other = context.new_page()
-        open_tab(other, address + link)
-        if refused:
-            expect(other.locator("#job .alert")).to_contain_text("no such job")
-        expect(other.locator("#job .own")).to_be_hidden()
-        expect(other.locator("#job .job")).to_be_hidden()
-        context.close()
-    for pasted in (False, True):
-        context = browser.new_context()
-        friend = context.new_page()
-        asked: list[str] = []
-        friend.on("request", lambda request, asked=asked: asked.append(request.url + str(request.headers)))
-        if pasted:
-            open_tab(friend, address)
-            friend.get_by_role("tab", name="Generate").click()
-        friend.goto(f"{address}/#job={key}")
-        expect(friend.locator("#job .name")).to_have_text("<b>mine</b>", timeout=PATIENCE)
-        assert key not in friend.url
-        assert not [request for request in asked if key.partition(".")[2] in request]  # in what servers log
-        context.close()
+    right, wrong = f"{address}/#job={key}", f"{address}/#job={key[:-4]}aaaa"
+    context = browser.new_context()
+    other = context.new_page()
+    asked: list[str] = []
+    other.on("request", lambda request: asked.append(request.url + str(request.headers)))
+    open_tab(other, address)
+    for job in (".own", ".job"):
+        expect(other.locator(f"#job {job}")).to_be_hidden()
+    other.get_by_role("tab", name="Generate").click()
+    assert_opens(other, right, key)
+    context.close()
+
+    context = browser.new_context()
+    other = context.new_page()
+    other.on("request", lambda request: asked.append(request.url + str(request.headers)))
+    open_tab(other, wrong)
+    expect(other.locator("#job .alert")).to_contain_text("no such job")
+    for job in (".own", ".job"):
+        expect(other.locator(f"#job {job}")).to_be_hidden()
+    other.goto("about:blank")
+    assert_opens(other, right, key)
+    context.close()
+    assert not [request for request in asked if key.partition(".")[2] in request]  # in what servers log
+
+
+def assert_opens(page: Page, link: str, key: str) -> None:
+    page.goto(link)
+    expect(page.locator("#job .name")).to_have_text("<b>mine</b>", timeout=PATIENCE)
+    assert key not in page.url
 
 
 def test_no_faces_and_too_few_are_answered_in_words_and_a_whole_folder_is_enough(
@@ -281,53 +267,6 @@ def test_no_faces_and_too_few_are_answered_in_words_and_a_whole_folder_is_enough
     page.locator("input[webkitdirectory]").set_input_files(faces_folder)
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
     expect(page.locator("#faces .alert")).to_be_empty()
-
-
-def test_where_training_is_off_the_tab_says_so_and_no_upload_is_let_in(page: Page, tmp_path: Path) -> None:
-    with serve(tmp_path, GANIME_TRAINING="off") as url:
-        page.goto(url)
-        page.get_by_role("tab", name="Train").click()
-        expect(page.get_by_text("has switched training off")).to_be_visible()
-        expect(page.get_by_text("python -m ganime train my-faces/")).to_be_visible()
-        answer = page.request.post(
-            f"{url}/gradio_api/upload",
-            multipart={"files": {"name": "big.bin", "mimeType": "application/octet-stream", "buffer": b"0" * 5_000}},
-        )
-        assert answer.status == 403
-        assert "GANIME_TRAINING=off" in answer.text()
-
-
-SIGNED_BY_COOKIE = """
-import runpy, sys
-import app.tabs.train
-from app.visitors import Visitor
-app.tabs.train.visitor_of = lambda request, *_: Visitor("somebody", signed_in="signed" in request.cookies)
-sys.argv[1:] = []
-runpy.run_module("app", run_name="__main__")
-"""
-
-
-def test_where_a_login_is_needed_the_form_is_for_those_who_have_signed_in(page: Page, tmp_path: Path) -> None:
-    with serve(tmp_path, command=("-c", SIGNED_BY_COOKIE), GANIME_TRAINING="login") as url:
-        page.goto(url)
-        page.get_by_role("tab", name="Train").click()
-        expect(page.get_by_text("who are signed in may train on this page. There is no way")).to_be_visible()
-        expect(page.get_by_text("hf_oauth: true")).to_be_visible()
-        expect(page.get_by_text("GANIME_TRAINING=open")).to_be_visible()
-        page.wait_for_selector(".tile", state="attached", timeout=PATIENCE)  # all that comes with the page is here
-        expect(page.locator("#start-training")).to_be_hidden()
-        assert page.locator("#faces-files input").count() == 0
-        answer = page.request.post(
-            f"{url}/gradio_api/upload",
-            multipart={"files": {"name": "faces.zip", "mimeType": "application/zip", "buffer": b"0" * 5_000}},
-        )
-        assert (answer.status, "(GANIME_TRAINING=login)" in answer.text()) == (403, True)
-        assert not list((tmp_path / "gradio").rglob("*.zip"))
-        page.context.add_cookies([{"name": "signed", "value": "in", "url": url}])
-        open_tab(page, url)
-        expect(page.locator("#faces-files")).to_be_visible()
-        page.locator("#start-training").click()
-        expect(page.locator("#job .alert")).to_contain_text("no faces to train on yet", timeout=20_000)
 
 
 def test_jobs_that_are_not_here_are_kept_until_the_visitor_removes_them_and_a_lost_connection_is_told(
@@ -365,10 +304,10 @@ def test_jobs_that_are_not_here_are_kept_until_the_visitor_removes_them_and_a_lo
     assert page.evaluate(KEPT) == 0
 
 
-def test_a_folder_becomes_a_job_whose_charts_grow_and_whose_earlier_grids_come_back(
-    page: Page, training_address: str, faces_folder: Path, complaints: list[str]
+def test_a_folder_becomes_a_job_with_charts_and_grids_that_goes_on_after_the_page_was_killed(
+    page: Page, site: Site, faces_folder: Path, complaints: list[str]
 ) -> None:
-    open_tab(page, training_address)
+    open_tab(page, site.address)
     page.locator("input[webkitdirectory]").set_input_files(faces_folder)
     job = begun(page)
     line = job.locator(".losses path.first")
@@ -392,42 +331,14 @@ def test_a_folder_becomes_a_job_whose_charts_grow_and_whose_earlier_grids_come_b
     expect(grid).not_to_have_attribute("src", first, timeout=PATIENCE)
     scrub.fill("0")
     expect(grid).to_have_attribute("src", first, timeout=PATIENCE)
-    delete(job)
 
-
-def test_a_stopped_job_goes_on_with_what_was_left_and_who_waits_for_it_is_told_how_long(
-    page: Page, site: Site, uploaded: Path, complaints: list[str]
-) -> None:
-    job = started(page, site.address, uploaded, minutes=7)
-    job.get_by_role("button", name="Stop and keep").click()
-    expect(job).to_have_attribute("data-state", "finished", timeout=PATIENCE)
-    expect(job.locator(".rest")).to_have_text(re.compile(r"^(6\.\d|7) minutes left\."))
-    assert serious(page) == []
-    job.get_by_role("button", name="Continue").click()
-    expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
-    expect(job.locator(".pace")).to_contain_text("min left", timeout=PATIENCE)
-    [child] = children_of(site.home)
-    assert 6 < float(dict(pairwise(child.cmdline()))["--minutes"]) <= 7
-
-    page.locator("#faces-files input[type=file]").set_input_files(uploaded)
-    expect(page.locator("#job .list button")).to_have_count(1)
-    begun(page, state="queued")
-    expect(job.locator(".state")).to_contain_text("number 1 in the queue")
-    expect(job.locator(".pace")).to_contain_text(re.compile("begins in about [67] min"))
-    delete(job)
-    expect(job.locator(".pace")).to_contain_text("min left", timeout=PATIENCE)
-    delete(job)
-
-
-def test_a_job_that_was_cut_off_with_the_page_is_told_so_and_goes_on(page: Page, site: Site, uploaded: Path) -> None:
-    job = started(page, site.address, uploaded)
     key = page.evaluate(f"{FIRST}.key")
-    job.get_by_role("button", name="Save and sample now").click()
-    expect(job.locator(".grid")).to_be_visible(timeout=PATIENCE)
+    assert complaints == []
     site.kill()
     expect(page.locator("#job .lost")).to_contain_text("The server does not answer", timeout=PATIENCE)
     site.start()
     page.goto(f"{site.address}/#job={key}")
+    complaints.clear()  # that of a server that did not answer
     expect(job).to_have_attribute("data-state", "interrupted", timeout=PATIENCE)
     expect(job.locator(".state")).to_have_text("Interrupted")
     expect(job.locator(".reason")).to_contain_text("while the page was not running")
@@ -438,8 +349,8 @@ def test_a_job_that_was_cut_off_with_the_page_is_told_so_and_goes_on(page: Page,
     delete(job)
 
 
-def test_hostile_files_are_named_beside_good_faces_and_the_job_starts(
-    page: Page, site: Site, draw_face: Callable[..., Image.Image], complaints: list[str]
+def test_hostile_files_are_named_beside_good_faces_whose_job_starts_stops_and_goes_on_with_what_was_left(
+    page: Page, site: Site, uploaded: Path, draw_face: Callable[..., Image.Image], complaints: list[str]
 ) -> None:
     good = [png(draw_face(seed)) for seed in range(20)]
     script = "<img src=x onerror=hit=1>😀"
@@ -463,9 +374,27 @@ def test_hostile_files_are_named_beside_good_faces_and_the_job_starts(
     page.locator("#faces summary").click()
     for name in (f"{script}.png", "empty.png", "huge.png"):
         expect(page.locator("#faces .skipped li", has_text=name)).to_have_count(1)
-    job = begun(page)
+    job = begun(page, minutes=7)
     assert page.locator("#faces img, #job .notes img").count() <= 1  # the contact sheet
     assert page.evaluate("window.hit") is None
     wait_for(lambda: not list((site.home / "gradio" / "arrivals").glob("*")))
     assert not list(site.home.rglob("outside.png"))
+
+    job.get_by_role("button", name="Stop and keep").click()
+    expect(job).to_have_attribute("data-state", "finished", timeout=PATIENCE)
+    expect(job.locator(".rest")).to_have_text(re.compile(r"^(6\.\d|7) minutes left\."))
+    assert serious(page) == []
+    job.get_by_role("button", name="Continue").click()
+    expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
+    expect(job.locator(".pace")).to_contain_text("min left", timeout=PATIENCE)
+    [child] = children_of(site.home)
+    assert 6 < float(dict(pairwise(child.cmdline()))["--minutes"]) <= 7
+
+    page.locator("#faces-files input[type=file]").set_input_files(uploaded)
+    expect(page.locator("#job .list button")).to_have_count(1)
+    begun(page, state="queued")
+    expect(job.locator(".state")).to_contain_text("number 1 in the queue")
+    expect(job.locator(".pace")).to_contain_text(re.compile("begins in about [67] min"))
+    delete(job)
+    expect(job.locator(".pace")).to_contain_text("min left", timeout=PATIENCE)
     delete(job)

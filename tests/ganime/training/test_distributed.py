@@ -32,6 +32,7 @@ from ganime.training.distributed import Processes
 from ganime.training.events import Done, Event, Notice, Saved, Step
 from ganime.training.loop import train
 from ganime.training.run_folder import TrainingState, saves
+from ganime.training.session import Reporting
 from tests.forking import CONTEXT
 from tests.ganime.training import common
 from tests.ganime.training.common import BATCH, QUICK, assert_same, of_kind
@@ -118,7 +119,11 @@ def train_runs(rank: int, faces: FaceDataset, runs: list[tuple[Path, TrainConfig
         return made[-1]
 
     TrainingState.create = remember  # type: ignore[method-assign]
-    return [(list(train(faces, folder, config, model)), digest(made[-1])) for folder, config, model in runs]
+    reporting = Reporting(report_steps=5)
+    return [
+        (list(train(faces, folder, config, model, reporting=reporting)), digest(made[-1]))
+        for folder, config, model in runs
+    ]
 
 
 def state_of(run: Path) -> dict[str, Any]:
@@ -140,9 +145,9 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def alone_and_together(faces: FaceDataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Any]:
-    """The folder and the results of 20 steps of every kind, by one process and by two."""
+    """The folder and the results of 10 steps of every kind, by one process and by two."""
     folder = tmp_path_factory.mktemp("kinds")
-    kinds = [(name, *configured(steps=20, **changes)) for name, changes in KINDS.items()]
+    kinds = [(name, *configured(steps=10, **changes)) for name, changes in KINDS.items()]
     alone = train_runs(0, faces, [(folder / f"{name}-alone", *settings) for name, *settings in kinds])
     both = together(train_runs, faces, [(folder / name, *settings) for name, *settings in kinds])
     return folder, alone, both

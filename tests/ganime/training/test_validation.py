@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from ganime.config import ModelConfig
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset, SourceFacts
 from ganime.models.checkpoint import Checkpoint
+from ganime.nets.dcgan import Discriminator, Generator
 from ganime.training.validation import Validator
 from tests.ganime.training.common import Replay
 
@@ -26,12 +28,28 @@ def dataset(embedded: Checkpoint) -> FaceDataset:
 
 
 @pytest.fixture(scope="module")
-def validator(dataset: FaceDataset) -> Validator:
+def prepared(dataset: FaceDataset) -> Validator:
     return Validator(dataset, count=160)
 
 
-def test_fresh_faces_of_the_same_kind_measure_well(validator: Validator, embedded: Checkpoint) -> None:
-    fresh = Replay(generate(embedded, range(1000, 1160)), embedded)
+@pytest.fixture
+def validator(prepared: Validator) -> Validator:
+    """A validator that has measured nothing; the features of its faces are computed once for all tests."""
+    assert len(prepared.reference)
+    assert prepared.training_faces
+    return copy.copy(prepared)
+
+
+@pytest.fixture(scope="module")
+def others(embedded: Checkpoint) -> np.ndarray:
+    """Faces of the embedded model that are not in the dataset."""
+    return generate(embedded, range(1000, 1160))
+
+
+def test_fresh_faces_of_the_same_kind_measure_well(
+    validator: Validator, embedded: Checkpoint, others: np.ndarray
+) -> None:
+    fresh = Replay(others, embedded)
     assert embedded.discriminator
     measured = validator.measure(fresh, embedded.discriminator, 64)
     assert measured.images == 64
@@ -62,20 +80,20 @@ def test_a_collapsed_generator_shows_in_its_diversity(
     assert measured.coverage < 0.2
 
 
-def test_only_a_lower_distance_than_before_is_the_best(dataset: FaceDataset, embedded: Checkpoint) -> None:
-    validator = Validator(dataset, count=160)
-    fresh = generate(embedded, range(1000, 1160))
-    noisy, good = (Replay(fresh, embedded, noise) for noise in (0.8, 0.0))
+def test_only_a_lower_distance_than_before_is_the_best(
+    validator: Validator, embedded: Checkpoint, others: np.ndarray
+) -> None:
+    noisy, good = (Replay(others, embedded, noise) for noise in (0.8, 0.0))
     found = [validator.measure(net, embedded.discriminator, 0).best for net in (noisy, good, noisy)]
     assert found == [True, True, False]
 
 
-def test_copies_are_never_the_best(dataset: FaceDataset, embedded: Checkpoint) -> None:
+def test_copies_are_never_the_best(dataset: FaceDataset, embedded: Checkpoint, others: np.ndarray) -> None:
     """Though nothing has a lower distance, where the training faces are among those that it is measured to."""
     few = replace(dataset, images=dataset.images[:60], train=np.arange(54), held_out=np.arange(54, 60))
     validator = Validator(few, count=160)
     copies = validator.measure(Replay(few.images[:54], embedded), embedded.discriminator, 0)
-    fresh = validator.measure(Replay(generate(embedded, range(1000, 1160)), embedded), embedded.discriminator, 0)
+    fresh = validator.measure(Replay(others, embedded), embedded.discriminator, 0)
     assert copies.frechet < fresh.frechet
     assert (copies.best, fresh.best) == (False, True)
 
@@ -92,7 +110,9 @@ def test_few_faces_are_measured_without_a_held_out_part(dataset: FaceDataset, em
     assert copies.copying < fresh.copying - 4
 
 
-def test_a_discriminator_that_knows_its_faces_by_heart_shows(dataset: FaceDataset, embedded: Checkpoint) -> None:
+def test_a_discriminator_that_knows_its_faces_by_heart_shows(
+    validator: Validator, dataset: FaceDataset, embedded: Checkpoint, others: np.ndarray
+) -> None:
     class ByHeart(nn.Module):
         """Logit 1 for the faces of a set, -1 for all others."""
 
@@ -105,23 +125,21 @@ def test_a_discriminator_that_knows_its_faces_by_heart_shows(dataset: FaceDatase
             faces = ((images + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
             return torch.tensor([1.0 if face.tobytes() in self.known else -1.0 for face in faces])
 
-    validator, fresh = Validator(dataset, count=160), Replay(generate(embedded, range(1000, 1160)), embedded)
+    fresh = Replay(others, embedded)
     knows_training, knows_real = ByHeart(dataset.images[:240]), ByHeart(dataset.images)
     assert validator.measure(fresh, knows_training, 0).memory == pytest.approx(1.0)
     assert validator.measure(fresh, knows_real, 0).memory == pytest.approx(0.0)
 
 
-@pytest.mark.slow
-def test_measuring_leaves_both_nets_as_they_were(validator: Validator, embedded: Checkpoint, tmp_path: Path) -> None:
-    assert embedded.discriminator
-    nets = (embedded.generator, embedded.discriminator)
+def test_measuring_leaves_both_nets_as_they_were(validator: Validator) -> None:
+    config = ModelConfig(latent_dim=8, base_channels=4, max_channels=16)
+    nets = generator, discriminator = Generator(config).eval(), Discriminator(config)
     before = [{name: value.clone() for name, value in net.state_dict().items()} for net in nets]
-    embedded.discriminator.train()
-    first = validator.measure(embedded.generator, embedded.discriminator, 5)
-    assert embedded.discriminator.training
-    embedded.discriminator.eval()
+    first = validator.measure(generator, discriminator, 5)
+    assert discriminator.training
+    discriminator.eval()
     for net, state in zip(nets, before, strict=True):
         for name, value in net.state_dict().items():
             assert torch.equal(value, state[name]), name
-    again = validator.measure(embedded.generator, embedded.discriminator, 5)
+    again = validator.measure(generator, discriminator, 5)
     assert replace(again, best=first.best) == first
