@@ -1,4 +1,7 @@
-"""The JavaScript modules of the components: joined to one file, served at an address that changes with its content."""
+"""The JavaScript modules of the components: joined to one file, served at an address that changes with its content.
+
+A module uses named imports without `as`, and exports functions, constants or lists of names.
+"""
 
 from __future__ import annotations
 
