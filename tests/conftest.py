@@ -24,7 +24,7 @@ from ganime.nets.dcgan import Discriminator, Generator
 
 ROOT = Path(__file__).resolve().parent.parent
 
-settings.register_profile("ganime", max_examples=50, deadline=None, derandomize=True)  # the same everywhere
+settings.register_profile("ganime", max_examples=25, deadline=None, derandomize=True)  # the same everywhere
 settings.load_profile("ganime")
 
 
@@ -154,9 +154,9 @@ PAGES = ("site", "steered_address", "address")  # fixtures that start a page for
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the tests, and group them for `--dist loadgroup` of pytest-xdist: one process runs all tests of a group.
 
-    A group is a file, or all browser tests that share a page. Files with slow tests come first, so that no process is
-    left alone with one at the end. Browser tests come last: Playwright leaves an event loop running, beside which no
-    other can run.
+    A group is a file, all files that use `tests.forking`, or all browser tests that share a page. Files with slow
+    tests come first, so that no process is left alone with one at the end. Browser tests come last: Playwright leaves
+    an event loop running, beside which no other can run.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     for item in items:
@@ -169,6 +169,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def group_of(item: pytest.Item) -> str:
     if "browser" in item.path.parts:
         return PAGES[place_of(item) - 1]
+    if isinstance(item, pytest.Function) and {"CONTEXT", "in_process"} & set(vars(item.module)):
+        return "forking"
     return item.path.relative_to(ROOT).as_posix()
 
 

@@ -1,8 +1,50 @@
-"""Processes that start at once: a server that has imported the slow packages forks them."""
+"""Processes that start at once: a server that has imported the slow packages forks them.
+
+The tests that use it are run by one process of pytest-xdist (see `tests/conftest.py`), so there is one such server.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import multiprocessing
+import resource
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["accelerate", "app.jobs.service", "ganime.cli", "psutil", "pytest", "torch._dynamo"])
+CONTEXT.set_forkserver_preload(["accelerate", "app.page", "ganime.cli", "psutil", "pytest", "torch._dynamo"])
+
+
+def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns in a new process. Raises EOFError when it raises; its traceback is printed."""
+    receiver, sender = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_send, args=(sender, function, arguments), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    finally:
+        process.join(10)
+        process.kill()
+        process.join()
+
+
+def _send(sender: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    sender.send(function(*arguments))
+
+
+def refused_command(arguments: list[str], largest_file: int = resource.RLIM_INFINITY) -> tuple[int, str]:
+    """The exit status and the standard error of a command that may write files of so many bytes; see `in_process`."""
+    from ganime.cli import main
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    sys.argv = ["ganime", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as error:
+        try:
+            main()
+        except SystemExit as end:
+            return int(end.code or 0), error.getvalue()
+    return 0, error.getvalue()

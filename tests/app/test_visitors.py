@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import gradio as gr
+import gradio.routes
 import pytest
 from starlette.datastructures import Headers
 
+from app import visitors
+from app.faces.studio import Studio
+from app.page import create_app
 from app.settings import ROOT, Settings
 from app.visitors import address_of, profile_of, visitor_of
+from tests.forking import in_process
 
 
 def request(peer: str | None, *forwarded: str, username: str | None = None) -> SimpleNamespace:
@@ -98,28 +102,22 @@ def test_readme_asks_the_space_for_a_way_to_sign_in() -> None:
     assert "hf_oauth: true" in front.splitlines()
 
 
-PAGES = """
-import os, sys
-import gradio.routes
-import gradio as gr
-import app.visitors
-from app.page import create_app
-from app.settings import Settings
-from app.faces.studio import Studio
-app.visitors.find_spec = lambda name: name  # what a Space has installed for this, and these tests have not
-gradio.routes.attach_oauth = lambda server: None
-os.environ |= {"SYSTEM": "spaces", "SPACE_ID": "owner/space"}
-for training, oauth in (("login", "id"), ("login", ""), ("open", "id")):
-    os.environ["OAUTH_CLIENT_ID"] = oauth
-    blocks = create_app(Studio(Settings(training=training))).blocks.values()
-    told = " ".join(block.value for block in blocks if isinstance(block, gr.Markdown))
-    [begin] = [block for block in blocks if block.elem_id == "start-training"]
-    shown = begin.parent.visible
-    print(sum(isinstance(block, gr.LoginButton) for block in blocks), "no way to sign in" in told, shown)
-"""
+def pages() -> list[tuple[int, bool, bool]]:
+    """Of three pages: the number of sign-in buttons, whether there is said to be no way, whether the form is shown."""
+    visitors.find_spec = lambda name: name  # what a Space has installed for this, and these tests have not
+    gradio.routes.attach_oauth = lambda server: None
+    os.environ |= {"SYSTEM": "spaces", "SPACE_ID": "owner/space"}
+    found = []
+    for training, oauth in (("login", "id"), ("login", ""), ("open", "id")):
+        os.environ["OAUTH_CLIENT_ID"] = oauth
+        blocks = create_app(Studio(Settings(training=training))).blocks.values()
+        told = " ".join(block.value for block in blocks if isinstance(block, gr.Markdown))
+        [begin] = [block for block in blocks if block.elem_id == "start-training"]
+        buttons = sum(isinstance(block, gr.LoginButton) for block in blocks)
+        found.append((buttons, "no way to sign in" in told, begin.parent.visible))
+    return found
 
 
 @pytest.mark.slow
-def test_the_sign_in_button_is_shown_where_a_login_is_needed_and_possible(run_python: Callable[..., Any]) -> None:
-    made = run_python("-c", PAGES)
-    assert made.stdout.splitlines() == ["1 False False", "0 True False", "0 False True"], made.stderr
+def test_the_sign_in_button_is_shown_where_a_login_is_needed_and_possible() -> None:
+    assert in_process(pages) == [(1, False, False), (0, True, False), (0, False, True)]

@@ -22,6 +22,7 @@ from ganime.drawing.sampling import generate, generate_recipes, interpolate, rec
 from ganime.errors import RecipeError
 from ganime.images import read_recipe
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
+from tests.ganime.cli.common import run
 
 SEEDS = [*range(62), 4242, MAX_SEED]
 
@@ -168,14 +169,9 @@ def test_rendering_covers_the_whole_range_of_bytes(tiny: Checkpoint) -> None:
     assert render(flat, levels)[:, 0, 0, 0].tolist() in ([0, 127, 255, 255], [0, 128, 255, 255])
 
 
-def test_sample_command_writes_faces_that_their_recipes_draw_again(
-    tiny_folder: Path, tmp_path: Path, run_python: Callable
-) -> None:
+def test_sample_command_writes_faces_that_their_recipes_draw_again(tiny_folder: Path, tmp_path: Path) -> None:
     out, seeds = tmp_path / "faces", range(5, 11)
-    answer = run_python(
-        "-m", "ganime", "sample", "--model", tiny_folder, "--out", out, "--seed", 5, "--count", 6, "--truncation", 0.7
-    )
-    assert answer.returncode == 0, answer.stderr
+    run("sample", "--model", tiny_folder, "--out", out, "--seed", "5", "--count", "6", "--truncation", "0.7")
     assert {path.name for path in out.iterdir()} == {f"face-{seed}.png" for seed in seeds}
     checkpoint = load_checkpoint(tiny_folder)
     data = [(out / f"face-{seed}.png").read_bytes() for seed in seeds]
@@ -185,12 +181,9 @@ def test_sample_command_writes_faces_that_their_recipes_draw_again(
     assert furthest(pictures, generate_recipes(checkpoint, recipes)) <= 1
 
 
-def test_sample_command_writes_one_array_with_the_same_faces(
-    tiny_folder: Path, tmp_path: Path, run_python: Callable
-) -> None:
+def test_sample_command_writes_one_array_with_the_same_faces(tiny_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "faces.npy"
-    answer = run_python("-m", "ganime", "sample", "--model", tiny_folder, "--npy", path, "--count", 64)
-    assert answer.returncode == 0, answer.stderr
+    run("sample", "--model", tiny_folder, "--npy", path, "--count", "64")
     faces = np.load(path)
     assert faces.dtype == np.uint8
     assert furthest(faces, generate(load_checkpoint(tiny_folder), range(64))) <= 1

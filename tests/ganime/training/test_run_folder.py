@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from ganime.cli import app as command_line
 from ganime.config import ModelConfig, TrainConfig
 from ganime.errors import ConfigError, TrainingError
 from ganime.faces.dataset import FaceDataset
@@ -26,6 +28,7 @@ from ganime.training.events import Measured, Saved
 from ganime.training.loop import train
 from ganime.training.run_folder import RUN_FILE, STATE_FILE, read_run, saves
 from ganime.training.session import Reporting
+from tests.forking import in_process, refused_command
 from tests.ganime.training.common import (
     BATCH,
     OFTEN,
@@ -263,20 +266,15 @@ def test_a_full_disk_ends_the_run_with_its_last_save_intact(
 
 
 @pytest.mark.slow
-def test_a_disk_that_takes_no_more_is_told_in_one_sentence(
-    run: Run, tmp_path: Path, faces_folder: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
+def test_a_disk_that_takes_no_more_is_told_in_one_sentence(run: Run, tmp_path: Path, faces_folder: Path) -> None:
     """The system itself refuses here: it lets the process write files of at most 130,000 bytes."""
     run(tmp_path / "run", steps=3)
-    limited = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (130_000, 130_000)); "
-        "from ganime.cli import main; sys.argv = ['ganime', *sys.argv[1:]]; main()"
-    )
-    options = ("--steps", "6", "--home", tmp_path / "home")
-    assert run_python("-m", "ganime", "audit", faces_folder, "--image-size", "32", *options[2:]).returncode == 0
-    answer = run_python("-c", limited, "train", faces_folder, "--resume", tmp_path / "run", *options)
-    assert answer.returncode == 1
-    [line] = answer.stderr.splitlines()
+    home = ["--home", str(tmp_path / "home")]
+    assert CliRunner().invoke(command_line, ["audit", str(faces_folder), "--image-size", "32", *home]).exit_code == 0
+    command = ["train", str(faces_folder), "--resume", str(tmp_path / "run"), "--steps", "6", *home]
+    status, error = in_process(refused_command, command, 130_000)
+    assert status == 1
+    [line] = error.splitlines()
     assert "The save at 96 images could not be written" in line
     assert "earlier saves are whole" in line
     assert sorted((tmp_path / "run" / "saves").iterdir()) == saves(tmp_path / "run")
@@ -428,20 +426,19 @@ def test_a_best_model_by_other_faces_is_set_aside(run: Run, measured_run: Traine
 
 
 @pytest.mark.slow
-def test_a_run_is_trained_by_one_process_at_a_time(
-    run: Run, tmp_path: Path, faces_folder: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
-    asked: list[subprocess.CompletedProcess[str]] = []
+def test_a_run_is_trained_by_one_process_at_a_time(run: Run, tmp_path: Path, faces_folder: Path) -> None:
+    asked: list[tuple[int, str]] = []
 
     def meanwhile() -> bool:
         if not asked:
-            command = ("train", faces_folder, "--resume", tmp_path / "run", "--steps", "9", "--home", tmp_path / "home")
-            asked.append(run_python("-m", "ganime", *command))
+            options = ["--resume", str(tmp_path / "run"), "--steps", "9", "--home", str(tmp_path / "home")]
+            asked.append(in_process(refused_command, ["train", str(faces_folder), *options]))
         return False
 
     assert run(tmp_path / "run", meanwhile, steps=3)[-1].images == 3 * BATCH
-    assert asked[0].returncode != 0
-    assert "is being trained by another process" in asked[0].stderr
+    [(status, error)] = asked
+    assert status == 1
+    assert "is being trained by another process" in error
     assert run(tmp_path / "run", steps=4)[-1].images == 4 * BATCH
 
 
