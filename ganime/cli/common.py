@@ -27,7 +27,7 @@ ModelOption = Annotated[str, typer.Option("--model", help=MODEL_HELP, show_defau
 ModelFolderOption = Annotated[Path, typer.Option("--out", help="Model folder to write.")]
 DataArgument = Annotated[list[Path], typer.Argument(help="Folders or zip files of face pictures.")]
 HomeOption = Annotated[
-    Path, typer.Option("--home", envvar="GANIME_HOME", help="Folder that caches decoded faces and models from the hub.")
+    Path, typer.Option(envvar="GANIME_HOME", help="Cache of decoded faces and of models from the hub.")
 ]
 TruncationOption = Annotated[
     float, typer.Option(help="Factor on the latent, 0 to 1.5: 0 draws the average face, 1 leaves it unchanged.")
@@ -36,7 +36,7 @@ SizeOption = Annotated[int, typer.Option(help="Scale the pictures to this many p
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ThreadsOption = Annotated[int, typer.Option(help="Number of CPU threads; 0 lets torch decide.")]
 DuplicatesOption = Annotated[
-    bool, typer.Option("--keep-duplicates", help="Use every picture, even if the same one occurs several times.")
+    bool, typer.Option("--keep-duplicates", help="Use pictures that occur several times, too.")
 ]
 FaceArgument = Annotated[str, typer.Argument(help="A face: a seed, or a PNG made by Ganime.")]
 FacesArgument = Annotated[list[str], typer.Argument(help="Faces: seeds, or PNGs made by Ganime.")]

@@ -34,9 +34,9 @@ FlipOption = Annotated[bool, typer.Option("--flip/--no-flip", help="Whether the 
 
 def audit_command(
     data: common.DataArgument,
-    image_size: Annotated[
-        int, typer.Option(min=16, max=1024, help="Image size in px that the faces will be trained at.")
-    ] = RECIPES["modern"][1].image_size,
+    image_size: Annotated[int, typer.Option(min=16, max=1024, help="Size in px to train at.")] = RECIPES["modern"][
+        1
+    ].image_size,
     keep_duplicates: common.DuplicatesOption = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
     sheet_file: Annotated[Path | None, typer.Option("--sheet", help="Also write a PNG with 64 of the faces.")] = None,

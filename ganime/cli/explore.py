@@ -243,15 +243,9 @@ def write_recipes(faces: np.ndarray, recipes: Sequence[Recipe], targets: Sequenc
 
 def name_direction_command(
     name: Annotated[str, typer.Argument(help="Name of the direction; replaces your own direction of that name.")],
-    less: Annotated[
-        list[str] | None, typer.Option("--from", help="A face that it leads away from; can be given several times.")
-    ] = None,
-    more: Annotated[
-        list[str] | None, typer.Option("--to", help="A face that it leads to; can be given several times.")
-    ] = None,
-    by: Annotated[
-        list[str] | None, typer.Option(help="NAME=AMOUNT of a direction to include; can be given several times.")
-    ] = None,
+    less: Annotated[list[str] | None, typer.Option("--from", help="A face it leads away from; repeatable.")] = None,
+    more: Annotated[list[str] | None, typer.Option("--to", help="A face it leads to; repeatable.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="NAME=AMOUNT of a direction to include; repeatable.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Delete your own direction of that name.")] = False,
     model: common.ModelOption = str(EMBEDDED),
     home: common.HomeOption = common.DEFAULT_HOME,

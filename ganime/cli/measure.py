@@ -37,10 +37,7 @@ def evaluate_command(
     seed: Annotated[int, typer.Option(help="Seed of the first face.")] = 0,
     truncation: common.TruncationOption = 1.0,
     keep_duplicates: common.DuplicatesOption = False,
-    inception: Annotated[
-        bool,
-        typer.Option("--inception", help="Also compute the FID on the Inception network."),
-    ] = False,
+    inception: Annotated[bool, typer.Option("--inception", help="Also compute the FID (Inception network).")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
     home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:

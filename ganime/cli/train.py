@@ -40,12 +40,8 @@ def train_command(
     steps: Annotated[int, typer.Option(help="Stop after this many steps, in total over all resumptions.")] = 0,
     minutes: Annotated[float, typer.Option(help="Stop after this many minutes.")] = 0.0,
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
-    generator_lr: Annotated[
-        float | None, typer.Option(help="Generator's learning rate; can change on --resume.")
-    ] = None,
-    discriminator_lr: Annotated[
-        float | None, typer.Option(help="Discriminator's learning rate; can change on --resume.")
-    ] = None,
+    generator_lr: Annotated[float | None, typer.Option(help="Learning rate; can change on --resume.")] = None,
+    discriminator_lr: Annotated[float | None, typer.Option(help="Learning rate; can change on --resume.")] = None,
     augment: Annotated[str | None, typer.Option(help=f"One of {', '.join(AUGMENTS)}.")] = None,
     critic: Annotated[
         float | None,
