@@ -20,6 +20,7 @@ from torch import Tensor
 from ganime.errors import CheckpointError
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"  # of every network's folder
+SAVED_TOGETHER = "Use the weights and the config.json that were saved together."
 
 
 @contextlib.contextmanager
@@ -143,17 +144,13 @@ def checked_tensors(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor
     surplus = [name for name in tensors if name not in expected]
     if missing or surplus:
         first = f"missing {', '.join(missing[:3])}" if missing else f"unexpected {', '.join(surplus[:3])}"
-        raise CheckpointError(
-            f"{path} does not fit its config.json: {first} ({len(missing)} missing and {len(surplus)} unexpected in "
-            "all). Use the weights and the config.json that were saved together."
-        )
+        counts = f"{len(missing)} missing and {len(surplus)} unexpected in all"
+        raise CheckpointError(f"{path} does not fit its config.json: {first} ({counts}). {SAVED_TOGETHER}")
     for name, wanted in expected.items():
         got = tensors[name]
         if got.shape != wanted.shape:
-            raise CheckpointError(
-                f"{path}: {name} has shape {tuple(got.shape)} where config.json asks for {tuple(wanted.shape)}. "
-                "Use the weights and the config.json that were saved together."
-            )
+            shapes = f"{tuple(got.shape)} where config.json asks for {tuple(wanted.shape)}"
+            raise CheckpointError(f"{path}: {name} has shape {shapes}. {SAVED_TOGETHER}")
         if not torch.isfinite(got).all():
             raise CheckpointError(f"{path}: {name} holds NaN or infinity; the training run that wrote it diverged.")
     return {name: tensors[name].to(wanted.dtype) for name, wanted in expected.items()}

@@ -100,33 +100,29 @@ def image_maps(name: str, x: Float[Tensor, "3 h w"]) -> LayerMaps:
 
 @torch.inference_mode()
 def discriminator_maps(
-    discriminator: Discriminator, face: UInt8[np.ndarray, "size size 3"], tiles: int = MAPS_SHOWN
+    discriminator: Discriminator, face: UInt8[np.ndarray, "size size 3"]
 ) -> tuple[list[LayerMaps], float]:
     """The output of each layer of the discriminator for one face, and its logit, positive for real."""
     x = to_tensor(face[None]).to(next(discriminator.parameters()).device)  # (1, 3, S, S)
     maps = []
     for name, layer in named_layers(discriminator):
         x = layer(x)  # (1, C, H, W)
-        maps.append(liveliest_maps(name, x[0], tiles))
+        maps.append(liveliest_maps(name, x[0]))
     return maps, float(x[0, 0, 0, 0])
 
 
 def look_inside(
-    checkpoint: Checkpoint,
-    z: Float[np.ndarray, " latent"],
-    tiles: int = MAPS_SHOWN,
-    others: Float[np.ndarray, " n"] | None = None,
+    checkpoint: Checkpoint, z: Float[np.ndarray, " latent"], others: Float[np.ndarray, " n"] | None = None
 ) -> Inside:
     """The layers of both networks for one face; without a discriminator those of the generator alone.
 
     z: the latent of the face.
-    tiles: how many maps to show of a layer.
     others: the result of `logits_of_others`, which takes as long as drawing 32 faces; None to compute it.
     """
-    made = with_costs(generator_maps(checkpoint.generator, z, tiles), checkpoint.generator)
+    made = with_costs(generator_maps(checkpoint.generator, z), checkpoint.generator)
     if checkpoint.discriminator is None:
         return Inside(made, [])
-    judged, logit = discriminator_maps(checkpoint.discriminator, made[-1].tiles.transpose(1, 2, 0), tiles)
+    judged, logit = discriminator_maps(checkpoint.discriminator, made[-1].tiles.transpose(1, 2, 0))
     others = logits_of_others(checkpoint) if others is None else others
     return Inside(made, with_costs(judged, checkpoint.discriminator), logit, others)
 
@@ -156,7 +152,7 @@ def named_layers(net: Generator | Discriminator) -> Iterator[tuple[str, torch.nn
             yield name, child
 
 
-def liveliest_maps(name: str, x: Float[Tensor, "c h w"], tiles: int) -> LayerMaps:
+def liveliest_maps(name: str, x: Float[Tensor, "c h w"], tiles: int = MAPS_SHOWN) -> LayerMaps:
     """The maps of a layer that vary most across the image, leaving out those that resemble one already chosen.
 
     If a map is a single point, the largest ones. If too few maps differ, those left out fill the row.

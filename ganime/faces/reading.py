@@ -124,8 +124,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def is_grey(face: UInt8[np.ndarray, "size size 3"]) -> bool:
     """Whether no pixel of a face has more than a trace of colour."""
-    red, green, blue = (face[..., channel].astype(np.int16) for channel in range(3))  # (size, size) each
-    return bool(max(abs(red - green).max(), abs(green - blue).max(), abs(red - blue).max()) <= GREY_LEVELS)
+    return bool((face.max(2) - face.min(2)).max() <= GREY_LEVELS)
 
 
 def list_pictures(

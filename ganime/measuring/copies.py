@@ -132,7 +132,6 @@ def nearest_faces(
     checkpoint: Checkpoint,
     dataset: FaceDataset,
     seeds: Sequence[int],
-    truncation: float = 1.0,
     flip: bool = True,
     most: int = TRAINING_MOST,
 ) -> Iterator[float | NearestFaces]:
@@ -141,7 +140,6 @@ def nearest_faces(
     checkpoint: the model that draws.
     dataset: the faces it was trained on.
     seeds: one per face.
-    truncation: as in `generate`.
     flip, most: as in `compute_training_faces`.
 
     Raises RecipeError for an invalid seed, and DataError as `compute_training_faces`.
@@ -152,7 +150,7 @@ def nearest_faces(
             yield training_faces
     assert isinstance(training_faces, TrainingFaces)
     assert training_faces.positions is not None
-    faces = generate(checkpoint, seeds, truncation)
+    faces = generate(checkpoint, seeds)
     distances, rows, mirrored = (table[:, 0] for table in training_faces.nearest(faces))  # (N,) each
     positions = training_faces.positions[rows]
     yield NearestFaces(

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations
 
 from ganime.config import ModelConfig, from_dict, to_dict
 from ganime.errors import CheckpointError, ConfigError
-from ganime.files import CONFIG_FILE, WEIGHTS_FILE, checked_tensors, read_tensors, save_tensors
+from ganime.files import CONFIG_FILE, SAVED_TOGETHER, WEIGHTS_FILE, checked_tensors, read_tensors, save_tensors
 from ganime.shapes import Float
 
 DISCRIMINATOR_FILE = "discriminator.safetensors"
@@ -169,10 +169,8 @@ def load_net(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
     widths = (config.latent_dim, *config.channels) if kind is Generator else config.judging_channels
     least = 16 * sum(a * b for a, b in itertools.pairwise(widths))  # the 4x4 kernels of all layers but the picture's
     if least > max(count, SMALL_NET):
-        raise CheckpointError(
-            f"{weights} holds {count:,} numbers where the shape in its config.json needs over {least:,}. "
-            "Use the weights and the config.json that were saved together."
-        )
+        numbers = f"{count:,} numbers where the shape in its config.json needs over {least:,}"
+        raise CheckpointError(f"{weights} holds {numbers}. {SAVED_TOGETHER}")
     with torch.random.fork_rng(devices=[]):  # initialisation draws from the global source
         net = kind(config)
     net.load_state_dict(checked_tensors(tensors, net.state_dict(), weights))

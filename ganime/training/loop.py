@@ -223,6 +223,6 @@ def preview_after(images: int, every: int) -> int:
     return due if due < every else (images // every + 1) * every
 
 
-def preview(ema: Generator, count: int = PREVIEW_FACES) -> UInt8[np.ndarray, "n h w 3"]:
-    """Faces of seeds 0 to `count` - 1: always the same latents, so that progress is visible."""
-    return render(ema, latents(range(count), ema.config.latent_dim))
+def preview(ema: Generator) -> UInt8[np.ndarray, "n h w 3"]:
+    """Faces of the first 64 seeds: always the same latents, so that progress is visible."""
+    return render(ema, latents(range(PREVIEW_FACES), ema.config.latent_dim))

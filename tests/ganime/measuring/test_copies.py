@@ -30,7 +30,7 @@ from ganime.models.checkpoint import Checkpoint
 
 def let_models_draw(monkeypatch: pytest.MonkeyPatch, drawn: np.ndarray) -> None:
     """Let any model draw these faces."""
-    monkeypatch.setattr(module, "generate", lambda checkpoint, seeds, truncation: drawn[: len(seeds)])
+    monkeypatch.setattr(module, "generate", lambda checkpoint, seeds: drawn[: len(seeds)])
 
 
 def compared(*arguments: Any, **options: Any) -> NearestFaces:
