@@ -15,10 +15,6 @@ AUGMENTS = ("auto", "none", "diffaugment")
 SCRATCH = "scratch"  # TrainConfig.start of a run that begins from random weights
 EYES = ("auto", "anime", "broad", "both")
 PRECISIONS = ("auto", "fp32", "bf16")
-FORMS = ("auto", "convolution", "matmul")
-RGB_STRIDES = (1, 2)
-SUPERSAMPLING = (1, 2, 4, 8)
-CHROMA_STRIDES = (1, 2)
 # Fields of earlier versions, with the only values that mean what this version does: no condition, no penalties.
 REMOVED = {"attributes": 0, "r1": 0.0, "r2": 0.0, "penalty_steps": 16}
 
@@ -77,9 +73,9 @@ class ModelConfig:
     generator_norm: str = choice("batch", NORMS)
     discriminator_norm: str = choice("spectral", NORMS)
     discriminator_channels: int = ranged(0, 0, 4096)
-    rgb_stride: int = choice(2, RGB_STRIDES)
-    supersampling: int = choice(1, SUPERSAMPLING)
-    chroma_stride: int = choice(1, CHROMA_STRIDES)
+    rgb_stride: int = choice(2, (1, 2))
+    supersampling: int = choice(1, (1, 2, 4, 8))
+    chroma_stride: int = choice(1, (1, 2))
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -163,7 +159,7 @@ class TrainConfig:
     flip: bool = True
     keep_duplicates: bool = False
     precision: str = choice("auto", PRECISIONS)
-    deep_layers: str = choice("auto", FORMS)
+    deep_layers: str = choice("auto", ("auto", "convolution", "matmul"))
     start: str = SCRATCH
     seed: int = ranged(0, 0, 2**32 - 1)
     images: int = ranged(0, 0, 10**12)

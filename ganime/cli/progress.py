@@ -1,47 +1,38 @@
-"""A run on the terminal: its events as text, a live bar, and the signals that stop or save it."""
+"""A run on the terminal: its events as text, and the signals that stop or save it."""
 
 from __future__ import annotations
 
+import shutil
 import signal
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from ganime.config import TrainConfig
 from ganime.training.events import Done, Event, Measured, Notice, Saved, Step, Verdict, record
 
 
-def show(events: Iterator[Event], run: Path, config: TrainConfig, console: Console | None = None) -> None:
-    """Write the events of a run to its journal and print them.
+def show(events: Iterator[Event], run: Path, config: TrainConfig) -> None:
+    """Write the events of a run to its journal and print them; on a terminal, a step replaces the line of the last."""
+    live, began, first = sys.stdout.isatty(), time.monotonic(), None
+    for event in events:
+        record(run, event)
+        text = text_of(event, config)
+        if live and isinstance(event, Step):
+            first = event.progress if first is None else first  # a resumed run has made some before
+            text += time_left(time.monotonic() - began, event.progress - first, event.progress)
+            print(f"\r\033[K{text[: shutil.get_terminal_size().columns - 1]}", end="\r", flush=True)
+        elif text:
+            print(f"\033[K{text}" if live else text, flush=True)
 
-    On a terminal, the losses, the speed and a bar are on a line that is updated, and other events scroll above it.
-    """
-    console = console or Console()
-    live, limited = console.is_terminal, config.images or config.steps or config.minutes
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console, disable=not live) as bar:
-        line = bar.add_task("starting", total=1.0 if limited else None)
-        for event in events:
-            record(run, event)
-            text = text_of(event, config)
-            if live and isinstance(event, Step):
-                bar.update(line, completed=event.progress, description=escape(text))
-            elif live and text:
-                console.print(escape(text), highlight=False)
-            elif text:
-                print(text, flush=True)
+
+def time_left(seconds: float, gained: float, progress: float) -> str:
+    """An estimate of the time until `progress` is 1, when `gained` of it took so many seconds; empty without any."""
+    return f", {timedelta(seconds=round(seconds * (1 - progress) / gained))} left" if gained else ""
 
 
 def text_of(event: Event, config: TrainConfig) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from ganime.cli.progress import show, signal_requests
+from ganime.cli.progress import show, signal_requests, time_left
 from ganime.config import TrainConfig
 from ganime.training.events import Done, Event, Measured, Notice, Preview, Saved, Step, Verdict, read_journal
 
@@ -48,16 +47,25 @@ def test_plain_lines_tell_all_and_the_journal_keeps_all(run: Path, capsys: pytes
     assert (run / "previews" / "000000000320.png").is_file()
 
 
-def test_a_terminal_shows_a_bar_with_the_losses_and_what_is_said_beside_it(run: Path) -> None:
-    text = io.StringIO()
-    console = Console(file=text, force_terminal=True, width=200, color_system=None)
-    show(events(run), run, TrainConfig(steps=500), console)
-    told = text.getvalue()
-    assert "Step: 40/500 [D loss: 1.2500 G loss: 0.5000]" in told  # brackets are no markup
-    assert "Batch [bold]halved[/bold]." in told
-    assert "25%" in told
-    assert "healthy: the distance falls. Go on." in told
+def test_on_a_terminal_steps_share_a_line(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    show(events(run), run, TrainConfig(steps=500))
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[0].endswith("Batch [bold]halved[/bold].")
+    step, measured = lines[1].rsplit("\r", 1)  # the step's line is overwritten
+    assert "Step: 40/500 [D loss: 1.2500 G loss: 0.5000]" in step
+    assert "25%" in step
+    assert "measured at 320 images" in measured
     assert len(read_journal(run)) == len(list(events(run)))
+
+
+def test_the_time_left_follows_from_the_progress() -> None:
+    assert time_left(100, 0.25, 0.25) == ", 0:05:00 left"
+    assert time_left(100, 0.25, 0.5) == ", 0:03:20 left"  # resumed at a quarter
+    assert time_left(100, 0.0, 0.5) == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
