@@ -43,7 +43,7 @@ UNNAMED_LENGTH = 1.5
 SAME_DIRECTION = 0.8  # cosine from which two directions are the same
 ACTIVATIONS = 1024  # faces for the principal components
 HAIR_LENGTH, BRIGHTNESS = "hair_length", "brightness"
-OPPOSITES = {"long_hair": "short_hair"}  # one slider for both, named HAIR_LENGTH
+LONG_AND_SHORT = ("long_hair", "short_hair")  # one slider for both, named HAIR_LENGTH
 MIN_PROBABILITY = 1e-3  # probabilities are clipped to this distance from 0 and 1
 
 
@@ -195,17 +195,16 @@ def columns(
 ) -> tuple[tuple[str, ...], Float[np.ndarray, "n k"]]:
     """What sliders are made for: the attributes, opposites as one, and brightness as a rank from 0 to 1."""
     seen = dict(zip(net.attributes, probabilities.T, strict=True))
-    for one, other in OPPOSITES.items():
-        if one in seen and other in seen:
-            first, second = seen.pop(one), seen.pop(other)
-            seen[HAIR_LENGTH] = first / (first + second).clip(MIN_PROBABILITY)
+    if set(LONG_AND_SHORT) <= seen.keys():
+        long, short = (seen.pop(name) for name in LONG_AND_SHORT)
+        seen[HAIR_LENGTH] = long / (long + short).clip(MIN_PROBABILITY)
     seen[BRIGHTNESS] = shades
     return tuple(seen), np.stack([*seen.values()], 1).astype(np.float32)  # (N, K)
 
 
 def group(name: str) -> str:
     """The group of an attribute; those of one group exclude each other, such as hair colours."""
-    if name.endswith("_hair") and name not in OPPOSITES and name not in OPPOSITES.values():
+    if name.endswith("_hair") and name not in LONG_AND_SHORT:
         return "hair colour"
     return "eye colour" if name.endswith("_eyes") else name
 

@@ -216,18 +216,11 @@ def layer_costs(net: Generator | Discriminator) -> list[LayerCost]:
             positions = side  # the kernel is applied once for each pixel of the input
             side = (side - 1) * stride - 2 * padding + kernel
         else:
-            side = (side + 2 * padding - kernel) // stride + 1
-            positions = side  # once for each pixel of the output
-        weights = conv.in_channels * conv.out_channels * kernel * kernel
-        costs.append(
-            LayerCost(
-                name=name,
-                kind=type(conv).__name__.removeprefix("Parametrized"),
-                output=(conv.out_channels, side, side),
-                parameters=sum(parameter.numel() for parameter in layer.parameters()),
-                multiply_adds=positions * positions * weights,
-            )
-        )
+            side = positions = (side + 2 * padding - kernel) // stride + 1  # once for each pixel of the output
+        kind = type(conv).__name__.removeprefix("Parametrized")
+        parameters = sum(parameter.numel() for parameter in layer.parameters())
+        multiplied = positions * positions * conv.in_channels * conv.out_channels * kernel * kernel
+        costs.append(LayerCost(name, kind, (conv.out_channels, side, side), parameters, multiplied))
     return costs
 
 

@@ -63,14 +63,10 @@ class Validator:
     def reference(self) -> Float[np.ndarray, "r d"]:
         """The features of the reference faces."""
         faces = self.dataset.images
-        held_out = self.features(faces[self.held_out])
+        held_out = extract(self.net, faces[self.held_out])[0]
         if len(held_out) >= REFERENCE_LEAST:
             return held_out
-        return np.concatenate([held_out, self.features(faces[self.train])])
-
-    def features(self, faces: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"]:
-        """The anime features of faces."""
-        return extract(self.net, faces)[0]
+        return np.concatenate([held_out, extract(self.net, faces[self.train])[0]])
 
     def measure(self, generator: Generator, discriminator: Discriminator, images: int) -> Measured:
         """Measure `generator` after `images` images seen; `discriminator` shows how well it knows its faces.
@@ -78,7 +74,7 @@ class Validator:
         Updates `best`. Both nets are left unchanged.
         """
         faces = render(generator, latents(range(self.count), generator.config.latent_dim))
-        drawn, reference = self.features(faces), self.reference
+        drawn, reference = extract(self.net, faces)[0], self.reference
         report = compare(drawn, reference)
         score = copying_score(self.training_faces.fresh, self.training_faces.distances(faces))
         measured = Measured(
