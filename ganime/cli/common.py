@@ -109,8 +109,7 @@ def draw_to_file(
 ) -> UInt8[np.ndarray, "n size size 3"]:
     """Draw the faces of `seeds` into a .npy file, and return it as a memory-mapped array."""
     side = checkpoint.generator.config.image_size
-    shape = (len(seeds), side, side, 3)
-    faces = np.lib.format.open_memmap(path, "w+", np.uint8, shape)
+    faces = np.lib.format.open_memmap(path, "w+", np.uint8, (len(seeds), side, side, 3))
     done = 0
     for batch, drawn in draw_in_batches(checkpoint, seeds, truncation):
         faces[done : done + len(batch)] = drawn

@@ -119,8 +119,8 @@ def check_unchanged(given: dict[str, Any]) -> None:
 
 def print_faces(dataset: FaceDataset) -> None:
     """Print how many faces are used, and the first skipped files with the reason."""
-    counts = len(dataset.train), len(dataset.held_out), len(dataset.skipped)
-    print("{:,} faces for training, {:,} held out, {:,} skipped".format(*counts))
+    held_out, skipped = len(dataset.held_out), len(dataset.skipped)
+    print(f"{len(dataset.train):,} faces for training, {held_out:,} held out, {skipped:,} skipped")
     for name, reason in dataset.skipped[:10]:
         print(f"  skipped {name}: {reason}")
 

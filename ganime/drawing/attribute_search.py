@@ -10,17 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ganime.drawing import recipe
 from ganime.drawing.mixing import MAX_CHILDREN, recipes_of
-from ganime.drawing.recipe import (
-    MAX_SEED,
-    MAX_TRUNCATION,
-    Recipe,
-    check_number,
-    check_seed,
-    check_whole,
-    latents,
-    rounded,
-)
 from ganime.drawing.sampling import generate_recipes, recipes_for, render
 from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
@@ -65,7 +56,7 @@ class ChosenFaces:
     """
 
     wanted: tuple[str, ...]
-    recipes: tuple[Recipe, ...]
+    recipes: tuple[recipe.Recipe, ...]
     faces: UInt8[np.ndarray, "n h w 3"]
     probabilities: Float[np.ndarray, "n k"]
     looked_at: int
@@ -101,12 +92,12 @@ def choose_faces(
     """
     began = time.monotonic()
     places, dim = attribute_columns(net, wanted), checkpoint.generator.config.latent_dim
-    count, seed = check_whole("The number of faces", count, 1, MAX_CHILDREN), check_seed(seed)
-    truncation = check_number("A truncation", truncation, 0.1, MAX_TRUNCATION)
+    count, seed = recipe.check_whole("The number of faces", count, 1, MAX_CHILDREN), recipe.check_seed(seed)
+    truncation = recipe.check_number("A truncation", truncation, 0.1, recipe.MAX_TRUNCATION)
     z, seen = np.empty((0, dim), np.float32), np.empty((0, len(places)), np.float32)
     while len(z) % FACES_PER_ROUND or (len(z) < MAX_DRAWN and (seen.min(1) > PRESENT).sum() < count):
-        seeds = [(seed + number) % (MAX_SEED + 1) for number in range(len(z), len(z) + FACES_PER_REPORT)]
-        drawn = latents(seeds, dim, truncation)
+        seeds = [(seed + number) % (recipe.MAX_SEED + 1) for number in range(len(z), len(z) + FACES_PER_REPORT)]
+        drawn = recipe.latents(seeds, dim, truncation)
         probabilities = extract(net, render(checkpoint.generator, drawn))[1][:, places]  # (FACES_PER_REPORT, K)
         z, seen = np.concatenate([z, drawn]), np.concatenate([seen, probabilities])
         yield SearchProgress(min(count, int((seen.min(1) > PRESENT).sum())), len(z), searching=False)
@@ -117,9 +108,9 @@ def choose_faces(
     missing = [i for i in order if seen[i].min() <= PRESENT][: count - len(found)]
     looked_at, searched = len(z), z[missing]
     for better in ascent(checkpoint.generator, net, z[missing], places) if missing else ():
-        looked_at, searched = looked_at + len(missing), rounded(better)
+        looked_at, searched = looked_at + len(missing), recipe.rounded(better)
         yield SearchProgress(len(found), looked_at, searching=True)
-    numbers = [(seed + i) % (MAX_SEED + 1) for i in (*found, *missing)]
+    numbers = [(seed + i) % (recipe.MAX_SEED + 1) for i in (*found, *missing)]
     recipes = recipes_for(checkpoint, numbers[: len(found)], truncation)
     for number, row in zip(numbers[len(found) :], searched, strict=True):
         recipes += recipes_of(checkpoint, row[None], number)

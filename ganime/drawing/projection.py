@@ -49,7 +49,7 @@ class Projection:
     """The most similar face that was found.
 
     z, recipe: its latent, rounded as in the recipe, and its recipe.
-    face, target: both (S, S, 3).
+    face: (S, S, 3).
     distance: between the features of the two.
     typical: the median distance between two random faces of the model.
     percentile: percentage of pairs of random faces that are nearer to each other; 0 is a match, 50 a random face.
@@ -59,7 +59,6 @@ class Projection:
     z: Float[np.ndarray, " latent"]
     recipe: Recipe
     face: UInt8[np.ndarray, "size size 3"]
-    target: UInt8[np.ndarray, "size size 3"]
     distance: float
     typical: float
     percentile: float
@@ -116,7 +115,6 @@ def project(
         z=found,
         recipe=recipes_of(checkpoint, found[None])[0],
         face=face[0],
-        target=picture,
         distance=distance,
         typical=typical,
         percentile=100 * float((strangers < distance).mean()),

@@ -62,7 +62,9 @@ def reference_faces(
     Raises DataError for fewer than 10 faces to measure against, and for faces that are in both datasets.
     """
     faces = reference.images[reference.held_out] if split else reference.images
-    if trained_on and (shared := {digest(face) for face in trained_on.images} & {digest(face) for face in faces}):
+    both = (faces, trained_on.images) if trained_on else ((), ())
+    digests = [{hashlib.sha256(face.tobytes()).digest() for face in images} for images in both]
+    if shared := digests[0] & digests[1]:
         raise DataError(
             f"{plural(len(shared), 'face')} occur both in the reference and in the training faces (--train). Measure "
             "against faces that the model was not trained on, or replace --train by --split."
@@ -75,10 +77,6 @@ def reference_faces(
         raise DataError(f"There are only {found}; {needed}.")
     seen = reference if split else trained_on
     return faces, training_faces_of(seen, most=len(seen.train)) if seen else None
-
-
-def digest(face: UInt8[np.ndarray, "h w 3"]) -> bytes:
-    return hashlib.sha256(face.tobytes()).digest()
 
 
 def evaluate(

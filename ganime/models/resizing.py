@@ -17,6 +17,7 @@ from ganime.nets.averaging import settle_statistics
 from ganime.nets.dcgan import Discriminator, Generator, Net
 from ganime.shapes import Float
 
+BOTH_SIGNS = torch.cat([torch.eye(3), 0 - torch.eye(3)])  # (6, 3); 0 minus it, so that no 0 is negative
 RGB_CHANNELS = 6  # channels: red, green and blue, each as it is and negated, since ReLU cuts one half of each off
 BATCH_NORM_EPS = 1e-5
 POWER_ITERATIONS = 32  # until spectral norm knows a weight that was put in place
@@ -138,14 +139,11 @@ def with_layer(
     added = f"blocks.{len(net.blocks) - 1}"
     weights[f"{added}.0.weight"][:, :RGB_CHANNELS] = torch.cat([draws, -draws], 1)
     weights["to_rgb.weight"].zero_()
-    for channel in range(3):
-        if config.rgb_stride == 1:
-            weights["to_rgb.weight"][channel, channel, 1, 1] = 1
-            weights["to_rgb.weight"][channel, channel + 3, 1, 1] = -1
-        else:
-            ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])  # magnifies by two, bilinearly
-            weights["to_rgb.weight"][channel, channel] = torch.outer(ramp, ramp)
-            weights["to_rgb.weight"][channel + 3, channel] = -torch.outer(ramp, ramp)
+    if config.rgb_stride == 1:
+        weights["to_rgb.weight"][:, :RGB_CHANNELS, 1, 1] = BOTH_SIGNS.T
+    else:
+        ramp = torch.tensor([0.25, 0.75, 0.75, 0.25])  # magnifies by two, bilinearly
+        weights["to_rgb.weight"][:RGB_CHANNELS] = BOTH_SIGNS[:, :, None, None] * torch.outer(ramp, ramp)
     settle_statistics(net.eval(), part=net.blocks[-1])  # the others draw on as they did
     names = ("running_mean", "running_var", "weight", "bias")
     mean, variance, scale, shift = (weights[f"{added}.1.{name}"][:RGB_CHANNELS] for name in names)
@@ -162,9 +160,7 @@ def grown_discriminator(old: Discriminator, config: ModelConfig) -> Discriminato
     original = "0.parametrizations.weight.original"
     halves, sees, saw = f"from_rgb.{original}", f"blocks.0.{original}", f"from_rgb.{original}"
     weights[halves][:RGB_CHANNELS] = 0
-    for channel in range(3):
-        weights[halves][channel, channel, 1:3, 1:3] = 0.25
-        weights[halves][channel + 3, channel, 1:3, 1:3] = -0.25
+    weights[halves][:RGB_CHANNELS, :, 1:3, 1:3] = 0.25 * BOTH_SIGNS[:, :, None, None]
     weights[sees][:, :RGB_CHANNELS] = torch.cat([known[saw], -known[saw]], 1)
     weights["blocks.0.0.bias"].copy_(known["from_rgb.0.bias"])
     return converged(net)

@@ -11,14 +11,7 @@ from torch.nn.utils import parametrizations
 from ganime.embedded import BROAD_EYES, CRITIC_EYES
 from ganime.errors import CheckpointError
 from ganime.files import checked_tensors, read_tensors
-from ganime.nets.anime_features import (
-    FEATURE_SIDE,
-    FEATURE_WIDTHS,
-    FeatureNet,
-    activations,
-    load_features,
-    resize_pictures,
-)
+from ganime.nets import anime_features
 from ganime.nets.dcgan import init_weights, with_norm
 from ganime.nets.mobilenet import MOBILENET_WIDTHS, load_mobilenet
 from ganime.shapes import Float
@@ -53,7 +46,7 @@ class FeatureCritic(nn.Module):
 
     def __init__(self, anime: bool = True, close: bool = False, broad: bool = False) -> None:
         super().__init__()
-        self.eyes = FeatureNet(["unused"], 1).stages.requires_grad_(False) if anime else None
+        self.eyes = anime_features.FeatureNet(["unused"], 1).stages.requires_grad_(False) if anime else None
         self.heads, self.close = new_heads() if anime else None, new_heads() if anime and close else None
         self.broad_eyes = load_mobilenet(BROAD_EYES) if broad else None
         self.broad = new_heads(MOBILENET_WIDTHS[1:], normed=False) if broad else None
@@ -66,9 +59,9 @@ class FeatureCritic(nn.Module):
     def fresh(cls, image_size: int, eyes: str = "anime") -> FeatureCritic:
         """A critic with the embedded networks and untrained heads. image_size: of the pictures, in px."""
         anime = eyes != "broad"
-        critic = cls(anime, anime and image_size > FEATURE_SIDE, eyes in ("broad", "both"))
+        critic = cls(anime, anime and image_size > anime_features.FEATURE_SIDE, eyes in ("broad", "both"))
         if critic.eyes:
-            critic.eyes.load_state_dict(load_features(CRITIC_EYES).stages.state_dict())
+            critic.eyes.load_state_dict(anime_features.load_features(CRITIC_EYES).stages.state_dict())
         return critic
 
     @classmethod
@@ -113,11 +106,11 @@ class FeatureCritic(nn.Module):
         """
         logits = []
         if self.eyes and self.heads:
-            logits.append(logits_of(self.heads, activations(self.eyes, images)[1:]))
+            logits.append(logits_of(self.heads, anime_features.activations(self.eyes, images)[1:]))
         if self.eyes and self.close:
-            logits.append(logits_of(self.close, activations(self.eyes, self.pieces(images))[1:]))
+            logits.append(logits_of(self.close, anime_features.activations(self.eyes, self.pieces(images))[1:]))
         if self.broad_eyes and self.broad and self.statistics:
-            maps = self.broad_eyes(resize_pictures(BROAD_SIDE, images))[1:]
+            maps = self.broad_eyes(anime_features.resize_pictures(BROAD_SIDE, images))[1:]
             logits += [logits_of(self.broad, maps), self.statistics(maps)]
         return torch.cat(logits, 1)  # (B, 4 * views), with broad eyes (B, 4 * views + 1)
 
@@ -127,12 +120,12 @@ class FeatureCritic(nn.Module):
         Roberts 2018, "The unreasonable effectiveness of quasirandom sequences".
         """
         numbers = int(self.looks) + torch.arange(len(images), dtype=torch.float64)  # (B,)
-        room = torch.tensor(images.shape[-2:]) - FEATURE_SIDE + 1
+        room = torch.tensor(images.shape[-2:]) - anime_features.FEATURE_SIDE + 1
         steps = torch.tensor(R2_STEPS, dtype=torch.float64)
         corners = (numbers[:, None] * steps % 1 * room).long().tolist()  # (B, 2)
         if self.training:
             self.looks += len(images)
-        side = FEATURE_SIDE
+        side = anime_features.FEATURE_SIDE
         squares = [picture[:, y : y + side, x : x + side] for picture, (y, x) in zip(images, corners, strict=True)]
         return torch.stack(squares).contiguous(memory_format=torch.channels_last)  # (B, 3, 64, 64)
 
@@ -164,7 +157,7 @@ def logits_of(heads: nn.ModuleList, maps: list[Float[Tensor, "b c side side"]]) 
     return torch.cat([head(level) for head, level in zip(heads, maps, strict=True)], 1)  # (B, 4)
 
 
-def new_heads(widths: tuple[int, ...] = FEATURE_WIDTHS[1:], normed: bool = True) -> nn.ModuleList:
+def new_heads(widths: tuple[int, ...] = anime_features.FEATURE_WIDTHS[1:], normed: bool = True) -> nn.ModuleList:
     """Untrained heads for maps of 32, 16, 8 and 4 px with these channels."""
     heads = nn.ModuleList(head(width, side, normed) for width, side in zip(widths, SIDES, strict=True))
     return heads.apply(init_weights)

@@ -94,11 +94,8 @@ def deep_layers(net: Generator | Discriminator) -> list[nn.Conv2d | nn.ConvTrans
     layers = [block[0] for block in net.blocks.children() if isinstance(block, nn.Sequential)]
     layers = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
     deepest_first = layers if isinstance(net, Generator) else layers[::-1]
-    return [
-        layer
-        for layer in deepest_first[:DEEP_LAYERS]
-        if 16 * layer.in_channels * layer.out_channels >= LEAST_WEIGHTS  # reading a spectral weight would change it
-    ]
+    deepest = deepest_first[:DEEP_LAYERS]  # reading a spectral weight would change it, so its size is computed
+    return [layer for layer in deepest if 16 * layer.in_channels * layer.out_channels >= LEAST_WEIGHTS]
 
 
 def use_products(net: Generator | Discriminator) -> None:

@@ -41,10 +41,10 @@ def prepare_run(
     sources: Sequence[Path],
     read: Callable[[int, bool], FaceDataset],
     hub_cache: Path,
-    recipe: str = "modern",
-    changes: Mapping[str, Any] | None = None,
-    start: str | None = None,
-    image_size: int | None = None,
+    recipe: str,
+    changes: Mapping[str, Any],
+    start: str | None,
+    image_size: int | None,
 ) -> PreparedRun:
     """Read the faces of a new run, choose the model that it starts from, and settle its configuration.
 
@@ -65,7 +65,6 @@ def prepare_run(
         raise ConfigError(f"{run} already contains a run. Choose another folder, or continue it with --resume {run}.")
     if recipe not in RECIPES:
         raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
-    changes = changes or {}
     config, model = RECIPES[recipe]
     config = replace(config, **changes)
     begun = open_model(start, hub_cache, with_discriminator=True) if start not in (None, SCRATCH) else None

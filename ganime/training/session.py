@@ -176,17 +176,13 @@ def prepare_session(
         state = run_folder.TrainingState.create(model, config, processes.device, start)
         resumed, damage = run_folder.load_last_save(run, state)
         if resumed is None and start is None and config.start != SCRATCH:
-            raise TrainingError(
-                f"{run} began from {config.start}, and none of its saves is left, so it cannot be resumed. Delete the "
-                "folder and begin a new run."
-            )
+            lost = f"{run} began from {config.start}, and none of its saves is left, so it cannot be resumed"
+            raise TrainingError(f"{lost}. Delete the folder and begin a new run.")
         changed = ""
         if resumed and rates:
             state.set_learning_rates(config)
-            changed = (
-                f"The learning rates are now {config.generator_lr:g} for the generator and "
-                f"{config.discriminator_lr:g} for the discriminator."
-            )
+            first, second = config.generator_lr, config.discriminator_lr
+            changed = f"The learning rates are now {first:g} for the generator and {second:g} for the discriminator."
             if processes.leads:  # before run.json: a kill in between leaves the rates that the next save records
                 run_folder.save(run, state, config, dataset)
         other_faces = run_folder.write_run(run, config, model, dataset) if processes.leads else ""

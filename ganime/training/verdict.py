@@ -6,8 +6,6 @@ import math
 from collections import deque
 from statistics import median
 
-from ganime.config import LOSSES
-from ganime.errors import ConfigError
 from ganime.measuring.distances import chance_of_nearness
 from ganime.training.events import Event, Measured, Step, Verdict
 
@@ -44,13 +42,9 @@ class VerdictTracker:
     loss: the adversarial loss of the run, one of `LOSSES`.
     faces: how many training faces there are.
     scratch: whether the run began from fresh nets.
-
-    Raises ConfigError for an unknown loss.
     """
 
     def __init__(self, loss: str, faces: int, scratch: bool = True) -> None:
-        if loss not in CHANCE:
-            raise ConfigError(f"loss must be one of {', '.join(LOSSES)}; got {loss!r}.")
         self.loss, self.faces, self.scratch = loss, faces, scratch
         self.state, self.images, self.breaks = "early", 0, 0
         self.reports: deque[Step] = deque(maxlen=WINDOW)
