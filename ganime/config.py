@@ -206,19 +206,13 @@ def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{kind.__name__} needs a JSON object, got {type(values).__name__}.")
-    values = upgraded(values)
+    values = {name: value for name, value in values.items() if name not in REMOVED or value != REMOVED[name]}
+    forms = str(values.get("deep_layers")).split(",")  # once one for each layer, among three
+    if set(forms) <= {"convolution", "gradient", "matmul"}:
+        values["deep_layers"] = "matmul" if "matmul" in forms else "convolution"
     known = {field.name for field in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
         listed = ", ".join(sorted(known))
         raise ConfigError(f"{kind.__name__} has no field {', '.join(unknown)}; its fields are {listed}.")
     return kind(**values)
-
-
-def upgraded(values: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a configuration in a file of any version, as this version has them."""
-    values = {name: value for name, value in values.items() if name not in REMOVED or value != REMOVED[name]}
-    forms = str(values.get("deep_layers")).split(",")  # once one for each layer, among three
-    if set(forms) <= {"convolution", "gradient", "matmul"}:
-        values["deep_layers"] = "matmul" if "matmul" in forms else "convolution"
-    return values

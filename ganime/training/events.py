@@ -134,13 +134,12 @@ def record(run: Path, event: Event) -> None:
         line |= {"images": event.images, "file": file.as_posix()}
     else:
         line |= asdict(event)
+
+    def relative(path: Path) -> str:  # so that the run can be moved
+        return path.relative_to(run).as_posix() if path.is_relative_to(run) else path.name
+
     with (run / EVENTS_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, default=lambda path: relative(path, run)) + "\n")
-
-
-def relative(path: Path, run: Path) -> str:
-    """A path as the journal stores it: relative to the run, so that the run can be moved."""
-    return path.relative_to(run).as_posix() if path.is_relative_to(run) else path.name
+        file.write(json.dumps(line, default=relative) + "\n")
 
 
 def read_journal(run: Path) -> list[dict[str, Any]]:
