@@ -28,7 +28,7 @@ from ganime.nets.prepared import folded
 from ganime.shapes import Float
 
 FITTED_FACES = 6000  # for the regressions
-DRAWN_AT_ONCE = 512  # of them, between two reports
+FITTED_AT_ONCE = 512  # of them, between two reports
 MEASURED_FACES = 256  # other faces, to measure effects on
 VALIDATION_FACES = 96  # other faces, to choose the rival weight on
 FIRST_SEED = 3_000_000_000  # far from the seeds that people try first
@@ -143,9 +143,9 @@ def read_own_faces(
 ) -> Steps[FitProgress, None, tuple[FaceReader, Float[np.ndarray, "n k"]]]:
     """Draw many faces of a model; yields FitProgress, returns a reader and the faces' attributes, (N, K)."""
     seen, shades = [], []
-    for start in range(0, faces, DRAWN_AT_ONCE):
+    for start in range(0, faces, FITTED_AT_ONCE):
         yield FitProgress(0.4 * start / faces, "the model's own faces")
-        seeds = range(FIRST_SEED + start, FIRST_SEED + min(start + DRAWN_AT_ONCE, faces))
+        seeds = range(FIRST_SEED + start, FIRST_SEED + min(start + FITTED_AT_ONCE, faces))
         drawn = render(generator, latents(seeds, generator.config.latent_dim))
         seen.append(extract(net, drawn)[1])
         shades.append(brightness(drawn))
