@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,37 +148,42 @@ def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
     return run
 
 
-PAGES = ("site", "steered_address", "address")  # fixtures that start a page for the browser, the slowest tests first
+# Files that one process of pytest-xdist runs: those that use `tests.forking`, and those whose browser shares a page.
+FORKING = (
+    "app/jobs/test_faults.py",
+    "app/test_visitors.py",
+    "ganime/training/test_distributed.py",
+    "ganime/training/test_run_folder.py",
+)
+STEERED = (
+    "browser/test_copies.py",
+    "browser/test_explore.py",
+    "browser/test_settings.py",
+    "browser/test_walks.py",
+)
+TOGETHER = {f"tests/{name}": files[0] for files in (FORKING, STEERED) for name in files}
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests, and group them for `--dist loadgroup` of pytest-xdist: one process runs all tests of a group.
+    """Order the tests: those of files with slow ones first, so that no process is left alone with one at the end.
 
-    A group is a file, all files that use `tests.forking`, or all browser tests that share a page. Files with slow
-    tests come first, so that no process is left alone with one at the end. Browser tests come last: Playwright leaves
-    an event loop running, beside which no other can run.
+    Browser tests come last: Playwright leaves an event loop running, beside which no other can run.
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.browser)
-        item.add_marker(pytest.mark.xdist_group(group_of(item)))
-    items.sort(key=lambda item: (place_of(item), item.path not in slow))
+    items.sort(key=lambda item: ("browser" in item.path.parts, item.path not in slow))
 
 
-def group_of(item: pytest.Item) -> str:
-    if "browser" in item.path.parts:
-        return PAGES[place_of(item) - 1]
-    if isinstance(item, pytest.Function) and {"CONTEXT", "in_process"} & set(vars(item.module)):
-        return "forking"
-    return item.path.relative_to(ROOT).as_posix()
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """As `--dist loadfile` (pytest-xdist), with the files that share what they start in one process."""
+    from xdist.scheduler import LoadFileScheduling
 
+    class Together(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return TOGETHER.get(file, file)
 
-def place_of(item: pytest.Item) -> int:
-    """0 for a test without a browser, else the place of its page among PAGES; tests with a page of their own come with
-    those of the last."""
-    if "browser" not in item.path.parts:
-        return 0
-    used = [place for place, page in enumerate(PAGES, start=1) if page in getattr(item, "fixturenames", ())]
-    return used[0] if used else len(PAGES)
+    return Together(config, log)

@@ -1,6 +1,6 @@
 """Processes that start at once: a server that has imported the slow packages forks them.
 
-The tests that use it are run by one process of pytest-xdist (see `tests/conftest.py`), so there is one such server.
+One process of pytest-xdist runs all tests that use it (FORKING in `tests/conftest.py`), so there is one such server.
 """
 
 from __future__ import annotations

@@ -631,32 +631,6 @@ def test_undo_and_redo_lead_back_across_models(explore: Page, steered_address: s
     alert(explore).to_be_hidden()
 
 
-def test_link_to_a_face_of_a_model_trained_here_says_whom_it_opens_for_and_does(
-    page: Page, address: str, trained: tuple[Path, str], complaints: list[str]
-) -> None:
-    _, job = trained
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    visit(page, f"{address}/?face=%7B")
-    expect(page.locator('[data-do="link"]')).to_have_text("Copy link")
-    page.evaluate("key => localStorage.setItem('ganime-jobs', JSON.stringify([{ key }]))", job)
-    page.get_by_role("button", name="Load another model").click()
-    page.locator("#models").get_by_role("button", name="<b>mine</b>").click()
-    expect(page.locator(".made-by")).to_contain_text("<b>mine</b>")
-    face = on_stage(page)
-    page.get_by_role("button", name="Copy link for yourself").click()
-    expect(page.locator("#explore .status")).to_contain_text("opens only in a browser that holds")
-    expect(page.locator("#explore .status")).to_contain_text("save a PNG")
-    copied = page.evaluate("navigator.clipboard.readText()")
-    assert job.partition(".")[2] not in copied
-    visit(page, copied)
-    page.get_by_role("button", name="Load <b>mine</b>").click()
-    expect(page.locator(".now")).to_have_attribute("data-recipe", face)
-    page.evaluate("localStorage.clear()")
-    visit(page, copied)
-    alert(page).to_contain_text("drawn by <b>mine</b>")
-    expect(page.locator("#explore .offer")).to_be_hidden()
-
-
 def test_names_in_a_link_stay_text(page: Page, steered_address: str, complaints: list[str]) -> None:
     evil = "<img src=x onerror=alert(1)>"
     visit(page, link(steered_address, face=recipe("0" * 12, 5, evil), tray=[recipe("0" * 12, 6, evil)]))

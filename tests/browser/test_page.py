@@ -17,6 +17,7 @@ from ganime.drawing.sampling import generate, generate_recipes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
 from tests.browser.accessibility import serious_in_both_themes
+from tests.browser.explore_tab import alert, on_stage, visit
 from tests.hub_server import HubServer
 
 SIDE = load_checkpoint(EMBEDDED).generator.config.image_size
@@ -325,3 +326,29 @@ def test_count_out_of_range_draws_the_nearest_that_is_in_it(opened: Page) -> Non
         field.fill(typed)
         field.press("Tab")
         expect(opened.locator(".tile")).to_have_count(drawn)
+
+
+def test_link_to_a_face_of_a_model_trained_here_says_whom_it_opens_for_and_does(
+    page: Page, address: str, trained: tuple[Path, str], complaints: list[str]
+) -> None:
+    _, job = trained
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit(page, f"{address}/?face=%7B")
+    expect(page.locator('[data-do="link"]')).to_have_text("Copy link")
+    page.evaluate("key => localStorage.setItem('ganime-jobs', JSON.stringify([{ key }]))", job)
+    page.get_by_role("button", name="Load another model").click()
+    page.locator("#models").get_by_role("button", name="<b>mine</b>").click()
+    expect(page.locator(".made-by")).to_contain_text("<b>mine</b>")
+    face = on_stage(page)
+    page.get_by_role("button", name="Copy link for yourself").click()
+    expect(page.locator("#explore .status")).to_contain_text("opens only in a browser that holds")
+    expect(page.locator("#explore .status")).to_contain_text("save a PNG")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert job.partition(".")[2] not in copied
+    visit(page, copied)
+    page.get_by_role("button", name="Load <b>mine</b>").click()
+    expect(page.locator(".now")).to_have_attribute("data-recipe", face)
+    page.evaluate("localStorage.clear()")
+    visit(page, copied)
+    alert(page).to_contain_text("drawn by <b>mine</b>")
+    expect(page.locator("#explore .offer")).to_be_hidden()
