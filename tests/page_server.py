@@ -24,7 +24,7 @@ def serve(home: Path, command: tuple[str, ...] = ("-m", "app"), **variables: str
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GANIME_", "HF_"))}
-    environment |= {"GRADIO_SERVER_PORT": str(port), "GANIME_HOME": str(home), "OMP_NUM_THREADS": "1", **variables}
+    environment |= {"GRADIO_SERVER_PORT": str(port), "GANIME_HOME": str(home), "GANIME_JOB_THREADS": "1", **variables}
     address, log = f"http://127.0.0.1:{port}", home / "app.log"
     with log.open("w") as output:
         process = subprocess.Popen(

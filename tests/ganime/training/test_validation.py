@@ -18,6 +18,8 @@ from ganime.nets.dcgan import Discriminator, Generator
 from ganime.training.validation import Validator
 from tests.ganime.training.common import Replay
 
+COUNT = 96  # faces for a measurement
+
 
 @pytest.fixture(scope="module")
 def dataset(embedded: Checkpoint) -> FaceDataset:
@@ -29,7 +31,7 @@ def dataset(embedded: Checkpoint) -> FaceDataset:
 
 @pytest.fixture(scope="module")
 def prepared(dataset: FaceDataset) -> Validator:
-    return Validator(dataset, count=160)
+    return Validator(dataset, count=COUNT)
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def validator(prepared: Validator) -> Validator:
 @pytest.fixture(scope="module")
 def others(embedded: Checkpoint) -> np.ndarray:
     """Faces of the embedded model that are not in the dataset."""
-    return generate(embedded, range(1000, 1160))
+    return generate(embedded, range(1000, 1000 + COUNT))
 
 
 def test_fresh_faces_of_the_same_kind_measure_well(
@@ -53,7 +55,7 @@ def test_fresh_faces_of_the_same_kind_measure_well(
     assert embedded.discriminator
     measured = validator.measure(fresh, embedded.discriminator, 64)
     assert measured.images == 64
-    assert (measured.generated, measured.reference, measured.fresh) == (160, 80, 320)
+    assert (measured.generated, measured.reference, measured.fresh) == (COUNT, 80, 320)
     assert measured.diversity == pytest.approx(1, abs=0.15)
     assert measured.near_copies < 0.08
     assert abs(measured.copying) < 4
@@ -64,8 +66,8 @@ def test_fresh_faces_of_the_same_kind_measure_well(
 def test_copies_of_training_faces_are_found_out(
     validator: Validator, dataset: FaceDataset, embedded: Checkpoint
 ) -> None:
-    mirrored = dataset.images[:120, :, ::-1]
-    copies = Replay(np.concatenate([dataset.images[:120], mirrored]), embedded, noise=0.02)
+    some = dataset.images[: COUNT // 2]
+    copies = Replay(np.concatenate([some, some[:, :, ::-1]]), embedded, noise=0.02)
     measured = validator.measure(copies, embedded.discriminator, 64)
     assert measured.near_copies > 0.5
     assert measured.copying < -8
@@ -91,7 +93,7 @@ def test_only_a_lower_distance_than_before_is_the_best(
 def test_copies_are_never_the_best(dataset: FaceDataset, embedded: Checkpoint, others: np.ndarray) -> None:
     """Though nothing has a lower distance, where the training faces are among those that it is measured to."""
     few = replace(dataset, images=dataset.images[:60], train=np.arange(54), held_out=np.arange(54, 60))
-    validator = Validator(few, count=160)
+    validator = Validator(few, count=COUNT)
     copies = validator.measure(Replay(few.images[:54], embedded), embedded.discriminator, 0)
     fresh = validator.measure(Replay(others, embedded), embedded.discriminator, 0)
     assert copies.frechet < fresh.frechet
@@ -101,9 +103,9 @@ def test_copies_are_never_the_best(dataset: FaceDataset, embedded: Checkpoint, o
 def test_few_faces_are_measured_without_a_held_out_part(dataset: FaceDataset, embedded: Checkpoint) -> None:
     """The 20 training faces themselves say how far apart faces lie."""
     few = replace(dataset, images=dataset.images[:20], train=np.arange(20), held_out=np.arange(0))
-    validator = Validator(few, count=160)
+    validator = Validator(few, count=COUNT)
     copies = validator.measure(Replay(few.images, embedded, 0.02), embedded.discriminator, 0)
-    fresh = validator.measure(Replay(dataset.images[100:260], embedded), embedded.discriminator, 0)
+    fresh = validator.measure(Replay(dataset.images[100 : 100 + COUNT], embedded), embedded.discriminator, 0)
     assert copies.memory is None
     assert copies.near_copies > 0.9
     assert fresh.near_copies < 0.2
