@@ -12,9 +12,9 @@ from gradio.processing_utils import save_bytes_to_cache
 from app.components.bridge import expected_errors, gradio_error
 from app.faces.incoming import MAX_BASE64, MAX_PROJECTED_BYTES, MAX_RECIPE_TEXT, picture_bytes
 from app.faces.library import EMBEDDED_KEY
-from app.faces.loaded_model import MAX_FACES, Drawn, Size
+from app.faces.loaded_model import MAX_FACES, Drawn, FaceSize
 from app.faces.studio import Studio
-from app.faces.walks import Walk, draw_film
+from app.faces.walks import FilmSize, Walk, draw_film
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload, delete_uploads, uploaded_file
@@ -27,7 +27,8 @@ from ganime.errors import DataError, RecipeError
 from ganime.images import png_bytes
 from ganime.text import quoted
 
-FILM_SIZES = get_args(Size)  # in px; 0 for the model's own
+MAX_SHARPENED_FACES = 4  # for one call
+FACE_SIZES, FILM_SIZES = get_args(FaceSize), get_args(FilmSize)  # in px; 0 for the model's own
 FILM_KINDS = ("webp", "gif", "png", "mp4")
 
 
@@ -56,16 +57,25 @@ class FaceEndpoints:
         self.studio, self.cache = studio, cache
         self.key = studio.library.start.key
 
-    def generate(self, count: int = 16, seed: int = 0, truncation: float = 1.0) -> list[dict]:
+    def generate(
+        self, count: int = 16, seed: int = 0, truncation: float = 1.0, clarity: float | None = None, size: int = 0
+    ) -> list[dict]:
         """Draw faces: a list of PNG files, one for each of the seeds `seed`, `seed` + 1, ...
 
-        Each file contains its recipe (model, revision, seed, truncation) as PNG text under the key `ganime`.
-        count: 1 to 64. seed: 0 to 4294967295. truncation: 0 (the average face) to 1.5; 1 is as trained.
+        Each file contains its recipe (model, revision, seed, truncation, clarity) as PNG text under the key `ganime`.
+        count: 1 to 64. seed: 0 to 4294967295. truncation: 0 (the average face) to 1.5; 1 is as trained. clarity: the
+        share of the model's faces that each face is at least as clear as, 0 (drawn unchanged) to 0.95; 0.7 by default
+        if the model has a clarity. size: 0 for the model's own; 512 or 1024 px are sharpened, which takes about a
+        second for each face, so that at most 4 are drawn.
         """
+        if size not in FACE_SIZES:
+            raise RecipeError(f"size must be one of {', '.join(map(str, FACE_SIZES))}; got {quoted(size)}.")
         model = self.studio.open(self.key)
-        recipes = model.recipes(count, seed, truncation)
+        recipes = model.recipes(count, seed, truncation, clarity)
+        if size and len(recipes) > MAX_SHARPENED_FACES:
+            raise RecipeError(f"At most {MAX_SHARPENED_FACES} faces are sharpened at a time; got {len(recipes)}.")
         names = [f"face-{recipe.seed}.png" for recipe in recipes]
-        return [self.file(name, png) for name, png in zip(names, model.pngs(recipes), strict=True)]
+        return [self.file(name, png) for name, png in zip(names, model.pngs(recipes, size), strict=True)]
 
     def interpolate(
         self, request: gr.Request, start: int, end: int, frames: int = 48, easing: str = "linear", kind: str = "webp"
@@ -76,7 +86,7 @@ class FaceEndpoints:
         "smooth" to slow down at both faces. kind: "webp" or "png" (APNG), both lossless, "gif", or "mp4" if PyAV is
         installed on the server.
         """
-        first, *_, last = self.studio.open(self.key).path_recipes(start, end, frames, 1.0)
+        first, *_, last = self.studio.open(self.key).path_recipes(start, end, frames)
         route = Walk((first, last), 2 * int(frames) - 2, True, easing)
         return self.film(request, route, f"walk-{start}-{end}", kind)
 
@@ -147,8 +157,7 @@ class FaceEndpoints:
         if not isinstance(text, str) or len(text) > MAX_RECIPE_TEXT:
             raise RecipeError("Give a face as text: a seed, or the recipe in a PNG that Ganime made.")
         if text.strip().isdecimal():
-            start = self.studio.library.start
-            return Recipe(start.name, start.revision, parse_seed(text))
+            return self.studio.open(self.key).recipes(1, parse_seed(text))[0]
         return Recipe.from_json(text)
 
     def film(
@@ -159,7 +168,7 @@ class FaceEndpoints:
             raise RecipeError(f"kind must be one of {', '.join(FILM_KINDS)}; got {quoted(kind)}.")
         if size not in FILM_SIZES:
             raise RecipeError(f"size must be one of {', '.join(map(str, FILM_SIZES))}; got {quoted(size)}.")
-        steps = draw_film(self.studio.open(self.key), route, speed, f".{kind}", size or None)
+        steps = draw_film(self.studio.open(self.key), route, speed, f".{kind}", size)
         film = self.studio.work.finish("film", self.studio.visitor(request), steps)
         return self.file(f"{name}.{kind}", film.data)
 

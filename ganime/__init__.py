@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ganime.models.checkpoint import Checkpoint
     from ganime.training.events import Event
 
-__all__ = ["Recipe", "__version__", "evaluate", "generate", "interpolate", "load_model", "train"]
+__all__ = ["Recipe", "__version__", "evaluate", "generate", "interpolate", "load_model", "sharpen", "train"]
 
 FacePaths = str | Path | Sequence[str | Path]
 
@@ -49,19 +49,46 @@ def load_model(
     return open_model(str(model or EMBEDDED), _home(home) / "hub", with_discriminator)
 
 
-def generate(model: Checkpoint, seeds: Sequence[int], truncation: float = 1.0) -> np.ndarray:
-    """Draw the faces of N seeds as an RGB array, uint8, (N, S, S, 3), where S is the model's image size.
+def generate(
+    model: Checkpoint, seeds: Sequence[int | Recipe], truncation: float = 1.0, clarity: float | None = None
+) -> np.ndarray:
+    """Draw N faces as an RGB array, uint8, (N, S, S, 3), where S is the model's image size.
 
-    A seed always gives the same face, whichever seeds are drawn with it.
+    A seed always gives the same face, whichever faces are drawn with it.
 
-    seeds: whole numbers from 0 to 2^32 - 1.
+    seeds: whole numbers from 0 to 2^32 - 1, or recipes, such as `Recipe.from_png` reads; a recipe has its own
+        truncation and clarity.
     truncation: factor on the latents, 0 to 1.5; 0 gives the average face, 1 leaves them unchanged.
+    clarity: the share of the model's faces that each face is at least as clear as, 0 to 0.95; 0 draws the latents
+        unchanged. By default 0.7, or 0 if no clarity was fitted to the model.
 
-    Raises RecipeError for a value out of range.
+    Raises RecipeError for a value out of range, and for a recipe of another model.
     """
-    from ganime.drawing import sampling
+    from ganime.drawing.clarity import default_clarity
+    from ganime.drawing.sampling import generate_recipes, recipes_for
 
-    return sampling.generate(model, seeds, truncation)
+    clarity = default_clarity(model) if clarity is None else clarity
+    recipes = [
+        seed if isinstance(seed, Recipe) else recipes_for(model, [seed], truncation, clarity)[0] for seed in seeds
+    ]
+    for recipe in recipes:
+        recipe.check_model(model.name, model.revision)
+    return generate_recipes(model, recipes)
+
+
+def sharpen(faces: np.ndarray, size: int = 512) -> np.ndarray:
+    """Enlarge faces with clean lines by an upscaler for anime drawings: uint8, (N, size, size, 3).
+
+    faces: square RGB pictures, uint8, (N, S, S, 3), such as `generate` draws.
+    size: up to 2,048 px.
+
+    Raises DataError for other arrays and sizes.
+    """
+    import numpy as np
+
+    from ganime.drawing.sharpening import sharpened
+
+    return np.stack(list(sharpened(faces, size)))
 
 
 def interpolate(
@@ -72,20 +99,23 @@ def interpolate(
     *,
     loop: bool = False,
     easing: str = "linear",
+    clarity: float | None = None,
 ) -> np.ndarray:
     """Draw a film that moves through the faces of `seeds` by spherical interpolation: uint8, (frames, S, S, 3).
 
     seeds: at least two, from 0 to 2^32 - 1. The film starts at the first one and ends at the last one.
     frames: 2 to 600.
-    truncation: as for `generate`.
+    truncation, clarity: as for `generate`, of every frame.
     loop: return to the first face; the film can then be repeated without a jump.
     easing: "linear", or "smooth" to slow down at each face.
 
     Raises RecipeError for a value out of range.
     """
     from ganime.drawing import sampling
+    from ganime.drawing.clarity import default_clarity
 
-    return sampling.interpolate(model, seeds, frames, truncation, loop, easing)
+    clarity = default_clarity(model) if clarity is None else clarity
+    return sampling.interpolate(model, seeds, frames, truncation, loop, easing, clarity)
 
 
 def train(
@@ -142,6 +172,7 @@ def evaluate(
     count: int = 1000,
     seed: int = 0,
     truncation: float = 1.0,
+    clarity: float = 0.0,
     trained_on: FacePaths | None = None,
     home: str | Path | None = None,
 ) -> Report:
@@ -149,7 +180,7 @@ def evaluate(
 
     reference: folders or zip files of real faces that the model was not trained on.
     count, seed: how many faces to draw, and the first of their seeds.
-    truncation: as for `generate`.
+    truncation, clarity: as for `generate`; by default, latents are drawn unchanged.
     trained_on: the faces that the model was trained on, needed to detect copies.
     home: where decoded faces are cached, as for `load_model`.
 
@@ -165,7 +196,7 @@ def evaluate(
 
     seen = None if trained_on is None else read(trained_on)
     images, training_faces = report.reference_faces(read(reference), seen)
-    drawn = generate(model, range(seed, seed + count), truncation)
+    drawn = generate(model, range(seed, seed + count), truncation, clarity)
     return report.evaluate(load_features(), drawn, images, training_faces)
 
 

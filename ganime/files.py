@@ -106,10 +106,13 @@ def flush(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def save_tensors(tensors: Mapping[str, Tensor], path: Path, half: bool = False) -> None:
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: Path, half: bool = False, facts: Mapping[str, str] | None = None
+) -> None:
     """Write named tensors as safetensors, atomically.
 
     half: store floating-point tensors in fp16, except those with values that it cannot represent.
+    facts: text to store in the file's header, see `read_facts`.
 
     Raises OSError when the file cannot be written, for example on a full disk.
     """
@@ -122,7 +125,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path, half: bool = False) 
         stored[name] = tensor.clone()
     with atomic_file(path) as temporary:
         try:
-            save_file(stored, temporary, metadata={"format": "pt"})
+            save_file(stored, temporary, metadata={"format": "pt", **(facts or {})})
         except SafetensorError as error:
             raise OSError(errno.EIO, f"the weights could not be written ({error})", str(path)) from error
 
@@ -161,13 +164,26 @@ def read_tensors(path: Path, most_bytes: int | None = None) -> dict[str, Tensor]
 
     Raises CheckpointError, naming the file, when it is missing or damaged, or larger than `most_bytes`.
     """
+    with opened_tensors(path, most_bytes) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+
+
+def read_facts(path: Path) -> dict[str, str]:
+    """The facts in the header of a safetensors file. Raises CheckpointError when it is missing or damaged."""
+    with opened_tensors(path) as file:
+        return file.metadata() or {}
+
+
+@contextlib.contextmanager
+def opened_tensors(path: Path, most_bytes: int | None = None) -> Iterator[Any]:
+    """Open a safetensors file to be read on the CPU; raises as `read_tensors`."""
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; a checkpoint folder needs it.")
     if most_bytes and path.stat().st_size > most_bytes:
         raise CheckpointError(f"{path} has {path.stat().st_size:,} bytes; at most {most_bytes:,} are read.")
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+            yield file
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({path.stat().st_size:,} bytes; {error}). "

@@ -93,7 +93,7 @@ def test_every_private_name_of_gradio_in_the_page_is_listed_above() -> None:
 
 
 def test_the_public_api_is_all_there_and_documented() -> None:
-    expected = {"Recipe", "__version__", "evaluate", "generate", "interpolate", "load_model", "train"}
+    expected = {"Recipe", "__version__", "evaluate", "generate", "interpolate", "load_model", "sharpen", "train"}
     assert set(ganime.__all__) == expected
     assert all(getattr(ganime, name).__doc__ for name in expected - {"__version__"})
     assert (ROOT / "ganime" / "py.typed").is_file()

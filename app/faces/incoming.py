@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -22,8 +23,11 @@ Base64 = Annotated[str, Field(max_length=MAX_BASE64)]
 
 
 def parse_recipes(texts: Sequence[str]) -> list[Recipe]:
-    """Recipes from JSON texts. Raises RecipeError for a text that is not a recipe."""
-    return [Recipe.from_json(text) for text in texts]
+    """Recipes from JSON texts, of the faces themselves even if the text is that of a sharpened picture.
+
+    Raises RecipeError for a text that is not a recipe.
+    """
+    return [replace(Recipe.from_json(text), sharpened=0) for text in texts]
 
 
 def picture_bytes(text: str) -> bytes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import io
+import logging
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,32 +17,35 @@ from app.faces.device import Device
 from app.faces.inspection import Inspector
 from app.recently_used import RecentlyUsed
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress, choose_faces
+from ganime.drawing.clarity import clear, default_clarity
 from ganime.drawing.direction_search import unnamed_directions, unnamed_unit
 from ganime.drawing.directions import Direction, Directions, between, combined, load_directions, steer
 from ganime.drawing.layers import Inside, look_inside
-from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
+from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_of, vary
 from ganime.drawing.projection import Projection, ProjectionProgress, project
-from ganime.drawing.recipe import MAX_SEED, Recipe, check_seed, decoded, rounded
-from ganime.drawing.sampling import recipes_for
-from ganime.errors import DataError, RecipeError
+from ganime.drawing.recipe import MAX_SEED, Recipe, check_seed, decoded, rounded, walk
+from ganime.drawing.sampling import latents_of, recipes_for
+from ganime.drawing.sharpening import sharpened
+from ganime.errors import DataError, GanimeError, RecipeError
 from ganime.faces.reading import decode
 from ganime.images import png_bytes
 from ganime.measuring.copies import Comparison, NearestFaces
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, load_features
-from ganime.text import printable, quoted
+from ganime.text import quoted
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
+LOG = logging.getLogger(__name__)
 MAX_FACES = 64
 MAX_PATH_FRAMES = 120
 TOOL_FACES = 8  # faces that a tool shows
-Size = Literal[0, 256, 512]  # of a downloaded file in px; 0 for the model's own
+FaceSize = Literal[0, 512, 1024]  # side in px of a downloaded face; 0 for the model's own, others are sharpened
 NO_VECTORS: Mapping[str, str] = {}
 
 
-@functools.cache
+@cache
 def feature_net() -> FeatureNet:
     """The network that recognises attributes, loaded on first use."""
     return load_features()
@@ -78,17 +82,38 @@ class LoadedModel:
 
     # Recipes and faces
 
-    def recipes(self, count: int, seed: int, truncation: float) -> list[Recipe]:
-        """Recipes of `count` faces (1 to 64) with consecutive seeds from `seed` on; 0 follows the largest seed."""
+    @cached_property
+    def default_clarity(self) -> float:
+        """The clarity that faces are drawn with by default; 0 if none was fitted to the model, or it is damaged."""
+        try:
+            return default_clarity(self.checkpoint)
+        except GanimeError as error:  # everything else works without it
+            LOG.warning("%s", error)
+            return 0.0
+
+    def recipes(self, count: int, seed: int, truncation: float = 1.0, clarity: float | None = None) -> list[Recipe]:
+        """Recipes of `count` faces (1 to 64) with consecutive seeds from `seed` on; 0 follows the largest seed.
+
+        clarity: 0 to 0.95, by default `default_clarity`. A model without a clarity draws all latents unchanged.
+        """
         first, count = check_seed(seed), check_count(count)
         seeds = [(first + number) % (MAX_SEED + 1) for number in range(count)]
-        return recipes_for(self.checkpoint, seeds, truncation)
+        return recipes_for(self.checkpoint, seeds, truncation, self.usable_clarity(clarity))
 
-    def path_recipes(self, start: int, end: int, frames: int, truncation: float) -> list[Recipe]:
-        """Recipes of the frames (2 to 120) from the face of seed `start` to that of seed `end`, both included."""
+    def usable_clarity(self, clarity: float | None) -> float:
+        """A clarity that the model can draw: `clarity`, the default for None, 0 if none was fitted to it."""
+        return self.default_clarity if clarity is None or not self.default_clarity else clarity
+
+    def path_recipes(
+        self, start: int, end: int, frames: int, truncation: float = 1.0, clarity: float | None = None
+    ) -> list[Recipe]:
+        """Recipes of the frames (2 to 120) from the face of seed `start` to that of seed `end`, both included.
+
+        clarity: as for `recipes`.
+        """
         if not isinstance(frames, int | float) or not 2 <= frames <= MAX_PATH_FRAMES:
             raise RecipeError(f"Give 2 to {MAX_PATH_FRAMES} frames; got {quoted(frames)}.")
-        [first] = recipes_for(self.checkpoint, [check_seed(start)], truncation)
+        [first] = self.recipes(1, start, truncation, clarity)
         positions = [number / (int(frames) - 1) for number in range(int(frames))]
         return [replace(first, toward=check_seed(end), position=position) for position in positions]
 
@@ -97,24 +122,30 @@ class LoadedModel:
         if len(recipes) > MAX_FACES:
             raise RecipeError(f"At most {MAX_FACES} faces at a time; got {len(recipes)}.")
         for recipe in recipes:
-            if recipe.revision != self.checkpoint.revision:
-                raise RecipeError(
-                    f"This face was drawn by {printable(recipe.model, 80)}, weights {printable(recipe.revision, 20)}; "
-                    f"the model in use is {printable(self.checkpoint.name, 80)}, weights {self.checkpoint.revision}. "
-                    "Load its model first."
-                )
+            recipe.check_model(self.checkpoint.name, self.checkpoint.revision)
 
     def latents(self, recipes: Sequence[Recipe]) -> Float[np.ndarray, "n latent"]:
-        """The latents of recipes, truncation applied."""
+        """The latents of recipes, truncation and clarity applied."""
         self.check(recipes)
-        z = [recipe.latent(self.latent_dim) for recipe in recipes]
-        return np.array(z, np.float32).reshape(-1, self.latent_dim)  # (N, latent)
+        return latents_of(self.checkpoint, recipes)
 
     def untruncated(self, recipes: Sequence[Recipe]) -> Float[np.ndarray, "n latent"]:
-        """The latents of recipes before truncation, which is what the tools change."""
+        """The latents of recipes before truncation and clarity, which are what the tools change."""
         self.check(recipes)
         z = [recipe.untruncated(self.latent_dim) for recipe in recipes]
         return np.array(z, np.float32).reshape(-1, self.latent_dim)  # (N, latent)
+
+    def path(self, recipes: Sequence[Recipe], frames: int, loop: bool, easing: str) -> Float[np.ndarray, "n latent"]:
+        """The latents of a walk through faces, each with the clarity of the faces before and after it.
+
+        Raises RecipeError as `ganime.drawing.recipe.walk` does.
+        """
+        self.check(recipes)
+        stops = np.array([recipe.latent(self.latent_dim) for recipe in recipes], np.float32)  # (K, latent)
+        z = walk(stops.reshape(-1, self.latent_dim), frames, loop, easing)  # (N, latent)
+        clarities = [recipe.clarity for recipe in (*recipes, *recipes[: int(loop)])]
+        places = np.linspace(0, len(clarities) - 1, len(z), endpoint=not loop)
+        return clear(self.checkpoint, z, np.interp(places, range(len(clarities)), clarities).tolist())
 
     def render(self, z: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n h w 3"]:
         """The faces of latents."""
@@ -130,25 +161,29 @@ class LoadedModel:
             raise RecipeError("There is no face to draw.")
         return Drawn(recipes, self.render(self.latents(recipes)))
 
-    def pngs(self, recipes: list[Recipe], size: int | None = None) -> list[bytes]:
-        """Faces as PNGs with their recipes inside, drawn by this model whatever model the recipes name.
+    def pngs(self, recipes: list[Recipe], size: int = 0) -> list[bytes]:
+        """Faces as PNGs with their recipes inside, see `draw_pngs`."""
+        return list(self.draw_pngs(recipes, size))
 
-        size: side in px, None for the model's own. The recipes inside the files name this model.
+    def draw_pngs(self, recipes: list[Recipe], size: int = 0) -> Iterator[bytes]:
+        """Faces as PNGs, one after the other, drawn by this model whatever model the recipes name.
+
+        size: side in px to sharpen them to, 0 for the model's own picture. The recipes inside the files name this model
+        and say to what side the picture was sharpened.
         """
-        name, revision = self.checkpoint.name, self.checkpoint.revision
-        drawn = self.draw([replace(recipe, model=name, revision=revision) for recipe in recipes])
-        pairs = zip(drawn.faces, drawn.recipes, strict=True)
-        return [png_bytes(face, recipe.to_json(), size) for face, recipe in pairs]
+        settings = {"model": self.checkpoint.name, "revision": self.checkpoint.revision}
+        drawn = self.draw([replace(recipe, **settings) for recipe in recipes])
+        pictures = self.sharpened(drawn.faces, size) if size else drawn.faces
+        for picture, recipe in zip(pictures, drawn.recipes, strict=True):
+            yield png_bytes(picture, replace(recipe, sharpened=size).to_json())
+
+    def sharpened(self, faces: UInt8[np.ndarray, "n h w 3"], size: int) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
+        """Faces at `size` px, enlarged one after the other, between which other visitors have their turns."""
+        return self.device.run(sharpened(faces, size))
 
     def faces_zip(self, recipes: list[Recipe]) -> bytes:
         """Faces (1 to 64) as a ZIP of PNG files, see `pngs` and `file_names`."""
-        if not 1 <= len(recipes) <= MAX_FACES:
-            raise RecipeError(f"A ZIP holds 1 to {MAX_FACES} faces; got {len(recipes)}.")
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            for name, data in zip(file_names(recipes), self.pngs(recipes), strict=True):
-                archive.writestr(name, data)
-        return buffer.getvalue()
+        return zip_of(recipes, self.pngs(recipes))
 
     # Tools: faces from faces
 
@@ -166,23 +201,22 @@ class LoadedModel:
         """Children of 2 to 16 faces. mutation: share of a child's latent that is drawn anew, 0 to 1."""
         parents = self.untruncated(recipes)
         children = breed(parents, TOOL_FACES, mutation, seed)
-        truncation = sum(recipe.truncation for recipe in recipes) / len(recipes)
-        return self.draw_latents(children, replace(recipes[0], truncation=truncation))
+        return self.draw_latents(children, mean_settings(recipes))
 
     def arithmetic(self, a: Recipe, b: Recipe, c: Recipe) -> Drawn:
         """The face A - B + C."""
         return self.draw_latents(arithmetic(*self.untruncated([a, b, c]))[None], c)
 
     def draw_latents(self, z: Float[np.ndarray, "n latent"], origin: Recipe) -> Drawn:
-        """Faces of untruncated latents, exactly as their recipes will draw them. origin: the face they came from."""
-        recipes = recipes_of(self.checkpoint, z, origin.seed, origin.truncation)
-        return Drawn(recipes, self.render(rounded(z) * np.float32(origin.truncation)))
+        """Faces of untruncated latents. origin: the face they came from, whose truncation and clarity they have."""
+        return self.draw(recipes_of(self.checkpoint, z, origin))
 
     # Searches, in steps for `SlicedWork`
 
     def choose(self, wanted: list[str], seed: int) -> Iterator[SearchProgress | ChosenFaces]:
         """Faces with the attributes `wanted`: progress, then the ChosenFaces."""
-        return self.device.run(choose_faces(self.checkpoint, feature_net(), wanted, TOOL_FACES, seed))
+        clarity = self.default_clarity
+        return self.device.run(choose_faces(self.checkpoint, feature_net(), wanted, TOOL_FACES, seed, clarity=clarity))
 
     def project(self, picture: bytes) -> Iterator[ProjectionProgress | Projection]:
         """The face nearest to a picture file: progress, then the Projection. The picture is decoded in the first step.
@@ -263,6 +297,17 @@ class LoadedModel:
     def nearest_training_faces(self) -> Iterator[float | NearestFaces]:
         """Faces of a job's model beside the training faces nearest to them: progress from 0 to 1, then the result."""
         return self.inspector.nearest_faces(self.key, self.checkpoint)
+
+
+def zip_of(recipes: list[Recipe], pngs: list[bytes]) -> bytes:
+    """A ZIP of the PNGs of faces (1 to 64), see `file_names`."""
+    if not 1 <= len(recipes) <= MAX_FACES:
+        raise RecipeError(f"A ZIP holds 1 to {MAX_FACES} faces; got {len(recipes)}.")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in zip(file_names(recipes), pngs, strict=True):
+            archive.writestr(name, data)
+    return buffer.getvalue()
 
 
 def check_count(count: int) -> int:

@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from app.faces.loaded_model import LoadedModel
-from ganime.drawing.recipe import Recipe, check_number, walk
+from app.faces.loaded_model import LoadedModel, zip_of
+from ganime.drawing.recipe import Recipe, check_number
 from ganime.errors import RecipeError
 from ganime.images import animation_kind, mp4_works, save_animation
 from ganime.shapes import Float, UInt8
@@ -20,6 +20,9 @@ from ganime.text import quoted
 MAX_WALK_FRAMES = 240  # a browser keeps all of them in memory to play them without requests: 63 MB at 256 px
 MAX_FILM_PIXELS = 240 * 256 * 256  # of all frames of a film, to limit how long other visitors wait
 DRAWING_SHARE = 0.6  # of a film's progress; the rest is encoding
+SHARPENING_SHARE = 0.8  # of a sharpened film's progress, after drawing
+FilmSize = Literal[0, 256, 512]  # side in px; 0 for the model's own
+SHARPENED_SIZE = 512  # px from which the frames of a film are sharpened; smaller ones are resized
 Suffix = Literal[".gif", ".webp", ".png", ".mp4"]
 Easing = Literal["linear", "smooth"]
 
@@ -47,7 +50,7 @@ class Walk:
 
     def latents(self, model: LoadedModel) -> Float[np.ndarray, "frames latent"]:
         """The latents of all frames. Raises RecipeError for fewer than two faces, or one of another model."""
-        return walk(model.latents(self.faces), self.frames, self.loop, self.easing)
+        return model.path(self.faces, self.frames, self.loop, self.easing)
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class Frames:
 
 
 @dataclass(frozen=True)
-class Film:
-    """A walk as a file."""
+class SavedFile:
+    """A film or a ZIP, with the name to save it under."""
 
     name: str
     data: bytes
@@ -81,12 +84,12 @@ def draw_walk(model: LoadedModel, route: Walk) -> Iterator[Progress | Frames]:
     yield Frames(np.concatenate(frames))
 
 
-def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: int | None) -> Iterator[Progress | Film]:
-    """Draw a walk and encode it: Progress, then the Film. Other visitors may draw while it is encoded.
+def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: int) -> Iterator[Progress | SavedFile]:
+    """Draw a walk and encode it: Progress, then the film. Other visitors may draw while it is encoded.
 
     fps: frames per second, 1 to 60.
     suffix: .gif, .webp, .png (APNG), or .mp4 if PyAV is installed.
-    size: side in px, None for the model's own.
+    size: side in px, 0 for the model's own. At 512 px, the frames are sharpened.
 
     Raises RecipeError for a value out of range and for a film of too many pixels, GanimeError for an unusable suffix.
     """
@@ -95,18 +98,35 @@ def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: in
     if size and route.frames * size**2 > MAX_FILM_PIXELS:
         most = MAX_FILM_PIXELS // size**2
         raise RecipeError(f"A film of {size} px has at most {most} frames; got {route.frames}. Choose a smaller size.")
+    sharp = size >= max(SHARPENED_SIZE, model.image_size + 1)
     for event in draw_walk(model, route):
-        if isinstance(event, Frames):
-            yield Film(f"walk{suffix}", encode_film(event.pixels, suffix, fps, size))
-        else:
-            yield Progress(DRAWING_SHARE * event.share)
+        if isinstance(event, Progress):
+            yield Progress((DRAWING_SHARE / 6 if sharp else DRAWING_SHARE) * event.share)
+            continue
+        frames = event.pixels
+        if sharp:
+            pictures = []
+            for picture in model.sharpened(frames, size):
+                pictures.append(picture)
+                yield Progress(DRAWING_SHARE / 6 + SHARPENING_SHARE * len(pictures) / len(frames))
+            frames = np.stack(pictures)
+        yield SavedFile(f"walk{suffix}", encode_film(frames, suffix, fps, size))
 
 
-def encode_film(frames: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float, size: int | None) -> bytes:
+def draw_zip(model: LoadedModel, recipes: list[Recipe], size: int) -> Iterator[Progress | SavedFile]:
+    """Draw faces (1 to 64) as a ZIP of PNG files: Progress, then the ZIP. size: as for `LoadedModel.draw_pngs`."""
+    pngs: list[bytes] = []
+    for png in model.draw_pngs(recipes, size):
+        pngs.append(png)
+        yield Progress(len(pngs) / len(recipes))
+    yield SavedFile("faces.zip", zip_of(recipes, pngs))
+
+
+def encode_film(frames: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float, size: int) -> bytes:
     """The bytes of an animation that repeats for ever. suffix, size: as for `draw_film`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"walk{suffix}"
-        save_animation(frames, path, fps, size)
+        save_animation(frames, path, fps, size or None)
         return path.read_bytes()
 
 

@@ -28,12 +28,13 @@ from app.components.bridge import (
 from app.errors import visitor_text
 from app.faces.incoming import Base64, RecipeText, RecipeTexts, parse_recipes, picture_bytes
 from app.faces.library import JOB_PREFIX
-from app.faces.loaded_model import MAX_FACES, NO_VECTORS, TOOL_FACES, Drawn, Size, feature_net
+from app.faces.loaded_model import MAX_FACES, NO_VECTORS, TOOL_FACES, Drawn, FaceSize, feature_net
 from app.faces.studio import Studio
 from app.faces.walks import MAX_WALK_FRAMES, film_suffixes
 from app.tabs.job_view import JobKeys
 from app.tabs.long_work import work_functions
 from app.tabs.look_inside import look_inside_functions
+from app.tabs.sharp_view import sharp_function
 from app.tabs.walks import walk_functions
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress
 from ganime.drawing.direction_search import group
@@ -67,6 +68,7 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML:
     """
     functions = [*face_functions(studio), *search_functions(studio), *file_functions(studio)]
     functions += [*walk_functions(studio), *look_inside_functions(studio), *work_functions(studio)]
+    functions.append(sharp_function(studio))
     stage = component("explore", functions, "explore", ("bring", "gone"))
 
     gr.on([opened, model_key.change], partial(stage_value, studio), model_key, stage, **LIVE)
@@ -95,6 +97,7 @@ def stage_value(studio: Studio, key: str, sent: str = "") -> Answer:
         "trained": key.startswith(JOB_PREFIX),
         "embedded": studio.library.embedded().name,
         "side": model.image_size,
+        "clarity": model.default_clarity,
         "steers": by_section(sliders),
         "note": note,
         "attributes": by_section(attributes),
@@ -194,10 +197,10 @@ def search_functions(studio: Studio) -> list[Callable[..., Answer]]:
 def file_functions(studio: Studio) -> list[Callable[[Any], dict[str, str]]]:
     """The downloads of the tab."""
 
-    def keep_file(key: str, recipe: RecipeText, size: Size) -> tuple[str, bytes]:
+    def keep_file(key: str, recipe: RecipeText, size: FaceSize) -> tuple[str, bytes]:
         face, model = Recipe.from_json(recipe), studio.open(key)
         model.check([face])
-        return f"face-{face.seed}.png", model.pngs([face], size or None)[0]
+        return f"face-{face.seed}.png", model.pngs([face], size)[0]
 
     def tray_file(key: str, recipes: RecipeTexts) -> tuple[str, bytes]:
         faces, model = parse_recipes(recipes), studio.open(key)

@@ -6,14 +6,14 @@ from typing import Any
 
 import gradio as gr
 
-from app.components.bridge import DRAWING, Trigger, clamped, component, file_function, page_call, server_function
-from app.faces.loaded_model import Size
+from app.components.bridge import DRAWING, Trigger, component, file_function, page_call, server_function
+from app.faces.loaded_model import FaceSize
 from app.faces.studio import Studio
 from app.faces.walks import film_suffixes
-from app.tabs.generate import redraw_on_change, sheet_value
+from app.tabs.generate import boldness_slider, clarity_slider, redraw_on_change, sheet_value
 from app.tabs.long_work import work_functions
 from app.tabs.walks import walk_functions
-from ganime.drawing.recipe import MAX_TRUNCATION, Recipe, check_seed
+from ganime.drawing.recipe import Recipe, check_seed
 
 FRAMES = 48
 
@@ -25,13 +25,13 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Numb
     opened: fires when a visitor opens the page.
     """
 
-    def draw(key: str, first: Any, last: Any, factor: Any) -> dict[str, Any]:
-        return path_value(studio, key, first, last, truncation.preprocess(factor))
+    def draw(key: str, first: Any, last: Any, share: Any, factor: Any) -> dict[str, Any]:
+        return path_value(studio, key, first, last, boldness.preprocess(factor), clarity.preprocess(share))
 
     with gr.Row(elem_classes="controls", equal_height=True):
         start = gr.Number(3, label="From seed", min_width=150)
         end = gr.Number(14, label="To seed", min_width=150)
-        truncation = clamped(gr.Slider(0, MAX_TRUNCATION, value=1.0, step=0.05, label="Truncation", min_width=180))
+        clarity, boldness = clarity_slider(studio, model_key), boldness_slider()
     with gr.Row():
         roll_start = gr.Button("⚄ Roll the first", elem_id="roll-start", min_width=120)
         roll_end = gr.Button("⚄ Roll the second", elem_id="roll-end", min_width=120)
@@ -41,20 +41,22 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> tuple[gr.Numb
 
     roll_start.click(None, None, start, js=page_call("randomSeed"), api_visibility="private")
     roll_end.click(None, None, end, js=page_call("randomSeed"), api_visibility="private")
-    redraw_on_change(view, [opened, model_key.change], model_key, [start, end, truncation])
+    redraw_on_change(view, [opened, model_key.change], model_key, [start, end, clarity, boldness])
     return start, end, view
 
 
-def path_value(studio: Studio, key: str, start: int, end: int, truncation: float) -> dict[str, Any]:
+def path_value(studio: Studio, key: str, start: int, end: int, truncation: float, clarity: float) -> dict[str, Any]:
     """The value of walk.js: all frames from one face to the other in one lossless sheet."""
     model = studio.open(key)
-    frames = model.draw(model.path_recipes(start, end, FRAMES, truncation)).faces
+    recipes = model.path_recipes(start, end, FRAMES, truncation, clarity)
+    frames = model.draw(recipes).faces
     return {
         **sheet_value(key, model, frames),
         "frames": len(frames),
         "start": check_seed(start),
         "end": check_seed(end),
         "truncation": truncation,
+        "clarity": recipes[0].clarity,
         "endings": film_suffixes(),
     }
 
@@ -62,9 +64,9 @@ def path_value(studio: Studio, key: str, start: int, end: int, truncation: float
 def frame_file(studio: Studio) -> Any:
     """The download of one frame as a PNG."""
 
-    def frame_file(key: str, recipe: str, size: Size) -> tuple[str, bytes]:
+    def frame_file(key: str, recipe: str, size: FaceSize) -> tuple[str, bytes]:
         frame = Recipe.from_json(recipe)
         end = "" if frame.toward is None else f"-{frame.toward}-{round(frame.position * 100)}"
-        return f"face-{frame.seed}{end}.png", studio.open(key).pngs([frame], size or None)[0]
+        return f"face-{frame.seed}{end}.png", studio.open(key).pngs([frame], size)[0]
 
     return frame_file

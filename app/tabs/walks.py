@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 from app.components.bridge import Answer, file_answer, server_function, sheet_url
 from app.faces.incoming import RecipeTexts, parse_recipes
-from app.faces.loaded_model import Size
 from app.faces.studio import Studio
-from app.faces.walks import Easing, Film, Frames, Progress, Suffix, Walk, draw_film, draw_walk
+from app.faces.walks import Easing, FilmSize, Frames, Progress, SavedFile, Suffix, Walk, draw_film, draw_walk
 from ganime.images import SHEET_COLUMNS
 
 
@@ -31,20 +30,20 @@ def walk_functions(studio: Studio) -> list[Callable[..., Answer]]:
         easing: Easing,
         fps: float,
         suffix: Suffix,
-        size: Size,
+        size: FilmSize,
     ) -> Answer:
         route = Walk(tuple(parse_recipes(recipes)), frames, loop, easing)
-        steps = draw_film(studio.open(key), route, fps, suffix, size or None)
+        steps = draw_film(studio.open(key), route, fps, suffix, size)
         return {"search": studio.work.begin("film", visitor, steps, walk_value)}
 
     return [server_function(function, visitor_of=studio.visitor) for function in (walk, film)]
 
 
-def walk_value(event: Progress | Frames | Film | None) -> Answer:
+def walk_value(event: Progress | Frames | SavedFile | None) -> Answer:
     """The progress of a walk, None before its first step; or its frames in one lossless sheet; or its file."""
     if event is None or isinstance(event, Progress):
         return {"progress": event.share if event else 0.0}
-    if isinstance(event, Film):
+    if isinstance(event, SavedFile):
         return file_answer((event.name, event.data))
     pixels = event.pixels
     return {"sheet": sheet_url(pixels), "columns": SHEET_COLUMNS, "side": pixels.shape[1], "frames": len(pixels)}

@@ -26,6 +26,7 @@ GROUPS = {
         explore.mix_command,
         explore.choose_command,
         explore.project_command,
+        draw.clarity_command,
         explore.directions_command,
         explore.name_direction_command,
     ],

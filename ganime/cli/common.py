@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,11 +12,11 @@ import numpy as np
 import torch
 import typer
 
-from ganime.drawing.recipe import Recipe, check_truncation, latent, parse_seed
-from ganime.drawing.sampling import generate
-from ganime.errors import ConfigError, GanimeError, RecipeError
+from ganime.drawing.clarity import DEFAULT_CLARITY, default_clarity
+from ganime.drawing.recipe import MAX_CLARITY, Recipe, parse_seed
+from ganime.drawing.sampling import generate, recipes_for
+from ganime.errors import ConfigError, RecipeError
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.images import read_recipe
 from ganime.models.checkpoint import Checkpoint
 from ganime.shapes import UInt8
 
@@ -31,6 +32,18 @@ HomeOption = Annotated[
 ]
 TruncationOption = Annotated[
     float, typer.Option(help="Factor on the latent, 0 to 1.5: 0 draws the average face, 1 leaves it unchanged.")
+]
+ClarityOption = Annotated[
+    float | None,
+    typer.Option(
+        help=f"Share of the model's faces that each face is at least as clear as, 0 to {MAX_CLARITY:g}; 0 draws "
+        f"latents unchanged. {DEFAULT_CLARITY:g} by default if `ganime clarity` was fitted to the model.",
+        show_default=False,
+    ),
+]
+SharpenOption = Annotated[
+    int,
+    typer.Option("--sharpen", help="Side in px to enlarge each face to by the upscaler, such as 512; 0 for none."),
 ]
 SizeOption = Annotated[int, typer.Option(help="Scale the pictures to this many pixels; 0 keeps the model's size.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -56,29 +69,26 @@ def check_folder(folder: Path | None) -> None:
         raise ConfigError(f"--out {folder} is a file. Name a folder; it is created if it does not exist.")
 
 
-def read_face(checkpoint: Checkpoint, face: str) -> tuple[np.ndarray, float, int]:
-    """Read a face that is given as a seed or as a PNG with a recipe inside.
+def read_face(checkpoint: Checkpoint, face: str) -> Recipe:
+    """Read the recipe of a face that is given as a seed, which has the model's default clarity, or as a PNG of Ganime.
 
-    Returns its latent without truncation, float32, (latent,), its truncation and its seed. Raises RecipeError when the
-    text is neither, or when another model drew the face, and GanimeError for a PNG without a recipe.
+    Raises RecipeError when the text is neither, or when another model drew the face, and GanimeError for a PNG without
+    a recipe.
     """
-    dim = checkpoint.generator.config.latent_dim
     if face.isdecimal():
-        seed = parse_seed(face)
-        return latent(seed, dim), 1.0, seed
+        return recipes_for(checkpoint, [parse_seed(face)], clarity=default_clarity(checkpoint))[0]
     path = Path(face)
     if not path.is_file():
         raise RecipeError(f"A face is a seed, such as 7, or a PNG made by Ganime; got {face!r}.")
-    text = read_recipe(path.read_bytes())
-    if not text:
-        raise GanimeError(f"{path} contains no recipe. Find the nearest face: python -m ganime project MODEL {path}.")
-    recipe = Recipe.from_json(text)
-    if recipe.revision != checkpoint.revision:
+    try:
+        recipe = Recipe.from_png(path)
+        recipe.check_model(checkpoint.name, checkpoint.revision)
+    except RecipeError as error:
         raise RecipeError(
-            f"{path} was drawn by {recipe.model} (revision {recipe.revision}), not by {checkpoint.name} "
-            f"({checkpoint.revision}). Name its model with --model."
-        )
-    return recipe.untruncated(dim), check_truncation(recipe.truncation), recipe.seed
+            f"{path}: {error} Name the model of the face with --model, or find the nearest face of another model: "
+            f"ganime project MODEL {path}."
+        ) from error
+    return replace(recipe, sharpened=0)
 
 
 def read_faces(data: list[Path], image_size: int, home: Path, keep_duplicates: bool = False) -> FaceDataset:
@@ -95,23 +105,23 @@ def read_faces(data: list[Path], image_size: int, home: Path, keep_duplicates: b
 
 
 def draw_in_batches(
-    checkpoint: Checkpoint, seeds: range, truncation: float
+    checkpoint: Checkpoint, seeds: range, truncation: float, clarity: float = 0.0
 ) -> Iterator[tuple[range, UInt8[np.ndarray, "b size size 3"]]]:
     """Draw the faces of `seeds` a batch at a time, and show the progress; yields the seeds of a batch and its faces."""
     for start in range(0, len(seeds), DRAWN_AT_ONCE):
         batch = seeds[start : start + DRAWN_AT_ONCE]
-        yield batch, generate(checkpoint, batch, truncation)
+        yield batch, generate(checkpoint, batch, truncation, clarity)
         show_progress(f"{start + len(batch):,} of {len(seeds):,} faces drawn")
 
 
 def draw_to_file(
-    checkpoint: Checkpoint, seeds: range, truncation: float, path: Path
+    checkpoint: Checkpoint, seeds: range, path: Path, truncation: float = 1.0, clarity: float = 0.0
 ) -> UInt8[np.ndarray, "n size size 3"]:
     """Draw the faces of `seeds` into a .npy file, and return it as a memory-mapped array."""
     side = checkpoint.generator.config.image_size
     faces = np.lib.format.open_memmap(path, "w+", np.uint8, (len(seeds), side, side, 3))
     done = 0
-    for batch, drawn in draw_in_batches(checkpoint, seeds, truncation):
+    for batch, drawn in draw_in_batches(checkpoint, seeds, truncation, clarity):
         faces[done : done + len(batch)] = drawn
         done += len(batch)
     faces.flush()

@@ -10,7 +10,7 @@ import typer
 
 from ganime.cli import common
 from ganime.config import RECIPES
-from ganime.drawing.sampling import render
+from ganime.drawing.sampling import generate_recipes
 from ganime.errors import ConfigError, DataError
 from ganime.faces.audit import Audit, audit, contact_sheet
 from ganime.faces.dataset import FaceDataset
@@ -143,8 +143,7 @@ def copies_command(
         )
     rows = []
     for face in faces:
-        z, truncation, _ = common.read_face(checkpoint, face)
-        drawn = render(checkpoint.generator, z[None] * np.float32(truncation))[0]  # (H, W, 3)
+        [drawn] = generate_recipes(checkpoint, [common.read_face(checkpoint, face)])  # (H, W, 3)
         comparison = compare_with_training_faces(training_faces, drawn, images)
         print(f"{face}: {comparison.describe()}")
         if comparison.training is not None:

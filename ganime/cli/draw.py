@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from ganime.cli.common import (
-    DEFAULT_HOME,
-    HomeOption,
-    ModelOption,
-    SizeOption,
-    TruncationOption,
-    check_folder,
-    check_png,
-    draw_in_batches,
-    draw_to_file,
+from ganime.cli import common
+from ganime.drawing.clarity import default_clarity, save_clarity
+from ganime.drawing.clarity_fitting import (
+    FITTED_FACES,
+    ClarityFit,
+    embedded_reference,
+    fit_clarity,
+    reference_features,
 )
 from ganime.drawing.recipe import MAX_SEED, check_seed, check_truncation, parse_seed
 from ganime.drawing.sampling import interpolate, recipes_for
+from ganime.drawing.sharpening import sharpened
 from ganime.errors import ConfigError, RecipeError
 from ganime.files import atomic_file
 from ganime.images import SHEET_COLUMNS, animation_kind, png_bytes, save_animation, sheet
-from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.models.checkpoint import CLARITY_FILE, EMBEDDED, Checkpoint
 from ganime.models.hub import open_model
+from ganime.nets.anime_features import FEATURE_SIDE, load_features
 from ganime.text import plural
 
 MAX_COUNT = 100_000
@@ -35,18 +37,20 @@ MAX_SHEET = 10_000  # faces; the whole sheet is held in memory, and few programs
 def sample_command(
     count: Annotated[int, typer.Option(help=f"Number of faces, at most {MAX_COUNT:,}.")] = 16,
     seed: Annotated[int, typer.Option(help="Seed of the first face; the others have the seeds that follow.")] = 0,
-    truncation: TruncationOption = 1.0,
-    size: SizeOption = 0,
-    model: ModelOption = str(EMBEDDED),
+    truncation: common.TruncationOption = 1.0,
+    clarity: common.ClarityOption = None,
+    size: common.SizeOption = 0,
+    sharpen: common.SharpenOption = 0,
+    model: common.ModelOption = str(EMBEDDED),
     out: Annotated[Path | None, typer.Option(help="Folder for the files face-SEED.png.")] = None,
     npy: Annotated[Path | None, typer.Option(help="Write one uint8 array (N, H, W, 3) instead.")] = None,
     sheet_file: Annotated[
         Path | None, typer.Option("--sheet", help="Write one PNG instead, eight faces in a row.")
     ] = None,
-    home: HomeOption = DEFAULT_HOME,
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Draw one face for each seed; every PNG contains the recipe of its face."""
-    check_sample_targets(out, npy, sheet_file, size)
+    check_sample_targets(out, npy, sheet_file, size, sharpen)
     most = MAX_SHEET if sheet_file else MAX_COUNT
     if not 1 <= count <= most:
         raise RecipeError(f"--count must be from 1 to {most:,}{' for --sheet' if sheet_file else ''}; got {count}.")
@@ -54,40 +58,52 @@ def sample_command(
         raise RecipeError(f"Seeds end at {MAX_SEED:,}; --seed {seed} with --count {count} goes beyond.")
     check_truncation(truncation)
     checkpoint = open_model(model, home / "hub")
+    clarity = default_clarity(checkpoint) if clarity is None else clarity
     seeds = range(seed, seed + count)
     if npy:
         with atomic_file(npy) as temporary:
-            faces = draw_to_file(checkpoint, seeds, truncation, temporary)
+            faces = common.draw_to_file(checkpoint, seeds, temporary, truncation, clarity)
         print(f"{plural(count, 'face')} in {npy}, {faces.dtype} {faces.shape}")
     elif sheet_file:
         with atomic_file(sheet_file) as temporary:
-            temporary.write_bytes(png_bytes(sheet_of(checkpoint, seeds, truncation)))
+            temporary.write_bytes(png_bytes(sheet_of(checkpoint, seeds, truncation, clarity)))
         print(f"{plural(count, 'face')} in {sheet_file}")
     else:
         assert out is not None
-        for batch, faces in draw_in_batches(checkpoint, seeds, truncation):
-            for face, recipe in zip(faces, recipes_for(checkpoint, batch, truncation), strict=True):
+        for batch, faces in common.draw_in_batches(checkpoint, seeds, truncation, clarity):
+            pictures = sharpen_faces(faces, sharpen) if sharpen else faces
+            for picture, recipe in zip(pictures, recipes_for(checkpoint, batch, truncation, clarity), strict=True):
                 with atomic_file(out / f"face-{recipe.seed}.png") as temporary:
-                    temporary.write_bytes(png_bytes(face, recipe.to_json(), size or None))
+                    text = replace(recipe, sharpened=sharpen).to_json()
+                    temporary.write_bytes(png_bytes(picture, text, size or None))
         print(f"{plural(count, 'face')} in {out}")
 
 
-def check_sample_targets(out: Path | None, npy: Path | None, sheet_file: Path | None, size: int) -> None:
+def check_sample_targets(out: Path | None, npy: Path | None, sheet_file: Path | None, size: int, sharpen: int) -> None:
     """Raise ConfigError unless exactly one target is given and can be written in its format."""
     if sum(target is not None for target in (out, npy, sheet_file)) != 1:
         raise ConfigError("Name one target: --out FOLDER, --npy FILE or --sheet FILE.")
-    if size and not out:
-        raise ConfigError("--size scales the files in --out; leave it out with --npy and --sheet.")
+    if (size or sharpen) and not out:
+        raise ConfigError("--size and --sharpen enlarge the files in --out; leave them out with --npy and --sheet.")
+    if size and sharpen:
+        raise ConfigError("Give either --size or --sharpen: both are the side of the pictures in px.")
     if npy and npy.suffix.lower() != ".npy":
         raise ConfigError(f"--npy writes a NumPy array; {npy} should end in .npy.")
-    check_folder(out)
-    check_png("--sheet", sheet_file)
+    common.check_folder(out)
+    common.check_png("--sheet", sheet_file)
 
 
-def sheet_of(checkpoint: Checkpoint, seeds: range, truncation: float) -> np.ndarray:
+def sheet_of(checkpoint: Checkpoint, seeds: range, truncation: float, clarity: float) -> np.ndarray:
     """All faces in one picture, eight in a row: uint8, (rows * H, 8 * W, 3)."""
-    rows = [sheet(faces, SHEET_COLUMNS) for _, faces in draw_in_batches(checkpoint, seeds, truncation)]
+    rows = [sheet(faces, SHEET_COLUMNS) for _, faces in common.draw_in_batches(checkpoint, seeds, truncation, clarity)]
     return np.concatenate(rows)  # a batch fills whole rows
+
+
+def sharpen_faces(faces: np.ndarray, side: int) -> Iterator[np.ndarray]:
+    """Enlarge faces, (N, H, W, 3), to `side` px by the upscaler one after the other, and show the progress."""
+    for number, picture in enumerate(sharpened(faces, side), start=1):
+        common.show_progress(f"{number:,} of {len(faces):,} faces sharpened")
+        yield picture
 
 
 def interpolate_command(
@@ -97,10 +113,12 @@ def interpolate_command(
     fps: Annotated[float, typer.Option(min=1, max=60, help="Frames per second.")] = 20.0,
     loop: Annotated[bool, typer.Option("--loop", help="Return to the first face at the end.")] = False,
     easing: Annotated[str, typer.Option(help="linear, or smooth to slow down at each face.")] = "linear",
-    truncation: TruncationOption = 1.0,
-    size: SizeOption = 0,
-    model: ModelOption = str(EMBEDDED),
-    home: HomeOption = DEFAULT_HOME,
+    truncation: common.TruncationOption = 1.0,
+    clarity: common.ClarityOption = None,
+    size: common.SizeOption = 0,
+    sharpen: common.SharpenOption = 0,
+    model: common.ModelOption = str(EMBEDDED),
+    home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Draw a film that moves from face to face by spherical interpolation."""
     try:
@@ -108,6 +126,46 @@ def interpolate_command(
     except RecipeError as error:
         raise RecipeError(f"--seeds takes seeds separated by commas, such as 3,14,15. {error}") from error
     animation_kind(out)
-    faces = interpolate(open_model(model, home / "hub"), stops, frames, truncation, loop, easing)
-    save_animation(faces, out, fps, size or None)
+    if size and sharpen:
+        raise ConfigError("Give either --size or --sharpen: both are the side of the film in px.")
+    checkpoint = open_model(model, home / "hub")
+    clarity = default_clarity(checkpoint) if clarity is None else clarity
+    pictures = interpolate(checkpoint, stops, frames, truncation, loop, easing, clarity)
+    if sharpen:
+        pictures = np.stack(list(sharpen_faces(pictures, sharpen)))
+    save_animation(pictures, out, fps, size or None)
     print(f"{frames} frames in {out}")
+
+
+def clarity_command(
+    model: common.ModelArgument = str(EMBEDDED),
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Real faces, best those that the model was trained on: folders or zip files. By default, clear "
+            "faces of the embedded model."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; by default that of the model.", show_default=False)
+    ] = None,
+    faces: Annotated[int, typer.Option(help="Number of faces of the model that it is fitted to.")] = FITTED_FACES,
+    home: common.HomeOption = common.DEFAULT_HOME,
+) -> None:
+    """Fit a clarity to a model: which latents it draws well, and how to move the others there."""
+    checkpoint, net = open_model(model, home / "hub"), load_features()
+    folder = out or checkpoint.folder
+    assert folder is not None
+    common.check_folder(folder)
+    if data:
+        dataset = common.read_faces(data, FEATURE_SIDE, home)
+        reference = reference_features(net, dataset.images[dataset.train])
+    else:
+        reference = embedded_reference(net)
+    work = fit_clarity(checkpoint, net, reference, faces)
+    found = common.run_to_end(work, ClarityFit, lambda share: f"{share:.0%} fitted")
+    save_clarity(found.clarity, checkpoint.revision, folder)
+    print(
+        f"{folder / CLARITY_FILE}: compared with {len(reference):,} {'real' if data else 'drawn'} faces, explains "
+        f"{found.explained:.0%} of how clear unseen faces are"
+    )

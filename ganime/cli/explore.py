@@ -14,6 +14,7 @@ import typer
 from ganime.cli import common
 from ganime.drawing import direction_search
 from ganime.drawing.attribute_search import ChosenFaces, choose_faces
+from ganime.drawing.clarity import default_clarity
 from ganime.drawing.directions import (
     MAX_STRENGTH,
     Directions,
@@ -24,7 +25,7 @@ from ganime.drawing.directions import (
     save_directions,
     steer,
 )
-from ganime.drawing.mixing import arithmetic, breed, recipes_of, vary
+from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_of, vary
 from ganime.drawing.projection import Projection, project
 from ganime.drawing.recipe import Recipe, rounded
 from ganime.drawing.sampling import generate_recipes
@@ -102,8 +103,9 @@ def steer_command(
     directions = load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
     if directions is None:
         raise CheckpointError(f"{checkpoint.name} has no directions. Find them: python -m ganime directions MODEL.")
-    z, truncation, seed = common.read_face(checkpoint, face)
-    write_faces(checkpoint, rounded(steer(z, directions, amounts))[None], [out], size, truncation, seed)
+    origin = common.read_face(checkpoint, face)
+    z = steer(origin.untruncated(checkpoint.generator.config.latent_dim), directions, amounts)  # (latent,)
+    write_faces(checkpoint, rounded(z)[None], [out], size, origin)
 
 
 def amounts_of(by: Sequence[str]) -> dict[str, float]:
@@ -135,9 +137,9 @@ def vary_command(
 ) -> None:
     """Draw variations of a face."""
     checkpoint = open_model(model, home / "hub")
-    z, truncation, origin = common.read_face(checkpoint, face)
-    variations = vary(z, strength, count, seed)
-    write_faces(checkpoint, variations, numbered(out, "variation", len(variations)), size, truncation, origin)
+    origin = common.read_face(checkpoint, face)
+    variations = vary(origin.untruncated(checkpoint.generator.config.latent_dim), strength, count, seed)
+    write_faces(checkpoint, variations, numbered(out, "variation", len(variations)), size, origin)
 
 
 def breed_command(
@@ -153,9 +155,8 @@ def breed_command(
     """Draw children of two or more faces: each is a random mixture of its parents."""
     checkpoint = open_model(model, home / "hub")
     parents = [common.read_face(checkpoint, face) for face in faces]
-    children = breed(np.stack([z for z, _, _ in parents]), count, mutation, seed)
-    truncation = sum(truncation for _, truncation, _ in parents) / len(parents)
-    write_faces(checkpoint, children, numbered(out, "child", len(children)), size, truncation)
+    children = breed(untruncated(checkpoint, parents), count, mutation, seed)
+    write_faces(checkpoint, children, numbered(out, "child", len(children)), size, mean_settings(parents))
 
 
 def mix_command(
@@ -169,8 +170,8 @@ def mix_command(
 ) -> None:
     """Draw A - B + C: add to C what A has and B lacks."""
     checkpoint = open_model(model, home / "hub")
-    (one, _, _), (two, _, _), (three, truncation, seed) = (common.read_face(checkpoint, face) for face in (a, b, c))
-    write_faces(checkpoint, arithmetic(one, two, three)[None], [out], size, truncation, seed)
+    recipes = [common.read_face(checkpoint, face) for face in (a, b, c)]
+    write_faces(checkpoint, arithmetic(*untruncated(checkpoint, recipes))[None], [out], size, recipes[2])
 
 
 def choose_command(
@@ -179,6 +180,7 @@ def choose_command(
     count: CountOption = 8,
     seed: SeedOption = 0,
     truncation: common.TruncationOption = 1.0,
+    clarity: common.ClarityOption = None,
     size: common.SizeOption = 0,
     model: common.ModelOption = str(EMBEDDED),
     home: common.HomeOption = common.DEFAULT_HOME,
@@ -186,7 +188,8 @@ def choose_command(
     """Draw faces that have all the given attributes, as judged by the feature network."""
     checkpoint = open_model(model, home / "hub")
     attributes = [part.strip() for part in wanted.split(",")]
-    work = choose_faces(checkpoint, load_features(), attributes, count, seed, truncation)
+    clarity = default_clarity(checkpoint) if clarity is None else clarity
+    work = choose_faces(checkpoint, load_features(), attributes, count, seed, truncation, clarity)
     found = common.run_to_end(work, ChosenFaces, lambda at: f"{at.found} of {count} found among {at.looked_at} faces")
     write_recipes(found.faces, found.recipes, numbered(out, "chosen", len(found.faces)), size)
     print(
@@ -225,11 +228,12 @@ def numbered(folder: Path, name: str, count: int) -> list[Path]:
     return [folder / f"{name}-{number:03d}.png" for number in range(1, count + 1)]
 
 
-def write_faces(
-    checkpoint: Checkpoint, z: np.ndarray, targets: Sequence[Path], size: int, truncation: float = 1.0, seed: int = 0
-) -> None:
-    """Draw latents, (N, latent), and write them to the N targets with their recipes."""
-    recipes = recipes_of(checkpoint, z, seed, truncation)
+def write_faces(checkpoint: Checkpoint, z: np.ndarray, targets: Sequence[Path], size: int, origin: Recipe) -> None:
+    """Draw untruncated latents, (N, latent), and write them to the N targets with their recipes.
+
+    origin: the face they came from, whose truncation and clarity they have.
+    """
+    recipes = recipes_of(checkpoint, z, origin)
     write_recipes(generate_recipes(checkpoint, recipes), recipes, targets, size)
 
 
@@ -265,13 +269,14 @@ def name_direction_command(
     elif by:
         directions = directions.with_own(name, direction_search.unnamed_unit(combined(directions, amounts_of(by))))
     else:
-        start, end = latents_of(checkpoint, less or []), latents_of(checkpoint, more or [])
+        faces = [[common.read_face(checkpoint, face) for face in side or []] for side in (less, more)]
+        start, end = (untruncated(checkpoint, recipes) for recipes in faces)
         directions = directions.with_own(name, direction_search.unnamed_unit(between(start, end)))
     save_directions(directions, checkpoint.folder)
     print(f"{name} is {'deleted from' if remove else 'stored in'} {checkpoint.folder}")
 
 
-def latents_of(checkpoint: Checkpoint, faces: list[str]) -> np.ndarray:
-    """The latents of faces, float32, (N, latent)."""
+def untruncated(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> np.ndarray:
+    """The latents of recipes before truncation and clarity, float32, (N, latent)."""
     dim = checkpoint.generator.config.latent_dim
-    return np.array([common.read_face(checkpoint, face)[0] for face in faces], np.float32).reshape(-1, dim)
+    return np.array([recipe.untruncated(dim) for recipe in recipes], np.float32).reshape(-1, dim)

@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from ganime.cli import common
-from ganime.drawing.recipe import check_truncation
+from ganime.drawing.recipe import check_clarity, check_truncation
 from ganime.errors import ConfigError, DataError
 from ganime.files import write_json
 from ganime.measuring.distances import chance_of_nearness
@@ -36,6 +36,7 @@ def evaluate_command(
     count: Annotated[int, typer.Option(min=10, max=100_000, help="Number of faces to measure.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the first face.")] = 0,
     truncation: common.TruncationOption = 1.0,
+    clarity: Annotated[float, typer.Option(help="As for `sample`; by default, latents are drawn unchanged.")] = 0.0,
     keep_duplicates: common.DuplicatesOption = False,
     inception: Annotated[bool, typer.Option("--inception", help="Also compute the FID (Inception network).")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
@@ -45,10 +46,11 @@ def evaluate_command(
     if split and train_faces:
         raise ConfigError("--split takes the training faces from --reference; leave out --train.")
     check_truncation(truncation)
+    check_clarity(clarity)
     real = common.read_faces(reference, FEATURE_SIDE, home, keep_duplicates)
     seen = common.read_faces(train_faces, FEATURE_SIDE, home, keep_duplicates) if train_faces else None
     faces, training_faces = reference_faces(real, seen, split)
-    with faces_to_measure(model, range(seed, seed + count), truncation, home) as measured:
+    with faces_to_measure(model, range(seed, seed + count), truncation, clarity, home) as measured:
         report = evaluate(load_features(), measured, faces, training_faces)
         if inception:
             report = replace(report, fid=inception_distance(measured, faces))
@@ -58,7 +60,7 @@ def evaluate_command(
 
 
 @contextmanager
-def faces_to_measure(model: str, seeds: range, truncation: float, home: Path) -> Iterator[np.ndarray]:
+def faces_to_measure(model: str, seeds: range, truncation: float, clarity: float, home: Path) -> Iterator[np.ndarray]:
     """Yield the faces of a model, or the pictures themselves if `model` is a folder or zip file of pictures.
 
     They are an array of uint8, (N, H, W, 3), memory-mapped to a file that is deleted afterwards.
@@ -75,7 +77,7 @@ def faces_to_measure(model: str, seeds: range, truncation: float, home: Path) ->
     checkpoint = open_model(model, home / "hub")
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".evaluate-", dir=home) as folder:
-        yield common.draw_to_file(checkpoint, seeds, truncation, Path(folder) / "faces.npy")
+        yield common.draw_to_file(checkpoint, seeds, Path(folder) / "faces.npy", truncation, clarity)
 
 
 def print_report(report: Report) -> None:

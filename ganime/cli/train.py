@@ -17,6 +17,7 @@ from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
 from ganime.training.beginning import PreparedRun, check_run_folder, prepare_run
 from ganime.training.distributed import Processes
+from ganime.training.finishing import with_clarity
 from ganime.training.loop import train
 from ganime.training.run_folder import read_run
 
@@ -58,6 +59,9 @@ def train_command(
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness in the run.")] = None,
+    clarity: Annotated[
+        bool, typer.Option("--clarity/--no-clarity", help="Fit a clarity to the best model at the end: about a minute.")
+    ] = True,
     keep_duplicates: common.DuplicatesOption = False,
     device: common.DeviceOption = "auto",
     threads: common.ThreadsOption = 0,
@@ -102,7 +106,7 @@ def train_command(
     with signal_requests() as (should_stop, should_save):
         events = train(dataset, run, config, model, device, should_stop, should_save, begun, rates)
         if workers.leads:
-            show(events, run, config)
+            show(with_clarity(events, run, dataset, should_stop) if clarity else events, run, config)
         else:
             deque(events, maxlen=0)  # train without output
 

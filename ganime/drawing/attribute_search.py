@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from ganime.drawing import recipe
 from ganime.drawing.mixing import MAX_CHILDREN, recipes_of
-from ganime.drawing.sampling import generate_recipes, recipes_for, render
+from ganime.drawing.sampling import generate_recipes, latents_of, recipes_for, render
 from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
@@ -76,6 +76,7 @@ def choose_faces(
     count: int = 8,
     seed: int = 0,
     truncation: float = 1.0,
+    clarity: float = 0.0,
 ) -> Iterator[SearchProgress | ChosenFaces]:
     """Find faces with all the attributes of `wanted`; yields SearchProgress, and the ChosenFaces last.
 
@@ -87,6 +88,7 @@ def choose_faces(
     count: faces to return, 1 to 256.
     seed: the first seed to draw.
     truncation: 0.1 to 1.5.
+    clarity: of the faces that are drawn; those that are optimised begin from them and have none.
 
     Raises RecipeError for an unknown attribute, no attribute, or a value out of range.
     """
@@ -97,7 +99,7 @@ def choose_faces(
     z, seen = np.empty((0, dim), np.float32), np.empty((0, len(places)), np.float32)
     while len(z) % FACES_PER_ROUND or (len(z) < MAX_DRAWN and (seen.min(1) > PRESENT).sum() < count):
         seeds = [(seed + number) % (recipe.MAX_SEED + 1) for number in range(len(z), len(z) + FACES_PER_REPORT)]
-        drawn = recipe.latents(seeds, dim, truncation)
+        drawn = latents_of(checkpoint, recipes_for(checkpoint, seeds, truncation, clarity))
         probabilities = extract(net, render(checkpoint.generator, drawn))[1][:, places]  # (FACES_PER_REPORT, K)
         z, seen = np.concatenate([z, drawn]), np.concatenate([seen, probabilities])
         yield SearchProgress(min(count, int((seen.min(1) > PRESENT).sum())), len(z), searching=False)
@@ -111,9 +113,9 @@ def choose_faces(
         looked_at, searched = looked_at + len(missing), recipe.rounded(better)
         yield SearchProgress(len(found), looked_at, searching=True)
     numbers = [(seed + i) % (recipe.MAX_SEED + 1) for i in (*found, *missing)]
-    recipes = recipes_for(checkpoint, numbers[: len(found)], truncation)
+    recipes = recipes_for(checkpoint, numbers[: len(found)], truncation, clarity)
     for number, row in zip(numbers[len(found) :], searched, strict=True):
-        recipes += recipes_of(checkpoint, row[None], number)
+        recipes += recipes_of(checkpoint, row[None], recipe.Recipe(checkpoint.name, checkpoint.revision, number))
     faces = generate_recipes(checkpoint, recipes)
     probabilities = extract(net, faces)[1][:, places]  # (N, K)
     order = np.argsort(-probabilities.min(1), kind="stable")

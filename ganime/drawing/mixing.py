@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from ganime.drawing.recipe import Recipe, check_number, check_seed, check_whole, encoded, rounded, slerp
@@ -72,11 +75,21 @@ def blend(parents: Float[np.ndarray, "p latent"], shares: Float[np.ndarray, " p"
     return child
 
 
-def recipes_of(
-    checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"], seed: int = 0, truncation: float = 1.0
-) -> list[Recipe]:
-    """Recipes that contain the latents themselves, before truncation; `seed` is that of the face they came from."""
-    return [Recipe(checkpoint.name, checkpoint.revision, seed, truncation, vector=encoded(row)) for row in z]
+def recipes_of(checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"], origin: Recipe | None = None) -> list[Recipe]:
+    """Recipes that contain the latents themselves, before truncation and clarity.
+
+    origin: the face they came from; they have its seed, truncation and clarity. By default 0, 1 and 0.
+    """
+    name, revision = checkpoint.name, checkpoint.revision
+    origin = origin or Recipe(name, revision, seed=0)
+    seed, truncation, clarity = origin.seed, origin.truncation, origin.clarity
+    return [Recipe(name, revision, seed, truncation, vector=encoded(row), clarity=clarity) for row in z]
+
+
+def mean_settings(parents: Sequence[Recipe]) -> Recipe:
+    """The first of several recipes with the mean truncation and clarity of all, for `recipes_of` of their children."""
+    truncation, clarity = np.mean([(parent.truncation, parent.clarity) for parent in parents], 0)
+    return replace(parents[0], truncation=float(truncation), clarity=float(clarity))
 
 
 def at_length(z: Float[np.ndarray, " latent"], length: float) -> Float[np.ndarray, " latent"]:

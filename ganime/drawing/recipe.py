@@ -8,18 +8,20 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ganime.errors import RecipeError
-from ganime.text import quoted
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
+from ganime.shapes import Float
+from ganime.text import printable, quoted
 
 MAX_SEED = 2**32 - 1
 MAX_TRUNCATION = 1.5
+MAX_CLARITY = 0.95
+MAX_SHARPENED = 2048  # px
+LATER_FIELDS = ("clarity", "sharpened")  # unknown to earlier versions
 MAX_FRAMES = 600
 EASINGS = ("linear", "smooth")  # from one face to the next
 MAX_NUMBER = 16.0  # of a latent that is written out; N(0, 1) stays far below
@@ -31,10 +33,14 @@ class Recipe:
     """Everything needed to draw a face again.
 
     model, revision: which weights, as `Checkpoint.name` and `Checkpoint.revision` give them.
-    seed: the face, 0 to 2^32 - 1. truncation: factor on the latent, 0 (the average face) to 1.5; 1 leaves it as it is.
+    seed: the face, 0 to 2^32 - 1.
+    truncation: factor on the latent, 0 (the average face) to 1.5; 1 leaves it unchanged.
     toward, position: for a face on the way from `seed` to the seed `toward`, how far it has come, 0 to 1.
     vector: for a face that no seed draws (steered, bred, found), its latent as `encoded` writes it. The seed then only
-    tells where it came from; no `toward` goes with it.
+        names the face it came from; there is no `toward`.
+    clarity: the share of the model's faces that this one is at least as clear as, 0 to 0.95; see `drawing.clarity`.
+        0 draws the latent unchanged.
+    sharpened: side in px of a picture that the upscaler enlarged, see `drawing.sharpening`; 0 for the model's own.
 
     Raises RecipeError when a value is out of range.
     """
@@ -46,6 +52,8 @@ class Recipe:
     toward: int | None = None
     position: float = 0.0
     vector: str | None = None
+    clarity: float = 0.0
+    sharpened: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not isinstance(self.revision, str):
@@ -60,8 +68,11 @@ class Recipe:
                 raise RecipeError("A recipe has either a vector or a seed to go toward, never both.")
             object.__setattr__(self, "vector", encoded(decoded(self.vector)))  # one way to write each latent
 
+        object.__setattr__(self, "clarity", check_clarity(self.clarity))
+        object.__setattr__(self, "sharpened", check_whole("A side in px", self.sharpened, 0, MAX_SHARPENED))
+
     def latent(self, latent_dim: int) -> Float[np.ndarray, " latent"]:
-        """The float32 latent this recipe stands for. Raises RecipeError where its vector is of another length."""
+        """The float32 latent, truncation applied and clarity not. Raises RecipeError for a vector of another length."""
         return self.untruncated(latent_dim) * np.float32(self.truncation)
 
     def untruncated(self, latent_dim: int) -> Float[np.ndarray, " latent"]:
@@ -78,7 +89,32 @@ class Recipe:
         return z if self.toward is None else slerp(z, latent(self.toward, latent_dim), self.position)
 
     def to_json(self) -> str:
-        return json.dumps({name: value for name, value in asdict(self).items() if value is not None})
+        """The recipe as JSON; clarity and sharpening are left out when they are 0, for earlier versions."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps({name: value for name, value in values.items() if value or name not in LATER_FIELDS})
+
+    def check_model(self, name: str, revision: str) -> None:
+        """Raise RecipeError, naming both models, if the recipe is for other weights than `revision`."""
+        if self.revision != revision:
+            raise RecipeError(
+                f"This face was drawn by {printable(self.model, 80)}, weights {printable(self.revision, 20)}; "
+                f"the model in use is {printable(name, 80)}, weights {revision}. Load its model first."
+            )
+
+    @classmethod
+    def from_png(cls, png: Path | str | bytes) -> Recipe:
+        """The recipe in a PNG that Ganime made.
+
+        png: the path of the file, or its bytes.
+
+        Raises GanimeError for another file, and RecipeError for a PNG without a recipe.
+        """
+        from ganime.images import read_recipe  # pictures are not needed to draw latents
+
+        text = read_recipe(png if isinstance(png, bytes) else Path(png).read_bytes())
+        if not text:
+            raise RecipeError(f"{'This PNG' if isinstance(png, bytes) else png} contains no recipe.")
+        return cls.from_json(text)
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -215,6 +251,11 @@ def check_seed(seed: Any) -> int:
 def check_truncation(truncation: Any) -> float:
     """A truncation as a float from 0 to 1.5. Raises RecipeError for anything else."""
     return check_number("A truncation", truncation, 0.0, MAX_TRUNCATION)
+
+
+def check_clarity(clarity: Any) -> float:
+    """A clarity as a float from 0 to 0.95. Raises RecipeError for anything else."""
+    return check_number("A clarity", clarity, 0.0, MAX_CLARITY)
 
 
 def check_whole(what: str, value: Any, low: int, high: int) -> int:

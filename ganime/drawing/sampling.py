@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from ganime.drawing.clarity import clear
 from ganime.drawing.recipe import Recipe, check_truncation, latents, walk
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.dcgan import Generator
 from ganime.nets.prepared import PreparedGenerator
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+from ganime.shapes import Float, UInt8
 
 RENDER_BATCH = 64
 
 
 def generate(
-    checkpoint: Checkpoint, seeds: Sequence[int], truncation: float = 1.0, batch_size: int = RENDER_BATCH
+    checkpoint: Checkpoint,
+    seeds: Sequence[int],
+    truncation: float = 1.0,
+    clarity: float = 0.0,
+    batch_size: int = RENDER_BATCH,
 ) -> UInt8[np.ndarray, "n size size 3"]:
-    """The faces of `seeds`, RGB 0 to 255; a seed gives the same face beside any others and in any batch size."""
-    config = checkpoint.generator.config
-    return render(checkpoint.prepared, latents(seeds, config.latent_dim, truncation), batch_size)
+    """The faces of `seeds`, RGB 0 to 255; a seed gives the same face beside any others and in any batch size.
+
+    Raises RecipeError for a value out of range and for a clarity of a model without one.
+    """
+    z = latents(seeds, checkpoint.generator.config.latent_dim, truncation)
+    return render(checkpoint.prepared, clear(checkpoint, z, clarity), batch_size)
 
 
 def generate_recipes(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> UInt8[np.ndarray, "n size size 3"]:
     """The faces of `recipes`. The caller must check that they are recipes for this model."""
+    return render(checkpoint.prepared, latents_of(checkpoint, recipes))
+
+
+def latents_of(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> Float[np.ndarray, "n latent"]:
+    """The latents that draw `recipes`, truncation and clarity applied.
+
+    Raises RecipeError for a vector of another length and for a clarity of a model without one.
+    """
     dim = checkpoint.generator.config.latent_dim
-    return render(
-        checkpoint.prepared, np.array([recipe.latent(dim) for recipe in recipes], np.float32).reshape(-1, dim)
-    )
+    z = np.array([recipe.latent(dim) for recipe in recipes], np.float32).reshape(-1, dim)  # (N, latent)
+    return clear(checkpoint, z, [recipe.clarity for recipe in recipes])
 
 
 def interpolate(
@@ -42,14 +54,18 @@ def interpolate(
     truncation: float = 1.0,
     loop: bool = False,
     easing: str = "linear",
+    clarity: float = 0.0,
 ) -> UInt8[np.ndarray, "frames size size 3"]:
     """Frames of a walk by slerp through the faces of `seeds`, the first and last included unless it loops.
 
-    easing: "linear", or "smooth" to slow down at every face. Raises RecipeError for a value out of range.
+    easing: "linear", or "smooth" to slow down at every face.
+    clarity: of every frame, not of the ends alone.
+
+    Raises RecipeError as `generate`.
     """
-    config = checkpoint.generator.config
-    path = walk(latents(seeds, config.latent_dim), frames, loop, easing)
-    return render(checkpoint.prepared, path * np.float32(check_truncation(truncation)))
+    path = walk(latents(seeds, checkpoint.generator.config.latent_dim), frames, loop, easing)
+    path *= np.float32(check_truncation(truncation))
+    return render(checkpoint.prepared, clear(checkpoint, path, clarity))
 
 
 @torch.inference_mode()
@@ -71,6 +87,9 @@ def render(
     return faces
 
 
-def recipes_for(checkpoint: Checkpoint, seeds: Sequence[int], truncation: float = 1.0) -> list[Recipe]:
+def recipes_for(
+    checkpoint: Checkpoint, seeds: Sequence[int], truncation: float = 1.0, clarity: float = 0.0
+) -> list[Recipe]:
     """The recipes of the faces of `seeds` for this model."""
-    return [Recipe(checkpoint.name, checkpoint.revision, seed, truncation) for seed in seeds]
+    name, revision = checkpoint.name, checkpoint.revision
+    return [Recipe(name, revision, seed, truncation, clarity=clarity) for seed in seeds]

@@ -30,10 +30,11 @@ from ganime.nets.prepared import PreparedGenerator
 EMBEDDED = EMBEDDED_MODELS[128]  # the default model
 CARD_FILE = "README.md"
 DIRECTION_FILES = ("directions.safetensors", "directions.json")  # see drawing/directions.py
+CLARITY_FILE = "clarity.safetensors"  # see drawing/clarity.py
 TRAINING_FACES_FILES = ("known.safetensors", "known.json")  # see measuring/training_faces.py
 FILES_FOR_TRAINING = (DISCRIMINATOR_FILE, CRITIC_FILE)  # not needed to draw
 CHECKPOINT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *FILES_FOR_TRAINING, CARD_FILE)  # what `save_checkpoint` writes
-MODEL_FILES = (*CHECKPOINT_FILES, *DIRECTION_FILES, *TRAINING_FACES_FILES)  # all that belongs to a model
+MODEL_FILES = (*CHECKPOINT_FILES, *DIRECTION_FILES, CLARITY_FILE, *TRAINING_FACES_FILES)  # all that belongs to a model
 RUN_SAVES, BEST_SAVE = "saves", "best"  # folders of a training run
 
 
@@ -148,7 +149,7 @@ def model_files(folder: Path | None) -> list[Path]:
 
 
 def export_model(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write a model as `folder` and copy what lies beside its weights: directions, and facts about its training faces.
+    """Write a model as `folder` and copy what lies beside its weights: directions, clarity, facts about its faces.
 
     Completely or not at all; replaces a folder that exists, even the one that the model was read from.
     """

@@ -114,7 +114,7 @@ def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     ]
     parameters = endpoints["named_endpoints"]["/generate"]["parameters"]
     assert [(entry["parameter_name"], entry["python_type"]["type"]) for entry in parameters] == [
-        ("count", "int"), ("seed", "int"), ("truncation", "float")
+        ("count", "int"), ("seed", "int"), ("truncation", "float"), ("clarity", "None | float"), ("size", "int")
     ]  # fmt: skip
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from ganime.drawing.clarity import DEFAULT_CLARITY
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes
-from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
 from tests.browser.accessibility import serious_in_both_themes
 from tests.browser.explore_tab import alert, on_stage, visit
@@ -79,11 +79,24 @@ def test_first_visit_shows_faces_and_fits_the_screen_on_every_tab_without_a_seri
 
 def test_tiles_show_the_exact_pixels_of_each_seed(opened: Page) -> None:
     draw(opened, 40)
-    faces = generate(load_checkpoint(EMBEDDED), seeds(opened))
+    faces = generate(load_checkpoint(EMBEDDED), seeds(opened), clarity=DEFAULT_CLARITY)
     tiles = [pixels(opened, f".tile[data-seed='{seed}'] canvas") for seed in seeds(opened)]
     assert abs(np.stack(tiles).astype(int) - faces.astype(int)).max() <= 1
     opened.locator('.tile[data-seed="43"]').click()
     assert np.array_equal(pixels(opened, "#gallery .large"), tiles[3])
+
+
+def test_the_selected_face_becomes_sharp_a_moment_later(opened: Page) -> None:
+    draw(opened, 40)
+    opened.wait_for_selector("#gallery .large[data-sharp]")
+    sharp = pixels(opened, "#gallery .large")
+    assert sharp.shape[:2] == (512, 512)
+    small = np.asarray(Image.fromarray(sharp[..., :3]).resize((128, 128), Image.Resampling.BOX))
+    plain = pixels(opened, ".tile[data-seed='40'] canvas")[..., :3]
+    assert abs(small.astype(int) - plain.astype(int)).mean() < 8
+    opened.locator('.tile[data-seed="41"]').click()
+    assert pixels(opened, "#gallery .large").shape[0] == 128  # the next face is plain at first
+    opened.wait_for_selector("#gallery .large[data-sharp]")
 
 
 def test_dice_rolls_other_faces_and_shows_their_seeds(opened: Page) -> None:
@@ -100,14 +113,15 @@ def test_picked_face_is_downloaded_with_its_recipe_at_each_size(opened: Page) ->
     draw(opened, 20)
     opened.locator('.tile[data-seed="23"]').click()
     expect(opened.locator("#gallery h2")).to_have_text("Seed 23")
-    face = generate(load_checkpoint(EMBEDDED), [23])[0]
-    for button, side in ((f"PNG {SIDE} px", SIDE), ("PNG 256 px", 256), ("PNG 512 px", 512)):
+    faces = generate(load_checkpoint(EMBEDDED), [23], clarity=DEFAULT_CLARITY)
+    for button, side in ((f"PNG {SIDE} px", SIDE), ("512 px, sharpened", 512), ("1024 px, sharpened", 1024)):
         name, data = download(opened, button)
         image = Image.open(io.BytesIO(data))
         assert (name, image.size, image.format) == ("face-23.png", (side, side), "PNG")
         recipe = Recipe.from_json(image.info["ganime"])
         assert (recipe.model, recipe.seed, recipe.truncation) == (EMBEDDED.name, 23, 1.0)
-        expected = np.asarray(Image.open(io.BytesIO(png_bytes(face, "", side))))
+        assert (recipe.clarity, recipe.sharpened) == (DEFAULT_CLARITY, 0 if side == SIDE else side)
+        [expected] = faces if side == SIDE else sharpened(faces, side)
         assert abs(np.asarray(image).astype(int) - expected.astype(int)).max() <= 2
 
 
@@ -121,15 +135,18 @@ def test_zip_holds_every_face_of_the_gallery(opened: Page) -> None:
         assert f'"seed": {entry[5:-4]}' in Image.open(io.BytesIO(archive.read(entry))).info["ganime"]
 
 
-def test_truncation_changes_the_faces_and_stands_in_the_recipe(opened: Page) -> None:
-    opened.get_by_label("number input for Truncation").first.fill("0.5")
-    opened.get_by_label("number input for Truncation").first.press("Enter")
+def test_boldness_and_clarity_change_the_faces_and_stand_in_the_recipe(opened: Page) -> None:
+    for label, value in (("Boldness", "0.9"), ("Clarity", "0.3")):
+        opened.get_by_label(f"number input for {label}").first.fill(value)
+        opened.get_by_label(f"number input for {label}").first.press("Enter")
     draw(opened, 7)
-    expect(opened.locator("#gallery .recipe")).to_contain_text("truncation 0.5")
+    expect(opened.locator("#gallery .recipe")).to_contain_text("clarity 0.3 · truncation 0.9")
     _, data = download(opened, f"PNG {SIDE} px")
     image = Image.open(io.BytesIO(data))
-    assert json.loads(image.info["ganime"])["truncation"] == 0.5
-    assert abs(np.asarray(image).astype(int) - generate(load_checkpoint(EMBEDDED), [7], 0.5)[0].astype(int)).max() <= 1
+    recipe = json.loads(image.info["ganime"])
+    assert (recipe["truncation"], recipe["clarity"]) == (0.9, 0.3)
+    [expected] = generate(load_checkpoint(EMBEDDED), [7], 0.9, 0.3)
+    assert abs(np.asarray(image).astype(int) - expected.astype(int)).max() <= 1
 
 
 def test_of_many_quick_changes_the_last_one_stays(opened: Page) -> None:

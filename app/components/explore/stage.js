@@ -1,5 +1,6 @@
 // The stage: the face that all tools begin from and return to, and what undo knows of it.
 import { describeRecipe, parseRecipe, randomSeed, recipeOfSeed } from "../shared/recipes.js";
+import { createSharpener } from "../shared/sharp.js";
 import { createHistory } from "./history.js";
 import { createModelSwitch } from "./model-switch.js";
 import { createPictures } from "./pictures.js";
@@ -71,16 +72,18 @@ export function createStage(view) {
   const parts = {};
   let face = null;
   const undo = createUndo(view, { pictures, models, wanted, current: () => face }, parts);
+  const sharpen = createSharpener($(".now"), view.request);
 
   function paint() {
     const { recipe } = face;
-    const { model: name, revision, truncation = 1 } = parseRecipe(recipe);
+    const { model: name, revision, truncation = 1, clarity = 0 } = parseRecipe(recipe);
     const words = describeRecipe(recipe);
     $(".explore").hidden = false;
     pictures.paint($(".now"), recipe, SIDE);
+    sharpen(recipe, view.model.key);
     $(".now").dataset.recipe = recipe;
     $(".now").setAttribute("aria-label", words);
-    $(".made-by").textContent = `${words} · truncation ${truncation} · ${name} · weights ${revision}`;
+    $(".made-by").textContent = `${words} · clarity ${clarity} · truncation ${truncation} · ${name} · weights ${revision}`;
     $(".own-size").textContent = `PNG ${view.model.side} px`;
     undo.showButtons();
     for (const listener of listeners) listener();

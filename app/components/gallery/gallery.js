@@ -1,9 +1,11 @@
 // The gallery of the Generate tab: an exact sheet of faces, cut into tiles; the selected one is shown large.
-// props.value = {key, asked: [count, seed, truncation]}: the model and what the controls say. The server's answer is
-// {key, model, revision, sheet, columns, side, truncation, faces: [{seed, recipe}]} or {error}, see gallery_value.
-import { create, finder, loadPicture } from "../shared/dom.js";
+// props.value = {key, asked: [count, seed, clarity, boldness]}: the model and what the controls say. The server's answer is
+// {key, model, revision, sheet, columns, side, truncation, clarity, faces: [{seed, recipe}]} or {error}, see gallery_value.
+import { create, download, finder, loadPicture } from "../shared/dom.js";
 import { drawLive } from "../shared/live.js";
+import { createLongWork } from "../shared/long-work.js";
 import { createRequest, saveFile } from "../shared/requests.js";
+import { createSharpener } from "../shared/sharp.js";
 import { cutTiles } from "../shared/sheets.js";
 
 function createTile(canvas, seed, act) {
@@ -27,6 +29,7 @@ function createGallery({ element, trigger, request }) {
   let answer = null; // the last one without an error
   let canvases = []; // its faces
   let selected = 0;
+  const sharpen = createSharpener($(".large"), request);
 
   function select(index, focus = false) {
     selected = Math.max(0, Math.min(index, answer.faces.length - 1));
@@ -39,14 +42,15 @@ function createGallery({ element, trigger, request }) {
   }
 
   function showLarge() {
-    const { faces, model, revision, side, truncation } = answer;
-    const { seed } = faces[selected];
+    const { key, faces, model, revision, side, truncation, clarity } = answer;
+    const { seed, recipe } = faces[selected];
     const large = $(".large");
     large.width = large.height = side;
     large.getContext("2d").drawImage(canvases[selected], 0, 0);
+    sharpen(recipe, key);
     large.setAttribute("aria-label", `Face of seed ${seed}`);
     $(".seed").textContent = `Seed ${seed}`;
-    $(".recipe").textContent = `${model} · weights ${revision} · seed ${seed} · truncation ${truncation}`;
+    $(".recipe").textContent = `${model} · weights ${revision} · seed ${seed} · clarity ${clarity} · truncation ${truncation}`;
     $(".native").textContent = `PNG ${side} px`;
   }
 
@@ -71,11 +75,32 @@ function createGallery({ element, trigger, request }) {
     select(selected + step, true);
   });
 
+  const work = createLongWork(request, (on) => {
+    $(".zip-bar").hidden = $('[data-action="stop"]').hidden = !on;
+    $(".zip-bar").value = 0;
+  });
+
+  async function saveZip(key, recipes, size) {
+    $(".status").textContent = "Preparing the ZIP…";
+    try {
+      const begin = () => request("zip_file", key, recipes, size);
+      const file = await work.run(begin, ({ progress }) => { $(".zip-bar").value = progress; });
+      if (!file) return;
+      download(file);
+      $(".status").textContent = `Saved ${file.name}`;
+    } catch (error) {
+      $(".status").textContent = error.message;
+    }
+  }
+
   const actions = {
     png: (button, { key }, { recipe }) => saveFile(button, $(".status"), () => (
       request("face_file", key, recipe, Number(button.dataset.size)))),
-    zip: (button, { key, faces }) => saveFile(button, $(".status"), () => (
-      request("zip_file", key, faces.map(({ recipe }) => recipe)))),
+    zip: (button, { key, faces }) => saveZip(key, faces.map(({ recipe }) => recipe), Number(button.dataset.size)),
+    stop() {
+      work.stop();
+      $(".status").textContent = "Stopped.";
+    },
     send: (button, _, { seed, recipe }) => trigger("send", { slot: button.dataset.slot, seed, recipe }),
   };
   element.addEventListener("click", (event) => {

@@ -1,4 +1,4 @@
-// Recipes: faces as text. {model, revision, seed, truncation} and, for some, {toward, position} or {vector}.
+// Recipes: faces as text. {model, revision, seed, truncation} and, for some, {toward, position}, {vector} or {clarity}.
 
 export const MAX_SEED = 4294967295;
 const HUB_NAME = /^[\w][\w.-]*\/[\w][\w.-]*$/;
@@ -19,8 +19,9 @@ export function parseRecipe(text) {
   }
 }
 
-/** The recipe of a seed. model: {model, revision}, its name and its weights. */
-export const recipeOfSeed = ({ model, revision }, seed) => JSON.stringify({ model, revision, seed, truncation: 1 });
+/** The recipe of a seed. model: {model, revision, clarity}, its name, its weights and its default clarity. */
+export const recipeOfSeed = ({ model, revision, clarity }, seed) => (
+  JSON.stringify({ model, revision, seed, truncation: 1, ...(clarity ? { clarity } : {}) }));
 
 /** Describes a face in a few words. */
 export function describeRecipe(text) {
@@ -31,13 +32,14 @@ export function describeRecipe(text) {
 
 /** The face of a recipe without its model and without what has its default, for a link. */
 export function shortenRecipe(text) {
-  const { seed, truncation, toward, position, vector } = JSON.parse(text);
+  const { seed, truncation, toward, position, vector, clarity } = JSON.parse(text);
   return {
     seed,
     ...(toward === undefined ? {} : { toward }),
     ...(vector === undefined ? {} : { vector }),
     ...(truncation === 1 ? {} : { truncation }),
     ...(position ? { position } : {}),
+    ...(clarity ? { clarity } : {}),
   };
 }
 

@@ -1,6 +1,6 @@
 // The walk of the Interpolate tab. All its frames arrive in one exact sheet, so that the slider takes no request.
-// props.value = {key, asked: [start, end, truncation]}: the model and what the controls say. The server's answer is
-// {key, model, revision, sheet, columns, side, frames, start, end, truncation, endings} or {error}, see walk_value.
+// props.value = {key, asked: [start, end, clarity, boldness]}: the model and what the controls say. The server's answer is
+// {key, model, revision, sheet, columns, side, frames, start, end, truncation, clarity, endings} or {error}, see walk_value.
 import { download, finder, loadPicture } from "../shared/dom.js";
 import { drawLive } from "../shared/live.js";
 import { createLongWork } from "../shared/long-work.js";
@@ -52,8 +52,8 @@ function createFilming({ element, request }, walk) {
   });
 
   async function save(suffix) {
-    const { key, model, revision, start, end, frames, truncation } = walk();
-    const ends = [start, end].map((seed) => JSON.stringify({ model, revision, seed, truncation }));
+    const { key, model, revision, start, end, frames, truncation, clarity } = walk();
+    const ends = [start, end].map((seed) => JSON.stringify({ model, revision, seed, truncation, clarity }));
     const settings = [2 * frames - 2, true, $(".easing").value, RATE, suffix, FILM_SIDE];
     const name = `walk-${start}-${end}${suffix}`;
     try {
@@ -96,9 +96,10 @@ function createWalk(component) {
   }
 
   function saveFrame(button) {
-    const { key, start, end, frames, truncation } = answer;
+    const { key, start, end, frames, truncation, clarity } = answer;
     const position = Number($(".slider").value) / (frames - 1);
-    const recipe = JSON.stringify({ model: "", revision: "", seed: start, truncation, toward: end, position });
+    const face = { seed: start, truncation, toward: end, position, clarity };
+    const recipe = JSON.stringify({ model: "", revision: "", ...face });
     return saveFile(button, $(".status"), () => request("frame_file", key, recipe, Number(button.dataset.size)));
   }
 

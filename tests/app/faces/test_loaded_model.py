@@ -16,6 +16,7 @@ from app.faces.library import EMBEDDED_KEY, START_KEY
 from app.faces.loaded_model import LoadedModel, file_names
 from app.faces.studio import Studio
 from app.settings import Settings
+from ganime.drawing.clarity import DEFAULT_CLARITY
 from ganime.drawing.recipe import Recipe, decoded
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.errors import CheckpointError, RecipeError
@@ -154,4 +155,4 @@ def test_first_steps_of_searches_draw_few_faces_at_a_time(model: LoadedModel, mo
 def test_the_embedded_model_draws_without_a_hub(steered_studio: Studio) -> None:
     model = steered_studio.open(EMBEDDED_KEY)
     faces = model.draw(model.recipes(2, 5, 1.0)).faces
-    assert nearly_equal(faces, generate(model.checkpoint, [5, 6]))
+    assert nearly_equal(faces, generate(model.checkpoint, [5, 6], clarity=DEFAULT_CLARITY))

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from app.faces.loaded_model import LoadedModel
-from app.faces.walks import Film, Frames, Walk, draw_film, draw_walk
+from app.faces.walks import Frames, SavedFile, Walk, draw_film, draw_walk
 from ganime import images
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate_recipes
@@ -25,7 +25,7 @@ def test_a_walk_passes_all_its_faces_and_is_exported_as_each_kind(model: LoadedM
         assert nearly_equal(last.pixels[[0, 4, 8]], generate_recipes(model.checkpoint, recipes))
     for suffix, kind in ((".gif", "GIF"), (".webp", "WEBP"), (".png", "PNG")):
         *_, last = draw_film(model, Walk(recipes, 12), 25, suffix, 256)
-        assert isinstance(last, Film)
+        assert isinstance(last, SavedFile)
         film = Image.open(io.BytesIO(last.data))
         assert (film.format, film.size, getattr(film, "n_frames", 1)) == (kind, (256, 256), 12)
 
@@ -34,7 +34,7 @@ def test_a_film_that_cannot_be_written_here_says_what_to_install(
     model: LoadedModel, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(images, "mp4_works", lambda: False)
-    events = draw_film(model, Walk((recipe, recipe), 4), 20, ".mp4", None)
+    events = draw_film(model, Walk((recipe, recipe), 4), 20, ".mp4", 0)
     with pytest.raises(GanimeError, match="pip install av"):
         next(events)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from PIL import Image
 
 from ganime.cli import common
+from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, interpolate
+from ganime.drawing.sharpening import sharpened
 from ganime.images import sheet
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from tests.ganime.cli.common import Answer, assert_refused, drawn
@@ -45,9 +48,9 @@ def test_sample_holds_one_batch_of_faces_at_a_time(
 ) -> None:
     batches = []
 
-    def watched(checkpoint: Checkpoint, seeds: range, truncation: float) -> np.ndarray:
+    def watched(checkpoint: Checkpoint, seeds: range, truncation: float, clarity: float) -> np.ndarray:
         batches.append(len(seeds))
-        return generate(checkpoint, seeds, truncation)
+        return generate(checkpoint, seeds, truncation, clarity)
 
     monkeypatch.setattr(common, "generate", watched)
     path = tmp_path / {"--out": "faces", "--npy": "faces.npy", "--sheet": "faces.png"}[target]
@@ -198,3 +201,34 @@ def test_interpolate_has_one_to_sixty_frames_a_second(
     assert answer.status in (1, 2)
     assert "Traceback" not in answer.error
     assert not list(tmp_path.glob("walk*"))
+
+
+def test_sample_sharpens_faces_and_says_so_in_their_recipes(
+    ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path
+) -> None:
+    assert ganime("sample", "--model", tiny_folder, "--out", tmp_path, "--count", 1, "--sharpen", 128).status == 0
+    [expected] = sharpened(generate(load_checkpoint(tiny_folder), [0]), 128)
+    assert np.array_equal(drawn(tmp_path / "face-0.png"), expected)
+    assert Recipe.from_png(tmp_path / "face-0.png").sharpened == 128
+    assert_refused(
+        ganime("sample", "--model", tiny_folder, "--out", tmp_path, "--sharpen", 64, "--size", 64), "--sharpen"
+    )
+    assert_refused(ganime("sample", "--model", tiny_folder, "--npy", tmp_path / "a.npy", "--sharpen", 64), "--sharpen")
+
+
+def test_sample_draws_clear_faces_where_a_clarity_was_fitted(
+    ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_folder, folder)
+    assert_refused(ganime("sample", "--model", folder, "--out", tmp_path, "--clarity", 0.5), "clarity")
+    fitted = ganime("clarity", folder, "--faces", 500)
+    assert fitted.status == 0, fitted.error
+    assert "clarity.safetensors" in fitted.out
+    model = load_checkpoint(folder)
+    for options, clarity in (((), 0.7), (("--clarity", 0.0), 0.0), (("--clarity", 0.9), 0.9)):
+        path = tmp_path / f"{clarity}.npy"
+        assert ganime("sample", "--model", folder, "--npy", path, "--count", 8, *options).status == 0
+        assert np.array_equal(np.load(path), generate(model, range(8), clarity=clarity))
+    assert ganime("vary", 3, "--model", folder, "--out", tmp_path / "v", "--count", 1).status == 0
+    assert Recipe.from_png(tmp_path / "v" / "variation-001.png").clarity == 0.7

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganime.drawing.sharpening import enlargements, sharpened
+from ganime.drawing.sharpening import sharpened
 from ganime.errors import DataError
 
 
@@ -26,7 +26,6 @@ def mean_gradient(picture: np.ndarray) -> float:
 def test_faces_come_at_the_size_asked_for(faces: np.ndarray, size: int) -> None:
     [face] = sharpened(faces[:1], size)
     assert (face.shape, face.dtype) == ((size, size, 3), np.uint8)
-    assert enlargements(32, size) == (1 if size <= 128 else 2)
 
 
 def test_a_face_is_the_same_beside_any_others(faces: np.ndarray) -> None:

@@ -1,0 +1,168 @@
+"""Fits a clarity to a model: draws faces, scores them by how near real faces lie, and learns to predict the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+
+from ganime.drawing.clarity import QUANTILES, WIDTHS, Clarity, default_clarity, unit
+from ganime.drawing.direction_search import group
+from ganime.drawing.recipe import latents
+from ganime.drawing.sampling import generate, render
+from ganime.errors import ConfigError
+from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.nets.anime_features import FeatureNet, extract
+from ganime.shapes import Float, UInt8
+
+FITTED_FACES = 3_000
+LEAST_FACES = 500
+FIRST_SEED = 2_000_000_000  # of the faces that are drawn, far from the seeds that people try first
+NEAREST = 8  # real faces that a face is compared with
+REFERENCE_FACES = 4_000  # at most, of the real ones, or drawn by the embedded model where there are none
+TESTED_SHARE = 0.1  # of the faces, which the prediction is tested on
+EPOCHS, BATCH, RATE = 20, 128, 4e-3
+DROPOUT, WEIGHT_DECAY = 0.3, 1.0
+HELD_GROUPS = ("hair colour", "eye colour")
+HELD_PART = 4  # at most a quarter of the latent's dimensions are held
+DRAWN_AT_ONCE, COMPARED_AT_ONCE = 64, 512
+
+
+@dataclass(frozen=True)
+class ClarityFit:
+    """The result of `fit_clarity`. explained: R² of the prediction on faces that the network was not fitted to."""
+
+    clarity: Clarity
+    explained: float
+
+
+def fit_clarity(
+    checkpoint: Checkpoint, net: FeatureNet, reference: Float[np.ndarray, "r d"], faces: int = FITTED_FACES
+) -> Iterator[float | ClarityFit]:
+    """Fit a clarity to a model; yields the progress, 0 to 1, and the ClarityFit last.
+
+    The score of a face is how near the features of the nearest real faces lie, compared with the scores of faces of
+    the same colours; otherwise climbing it would turn rare colours into common ones. The same weights and reference
+    always give the same clarity.
+
+    net: computes features and recognises the colours of hair and eyes.
+    reference: features of real faces by `net`, at least 8.
+    faces: how many faces of the model the fit uses, at least 500.
+
+    Raises ConfigError for fewer.
+    """
+    if faces < LEAST_FACES or len(reference) < NEAREST:
+        raise ConfigError(
+            f"A clarity is fitted to at least {LEAST_FACES} faces of the model, compared with at least {NEAREST} real "
+            f"ones; got {faces} and {len(reference)}."
+        )
+    z = latents(range(FIRST_SEED, FIRST_SEED + faces), checkpoint.generator.config.latent_dim)
+    features, probabilities, shades = [], [], []
+    for start in range(0, faces, DRAWN_AT_ONCE):
+        yield 0.9 * start / faces
+        drawn = render(checkpoint.prepared, z[start : start + DRAWN_AT_ONCE])  # (B, H, W, 3)
+        for rows, seen in zip((features, probabilities), extract(net, drawn), strict=True):
+            rows.append(seen)
+        shades.append(drawn.mean((1, 2)))  # (B, 3)
+    yield 0.9
+    columns = [k for k, name in enumerate(net.attributes) if group(name) in HELD_GROUPS]
+    colours = np.concatenate(probabilities)[:, columns].astype(np.float64)  # (N, A)
+    nearness = -distances_to_nearest(np.concatenate(features), reference)  # (N,)
+    scores = nearness - explained_by(log_odds_and_more(colours, np.concatenate(shades)), nearness)
+    yield fit(z, scores, colours)
+
+
+def fit(
+    z: Float[np.ndarray, "n latent"], scores: Float[np.ndarray, " n"], colours: Float[np.ndarray, "n a"]
+) -> ClarityFit:
+    """A clarity that predicts the scores of latents, and holds what predicts the colours' probabilities."""
+    u = np.stack([unit(row) for row in z])  # (N, latent)
+    y = (scores - scores.mean()) / max(scores.std(), 1e-9)
+    held = leading_axes(slopes(u, log_odds(colours)), u.shape[1] // HELD_PART)
+    tested = int(len(u) * TESTED_SHARE)
+    clarity = Clarity(*fit_network(u[tested:], y[tested:]), held, np.zeros(QUANTILES))
+    values = np.array([clarity.value_and_gradient(row)[0] for row in u])
+    explained = 1 - np.square(values - y)[:tested].mean() / max(y[:tested].var(), 1e-9)
+    quantiles = np.quantile(values, np.linspace(0, 1, QUANTILES))
+    return ClarityFit(replace(clarity, quantiles=quantiles), float(explained))
+
+
+def fit_network(
+    u: Float[np.ndarray, "n latent"], y: Float[np.ndarray, " n"]
+) -> tuple[tuple[Float[np.ndarray, "i o"], ...], tuple[Float[np.ndarray, " o"], ...]]:
+    """The weights and biases of the network of `Clarity`, fitted with dropout and weight decay."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layers = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise((u.shape[1], *WIDTHS, 1))]
+        hidden = [part for layer in layers[:-1] for part in (layer, nn.SiLU(), nn.Dropout(DROPOUT))]
+        net = nn.Sequential(*hidden, layers[-1])
+        x, wanted = torch.from_numpy(u).float(), torch.from_numpy(y).float()[:, None]
+        batches = max(len(x) // BATCH, 1)
+        optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=EPOCHS * batches)
+        for _ in range(EPOCHS):
+            for rows in torch.randperm(len(x))[: batches * BATCH].split(BATCH):
+                optimizer.zero_grad()
+                (net(x[rows]) - wanted[rows]).square().mean().backward()
+                optimizer.step()
+                schedule.step()
+    weights = tuple(layer.weight.detach().double().numpy().T.copy() for layer in layers)
+    return weights, tuple(layer.bias.detach().double().numpy() for layer in layers)
+
+
+@torch.inference_mode()
+def distances_to_nearest(
+    features: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "r d"]
+) -> Float[np.ndarray, " n"]:
+    """The mean distance of each face to the 8 real faces nearest to it."""
+    real = torch.from_numpy(reference)
+    parts = [
+        torch.cdist(rows, real).topk(NEAREST, 1, largest=False).values.mean(1)  # (B, R) -> (B,)
+        for rows in torch.from_numpy(features).split(COMPARED_AT_ONCE)
+    ]
+    return torch.cat(parts).double().numpy()
+
+
+def log_odds(probabilities: Float[np.ndarray, "n a"]) -> Float[np.ndarray, "n a"]:
+    bounded = probabilities.clip(1e-4, 1 - 1e-4)
+    return np.log(bounded) - np.log1p(-bounded)
+
+
+def log_odds_and_more(colours: Float[np.ndarray, "n a"], shades: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
+    """All that a face's score is compared by: its colours' probabilities and log odds, and its mean shade."""
+    return np.column_stack([colours, log_odds(colours), shades])
+
+
+def explained_by(known: Float[np.ndarray, "n k"], values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """What a linear regression on `known` predicts of values."""
+    design = np.column_stack([known, np.ones(len(known))])
+    return design @ np.linalg.lstsq(design, values, rcond=None)[0]
+
+
+def slopes(u: Float[np.ndarray, "n latent"], values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k latent"]:
+    """The slopes of a linear regression of values on latents."""
+    design = np.column_stack([u, np.ones(len(u))])
+    return np.linalg.lstsq(design, values, rcond=None)[0][:-1].T
+
+
+def leading_axes(rows: Float[np.ndarray, "k latent"], most: int) -> Float[np.ndarray, "h latent"]:
+    """At most `most` orthonormal axes, along which the rows are longest."""
+    return np.linalg.svd(rows, full_matrices=False)[2][: min(most, len(rows))]
+
+
+def embedded_reference(net: FeatureNet) -> Float[np.ndarray, "r d"]:
+    """Features of clear faces of the embedded model, for a model whose real faces are not at hand."""
+    embedded = load_checkpoint(EMBEDDED)
+    parts = [range(start, start + DRAWN_AT_ONCE) for start in range(0, REFERENCE_FACES, DRAWN_AT_ONCE)]
+    clarity = default_clarity(embedded)
+    return np.concatenate([extract(net, generate(embedded, part, clarity=clarity))[0] for part in parts])
+
+
+def reference_features(net: FeatureNet, faces: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "r d"]:
+    """Features of at most 4,000 real faces, always the same selection."""
+    rows = np.sort(np.random.default_rng(0).permutation(len(faces))[:REFERENCE_FACES])
+    return extract(net, faces[rows])[0]

@@ -1,0 +1,268 @@
+"""Clarity: latents climb to where faces are predicted to be clear, each by itself and no further than asked for."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganime import generate as generate_faces
+from ganime.drawing.clarity import (
+    DEFAULT_CLARITY,
+    Clarity,
+    clarity_of,
+    clear,
+    default_clarity,
+    orthonormal,
+    save_clarity,
+    unit,
+)
+from ganime.drawing.clarity_fitting import ClarityFit, fit, fit_clarity
+from ganime.drawing.recipe import Recipe, latents
+from ganime.drawing.sampling import generate, generate_recipes, interpolate, recipes_for
+from ganime.errors import CheckpointError, ConfigError, RecipeError
+from ganime.models.checkpoint import CLARITY_FILE, Checkpoint, export_model, load_checkpoint, save_checkpoint
+from ganime.nets.anime_features import FeatureNet, extract
+
+DIM = 16
+SHARES = [0.3, 0.7, 0.95]
+
+
+@pytest.fixture(scope="module")
+def fitted() -> ClarityFit:
+    """A clarity for latents of 16 numbers whose faces are clear where the first number is large."""
+    z = np.random.default_rng(0).standard_normal((1500, DIM)).astype(np.float32)
+    u = np.stack([unit(row) for row in z])
+    colours = 1 / (1 + np.exp(-3 * u[:, 1:2]))  # one colour, which the second number decides
+    return fit(z, u[:, 0] + 0.3 * u[:, 2] ** 2, colours)
+
+
+@pytest.fixture(scope="module")
+def clarity(fitted: ClarityFit) -> Clarity:
+    return fitted.clarity
+
+
+@pytest.fixture
+def fresh() -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((200, DIM)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def clear_folder(tiny: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny model, whose faces are clear where their first number is large."""
+    folder = tmp_path_factory.mktemp("clear") / "tiny"
+    save_checkpoint(tiny, folder)
+    dim = tiny.generator.config.latent_dim
+    z = np.random.default_rng(0).standard_normal((1000, dim)).astype(np.float32)
+    scores = np.stack([unit(row) for row in z])[:, 0]
+    save_clarity(fit(z, scores, np.zeros((1000, 0))).clarity, tiny.revision, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(clear_folder: Path) -> Checkpoint:
+    return load_checkpoint(clear_folder)
+
+
+# --- moving latents
+
+
+def test_the_prediction_holds_on_latents_it_was_not_fitted_to(fitted: ClarityFit, fresh: np.ndarray) -> None:
+    assert fitted.explained > 0.9
+    u = np.stack([unit(row) for row in fresh])
+    predicted = [fitted.clarity.predict(row) for row in fresh]
+    assert np.corrcoef(predicted, u[:, 0] + 0.3 * u[:, 2] ** 2)[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_every_latent_becomes_as_clear_as_asked_for(clarity: Clarity, fresh: np.ndarray, share: float) -> None:
+    target = np.quantile(clarity.quantiles, share)
+    before = np.array([clarity.predict(row) for row in fresh])
+    after = np.array([clarity.predict(clarity.clear(row, share)) for row in fresh])
+    assert (before < target).mean() == pytest.approx(share, abs=0.1)
+    assert (after > target - 1e-3).mean() > 0.97  # a few give up at the last step
+    assert (after >= before - 1e-6).all()
+
+
+def test_a_latent_that_is_clear_already_is_unchanged(clarity: Clarity, fresh: np.ndarray) -> None:
+    target = np.quantile(clarity.quantiles, 0.5)
+    already = [row for row in fresh if clarity.predict(row) >= target]
+    assert len(already) > 50
+    for row in already:
+        assert np.array_equal(clarity.clear(row, 0.5), row)
+
+
+def test_a_clarity_of_zero_changes_nothing(clarity: Clarity, fresh: np.ndarray) -> None:
+    assert all(clarity.clear(row, 0.0) is row for row in fresh)
+
+
+def test_the_latent_of_the_average_face_is_left_alone(clarity: Clarity) -> None:
+    assert not clarity.clear(np.zeros(DIM, np.float32), 0.9).any()
+
+
+@pytest.mark.parametrize("length", [0.3, 1.0, 1.5])
+def test_lengths_do_not_change_and_do_not_matter(clarity: Clarity, fresh: np.ndarray, length: float) -> None:
+    for row in fresh[:40]:
+        scaled = clarity.clear(row * np.float32(length), 0.8)
+        assert np.linalg.norm(scaled) == pytest.approx(length * np.linalg.norm(row), rel=1e-5)
+        np.testing.assert_allclose(scaled, length * clarity.clear(row, 0.8), atol=1e-4)
+
+
+def test_a_clearer_latent_lies_further_away(clarity: Clarity, fresh: np.ndarray) -> None:
+    for row in fresh[:40]:
+        ways = [np.linalg.norm(clarity.clear(row, share) - row) for share in (0.0, 0.4, 0.7, 0.95)]
+        assert all(near <= far + 1e-4 for near, far in itertools.pairwise(ways))
+
+
+def test_what_decides_the_colours_does_not_move(clarity: Clarity, fresh: np.ndarray) -> None:
+    assert abs(clarity.held[0, 1]) > 0.99
+    loose = replace(clarity, held=np.zeros((0, DIM)))
+    for row in fresh[:40]:
+        np.testing.assert_allclose(clarity.held @ clarity.clear(row, 0.9), clarity.held @ row, atol=1e-5)
+    assert max(abs(clarity.held @ (loose.clear(row, 0.9) - row))[0] for row in fresh) > 0.1
+
+
+def test_the_gradient_is_that_of_the_prediction(clarity: Clarity, fresh: np.ndarray) -> None:
+    u = unit(fresh[0])
+    _, slope = clarity.value_and_gradient(u)
+    for axis in range(DIM):
+        step = 1e-5 * np.eye(DIM)[axis]
+        rise = clarity.value_and_gradient(u + step)[0] - clarity.value_and_gradient(u - step)[0]
+        assert slope[axis] == pytest.approx(rise / 2e-5, abs=1e-6)
+
+
+# --- drawing
+
+
+def test_a_seed_gives_one_clear_face_in_any_batch(model: Checkpoint) -> None:
+    together = generate(model, range(20), clarity=0.8)
+    for seed in range(20):
+        assert np.array_equal(generate(model, [seed], clarity=0.8)[0], together[seed])
+        np.testing.assert_array_equal(
+            clear(model, latents([seed], 8), 0.8), clear(model, latents(range(20), 8), 0.8)[seed : seed + 1]
+        )
+
+
+def test_recipes_with_clarity_draw_what_their_seeds_draw(model: Checkpoint) -> None:
+    recipes = recipes_for(model, [3, 4, 5], 0.9, 0.7)
+    assert np.array_equal(generate_recipes(model, recipes), generate(model, [3, 4, 5], 0.9, 0.7))
+    read = [Recipe.from_json(recipe.to_json()) for recipe in recipes]
+    assert read == recipes
+
+
+def test_recipes_of_earlier_versions_draw_the_latent_unchanged(model: Checkpoint) -> None:
+    old = Recipe.from_json(f'{{"model": "tiny", "revision": "{model.revision}", "seed": 3, "truncation": 1.0}}')
+    assert old.clarity == 0
+    assert "clarity" not in old.to_json()
+    assert np.array_equal(generate_recipes(model, [old]), generate(model, [3]))
+
+
+def test_every_frame_of_a_film_is_clear(model: Checkpoint) -> None:
+    fitted = clarity_of(model)
+    assert fitted
+    frames = interpolate(model, [1, 2], 9, clarity=0.9)
+    halfway = Recipe("tiny", model.revision, 1, toward=2, position=0.5, clarity=0.9)
+    assert np.array_equal(generate_recipes(model, [halfway])[0], frames[4])
+    assert not np.array_equal(frames, interpolate(model, [1, 2], 9))
+
+
+def test_a_model_draws_clear_by_default_only_where_one_was_fitted(model: Checkpoint, tiny: Checkpoint) -> None:
+    assert (default_clarity(model), default_clarity(tiny)) == (DEFAULT_CLARITY, 0)
+    assert np.array_equal(generate_faces(model, [1, 2]), generate(model, [1, 2], clarity=DEFAULT_CLARITY))
+    assert np.array_equal(generate_faces(tiny, [1, 2]), generate(tiny, [1, 2]))
+
+
+def test_a_model_without_a_clarity_refuses_one_by_name(tiny: Checkpoint) -> None:
+    with pytest.raises(RecipeError, match=tiny.name):
+        generate(tiny, [1], clarity=0.5)
+
+
+@pytest.mark.parametrize("share", [-0.1, 0.96, float("nan"), "0.5", None, True])
+def test_a_clarity_out_of_range_is_refused(model: Checkpoint, share: float) -> None:
+    with pytest.raises(RecipeError, match="clarity"):
+        clear(model, latents([1], 8), share)
+    with pytest.raises(RecipeError, match="clarity"):
+        Recipe("tiny", "", 1, clarity=share)
+
+
+def test_the_embedded_models_draw_clear_faces(embedded: Checkpoint) -> None:
+    assert default_clarity(embedded) == DEFAULT_CLARITY
+    z = latents(range(64), embedded.generator.config.latent_dim)
+    moved = (clear(embedded, z, DEFAULT_CLARITY) != z).any(1)
+    assert 0.4 < moved.mean() < 0.9
+
+
+# --- files
+
+
+def test_a_clarity_is_read_as_it_was_written(model: Checkpoint, clear_folder: Path) -> None:
+    first = clarity_of(model)
+    assert first
+    assert (clear_folder / CLARITY_FILE).stat().st_size < 300_000
+    np.testing.assert_allclose(first.held @ first.held.T, np.eye(len(first.held)), atol=1e-9)
+
+
+def test_an_exported_model_keeps_its_clarity(model: Checkpoint, tmp_path: Path) -> None:
+    export_model(model, tmp_path / "out")
+    again = load_checkpoint(tmp_path / "out")
+    assert np.array_equal(generate(again, [1, 2], clarity=0.8), generate(model, [1, 2], clarity=0.8))
+
+
+def test_a_clarity_of_other_weights_is_refused(clear_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(clear_folder, tmp_path / "other")
+    checkpoint = load_checkpoint(tmp_path / "other")
+    clarity = clarity_of(checkpoint)
+    assert clarity
+    save_clarity(clarity, "0123456789ab", tmp_path / "other")
+    with pytest.raises(CheckpointError, match="0123456789ab"):
+        clarity_of(checkpoint)
+
+
+@pytest.mark.parametrize("damage", ["cut", "shape", "nan"])
+def test_a_damaged_clarity_is_refused_with_the_file_named(clear_folder: Path, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(clear_folder, folder)
+    checkpoint = load_checkpoint(folder)
+    path, clarity = folder / CLARITY_FILE, clarity_of(checkpoint)
+    assert clarity
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
+    elif damage == "shape":
+        save_clarity(replace(clarity, held=np.eye(9)), checkpoint.revision, folder)
+    else:
+        save_clarity(replace(clarity, quantiles=clarity.quantiles * np.nan), checkpoint.revision, folder)
+    with pytest.raises(CheckpointError, match=CLARITY_FILE):
+        clarity_of(checkpoint)
+
+
+# --- fitting
+
+
+def test_a_fit_reports_progress_and_is_the_same_each_time(tiny: Checkpoint, net: FeatureNet) -> None:
+    reference = extract(net, generate(tiny, range(900, 950)))[0]
+    *progress, first = fit_clarity(tiny, net, reference, faces=500)
+    *_, again = fit_clarity(tiny, net, reference, faces=500)
+    assert progress == sorted(progress)
+    assert progress[0] == 0
+    assert isinstance(first, ClarityFit)
+    assert isinstance(again, ClarityFit)
+    for one, two in zip(first.clarity.weights, again.clarity.weights, strict=True):
+        assert np.array_equal(one, two)
+    assert first.clarity.held.shape[1] == tiny.generator.config.latent_dim
+
+
+@pytest.mark.parametrize(("faces", "real"), [(499, 50), (500, 7)])
+def test_too_few_faces_to_fit_to_are_refused(tiny: Checkpoint, net: FeatureNet, faces: int, real: int) -> None:
+    with pytest.raises(ConfigError, match=str(faces if faces < 500 else real)):
+        next(fit_clarity(tiny, net, np.zeros((real, net.features), np.float32), faces))
+
+
+def test_a_basis_is_orthonormal_and_spans_the_rows() -> None:
+    rows = np.random.default_rng(0).standard_normal((3, 8))
+    basis = orthonormal(rows)
+    np.testing.assert_allclose(basis @ basis.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(rows @ basis.T @ basis, rows, atol=1e-12)
