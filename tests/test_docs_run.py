@@ -92,7 +92,13 @@ def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short_search")
-@pytest.mark.parametrize("command", {command.text: command for command in RUN}.values(), ids=str)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, marks=pytest.mark.slow if " project " in command.text else (), id=str(command))
+        for command in {command.text: command for command in RUN}.values()
+    ],
+)
 def test_command_runs(command: Snippet, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
     arguments = arguments_of(command.text)

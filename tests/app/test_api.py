@@ -26,6 +26,7 @@ from tests.app.job_helpers import children_of, wait_for
 from tests.page_server import ROOT, serve
 from tests.pictures import nearly_equal
 
+pytestmark = pytest.mark.slow  # starting the page takes seconds
 MOCK = (str(ROOT / "tests" / "trainers.py"), "app", "mock")
 
 
@@ -187,7 +188,6 @@ def test_vary_and_steer_take_a_seed_or_a_recipe(client: Client, model: Checkpoin
     assert nearly_equal(steered, generate_recipes(model, [way])[0])
 
 
-@pytest.mark.slow
 def test_project_returns_a_face_and_its_measures(client: Client, model: Checkpoint) -> None:
     picture = base64.b64encode(png_bytes(generate(model, [5])[0])).decode()
     answer = client.predict(picture=picture, api_name="/project")

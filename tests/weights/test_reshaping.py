@@ -22,6 +22,7 @@ def plain() -> Checkpoint:
     return plain_model()
 
 
+@pytest.mark.slow
 def test_a_refined_generator_has_a_layer_more_and_draws_what_it_drew(plain: Checkpoint) -> None:
     fine = refined(plain)
     old, config = plain.generator.config, fine.generator.config
@@ -50,6 +51,7 @@ def test_a_recoloured_model_keeps_its_weights_and_tells_itself_apart(plain: Chec
     assert (soft.discriminator and soft.discriminator.config) == soft.generator.config
 
 
+@pytest.mark.slow
 def test_a_recoloured_model_grows_and_shrinks_drawing_what_it_drew(plain: Checkpoint) -> None:
     soft = refined(recoloured(plain))
     drawn = generate(soft, range(8))

@@ -287,7 +287,7 @@ def test_the_place_is_free_once_the_result_was_sent_even_if_the_slice_ended_with
 ) -> None:
     monkeypatch.setattr(steered_studio.work, "slice_seconds", 1e-9)
     face = np.zeros((32, 32, 3), np.uint8)
-    found = Projection(np.zeros(DIM, np.float32), recipe, face, face, 0.0, 1.0, 0.0, 1.0)
+    found = Projection(np.zeros(DIM, np.float32), recipe, face, 0.0, 1.0, 0.0, 1.0)
     key = steered_studio.work.begin("search", "me", iter([None, found]), search_value)
     _, answer = until_done(functions, {"search": key})
     assert answer["recipes"]

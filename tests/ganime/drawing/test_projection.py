@@ -42,6 +42,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projection, "LAST_STEPS", 20)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("brief")
 def test_projection_goes_downwards_and_ends_at_the_same_face_again(tiny: Checkpoint, net: FeatureNet) -> None:
     [target] = generate(tiny, [3])
@@ -55,6 +56,7 @@ def test_projection_goes_downwards_and_ends_at_the_same_face_again(tiny: Checkpo
     assert again.recipe == found.recipe
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("brief")
 def test_a_stranger_is_told_from_a_match(tiny: Checkpoint, net: FeatureNet, draw_face: Callable[..., Any]) -> None:
     *_, own = project(tiny, net, generate(tiny, [3])[0])

@@ -157,7 +157,7 @@ def test_copying_p_values_are_uniform_without_copying() -> None:
 @pytest.mark.parametrize("measure", [frechet_distance, kernel_distance, precision_recall, density_coverage])
 def test_invalid_features_are_refused(measure: Callable[..., Any]) -> None:
     good = gaussian(0, 20)
-    with pytest.raises(DataError, match=r"widths differ: 12 and 5.*same network"):
+    with pytest.raises(DataError, match=r"widths differ: 12 and 5"):
         measure(good, good[:, :5])
     with pytest.raises(DataError, match=r"at least"):
         measure(good, good[:0])

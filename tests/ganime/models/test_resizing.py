@@ -114,6 +114,7 @@ def test_first_layer_of_a_shrunk_discriminator_sees_what_two_saw(plain: Checkpoi
             assert torch.equal(tensor, old.blocks[1].state_dict()[name])
 
 
+@pytest.mark.slow
 def test_a_model_that_shrank_grows_again_to_what_it_was(plain: Checkpoint) -> None:
     state = torch.random.get_rng_state()
     small = resize(plain, 32)

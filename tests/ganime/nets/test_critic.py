@@ -189,6 +189,7 @@ def test_the_critic_does_not_see_through_the_network_that_measures(critic: Featu
     assert not same(critic.eyes, load_features().stages)
 
 
+@pytest.mark.slow
 def test_heads_learn_to_tell_two_kinds_of_pictures(critic: FeatureCritic) -> None:
     random = torch.Generator().manual_seed(2)
     light, dark = torch.rand(16, 3, 32, 32, generator=random), -torch.rand(16, 3, 32, 32, generator=random)

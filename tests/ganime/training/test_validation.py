@@ -18,6 +18,7 @@ from ganime.nets.dcgan import Discriminator, Generator
 from ganime.training.validation import Validator
 from tests.ganime.training.common import Replay
 
+pytestmark = pytest.mark.slow  # the features of its faces take seconds
 COUNT = 96  # faces for a measurement
 
 
