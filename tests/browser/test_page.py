@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 from ganime.drawing.clarity import DEFAULT_CLARITY
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes
+from ganime.drawing.sharpening import sharpened
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
 from tests.browser.accessibility import serious_in_both_themes
 from tests.browser.explore_tab import alert, on_stage, visit
