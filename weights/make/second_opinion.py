@@ -86,6 +86,7 @@ def main(
     data: list[Path],
     peer: Annotated[Path | None, typer.Option(help="Folder or zip of another model's faces.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="A model to measure; may be given several times.")] = None,
+    clarity: Annotated[list[float] | None, typer.Option(help="To draw with; may be given several times.")] = None,
     side: Annotated[int, typer.Option(help="Scale all faces to this many pixels first.")] = 64,
     count: int = COUNT,
     threads: int = 0,
@@ -98,8 +99,9 @@ def main(
     if peer:
         sets[peer.stem] = load_faces([peer], side, home / "cache", keep_duplicates=True).images[:count]
     for name in model or []:
-        drawn = generate(open_model(name, home / "hub"), range(count))
-        sets[name] = np.stack([scaled_to(face, side) for face in drawn])
+        for share in clarity or [0.0]:
+            drawn = generate(open_model(name, home / "hub"), range(count), clarity=share)
+            sets[f"{name}, clarity {share:g}"] = np.stack([scaled_to(face, side) for face in drawn])
     judge = Judge(package, threads)
     real = judge(faces.images[faces.held_out])
     print(f"{count:,} faces of each against {len(faces.held_out):,} held-out ones, at {side} px\n")
