@@ -68,7 +68,7 @@ class FaceEndpoints:
         if the model has a clarity. size: 0 for the model's own; 512 or 1024 px are sharpened, which takes about a
         second for each face, so that at most 4 are drawn.
         """
-        if size not in FACE_SIZES:
+        if type(size) is not int or size not in FACE_SIZES:
             raise RecipeError(f"size must be one of {', '.join(map(str, FACE_SIZES))}; got {quoted(size)}.")
         model = self.studio.open(self.key)
         recipes = model.recipes(count, seed, truncation, clarity)

@@ -67,12 +67,13 @@ def generate(
     from ganime.drawing.clarity import default_clarity
     from ganime.drawing.sampling import generate_recipes, recipes_for
 
-    clarity = default_clarity(model) if clarity is None else clarity
-    recipes = [
-        seed if isinstance(seed, Recipe) else recipes_for(model, [seed], truncation, clarity)[0] for seed in seeds
-    ]
-    for recipe in recipes:
+    if clarity is None and not all(isinstance(seed, Recipe) for seed in seeds):
+        clarity = default_clarity(model)
+    recipes = []
+    for seed in seeds:
+        recipe = seed if isinstance(seed, Recipe) else recipes_for(model, [seed], truncation, clarity or 0.0)[0]
         recipe.check_model(model.name, model.revision)
+        recipes.append(recipe)
     return generate_recipes(model, recipes)
 
 

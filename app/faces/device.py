@@ -14,18 +14,28 @@ from ganime.nets.prepared import PreparedGenerator
 from ganime.shapes import Float, UInt8
 
 TURN_FACES = 16  # faces drawn before another visitor has a turn
+PATIENCE = 2.0  # seconds
 WorkStep = TypeVar("WorkStep")
 
 
 class Device:
-    """A lock around all work of the networks, with the two ways to take turns at it."""
+    """A lock around all work of the networks, with the ways to take turns at it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.sharpening = threading.Lock()  # held beside `lock`, so that one sharpening at most competes with drawing
+        self.drawing = 0  # threads that wait to draw, or do
+        self.counting = threading.Lock()
 
     def render(self, generator: PreparedGenerator, z: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n h w 3"]:
         """The faces of latents, drawn a batch at a time; other visitors have their turns between batches."""
-        return np.concatenate(list(self.batches(generator, z)))
+        with self.counting:
+            self.drawing += 1
+        try:
+            return np.concatenate(list(self.batches(generator, z)))
+        finally:
+            with self.counting:
+                self.drawing -= 1
 
     def batches(
         self, generator: PreparedGenerator, z: Float[np.ndarray, "n latent"]
@@ -33,6 +43,22 @@ class Device:
         """The same faces, in batches of at most TURN_FACES."""
         starts = range(0, len(z), TURN_FACES)
         return self.run(render(generator, z[start : start + TURN_FACES]) for start in starts)
+
+    def sharpen(self, steps: Iterator[WorkStep]) -> Iterator[WorkStep]:
+        """The same items, each computed under the lock while nobody waits to draw; others sharpen between them.
+
+        A step takes as long as twenty faces. It begins after PATIENCE seconds even if there is always someone drawing.
+        """
+        while True:
+            with self.sharpening:
+                patience = time.monotonic() + PATIENCE
+                while self.drawing and time.monotonic() < patience:
+                    time.sleep(0.01)
+                with self.lock:
+                    item = next(steps, None)
+            if item is None:
+                return
+            yield item
 
     def run(self, steps: Iterator[WorkStep]) -> Iterator[WorkStep]:
         """The same items, each computed under the lock.

@@ -23,7 +23,7 @@ from ganime.drawing.directions import Direction, Directions, between, combined, 
 from ganime.drawing.layers import Inside, look_inside
 from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_of, vary
 from ganime.drawing.projection import Projection, ProjectionProgress, project
-from ganime.drawing.recipe import MAX_SEED, Recipe, check_seed, decoded, rounded, walk
+from ganime.drawing.recipe import MAX_SEED, Recipe, check_clarity, check_seed, decoded, rounded, walk
 from ganime.drawing.sampling import latents_of, recipes_for
 from ganime.drawing.sharpening import sharpened
 from ganime.errors import DataError, GanimeError, RecipeError
@@ -102,7 +102,7 @@ class LoadedModel:
 
     def usable_clarity(self, clarity: float | None) -> float:
         """A clarity that the model can draw: `clarity`, the default for None, 0 if none was fitted to it."""
-        return self.default_clarity if clarity is None or not self.default_clarity else clarity
+        return self.default_clarity if clarity is None or not self.default_clarity else check_clarity(clarity)
 
     def path_recipes(
         self, start: int, end: int, frames: int, truncation: float = 1.0, clarity: float | None = None
@@ -179,7 +179,7 @@ class LoadedModel:
 
     def sharpened(self, faces: UInt8[np.ndarray, "n h w 3"], size: int) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
         """Faces at `size` px, enlarged one after the other, between which other visitors have their turns."""
-        return self.device.run(sharpened(faces, size))
+        return self.device.sharpen(sharpened(faces, size))
 
     def faces_zip(self, recipes: list[Recipe]) -> bytes:
         """Faces (1 to 64) as a ZIP of PNG files, see `pngs` and `file_names`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -18,7 +18,7 @@ from app.components.bridge import (
     server_function,
     sheet_url,
 )
-from app.faces.incoming import RecipeTexts, parse_recipes
+from app.faces.incoming import RecipeText, RecipeTexts, parse_recipes
 from app.faces.loaded_model import MAX_FACES, FaceSize, LoadedModel
 from app.faces.studio import Studio
 from app.faces.walks import draw_zip
@@ -30,6 +30,7 @@ from ganime.drawing.recipe import MAX_CLARITY, Recipe
 from ganime.errors import GanimeError
 from ganime.images import SHEET_COLUMNS
 
+ZipSize = Literal[0, 512]  # side in px; 0 for the model's own
 CLARITY_INFO = "Mends blurred and broken faces."
 NO_CLARITY_INFO = "No clarity was fitted to this model."
 
@@ -134,7 +135,7 @@ def sheet_value(key: str, model: LoadedModel, faces: Any) -> dict[str, Any]:
 def face_file(studio: Studio) -> Any:
     """The download of one face as a PNG."""
 
-    def face_file(key: str, recipe: str, size: FaceSize) -> tuple[str, bytes]:
+    def face_file(key: str, recipe: RecipeText, size: FaceSize) -> tuple[str, bytes]:
         face = Recipe.from_json(recipe)
         return f"face-{face.seed}.png", studio.open(key).pngs([face], size)[0]
 
@@ -144,7 +145,7 @@ def face_file(studio: Studio) -> Any:
 def zip_file(studio: Studio) -> Any:
     """The download of several faces as a ZIP of PNGs, as long work."""
 
-    def zip_file(visitor: str, key: str, recipes: RecipeTexts, size: FaceSize) -> Answer:
+    def zip_file(visitor: str, key: str, recipes: RecipeTexts, size: ZipSize) -> Answer:
         steps = draw_zip(studio.open(key), parse_recipes(recipes), size)
         return {"search": studio.work.begin("zip", visitor, steps, walk_value)}
 

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.components.bridge import DRAWING, Trigger, component, file_function, page_call, server_function
+from app.faces.incoming import RecipeText
 from app.faces.loaded_model import FaceSize
 from app.faces.studio import Studio
 from app.faces.walks import film_suffixes
@@ -64,7 +65,7 @@ def path_value(studio: Studio, key: str, start: int, end: int, truncation: float
 def frame_file(studio: Studio) -> Any:
     """The download of one frame as a PNG."""
 
-    def frame_file(key: str, recipe: str, size: FaceSize) -> tuple[str, bytes]:
+    def frame_file(key: str, recipe: RecipeText, size: FaceSize) -> tuple[str, bytes]:
         frame = Recipe.from_json(recipe)
         end = "" if frame.toward is None else f"-{frame.toward}-{round(frame.position * 100)}"
         return f"face-{frame.seed}{end}.png", studio.open(key).pngs([frame], size)[0]

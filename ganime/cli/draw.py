@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from ganime.cli import common
-from ganime.drawing.clarity import default_clarity, save_clarity
+from ganime.drawing.clarity import default_clarity
 from ganime.drawing.clarity_fitting import (
     FITTED_FACES,
     ClarityFit,
@@ -25,9 +25,10 @@ from ganime.drawing.sharpening import sharpened
 from ganime.errors import ConfigError, RecipeError
 from ganime.files import atomic_file
 from ganime.images import SHEET_COLUMNS, animation_kind, png_bytes, save_animation, sheet
-from ganime.models.checkpoint import CLARITY_FILE, EMBEDDED, Checkpoint
+from ganime.models.checkpoint import EMBEDDED, Checkpoint
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import FEATURE_SIDE, load_features
+from ganime.nets.clarity import CLARITY_FILE, save_clarity
 from ganime.text import plural
 
 MAX_COUNT = 100_000
@@ -150,6 +151,9 @@ def clarity_command(
         Path | None, typer.Option(help="Folder to write to; by default that of the model.", show_default=False)
     ] = None,
     faces: Annotated[int, typer.Option(help="Number of faces of the model that it is fitted to.")] = FITTED_FACES,
+    replace_it: Annotated[
+        bool, typer.Option("--replace", help="Replace a clarity; faces drawn with it will change.")
+    ] = False,
     home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Fit a clarity to a model: which latents it draws well, and how to move the others there."""
@@ -157,9 +161,13 @@ def clarity_command(
     folder = out or checkpoint.folder
     assert folder is not None
     common.check_folder(folder)
+    if (folder / CLARITY_FILE).exists() and not replace_it:
+        raise ConfigError(
+            f"{folder} has a clarity. Another one would change the faces that it drew; --replace replaces it."
+        )
     if data:
         dataset = common.read_faces(data, FEATURE_SIDE, home)
-        reference = reference_features(net, dataset.images[dataset.train])
+        reference = np.concatenate(list(reference_features(net, dataset.images, dataset.train)))
     else:
         reference = embedded_reference(net)
     work = fit_clarity(checkpoint, net, reference, faces)

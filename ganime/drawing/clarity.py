@@ -1,103 +1,17 @@
-"""Clarity: predicts from a latent how clear its face is, and moves latents to where the model draws clear faces.
-
-A DCGAN draws some of its latents badly. Whether it does can be read from the latent by a small network, without drawing
-the face (latent reweighting, Issenhuth et al. 2021, arXiv:2110.09803), and climbing the gradient of that network mends
-the face.
-"""
+"""Clear faces: latents moved to where the model draws well, by the clarity that was fitted to it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
-import torch
 
 from ganime.drawing.recipe import check_clarity
-from ganime.errors import CheckpointError, RecipeError
-from ganime.files import read_facts, read_tensors, save_tensors
-from ganime.models.checkpoint import CLARITY_FILE, Checkpoint
+from ganime.errors import RecipeError
+from ganime.models.checkpoint import Checkpoint
 from ganime.shapes import Float
-from ganime.text import quoted
 
 DEFAULT_CLARITY = 0.7
-QUANTILES = 101
-WIDTHS = (256, 128)  # of the network's hidden layers
-MAX_STEPS = 40  # of a latent's climb
-STEP = 0.06  # the longest step, as a share of the length of what moves
-OVERSHOOT = 1.05  # steps aim beyond the wanted clarity, so that they reach it
-MAX_FILE_BYTES = 2**20
-
-
-@dataclass(frozen=True, eq=False)
-class Clarity:
-    """Predicts the clarity of a model's faces, in fp64, from the direction of a latent; its length does not count.
-
-    weights, biases: of a network of three layers with SiLU between them, (in, out) and (out,).
-    held: (H, latent), orthonormal; latents do not move along these, so that hair and eyes keep their colours.
-    quantiles: (Q,), the clarity that the shares 0 to 1 of the model's faces stay below, evenly spaced.
-    """
-
-    weights: tuple[Float[np.ndarray, "i o"], ...]
-    biases: tuple[Float[np.ndarray, " o"], ...]
-    held: Float[np.ndarray, "h latent"]
-    quantiles: Float[np.ndarray, " q"]
-
-    def predict(self, z: Float[np.ndarray, " latent"]) -> float:
-        """The clarity of the face of one latent; on the scale of `quantiles`."""
-        return self.value_and_gradient(unit(z))[0] if np.any(z) else 0.0
-
-    def value_and_gradient(self, u: Float[np.ndarray, " latent"]) -> tuple[float, Float[np.ndarray, " latent"]]:
-        """The clarity at a latent of length sqrt(latent), and its gradient there."""
-        (first, second, last), (bias1, bias2, bias3) = self.weights, self.biases
-        before1 = u @ first + bias1
-        gate1 = sigmoid(before1)
-        before2 = (before1 * gate1) @ second + bias2
-        gate2 = sigmoid(before2)
-        value = float((before2 * gate2) @ last[:, 0] + bias3[0])
-        back2 = last[:, 0] * gate2 * (1 + before2 * (1 - gate2))  # SiLU'(x) = s(x) (1 + x (1 - s(x)))
-        back1 = (second @ back2) * gate1 * (1 + before1 * (1 - gate1))
-        return value, first @ back1
-
-    def clear(self, z: Float[np.ndarray, " latent"], clarity: float) -> Float[np.ndarray, " latent"]:
-        """Move a latent at constant length until it is predicted to be clearer than the share `clarity` of faces.
-
-        A latent that is as clear already is returned unchanged, bit for bit. Each latent is moved by itself, so that it
-        comes out the same beside any others.
-        """
-        if clarity == 0 or not np.any(z):
-            return z
-        target = np.interp(clarity, np.linspace(0, 1, len(self.quantiles)), self.quantiles)
-        u = unit(z)
-        held = (u @ self.held.T) @ self.held
-        free = start = u - held  # the part that moves, at constant length
-        radius = float(np.linalg.norm(free))
-        for _ in range(MAX_STEPS):
-            value, slope = self.value_and_gradient(held + free)
-            if value >= target:
-                break
-            slope = slope - (slope @ self.held.T) @ self.held
-            slope -= (slope @ free) / max(radius, 1e-9) ** 2 * free  # along the sphere
-            steepness = float(np.linalg.norm(slope))
-            if not steepness > 0:
-                break
-            free = free + slope / steepness * min((target - value) / steepness * OVERSHOOT, STEP * radius)
-            free *= radius / np.linalg.norm(free)
-        if free is start:
-            return z
-        return ((held + free) * (np.linalg.norm(z.astype(np.float64)) / np.linalg.norm(u))).astype(np.float32)
-
-
-def unit(z: Float[np.ndarray, " latent"]) -> Float[np.ndarray, " latent"]:
-    """A latent in fp64 at length sqrt(latent), that of most latents from N(0, 1); it must not be zero."""
-    z = z.astype(np.float64)
-    return z * (len(z) ** 0.5 / np.linalg.norm(z))
-
-
-def sigmoid(x: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-    return 0.5 + 0.5 * np.tanh(x / 2)  # does not overflow
 
 
 def clear(
@@ -115,7 +29,7 @@ def clear(
         shares = [check_clarity(clarity)] * len(z)
     if not any(shares):
         return z
-    fitted = clarity_of(checkpoint)
+    fitted = checkpoint.clarity
     if fitted is None:
         raise RecipeError(
             f"No clarity was fitted to {checkpoint.name}. Set clarity to 0, or fit it: ganime clarity MODEL."
@@ -125,57 +39,4 @@ def clear(
 
 def default_clarity(checkpoint: Checkpoint) -> float:
     """The clarity that the page and the command line draw with by default; 0 if none was fitted to the model."""
-    return DEFAULT_CLARITY if clarity_of(checkpoint) else 0.0
-
-
-def clarity_of(checkpoint: Checkpoint) -> Clarity | None:
-    """The clarity that was fitted to a model; None if there is none beside its weights.
-
-    Raises CheckpointError, naming the file, if it is damaged or was fitted to other weights.
-    """
-    path = checkpoint.folder / CLARITY_FILE if checkpoint.folder else None
-    if path is None or not path.is_file():
-        return None
-    return load_clarity(path, path.stat().st_mtime_ns, checkpoint.revision, checkpoint.generator.config.latent_dim)
-
-
-@lru_cache(maxsize=16)
-def load_clarity(path: Path, changed: int, revision: str, latent_dim: int) -> Clarity:
-    """Read what `save_clarity` wrote. changed: when the file was last changed, so that a new fit is read."""
-    again = "Fit it again: ganime clarity MODEL."
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise CheckpointError(f"{path} has {path.stat().st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read. {again}")
-    facts, tensors = read_facts(path), read_tensors(path)
-    if facts.get("revision") != revision:
-        fitted = quoted(facts.get("revision"))
-        raise CheckpointError(f"{path} was fitted to the weights of revision {fitted}; these have {revision}. {again}")
-    arrays = {name: tensor.double().numpy() for name, tensor in tensors.items()}
-    sides = (latent_dim, *WIDTHS, 1)
-    shapes: dict[str, tuple[int, ...]] = {f"weight{n}": sides[n : n + 2] for n in range(3)}
-    shapes |= {f"bias{n}": sides[n + 1 : n + 2] for n in range(3)}
-    shapes |= {"quantiles": (QUANTILES,), "held": (len(arrays.get("held", ())), latent_dim)}
-    found = {name: array.shape for name, array in arrays.items()}
-    if found != shapes or len(arrays["held"]) >= latent_dim:
-        raise CheckpointError(f"{path} holds {quoted(found)}; needed are {quoted(shapes)}. {again}")
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise CheckpointError(f"{path} holds NaN or infinity. {again}")
-    return Clarity(
-        weights=tuple(arrays[f"weight{n}"] for n in range(3)),
-        biases=tuple(arrays[f"bias{n}"] for n in range(3)),
-        held=orthonormal(arrays["held"]),
-        quantiles=arrays["quantiles"],
-    )
-
-
-def save_clarity(clarity: Clarity, revision: str, folder: Path) -> None:
-    """Write clarity.safetensors, in fp16, into a model's folder. revision: of the weights it was fitted to."""
-    arrays = {f"weight{n}": array for n, array in enumerate(clarity.weights)}
-    arrays |= {f"bias{n}": array for n, array in enumerate(clarity.biases)}
-    arrays |= {"held": clarity.held, "quantiles": clarity.quantiles}
-    tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
-    save_tensors(tensors, folder / CLARITY_FILE, half=True, facts={"revision": revision})
-
-
-def orthonormal(rows: Float[np.ndarray, "h latent"]) -> Float[np.ndarray, "h latent"]:
-    """An orthonormal basis of what the rows span, which must be linearly independent."""
-    return np.linalg.qr(rows.T)[0].T
+    return DEFAULT_CLARITY if checkpoint.clarity else 0.0

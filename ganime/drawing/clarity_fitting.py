@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from ganime.drawing.clarity import QUANTILES, WIDTHS, Clarity, default_clarity, unit
+from ganime.drawing.clarity import default_clarity
 from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate, render
 from ganime.errors import ConfigError
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
-from ganime.shapes import Float, UInt8
+from ganime.nets.clarity import QUANTILES, WIDTHS, Clarity, unit
+from ganime.shapes import Float, Int, UInt8
 
 FITTED_FACES = 3_000
 LEAST_FACES = 500
@@ -72,7 +73,7 @@ def fit_clarity(
     columns = [k for k, name in enumerate(net.attributes) if group(name) in HELD_GROUPS]
     colours = np.concatenate(probabilities)[:, columns].astype(np.float64)  # (N, A)
     nearness = -distances_to_nearest(np.concatenate(features), reference)  # (N,)
-    scores = nearness - explained_by(log_odds_and_more(colours, np.concatenate(shades)), nearness)
+    scores = nearness - explained_by(colour_regressors(colours, np.concatenate(shades)), nearness)
     yield fit(z, scores, colours)
 
 
@@ -132,7 +133,7 @@ def log_odds(probabilities: Float[np.ndarray, "n a"]) -> Float[np.ndarray, "n a"
     return np.log(bounded) - np.log1p(-bounded)
 
 
-def log_odds_and_more(colours: Float[np.ndarray, "n a"], shades: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
+def colour_regressors(colours: Float[np.ndarray, "n a"], shades: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
     """All that a face's score is compared by: its colours' probabilities and log odds, and its mean shade."""
     return np.column_stack([colours, log_odds(colours), shades])
 
@@ -162,7 +163,13 @@ def embedded_reference(net: FeatureNet) -> Float[np.ndarray, "r d"]:
     return np.concatenate([extract(net, generate(embedded, part, clarity=clarity))[0] for part in parts])
 
 
-def reference_features(net: FeatureNet, faces: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "r d"]:
-    """Features of at most 4,000 real faces, always the same selection."""
-    rows = np.sort(np.random.default_rng(0).permutation(len(faces))[:REFERENCE_FACES])
-    return extract(net, faces[rows])[0]
+def reference_features(
+    net: FeatureNet, faces: UInt8[np.ndarray, "n h w 3"], rows: Int[np.ndarray, " k"]
+) -> Iterator[Float[np.ndarray, "b d"]]:
+    """Features of at most 4,000 of the faces in `rows`, always the same selection, in batches.
+
+    faces: may be memory-mapped; a batch at a time is read.
+    """
+    chosen = np.sort(np.random.default_rng(0).permutation(rows)[:REFERENCE_FACES])
+    for start in range(0, len(chosen), DRAWN_AT_ONCE):
+        yield extract(net, faces[chosen[start : start + DRAWN_AT_ONCE]])[0]

@@ -88,7 +88,8 @@ def recipes_of(checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"], origin:
 
 def mean_settings(parents: Sequence[Recipe]) -> Recipe:
     """The first of several recipes with the mean truncation and clarity of all, for `recipes_of` of their children."""
-    truncation, clarity = np.mean([(parent.truncation, parent.clarity) for parent in parents], 0)
+    settings = np.array([(parent.truncation, parent.clarity) for parent in parents])  # (P, 2)
+    truncation, clarity = np.minimum(settings.mean(0), settings.max(0))  # a mean may exceed all by rounding
     return replace(parents[0], truncation=float(truncation), clarity=float(clarity))
 
 

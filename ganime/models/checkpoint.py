@@ -14,6 +14,7 @@ from ganime.config import ModelConfig, to_dict
 from ganime.embedded import EMBEDDED_MODELS
 from ganime.errors import CheckpointError
 from ganime.files import atomic_folder, save_tensors
+from ganime.nets.clarity import CLARITY_FILE, Clarity, load_clarity
 from ganime.nets.critic import CRITIC_FILE, FeatureCritic
 from ganime.nets.dcgan import (
     CONFIG_FILE,
@@ -30,7 +31,6 @@ from ganime.nets.prepared import PreparedGenerator
 EMBEDDED = EMBEDDED_MODELS[128]  # the default model
 CARD_FILE = "README.md"
 DIRECTION_FILES = ("directions.safetensors", "directions.json")  # see drawing/directions.py
-CLARITY_FILE = "clarity.safetensors"  # see drawing/clarity.py
 TRAINING_FACES_FILES = ("known.safetensors", "known.json")  # see measuring/training_faces.py
 FILES_FOR_TRAINING = (DISCRIMINATOR_FILE, CRITIC_FILE)  # not needed to draw
 CHECKPOINT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *FILES_FOR_TRAINING, CARD_FILE)  # what `save_checkpoint` writes
@@ -60,6 +60,17 @@ class Checkpoint:
     def prepared(self) -> PreparedGenerator:
         """The generator prepared for drawing, on first use; later changes to its weights have no effect on it."""
         return PreparedGenerator(self.generator)
+
+    @cached_property
+    def clarity(self) -> Clarity | None:
+        """The clarity that was fitted to the weights, read on first use; None if none lies beside them.
+
+        Raises CheckpointError, naming the file, if it is damaged or was fitted to other weights.
+        """
+        path = self.folder / CLARITY_FILE if self.folder else None
+        if path is None or not path.is_file():
+            return None
+        return load_clarity(path, self.revision, self.generator.config.latent_dim)
 
     @cached_property
     def revision(self) -> str:

@@ -72,7 +72,7 @@ export function createStage(view) {
   const parts = {};
   let face = null;
   const undo = createUndo(view, { pictures, models, wanted, current: () => face }, parts);
-  const sharpen = createSharpener($(".now"), view.request);
+  const sharpen = createSharpener($(".now"), view.server);
 
   function paint() {
     const { recipe } = face;
@@ -83,7 +83,8 @@ export function createStage(view) {
     sharpen(recipe, view.model.key);
     $(".now").dataset.recipe = recipe;
     $(".now").setAttribute("aria-label", words);
-    $(".made-by").textContent = `${words} · clarity ${clarity} · truncation ${truncation} · ${name} · weights ${revision}`;
+    const settings = `clarity ${clarity} · truncation ${truncation}`;
+    $(".made-by").textContent = `${words} · ${settings} · ${name} · weights ${revision}`;
     $(".own-size").textContent = `PNG ${view.model.side} px`;
     undo.showButtons();
     for (const listener of listeners) listener();

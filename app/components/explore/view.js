@@ -11,7 +11,7 @@ import { createRequest } from "../shared/requests.js";
  * note, attributes, most, mostOwn, frames, endings, sent, time}, see stage_value.
  */
 export function createView(component) {
-  const { element, trigger } = component;
+  const { element, trigger, server } = component;
   const $ = finder(element);
   const request = createRequest(component);
   const knownModels = new Map(); // by revision: the models that were loaded since the page was opened
@@ -51,6 +51,7 @@ export function createView(component) {
     element,
     $,
     trigger,
+    server,
     complain,
     attempt,
     /** Says what was done. */

@@ -1,6 +1,7 @@
 // The gallery of the Generate tab: an exact sheet of faces, cut into tiles; the selected one is shown large.
-// props.value = {key, asked: [count, seed, clarity, boldness]}: the model and what the controls say. The server's answer is
-// {key, model, revision, sheet, columns, side, truncation, clarity, faces: [{seed, recipe}]} or {error}, see gallery_value.
+// props.value = {key, asked: [count, seed, clarity, boldness]}: the model and what the controls say. The server answers
+// {key, model, revision, sheet, columns, side, truncation, clarity, faces: [{seed, recipe}]} or {error}; see
+// gallery_value.
 import { create, download, finder, loadPicture } from "../shared/dom.js";
 import { drawLive } from "../shared/live.js";
 import { createLongWork } from "../shared/long-work.js";
@@ -24,12 +25,40 @@ function stepOf(key, grid) {
   return { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
 }
 
-function createGallery({ element, trigger, request }) {
+/** Saves faces as a ZIP, with progress. */
+function createZip({ element, request }) {
   const $ = finder(element);
+  const work = createLongWork(request, (on) => {
+    $(".zip-bar").hidden = $('[data-action="stop"]').hidden = !on;
+    $(".zip-bar").value = 0;
+  });
+
+  return {
+    async save(key, recipes, size) {
+      $(".status").textContent = "Preparing the ZIP…";
+      try {
+        const begin = () => request("zip_file", key, recipes, size);
+        const file = await work.run(begin, ({ progress }) => { $(".zip-bar").value = progress; });
+        if (!file) return;
+        download(file);
+        $(".status").textContent = `Saved ${file.name}`;
+      } catch (error) {
+        $(".status").textContent = error.message;
+      }
+    },
+    stop() {
+      work.stop();
+      $(".status").textContent = "Stopped.";
+    },
+  };
+}
+
+function createGallery({ element, trigger, request, server }) {
+  const $ = finder(element);
+  const [zip, sharpen] = [createZip({ element, request }), createSharpener($(".large"), server)];
   let answer = null; // the last one without an error
   let canvases = []; // its faces
   let selected = 0;
-  const sharpen = createSharpener($(".large"), request);
 
   function select(index, focus = false) {
     selected = Math.max(0, Math.min(index, answer.faces.length - 1));
@@ -50,7 +79,8 @@ function createGallery({ element, trigger, request }) {
     sharpen(recipe, key);
     large.setAttribute("aria-label", `Face of seed ${seed}`);
     $(".seed").textContent = `Seed ${seed}`;
-    $(".recipe").textContent = `${model} · weights ${revision} · seed ${seed} · clarity ${clarity} · truncation ${truncation}`;
+    $(".recipe").textContent = [
+      model, `weights ${revision}`, `seed ${seed}`, `clarity ${clarity}`, `truncation ${truncation}`].join(" · ");
     $(".native").textContent = `PNG ${side} px`;
   }
 
@@ -75,32 +105,11 @@ function createGallery({ element, trigger, request }) {
     select(selected + step, true);
   });
 
-  const work = createLongWork(request, (on) => {
-    $(".zip-bar").hidden = $('[data-action="stop"]').hidden = !on;
-    $(".zip-bar").value = 0;
-  });
-
-  async function saveZip(key, recipes, size) {
-    $(".status").textContent = "Preparing the ZIP…";
-    try {
-      const begin = () => request("zip_file", key, recipes, size);
-      const file = await work.run(begin, ({ progress }) => { $(".zip-bar").value = progress; });
-      if (!file) return;
-      download(file);
-      $(".status").textContent = `Saved ${file.name}`;
-    } catch (error) {
-      $(".status").textContent = error.message;
-    }
-  }
-
   const actions = {
     png: (button, { key }, { recipe }) => saveFile(button, $(".status"), () => (
       request("face_file", key, recipe, Number(button.dataset.size)))),
-    zip: (button, { key, faces }) => saveZip(key, faces.map(({ recipe }) => recipe), Number(button.dataset.size)),
-    stop() {
-      work.stop();
-      $(".status").textContent = "Stopped.";
-    },
+    zip: (button, { key, faces }) => zip.save(key, faces.map(({ recipe }) => recipe), Number(button.dataset.size)),
+    stop: zip.stop,
     send: (button, _, { seed, recipe }) => trigger("send", { slot: button.dataset.slot, seed, recipe }),
   };
   element.addEventListener("click", (event) => {

@@ -1,4 +1,4 @@
-// Recipes: faces as text. {model, revision, seed, truncation} and, for some, {toward, position}, {vector} or {clarity}.
+// Recipes: faces as text. {model, revision, seed, truncation}; some have {toward, position}, {vector} or {clarity}.
 
 export const MAX_SEED = 4294967295;
 const HUB_NAME = /^[\w][\w.-]*\/[\w][\w.-]*$/;

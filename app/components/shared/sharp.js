@@ -1,29 +1,47 @@
 // The sharp picture of the face on view, which replaces the plain one a moment later.
-import { loadPicture } from "./dom.js";
+import { isLaidOut, loadPicture } from "./dom.js";
 
 const PAUSE = 500; // ms without another face before one is asked for: it costs the server as much as twenty faces
+const MOST = 20; // pictures that are kept
 
 /**
  * Returns show(recipe, key), called whenever the face on `canvas` changes.
  *
- * request: calls server functions. Where no sharp picture comes, the plain one stays, without a word.
+ * server: the component's server functions. One request runs at a time. Where no sharp picture comes, the plain one
+ * stays, without a word.
  */
-export function createSharpener(canvas, request) {
-  let latest = 0;
+export function createSharpener(canvas, server) {
+  const pictures = new Map(); // by model and recipe, the oldest first
+  let wanted = null;
+  let running = false;
 
-  async function replace(ticket, recipe, key) {
-    const answer = await request("sharp", key, recipe).catch(() => null);
-    if (!answer?.picture || ticket !== latest) return;
-    const picture = await loadPicture(answer.picture);
-    if (ticket !== latest) return;
+  async function fetchPicture({ key, recipe, name }) {
+    const answer = await server.sharp([key, recipe]);
+    if (!answer?.picture) return;
+    pictures.set(name, await loadPicture(answer.picture));
+    if (pictures.size > MOST) pictures.delete(pictures.keys().next().value);
+  }
+
+  function paint(picture) {
     canvas.width = canvas.height = picture.naturalWidth;
     canvas.getContext("2d").drawImage(picture, 0, 0);
     canvas.dataset.sharp = "true";
   }
 
+  async function update(face) {
+    if (running || face !== wanted || !isLaidOut(canvas)) return;
+    running = true;
+    await fetchPicture(face).catch(() => null);
+    running = false;
+    if (face !== wanted) update(wanted);
+    else if (pictures.has(face.name)) paint(pictures.get(face.name));
+  }
+
   return (recipe, key) => {
-    const ticket = ++latest;
+    const face = { key, recipe, name: `${key} ${recipe}` };
+    wanted = face;
     delete canvas.dataset.sharp;
-    setTimeout(() => ticket === latest && canvas.isConnected && replace(ticket, recipe, key), PAUSE);
+    if (pictures.has(face.name)) paint(pictures.get(face.name));
+    else setTimeout(update, PAUSE, face);
   };
 }

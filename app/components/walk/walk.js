@@ -1,6 +1,7 @@
 // The walk of the Interpolate tab. All its frames arrive in one exact sheet, so that the slider takes no request.
-// props.value = {key, asked: [start, end, clarity, boldness]}: the model and what the controls say. The server's answer is
-// {key, model, revision, sheet, columns, side, frames, start, end, truncation, clarity, endings} or {error}, see walk_value.
+// props.value = {key, asked: [start, end, clarity, boldness]}: the model and what the controls say. The server answers
+// {key, model, revision, sheet, columns, side, frames, start, end, truncation, clarity, endings} or {error}; see
+// path_value.
 import { download, finder, loadPicture } from "../shared/dom.js";
 import { drawLive } from "../shared/live.js";
 import { createLongWork } from "../shared/long-work.js";

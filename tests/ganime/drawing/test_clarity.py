@@ -9,24 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ganime import generate as generate_faces
-from ganime.drawing.clarity import (
-    DEFAULT_CLARITY,
-    Clarity,
-    clarity_of,
-    clear,
-    default_clarity,
-    orthonormal,
-    save_clarity,
-    unit,
-)
+from ganime.drawing.clarity import DEFAULT_CLARITY, clear, default_clarity
 from ganime.drawing.clarity_fitting import ClarityFit, fit, fit_clarity
+from ganime.drawing.mixing import mean_settings
 from ganime.drawing.recipe import Recipe, latents
 from ganime.drawing.sampling import generate, generate_recipes, interpolate, recipes_for
 from ganime.errors import CheckpointError, ConfigError, RecipeError
-from ganime.models.checkpoint import CLARITY_FILE, Checkpoint, export_model, load_checkpoint, save_checkpoint
+from ganime.files import read_facts, read_tensors, save_tensors
+from ganime.models.checkpoint import Checkpoint, export_model, load_checkpoint, save_checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
+from ganime.nets.clarity import CLARITY_FILE, Clarity, orthonormal, save_clarity, unit
 
 DIM = 16
 SHARES = [0.3, 0.7, 0.95]
@@ -162,7 +157,7 @@ def test_recipes_of_earlier_versions_draw_the_latent_unchanged(model: Checkpoint
 
 
 def test_every_frame_of_a_film_is_clear(model: Checkpoint) -> None:
-    fitted = clarity_of(model)
+    fitted = model.clarity
     assert fitted
     frames = interpolate(model, [1, 2], 9, clarity=0.9)
     halfway = Recipe("tiny", model.revision, 1, toward=2, position=0.5, clarity=0.9)
@@ -200,7 +195,7 @@ def test_the_embedded_models_draw_clear_faces(embedded: Checkpoint) -> None:
 
 
 def test_a_clarity_is_read_as_it_was_written(model: Checkpoint, clear_folder: Path) -> None:
-    first = clarity_of(model)
+    first = model.clarity
     assert first
     assert (clear_folder / CLARITY_FILE).stat().st_size < 300_000
     np.testing.assert_allclose(first.held @ first.held.T, np.eye(len(first.held)), atol=1e-9)
@@ -212,31 +207,61 @@ def test_an_exported_model_keeps_its_clarity(model: Checkpoint, tmp_path: Path) 
     assert np.array_equal(generate(again, [1, 2], clarity=0.8), generate(model, [1, 2], clarity=0.8))
 
 
-def test_a_clarity_of_other_weights_is_refused(clear_folder: Path, tmp_path: Path) -> None:
+def test_a_clarity_of_other_weights_is_refused(model: Checkpoint, clear_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(clear_folder, tmp_path / "other")
-    checkpoint = load_checkpoint(tmp_path / "other")
-    clarity = clarity_of(checkpoint)
-    assert clarity
-    save_clarity(clarity, "0123456789ab", tmp_path / "other")
+    assert model.clarity
+    save_clarity(model.clarity, "0123456789ab", tmp_path / "other")
     with pytest.raises(CheckpointError, match="0123456789ab"):
-        clarity_of(checkpoint)
+        _ = load_checkpoint(tmp_path / "other").clarity
 
 
-@pytest.mark.parametrize("damage", ["cut", "shape", "nan"])
-def test_a_damaged_clarity_is_refused_with_the_file_named(clear_folder: Path, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["cut", "held", "nan", "huge", "scalar", "whole numbers", "missing"])
+def test_a_damaged_clarity_is_refused_with_the_file_named(
+    model: Checkpoint, clear_folder: Path, tmp_path: Path, damage: str
+) -> None:
     folder = tmp_path / "damaged"
     shutil.copytree(clear_folder, folder)
-    checkpoint = load_checkpoint(folder)
-    path, clarity = folder / CLARITY_FILE, clarity_of(checkpoint)
+    path, clarity = folder / CLARITY_FILE, model.clarity
     assert clarity
+    tensors, facts = read_tensors(path), read_facts(path)
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:1000])
-    elif damage == "shape":
-        save_clarity(replace(clarity, held=np.eye(9)), checkpoint.revision, folder)
+    elif damage in ("nan", "huge"):
+        quantiles = clarity.quantiles * (np.nan if damage == "nan" else 1e9)
+        save_clarity(replace(clarity, quantiles=quantiles), model.revision, folder)
+    elif damage == "held":
+        save_clarity(replace(clarity, held=np.eye(9)), model.revision, folder)
     else:
-        save_clarity(replace(clarity, quantiles=clarity.quantiles * np.nan), checkpoint.revision, folder)
+        held = {"scalar": torch.tensor(1.0), "whole numbers": tensors.pop("held").int()}
+        save_tensors(tensors | ({"held": held[damage]} if damage in held else {}), path, facts=facts)
     with pytest.raises(CheckpointError, match=CLARITY_FILE):
-        clarity_of(checkpoint)
+        _ = load_checkpoint(folder).clarity
+
+
+def test_a_model_keeps_its_clarity_when_the_file_is_gone(clear_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(clear_folder, tmp_path / "m")
+    checkpoint = load_checkpoint(tmp_path / "m")
+    before = generate(checkpoint, [1, 2], clarity=0.9)
+    (tmp_path / "m" / CLARITY_FILE).unlink()
+    assert np.array_equal(generate(checkpoint, [1, 2], clarity=0.9), before)
+
+
+def test_a_latent_along_what_is_held_is_left_alone(clarity: Clarity) -> None:
+    z = np.float32(3) * clarity.held[0].astype(np.float32)
+    assert np.isfinite(clarity.clear(z, 0.95)).all()
+
+
+def test_recipes_without_clarity_need_none(clear_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(clear_folder, tmp_path / "m")
+    (tmp_path / "m" / CLARITY_FILE).write_bytes(b"damaged")
+    checkpoint = load_checkpoint(tmp_path / "m")
+    assert np.array_equal(generate_faces(checkpoint, recipes_for(checkpoint, [1, 2])), generate(checkpoint, [1, 2]))
+
+
+@pytest.mark.parametrize("count", range(2, 17))
+def test_children_of_the_clearest_faces_are_as_clear(count: int) -> None:
+    parents = [Recipe("tiny", "", seed, 1.1, clarity=0.95) for seed in range(count)]
+    assert (mean_settings(parents).clarity, mean_settings(parents).truncation) == pytest.approx((0.95, 1.1))
 
 
 # --- fitting

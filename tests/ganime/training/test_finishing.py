@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganime.drawing.clarity import clarity_of
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.training import finishing
@@ -47,7 +46,7 @@ def test_a_run_that_reached_its_limit_gets_a_clarity(
     assert isinstance(notice, Notice)
     assert isinstance(done, Done)
     assert "%" in notice.text
-    assert clarity_of(load_checkpoint(run))
+    assert load_checkpoint(run).clarity
 
 
 def test_a_stopped_run_ends_at_once(run: Path, many: FaceDataset) -> None:
@@ -56,8 +55,21 @@ def test_a_stopped_run_ends_at_once(run: Path, many: FaceDataset) -> None:
     assert isinstance(notice, Notice)
     assert "ganime clarity" in notice.text
     assert isinstance(done, Done)
-    assert clarity_of(load_checkpoint(run)) is None
+    assert load_checkpoint(run).clarity is None
 
 
 def test_too_few_faces_get_no_clarity(run: Path, faces: FaceDataset) -> None:
     assert list(finishing.with_clarity(events(run, "images"), run, faces, never)) == list(events(run, "images"))
+
+
+def test_a_clarity_that_cannot_be_fitted_does_not_spoil_the_run(
+    run: Path, many: FaceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(finishing, "fit_to_run", full)
+    *_, notice, done = finishing.with_clarity(events(run, "images"), run, many, never)
+    assert isinstance(notice, Notice)
+    assert "No space left" in notice.text
+    assert done == Done(64, "images", run / "saves" / "best")
