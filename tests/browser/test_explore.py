@@ -500,8 +500,8 @@ def test_nonsense_is_no_tray(explore: Page, revision: str, tmp_path: Path) -> No
         assert seeds(explore) == [1, 2, 3]
 
 
-def test_face_is_restored_from_the_recipe_in_its_png(explore: Page, tmp_path: Path) -> None:
-    (tmp_path / "face.png").write_bytes(download(explore, "png", '[data-size="256"]')[1])
+def test_face_is_restored_from_the_recipe_in_its_sharpened_png(explore: Page, tmp_path: Path) -> None:
+    (tmp_path / "face.png").write_bytes(download(explore, "png", '[data-size="512"]')[1])
     before = on_stage(explore)
     explore.locator('[data-do="dice"]').click()
     expect(explore.locator(".now")).not_to_have_attribute("data-recipe", before)

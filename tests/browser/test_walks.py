@@ -109,6 +109,7 @@ def test_scrubbing_and_playing_ask_the_server_for_nothing(explore: Page) -> None
     explore.emulate_media(reduced_motion="reduce")
     choose_tool(explore, "film")
     draw_walk(explore)
+    explore.wait_for_selector(".now[data-sharp]")  # the sharp picture of the face on the stage has come
     asked: list[str] = []
     explore.on("request", lambda request: asked.append(request.url))
     pictures = {at(explore, frame) for frame in range(0, 40, 4)}

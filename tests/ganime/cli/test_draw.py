@@ -217,14 +217,15 @@ def test_sample_sharpens_faces_and_says_so_in_their_recipes(
 
 
 def test_sample_draws_clear_faces_where_a_clarity_was_fitted(
-    ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path
+    ganime: Callable[..., Answer], tiny_folder: Path, faces_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "tiny"
     shutil.copytree(tiny_folder, folder)
     assert_refused(ganime("sample", "--model", folder, "--out", tmp_path, "--clarity", 0.5), "clarity")
-    fitted = ganime("clarity", folder, "--faces", 500)
+    fitted = ganime("clarity", folder, faces_folder, "--faces", 500)
     assert fitted.status == 0, fitted.error
     assert "clarity.safetensors" in fitted.out
+    assert_refused(ganime("clarity", folder, faces_folder, "--faces", 500), "--replace")
     model = load_checkpoint(folder)
     for options, clarity in (((), 0.7), (("--clarity", 0.0), 0.0), (("--clarity", 0.9), 0.9)):
         path = tmp_path / f"{clarity}.npy"
