@@ -102,7 +102,8 @@ class LoadedModel:
 
     def usable_clarity(self, clarity: float | None) -> float:
         """A clarity that the model can draw: `clarity`, the default for None, 0 if none was fitted to it."""
-        return self.default_clarity if clarity is None or not self.default_clarity else check_clarity(clarity)
+        wanted = self.default_clarity if clarity is None else check_clarity(clarity)
+        return wanted if self.default_clarity else 0.0
 
     def path_recipes(
         self, start: int, end: int, frames: int, truncation: float = 1.0, clarity: float | None = None

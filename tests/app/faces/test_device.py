@@ -6,6 +6,9 @@ import threading
 import time
 from collections.abc import Iterator
 
+import numpy as np
+import pytest
+
 from app.faces.device import Device
 from app.faces.sliced_work import SlicedWork
 
@@ -47,3 +50,43 @@ def test_a_waiting_thread_gets_the_device_between_two_steps() -> None:
         pass
     thread.join()
     assert order.index("other") < 90
+
+
+def test_one_face_at_a_time_is_sharpened_while_others_wait_their_turns() -> None:
+    device, at_work, most = Device(), [0], [0]
+
+    def steps() -> Iterator[int]:
+        for number in range(4):
+            at_work[0] += 1
+            most[0] = max(most[0], at_work[0])
+            time.sleep(0.01)
+            at_work[0] -= 1
+            yield number
+
+    threads = [threading.Thread(target=lambda: list(device.sharpen(steps()))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == [1]
+    assert list(device.sharpen(steps())) == [0, 1, 2, 3]
+
+
+def test_sharpening_waits_while_someone_draws_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.faces.device.PATIENCE", 0.5)
+    device = Device()
+    device.drawing = 1  # somebody draws all the time
+    began = time.monotonic()
+    assert next(device.sharpen(iter([7]))) == 7
+    assert time.monotonic() - began >= 0.5
+    device.drawing = 0
+    began = time.monotonic()
+    assert next(device.sharpen(iter([7]))) == 7
+    assert time.monotonic() - began < 0.4
+
+
+def test_drawing_is_counted_even_if_it_fails() -> None:
+    device = Device()
+    with pytest.raises(AttributeError):
+        device.render(None, np.zeros((1, 8), np.float32))  # pyright: ignore[reportArgumentType]
+    assert device.drawing == 0

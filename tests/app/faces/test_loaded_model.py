@@ -156,3 +156,16 @@ def test_the_embedded_model_draws_without_a_hub(steered_studio: Studio) -> None:
     model = steered_studio.open(EMBEDDED_KEY)
     faces = model.draw(model.recipes(2, 5, 1.0)).faces
     assert nearly_equal(faces, generate(model.checkpoint, [5, 6], clarity=DEFAULT_CLARITY))
+
+
+@pytest.mark.parametrize("clarity", [float("nan"), 0.96, -1, {"a": 1}, True, "0.5"])
+def test_a_clarity_out_of_range_is_refused_for_every_model(steered_studio: Studio, clarity: Any) -> None:
+    for key in (START_KEY, EMBEDDED_KEY):  # without and with a clarity
+        with pytest.raises(RecipeError, match="clarity"):
+            steered_studio.open(key).recipes(1, 1, 1.0, clarity)
+
+
+def test_a_model_without_a_clarity_draws_latents_unchanged(steered_studio: Studio) -> None:
+    model = steered_studio.open(START_KEY)
+    assert model.default_clarity == 0
+    assert [recipe.clarity for recipe in model.recipes(2, 1, 1.0, 0.7)] == [0, 0]
