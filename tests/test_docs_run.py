@@ -91,11 +91,16 @@ def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(direction_search, "ACTIVATIONS", 64)
 
 
+SLOW = (" project ", " clarity ", " --sharpen ")  # commands that take seconds
+
+
 @pytest.mark.usefixtures("short_search")
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(command, marks=pytest.mark.slow if " project " in command.text else (), id=str(command))
+        pytest.param(
+            command, marks=pytest.mark.slow if any(word in command.text for word in SLOW) else (), id=str(command)
+        )
         for command in {command.text: command for command in RUN}.values()
     ],
 )

@@ -216,6 +216,7 @@ def test_sample_sharpens_faces_and_says_so_in_their_recipes(
     assert_refused(ganime("sample", "--model", tiny_folder, "--npy", tmp_path / "a.npy", "--sharpen", 64), "--sharpen")
 
 
+@pytest.mark.slow
 def test_sample_draws_clear_faces_where_a_clarity_was_fitted(
     ganime: Callable[..., Answer], tiny_folder: Path, faces_folder: Path, tmp_path: Path
 ) -> None:

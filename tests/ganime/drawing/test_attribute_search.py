@@ -46,6 +46,7 @@ def test_rare_wishes_are_searched_for(embedded: Checkpoint, net: FeatureNet, mon
     assert all(8 < length < 15 for length in lengths)  # where the model's latents lie
 
 
+@pytest.mark.slow
 def test_found_faces_are_those_of_plain_seeds(tiny: Checkpoint, net: FeatureNet) -> None:
     first = chosen(choose_faces(tiny, net, ["blue_hair"], 3, seed=2**32 - 2, truncation=0.7))
     again = chosen(choose_faces(tiny, net, ["blue_hair"], 3, seed=2**32 - 2, truncation=0.7))

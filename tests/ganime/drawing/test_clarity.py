@@ -267,6 +267,7 @@ def test_children_of_the_clearest_faces_are_as_clear(count: int) -> None:
 # --- fitting
 
 
+@pytest.mark.slow
 def test_a_fit_reports_progress_and_is_the_same_each_time(tiny: Checkpoint, net: FeatureNet) -> None:
     reference = extract(net, generate(tiny, range(900, 950)))[0]
     *progress, first = fit_clarity(tiny, net, reference, faces=500)
