@@ -113,10 +113,9 @@ def interpolate(
     Raises RecipeError for a value out of range.
     """
     from ganime.drawing import sampling
-    from ganime.drawing.clarity import default_clarity
+    from ganime.drawing.clarity import chosen_clarity
 
-    clarity = default_clarity(model) if clarity is None else clarity
-    return sampling.interpolate(model, seeds, frames, truncation, loop, easing, clarity)
+    return sampling.interpolate(model, seeds, frames, truncation, loop, easing, chosen_clarity(model, clarity))
 
 
 def train(

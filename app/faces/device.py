@@ -47,7 +47,8 @@ class Device:
     def sharpen(self, steps: Iterator[WorkStep]) -> Iterator[WorkStep]:
         """The same items, each computed under the lock while nobody waits to draw; others sharpen between them.
 
-        A step takes as long as twenty faces. It begins after PATIENCE seconds even if there is always someone drawing.
+        A step takes longer than drawing a gallery of 16 faces. It begins after PATIENCE seconds even if there is always
+        someone drawing.
         """
         while True:
             with self.sharpening:

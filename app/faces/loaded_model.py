@@ -24,7 +24,7 @@ from ganime.drawing.layers import Inside, look_inside
 from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_of, vary
 from ganime.drawing.projection import Projection, ProjectionProgress, project
 from ganime.drawing.recipe import MAX_SEED, Recipe, check_clarity, check_seed, decoded, rounded, walk
-from ganime.drawing.sampling import latents_of, recipes_for
+from ganime.drawing.sampling import latents_of, recipes_for, untruncated
 from ganime.drawing.sharpening import sharpened
 from ganime.errors import DataError, GanimeError, RecipeError
 from ganime.faces.reading import decode
@@ -133,17 +133,15 @@ class LoadedModel:
     def untruncated(self, recipes: Sequence[Recipe]) -> Float[np.ndarray, "n latent"]:
         """The latents of recipes before truncation and clarity, which are what the tools change."""
         self.check(recipes)
-        z = [recipe.untruncated(self.latent_dim) for recipe in recipes]
-        return np.array(z, np.float32).reshape(-1, self.latent_dim)  # (N, latent)
+        return untruncated(self.checkpoint, recipes)
 
     def path(self, recipes: Sequence[Recipe], frames: int, loop: bool, easing: str) -> Float[np.ndarray, "n latent"]:
         """The latents of a walk through faces, each with the clarity of the faces before and after it.
 
         Raises RecipeError as `ganime.drawing.recipe.walk` does.
         """
-        self.check(recipes)
-        stops = np.array([recipe.latent(self.latent_dim) for recipe in recipes], np.float32)  # (K, latent)
-        z = walk(stops.reshape(-1, self.latent_dim), frames, loop, easing)  # (N, latent)
+        stops = self.latents([replace(recipe, clarity=0.0) for recipe in recipes])  # (K, latent)
+        z = walk(stops, frames, loop, easing)  # (N, latent)
         clarities = [recipe.clarity for recipe in (*recipes, *recipes[: int(loop)])]
         places = np.linspace(0, len(clarities) - 1, len(z), endpoint=not loop)
         return clear(self.checkpoint, z, np.interp(places, range(len(clarities)), clarities).tolist())

@@ -20,7 +20,7 @@ from ganime.text import quoted
 MAX_WALK_FRAMES = 240  # a browser keeps all of them in memory to play them without requests: 63 MB at 256 px
 MAX_FILM_PIXELS = 240 * 256 * 256  # of all frames of a film, to limit how long other visitors wait
 DRAWING_SHARE = 0.6  # of a film's progress; the rest is encoding
-SHARPENING_SHARE = 0.8  # of a sharpened film's progress, after drawing
+DRAWING_SHARE_OF_SHARP, SHARPENING_SHARE = 0.1, 0.8  # of a sharpened film's; the rest is encoding
 FilmSize = Literal[0, 256, 512]  # side in px; 0 for the model's own
 SHARPENED_SIZE = 512  # px from which the frames of a film are sharpened; smaller ones are resized
 Suffix = Literal[".gif", ".webp", ".png", ".mp4"]
@@ -99,16 +99,17 @@ def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: in
         most = MAX_FILM_PIXELS // size**2
         raise RecipeError(f"A film of {size} px has at most {most} frames; got {route.frames}. Choose a smaller size.")
     sharp = size >= max(SHARPENED_SIZE, model.image_size + 1)
+    drawing = DRAWING_SHARE_OF_SHARP if sharp else DRAWING_SHARE
     for event in draw_walk(model, route):
         if isinstance(event, Progress):
-            yield Progress((DRAWING_SHARE / 6 if sharp else DRAWING_SHARE) * event.share)
+            yield Progress(drawing * event.share)
             continue
         frames = event.pixels
         if sharp:
             pictures = []
             for picture in model.sharpened(frames, size):
                 pictures.append(picture)
-                yield Progress(DRAWING_SHARE / 6 + SHARPENING_SHARE * len(pictures) / len(frames))
+                yield Progress(drawing + SHARPENING_SHARE * len(pictures) / len(frames))
             frames = np.stack(pictures)
         yield SavedFile(f"walk{suffix}", encode_film(frames, suffix, fps, size))
 

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from ganime.cli import common
-from ganime.drawing.clarity import default_clarity
+from ganime.drawing.clarity import chosen_clarity
 from ganime.drawing.clarity_fitting import (
     FITTED_FACES,
     ClarityFit,
@@ -59,7 +59,7 @@ def sample_command(
         raise RecipeError(f"Seeds end at {MAX_SEED:,}; --seed {seed} with --count {count} goes beyond.")
     check_truncation(truncation)
     checkpoint = open_model(model, home / "hub")
-    clarity = default_clarity(checkpoint) if clarity is None else clarity
+    clarity = chosen_clarity(checkpoint, clarity)
     seeds = range(seed, seed + count)
     if npy:
         with atomic_file(npy) as temporary:
@@ -130,7 +130,7 @@ def interpolate_command(
     if size and sharpen:
         raise ConfigError("Give either --size or --sharpen: both are the side of the film in px.")
     checkpoint = open_model(model, home / "hub")
-    clarity = default_clarity(checkpoint) if clarity is None else clarity
+    clarity = chosen_clarity(checkpoint, clarity)
     pictures = interpolate(checkpoint, stops, frames, truncation, loop, easing, clarity)
     if sharpen:
         pictures = np.stack(list(sharpen_faces(pictures, sharpen)))

@@ -14,7 +14,7 @@ import typer
 from ganime.cli import common
 from ganime.drawing import direction_search
 from ganime.drawing.attribute_search import ChosenFaces, choose_faces
-from ganime.drawing.clarity import default_clarity
+from ganime.drawing.clarity import chosen_clarity
 from ganime.drawing.directions import (
     MAX_STRENGTH,
     Directions,
@@ -28,7 +28,7 @@ from ganime.drawing.directions import (
 from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_of, vary
 from ganime.drawing.projection import Projection, project
 from ganime.drawing.recipe import Recipe, rounded
-from ganime.drawing.sampling import generate_recipes
+from ganime.drawing.sampling import generate_recipes, untruncated
 from ganime.errors import CheckpointError, ConfigError, DataError, RecipeError
 from ganime.faces.reading import decode, read_picture_file
 from ganime.files import write_bytes
@@ -188,7 +188,7 @@ def choose_command(
     """Draw faces that have all the given attributes, as judged by the feature network."""
     checkpoint = open_model(model, home / "hub")
     attributes = [part.strip() for part in wanted.split(",")]
-    clarity = default_clarity(checkpoint) if clarity is None else clarity
+    clarity = chosen_clarity(checkpoint, clarity)
     work = choose_faces(checkpoint, load_features(), attributes, count, seed, truncation, clarity)
     found = common.run_to_end(work, ChosenFaces, lambda at: f"{at.found} of {count} found among {at.looked_at} faces")
     write_recipes(found.faces, found.recipes, numbered(out, "chosen", len(found.faces)), size)
@@ -274,9 +274,3 @@ def name_direction_command(
         directions = directions.with_own(name, direction_search.unnamed_unit(between(start, end)))
     save_directions(directions, checkpoint.folder)
     print(f"{name} is {'deleted from' if remove else 'stored in'} {checkpoint.folder}")
-
-
-def untruncated(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> np.ndarray:
-    """The latents of recipes before truncation and clarity, float32, (N, latent)."""
-    dim = checkpoint.generator.config.latent_dim
-    return np.array([recipe.untruncated(dim) for recipe in recipes], np.float32).reshape(-1, dim)

@@ -37,6 +37,11 @@ def clear(
     return np.stack([fitted.clear(row, share) for row, share in zip(z, shares, strict=True)])
 
 
+def chosen_clarity(checkpoint: Checkpoint, clarity: float | None) -> float:
+    """The clarity that was asked for; for None, that of the model by default."""
+    return default_clarity(checkpoint) if clarity is None else clarity
+
+
 def default_clarity(checkpoint: Checkpoint) -> float:
     """The clarity that the page and the command line draw with by default; 0 if none was fitted to the model."""
     return DEFAULT_CLARITY if checkpoint.clarity else 0.0

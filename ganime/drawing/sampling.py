@@ -47,6 +47,15 @@ def latents_of(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> Float[np.nd
     return clear(checkpoint, z, [recipe.clarity for recipe in recipes])
 
 
+def untruncated(checkpoint: Checkpoint, recipes: Sequence[Recipe]) -> Float[np.ndarray, "n latent"]:
+    """The latents of `recipes` before truncation and clarity, which are what the tools change.
+
+    Raises RecipeError for a vector of another length.
+    """
+    dim = checkpoint.generator.config.latent_dim
+    return np.array([recipe.untruncated(dim) for recipe in recipes], np.float32).reshape(-1, dim)
+
+
 def interpolate(
     checkpoint: Checkpoint,
     seeds: Sequence[int],

@@ -1,7 +1,7 @@
 // The sharp picture of the face on view, which replaces the plain one a moment later.
 import { isLaidOut, loadPicture } from "./dom.js";
 
-const PAUSE = 500; // ms without another face before one is asked for: it costs the server as much as twenty faces
+const PAUSE = 500; // ms without another face before one is asked for: it costs the server more than a whole gallery
 const MOST = 20; // pictures that are kept
 
 /**

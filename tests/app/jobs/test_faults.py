@@ -291,7 +291,7 @@ def test_trainer_that_cannot_be_started_fails_with_the_reason(
 
 
 def train_here(jobs: Jobs, key: str, images: int) -> None:
-    """Train a job in this process until it has seen so many images."""
+    """Train a job in this process until it has seen the given number of images."""
     job = SimpleNamespace(minutes=5, images=images, recipe="modern", start="", image_size=32)
     words = train_arguments(job, jobs.folder(key), 1)  # type: ignore[arg-type]
     answer = CliRunner().invoke(command_line, [*words, *(["--critic", "0"] if "--out" in words else [])])
