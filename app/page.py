@@ -13,11 +13,12 @@ from starlette.middleware import Middleware
 
 from app import api
 from app.components import modules
-from app.components.bridge import component, event_text, server_function
+from app.components.bridge import DRAWING, SHARPENING, component, event_text, server_function
 from app.components.theme import CSS, THEME
 from app.errors import JobMissing, visitor_text
 from app.faces.library import ModelInfo
 from app.faces.studio import Studio
+from app.server.face_endpoint import FaceEndpoint
 from app.server.request_limits import RequestLimits, restrict_gradio
 from app.server.upload_endpoint import UploadEndpoint
 from app.settings import Settings
@@ -230,6 +231,7 @@ def main() -> None:
     restrict_gradio()
     page.queue(max_size=64, default_concurrency_limit=2, api_open=False)  # no endpoint bypasses the queue
     routes = [*UploadEndpoint(studio.jobs, studio.no_jobs).routes(), *modules.routes()]
+    routes += FaceEndpoint(studio, DRAWING, SHARPENING).routes()
     middleware = [Middleware(RequestLimits)]
     if studio.jobs:
         studio.jobs.start()

@@ -10,10 +10,14 @@ WAIT_SECONDS = 5.0  # a request that waited longer would hold one of the page's 
 MAX_WAITING = 8  # requests that may wait for one kind of slot
 
 
+class Busy(GanimeError):
+    """Too many visitors ask for the same kind of work; a later attempt may succeed."""
+
+
 class Slots:
     """A context manager that at most `slots` threads enter at a time, while at most `waiting` more wait for a slot.
 
-    Entering raises GanimeError when the queue is full, or after a wait of `seconds`.
+    Entering raises Busy when the queue is full, or after a wait of `seconds`.
     """
 
     def __init__(self, slots: int, waiting: int = MAX_WAITING, seconds: float = WAIT_SECONDS) -> None:
@@ -26,7 +30,7 @@ class Slots:
             if self.free.acquire(timeout=self.seconds):
                 return
             self.admitted.release()
-        raise GanimeError("The server is busy with other visitors. Try again in a moment.")
+        raise Busy("The server is busy with other visitors. Try again in a moment.")
 
     def __exit__(self, *error: object) -> None:
         self.free.release()

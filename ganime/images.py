@@ -43,7 +43,7 @@ def webp_bytes(pixels: UInt8[np.ndarray, "h w 3"], quality: int | None = None) -
     """
     options: dict[str, Any] = {"lossless": True, "quality": 0, "method": 0, "exact": True}
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "WEBP", **({"quality": quality} if quality else options))
+    Image.fromarray(pixels).save(buffer, "WEBP", **({"quality": quality, "method": 2} if quality else options))
     return buffer.getvalue()
 
 

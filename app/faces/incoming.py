@@ -11,14 +11,19 @@ from typing import Annotated
 from pydantic import Field
 
 from app.faces.loaded_model import MAX_FACES
+from ganime.drawing.directions import MAX_DIRECTIONS, MAX_NAME
 from ganime.drawing.recipe import MAX_VECTOR, Recipe
 from ganime.errors import DataError
 
 MAX_PROJECTED_BYTES = 4 * 2**20
 MAX_BASE64 = MAX_PROJECTED_BYTES * 4 // 3 + 4  # characters of such a picture
 MAX_RECIPE_TEXT = MAX_VECTOR + 1000  # characters of a recipe in JSON
+MAX_OWN = 32  # directions of a visitor, for each model
 RecipeText = Annotated[str, Field(max_length=MAX_RECIPE_TEXT)]
 RecipeTexts = Annotated[list[RecipeText], Field(max_length=MAX_FACES)]
+Name = Annotated[str, Field(max_length=MAX_NAME)]
+Amounts = Annotated[dict[str, float], Field(max_length=MAX_DIRECTIONS)]
+OwnVectors = Annotated[dict[Name, RecipeText], Field(max_length=MAX_OWN)]
 Base64 = Annotated[str, Field(max_length=MAX_BASE64)]
 
 

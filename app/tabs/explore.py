@@ -26,7 +26,17 @@ from app.components.bridge import (
     sheet_url,
 )
 from app.errors import visitor_text
-from app.faces.incoming import Base64, RecipeText, RecipeTexts, parse_recipes, picture_bytes
+from app.faces.incoming import (
+    MAX_OWN,
+    Amounts,
+    Base64,
+    Name,
+    OwnVectors,
+    RecipeText,
+    RecipeTexts,
+    parse_recipes,
+    picture_bytes,
+)
 from app.faces.library import JOB_PREFIX
 from app.faces.loaded_model import MAX_FACES, NO_VECTORS, TOOL_FACES, Drawn, FaceSize, feature_net
 from app.faces.studio import Studio
@@ -38,17 +48,13 @@ from app.tabs.sharp_view import sharp_function
 from app.tabs.walks import walk_functions
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress
 from ganime.drawing.direction_search import group
-from ganime.drawing.directions import MAX_DIRECTIONS, MAX_NAME, Direction
+from ganime.drawing.directions import Direction
 from ganime.drawing.projection import Projection, ProjectionProgress
 from ganime.drawing.recipe import Recipe, encoded
 from ganime.errors import CheckpointError, GanimeError
 from ganime.images import SHEET_COLUMNS, webp_bytes
 
-MAX_OWN = 32  # directions of a visitor, for each model
-Amounts = Annotated[dict[str, float], Field(max_length=MAX_DIRECTIONS)]
 Names = Annotated[list[str], Field(max_length=64)]
-Name = Annotated[str, Field(max_length=MAX_NAME)]
-OwnVectors = Annotated[dict[Name, RecipeText], Field(max_length=MAX_OWN)]
 Key = Annotated[str, Field(max_length=200)]
 LOG = logging.getLogger(__name__)
 SECTIONS = ("Hair colour", "Eyes", "Expression", "Other", "Your own", "Unnamed")  # of sliders and attributes

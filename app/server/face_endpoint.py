@@ -1,0 +1,222 @@
+"""The endpoint that draws faces for the page's own JavaScript and answers in bytes, a quarter of the size of JSON.
+
+A request is POST /ganime/TOOL (relative to the page) with Content-Type: application/json and one of these objects.
+`key` is the key of the model that draws; a recipe is the JSON text that the page uses everywhere.
+
+    draw   {"key", "recipes": [recipe, ...]}                     1 to 64 faces
+    roll   {"key", "count", "seed", "truncation"?, "clarity"?}   faces of consecutive seeds; null: by default
+    vary   {"key", "recipe", "strength", "seed", "count"?}       variations of a face
+    steer  {"key", "recipe", "amounts": {name: -3..3}, "own"?}   one face, moved along directions
+    breed  {"key", "recipes", "mutation", "seed"}                children of 2 to 16 faces
+    mix    {"key", "a", "b", "c"}                                the face A - B + C
+    sharp  {"key", "recipe"}                                     one face at 512 px
+
+The answer is 200, application/octet-stream: the length of the head as 4 bytes, most significant first; the head, JSON
+in UTF-8; then, to the end, one WebP picture of quality 90.
+
+    {"key", "model", "revision", "recipes": [recipe, ...], "columns", "side"}
+
+Face number i of `recipes` is the square of `side` px in column i % columns and row i // columns of the picture. The
+picture is for looking at; downloads are drawn again from the recipe.
+
+An error is JSON, {"error": text for the visitor}, with the status 400 for a request that cannot be used, 404 for an
+unknown tool or a deleted job (then with "missing": true), 403 for other sites, 413 and 415 for other bodies, and 503
+with Retry-After while the server is busy. `requestFaces` in app/components/shared/face-requests.js is the other half.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from app.errors import JobMissing, explain_disk_errors, visitor_text
+from app.faces.incoming import Amounts, OwnVectors, RecipeText, RecipeTexts, parse_recipes
+from app.faces.loaded_model import NO_VECTORS, TOOL_FACES, Drawn, LoadedModel
+from app.faces.studio import Studio
+from app.server.origins import from_another_site, refuse_other_sites
+from app.settings import MEGABYTE
+from app.slots import Busy
+from ganime.errors import GanimeError
+from ganime.images import SHEET_COLUMNS, sheet, webp_bytes
+from ganime.text import printable
+
+MAX_BODY = MEGABYTE  # 64 recipes with vectors of the longest kind have 0.8 MB
+QUALITY = 90  # of WebP, 1 to 100
+SHARP_SIDE = 512  # px
+RETRY_SECONDS = 2
+ModelKey = Annotated[str, Field(max_length=200)]
+
+
+class Tool(BaseModel):
+    """What a request asks for; values come from the network and are checked against the type hints."""
+
+    model_config = ConfigDict(extra="forbid")
+    sharpens: ClassVar[bool] = False
+    key: ModelKey
+
+    def faces(self, model: LoadedModel) -> Drawn:
+        """Draw it. Raises GanimeError with a text for the visitor."""
+        raise NotImplementedError
+
+
+class Draw(Tool):
+    recipes: RecipeTexts
+
+    def faces(self, model: LoadedModel) -> Drawn:
+        return model.draw(parse_recipes(self.recipes))
+
+
+class Roll(Tool):
+    count: int
+    seed: int
+    truncation: float = 1.0
+    clarity: float | None = None
+
+    def faces(self, model: LoadedModel) -> Drawn:
+        return model.draw(model.recipes(self.count, self.seed, self.truncation, self.clarity))
+
+
+class Vary(Tool):
+    recipe: RecipeText
+    strength: float
+    seed: int
+    count: int = TOOL_FACES
+
+    def faces(self, model: LoadedModel) -> Drawn:
+        [recipe] = parse_recipes([self.recipe])
+        return model.vary(recipe, self.strength, self.seed, self.count)
+
+
+class Steer(Tool):
+    recipe: RecipeText
+    amounts: Amounts
+    own: OwnVectors | None = None
+
+    def faces(self, model: LoadedModel) -> Drawn:
+        [recipe] = parse_recipes([self.recipe])
+        return model.steer(recipe, self.amounts, self.own or NO_VECTORS)
+
+
+class Breed(Tool):
+    recipes: RecipeTexts
+    mutation: float
+    seed: int
+
+    def faces(self, model: LoadedModel) -> Drawn:
+        return model.breed(parse_recipes(self.recipes), self.mutation, self.seed)
+
+
+class Mix(Tool):
+    a: RecipeText
+    b: RecipeText
+    c: RecipeText
+
+    def faces(self, model: LoadedModel) -> Drawn:
+        return model.arithmetic(*parse_recipes([self.a, self.b, self.c]))
+
+
+class Sharp(Tool):
+    sharpens: ClassVar[bool] = True
+    recipe: RecipeText
+
+    def faces(self, model: LoadedModel) -> Drawn:
+        drawn = model.draw(parse_recipes([self.recipe]))
+        [picture] = model.sharpened(drawn.faces, SHARP_SIDE)
+        return Drawn(drawn.recipes, picture[None])
+
+
+TOOLS: dict[str, type[Tool]] = {
+    "draw": Draw,
+    "roll": Roll,
+    "vary": Vary,
+    "steer": Steer,
+    "breed": Breed,
+    "mix": Mix,
+    "sharp": Sharp,
+}
+
+
+class FaceEndpoint:
+    """Answers the requests described above.
+
+    studio: draws the faces.
+    drawing, sharpening: what a request enters while it draws or sharpens, shared with the page's other ways to do so.
+    """
+
+    def __init__(
+        self, studio: Studio, drawing: AbstractContextManager[Any], sharpening: AbstractContextManager[Any]
+    ) -> None:
+        self.studio, self.drawing, self.sharpening = studio, drawing, sharpening
+
+    def routes(self) -> list[Route]:
+        """Return the routes to be served before Gradio's."""
+        return [Route("/ganime/{tool}", self.answer, methods=["POST"])]
+
+    async def answer(self, request: Request) -> Response:
+        """Draw what a request asks for."""
+        if from_another_site(request):
+            return refuse_other_sites()
+        tool = TOOLS.get(request.path_params["tool"])
+        if tool is None:
+            return refusal(f"There is no such tool. There are {', '.join(TOOLS)}.", 404)
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return refusal("Send JSON, with Content-Type: application/json.", 415)
+        body = await request.body()
+        if len(body) > MAX_BODY:
+            return refusal(f"A request for faces may have at most {MAX_BODY:,} bytes.", 413)
+        try:
+            asked = tool.model_validate_json(body)
+        except ValidationError as error:
+            return refusal(f"This request cannot be used. {first_fault(error)}", 400)
+        return await run_in_threadpool(self.draw, asked)
+
+    def draw(self, asked: Tool) -> Response:
+        """The faces, or the reason why there are none."""
+        try:
+            slots = self.sharpening if asked.sharpens else self.drawing
+            with slots, explain_disk_errors("This could not be read"):
+                model = self.studio.open(asked.key)
+                drawn = asked.faces(model)
+        except Busy as error:
+            return refusal(str(error), 503, {"Retry-After": str(RETRY_SECONDS)})
+        except JobMissing as error:
+            return refusal(visitor_text(error), 404, missing=True)
+        except GanimeError as error:
+            return refusal(visitor_text(error), 400)
+        return Response(
+            packed(model, drawn), media_type="application/octet-stream", headers={"Cache-Control": "no-store"}
+        )
+
+
+def packed(model: LoadedModel, drawn: Drawn) -> bytes:
+    """Faces as the bytes of an answer."""
+    columns = min(SHEET_COLUMNS, len(drawn.faces))
+    head = {
+        "key": model.key,
+        "model": model.checkpoint.name,
+        "revision": model.checkpoint.revision,
+        "recipes": [recipe.to_json() for recipe in drawn.recipes],
+        "columns": columns,
+        "side": drawn.faces.shape[1],
+    }
+    text = json.dumps(head).encode()
+    return len(text).to_bytes(4, "big") + text + webp_bytes(sheet(drawn.faces, columns), QUALITY)
+
+
+def refusal(text: str, status: int, headers: dict[str, str] | None = None, missing: bool = False) -> Response:
+    """An error as JSON. missing: whether a job was deleted."""
+    return JSONResponse({"error": text} | ({"missing": True} if missing else {}), status, headers)
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong with a request, without the value that was sent."""
+    [fault, *_] = error.errors(include_url=False, include_context=False, include_input=False)
+    place = printable(".".join(map(str, fault["loc"])), 40)
+    return f"{place}: {fault['msg']}." if place else f"{fault['msg']}."
