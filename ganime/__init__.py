@@ -162,7 +162,8 @@ def train(
     begun = None if start is None else str(start)
     prepared = prepare_run(run, sources, read, caches / "hub", recipe, limits, begun, image_size)
     dataset, config, model = prepared.dataset, prepared.config, prepared.model
-    return loop.train(dataset, run, config, model, device, start=prepared.resized_start())
+    start_model, directions = prepared.resized_start(), prepared.start_directions()
+    return loop.train(dataset, run, config, model, device, start=start_model, directions=directions)
 
 
 def evaluate(

@@ -36,3 +36,10 @@ class HubError(GanimeError):
 
 class TrainingError(GanimeError):
     """A training run cannot start, continue or resume."""
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in words, without the number that the system gives it: a full disk is "No space left on device"."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

@@ -26,7 +26,6 @@ from app.jobs.options import JobOptions
 from app.jobs.store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
 from ganime.config import SCRATCH
-from ganime.training.run_folder import RUN_FILE
 
 STRAY_SECONDS = 3_600.0  # after which a folder without a row counts as left over from a deletion
 SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "KEY")  # in names of variables that a trainer does not get
@@ -268,7 +267,7 @@ def train_arguments(job: Job, folder: JobFolder, threads: int) -> list[str]:
     faces = map(str, uploads.stored_sources(folder.uploads))
     words = ["train", *faces, "--home", str(folder.path), "--threads", str(threads)]
     words += ["--minutes", str(job.minutes), "--images", str(job.images)]
-    if (folder.run / RUN_FILE).is_file():
+    if folder.models():  # a run without a save begins anew
         return [*words, "--resume", str(folder.run)]
     start = str(folder.start / job.start) if job.start else SCRATCH
     return [

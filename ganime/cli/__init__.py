@@ -8,7 +8,7 @@ import sys
 import typer
 
 from ganime.cli import data, draw, explore, measure, models, page, train
-from ganime.errors import GanimeError
+from ganime.errors import GanimeError, reason_of
 
 app = typer.Typer(
     help="Draw anime faces with a DCGAN, edit them, and train models on your own faces.",
@@ -46,7 +46,7 @@ def main() -> None:
     try:
         app()
     except (GanimeError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
-        text = f"Error: {error}"
+        text = f"Error: {reason_of(error)}"
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             text += ". The disk is full: free some space and try again"
         print(text, file=sys.stderr)

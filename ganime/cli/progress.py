@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ganime.config import TrainConfig
-from ganime.training.events import Done, Event, Measured, Notice, Saved, Step, Verdict, record
+from ganime.training.events import Done, Event, Measured, Notice, Saved, Step, Verdict, Working, record
 
 
 def show(events: Iterator[Event], run: Path, config: TrainConfig) -> None:
@@ -22,9 +22,12 @@ def show(events: Iterator[Event], run: Path, config: TrainConfig) -> None:
     for event in events:
         record(run, event)
         text = text_of(event, config)
-        if live and isinstance(event, Step):
-            first = event.progress if first is None else first  # a resumed run has made some before
-            text += time_left(time.monotonic() - began, event.progress - first, event.progress)
+        if live and isinstance(event, Step | Working):
+            if isinstance(event, Step):
+                first = event.progress if first is None else first  # a resumed run has made some before
+                text += time_left(time.monotonic() - began, event.progress - first, event.progress)
+            else:
+                text = f"{event.activity}{'' if event.progress is None else f', {event.progress:.0%}'} ..."
             print(f"\r\033[K{text[: shutil.get_terminal_size().columns - 1]}", end="\r", flush=True)
         elif text:
             print(f"\033[K{text}" if live else text, flush=True)

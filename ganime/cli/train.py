@@ -17,7 +17,7 @@ from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
 from ganime.training.beginning import PreparedRun, check_run_folder, prepare_run
 from ganime.training.distributed import Processes
-from ganime.training.finishing import with_clarity
+from ganime.training.finishing import finished
 from ganime.training.loop import train
 from ganime.training.run_folder import read_run
 
@@ -60,7 +60,8 @@ def train_command(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all randomness in the run.")] = None,
     clarity: Annotated[
-        bool, typer.Option("--clarity/--no-clarity", help="Fit a clarity to the best model at the end: about a minute.")
+        bool,
+        typer.Option("--clarity/--no-clarity", help="At the end, fit a clarity and check the sliders."),
     ] = True,
     keep_duplicates: common.DuplicatesOption = False,
     device: common.DeviceOption = "auto",
@@ -104,9 +105,12 @@ def train_command(
     dataset, config, model = prepared.dataset, prepared.config, prepared.model
     begun = prepared.resized_start()
     with signal_requests() as (should_stop, should_save):
-        events = train(dataset, run, config, model, device, should_stop, should_save, begun, rates)
+        directions = prepared.start_directions()
+        events = train(
+            dataset, run, config, model, device, should_stop, should_save, begun, rates, directions=directions
+        )
         if workers.leads:
-            show(with_clarity(events, run, dataset, should_stop) if clarity else events, run, config)
+            show(finished(events, run, dataset, should_stop, clarity), run, config)
         else:
             deque(events, maxlen=0)  # train without output
 

@@ -24,7 +24,7 @@ from ganime.errors import ConfigError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
 from ganime.nets.dcgan import Generator
-from ganime.nets.prepared import folded
+from ganime.nets.prepared import PreparedGenerator, folded
 from ganime.shapes import Float
 
 FITTED_FACES = 6000  # for the regressions
@@ -75,7 +75,7 @@ class FaceReader:
     spread: median distance between the features of two faces.
     """
 
-    generator: Generator
+    generator: Generator | PreparedGenerator
     net: FeatureNet
     names: tuple[str, ...]
     shades: Float[np.ndarray, " n"]
@@ -126,20 +126,29 @@ def find_directions(
         effect = measure_effect(judge, fresh, best, k)
         if is_effective(effect, *MIN_EFFECT):
             items.append(Direction(judge.names[k], "attribute", best, effect))
-    yield FitProgress(0.9, "directions without a name")
-    random = np.random.RandomState(0).standard_normal((UNNAMED_COUNT, dim))
-    blind = np.mean([measure_effect(judge, fresh, unnamed_unit(way)).distance for way in random])
-    for item in unnamed_directions(generator):
-        yield FitProgress(0.9, item.name)
-        effect = measure_effect(judge, fresh, item.vector)
-        if effect.distance > blind:  # it must change a face more than a random direction does
-            upward = item.vector * (-1 if effect.own < 0 else 1)
-            items.append(replace(item, vector=upward, effect=replace(effect, own=abs(effect.own))))
+    items += yield from measured_unnamed(judge, fresh, generator)
     yield Directions(checkpoint.name, checkpoint.revision, tuple(items))
 
 
+def measured_unnamed(
+    judge: FaceReader, seen: SeenFaces, generator: Generator
+) -> Steps[FitProgress, None, list[Direction]]:
+    """The unnamed directions that change these faces more than random ones do; yields FitProgress, returns them."""
+    yield FitProgress(0.9, "directions without a name")
+    items = []
+    random = np.random.RandomState(0).standard_normal((UNNAMED_COUNT, generator.config.latent_dim))
+    blind = np.mean([measure_effect(judge, seen, unnamed_unit(way)).distance for way in random])
+    for item in unnamed_directions(generator):
+        yield FitProgress(0.9, item.name)
+        effect = measure_effect(judge, seen, item.vector)
+        if effect.distance > blind:
+            upward = item.vector * (-1 if effect.own < 0 else 1)
+            items.append(replace(item, vector=upward, effect=replace(effect, own=abs(effect.own))))
+    return items
+
+
 def read_own_faces(
-    generator: Generator, net: FeatureNet, faces: int
+    generator: Generator | PreparedGenerator, net: FeatureNet, faces: int
 ) -> Steps[FitProgress, None, tuple[FaceReader, Float[np.ndarray, "n k"]]]:
     """Draw many faces of a model; yields FitProgress, returns a reader and the faces' attributes, (N, K)."""
     seen, shades = [], []

@@ -66,17 +66,21 @@ class Direction:
 
     kind: "attribute" (fitted to an attribute), "sefa", "pca" (found without attributes) or "own" (made by a user).
     effect: None if it was not measured.
+    origin: the name of the model that it was fitted to, if it was carried over from another one; else empty.
 
-    Raises CheckpointError if the name, the kind or the vector is invalid.
+    Raises CheckpointError if a name, the kind or the vector is invalid.
     """
 
     name: str
     kind: str
     vector: Float[np.ndarray, " latent"]
     effect: Effect | None = None
+    origin: str = ""
 
     def __post_init__(self) -> None:
         check_name("a direction's name", self.name)
+        if self.origin != "":
+            check_name("the name of the model that a direction was carried over from", self.origin)
         if self.kind not in DIRECTION_KINDS:
             raise CheckpointError(f"A direction's kind is {', '.join(DIRECTION_KINDS)}; got {quoted(self.kind)}.")
         vector = np.asarray(self.vector, np.float32)
@@ -111,6 +115,11 @@ class Directions:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(item.name for item in self.items)
+
+    @property
+    def latent_dim(self) -> int:
+        """The length of the latents that they are for, 0 if there are none."""
+        return len(self.items[0].vector) if self.items else 0
 
     def __getitem__(self, name: str) -> Direction:
         """The direction of that name. Raises RecipeError, listing all names, if there is none."""
@@ -189,6 +198,7 @@ def save_directions(directions: Directions, folder: Path) -> None:
     """Write directions.safetensors and directions.json into a folder, each completely or not at all."""
     index = [
         {"name": item.name, "kind": item.kind, "effect": item.effect and asdict(item.effect)}
+        | ({"origin": item.origin} if item.origin else {})
         for item in directions.items
     ]
     names = {"model": directions.model, "revision": directions.revision}
@@ -224,7 +234,7 @@ def read_direction(entry: Any, vector: Float[np.ndarray, " latent"]) -> Directio
     if not isinstance(entry, dict) or not isinstance(entry.get("effect", {}), dict | None):
         raise CheckpointError(f"A direction is an object with name, kind and effect; got {quoted(entry)}.")
     effect = Effect(**entry["effect"]) if entry.get("effect") else None
-    return Direction(entry.get("name", ""), entry.get("kind", ""), vector, effect)
+    return Direction(entry.get("name", ""), entry.get("kind", ""), vector, effect, entry.get("origin", ""))
 
 
 def read_direction_index(path: Path) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ganime.config import RECIPES, SCRATCH, ModelConfig, TrainConfig
+from ganime.drawing.directions import Directions
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
 from ganime.models.hub import open_model
 from ganime.models.resizing import resize
-from ganime.training.run_folder import RUN_FILE
+from ganime.training.run_folder import discard_unsaved
+from ganime.training.run_start import directions_of
 
 FEW_FACES = 10_000  # with fewer training faces, a model that has seen many more is the better start
 FROZEN_LAYERS = 1  # first layers of the discriminator that stay fixed on few faces (`weights.make.finetuning`)
@@ -34,6 +36,10 @@ class PreparedRun:
     def resized_start(self) -> Checkpoint | None:
         """`start` at the image size of the run. Raises ConfigError when it cannot be resized."""
         return self.start and resize(self.start, self.model.image_size)
+
+    def start_directions(self) -> Directions | None:
+        """The directions of `start`; they lie in its latents, which are the same at every image size."""
+        return directions_of(self.start)
 
 
 def prepare_run(
@@ -61,8 +67,7 @@ def prepare_run(
     DataError for faces that cannot be read, and the errors of `open_model`.
     """
     check_run_folder(run, sources)
-    if (run / RUN_FILE).exists():
-        raise ConfigError(f"{run} already contains a run. Choose another folder, or continue it with --resume {run}.")
+    discard_unsaved(run)
     if recipe not in RECIPES:
         raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
     config, model = RECIPES[recipe]

@@ -52,7 +52,8 @@ class Measured:
     copying: z-score of that comparison over all faces, strongly negative for copies.
     memory: how well the discriminator separates training faces from held-out faces: 0 not at all, 1 as well as from
         generated faces; None when no faces are held out.
-    best: whether this is the lowest Fréchet distance of the run so far, and the faces are not copies.
+    best: whether this is the lowest Fréchet distance of the run so far, below that of the model it began from, and the
+        faces are neither copies nor all alike.
     fresh: how many fresh faces `near_copies` and `copying` compare with; 0 in journals of earlier versions.
     """
 
@@ -88,6 +89,18 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Working:
+    """What the run does from now on, until the next of these events.
+
+    activity: one of ACTIVITIES. progress: share of it that is done, 0 to 1; None where that is unknown.
+    """
+
+    images: int
+    activity: str
+    progress: float | None = None
+
+
+@dataclass(frozen=True)
 class Saved:
     """A checkpoint that was written completely and can be resumed, sampled or shared."""
 
@@ -112,10 +125,11 @@ class Done:
     folder: Path
 
 
-VERDICTS = ("early", "healthy", "discriminator winning", "stalled", "collapsed", "copying", "diverged")
+VERDICTS = ("early", "healthy", "worse", "discriminator winning", "stalled", "collapsed", "copying", "diverged")
 ACTIONS = ("continue", "stop", "lower rates", "balance rates", "begin again")
+ACTIVITIES = ("sampling", "measuring", "training", "saving", "fitting clarity", "checking sliders")
 
-Event = Step | Preview | Measured | Verdict | Saved | Notice | Done
+Event = Step | Preview | Measured | Verdict | Working | Saved | Notice | Done
 
 
 EVENTS_FILE, PREVIEWS = "events.jsonl", "previews"

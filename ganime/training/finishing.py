@@ -1,69 +1,101 @@
-"""What follows the last step of a run: a clarity for its model."""
+"""What follows the last step of a run: a clarity and directions for its model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ganime.drawing.clarity_fitting import ClarityFit, fit_clarity, reference_features
-from ganime.errors import CheckpointError
+from ganime.drawing.direction_carrying import carried_directions
+from ganime.drawing.direction_search import FitProgress, find_directions
+from ganime.drawing.directions import Directions, save_directions
+from ganime.drawing.recipe import latents
+from ganime.drawing.sampling import render
+from ganime.errors import CheckpointError, reason_of
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
-from ganime.nets.anime_features import load_features
+from ganime.nets.anime_features import FeatureNet, extract, load_features
 from ganime.nets.clarity import save_clarity
-from ganime.training.events import Done, Event, Notice
+from ganime.training.events import Done, Event, Notice, Working
+from ganime.training.run_start import directions_of, start_directions
 
 LEAST_FACES = 100  # for training; fewer say too little about which faces are clear
-BY_HAND = "Fit it with: ganime clarity RUN FACES."
+CLARITY_BY_HAND = "Fit it with: ganime clarity RUN FACES."
+SLIDERS_BY_HAND = "Find them with: ganime directions RUN."
 LEAST_EXPLAINED = 0.2  # R²; a clarity that predicts less moves faces at random
+REFITTED_FACES, REFIT_JUDGED = 2_000, 96  # for directions that are fitted anew
+REFIT_COST, REFIT_SHARE = 16_000, 0.1  # faces that this draws, about, and the share of the training time it may take
+TIMED_FACES = 16
+REPORTED_SHARE = 0.05  # of a task, between two reports
+
+Task = Iterator[float | str]  # progress from 0 to 1, then what came of it in words, empty if there was nothing to do
 
 
-def with_clarity(
-    events: Iterator[Event], run: Path, dataset: FaceDataset, should_stop: Callable[[], bool]
+def finished(
+    events: Iterator[Event],
+    run: Path,
+    dataset: FaceDataset,
+    should_stop: Callable[[], bool],
+    wanted: bool = True,
 ) -> Iterator[Event]:
-    """The events of a run, and before its end a clarity fitted to its best model, unless the run was stopped.
+    """The events of a run, and before its end a clarity and directions for its best model, unless it was stopped.
 
-    A clarity that cannot be fitted or stored is reported; the run ends as it would have ended without.
+    What cannot be fitted or stored is reported; the run ends as it would have ended without.
 
-    should_stop: whether a stop was requested; the clarity is then left out.
+    should_stop: whether a stop was requested; the rest is then left out.
+    wanted: False leaves out both.
     """
     for event in events:
-        if isinstance(event, Done) and event.reason != "stopped" and len(dataset.train) >= LEAST_FACES:
-            try:
-                text = fit_to_run(run, dataset, should_stop)
-            except Exception as error:  # whatever it is, the model is trained and saved
-                text = f"Clarity was not fitted ({error or type(error).__name__}). {BY_HAND}"
-            if text:
-                yield Notice(event.images, text)
+        if isinstance(event, Done) and event.reason != "stopped" and wanted:
+            if len(dataset.train) >= LEAST_FACES:
+                task = fit_to_run(run, dataset)
+                yield from reported(event.images, "fitting clarity", task, should_stop, CLARITY_BY_HAND)
+            yield from reported(event.images, "checking sliders", give_directions(run), should_stop, SLIDERS_BY_HAND)
         yield event
 
 
-def fit_to_run(run: Path, dataset: FaceDataset, should_stop: Callable[[], bool]) -> str:
-    """Fit a clarity to the best model of a run, unless it has one, and store it beside the weights.
+def reported(
+    images: int, activity: str, task: Task, should_stop: Callable[[], bool], by_hand: str
+) -> Iterator[Working | Notice]:
+    """The events of a task: its progress, and a notice of what came of it, of an error, or of a stop."""
+    text, shown = "", -1.0
+    try:
+        for item in task:
+            if isinstance(item, str):
+                text = item
+            elif should_stop():
+                text = f"The run was stopped during: {activity}. {by_hand}"
+                break
+            elif item >= shown + REPORTED_SHARE:
+                shown = item
+                yield Working(images, activity, round(item, 2))
+    except Exception as error:  # whatever it is, the model is trained and saved
+        text = f"Failed: {activity} ({reason_of(error)}). {by_hand}"
+    if text:
+        yield Notice(images, text)
 
-    Returns what came of it; an empty text if there was nothing to do.
-    """
+
+def fit_to_run(run: Path, dataset: FaceDataset) -> Task:
+    """Fit a clarity to the best model of a run, unless it has one, and store it beside the weights."""
     checkpoint, net = load_checkpoint(run), load_features()
     if has_clarity(checkpoint):
-        return ""
+        return
     assert checkpoint.folder is not None
-    stopped = f"Clarity was not fitted, because the run was stopped. {BY_HAND}"
     features = []
     for batch in reference_features(net, dataset.images, dataset.train):
         features.append(batch)
-        if should_stop():
-            return stopped
+        yield 0.0
     for event in fit_clarity(checkpoint, net, np.concatenate(features)):
-        if isinstance(event, ClarityFit):
-            if event.explained < LEAST_EXPLAINED:
-                return f"No clarity was stored: it explains only {event.explained:.0%} of how clear unseen faces are."
+        if not isinstance(event, ClarityFit):
+            yield event
+        elif event.explained < LEAST_EXPLAINED:
+            yield f"No clarity was stored: it explains only {event.explained:.0%} of how clear unseen faces are."
+        else:
             save_clarity(event.clarity, checkpoint.revision, checkpoint.folder)
-            return f"Clarity was fitted to the best model; it explains {event.explained:.0%} of how clear faces are."
-        if should_stop():
-            break
-    return stopped
+            yield f"Clarity was fitted to the best model; it explains {event.explained:.0%} of how clear faces are."
 
 
 def has_clarity(checkpoint: Checkpoint) -> bool:
@@ -72,3 +104,62 @@ def has_clarity(checkpoint: Checkpoint) -> bool:
         return checkpoint.clarity is not None
     except CheckpointError:
         return False
+
+
+def give_directions(run: Path) -> Task:
+    """Give the best model of a run the directions that still work of the model it began from, unless it has some.
+
+    Where none does, they are fitted anew if that takes little time beside the training.
+    """
+    checkpoint, parent = load_checkpoint(run), start_directions(run)
+    if directions_of(checkpoint):
+        return
+    assert checkpoint.folder is not None
+    net = load_features()
+    if parent and parent.latent_dim == checkpoint.generator.config.latent_dim:
+        directions = yield from to_end(carried_directions(checkpoint, net, parent))
+        wanted, kept = names(parent), names(directions)
+        if kept:
+            save_directions(directions, checkpoint.folder)
+            yield carried_text(parent.model, wanted, kept)
+            return
+    if search_seconds(checkpoint, net) > REFIT_SHARE * float(checkpoint.training.get("seconds", 0)):
+        return
+    directions = yield from to_end(find_directions(checkpoint, net, REFITTED_FACES, REFIT_JUDGED))
+    if directions.items:
+        save_directions(directions, checkpoint.folder)
+    if kept := names(directions):
+        yield f"{len(kept)} named sliders were fitted to the model: {', '.join(kept)}."
+
+
+def search_seconds(checkpoint: Checkpoint, net: FeatureNet) -> float:
+    """How long it takes to fit directions to a model, from the time that some faces take."""
+    z = latents(range(TIMED_FACES), checkpoint.generator.config.latent_dim)
+    extract(net, render(checkpoint.generator, z[:1]))  # the first face takes longer
+    began = time.monotonic()
+    extract(net, render(checkpoint.generator, z))
+    return (time.monotonic() - began) / TIMED_FACES * REFIT_COST
+
+
+def to_end(work: Iterator[FitProgress | Directions]) -> Generator[float, None, Directions]:
+    """Yield the progress of a search for directions; return its result."""
+    directions = None
+    for event in work:
+        if isinstance(event, Directions):
+            directions = event
+        else:
+            yield event.progress
+    assert directions is not None
+    return directions
+
+
+def names(directions: Directions) -> list[str]:
+    """The names of those that were fitted to an attribute or made by a user."""
+    return [item.name for item in directions.items if item.kind in ("attribute", "own")]
+
+
+def carried_text(model: str, wanted: list[str], kept: list[str]) -> str:
+    """Which named directions of a model were carried over."""
+    dropped = [name for name in wanted if name not in kept]
+    rest = f" No longer working and left out: {', '.join(dropped)}." if dropped else ""
+    return f"{len(kept)} of {len(wanted)} named sliders of {model} still work and were carried over.{rest}"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ganime.config import ModelConfig, TrainConfig
+from ganime.drawing.directions import Directions
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.faces.dataset import FaceDataset
@@ -22,8 +23,9 @@ from ganime.nets.dcgan import Generator
 from ganime.nets.device import out_of_memory
 from ganime.shapes import UInt8
 from ganime.training.distributed import Processes
-from ganime.training.events import Done, Event, Notice, Preview, Saved, Step
-from ganime.training.run_folder import alone, limit_reached, progress_of, save_best
+from ganime.training.events import Done, Event, Measured, Notice, Preview, Saved, Step, Working
+from ganime.training.run_folder import alone, facts, limit_reached, progress_of, save_best
+from ganime.training.run_start import keep_start, stand_for_start
 from ganime.training.session import Reporting, Session, prepare_session
 
 FIRST_PREVIEW = 500  # images
@@ -41,6 +43,7 @@ def train(
     start: Checkpoint | None = None,
     rates: Mapping[str, float] | None = None,
     reporting: Reporting | None = None,
+    directions: Directions | None = None,
 ) -> Iterator[Event]:
     """Train a DCGAN in the folder `run`, or resume the run that is in it, yielding events.
 
@@ -56,6 +59,7 @@ def train(
     start: the model that a new run begins from, None for fresh nets.
     rates: learning rates from now on, also of a resumed run, by the name of their field in TrainConfig.
     reporting: how often to report and measure.
+    directions: those of the model that a new run begins from, which the run keeps; see `finishing`.
 
     Raises ConfigError for settings that contradict each other, TrainingError when the run cannot be resumed, is being
     trained by another process or breaks a second time, OSError when it cannot be saved; the last save is intact then.
@@ -63,25 +67,29 @@ def train(
     processes = Processes.join(device)
     with alone(run) if processes.leads else nullcontext():
         session = prepare_session(dataset, run, config, model, processes, start, rates or {}, reporting or Reporting())
-        yield from opening(session, begun=start is not None)
+        yield from opening(session, start is not None, directions)
         if not session.limit_at_start:
             yield from train_steps(session, should_stop, should_save)
 
 
-def opening(session: Session, begun: bool) -> Iterator[Event]:
+def opening(session: Session, begun: bool, directions: Directions | None = None) -> Iterator[Event]:
     """The events before the first step.
 
-    begun: whether a new run begins from a model, which is then saved, shown and measured first.
+    begun: whether a new run begins from a model, which is then saved, shown, measured and kept first. A run that begins
+    from fresh nets shows what those draw.
     """
     state = session.state
     if session.notice:
         yield Notice(state.images, session.notice)
     if session.resumed and session.limit_at_start:
         yield Done(state.images, session.limit_at_start, session.resumed)
-    elif begun and not session.resumed and session.leads:
-        yield Saved(0, session.save())  # a kill before the next save would lose the model that the run begins from
+    elif not session.resumed and session.leads:
+        yield Working(0, "sampling")
+        if begun:  # a kill before the next save would lose the model that the run begins from
+            yield Saved(0, session.save())
         yield Preview(0, preview(state.ema))
-        yield from measure(session, keep=False)
+        if begun:
+            yield from measure_start(session, directions)
 
 
 def train_steps(session: Session, should_stop: Callable[[], bool], should_save: Callable[[], bool]) -> Iterator[Event]:
@@ -91,6 +99,8 @@ def train_steps(session: Session, should_stop: Callable[[], bool], should_save: 
     last_save, measured_until = session.began, 0.0
     next_preview = preview_after(state.images, session.config.preview_images)
     next_measure = state.images + session.config.measure_images
+    if session.leads:
+        yield Working(state.images, "training")
 
     while True:
         # --- batch and step
@@ -111,9 +121,10 @@ def train_steps(session: Session, should_stop: Callable[[], bool], should_save: 
         elapsed = now - session.began
         state.seconds = session.earlier_seconds + elapsed
         limit = limit_reached(config, state, elapsed)
-        stop, late, asked = processes.any([should_stop(), limit == "minutes", should_save()])  # each has its own clock
+        slow = now - means.since >= reporting.report_seconds
+        stop, late, asked, slow = processes.any([should_stop(), limit == "minutes", should_save(), slow])  # own clocks
         reason = "minutes" if late else limit or ("stopped" if stop else "")
-        if state.step % reporting.report_steps and not reason and not asked:
+        if state.step % reporting.report_steps and not slow and not reason and not asked:
             continue
         report = means.report(session, elapsed)
         yield report
@@ -143,11 +154,15 @@ def train_steps(session: Session, should_stop: Callable[[], bool], should_save: 
         # --- measure
         if measuring:
             yield from measure(session)
+            if not reason:
+                yield Working(state.images, "training")
             next_measure = state.images + config.measure_images
             measured_until = time.monotonic() + (time.monotonic() - now) / reporting.measuring_share
 
         # --- save
         if saving:
+            if reason:
+                yield Working(state.images, "saving")
             folder = session.save()
             last_save = time.monotonic()
             yield Saved(state.images, folder)
@@ -186,16 +201,30 @@ class MeanFigures:
         self.steps, self.since = 0, time.monotonic()
 
 
+def measure_start(session: Session, directions: Directions | None) -> Iterator[Event]:
+    """Measure the model that the run begins from, and keep it with its directions; see `measure`."""
+    frechet = None
+    for event in measure(session, keep=False):
+        if isinstance(event, Measured) and session.validator and session.validator.best < float("inf"):
+            frechet = event.frechet
+        yield event
+    begun = session.state.checkpoint(session.run.name, facts(session.state, session.config, session.dataset))
+    named = directions and replace(directions, model=session.config.start)
+    keep_start(session.run, begun, named, frechet)
+
+
 def measure(session: Session, keep: bool = True) -> Iterator[Event]:
     """Measure the moving average, save it when it is the best so far, and give the verdict.
 
-    Without enough memory, a notice says that nothing was measured.
+    Where the model that the run began from is better than all that it made, that one becomes its best save. Without
+    enough memory, a notice says that nothing was measured.
 
-    keep: False for the model that the run began from, so that the best save is always one that the run made.
+    keep: False for the model that the run begins from, which becomes the best save only if training makes it worse.
     """
     state, validator = session.state, session.validator
     if validator is None:
         return
+    yield Working(state.images, "measuring")
     try:
         event = validator.measure(state.ema, state.discriminator, state.images)
     except RuntimeError as error:
@@ -204,9 +233,11 @@ def measure(session: Session, keep: bool = True) -> Iterator[Event]:
         yield Notice(state.images, "There was no memory to measure the faces; training continues unmeasured.")
         return
     if not keep:
-        validator.best, event = float("inf"), replace(event, best=False)
-    if event.best:
+        event = replace(event, best=False)
+    elif event.best:
         save_best(session.run, state, session.config, session.dataset, event.frechet)
+    else:
+        stand_for_start(session.run)
     yield event
     if verdict := session.verdicts.see(event):
         yield verdict

@@ -25,8 +25,9 @@ from ganime.files import atomic_folder, write_json
 from ganime.models.checkpoint import BEST_SAVE, RUN_SAVES, Checkpoint, save_checkpoint, write_checkpoint
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.cuda_graph import count_on
-from ganime.nets.dcgan import CONFIG_FILE, Discriminator, Generator
+from ganime.nets.dcgan import Discriminator, Generator
 from ganime.training.events import Notice
+from ganime.training.run_start import START_SAVE
 
 KEPT_SAVES = 2
 RUN_FILE, STATE_FILE, LOCK_FILE = "run.json", "state.pt", ".lock"
@@ -125,7 +126,7 @@ def alone(run: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise TrainingError(f"{run} is being trained by another process. Wait until it ends, or stop it.") from error
+        raise busy(run) from error
     try:
         yield
     finally:
@@ -169,6 +170,7 @@ def write_run(run: Path, config: TrainConfig, model: ModelConfig, dataset: FaceD
             "selected again, so some of them may be former training faces, and measurements cannot be compared with "
             "earlier ones."
         )
+        shutil.rmtree(run / RUN_SAVES / START_SAVE, ignore_errors=True)  # its distance was to the other faces
         best = run / RUN_SAVES / BEST_SAVE
         if best.is_dir():
             known = re.fullmatch("[0-9a-f]{64}", str(earlier))
@@ -190,6 +192,27 @@ def read_run(run: Path) -> tuple[TrainConfig, ModelConfig]:
         raise TrainingError(f"{run} contains no run to resume: {RUN_FILE} cannot be read ({error}).") from error
 
 
+def discard_unsaved(run: Path) -> None:
+    """Forget a run that ended before its first save, as on a full disk, so that another can begin in its folder.
+
+    Raises ConfigError when the folder has a save, or TrainingError when another process trains there.
+    """
+    if not (run / RUN_FILE).exists():
+        return
+    if any(not path.name.startswith(".") for path in (run / RUN_SAVES).glob("*")):
+        raise ConfigError(f"{run} already contains a run. Choose another folder, or continue it with --resume {run}.")
+    try:
+        with FileLock(run / LOCK_FILE, timeout=2):
+            (run / RUN_FILE).unlink(missing_ok=True)
+    except Timeout as error:
+        raise busy(run) from error
+
+
+def busy(run: Path) -> TrainingError:
+    """The error for a run that another process trains."""
+    return TrainingError(f"{run} is being trained by another process. Wait until it ends, or stop it.")
+
+
 def saves(run: Path) -> list[Path]:
     """The complete saves of a run, oldest first."""
     return sorted(path for path in (run / RUN_SAVES).glob("[0-9]*") if (path / STATE_FILE).is_file())
@@ -208,10 +231,12 @@ def save(run: Path, state: TrainingState, config: TrainConfig, dataset: FaceData
             torch.save(state.state_dict(), temporary / STATE_FILE)
     except (OSError, RuntimeError) as error:  # torch raises the latter on a full disk
         reason = error.strerror if isinstance(error, OSError) else "the disk is full, or cannot be written"
+        rest = "earlier saves are whole. Free disk space and continue with --resume"
+        if not saves(run):
+            rest = "it would have been the first. Free disk space and begin the run again in the same folder"
         raise OSError(
             getattr(error, "errno", None) or errno.EIO,
-            f"The save at {state.images:,} images could not be written ({reason}); earlier saves are whole. Free disk "
-            "space and continue with --resume",
+            f"The save at {state.images:,} images could not be written ({reason}); {rest}",
             str(folder),
         ) from error
     for old in saves(run)[:-KEPT_SAVES]:
@@ -223,15 +248,6 @@ def save_best(run: Path, state: TrainingState, config: TrainConfig, dataset: Fac
     """Save the model as the run's best by Fréchet distance, replacing the earlier best."""
     training = facts(state, config, dataset) | {"frechet": round(frechet, 2)}
     save_checkpoint(state.checkpoint(run.name, training), run / RUN_SAVES / BEST_SAVE)
-
-
-def best_distance(run: Path) -> float:
-    """The Fréchet distance of the run's best save; infinite if there is none."""
-    try:
-        values = json.loads((run / RUN_SAVES / BEST_SAVE / CONFIG_FILE).read_text(encoding="utf-8"))
-        return float(values["training"]["frechet"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return float("inf")
 
 
 def facts(state: TrainingState, config: TrainConfig, dataset: FaceDataset) -> dict[str, Any]:

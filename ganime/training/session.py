@@ -22,6 +22,8 @@ from ganime.training import run_folder
 from ganime.training.augment import diff_augment
 from ganime.training.distributed import Processes
 from ganime.training.events import Notice, Step, journal_events
+from ganime.training.reports import REPORT_STEPS
+from ganime.training.run_start import best_distance
 from ganime.training.step import Augmentation, TrainStep, unchanged
 from ganime.training.validation import Validator
 from ganime.training.verdict import VerdictTracker
@@ -33,12 +35,13 @@ AUGMENT_BELOW = 10_000  # faces; the discriminator cannot memorise more
 class Reporting:
     """How often a run reports and how it is measured. Nothing here changes what the run learns.
 
-    report_steps: steps from one Step event to the next.
+    report_steps, report_seconds: steps from one Step event to the next, fewer if they take longer than that.
     measured_faces: faces that are generated for a measurement.
     measuring_share: the largest share of the run's time that measurements may take, 0 to 1.
     """
 
-    report_steps: int = 10
+    report_steps: int = REPORT_STEPS
+    report_seconds: float = 5.0
     measured_faces: int = 500
     measuring_share: float = 0.05
 
@@ -68,12 +71,13 @@ class Session:
         self.recorded: Recorded | None = None
         if recordable(self.state.critic, device, self.processes.count == 1, self.augmented):
             self.recorded = Recorded(self.train_step, device)
-        self.verdicts = VerdictTracker(config.loss, len(self.dataset.train), config.start == SCRATCH)
+        steps = self.reporting.report_steps
+        self.verdicts = VerdictTracker(config.loss, len(self.dataset.train), config.start == SCRATCH, steps)
         for event in journal_events(self.run, self.state.images) if self.resumed else ():
             self.verdicts.see(event)
         self.validator: Validator | None = None
         if config.measure_images:
-            best = run_folder.best_distance(self.run)
+            best = best_distance(self.run)
             self.validator = Validator(self.dataset, config.flip, device, best, self.reporting.measured_faces)
         self.resident = self.dataset.on(device)
         self.limit_at_start = run_folder.limit_reached(config, self.state, 0.0) if self.resumed else ""
@@ -176,8 +180,10 @@ def prepare_session(
         state = run_folder.TrainingState.create(model, config, processes.device, start)
         resumed, damage = run_folder.load_last_save(run, state)
         if resumed is None and start is None and config.start != SCRATCH:
-            lost = f"{run} began from {config.start}, and none of its saves is left, so it cannot be resumed"
-            raise TrainingError(f"{lost}. Delete the folder and begin a new run.")
+            raise TrainingError(
+                f"{run} began from {config.start}, and it has no save to resume from. Begin it again: the same command "
+                "with --out in place of --resume, and the options that it was begun with."
+            )
         changed = ""
         if resumed and rates:
             state.set_learning_rates(config)

@@ -18,7 +18,7 @@ from ganime.nets.anime_features import extract, load_features, to_tensor
 from ganime.nets.dcgan import Discriminator, Generator
 from ganime.shapes import Float, UInt8
 from ganime.training.events import Measured
-from ganime.training.verdict import is_copying
+from ganime.training.verdict import is_copying, is_dead
 
 REFERENCE_LEAST, REFERENCE_MOST = 64, 1_000
 SEARCHED_MOST = 2_000  # training faces among which copies are looked for
@@ -36,7 +36,7 @@ class Validator:
     dataset: the faces of the run.
     flip: whether the run mirrors its faces; mirror images of training faces then count as copies.
     device: of the feature network, by default the CPU.
-    best: the lowest Fréchet distance so far, among measurements that did not look like copying.
+    best: the lowest Fréchet distance so far, among measurements of faces that differ and are not copies.
     count: faces to generate for a measurement, always of the same seeds.
     """
 
@@ -87,7 +87,7 @@ class Validator:
             best=False,
             fresh=len(self.training_faces.fresh),
         )
-        if measured.frechet < self.best and not is_copying(measured):
+        if measured.frechet < self.best and not is_copying(measured) and not is_dead(measured):
             self.best = measured.frechet
             return replace(measured, best=True)
         return measured

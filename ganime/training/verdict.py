@@ -8,6 +8,7 @@ from statistics import median
 
 from ganime.measuring.distances import chance_of_nearness
 from ganime.training.events import Event, Measured, Step, Verdict
+from ganime.training.reports import REPORT_STEPS, ReportMeans
 
 CHANCE = {"bce": 2 * math.log(2), "hinge": 2.0}  # the discriminator's loss while its logits are 0 for every face
 WINDOW = 50  # reports from which losses and logits are judged
@@ -16,7 +17,7 @@ MEASURES_KEPT = 64
 RECENT = 3  # the lowest Fréchet distance of this many measurements must fall for the run to count as improving
 PATIENCE_FLAT, PATIENCE_WORSE = 8, 4  # measurements without improvement, or clearly worse, that make a run stalled
 PATIENCE_SHARE = 0.25  # of all images seen, which these measurements must span
-BETTER, FALLEN, WORSE = 0.99, 0.98, 1.05  # times the lowest Fréchet distance
+BETTER, FALLEN, WORSE = 0.99, 0.98, 1.05  # times the lowest Fréchet distance, or that at the start
 FLAT_SPREAD = 1e-3  # range of the generator's loss divided by the loss; sampling alone gives far more
 HIGH_LOGIT, WIDE_GAP = 1e4, 50.0  # logits of healthy runs stay within tens
 ADVISED_FACES = 2_000  # with fewer training faces, the advice is to add more
@@ -28,7 +29,7 @@ WINNING_UNMEASURED = (0.01, 0.02)  # the same before the distance is known
 FOOLED = (1.0, 0.97)  # the same share, from below
 EXPLODED = (10.0, 5.0)  # the same share, from below
 LOW_DIVERSITY = (1 / 3, 0.45)  # twice in a row; untrained nets begin there, so only a fall to it is a collapse
-NO_DIVERSITY = (0.05, 0.1)  # twice in a row, for a generator of one picture; untrained nets have more
+NO_DIVERSITY = (0.05, 0.1)  # once, for a generator of one picture; untrained nets have more
 MANY_COPIES = (4.0, 2.0)  # standard errors by which near copies exceed chance ...
 NEARER = (2.0, 1.0)  # ... and z-score by which generated faces are nearer to training faces than fresh ones
 
@@ -42,11 +43,13 @@ class VerdictTracker:
     loss: the adversarial loss of the run, one of `LOSSES`.
     faces: how many training faces there are.
     scratch: whether the run began from fresh nets.
+    report_steps: reports of fewer steps are averaged until they span this many.
     """
 
-    def __init__(self, loss: str, faces: int, scratch: bool = True) -> None:
-        self.loss, self.faces, self.scratch = loss, faces, scratch
+    def __init__(self, loss: str, faces: int, scratch: bool = True, report_steps: int = REPORT_STEPS) -> None:
+        self.loss, self.faces, self.scratch, self.means = loss, faces, scratch, ReportMeans(report_steps)
         self.state, self.images, self.breaks = "early", 0, 0
+        self.start: Measured | None = None  # of the model that the run began from
         self.reports: deque[Step] = deque(maxlen=WINDOW)
         self.measures: deque[Measured] = deque(maxlen=MEASURES_KEPT)
         self.lowest: Measured | None = None  # the last measurement that was better by at least 1 %
@@ -60,16 +63,21 @@ class VerdictTracker:
         self.images = event.images
         if isinstance(event, Measured):
             self.measures.append(event)
+            if not event.images:
+                self.start = event
             if math.isfinite(event.frechet) and (self.lowest is None or event.frechet < BETTER * self.lowest.frechet):
                 self.lowest = event
             verdict = self.most_serious()
         elif all(map(math.isfinite, (event.d_loss, event.g_loss, event.d_real, event.d_fake))):
-            self.reports.append(event)
+            if not (report := self.means.add(event)):
+                return None
+            self.reports.append(report)
             verdict = self.most_serious()
         else:
             if self.state != "diverged" or self.reports:
                 self.breaks += 1
             self.reports.clear()
+            self.means.restart()
             verdict = self.not_finite(event)
         changed = verdict.state != self.state
         self.state = verdict.state
@@ -78,6 +86,7 @@ class VerdictTracker:
     def forget(self, images: int) -> None:
         """Drop all reports, and the measurements at or beyond `images`: the run has returned to before them."""
         self.reports.clear()
+        self.means.restart()
         while self.measures and self.measures[-1].images >= images:
             self.measures.pop()
         if self.lowest and self.lowest.images >= images:
@@ -92,6 +101,7 @@ class VerdictTracker:
             or self.loss_flat()
             or self.discriminator_fooled()
             or self.copying()
+            or self.worse_than_at_start()
             or self.no_progress()
             or self.no_problem()
         )
@@ -218,6 +228,22 @@ class VerdictTracker:
             "stop",
         )
 
+    def worse_than_at_start(self) -> Verdict | None:
+        """A Fréchet distance above that of the model that the run began from."""
+        if not self.start or is_dead(self.start) or self.measures[-1].frechet <= WORSE * self.start.frechet:
+            return None
+        falling = len(self.measures) > 2 and self.falling()
+        return self.verdict(
+            "worse",
+            f"worse than at the start: Fréchet distance {self.start.frechet:.1f} then, "
+            f"{self.measures[-1].frechet:.1f} now{', but it falls again' if falling else ''}; {self.variety()}"
+            f"{self.memory_remark()}",
+            "The run's folder stands for the best model so far, even if that is the one it began from. "
+            + ("Train on only while the distance falls." if falling else "Stop here, or lower both learning rates.")
+            + self.more_faces(),
+            "continue" if falling else "stop",
+        )
+
     def no_progress(self) -> Verdict | None:
         """A Fréchet distance that has not improved for long, or has become worse for a while."""
         if self.lowest is None or len(self.reports) < WINDOW or self.reports[0].images < self.lowest.images:
@@ -286,8 +312,13 @@ class VerdictTracker:
         return falls([measured.frechet for measured in self.measures])
 
     def diversity_below(self, limits: tuple[float, float]) -> bool:
-        """Whether the last two measurements found a diversity below the limit, and losses are known for as long."""
+        """Whether the last two measurements found a diversity below the limit, and losses are known for as long.
+
+        One measurement is enough for a generator of one picture.
+        """
         limit, recent = self.limit("collapsed", limits), list(self.measures)[-2:]
+        if limits == NO_DIVERSITY:
+            return bool(recent) and recent[-1].diversity < limit
         return len(self.reports) == WINDOW and len(recent) == 2 and all(one.diversity < limit for one in recent)
 
     def was_varied(self) -> bool:
@@ -328,6 +359,11 @@ def change_rates(change: str) -> str:
         f"{change} (on the command line: --resume with --generator-lr and --discriminator-lr), or begin a new run from "
         "the best save (on the page: Use this model)."
     )
+
+
+def is_dead(measured: Measured) -> bool:
+    """Whether all generated faces are one picture."""
+    return measured.diversity < NO_DIVERSITY[0]
 
 
 def copies_by_chance(measured: Measured) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from ganime.training.session import Reporting
 BATCH = 16
 OFTEN = 0.001  # minutes between saves; the smallest value allowed
 QUICK = {"batch_size": BATCH, "precision": "fp32", "measure_images": 0, "critic": 0.0}
-FEW = Reporting(measured_faces=64, measuring_share=1e9)
+FEW = Reporting(report_seconds=1e9, measured_faces=64, measuring_share=1e9)
 Run = Callable[..., list[Event]]
 
 

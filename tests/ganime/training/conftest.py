@@ -11,7 +11,7 @@ import pytest
 from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
-from ganime.training.events import Event
+from ganime.training.events import Event, Working
 from ganime.training.loop import train
 from ganime.training.session import Reporting
 from tests.ganime.training.common import BATCH, FEW, QUICK, Run, Trained
@@ -19,7 +19,7 @@ from tests.ganime.training.common import BATCH, FEW, QUICK, Run, Trained
 
 @pytest.fixture(scope="session")
 def run(faces: FaceDataset, tiny_config: ModelConfig) -> Run:
-    """Train the tiny model in a folder with a few changed settings. Returns all events."""
+    """Train the tiny model in a folder with a few changed settings. Returns all events but those of `Working`."""
 
     def events_of(
         folder: Path,
@@ -43,7 +43,7 @@ def run(faces: FaceDataset, tiny_config: ModelConfig) -> Run:
             reporting=reporting,
             rates=rates,
         )
-        return list(events)
+        return [event for event in events if not isinstance(event, Working)]
 
     return events_of
 

@@ -15,20 +15,22 @@ import pytest
 import torch
 from torch import nn
 
-from ganime.config import ModelConfig, TrainConfig
+from ganime.config import RECIPES, ModelConfig, TrainConfig
 from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.averaging import ema_decay, quasirandom_latents, settle_statistics
 from ganime.training import validation
-from ganime.training.events import Done, Measured, Notice, Preview, Saved, Step, Verdict, record
+from ganime.training.events import Done, Measured, Notice, Preview, Saved, Step, Verdict, Working, record
 from ganime.training.loop import preview_after, train
 from ganime.training.run_folder import STATE_FILE, TrainingState, read_run, saves
-from ganime.training.session import Reporting, is_augmented
+from ganime.training.session import is_augmented
 from tests.ganime.training.common import (
     BATCH,
+    FEW,
     OFTEN,
+    QUICK,
     Run,
     Trained,
     assert_same,
@@ -44,9 +46,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_events_come_in_order_and_end_with_a_save(short_run: Trained) -> None:
     events = short_run.events
-    assert [type(event) for event in events] == [Step, Step, Step, Preview, Saved, Done]
+    assert [type(event) for event in events] == [Preview, Step, Step, Step, Preview, Saved, Done]
     assert [event.step for event in of_kind(events, Step)] == [10, 20, 30]
-    assert [event.images for event in events] == [10 * BATCH, 20 * BATCH, *[30 * BATCH] * 4]
+    assert [event.images for event in events] == [0, 10 * BATCH, 20 * BATCH, *[30 * BATCH] * 4]
     done = events[-1]
     assert (done.reason, done.folder) == ("steps", events[-2].folder)
     assert saves(short_run.folder) == [done.folder]
@@ -77,7 +79,7 @@ def test_a_run_that_begins_from_a_model_shows_first_what_that_draws(begun_run: T
 
 
 def test_previews_come_as_often_as_asked_and_show_the_model(run: Run, tmp_path: Path) -> None:
-    events = run(tmp_path / "run", steps=10, preview_images=4 * BATCH, reporting=Reporting(report_steps=1))
+    events = run(tmp_path / "run", steps=10, preview_images=4 * BATCH, reporting=replace(FEW, report_steps=1))[1:]
     previews = of_kind(events, Preview)
     assert [event.images for event in previews] == [4 * BATCH, 8 * BATCH, 10 * BATCH]
     for event in previews:
@@ -274,13 +276,42 @@ def test_a_saved_average_has_the_statistics_of_its_own_activations(short_run: Tr
 # --- measurements, and models to begin from
 
 
-def test_what_a_run_begins_from_is_measured_first_and_never_its_best(begun_run: Trained) -> None:
-    """The learning rates are almost 0, so the model stays the same; its best save is still one that the run made."""
+def test_what_a_run_begins_from_is_measured_first_and_kept(begun_run: Trained, tiny: Checkpoint) -> None:
     assert [type(event) for event in begun_run.events[:4]] == [Saved, Preview, Measured, Verdict]
     first, *_, last = of_kind(begun_run.events, Measured)
     assert (first.images, first.best) == (0, False)
-    assert last.frechet == pytest.approx(first.frechet, rel=0.05)
-    assert load_checkpoint(begun_run.folder).training["images"] > 0
+    assert last.frechet == pytest.approx(first.frechet, rel=0.05)  # at learning rates of almost nothing
+    assert load_checkpoint(begun_run.folder / "saves" / "start").revision == tiny.revision
+
+
+@pytest.mark.parametrize(("better", "images"), [(0.5, 0), (2.0, 20 * BATCH)])
+def test_a_run_stands_for_the_better_of_what_it_made_and_what_it_began_from(
+    run: Run, tiny: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, better: float, images: int
+) -> None:
+    """better: the distance of the model that it begins from, relative to that of the model that it makes."""
+    measure, factors = validation.compare, iter([better, 1.0])
+
+    def compare(*arguments: Any) -> Any:
+        return replace(measure(*arguments), frechet=100.0 * next(factors))
+
+    monkeypatch.setattr(validation, "compare", compare)
+    monkeypatch.setattr(validation, "is_dead", lambda measured: False)  # an untrained model draws one picture
+    events = run(tmp_path / "run", start=tiny, steps=20, measure_images=10**6)
+    found = load_checkpoint(tmp_path / "run")
+    assert found.training["images"] == images
+    assert (found.revision == tiny.revision) == (images == 0)
+    assert of_kind(events, Measured)[-1].best == (images > 0)
+
+
+def test_a_run_says_what_it_does_and_reports_soon_where_steps_are_slow(
+    faces: FaceDataset, tiny_config: ModelConfig, tiny: Checkpoint, tmp_path: Path
+) -> None:
+    config = TrainConfig(**(vars(RECIPES["modern"][0]) | QUICK | {"steps": 3, "measure_images": 10**6}))
+    often = replace(FEW, report_seconds=0.0)
+    events = list(train(faces, tmp_path / "run", config, tiny_config, start=tiny, reporting=often))
+    activities = [event.activity for event in of_kind(events, Working)]
+    assert activities == ["sampling", "measuring", "training", "measuring", "saving"]
+    assert [event.step for event in of_kind(events, Step)] == [1, 2, 3]
 
 
 def test_a_run_that_is_stopped_early_means_its_last_save_and_not_what_it_began_from(

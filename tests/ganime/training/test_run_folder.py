@@ -20,13 +20,13 @@ from typer.testing import CliRunner
 
 from ganime.cli import app as command_line
 from ganime.config import ModelConfig, TrainConfig
-from ganime.errors import ConfigError, TrainingError
+from ganime.errors import ConfigError, TrainingError, reason_of
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.training import step
 from ganime.training.events import Measured, Saved
 from ganime.training.loop import train
-from ganime.training.run_folder import RUN_FILE, STATE_FILE, read_run, saves
+from ganime.training.run_folder import RUN_FILE, STATE_FILE, discard_unsaved, read_run, saves
 from ganime.training.session import Reporting
 from tests.forking import in_process, refused_command
 from tests.ganime.training.common import (
@@ -173,7 +173,7 @@ def test_a_run_without_a_readable_save_is_refused(run: Run, tmp_path: Path, two_
 def test_a_run_whose_saves_are_gone_does_not_go_on_from_nothing(run: Run, tiny: Checkpoint, tmp_path: Path) -> None:
     run(tmp_path / "run", start=tiny, steps=1)
     shutil.rmtree(tmp_path / "run" / "saves")
-    with pytest.raises(TrainingError, match="began from tiny, and none of its saves"):
+    with pytest.raises(TrainingError, match="began from tiny, and it has no save"):
         run(tmp_path / "run", steps=2)
 
 
@@ -263,6 +263,22 @@ def test_a_full_disk_ends_the_run_with_its_last_save_intact(
     assert [folder.name for folder in saves(tmp_path / "run")] == [f"{3 * BATCH:012d}"]
     assert sorted((tmp_path / "run" / "saves").iterdir()) == saves(tmp_path / "run")
     assert run(tmp_path / "run", steps=6)[-1].images == 6 * BATCH
+
+
+def test_a_disk_that_is_full_at_the_first_save_leaves_a_folder_in_which_a_run_can_begin(
+    run: Run, tiny: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.save", full_disk)
+        with pytest.raises(OSError, match="begin the run again in the same folder") as raised:
+            run(tmp_path / "run", start=tiny, steps=3)
+    assert "Errno" not in reason_of(raised.value)
+    with pytest.raises(TrainingError, match="--out in place of --resume"):
+        run(tmp_path / "run", steps=3)
+    discard_unsaved(tmp_path / "run")
+    assert run(tmp_path / "run", start=tiny, steps=3)[-1].images == 3 * BATCH
+    with pytest.raises(ConfigError, match="--resume"):
+        discard_unsaved(tmp_path / "run")
 
 
 @pytest.mark.slow

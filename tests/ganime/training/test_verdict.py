@@ -92,7 +92,7 @@ def recorded(name: str) -> Iterator[Step | Measured]:
 @pytest.fixture
 def run(faces: FaceDataset, tmp_path: Path) -> Callable[[TrainConfig, ModelConfig], list[Event]]:
     """The losses and measures of a real run on drawn faces, up to its end or to its break."""
-    reporting = Reporting(report_steps=4, measured_faces=64, measuring_share=1e9)
+    reporting = Reporting(report_steps=4, report_seconds=1e9, measured_faces=64, measuring_share=1e9)
 
     def go(config: TrainConfig, model: ModelConfig) -> list[Event]:
         events: list[Event] = []
@@ -121,7 +121,7 @@ def test_losses_that_are_no_numbers_have_diverged(run: Callable[..., list[Event]
         BCE, generator_lr=1.0, discriminator_lr=1.0, beta1=0.9, beta2=0.0, batch_size=8, steps=60
     )
     events = run(config, BARE)
-    tracker = VerdictTracker("bce", 58)
+    tracker = VerdictTracker("bce", 58, report_steps=4)
     (verdict,) = watch(tracker, events)
     assert verdict.state == "diverged"
     assert "nan" in verdict.reason
@@ -132,7 +132,7 @@ def test_losses_blown_up_by_a_high_learning_rate_have_diverged(run: Callable[...
     config = dataclasses.replace(BCE, loss="hinge", generator_lr=1.0, discriminator_lr=1.0, steps=100, measure_images=0)
     events = run(config, BARE)
     assert all(np.isfinite(event.d_loss) for event in events if isinstance(event, Step))
-    (verdict,) = watch(VerdictTracker("hinge", 58), events)
+    (verdict,) = watch(VerdictTracker("hinge", 58, report_steps=4), events)
     assert verdict.state == "diverged"
     assert "e+0" in verdict.reason  # the logits, millions and more
     assert "a tenth" in verdict.advice
@@ -141,7 +141,9 @@ def test_losses_blown_up_by_a_high_learning_rate_have_diverged(run: Callable[...
 @pytest.mark.slow
 def test_a_discriminator_that_learns_a_thousand_times_faster_wins(run: Callable[..., list[Event]]) -> None:
     config = dataclasses.replace(BCE, generator_lr=1e-6, discriminator_lr=1e-3, steps=260, measure_images=160)
-    verdicts = watch(VerdictTracker("bce", 58), run(config, dataclasses.replace(TINY, discriminator_norm="batch")))
+    verdicts = watch(
+        VerdictTracker("bce", 58, report_steps=4), run(config, dataclasses.replace(TINY, discriminator_norm="batch"))
+    )
     assert {verdict.state for verdict in verdicts} == {"early", "discriminator winning"}
     assert verdicts[-1].state == "discriminator winning", verdicts
     assert "where chance is 1.39" in verdicts[-1].reason
@@ -153,7 +155,7 @@ def test_a_discriminator_that_learns_a_thousand_times_faster_wins(run: Callable[
 @pytest.mark.slow
 def test_a_discriminator_that_stands_still_lets_the_losses_go_flat(run: Callable[..., list[Event]]) -> None:
     config = dataclasses.replace(BCE, generator_lr=0.02, discriminator_lr=1e-8, steps=220, measure_images=0)
-    (flat,) = watch(VerdictTracker("bce", 58), run(config, TINY))
+    (flat,) = watch(VerdictTracker("bce", 58, report_steps=4), run(config, TINY))
     assert flat.state == "stalled"
     assert "the same to three digits" in flat.reason
     assert "more images change nothing" in flat.advice
@@ -162,7 +164,9 @@ def test_a_discriminator_that_stands_still_lets_the_losses_go_flat(run: Callable
 @pytest.mark.slow
 def test_a_generator_that_draws_one_face_has_collapsed(run: Callable[..., list[Event]]) -> None:
     config = dataclasses.replace(BCE, generator_lr=1.0, discriminator_lr=2e-4, steps=220, measure_images=400)
-    verdicts = watch(VerdictTracker("bce", 58), run(config, dataclasses.replace(TINY, discriminator_norm="spectral")))
+    verdicts = watch(
+        VerdictTracker("bce", 58, report_steps=4), run(config, dataclasses.replace(TINY, discriminator_norm="spectral"))
+    )
     assert verdicts[-1].state == "collapsed"
     assert verdicts[-1].reason.startswith("two generated faces differ 0.0")
     assert "generator's learning rate to a tenth" in verdicts[-1].advice
@@ -302,6 +306,32 @@ def test_a_good_model_that_new_rates_disturb_at_first_is_given_time() -> None:
     disturbed = [76.0, 113.0, 109.0, 105.0, 102.0, 99.0, 96.0, 93.0, 90.0, 87.0, 85.0, 83.0]
     verdicts = watch(VerdictTracker("hinge", 5000), measures(disturbed))
     assert {verdict.state for verdict in verdicts} == {"early", "healthy"}
+
+
+def test_a_model_that_training_made_worse_is_never_told_to_go_on() -> None:
+    tracker = VerdictTracker("hinge", 5000, scratch=False)
+    start = dataclasses.replace(MEASURED, frechet=92.4)
+    (first,) = watch(tracker, [start])
+    assert first.state == "early"
+    (worse,) = watch(tracker, [dataclasses.replace(MEASURED, images=48, frechet=162.5)])
+    assert (worse.state, worse.action) == ("worse", "stop")
+    assert "92.4" in worse.reason
+    assert "162.5" in worse.reason
+    assert "Go on" not in worse.advice
+    (dead,) = watch(tracker, [dataclasses.replace(MEASURED, images=96, frechet=3650.5, diversity=0.0)])
+    assert (dead.state, dead.action) == ("collapsed", "lower rates")
+    better = watch(tracker, [dataclasses.replace(MEASURED, images=images, frechet=80.0) for images in (144, 192)])
+    assert better[-1].state in ("early", "healthy")
+
+
+def test_reports_of_single_steps_are_judged_as_means_of_ten() -> None:
+    coarse, fine = VerdictTracker("hinge", 5000), VerdictTracker("hinge", 5000)
+    steps = list(reports(10 * WINDOW, noise=0.0, d_loss=0.001))
+    watch(fine, [dataclasses.replace(one, step=number + 1, images=32 * number) for number, one in enumerate(steps)])
+    watch(coarse, steps[:WINDOW])
+    assert len(fine.reports) == len(coarse.reports) == WINDOW
+    assert fine.state == coarse.state == "discriminator winning"
+    assert fine.span() == "15,680"
 
 
 def test_slow_but_steady_learning_is_no_stall() -> None:
