@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 
 from app import api
 from app.components import modules
@@ -18,9 +19,15 @@ from app.components.theme import CSS, THEME
 from app.errors import JobMissing, visitor_text
 from app.faces.library import ModelInfo
 from app.faces.studio import Studio
+from app.server import icons
+from app.server.compression import Compression
 from app.server.face_endpoint import FaceEndpoint
+from app.server.first_faces import first_faces
+from app.server.page_head import PageHead
 from app.server.request_limits import RequestLimits, restrict_gradio
+from app.server.security_headers import SecurityHeaders
 from app.server.upload_endpoint import UploadEndpoint
+from app.server.words import TITLE as PAGE_TITLE
 from app.settings import Settings
 from app.tabs import explore as tab_explore
 from app.tabs import generate as tab_generate
@@ -71,7 +78,7 @@ class Tabs:
 
 def create_app(studio: Studio) -> gr.Blocks:
     """The page, ready to launch; every visitor starts with the studio's start model."""
-    with gr.Blocks(title="Ganime: anime faces", delete_cache=(3600, 3600), fill_width=True) as page:
+    with gr.Blocks(title=PAGE_TITLE, delete_cache=(3600, 3600), fill_width=True) as page:
         header = build_header(studio)
         tabs = build_tabs(studio, header.key, page.load)
         connect_models(ModelHandlers(studio), header, tabs)
@@ -223,6 +230,24 @@ def banner_with(text: str) -> gr.HTML:
     return gr.HTML(f'<p role="alert">{escape(text)}</p>', visible=bool(text), elem_id="banner")
 
 
+def own_routes(studio: Studio) -> list[BaseRoute]:
+    """The routes that take precedence over Gradio's own."""
+    faces = FaceEndpoint(studio, DRAWING, SHARPENING)
+    uploads = UploadEndpoint(studio.jobs, studio.no_jobs)
+    return [*uploads.routes(), *modules.routes(), *icons.routes(), *faces.routes()]
+
+
+def own_middleware(studio: Studio) -> list[Middleware]:
+    """What every request passes through on its way to a route, from the outside to the inside."""
+    faces = first_faces(studio.open(studio.library.start.key))
+    return [
+        Middleware(SecurityHeaders),
+        Middleware(RequestLimits),
+        Middleware(Compression),
+        Middleware(PageHead, scripts=modules.page_head(), first_faces=faces),
+    ]
+
+
 def main() -> None:
     """Start the page at the address in GRADIO_SERVER_NAME and GRADIO_SERVER_PORT (127.0.0.1:7860)."""
     studio = Studio(Settings())
@@ -230,19 +255,15 @@ def main() -> None:
     page = create_app(studio)
     restrict_gradio()
     page.queue(max_size=64, default_concurrency_limit=2, api_open=False)  # no endpoint bypasses the queue
-    routes = [*UploadEndpoint(studio.jobs, studio.no_jobs).routes(), *modules.routes()]
-    routes += FaceEndpoint(studio, DRAWING, SHARPENING).routes()
-    middleware = [Middleware(RequestLimits)]
     if studio.jobs:
         studio.jobs.start()
     try:
         page.launch(
             theme=THEME,
             css=CSS,
-            head=modules.page_head(),
             show_error=False,  # the texts of unexpected errors stay on the server
             footer_links=[],
-            app_kwargs={"routes": routes, "middleware": middleware},
+            app_kwargs={"routes": own_routes(studio), "middleware": own_middleware(studio)},
             enable_monitoring=False,
             run_history=False,
             state_session_capacity=MAX_SESSIONS,

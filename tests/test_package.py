@@ -195,7 +195,7 @@ def test_the_wheel_holds_both_packages_and_the_embedded_weights_with_their_cards
         names = set(archive.namelist())
     assert {name.split("/")[2] for name in names if name.startswith("ganime/weights/")} == WEIGHTS
     assert {f"ganime/weights/{name}/README.md" for name in WEIGHTS} <= names
-    page = ("app/page.py", "app/components/page.js", "app/components/shared/common.css")
+    page = ("app/page.py", "app/components/page.js", "app/components/shared/common.css", "app/server/icon.webp")
     for name in ("ganime/py.typed", "ganime/weights/broad-eyes/LICENSE", *page):
         assert name in names
     tops = {name.split("/")[0] for name in names}

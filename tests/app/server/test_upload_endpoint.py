@@ -11,7 +11,6 @@ import time
 from collections import namedtuple
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -27,13 +26,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import page as app_main
+from app.faces.studio import Studio
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED, Job
 from app.jobs.uploads import ARRIVAL_SECONDS, Upload, arrival_bytes, arrivals_folder, delete_uploads, sweep_arrivals
 from app.server import upload_endpoint
+from app.server.compression import Compression
+from app.server.page_head import PageHead
 from app.server.request_limits import MAX_BODY, MAX_VALUES, RequestLimits, restrict_gradio
+from app.server.security_headers import SecurityHeaders
 from app.server.upload_endpoint import UploadEndpoint
-from app.settings import Settings
 
 UPLOAD = "/gradio_api/upload"
 MEGABYTE = 2**20
@@ -398,14 +400,14 @@ async def test_names_of_uploads_are_short_and_forgotten(
 
 
 async def test_the_page_starts_closed_with_few_sessions_and_no_history(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    steered_studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: dict[str, Any] = {}
     closing = ("async_ssrf_protected_download", processing_utils), ("GradioMultiPartParser", route_utils)
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")
     for name, module in closing:
         monkeypatch.setattr(module, name, "open")
-    monkeypatch.setattr(app_main, "Studio", lambda _: SimpleNamespace(settings=settings, jobs=None, no_jobs="no"))
+    monkeypatch.setattr(app_main, "Studio", lambda _: steered_studio)
     with gr.Blocks() as page:
         gr.Markdown("some")
     monkeypatch.setattr(app_main, "create_app", lambda studio: page)
@@ -413,4 +415,5 @@ async def test_the_page_starts_closed_with_few_sessions_and_no_history(
     app_main.main()
     assert all(getattr(module, name) != "open" for name, module in closing)
     assert (started["state_session_capacity"], started["run_history"]) == (1000, False)
-    assert [middleware.cls for middleware in started["app_kwargs"]["middleware"]] == [RequestLimits]
+    middleware = [each.cls for each in started["app_kwargs"]["middleware"]]
+    assert middleware == [SecurityHeaders, RequestLimits, Compression, PageHead]
