@@ -20,6 +20,7 @@ from app.errors import JobMissing, visitor_text
 from app.faces.library import ModelInfo
 from app.faces.studio import Studio
 from app.server import icons
+from app.server.card_endpoint import CardEndpoint
 from app.server.compression import Compression
 from app.server.face_endpoint import FaceEndpoint
 from app.server.first_faces import first_faces
@@ -234,7 +235,13 @@ def own_routes(studio: Studio) -> list[BaseRoute]:
     """The routes that take precedence over Gradio's own."""
     faces = FaceEndpoint(studio, DRAWING, SHARPENING)
     uploads = UploadEndpoint(studio.jobs, studio.no_jobs)
-    return [*uploads.routes(), *modules.routes(), *icons.routes(), *faces.routes()]
+    return [
+        *uploads.routes(),
+        *modules.routes(),
+        *icons.routes(),
+        *CardEndpoint(studio).routes(),
+        *faces.routes(),
+    ]
 
 
 def own_middleware(studio: Studio) -> list[Middleware]:

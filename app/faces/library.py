@@ -179,6 +179,18 @@ class Library:
             "visitor, was deleted, or has been trained further since. Nothing was changed."
         )
 
+    def public_key_of(self, revision: str) -> str | None:
+        """The key of a model in memory with these weights that anyone may draw with; None for no such model.
+
+        Models of training jobs belong to those who have the job's key.
+        """
+        hub = [key for key in self.recent.all_keys() if not key.startswith(JOB_PREFIX)]
+        for key in (*self.permanent, *hub):
+            checkpoint = self.permanent.get(key) or self.recent.get(key)
+            if checkpoint and checkpoint.revision == revision:
+                return key
+        return None
+
     def checkpoint_or_download(self, key: str) -> Checkpoint:
         """The model of a key; a hub model that was evicted from the disk is downloaded again."""
         try:

@@ -39,7 +39,16 @@ class Link:
             return f"A film through {count} faces"
         if count > 1:
             return f"{count} anime faces"
-        return "An edited anime face" if first.vector is not None else f"Anime face, seed {first.seed}"
+        return "An edited anime face" if first.vector is not None else f"Anime face, seed\N{NO-BREAK SPACE}{first.seed}"
+
+    @property
+    def caption(self) -> str:
+        """What can be done with it, in one sentence."""
+        if self.kind == "walk":
+            return "Open it to watch and save the film."
+        if len(self.recipes) > 1:
+            return "Open them to keep, mix and change them."
+        return "Open it to change its hair, eyes and expression."
 
 
 def read_link(query: Mapping[str, str]) -> Link | None:

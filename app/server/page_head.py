@@ -16,13 +16,13 @@ from starlette.datastructures import MutableHeaders, QueryParams
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.server.card import CARD_SIZE
 from app.server.icons import DARK, LIGHT
 from app.server.links import Link, read_link
 from app.server.words import DESCRIPTION, NAME, TITLE
 from ganime.errors import RecipeError
 
 CARD_PATH = "ganime/card.jpg"
-CARD_SIZE = (1200, 630)  # px
 GRADIO_TAGS = re.compile(r'\s*<meta\s+(?:property="og:|name="twitter:)[^>]*>|\s*<link rel="manifest"[^>]*>')
 STYLESHEET = re.compile(r'<link rel="stylesheet"( crossorigin)? href="([^">]+)">')
 # A browser paints nothing, not even the first faces, before it has the style sheets of the head. For one that is meant
@@ -97,12 +97,13 @@ def head_html(request: Request) -> str:
     title = f"{link.title} · {NAME}" if link else TITLE
     width, height = CARD_SIZE
     picture = f"{link.title}, drawn by {NAME}" if link else f"Anime faces, drawn by {NAME}"
+    description = link.caption if link else DESCRIPTION
     metas = [
-        ("name", "description", DESCRIPTION),
+        ("name", "description", description),
         ("property", "og:type", "website"),
         ("property", "og:site_name", NAME),
         ("property", "og:title", title),
-        ("property", "og:description", DESCRIPTION),
+        ("property", "og:description", description),
         ("property", "og:url", address),
         ("property", "og:image", card),
         ("property", "og:image:type", "image/jpeg"),
@@ -111,7 +112,7 @@ def head_html(request: Request) -> str:
         ("property", "og:image:alt", picture),
         ("name", "twitter:card", "summary_large_image"),
         ("name", "twitter:title", title),
-        ("name", "twitter:description", DESCRIPTION),
+        ("name", "twitter:description", description),
         ("name", "twitter:image", card),
     ]
     lines = [f"<title>{escape(title)}</title>"]

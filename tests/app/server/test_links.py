@@ -33,7 +33,7 @@ def test_a_face_a_tray_and_a_film_are_read() -> None:
     assert tray.recipes == (Recipe("tiny", "abc", 7), Recipe("tiny", "abc", 8))
     assert film.recipes == (Recipe("tiny", "abc", 7), Recipe("tiny", "abc", 9, clarity=0.5))
     assert [link.title for link in (face, tray, film)] == [
-        "Anime face, seed 7",
+        "Anime face, seed\N{NO-BREAK SPACE}7",
         "2 anime faces",
         "A film through 2 faces",
     ]

@@ -107,7 +107,7 @@ def test_icons_and_theme_colours_are_ours(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "title"),
     [
-        ("face", FACE, "Anime face, seed 7 · Ganime"),
+        ("face", FACE, "Anime face, seed\N{NO-BREAK SPACE}7 · Ganime"),
         ("tray", f"[{FACE},{FACE}]", "2 anime faces · Ganime"),
         (
             "walk",
