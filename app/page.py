@@ -24,6 +24,7 @@ from app.server.card_endpoint import CardEndpoint
 from app.server.compression import Compression
 from app.server.face_endpoint import FaceEndpoint
 from app.server.first_faces import first_faces
+from app.server.launch import free_port, raise_file_limit
 from app.server.page_head import PageHead
 from app.server.request_limits import RequestLimits, restrict_gradio
 from app.server.security_headers import SecurityHeaders
@@ -256,7 +257,12 @@ def own_middleware(studio: Studio) -> list[Middleware]:
 
 
 def main() -> None:
-    """Start the page at the address in GRADIO_SERVER_NAME and GRADIO_SERVER_PORT (127.0.0.1:7860)."""
+    """Start the page at the address in GRADIO_SERVER_NAME and GRADIO_SERVER_PORT (127.0.0.1:7860).
+
+    Raises GanimeError if that port is not free.
+    """
+    port = free_port()
+    raise_file_limit()
     studio = Studio(Settings())
     os.environ["GRADIO_TEMP_DIR"] = str(studio.settings.temporary)  # on the disk of the jobs, used by nothing else
     page = create_app(studio)
@@ -266,6 +272,7 @@ def main() -> None:
         studio.jobs.start()
     try:
         page.launch(
+            server_port=port,  # no other one, which Gradio would look for
             theme=THEME,
             css=CSS,
             show_error=False,  # the texts of unexpected errors stay on the server

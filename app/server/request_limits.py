@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.server.known_names import refusal_of_unknown
 from app.settings import MEGABYTE
 
 UPLOAD_PATH, PROGRESS_PATH = f"{API_PREFIX}/upload", f"{API_PREFIX}/upload_progress"
@@ -46,6 +47,7 @@ class RequestLimits:
         try:
             if not path.endswith(UPLOAD_PATH):
                 receive, refusal = await self.read_body(receive, body)
+                refusal = refusal or refusal_of_content(scope, path, body)
             await (refusal or self.app)(scope, receive, send)
         finally:
             self.buffered -= len(body)
@@ -80,8 +82,7 @@ class RequestLimits:
             if values > MAX_VALUES:
                 text = f"A request may contain at most {MAX_VALUES:,} values; send fewer at a time."
                 return receive, PlainTextResponse(text, 413)
-        replay = replay_first({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
-        return replay, refusal_of_names(body)
+        return replay_first({"type": "http.request", "body": bytes(body), "more_body": False}, receive), None
 
 
 def refusal_of(request: Request, path: str) -> Response | None:
@@ -104,17 +105,19 @@ def refusal_of(request: Request, path: str) -> Response | None:
     return None
 
 
-def refusal_of_names(body: bytearray) -> Response | None:
-    """Return the response to a JSON body with a long text beside its data; None for all others.
+def refusal_of_content(scope: Scope, path: str, body: bytearray) -> Response | None:
+    """Return the response to a JSON body with a long text beside its data or an unknown name; None for all others.
 
     Gradio keeps such texts, above all `session_hash`, as keys of its tables. What is not JSON is left to Gradio.
     """
     try:
-        fields = json.loads(body)
+        fields = json.loads(body) if body else {}
     except (ValueError, RecursionError):
         return None
-    texts = [text for text in fields.values() if isinstance(text, str)] if isinstance(fields, dict) else []
-    return names_too_long() if any(len(text) > MAX_NAME for text in texts) else None
+    fields = fields if isinstance(fields, dict) else {}
+    if any(isinstance(text, str) and len(text) > MAX_NAME for text in fields.values()):
+        return names_too_long()
+    return refusal_of_unknown(scope, path, fields)
 
 
 def names_too_long() -> Response:

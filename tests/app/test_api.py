@@ -140,6 +140,33 @@ def test_interpolate_takes_an_easing_and_a_kind_of_file(client: Client, model: C
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("run/nope", {"data": []}, 404),
+        ("call/nope", {"data": []}, 404),
+        ("queue/join", {"fn_index": 99999, "session_hash": "s", "data": []}, 404),
+        ("component_server/", {"component_id": 99999, "fn_name": "draw", "session_hash": "s", "data": []}, 404),
+        ("call/generate", {"data": ["\x1b[31m"]}, 422),
+        ("call/generate/unknown", None, 404),
+        ("call/v2/generate", {"count": "\x1b[31m"}, 200),  # the event itself then says what is wrong
+        ("call/generate", {"data": [65, 0, 1.0, None, 0]}, 200),
+    ],
+)
+def test_no_request_leaves_a_traceback_or_a_control_character_in_the_log(
+    client: Client, home: Path, path: str, body: dict | None, status: int
+) -> None:
+    address, log = f"{client.src}gradio_api/{path}", home / "app.log"
+    before = log.stat().st_size
+    answer = http().get(address) if body is None else http().post(address, json=body)
+    assert answer.status_code == status
+    if status == 200:
+        assert "error" in http().get(f"{address}/{answer.json()['event_id']}").text
+    written = log.read_text()[before:]
+    assert "Traceback" not in written
+    assert not [letter for letter in written if not (letter.isprintable() or letter in "\n\t")]
+
+
+@pytest.mark.parametrize(
     ("odd", "words"), [({"easing": "bumpy"}, "linear, smooth"), ({"kind": "exe"}, "webp, gif, png, mp4")]
 )
 def test_interpolate_refuses_an_unknown_easing_or_kind(client: Client, odd: dict[str, str], words: str) -> None:

@@ -1,0 +1,69 @@
+"""Refuses requests for functions, components and events that the page does not have, which Gradio would fail over."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import gradio as gr
+from gradio.route_utils import API_PREFIX
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Scope
+
+CALL = re.compile(rf"{API_PREFIX}/(run|api|call|call/v2)/([^/]+)$")  # of an endpoint by its name
+DIRECT = ("run", "api")  # calls past the queue, which Gradio refuses for most functions, whatever their inputs
+RESULT = re.compile(rf"{API_PREFIX}/call/(?:v2/)?[^/]+/([^/]+)$")  # of an event by its id
+QUEUE = f"{API_PREFIX}/queue/join"
+
+
+def refusal_of_unknown(scope: Scope, path: str, fields: dict[str, Any]) -> Response | None:
+    """The response to a request for what the page does not have; None for all others.
+
+    path: without a slash at its end. fields: of the JSON body, empty for any other body.
+    """
+    get_blocks = getattr(scope.get("app"), "get_blocks", None)
+    if get_blocks is None:  # not Gradio's app
+        return None
+    blocks = get_blocks()
+    if scope["method"] == "GET":
+        result = RESULT.search(path)
+        return unknown("event") if result and not is_event(blocks, result[1]) else None
+    component = fields.get("component_id")
+    if component is not None and not (isinstance(component, int) and component in blocks.blocks):
+        return unknown("component")
+    call = CALL.search(path)
+    if call or path.endswith(QUEUE):
+        way, name = call.groups() if call else ("", "")
+        return refusal_of_call(blocks, name, fields, way in DIRECT)
+    return None
+
+
+def refusal_of_call(blocks: gr.Blocks, name: str, fields: dict[str, Any], direct: bool) -> Response | None:
+    """The response to the call of a function that does not exist, or with too few inputs; None for all others."""
+    index = fields.get("fn_index")
+    if isinstance(index, int):
+        function = blocks.fns.get(index)
+    elif index is None:
+        function = next((each for each in blocks.fns.values() if name and each.api_name == name), None)
+    else:
+        return None  # Gradio says what is wrong with it
+    if function is None:
+        return unknown("function")
+    needed = sum(not isinstance(block, gr.State) for block in function.inputs)  # clients leave out states
+    given = fields.get("data")
+    if isinstance(given, list) and len(given) < needed and not (direct and function.queue):
+        return PlainTextResponse(f"This function takes {needed} inputs; got {len(given)}.", 422)
+    return None
+
+
+def is_event(blocks: gr.Blocks, event_id: str) -> bool:
+    """Whether the result of an event can be asked for."""
+    queue = blocks._queue
+    return event_id in queue.event_ids_to_events or any(
+        event_id in waiting for waiting in list(queue.pending_event_ids_session.values())
+    )
+
+
+def unknown(what: str) -> Response:
+    """The response to a request for something that the page does not have."""
+    return PlainTextResponse(f"This page has no such {what}.", 404)
