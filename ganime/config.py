@@ -9,7 +9,15 @@ from ganime.errors import ConfigError
 from ganime.text import quoted
 
 IMAGE_SIZES = (32, 64, 128, 256)
+MOST_BLOCKS, MOST_PIXELS = 64, 512  # of a generator with blocks of its own: how many, and the side of its pictures
 NORMS = ("batch", "spectral", "none")
+BLOCK_KINDS = ("linear", "transposed", "convolution")
+BLOCK_NORMS = ("none", "batch", "batch-1d", "instance")
+ENLARGEMENTS = ("none", "nearest", "bilinear")
+ACTIVATIONS = (
+    *("none", "relu", "leaky-relu", "elu", "selu", "gelu", "gelu-tanh", "silu", "tanh", "sigmoid", "softplus", "mish"),
+    *("relu6", "hard-swish"),
+)
 LOSSES = ("bce", "hinge")
 AUGMENTS = ("auto", "none", "diffaugment")
 SCRATCH = "scratch"  # TrainConfig.start of a run that begins from random weights
@@ -18,7 +26,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 # Fields of earlier versions, with the only values that mean what this version does: no condition, no penalties.
 REMOVED = {"attributes": 0, "r1": 0.0, "r2": 0.0, "penalty_steps": 16}
 
-Config = TypeVar("Config", "ModelConfig", "TrainConfig")
+Config = TypeVar("Config", "Block", "ModelConfig", "TrainConfig")
 
 
 def choice(default: Any, options: tuple[Any, ...]) -> Any:
@@ -48,10 +56,61 @@ def check_fields(config: Any) -> None:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A layer of a generator that is no plain DCGAN: a weight, and what stands before and behind it.
+
+    kind: "linear", from numbers to a map of kernel x kernel; "transposed", a transposed convolution; or "convolution".
+    inputs, outputs: channels.
+    kernel, stride, padding: as in torch; a transposed convolution of stride 1 and padding 0 makes a map of a latent.
+    enlarge: how the map is doubled before the weight: "none", "nearest" or "bilinear".
+    bias: whether the weight has one.
+    norm: "none", "batch", "batch-1d" (of a linear layer before its numbers become a map) or "instance".
+    eps: what the norm adds to the variance.
+    activation: one of ACTIVATIONS.
+    slope: of "leaky-relu" below 0, or alpha of "elu".
+    activation_first: whether the activation comes before the norm.
+
+    Raises ConfigError when a value is out of range.
+    """
+
+    kind: str = choice("transposed", BLOCK_KINDS)
+    inputs: int = ranged(1, 1, 2**16)
+    outputs: int = ranged(1, 1, 2**20)
+    kernel: int = ranged(4, 1, 32)
+    stride: int = ranged(1, 1, 8)
+    padding: int = ranged(0, 0, 16)
+    enlarge: str = choice("none", ENLARGEMENTS)
+    bias: bool = False
+    norm: str = choice("none", BLOCK_NORMS)
+    eps: float = ranged(1e-5, 0.0, 1.0)
+    activation: str = choice("none", ACTIVATIONS)
+    slope: float = ranged(0.2, 0.0, 10.0)
+    activation_first: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def side(self, side: int) -> int:
+        """The side of the map that comes of one of `side` pixels."""
+        if self.kind == "linear":
+            return self.kernel
+        if self.enlarge != "none":
+            side *= 2
+        if self.kind == "transposed":
+            return (side - 1) * self.stride - 2 * self.padding + self.kernel
+        return (side + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def weights(self) -> int:
+        """How many numbers its weight has."""
+        return self.inputs * self.outputs * self.kernel**2
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """Topology of a DCGAN generator and its discriminator (Radford et al. 2015).
 
-    image_size: side of the square picture in px, 32, 64, 128 or 256.
+    image_size: side of the square picture in px, 32, 64, 128 or 256; with blocks, any that they draw.
     latent_dim: length of the Gaussian latent z.
     base_channels: channels of the layer next to the picture; each layer further away has twice as many.
     max_channels: the limit of that doubling.
@@ -62,11 +121,14 @@ class ModelConfig:
     supersampling: how many times larger than image_size the generator draws, 1, 2, 4 or 8. The drawing is downsampled
         by a Lanczos filter, so its details are as fine and as sharp as in a photograph that was made smaller.
     chroma_stride: 2 to draw colours at half the side of the luma, as in JPEG and WebP (4:2:0), 1 at the full side.
+    blocks: the layers of an imported generator that is no plain DCGAN, from the latent to the picture; none for a plain
+        one. With blocks, base_channels, max_channels and discriminator_channels describe the discriminator alone, and
+        the picture may have any side up to 512 px, though only models of the sides above can be trained.
 
     Raises ConfigError when a value is out of range.
     """
 
-    image_size: int = choice(64, IMAGE_SIZES)
+    image_size: int = 64
     latent_dim: int = ranged(128, 1, 4096)
     base_channels: int = ranged(64, 1, 1024)
     max_channels: int = ranged(512, 1, 4096)
@@ -76,9 +138,16 @@ class ModelConfig:
     rgb_stride: int = choice(2, (1, 2))
     supersampling: int = choice(1, (1, 2, 4, 8))
     chroma_stride: int = choice(1, (1, 2))
+    blocks: tuple[Block, ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.blocks:
+            check_blocks(self)
+            return
+        if self.image_size not in IMAGE_SIZES:
+            sizes = ", ".join(map(str, IMAGE_SIZES))
+            raise ConfigError(f"ModelConfig.image_size must be one of {sizes}; got {self.image_size}.")
         if self.max_channels < self.base_channels:
             limits = f"from {self.base_channels} to 4096"
             raise ConfigError(f"ModelConfig.max_channels must be {limits}; got {self.max_channels}.")
@@ -91,6 +160,8 @@ class ModelConfig:
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of the generator's hidden layers, from the one at 4x4 to the one next to the picture."""
+        if self.blocks:
+            return tuple(block.outputs for block in self.blocks[:-1])
         maps = hidden_maps(self.image_size * self.supersampling)
         if self.rgb_stride == 1:
             maps += 1
@@ -104,6 +175,28 @@ class ModelConfig:
     def doubled(self, base: int, maps: int) -> tuple[int, ...]:
         """`base`, doubled for each further layer up to max_channels, the largest first."""
         return tuple(min(base * 2**level, self.max_channels) for level in reversed(range(maps)))
+
+
+def check_blocks(config: ModelConfig) -> None:
+    """Raise ConfigError unless each block takes what the one before gives, and the last one draws the picture."""
+    blocks = config.blocks
+    if not 2 <= len(blocks) <= MOST_BLOCKS or not all(isinstance(block, Block) for block in blocks):
+        raise ConfigError(f"ModelConfig.blocks must be 2 to {MOST_BLOCKS} blocks; got {quoted(blocks)}.")
+    if (config.supersampling, config.chroma_stride, config.rgb_stride) != (1, 1, 2):
+        raise ConfigError("ModelConfig with blocks needs supersampling 1, chroma_stride 1 and rgb_stride 2.")
+    channels, side = config.latent_dim, 1
+    for number, block in enumerate(blocks):
+        where = f"ModelConfig.blocks[{number}]"
+        if block.inputs != channels:
+            raise ConfigError(f"{where} takes {block.inputs} channels, and it is given {channels}.")
+        if block.kind == "linear" and side != 1:
+            raise ConfigError(f"{where} is linear and would have to begin from a map of {side} px.")
+        channels, side = block.outputs, block.side(side)
+        if not 1 <= side <= MOST_PIXELS:
+            raise ConfigError(f"{where} makes a map of {side} px; 1 to {MOST_PIXELS} px are possible.")
+    if (channels, side) != (3, config.image_size):
+        drawn = f"{channels} channels of {side} px"
+        raise ConfigError(f"ModelConfig.blocks draw {drawn}, not 3 of image_size {config.image_size} px.")
 
 
 def hidden_maps(side: int) -> int:
@@ -194,9 +287,14 @@ RECIPES: dict[str, tuple[TrainConfig, ModelConfig]] = {
 }
 
 
-def to_dict(config: ModelConfig | TrainConfig) -> dict[str, Any]:
-    """The configuration as a dictionary of JSON scalars."""
-    return asdict(config)
+def to_dict(config: Block | ModelConfig | TrainConfig) -> dict[str, Any]:
+    """The configuration as a dictionary of JSON scalars; a model's blocks are a list of such dictionaries."""
+    values = asdict(config)
+    if "blocks" in values:
+        values["blocks"] = list(values["blocks"])
+        if not values["blocks"]:  # a plain DCGAN, which earlier versions can read
+            del values["blocks"]
+    return values
 
 
 def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
@@ -210,6 +308,8 @@ def from_dict(kind: type[Config], values: dict[str, Any]) -> Config:
     forms = str(values.get("deep_layers")).split(",")  # once one for each layer, among three
     if set(forms) <= {"convolution", "gradient", "matmul"}:
         values["deep_layers"] = "matmul" if "matmul" in forms else "convolution"
+    if isinstance(values.get("blocks"), list | tuple) and all(isinstance(each, dict) for each in values["blocks"]):
+        values["blocks"] = tuple(from_dict(Block, each) for each in values["blocks"][: MOST_BLOCKS + 1])
     known = {field.name for field in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:

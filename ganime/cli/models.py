@@ -14,7 +14,8 @@ from ganime.drawing.layers import LayerCost, layer_costs
 from ganime.files import refuse_to_replace
 from ganime.models.checkpoint import CHECKPOINT_FILES, EMBEDDED, MODEL_FILES, export_model, save_checkpoint
 from ganime.models.hub import open_model
-from ganime.models.importing import import_generator
+from ganime.models.importing import OUTPUTS, ImportOptions, import_generator
+from ganime.models.importing.fitting import ACTIVATIONS
 
 
 def inspect_command(
@@ -48,14 +49,28 @@ def export_command(
 
 
 def import_command(
-    file: Annotated[Path, typer.Argument(help="State dict of a generator: .safetensors, .pt, .pth or .bin.")],
+    file: Annotated[Path, typer.Argument(help="Weight file of a generator: PyTorch, safetensors or Keras.")],
     out: ModelFolderOption,
+    key: Annotated[str, typer.Option(help="Where in the file the generator is, such as gen_state_dict.")] = "",
+    activation: Annotated[
+        str, typer.Option(help=f"Of the hidden layers, instead of the measured one: {', '.join(ACTIVATIONS)}.")
+    ] = "",
+    output: Annotated[
+        str, typer.Option(help=f"How the last layer ends: {', '.join(OUTPUTS)}. By default judged by the pictures.")
+    ] = "",
+    norm_eps: Annotated[float | None, typer.Option(help="What the norms add to the variance, such as 1e-5.")] = None,
+    label: Annotated[int | None, typer.Option(help="Class to draw, from 0, of a class-conditional generator.")] = None,
+    size: Annotated[int, typer.Option(help="Side of the pictures in px, where the file leaves it open.")] = 0,
 ) -> None:
-    """Convert the weight file of a DCGAN generator to a model folder."""
+    """Convert the weight file of a generator to a model folder, and say what was found and how well it matches."""
     refuse_to_replace(out, CHECKPOINT_FILES)
-    checkpoint = replace(import_generator(file), name=out.resolve().name)
+    imported = import_generator(file, ImportOptions(key, activation, output, norm_eps, label, size))
+    checkpoint = replace(imported, name=out.resolve().name)
     save_checkpoint(checkpoint, out)
-    print(f"{out}: {checkpoint.generator.config}")
+    config = checkpoint.generator.config
+    print(f"{out}: {config.image_size} px, {'a DCGAN with layers of its own' if config.blocks else 'a plain DCGAN'}")
+    for subject, found in checkpoint.training.items():
+        print(f"  {subject.replace('_', ' ')}: {found}")
 
 
 def print_summary(title: str, layers: list[LayerCost]) -> None:

@@ -9,6 +9,7 @@ large enough.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator as Steps
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from ganime.drawing.sampling import render
 from ganime.errors import ConfigError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
+from ganime.nets.blocks import NumberNorm, Projection
 from ganime.nets.dcgan import Generator
 from ganime.nets.prepared import PreparedGenerator, folded
 from ganime.shapes import Float
@@ -264,12 +266,22 @@ def unnamed_directions(generator: Generator) -> list[Direction]:
 @torch.no_grad()
 def factorised(generator: Generator) -> Float[np.ndarray, "n latent"]:
     """SeFa: unit latents with the largest response of the first layer, its norm included; largest first."""
-    weight, _ = folded(generator.stem)  # (latent, C, 4, 4)
-    table = weight.cpu().flatten(1).double()  # (latent, C * 16)
+    table = response(generator).cpu().double()  # (latent, C * 16)
     if not torch.isfinite(table).all():
         return np.empty((0, len(table)), np.float32)
     vectors = torch.linalg.eigh(table @ table.T).eigenvectors.flip(1)  # (latent, latent), the largest value first
     return vectors[:, :UNNAMED_COUNT].T.float().numpy()
+
+
+def response(generator: Generator) -> Float[torch.Tensor, "latent numbers"]:
+    """How the first layer answers to each number of the latent, its norm included where that is linear."""
+    if not generator.config.blocks:
+        weight, _ = folded(generator.stem)  # (latent, C, 4, 4)
+        return weight.flatten(1)
+    linear = (Projection, NumberNorm, torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.BatchNorm2d)
+    first = torch.nn.Sequential(*itertools.takewhile(lambda layer: isinstance(layer, linear), generator.stem))
+    unit = torch.eye(generator.config.latent_dim, device=generator.device)[:, :, None, None]  # (latent, latent, 1, 1)
+    return (first(unit) - first(torch.zeros_like(unit[:1]))).flatten(1)
 
 
 @torch.no_grad()

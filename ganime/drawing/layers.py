@@ -15,6 +15,7 @@ from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import to_tensor
+from ganime.nets.blocks import Enlarged, Projection, weight_of
 from ganime.nets.dcgan import Discriminator, Generator, downsample
 from ganime.shapes import Float, UInt8
 
@@ -188,10 +189,10 @@ def as_square(z: Float[np.ndarray, " latent"]) -> Float[np.ndarray, "rows column
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One convolution of a network and its norm.
+    """One convolution or linear layer of a network and its norm.
 
     name: as in the network, such as "stem" or "blocks.0".
-    kind: the class of the convolution.
+    kind: the class of the layer.
     output: shape of its output without the batch, (C, H, W).
     parameters: how many numbers it learns, those of the norm included.
     multiply_adds: of the convolution, for one face.
@@ -209,7 +210,16 @@ def layer_costs(net: Generator | Discriminator) -> list[LayerCost]:
     side = 1 if isinstance(net, Generator) else net.config.image_size
     costs = []
     for name, layer in named_layers(net):
-        conv = layer[0] if isinstance(layer, nn.Sequential) else layer
+        conv = weight_of(layer) if isinstance(layer, nn.Sequential) else layer
+        parameters = sum(parameter.numel() for parameter in layer.parameters())
+        if isinstance(conv, nn.Linear):
+            projection = layer[0] if isinstance(layer, nn.Sequential) else layer
+            assert isinstance(projection, Projection)
+            shape, side = projection.shape, projection.shape[-1]
+            costs.append(LayerCost(name, "Linear", shape, parameters, conv.weight.numel()))
+            continue
+        if isinstance(layer, nn.Sequential) and isinstance(layer[0], Enlarged):
+            side *= 2
         assert isinstance(conv, nn.Conv2d | nn.ConvTranspose2d)
         kernel, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
         if isinstance(conv, nn.ConvTranspose2d):
@@ -218,7 +228,6 @@ def layer_costs(net: Generator | Discriminator) -> list[LayerCost]:
         else:
             side = positions = (side + 2 * padding - kernel) // stride + 1  # once for each pixel of the output
         kind = type(conv).__name__.removeprefix("Parametrized")
-        parameters = sum(parameter.numel() for parameter in layer.parameters())
         multiplied = positions * positions * conv.in_channels * conv.out_channels * kernel * kernel
         costs.append(LayerCost(name, kind, (conv.out_channels, side, side), parameters, multiplied))
     return costs

@@ -88,6 +88,8 @@ class Checkpoint:
             digest.update(f"supersampling {config.supersampling}".encode())
         if config.chroma_stride > 1:
             digest.update(f"chroma stride {config.chroma_stride}".encode())
+        if config.blocks:
+            digest.update(json.dumps(to_dict(config)["blocks"], sort_keys=True).encode())
         return digest.hexdigest()[:12]
 
 

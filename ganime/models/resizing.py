@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganime.config import ModelConfig
+from ganime.config import IMAGE_SIZES, ModelConfig
 from ganime.errors import ConfigError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.averaging import settle_statistics
@@ -29,12 +29,28 @@ FLATTEST = 1e-3  # slope of tanh that still counts
 
 def resize(start: Checkpoint, image_size: int) -> Checkpoint:
     """Grow or shrink a model to `image_size` px, or return it as it is. Raises ConfigError if that is impossible."""
+    if start.generator.config.blocks:
+        check_trainable(start, image_size)
+        return start
     replace(start.generator.config, image_size=image_size, supersampling=1)  # raises where there is no such size
     while start.generator.config.image_size < image_size:
         start = grown(start)
     while start.generator.config.image_size > image_size:
         start = shrunk(start)
     return start
+
+
+def check_trainable(start: Checkpoint, image_size: int) -> None:
+    """Raise ConfigError unless a model with blocks of its own can be trained at this size."""
+    own = start.generator.config.image_size
+    if own not in IMAGE_SIZES:
+        sizes = ", ".join(map(str, IMAGE_SIZES))
+        raise ConfigError(f"{start.name} draws {own} px; only models of {sizes} px can be trained.")
+    if own != image_size:
+        raise ConfigError(
+            f"{start.name} was imported with layers of its own and draws {own} px; only a plain DCGAN can become one "
+            f"of {image_size} px. Train it at {own} px, or begin from scratch."
+        )
 
 
 def grown(start: Checkpoint) -> Checkpoint:

@@ -15,14 +15,16 @@ from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from ganime.config import ModelConfig, from_dict, to_dict
+from ganime.config import Block, ModelConfig, from_dict, to_dict
 from ganime.errors import CheckpointError, ConfigError
 from ganime.files import CONFIG_FILE, SAVED_TOGETHER, WEIGHTS_FILE, checked_tensors, read_tensors, save_tensors
+from ganime.nets.blocks import activate, make_block
 from ganime.shapes import Float
 
 DISCRIMINATOR_FILE = "discriminator.safetensors"
 LOBES = 3  # of the Lanczos filter
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # shares of red, green and blue in luma, as in JPEG and WebP (ITU-R BT.601)
+MOST_CONFIG_BYTES = 2**20  # of a config.json
 SMALL_NET = 500_000  # weights; a net of that size may be allocated before its file proves to fit
 
 Net = TypeVar("Net", "Generator", "Discriminator")
@@ -39,11 +41,17 @@ class Generator(
 
     Every hidden layer is convolution, norm, ReLU; the last one is a convolution and tanh (with `rgb_stride` 1 at the
     side of the picture). No dense layers. With `supersampling` the picture is drawn larger and then downsampled.
+    An imported generator has the layers that the `blocks` of its configuration describe.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        if config.blocks:
+            self.stem, *inner = (make_block(block) for block in config.blocks[:-1])
+            self.blocks = nn.Sequential(*inner)
+            self.to_rgb = make_block(config.blocks[-1], with_activation=False)
+            return
         norm, widths = config.generator_norm, config.channels
         self.stem = up_layer(config.latent_dim, widths[0], norm, stride=1, padding=0)
         self.blocks = nn.Sequential(*(up_layer(a, b, norm) for a, b in itertools.pairwise(widths)))
@@ -65,6 +73,8 @@ class Generator(
 
     def drawn(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 3 side side"]:
         """The picture that the last layer draws from the last map, before downsampling, colours subsampled."""
+        if self.config.blocks:
+            return in_range(self.config.blocks[-1], self.to_rgb(x))
         return subsample_chroma(torch.tanh(self.to_rgb(x)), self.config.chroma_stride)
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -168,6 +178,8 @@ def load_net(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
     count = sum(tensor.numel() for tensor in tensors.values())
     widths = (config.latent_dim, *config.channels) if kind is Generator else config.judging_channels
     least = 16 * sum(a * b for a, b in itertools.pairwise(widths))  # the 4x4 kernels of all layers but the picture's
+    if kind is Generator and config.blocks:
+        least = sum(block.weights for block in config.blocks)
     if least > max(count, SMALL_NET):
         numbers = f"{count:,} numbers where the shape in its config.json needs over {least:,}"
         raise CheckpointError(f"{weights} holds {numbers}. {SAVED_TOGETHER}")
@@ -175,6 +187,12 @@ def load_net(kind: type[Net], config: ModelConfig, weights: Path) -> Net:
         net = kind(config)
     net.load_state_dict(checked_tensors(tensors, net.state_dict(), weights))
     return net.eval()
+
+
+def in_range(last: Block, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """The picture in [-1, 1] that the last block of an imported generator draws, before its activation `x`."""
+    drawn = activate(last, x)
+    return 2 * drawn - 1 if last.activation == "sigmoid" else drawn.clamp(-1, 1)
 
 
 def subsample_chroma(pictures: Float[Tensor, "b 3 h w"], times: int) -> Float[Tensor, "b 3 h w"]:
@@ -218,6 +236,9 @@ def lanczos_matrix(side: int, times: int, device: torch.device) -> Float[Tensor,
 def read_config(path: Path) -> Any:
     """The JSON of a model's config.json. Raises CheckpointError, naming the file, if it is missing or unreadable."""
     try:
+        size = path.stat().st_size
+        if size > MOST_CONFIG_BYTES:
+            raise ValueError(f"{size:,} bytes; at most {MOST_CONFIG_BYTES:,} are read")
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is missing; a model folder holds {CONFIG_FILE} and {WEIGHTS_FILE}.") from error

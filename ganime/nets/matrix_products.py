@@ -93,6 +93,7 @@ def deep_layers(net: Generator | Discriminator) -> list[nn.Conv2d | nn.ConvTrans
     """The strided convolutions of a net that are worth a matrix product, the one at the 4x4 map first."""
     layers = [block[0] for block in net.blocks.children() if isinstance(block, nn.Sequential)]
     layers = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
+    layers = [layer for layer in layers if (layer.kernel_size, layer.stride, layer.padding) == ((4, 4), (2, 2), (1, 1))]
     deepest_first = layers if isinstance(net, Generator) else layers[::-1]
     deepest = deepest_first[:DEEP_LAYERS]  # reading a spectral weight would change it, so its size is computed
     return [layer for layer in deepest if 16 * layer.in_channels * layer.out_channels >= LEAST_WEIGHTS]

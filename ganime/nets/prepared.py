@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,13 +21,18 @@ class PreparedGenerator:
 
     Each BatchNorm is folded into the weights before it, the first layer is a matrix product, and all maps are
     channels-last. The weights are copied in fp32, so training the generator later does not change them; there are no
-    gradients. The generator must be in eval mode, for BatchNorm's running statistics are what is folded.
+    gradients. The generator must be in eval mode, for BatchNorm's running statistics are what is folded. Of an imported
+    generator with blocks of its own, a copy draws.
     """
 
     def __init__(self, generator: Generator) -> None:
         if generator.training:
             raise ValueError("A generator is prepared in eval mode; call generator.eval() first.")
         self.config = generator.config
+        self.copy = None
+        if generator.config.blocks:
+            self.copy = copy.deepcopy(generator).requires_grad_(False)
+            return
         weight, bias = folded(generator.stem)  # (Z, C, 4, 4), (C,)
         self.stem_channels = weight.shape[1]
         self.stem_weight = weight.permute(0, 2, 3, 1).flatten(1).contiguous()  # (Z, 16 C), the channels last
@@ -37,11 +43,13 @@ class PreparedGenerator:
 
     @property
     def device(self) -> torch.device:
-        return self.stem_weight.device
+        return self.copy.device if self.copy else self.stem_weight.device
 
     @torch.inference_mode()
     def __call__(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b 3 size size"]:
         """Pictures in [-1, 1] for latents from N(0, 1)."""
+        if self.copy:
+            return self.copy(z)
         x = torch.addmm(self.stem_bias, z, self.stem_weight).relu_()  # (B, 16 C)
         x = x.view(-1, 4, 4, self.stem_channels).permute(0, 3, 1, 2)  # (B, C, 4, 4), channels-last in memory
         for weight, bias in self.blocks:

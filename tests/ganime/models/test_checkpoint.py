@@ -7,7 +7,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ganime import files
-from ganime.config import NORMS, ModelConfig
+from ganime.config import NORMS, ModelConfig, to_dict
 from ganime.errors import CheckpointError, ConfigError
 from ganime.models import checkpoint as checkpoint_module
 from ganime.models.checkpoint import CARD_FILE, RUN_SAVES, Checkpoint, load_checkpoint, save_checkpoint
@@ -137,7 +136,7 @@ def test_hub_form_and_model_folder_are_read_by_each_other(config: ModelConfig) -
         assert_same_weights(Generator.from_pretrained(hub), from_ours.generator)
         generator.save_pretrained(again)
         assert (again / WEIGHTS_FILE).read_bytes() == (ours / WEIGHTS_FILE).read_bytes()
-        assert json.loads((again / CONFIG_FILE).read_text(encoding="utf-8")) == asdict(config)
+        assert json.loads((again / CONFIG_FILE).read_text(encoding="utf-8")) == to_dict(config)
 
 
 def test_model_is_loaded_for_drawing_and_without_discriminator_unless_asked(tmp_path: Path) -> None:

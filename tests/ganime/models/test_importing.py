@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -23,9 +23,8 @@ from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
 from ganime.config import ModelConfig
 from ganime.errors import CheckpointError
-from ganime.models import importing as foreign
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ganime.models.importing import import_generator
+from ganime.models.importing import SUPPORTED, import_generator, weight_files
 from ganime.nets.dcgan import Discriminator, Generator
 
 Layers = list[tuple[nn.Module, nn.Module | None]]
@@ -60,6 +59,21 @@ def randomize(module: nn.Module | None) -> None:
             tensor.uniform_(0.5, 2.0)
         elif tensor.is_floating_point():
             tensor.normal_(1.0 if isinstance(module, nn.BatchNorm2d) and name == "weight" else 0.0, 0.3)
+
+
+def calibrated(net: nn.Module, latent: int) -> nn.Module:
+    """The net with the statistics that its own activations have, as after training."""
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+    with torch.no_grad():
+        for _ in range(8):
+            net.train()(torch.randn(64, latent)[:, :, None, None])
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return net.eval()
 
 
 def flat(layers: Layers) -> nn.Sequential:
@@ -137,7 +151,7 @@ def originals(draw: st.DrawFn) -> tuple[nn.Module, nn.Module, int, Sequence[int]
     widths = widths_of(base, size, draw(st.integers(base, 8 * base)))
     torch.manual_seed(draw(st.integers(0, 1000)))
     layers = layers_of(latent, widths, *(draw(st.booleans()) for _ in range(3)))
-    net = draw(st.sampled_from([flat, nested]))(layers)
+    net = calibrated(draw(st.sampled_from([flat, nested]))(layers), latent)
     prefix = draw(st.sampled_from(PREFIXES))
     return net, under(prefix, net), latent, widths
 
@@ -166,6 +180,8 @@ def test_imported_generator_draws_the_faces_of_the_original(
     original: tuple[nn.Module, nn.Module, int, Sequence[int]], suffix: str, wrapping: str
 ) -> None:
     net, prefixed, latent, widths = original
+    with torch.no_grad():
+        assume(net(latents(latent)[:, :, None, None]).std() > 1e-3)  # not every narrow net draws anything
     state = prefixed.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         file = save(state if suffix == ".safetensors" else WRAPPINGS[wrapping](state), Path(folder) / f"faces{suffix}")
@@ -319,7 +335,7 @@ def test_checkpoint_is_ready_to_sample_and_tells_its_origin(tmp_path: Path) -> N
     checkpoint = import_generator(file)
     assert torch.equal(torch.get_rng_state(), before)
     assert checkpoint.name == "netG_epoch_24"
-    assert checkpoint.training == {"imported_from": "netG_epoch_24.pth"}
+    assert checkpoint.training["imported_from"] == "netG_epoch_24.pth"
     assert checkpoint.discriminator is None
     assert not checkpoint.generator.training
     assert not any(parameter.requires_grad for parameter in checkpoint.generator.parameters())
@@ -437,15 +453,15 @@ def test_damaged_file_is_refused_or_draws_finite_faces(
 
 def test_missing_files_folders_and_other_kinds_are_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.pt").mkdir()
-    (tmp_path / "face.png").write_bytes(b"png")
+    (tmp_path / "face.png").write_bytes(b"\x89PNG\r\n")
     assert "missing" in refusal(tmp_path / "nowhere.pt")
     assert "folder" in refusal(tmp_path / "folder.pt")
-    assert ".safetensors" in refusal(tmp_path / "face.png")
+    assert "a picture" in refusal(tmp_path / "face.png")
 
 
 def test_large_files_are_refused_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = save(flat(layers_of()).state_dict(), tmp_path / "large.pt")
-    monkeypatch.setattr(foreign, "MAX_IMPORT_BYTES", file.stat().st_size - 1)
+    monkeypatch.setattr(weight_files, "MAX_IMPORT_BYTES", file.stat().st_size - 1)
     assert "bytes" in refusal(file)
 
 
@@ -454,7 +470,7 @@ def test_compressed_files_count_as_large_as_they_unpack(tmp_path: Path, monkeypa
     with zipfile.ZipFile(file) as source, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
             target.writestr(name, source.read(name))
-    monkeypatch.setattr(foreign, "MAX_IMPORT_BYTES", 10_000)
+    monkeypatch.setattr(weight_files, "MAX_IMPORT_BYTES", 10_000)
     assert bomb.stat().st_size < 10_000
     assert "unpacks to" in refusal(bomb)
 
@@ -500,31 +516,19 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: nn.Sequential(*picture_to_number()[:-1], nn.Flatten(), nn.Linear(128, 1)).state_dict(),
         "discriminator",
     ),
-    "a Linear first layer": (
-        lambda: nn.Sequential(nn.Linear(6, 32), *flat(layers_of(widths=(8, 4, 2)))).state_dict(),
-        "layer 0 is a Linear or Embedding layer",
-    ),
-    "labels": (lambda: put("labels.weight", torch.zeros(10, 6)), "labels is a Linear or Embedding layer"),
-    "upsampling": (lambda: upsampling().state_dict(), "3x3 kernel"),
-    "attention": (lambda: attending().state_dict(), "1x1 kernel"),
+    "labels of which none was chosen": (lambda: put("labels.weight", torch.zeros(10, 6)), "draws 10 classes"),
+    "attention": (lambda: attending().state_dict(), "no order of its layers"),
     "a mapping network": (
         lambda: {"mapping.0.weight": torch.zeros(8, 8), "synthesis.const": torch.zeros(1, 8, 4, 4)},
-        "layer mapping.0 is a Linear",
+        "synthesis is of a kind",
     ),
-    "grey pictures": (
-        lambda: nn.Sequential(*flat(layers_of())[:-2], nn.ConvTranspose2d(2, 1, 4, 2, 1)).state_dict(),
-        "draws 1 channel",
-    ),
-    "three layers": (lambda: flat(layers_of(widths=(4, 2))).state_dict(), "3 convolutions"),
-    "eight layers": (lambda: flat(layers_of(widths=(1,) * 7)).state_dict(), "8 convolutions"),
+    "nine layers": (lambda: flat(layers_of(widths=(1,) * 8)).state_dict(), "1024 px"),
     "no layers": (lambda: {"n": torch.zeros(())}, "n"),
     "nothing": (dict, "nothing"),
     "a list": (lambda: [torch.zeros(2)], "list"),
     "an optimizer": (lambda: {"optimizer": {"state": {}, "param_groups": [1]}, "epoch": 3}, "optimizer, epoch"),
-    "widths that grow": (lambda: flat(layers_of(widths=(2, 4, 8))).state_dict(), "[2, 4, 8]"),
-    "widths of other steps": (lambda: flat(layers_of(widths=(9, 5, 2))).state_dict(), "[9, 5, 2]"),
     "a latent out of range": (lambda: flat(layers_of(5000, (4, 2, 1))).state_dict(), "latent_dim"),
-    "a broken chain": (lambda: put("3.weight", torch.zeros(7, 5, 4, 4)), "3 7->5"),
+    "a broken chain": (lambda: put("3.weight", torch.zeros(7, 5, 4, 4)), "3 (7, 5, 4, 4)"),
     "NaN": (lambda: put("0.weight", torch.full((6, 8, 4, 4), torch.nan)), "0.weight holds NaN"),
     "a number beyond fp32": (
         lambda: put("0.weight", torch.full((6, 8, 4, 4), 1e300, dtype=torch.float64)),
@@ -533,22 +537,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "negative variance": (lambda: put("1.running_var", torch.full((8,), -1.0)), "1.running_var holds"),
     "whole numbers": (lambda: put("0.weight", torch.zeros(6, 8, 4, 4, dtype=torch.int8)), "torch.int8"),
     "complex numbers": (lambda: put("0.weight", torch.zeros(6, 8, 4, 4, dtype=torch.complex64)), "torch.complex64"),
-    "norms without statistics": (
-        lambda: flat([(c, n and nn.BatchNorm2d(n.num_features, track_running_stats=False)) for c, n in layers_of()]),
-        "1 is a norm without running statistics",
-    ),
     "norms of unlike lengths": (lambda: put("1.running_mean", torch.zeros(7)), "running_mean (7,)"),
-    "a norm too few": (lambda: foreign_state(lambda state: [state.pop(n) for n in [*state] if n[0] == "4"]), "[8, 2]"),
-    "a norm behind the last layer": (
-        lambda: put("10.running_mean", torch.zeros(3)) | put("10.running_var", torch.ones(3)),
-        "norm",
-    ),
-    "a bias of another length": (lambda: put("0.bias", torch.zeros(5)), "no ConvTranspose2d"),
-    "PReLU": (lambda: put("2.weight", torch.zeros(1)), "2 is a norm without"),
+    "a bias of another length": (lambda: put("0.bias", torch.zeros(5)), "by its bias"),
+    "PReLU": (lambda: put("2.weight", torch.zeros(1)), "layer 2 is a learned activation"),
     "noise strengths": (lambda: put("noise", torch.tensor(0.5)), "noise"),
     "volumes": (lambda: put("0.weight", torch.zeros(6, 8, 4, 4, 4)), "(6, 8, 4, 4, 4)"),
     "spectral norm of another shape": (
-        lambda: {"0.weight_orig": torch.ones(6, 8, 4, 4), "0.weight_u": torch.ones(6), "0.weight_v": torch.ones(128)},
+        lambda: {"0.weight_orig": torch.ones(6, 8, 4, 4), "0.weight_u": torch.ones(5), "0.weight_v": torch.ones(128)},
         "spectral norm",
     ),
 }
@@ -564,7 +559,7 @@ def test_other_nets_are_refused_with_what_was_found(case: str, suffix: str, tmp_
         pytest.skip("safetensors hold tensors alone")
     text = refusal(save(state, tmp_path / f"other{suffix}"))
     assert found in text
-    assert foreign.SUPPORTED in text
+    assert SUPPORTED in text
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
