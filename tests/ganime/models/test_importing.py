@@ -24,7 +24,7 @@ from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 from ganime.config import ModelConfig
 from ganime.errors import CheckpointError
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from ganime.models.importing import SUPPORTED, import_generator, weight_files
+from ganime.models.importing import SUPPORTED, ImportOptions, import_generator, weight_files
 from ganime.nets.dcgan import Discriminator, Generator
 
 Layers = list[tuple[nn.Module, nn.Module | None]]
@@ -174,7 +174,7 @@ def noise_like(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: torch.full_like(tensor, 5) for name, tensor in state.items()}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(original=originals(), suffix=st.sampled_from(FORMATS), wrapping=st.sampled_from(sorted(WRAPPINGS)))
 def test_imported_generator_draws_the_faces_of_the_original(
     original: tuple[nn.Module, nn.Module, int, Sequence[int]], suffix: str, wrapping: str
@@ -185,7 +185,7 @@ def test_imported_generator_draws_the_faces_of_the_original(
     state = prefixed.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         file = save(state if suffix == ".safetensors" else WRAPPINGS[wrapping](state), Path(folder) / f"faces{suffix}")
-        checkpoint = import_generator(file)
+        checkpoint = import_generator(file, ImportOptions(output="tanh"))  # random pictures may well be saturated
     assert checkpoint.generator.config.channels == tuple(widths)
     assert_same_faces(checkpoint, net, latent)
 
