@@ -34,7 +34,9 @@ def outcome(job: Job, status: int | None, folder: JobFolder, killed: bool) -> tu
     killed: whether the page killed the trainer because it did not stop in time.
     """
     saved, last = folder.saved_images(), last_line(job, folder)
-    rest = f"{saved:,} images are saved; resume to continue from there." if saved else "Nothing was saved yet."
+    rest = (
+        f"{saved:,} images are saved; continue from there." if saved else "Nothing was saved yet; it can begin again."
+    )
     done = last["reason"] if last.get("event") == "Done" else ""
     if done == "stopped" and job.state == RUNNING:
         return INTERRUPTED, f"It was terminated from outside, for example by a shutdown of the machine. {rest}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from ganime.models.checkpoint import saved_models
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.training.events import EVENTS_FILE, PREVIEWS, read_journal
 from ganime.training.run_folder import saves
+from ganime.training.run_start import saved_distance
 
 MAX_JOURNALS = 16  # kept in memory
 MAX_GRIDS = 240  # sample grids kept for a job; the slider that shows them is a few hundred pixels wide
@@ -64,6 +66,12 @@ class JobFolder:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 return float(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["training"]["seconds"])
         return 0.0
+
+    def distance(self) -> float | None:
+        """Return the Fréchet distance of the model that the run stands for, None if it was not measured."""
+        models = self.models()
+        distance = saved_distance(models[0]) if models else math.inf
+        return distance if math.isfinite(distance) else None
 
     def journal(self) -> list[dict[str, Any]]:
         """Return the lines of the run's journal, oldest first; the file is parsed again only after it has changed."""

@@ -167,6 +167,25 @@ class Jobs:
             job.trained = folder.trained_seconds()
             self.enqueue(session, job, visitor)
 
+    @explain_disk_errors("The job could not be queued")
+    def finish(self, key: str, visitor: Visitor) -> None:
+        """Queue an ended job to give its model what a job that reaches its limit gets: a clarity and sliders.
+
+        Raises JobError if nothing is saved.
+        """
+        limits.check_visitor(visitor, self.settings)
+        saved = self.folder(key).saved_images()
+        with self.changing(key, *ENDED) as (session, job):
+            if not saved:
+                raise JobError("This job has no model yet: nothing was saved. Continue it first.")
+            job.images, job.trained = saved, self.supervisor.folder(job.id).trained_seconds()
+            self.enqueue(session, job, visitor)
+
+    def note_faces(self, key: str, faces: int) -> None:
+        """Note how many faces of a draft can be used, once they were read."""
+        with self.changing(key, DRAFT) as (_, job):
+            job.faces = faces
+
     def stop(self, key: str) -> None:
         """Have a job save and end after its current step, or take it out of the queue; its model is kept."""
         with self.changing(key, QUEUED, *ACTIVE) as (_, job):

@@ -8,12 +8,11 @@ from sqlmodel import col, select
 
 from app.jobs.service import Jobs
 from app.jobs.store import Job
+from ganime.text import plural
 
 MAX_JOBS = 8  # newest jobs of a kind that are searched for a speed
 MAX_STEPS = 40  # last Step lines of a job, of which the median counts
-UNKNOWN_SPEED = (
-    "The speed is not known before the first training of this kind. The job reports it after its first steps."
-)
+UNKNOWN_SPEED = "How many images that is shows once the job runs: no job of this kind has run on this machine yet."
 
 
 def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> float | None:
@@ -33,16 +32,22 @@ def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> f
     return None
 
 
-def estimate(rate: float | None, minutes: float, images: int = 0) -> str:
-    """Describe what fits into a plan. rate: images per second; images: after which training ends, 0 for no limit."""
+def estimate(rate: float | None, minutes: float, images: int = 0, faces: int = 0) -> str:
+    """Describe what fits into a plan.
+
+    rate: images per second
+    images: after which training ends, 0 for no limit
+    faces: to train on, 0 if unknown
+    """
     if not rate:
         return UNKNOWN_SPEED
     seen = rate * minutes * 60
     if 0 < images <= seen:
-        return f"{images:,} images take about {duration_text(images / rate)} ({rate:.3g} images per second)."
+        return f"{images:,} images take about {duration_text(images / rate)} ({rate:.3g} a second)."
     unit = 10 ** max(0, len(str(int(seen))) - 2)  # two significant digits
     images = round(seen / unit) * unit
-    return f"In {minutes:g} minutes the model sees about {images:,} images ({rate:.3g} images per second)."
+    times = f", each of your faces about {plural(round(images / faces), 'time')}" if 0 < faces <= images else ""
+    return f"In {minutes:g} minutes the model will see about {images:,} images ({rate:.3g} a second){times}."
 
 
 def duration_text(seconds: float) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from app.jobs.ending import without_paths
 from app.jobs.folder import JobFolder
 from app.jobs.store import ACTIVE, ENDED, FINISHED, QUEUED, STOPPING, Job
+from ganime.drawing.directions import DIRECTION_INDEX_FILE
+from ganime.nets.clarity import CLARITY_FILE
 
 MIN_MINUTES = 1.0  # shortest time for which a job is continued
 
@@ -20,18 +25,22 @@ class JobStatus:
 
     state: "draft", "queued", "running", "stopping", "finished", "failed" or "interrupted"
     reason: why it is in this state, in words
-    faces: number of pictures uploaded
+    faces: number of faces that can be used, or of pictures uploaded before they were read
+    stopped: whether it finished because the visitor stopped it
     place: position in the queue, 1 for the next job, 0 outside the queue
     wait: estimated seconds until the job starts, None if unknown
     images: number of images seen so far
     most_images: number of images after which it ends, 0 for no limit
     saved: number of images at the newest save, from which the job can be continued
+    activity: what an active job does, "reading" before it reports, then one of ganime's ACTIVITIES; else ""
+    activity_share: share of that activity that is done, 0 to 1, None if unknown
     share: progress towards the nearest limit, 0 to 1
     seconds_left: estimated remaining seconds, None if unknown
     minutes_left: minutes that an ended job still has, None when it has reached its limit
     verdict, measured: last lines of these kinds in the journal
     notes: notices in the journal
     can_resume, has_model: whether it can be continued, and whether it has a model
+    has_clarity, sliders: whether that model has a clarity, and how many named sliders
     """
 
     id: str
@@ -51,6 +60,9 @@ class JobStatus:
     images: int = 0
     most_images: int = 0
     saved: int = 0
+    stopped: bool = False
+    activity: str = ""
+    activity_share: float | None = None
     share: float = 0.0
     images_per_second: float = 0.0
     seconds_left: float | None = None
@@ -60,6 +72,8 @@ class JobStatus:
     notes: list[str] = field(default_factory=list)
     can_resume: bool = False
     has_model: bool = False
+    has_clarity: bool = False
+    sliders: int = 0
 
 
 ROW_FIELDS = [one.name for one in fields(JobStatus) if one.default is MISSING and one.default_factory is MISSING]
@@ -75,7 +89,8 @@ def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, Jo
     lines = folder.journal()
     last = {line["event"]: line for line in lines}
     step = current_step(job, lines)
-    waiting = job.state == QUEUED
+    waiting, model = job.state == QUEUED, next(iter(folder.models()), None)
+    activity, activity_share = activity_of(job, lines)
     return JobStatus(
         **{name: getattr(job, name) for name in ROW_FIELDS},
         place=sum(other.state == QUEUED for other, _ in ahead) + 1 if waiting else 0,
@@ -83,16 +98,48 @@ def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, Jo
         images=lines[-1]["images"] if lines else 0,
         most_images=job.images,
         saved=folder.saved_images(),
+        stopped=was_stopped(job),
+        activity=activity,
+        activity_share=activity_share,
         share=step["progress"] if step else float(job.state == FINISHED),
         images_per_second=step["images_per_second"] if step else 0.0,
-        seconds_left=seconds_left(job, step, now) if step else None,
+        seconds_left=seconds_left(job, step, now) if job.state in ACTIVE else None,
         minutes_left=minutes_left(job, folder),
         verdict=last.get("Verdict"),
         measured=last.get("Measured"),
         notes=[without_paths(line["text"], folder) for line in lines if line["event"] == "Notice"],
         can_resume=job.state in ENDED,
-        has_model=bool(folder.models()),
+        has_model=model is not None,
+        has_clarity=model is not None and (model / CLARITY_FILE).is_file(),
+        sliders=named_sliders(model) if model else 0,
     )
+
+
+def was_stopped(job: Job) -> bool:
+    """Return whether a job has finished because it was stopped, before its limit."""
+    return job.state == FINISHED and bool(job.reason)
+
+
+def activity_of(job: Job, lines: list[dict[str, Any]]) -> tuple[str, float | None]:
+    """Return what an active job does and the share of it that is done; ("", None) for any other job."""
+    if job.state not in ACTIVE:
+        return "", None
+    for line in reversed(lines):
+        if line.get("time", 0.0) < job.started:
+            break
+        if line["event"] == "Working":
+            return line["activity"], line.get("progress")
+        if line["event"] == "Step":
+            return "training", None
+    return "reading", None
+
+
+def named_sliders(model: Path) -> int:
+    """Return how many named directions a model folder has."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        entries = json.loads((model / DIRECTION_INDEX_FILE).read_text(encoding="utf-8"))["directions"]
+        return sum(entry["kind"] in ("attribute", "own") for entry in entries)
+    return 0
 
 
 def current_step(job: Job, lines: list[dict[str, Any]]) -> dict[str, Any]:
@@ -115,15 +162,17 @@ def wait_after(jobs: list[tuple[Job, JobFolder]], places: int, now: float) -> fl
 
 def minutes_left(job: Job, folder: JobFolder) -> float | None:
     """Return the minutes that an ended job still has after its newest save; None when it has reached its limit."""
-    stopped = job.state in ENDED and (job.state != FINISHED or bool(job.reason))
+    stopped = job.state in ENDED and (job.state != FINISHED or was_stopped(job))
     if not stopped or 0 < job.images <= folder.saved_images():
         return None
     return max(MIN_MINUTES, job.minutes - (folder.trained_seconds() - job.trained) / 60)
 
 
 def seconds_left(job: Job, step: dict[str, Any], now: float) -> float:
-    """Return the seconds until the nearest limit, from the last Step line of this attempt."""
+    """Return the seconds until the nearest limit, from the last Step line of this attempt, empty before the first."""
     limits = []
+    if not step:
+        return max(0.0, job.minutes * 60 - (now - job.started))
     share_of_images = step["images"] / job.images if job.images else 0.0
     if step["progress"] > share_of_images:  # else `progress` follows the images, which include earlier attempts
         limits.append((1 - step["progress"]) * job.minutes * 60)

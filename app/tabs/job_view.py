@@ -17,8 +17,10 @@ from app.components.bridge import picture_url, server_function
 from app.errors import JobError, JobMissing
 from app.faces.studio import Studio
 from app.jobs.service import Jobs, Sources
+from app.jobs.status import was_stopped
 from app.jobs.uploads import PICTURES_FOLDER, short_name
 from app.tabs.long_work import work_functions
+from app.tabs.plain_verdict import plain_verdict
 from ganime.errors import DataError
 from ganime.faces.audit import Audit, audit, contact_sheet
 from ganime.images import sheet, webp_bytes
@@ -36,8 +38,12 @@ LOSS_FIELDS, MEASURE_FIELDS = ("d_loss", "g_loss"), ("frechet", "diversity")
 JobKeys = Annotated[list[str], Field(max_length=MAX_JOB_KEYS)]
 
 
-def faces_value(sources: Sources, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Decode uploaded faces and return what faces.js shows of them. progress: called with (done, total).
+def faces_value(
+    sources: Sources, progress: Callable[[int, int], None] | None = None, remark: str = ""
+) -> tuple[dict[str, Any], int]:
+    """Decode uploaded faces and return what faces.js shows of them, and how many can be used.
+
+    progress: called with (done, total). remark: the first line of the advice, if there is one.
 
     Raises DataError, with the visitor's names for files, when they cannot be used.
     """
@@ -47,13 +53,14 @@ def faces_value(sources: Sources, progress: Callable[[int, int], None] | None = 
         raise DataError(with_visitor_names(str(error), sources)) from error
     report = audit(dataset)
     skipped = report.unused_files[:MAX_SKIPPED]
-    return {
+    value = {
         "sheet": picture_url("webp", webp_bytes(contact_sheet(dataset))),
         "rows": count_rows(report),
         "skipped": [{"name": visitor_name(name, sources), "reason": reason} for name, _, reason in skipped],
         "more": max(0, len(report.unused_files) - MAX_SKIPPED),
-        "advice": list(report.advice),
+        "advice": [*([remark] if remark else []), *report.advice],
     }
+    return value, report.used
 
 
 def count_rows(report: Audit) -> list[tuple[str, str]]:
@@ -97,9 +104,11 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     """Return what job.js shows of a job: its status, the images at each sample grid, and the points of its charts."""
     status, folder = jobs.status(key), jobs.folder(key)
     lines = folder.journal()
+    distance = folder.distance()
     return {
         **asdict(status),
         "key": key,
+        "plain": plain_verdict(status.state, lines, distance),
         "notes": status.notes[-MAX_NOTES:],
         "grids": list(folder.grids()),
         "losses": chart_points(lines, "Step", LOSS_FIELDS),
@@ -148,7 +157,8 @@ def existing_jobs(jobs: Jobs) -> Callable[..., dict[str, Any]]:
             with contextlib.suppress(JobMissing):
                 job = jobs.get(key)
                 has_model = bool(jobs.supervisor.folder(job.id).models())
-                existing.append({"key": key, "name": job.name, "state": job.state, "has_model": has_model})
+                facts = {"name": job.name, "state": job.state, "stopped": was_stopped(job), "has_model": has_model}
+                existing.append({"key": key, **facts})
         return {"jobs": existing}
 
     return mine
@@ -165,6 +175,10 @@ def job_functions(studio: Studio, jobs: Jobs) -> list[Callable[[Any], Any]]:
         if path is None or path.stat().st_size > MAX_GRID_BYTES:
             raise JobError("There is no such sample grid.")
         return {"url": picture_url("png", path.read_bytes())}
+
+    def faces_sheet(key: str) -> dict[str, Any]:
+        """The contact sheet of a job's faces, which were decoded when they were uploaded."""
+        return {"url": picture_url("webp", webp_bytes(contact_sheet(jobs.sources(key).load())))}
 
     def nearest(visitor: str, key: str) -> dict[str, Any]:
         jobs.get(key)  # without the key nobody takes a place
@@ -186,7 +200,7 @@ def job_functions(studio: Studio, jobs: Jobs) -> list[Callable[[Any], Any]]:
     def delete(key: str) -> dict[str, Any]:
         return {"done": jobs.delete(key)}
 
-    plain = (existing_jobs(jobs), status, grid, card, log, save_now, stop, delete)
+    plain = (existing_jobs(jobs), status, grid, faces_sheet, card, log, save_now, stop, delete)
     nearest_function = server_function(nearest, visitor_of=studio.visitor)
     return [*map(server_function, plain), nearest_function, *work_functions(studio)]
 

@@ -11,6 +11,7 @@ import gradio as gr
 
 from app.components.bridge import Trigger, component, event_text, file_function, page_call
 from app.errors import JobError, explain_disk_errors, visitor_text
+from app.faces.examples import Examples, tray_upload
 from app.faces.studio import Studio
 from app.jobs import speed
 from app.jobs.limits import TrainingPlan, may_train
@@ -41,7 +42,7 @@ class TrainHandlers:
     """The event handlers of the tab."""
 
     def __init__(self, studio: Studio, jobs: Jobs) -> None:
-        self.studio, self.jobs = studio, jobs
+        self.studio, self.jobs, self.examples = studio, jobs, Examples(studio)
 
     def visitor(self, request: gr.Request, profile: gr.OAuthProfile | None) -> Visitor:
         """Return the visitor who sent an event."""
@@ -68,29 +69,97 @@ class TrainHandlers:
         """
         if not files:
             return [old, gr.skip(), gr.skip(), gr.skip()]
-        key = ""
         try:
-            _, image_size = self.studio.library.beginning(start, int(size), model)
-            key = self.jobs.draft(files, self.visitor(request, profile), image_size, instead=old)
-            value = read_draft(self.jobs, key, progress)
-        except GanimeError as error:
-            delete_draft(self.jobs, key)
-            kept = " The faces that you uploaded before are still there." if old else ""
-            return [old, error_value(error, kept), None, gr.skip()]
+            draft, faces, job = self.draft(files, old, (start, int(size), model), request, profile, progress)
         finally:
             delete_uploads(files)
-        delete_draft(self.jobs, old)
-        return [key, value, None, draft_value(key, gone=old)]
+        return [draft, faces, None, job]
 
-    def estimate(self, model: str, start: str, minutes: float, images: int | None, recipe: str, size: int) -> str:
-        """Describe, as HTML, how many images fit into the plan."""
+    def take_examples(
+        self,
+        old: str,
+        model: str,
+        start: str,
+        size: int,
+        request: gr.Request,
+        profile: gr.OAuthProfile | None,
+        progress: gr.Progress = PROGRESS_BAR,
+    ) -> Any:
+        """Make a draft of example faces, which the embedded model draws the first time; see `take_files`."""
+        try:
+            with explain_disk_errors("The example faces could not be drawn"):
+                upload = self.examples.upload(lambda done, total: show_bar(progress, done, total, "Drawing examples"))
+        except GanimeError as error:
+            return [old, error_value(error), gr.skip()]
+        return self.draft([upload], old, (start, int(size), model), request, profile, progress)
+
+    def take_tray(
+        self,
+        value: dict[str, Any],
+        old: str,
+        model: str,
+        start: str,
+        size: int,
+        request: gr.Request,
+        profile: gr.OAuthProfile | None,
+        progress: gr.Progress = PROGRESS_BAR,
+    ) -> Any:
+        """Make a draft of the faces in the visitor's tray; see `take_files`.
+
+        value: contains the recipes, see page.js
+        """
+        recipes = value.get("tray") if isinstance(value, dict) else None
+        texts = [text for text in recipes if isinstance(text, str)] if isinstance(recipes, list) else []
+        try:
+            with explain_disk_errors("The faces of the tray could not be drawn"):
+                upload, remark = tray_upload(self.studio, texts, model)
+        except GanimeError as error:
+            return [old, error_value(error), gr.skip()]
+        try:
+            return self.draft([upload], old, (start, int(size), model), request, profile, progress, remark)
+        finally:
+            delete_uploads([upload])
+
+    def draft(
+        self,
+        files: list[Upload],
+        old: str,
+        beginning: tuple[str, int, str],
+        request: gr.Request,
+        profile: gr.OAuthProfile | None,
+        progress: gr.Progress,
+        remark: str = "",
+    ) -> list[Any]:
+        """Make a draft of files in place of the draft `old`; return its key and what faces.js and job.js show.
+
+        beginning: start, image size and model key, see `Library.beginning`. remark: about the faces.
+        """
+        key = ""
+        try:
+            _, image_size = self.studio.library.beginning(*beginning)
+            key = self.jobs.draft(files, self.visitor(request, profile), image_size, instead=old)
+            value = read_draft(self.jobs, key, progress, remark)
+        except GanimeError as error:
+            delete_draft(self.jobs, key)
+            kept = " The faces that you added before are still there." if old else ""
+            return [old, error_value(error, kept), gr.skip()]
+        delete_draft(self.jobs, old)
+        return [key, value, draft_value(key, gone=old)]
+
+    def estimate(
+        self, draft: str, model: str, start: str, minutes: float, images: int | None, recipe: str, size: int
+    ) -> str:
+        """Describe, as HTML, how many images fit into the plan, and how often that is each face of the draft."""
         try:
             folder, image_size = self.studio.library.beginning(start, int(size), model)
         except GanimeError as error:
             return paragraph(visitor_text(error))
         name = safe_model_name(folder.name) if folder else ""
         rate = speed.images_per_second(self.jobs, str(recipe), image_size, name)
-        return paragraph(speed.estimate(rate, minutes, images or 0))
+        faces = 0
+        with suppress(JobError):  # no faces yet
+            faces = self.jobs.get(draft).faces if draft else 0
+        return paragraph(speed.estimate(rate, minutes, images or 0, faces))
 
     def submit(
         self,
@@ -108,7 +177,7 @@ class TrainHandlers:
         """Queue the draft for training."""
         try:
             if not draft:
-                raise JobError("There are no faces to train on yet. Upload some above first.")
+                raise JobError("There are no faces to train on yet. Add some above first.")
             folder, image_size = self.studio.library.beginning(start, int(size), model)
             plan = TrainingPlan(str(recipe), image_size, float(minutes), images or 0, str(name), folder)
             self.jobs.submit(draft, plan, self.visitor(request, profile))
@@ -123,6 +192,15 @@ class TrainHandlers:
             if minutes and not minutes.isdecimal():
                 raise JobError(f"Give whole minutes, such as {DEFAULT_MINUTES}; got {minutes[:20]}.")
             self.jobs.resume(key, self.visitor(request, profile), float(minutes) if minutes else None)
+        except GanimeError as error:
+            return error_value(error)
+        return {"chosen": key, "time": time.time()}
+
+    def finish(self, event: gr.EventData, request: gr.Request, profile: gr.OAuthProfile | None) -> dict[str, Any]:
+        """Queue an ended job to fit a clarity and sliders to its model."""
+        key = event_text(event, "key")
+        try:
+            self.jobs.finish(key, self.visitor(request, profile))
         except GanimeError as error:
             return error_value(error)
         return {"chosen": key, "time": time.time()}
@@ -148,7 +226,7 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | Non
         return None
     form, handlers = train_form.build_form(studio.settings), TrainHandlers(studio, jobs)
     functions = [*job_functions(studio, jobs), file_function(archive_file(jobs))]
-    job = component("job", functions, "job", ("use", "resume", "reconsider", "gone"))
+    job = component("job", functions, "job", ("use", "resume", "finish", "reconsider", "gone"))
     connect(form, handlers, job, model_key, opened)
     return job
 
@@ -157,15 +235,21 @@ def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Sta
     """Connect events to their handlers."""
     private: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
     aside = private | {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 4}
+    beginning = [form.draft, model_key, form.start, form.size]
+    drafted = [form.draft, form.faces, job]
     plan: list[Any] = [model_key, form.start, form.minutes, form.images, form.recipe, form.size]
     for source in (form.files, form.folder):
-        inputs = [source, form.draft, model_key, form.start, form.size]
-        source.upload(handlers.take_files, inputs, [form.draft, form.faces, source, job], **private)
+        outputs = [form.draft, form.faces, source, job]
+        source.upload(handlers.take_files, [source, *beginning], outputs, **private)
+    form.examples.click(handlers.take_examples, beginning, drafted, **private)
+    form.tray.click(handlers.take_tray, [form.faces, *beginning], drafted, js=page_call("withTray"), **private)
     # One event for everything that the estimate depends on, so that the last change is the one that is shown.
-    gr.on([opened, *(field.change for field in plan)], handlers.estimate, plan, form.estimate, **aside)
+    fields = [form.draft, *plan]
+    gr.on([opened, *(field.change for field in fields)], handlers.estimate, fields, form.estimate, **aside)
     form.begin.click(handlers.submit, [form.draft, *plan, form.name], [form.draft, job, form.faces], **private)
     job.resume(handlers.resume, None, job, **private)
-    job.reconsider(handlers.reopen_draft, form.draft, [form.draft, form.faces, job], **private)
+    job.finish(handlers.finish, None, job, **private)
+    job.reconsider(handlers.reopen_draft, form.draft, drafted, **private)
     opened(handlers.show_form, None, form.body, **aside)
     # A link contains the key of a job behind its `#`, which browsers do not send to the server.
     opened(None, None, None, js=page_call("takeJobLinks"), api_visibility="private")
@@ -181,14 +265,21 @@ def paragraph(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
-def read_draft(jobs: Jobs, key: str, progress: gr.Progress) -> dict[str, Any]:
+def read_draft(jobs: Jobs, key: str, progress: gr.Progress, remark: str = "") -> dict[str, Any]:
     """Decode the faces of a draft and return what faces.js shows of them. Raises JobError or DataError."""
 
     def show_progress(done: int, total: int) -> None:
-        progress((done, total), desc="Reading the faces", unit="faces")
+        show_bar(progress, done, total, "Reading the faces")
 
     with explain_disk_errors("The faces could not be read"):
-        return faces_value(jobs.sources(key), show_progress)
+        value, faces = faces_value(jobs.sources(key), show_progress, remark)
+    jobs.note_faces(key, faces)
+    return value
+
+
+def show_bar(progress: gr.Progress, done: int, total: int, text: str) -> None:
+    """Show Gradio's progress bar for work on faces."""
+    progress((done, total), desc=text, unit="faces")
 
 
 def delete_draft(jobs: Jobs, key: str) -> None:

@@ -22,9 +22,9 @@ SIZE_CHOICES, DEFAULT_SIZE = [32, 64, 128], 64  # px; larger models take a GPU a
 DEFAULT_MINUTES = 15
 HEADING = "## Train on your own faces"
 INTRODUCTION = """\
-Upload a few hundred faces, choose a training time, and watch. Your faces and your model are private: only this browser
-has the key. (The owner of this page can see them, too.) Finished jobs are kept for at least {hours:g} hours; after that
-the oldest are deleted when disk space is short.
+Add a few hundred faces, choose how long to train, and watch. Your faces and your model are private: only this browser
+has the key. (Whoever runs this page can see them too.) Finished jobs are kept for at least {hours:g} hours; after that
+the oldest may be deleted when the disk is full.
 """
 LOGIN = "Only visitors who are signed in may train on this page."
 NO_LOGIN = (
@@ -39,6 +39,7 @@ class Form:
 
     body: contains all others; hidden from visitors who may not train
     draft: key of the uploaded faces
+    examples, tray: buttons that take example faces, or those of the visitor's tray, instead of files
     faces: shows what was uploaded
     start, size: model to begin from, and image size in px
     estimate: shows how many images fit into the training time
@@ -48,6 +49,8 @@ class Form:
     draft: gr.State
     files: gr.File
     folder: gr.UploadButton
+    examples: gr.Button
+    tray: gr.Button
     faces: gr.HTML
     start: gr.Radio
     size: gr.Radio
@@ -66,7 +69,7 @@ def build_form(settings: Settings) -> Form:
         gr.Markdown(LOGIN if sign_in_works() else NO_LOGIN)
         if sign_in_works():
             gr.LoginButton(elem_id="sign-in", size="md")
-    with gr.Column(visible=settings.training == "open") as body:
+    with gr.Column(visible=settings.training == "open", elem_id="train-form") as body:
         return build_fields(settings, body)
 
 
@@ -83,7 +86,10 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
             min_width=260,
             elem_id="faces-files",
         )
-        folder = gr.UploadButton("Or a whole folder", file_count="directory", min_width=150, elem_id="faces-folder")
+        with gr.Column(scale=2, min_width=220, elem_id="other-faces"):
+            folder = gr.UploadButton("Choose a folder", file_count="directory", size="md", elem_id="faces-folder")
+            examples = gr.Button("Try it with 300 example faces", size="md", elem_id="example-faces")
+            tray = gr.Button("Use my tray", size="md", elem_id="tray-faces")
     for source in (files, folder):
         source.preprocess = partial(uploads_of, settings=settings)  # pyright: ignore[reportAttributeAccessIssue]
     faces = component("faces", [], "faces")
@@ -92,7 +98,7 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
             START_CHOICES,
             value=EMBEDDED_KEY,
             label="Start from",
-            info="Embedded: the one closest to the image size.",
+            info="Starting from a model needs less time and fewer faces.",
             min_width=320,
             scale=3,
         )
@@ -100,7 +106,7 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
             SIZE_CHOICES,
             value=DEFAULT_SIZE,
             label="Image size, px",
-            info="The model in use keeps its own size.",
+            info="The model in use keeps its size.",
             min_width=200,
             scale=2,
         )
@@ -111,12 +117,13 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
             longest,
             value=min(DEFAULT_MINUTES, longest),
             step=1,
-            label="Minutes",
+            label="Minutes of training",
+            info="You can stop at any time and continue later.",
             min_width=180,
             scale=3,
         )
         images = gr.Number(
-            0, label="Stop after this many images", info="0: no limit.", precision=0, min_width=160, scale=2
+            0, label="Stop after this many images", info="0 = no limit", precision=0, min_width=160, scale=2
         )
     with gr.Row(elem_classes="controls", equal_height=True):
         name = gr.Textbox(label="Name of the model", value="My faces", max_length=60, min_width=160, scale=2)
@@ -126,7 +133,9 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
     estimate = gr.HTML("", elem_id="estimate")
     begin = gr.Button("Start training", variant="primary", elem_id="start-training")
     draft, minutes = gr.State(""), clamped(minutes)
-    return Form(body, draft, files, folder, faces, start, size, minutes, images, name, recipe, estimate, begin)
+    return Form(
+        body, draft, files, folder, examples, tray, faces, start, size, minutes, images, name, recipe, estimate, begin
+    )
 
 
 def uploads_of(payload: ListFiles | FileData | None, settings: Settings) -> list[Upload]:

@@ -65,6 +65,7 @@ export function createActions(view, refresh, forget) {
   const actions = {
     use: (key) => trigger("use", { key }),
     resume: (key) => trigger("resume", { key, minutes: $(".minutes").value }),
+    finish: (key) => trigger("finish", { key }),
     reconsider: (key) => trigger("reconsider", { key }),
     archive: (key, button) => saveFile(button, $(".status"), () => request("archive_file", key)),
     nearest: comparison.run,

@@ -6,9 +6,12 @@ import { keptJobs } from "../shared/kept-jobs.js";
 import { createRequest } from "../shared/requests.js";
 import { createActions } from "./actions.js";
 import { drawChart } from "./charts.js";
+import { createFold } from "./fold.js";
 import { createJobList, keepJobs } from "./list.js";
 import { createSamples } from "./samples.js";
-import { describeState, isActive, nameOf, paceOf, restOf } from "./words.js";
+import {
+  bringsOf, canBeFinished, describeState, isActive, nameOf, paceOf, reasonOf, restOf, shareOf,
+} from "./words.js";
 
 const SECONDS = 2;
 
@@ -35,22 +38,28 @@ function createView(component) {
 }
 
 function showProgress({ $ }, job) {
-  const percent = Math.round(job.share * 100);
+  const share = shareOf(job);
+  const known = share !== null;
   $(".bar").hidden = !isActive(job);
-  $(".bar").setAttribute("aria-valuenow", String(percent));
-  $(".bar span").style.width = `${Math.min(100, job.share * 100)}%`;
+  $(".bar").classList.toggle("moving", !known);
+  if (known) $(".bar").setAttribute("aria-valuenow", String(Math.round(share * 100)));
+  else $(".bar").removeAttribute("aria-valuenow");
+  $(".bar span").style.width = known ? `${Math.min(100, share * 100)}%` : "";
   setText($(".pace"), paceOf(job));
 }
 
 function showButtons({ $ }, job) {
   const waiting = job.state === "queued";
   const possible = {
-    use: job.has_model, archive: job.has_model, nearest: job.has_model && job.can_resume,
+    archive: job.has_model, nearest: job.has_model && job.can_resume, finish: canBeFinished(job),
     save: job.state === "running", stop: isActive(job) || waiting, reconsider: job.state === "draft",
   };
   for (const [action, on] of Object.entries(possible)) $(`[data-action="${action}"]`).hidden = !on;
   $('[data-action="stop"]').disabled = job.state === "stopping";
   setText($('[data-action="stop"]'), waiting ? "Leave the queue" : "Stop and keep");
+  $(".next").hidden = !job.has_model;
+  $('[data-action="use"]').classList.toggle("primary", job.can_resume);
+  setText($(".brings"), job.can_resume ? bringsOf(job) : "You can try it while it trains on.");
 }
 
 function showContinuation({ $ }, job) {
@@ -59,17 +68,43 @@ function showContinuation({ $ }, job) {
   setText($(".rest"), restOf(job));
 }
 
-function showVerdict({ $ }, { verdict }) {
-  $(".verdict").hidden = !verdict;
-  if (!verdict) return;
-  const { state, reason, advice } = verdict;
-  setText($(".verdict h4"), state.charAt(0).toUpperCase() + state.slice(1));
-  setText($(".why"), reason || "");
-  setText($(".todo"), advice || "");
+function showVerdict({ $ }, { plain }) {
+  $(".verdict").hidden = !plain;
+  setText($(".verdict h4"), plain?.headline || "");
+  setText($(".todo"), plain?.advice || "");
 }
 
-function showNotes({ $ }, { notes }) {
+function showDetails({ $ }, { plain, notes, losses }) {
+  $(".numbers").hidden = !plain && !notes.length && losses.length < 2;
+  const rows = plain?.details || [];
+  $(".measured").replaceChildren(...rows.flatMap(([name, value]) => [
+    create("dt", { textContent: name }), create("dd", { textContent: value }),
+  ]));
+  setText($(".technical"), plain?.technical || "");
   $(".notes").replaceChildren(...notes.map((textContent) => create("li", { textContent })));
+}
+
+function showCharts({ $ }, { losses, measures }) {
+  drawChart($(".measures"), {
+    title: "Distance to your faces: lower is better", lines: ["now"], points: measures, start: true,
+  });
+  drawChart($(".losses"), {
+    title: "Losses: they compete, so neither should stay at 0", lines: ["discriminator", "generator"], points: losses,
+    digits: 3,
+  });
+}
+
+/** Shows the faces of a job that has drawn none yet. */
+async function showSheet({ $, ask, picked }, job) {
+  const wanted = job.state === "draft" || job.state === "queued";
+  $(".sheet").hidden = !wanted || $(".sheet").dataset.key !== picked();
+  if (!wanted || $(".sheet").dataset.key === picked()) return;
+  const key = picked();
+  $(".sheet").dataset.key = key;
+  const answer = await ask("faces_sheet", key);
+  if (key !== picked()) return;
+  if (answer?.url) $(".sheet").src = answer.url;
+  $(".sheet").hidden = !answer?.url;
 }
 
 function showJob(view, job) {
@@ -79,13 +114,13 @@ function showJob(view, job) {
   $(".job").dataset.state = job.state;
   setText($(".name"), nameOf(job));
   setText($(".state"), describeState(job));
-  setText($(".reason"), job.reason || "");
+  setText($(".reason"), reasonOf(job));
   showProgress(view, job);
   showButtons(view, job);
   showVerdict(view, job);
-  drawChart($(".losses"), ["Discriminator loss", "Generator loss"], job.losses, true);
-  drawChart($(".measures"), ["Fréchet distance", "Diversity"], job.measures, false);
-  showNotes(view, job);
+  showCharts(view, job);
+  showDetails(view, job);
+  showSheet(view, job);
 }
 
 function showAway({ $ }, key) {
@@ -117,7 +152,7 @@ function createFolds({ $, ask, picked }) {
       if ($(".log").open) readLog();
       $(".card").hidden = !job.has_model;
     },
-    close: () => { $(".card").open = $(".log").open = false; },
+    reset: () => { $(".card").open = $(".log").open = $(".numbers").open = false; },
   };
 }
 
@@ -142,25 +177,26 @@ function keepKeys(view, value) {
 }
 
 function createJobView(view) {
-  const { $, ask, element } = view;
+  const { $, ask } = view;
   const list = createJobList(view, pick);
   const samples = createSamples(view);
   const folds = createFolds(view);
-  const actions = createActions(view, refresh, (key) => {
+  const form = createFold(view);
+  const actions = createActions(view, refresh, forget);
+  let [asking, refusal] = [false, ""]; // whether a question is under way, and how the last one was refused
+  let arriving = ""; // the key of a job that was started just now and is not shown yet
+
+  function forget(key) {
     keptJobs.remove(key);
     pick("");
-  });
-  let refusal = ""; // what the last question about the job was answered with
-  let asking = false;
-  let arriving = ""; // the key of a job that was started just now and is not shown yet
+  }
 
   function pick(key, again = true) {
     view.select(key);
-    actions.reset();
-    samples.reset();
-    folds.close();
+    for (const part of [actions, samples, folds]) part.reset();
     for (const part of [".job", ".away"]) $(part).hidden = true;
     view.say("");
+    if (!key) form.update(null);
     if (again || key) list.update();
     if (key) refresh();
   }
@@ -175,14 +211,14 @@ function createJobView(view) {
     if (answer && $(".alert").textContent === refusal) view.complain("");
     refusal = answer?.error || "";
     if (answer?.missing) return showMissing(key);
-    if (refusal) return view.complain(refusal);
-    return answer ? show(answer) : undefined;
+    return refusal ? view.complain(refusal) : answer && show(answer);
   }
 
   function showMissing(key) {
     const before = view.job()?.state;
     view.select(key, { state: "away" });
     showAway(view, key);
+    form.update(null);
     if (before && before !== "away") list.update();
   }
 
@@ -192,16 +228,16 @@ function createJobView(view) {
     if (before !== job.state) showContinuation(view, job);
     showJob(view, job);
     samples.show(job);
-    folds.update(job);
+    for (const part of [folds, form]) part.update(job);
     if (before && before !== job.state) list.update();
-    if (arriving !== view.picked()) return;
+    if (arriving === view.picked()) $(".job").scrollIntoView({ block: "start" });
     arriving = "";
-    element.scrollIntoView(); // it is below the form
   }
 
   /** Shows a job that was just started or continued, as soon as its status is there. */
   function arrive(key) {
     list.setDraft("");
+    form.close();
     arriving = key;
     pick(key);
   }

@@ -1,31 +1,56 @@
-// The sample grids of a training job, with a slider to go back to earlier ones.
+// The sample grids of a training job: the same faces at the start and now, under a divider that is dragged, and a
+// timeline to go back to earlier samples.
 import { formatNumber, setText } from "../shared/dom.js";
+
+const COMPARING = [".before", ".divider", ".tag.first", ".tag.last", ".split"];
+
+/** What a sample is called. */
+export const nameOfSample = (images, index, count) => (
+  images ? `Sample ${index + 1} of ${count}, after ${formatNumber(images)} images`
+    : `Sample ${index + 1} of ${count}, before the first step`);
+
+/** The divider between the start, on its left, and a later sample. */
+function createDivider({ $ }) {
+  const split = $(".pictures .split");
+
+  function divide() {
+    $(".before").style.clipPath = `inset(0 ${100 - split.value}% 0 0)`;
+    $(".divider").style.left = `${split.value}%`;
+    split.setAttribute("aria-valuetext", `${split.value}% of the picture shows the start`);
+  }
+
+  split.addEventListener("input", divide);
+  divide();
+  return { show(on) { for (const part of COMPARING) $(part).hidden = !on; } };
+}
 
 /** Creates the view of sample grids. view: see job.js. */
 export function createSamples(view) {
   const { $, ask } = view;
   const slider = $(".pictures .scrub");
+  const divider = createDivider(view);
   let grids = []; // images seen at each
-  let drawn = ""; // which one is shown
   let follow = true; // whether a new one is shown as soon as it is there
 
-  async function draw() {
-    const [index, key] = [Number(slider.value), view.picked()];
-    const images = grids[index];
-    const words = `Sample ${index + 1} of ${grids.length}, after ${formatNumber(images)} images`;
+  /** Shows the grid after so many images in a picture, unless it is there already. */
+  async function load(image, images, alt) {
+    const wanted = `${view.picked()} ${images}`;
+    if (image.dataset.grid === wanted) return;
+    image.dataset.grid = wanted;
+    const answer = await ask("grid", view.picked(), images);
+    if (wanted !== image.dataset.grid) return; // another one is wanted meanwhile
+    if (answer?.url) Object.assign(image, { src: answer.url, alt });
+    else image.dataset.grid = "";
+  }
+
+  function draw() {
+    const index = Number(slider.value);
+    const words = nameOfSample(grids[index], index, grids.length);
     slider.setAttribute("aria-valuetext", words);
     setText($(".when"), words);
-    const wanted = `${key} ${images}`;
-    if (wanted === drawn) return;
-    drawn = wanted;
-    const answer = await ask("grid", key, images);
-    if (wanted !== drawn) return; // the slider has moved meanwhile
-    if (!answer?.url) {
-      drawn = "";
-      return;
-    }
-    $(".grid").src = answer.url;
-    $(".grid").alt = `Faces drawn after ${formatNumber(images)} images`;
+    setText($(".tag.last"), index === grids.length - 1 ? "Now" : `${formatNumber(grids[index])} images`);
+    load($(".grid"), grids[index], `Faces drawn after ${formatNumber(grids[index])} images`);
+    if (grids.length > 1) load($(".before"), grids[0], "The same faces at the start");
   }
 
   slider.addEventListener("input", () => {
@@ -39,11 +64,13 @@ export function createSamples(view) {
       if (!grids.length) return;
       slider.max = String(grids.length - 1);
       slider.hidden = grids.length < 2;
+      divider.show(grids.length > 1);
       if (follow) slider.value = slider.max;
       draw();
     },
     reset() {
-      [drawn, follow] = ["", true];
+      follow = true;
+      for (const image of [$(".grid"), $(".before")]) image.dataset.grid = "";
       $(".pictures").hidden = true;
     },
   };

@@ -5,16 +5,27 @@ const STATES = {
   draft: "Not started", queued: "Waiting", running: "Training", stopping: "Stopping and saving",
   finished: "Finished", failed: "Failed", interrupted: "Interrupted", away: "Not available",
 };
+const ACTIVITIES = {
+  sampling: "First sample", measuring: "Measuring", training: "Training", saving: "Saving",
+  "fitting clarity": "Learning which faces are clear", "checking sliders": "Checking the sliders",
+};
+const BEFORE_THE_END = ["reading", "sampling", "measuring", "training"];
 
 /** What a job is called. */
 export const nameOf = (job) => job.name || (job.state === "draft" ? "Uploaded faces" : "Unnamed");
 
 /** The state of a job in words. */
-export const stateOf = (job) => STATES[job.state] || job.state;
+export const stateOf = (job) => (job.stopped ? "Stopped" : STATES[job.state] || job.state);
 
-/** The same, with the place of a job that waits. */
-export const describeState = (job) => (
-  job.state === "queued" && job.place ? `${stateOf(job)}: number ${job.place} in the queue` : stateOf(job));
+/** What a running job does now. */
+export const activityOf = (job) => (
+  job.activity === "reading" ? `Reading ${formatNumber(job.faces)} faces` : ACTIVITIES[job.activity] || "Training");
+
+/** The state, with the place of a job that waits and what a running one does. */
+export function describeState(job) {
+  if (job.state === "queued" && job.place) return `${stateOf(job)}: number ${job.place} in the queue`;
+  return job.state === "running" ? activityOf(job) : stateOf(job);
+}
 
 /** A duration: seconds below 90 s, minutes from there on. */
 export const formatDuration = (seconds) => (
@@ -23,20 +34,41 @@ export const formatDuration = (seconds) => (
 /** Whether a job is being trained. */
 export const isActive = (job) => job.state === "running" || job.state === "stopping";
 
+/** The share of the bar that is full, 0 to 1; null while that is unknown, so that the bar only moves. */
+export function shareOf(job) {
+  if (job.state !== "running") return null;
+  if (job.activity === "training") return job.share || null;
+  return job.activity_share;
+}
+
 /** How a job is getting on, in one line. */
 export function paceOf(job) {
-  const active = isActive(job);
+  const training = job.state === "running" && BEFORE_THE_END.includes(job.activity);
   const facts = [
     job.image_size && `${job.image_size} px`,
-    `${formatNumber(job.faces)} pictures`,
+    `${formatNumber(job.faces)} faces`,
     job.images && `${formatNumber(job.images)} images seen`,
-    active && job.images_per_second && `${job.images_per_second.toFixed(1)} images/s`,
-    active && job.seconds_left !== null && `${formatDuration(job.seconds_left)} left`,
-    active && !job.share && "reading the faces and preparing",
+    training && job.images_per_second && `${job.images_per_second.toFixed(1)} images/s`,
+    training && job.seconds_left !== null && `${formatDuration(job.seconds_left)} left`,
     job.wait !== null && (job.wait < 1 ? "begins in a moment" : `begins in about ${formatDuration(job.wait)}`),
   ];
   return facts.filter(Boolean).join(" · ");
 }
+
+/** Why a job is in its state, "" where the state says it already. */
+export const reasonOf = (job) => (job.stopped && job.reason === "Stopped." ? "" : job.reason || "");
+
+/** What comes with a job's model when it is used. */
+export function bringsOf(job) {
+  const sliders = job.sliders === 1 ? "1 named slider" : `${job.sliders} named sliders`;
+  const parts = [job.has_clarity && "clear faces", job.sliders && sliders, "the check for copies"].filter(Boolean);
+  const last = parts.pop();
+  return `It brings ${parts.length ? `${parts.join(", ")} and ${last}` : last}.`;
+}
+
+/** Whether a job's model lacks what a job that came to its end gives it. */
+export const canBeFinished = (job) => job.has_model && job.can_resume && job.saved > 0 && !job.sliders
+  && !job.has_clarity && job.state !== "failed";
 
 /** What an ended job can continue for, "" where minutes have to be entered. */
 export function restOf({ minutes_left: rest, most_images: mostImages }) {

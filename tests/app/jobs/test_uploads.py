@@ -78,7 +78,7 @@ def zipped(named: list[tuple[str | zipfile.ZipInfo, bytes]], method: int = zipfi
 
 
 def looked_at(jobs: Jobs, files: list[Upload]) -> dict:
-    return faces_value(jobs.sources(jobs.draft(files, ME, 64)))
+    return faces_value(jobs.sources(jobs.draft(files, ME, 64)))[0]
 
 
 def count(value: dict, row: str) -> int:

@@ -1,0 +1,25 @@
+// The form above a job: folded to one line while the job that is shown waits or runs.
+import { isActive } from "./words.js";
+
+/** Creates the fold. view: see job.js. */
+export function createFold({ $ }) {
+  const form = () => document.getElementById("train-form");
+  let opened = false; // whether the visitor has opened the form during this job
+
+  function fold(on) {
+    if (form()) form().dataset.folded = String(on);
+    $(".fold").hidden = !on;
+    $(".unfold").setAttribute("aria-expanded", String(!on));
+  }
+
+  $(".unfold").addEventListener("click", () => {
+    opened = true;
+    fold(false);
+    form()?.scrollIntoView({ block: "start" });
+  });
+  return {
+    /** Folds the form for a job that was just started. */
+    close() { opened = false; },
+    update: (job) => fold(!opened && Boolean(job) && (isActive(job) || job.state === "queued")),
+  };
+}
