@@ -2,7 +2,8 @@
 
 tiny: the real command line, with networks so small that a step takes milliseconds, and a save after nearly every step.
 mock: behaves like the command line in its run folder, but trains nothing; the variable MOCK selects a behaviour.
-app KIND: the whole page, as `python -m app` starts it, with a stand-in as trainer and short searches for pictures.
+app KIND: the whole page, as `python -m app` starts it, with a stand-in as trainer, short searches for pictures and few
+example faces.
 """
 
 from __future__ import annotations
@@ -111,9 +112,11 @@ def app(kind: str) -> None:
     from dataclasses import replace
     from functools import partial
 
+    from app.faces import examples
     from app.jobs import service
     from ganime.drawing import projection
 
+    examples.EXAMPLE_COUNT = 24
     projection.FIRST_STEPS = projection.LAST_STEPS = 4
     service.Jobs = partial(service.Jobs, options=replace(options_for(kind), save=0.0, niceness=0))  # type: ignore[misc]
     sys.argv[1:] = []

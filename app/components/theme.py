@@ -58,7 +58,8 @@ footer { display: none !important; }
 input[type="range"]:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 4px; }
 input[type="number"]:focus-visible { outline: 2px solid var(--color-accent); }
 pre { max-width: 100%; overflow-x: auto; }
-#faces-folder, #start-training { min-height: 44px; }
+#other-faces { gap: 8px; }
+#other-faces button, #start-training { min-height: 44px; }
 @media (max-width: 480px) {
   .gradio-container { padding: 0 4px !important; }
   .tab-container > button { padding: 0 7px !important; }  /* so that all tabs fit beside each other */

@@ -50,7 +50,7 @@ def plain_verdict(state: str, lines: list[dict[str, Any]], frechet: float | None
         "headline": headline,
         "advice": advice,
         "details": details(measures, frechet),
-        "technical": f"{verdict['state']}: {verdict['reason']}.",
+        "technical": f"{verdict['reason']}." if verdict["state"] in (*PROBLEMS, "worse") else "",
     }
 
 

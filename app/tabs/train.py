@@ -234,15 +234,16 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | Non
 def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.State, opened: Trigger) -> None:
     """Connect events to their handlers."""
     private: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
+    reading = private | {"show_progress_on": form.files}  # which is large enough for a bar
     aside = private | {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 4}
     beginning = [form.draft, model_key, form.start, form.size]
     drafted = [form.draft, form.faces, job]
     plan: list[Any] = [model_key, form.start, form.minutes, form.images, form.recipe, form.size]
     for source in (form.files, form.folder):
         outputs = [form.draft, form.faces, source, job]
-        source.upload(handlers.take_files, [source, *beginning], outputs, **private)
-    form.examples.click(handlers.take_examples, beginning, drafted, **private)
-    form.tray.click(handlers.take_tray, [form.faces, *beginning], drafted, js=page_call("withTray"), **private)
+        source.upload(handlers.take_files, [source, *beginning], outputs, **reading)
+    form.examples.click(handlers.take_examples, beginning, drafted, **reading)
+    form.tray.click(handlers.take_tray, [form.faces, *beginning], drafted, js=page_call("withTray"), **reading)
     # One event for everything that the estimate depends on, so that the last change is the one that is shown.
     fields = [form.draft, *plan]
     gr.on([opened, *(field.change for field in fields)], handlers.estimate, fields, form.estimate, **aside)

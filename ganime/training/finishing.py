@@ -154,8 +154,8 @@ def to_end(work: Iterator[FitProgress | Directions]) -> Generator[float, None, D
 
 
 def names(directions: Directions) -> list[str]:
-    """The names of those that were fitted to an attribute or made by a user."""
-    return [item.name for item in directions.items if item.kind in ("attribute", "own")]
+    """The names, in words, of those that were fitted to an attribute or made by a user."""
+    return [item.name.replace("_", " ") for item in directions.items if item.kind in ("attribute", "own")]
 
 
 def carried_text(model: str, wanted: list[str], kept: list[str]) -> str:

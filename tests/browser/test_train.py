@@ -25,7 +25,7 @@ from tests.browser.train_tab import PATIENCE, open_tab
 from tests.page_server import ROOT, serve
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
-RATE = re.compile(r"In 15 minutes the model sees about [\d,]+ images \([\d.e+]+ images per second\)")
+RATE = re.compile(r"In 15 minutes the model will see about [\d,]+ images \([\d.e+]+ a second\)")
 FIRST = "JSON.parse(localStorage['ganime-jobs'])[0]"
 KEPT = "JSON.parse(localStorage['ganime-jobs']).length"
 SHORT_INTERVALS = "const { setInterval } = window; window.setInterval = (f, ms) => setInterval(f, Math.min(ms, 300));"
@@ -89,15 +89,22 @@ def begun(page: Page, minutes: int = 15, state: str = "running") -> Locator:
     """The job that is started on the faces that are on their way, in this state."""
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
     page.get_by_label("From scratch").check()
-    page.get_by_label("number input for Minutes").fill(str(minutes))
+    page.get_by_label("number input for Minutes of training").fill(str(minutes))
     page.get_by_label("32", exact=True).check()
     page.locator("#start-training").click()
     job = page.locator("#job .job")
     expect(job).to_have_attribute("data-state", state, timeout=PATIENCE)
     expect(job.locator(".name")).to_be_in_viewport()
+    expect(page.locator("#train-form")).to_be_hidden()
     if state == "running":
         expect(job.locator(".pace")).to_contain_text("images seen", timeout=PATIENCE)
     return job
+
+
+def unfold(page: Page) -> None:
+    """Open the form, which is folded while a job runs."""
+    page.get_by_role("button", name="Train another model").click()
+    expect(page.locator("#start-training")).to_be_visible()
 
 
 def delete(job: Locator) -> None:
@@ -119,12 +126,13 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(page.locator("#faces .skipped ul")).to_contain_text(HOSTILE)
     assert page.locator("#faces .skipped img").count() == 0
 
-    expect(page.locator("#estimate")).to_contain_text("not known before the first training", timeout=PATIENCE)
+    expect(page.locator("#estimate")).to_contain_text("no job of this kind has run", timeout=PATIENCE)
 
     page.reload()  # the uploaded faces are there still, and can be gone on with
     page.get_by_role("tab", name="Train").click()
     job = page.locator("#job .job")
     expect(job.locator(".name")).to_have_text("Uploaded faces")
+    expect(job.locator(".sheet")).to_be_visible()
     job.get_by_role("button", name="Train on these faces").click()
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
     expect(job).to_be_hidden()
@@ -134,9 +142,10 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
     expect(job.locator(".pace")).to_contain_text("images seen", timeout=PATIENCE)
     job.get_by_role("button", name="Save and sample now").click()
-    expect(job.locator(".grid")).to_be_visible(timeout=PATIENCE)
+    expect(job.locator(".when")).to_contain_text("Sample 2", timeout=PATIENCE)
     assert serious(page) == []
 
+    unfold(page)
     page.get_by_label("From scratch").check()  # as the job that is running
     page.get_by_label("Stop after this many images").fill("")  # the same as 0
     expect(page.locator("#estimate")).to_contain_text(RATE, timeout=PATIENCE)
@@ -159,6 +168,8 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
 
     job.get_by_role("button", name="Stop and keep").click()
     expect(job).to_have_attribute("data-state", "finished", timeout=PATIENCE)
+    expect(job.locator(".state")).to_have_text("Stopped")
+    expect(job.locator(".reason")).to_be_empty()
     stand_in(page, ask={"progress": 0.4})
     job.get_by_role("button", name="Compare with your faces").click()
     expect(job.locator(".comparing progress")).to_have_attribute("value", "0.4")
@@ -310,22 +321,23 @@ def test_a_folder_becomes_a_job_with_charts_and_grids_that_goes_on_after_the_pag
     open_tab(page, site.address)
     page.locator("input[webkitdirectory]").set_input_files(faces_folder)
     job = begun(page)
+    job.locator(".numbers summary").click()
     line = job.locator(".losses path.first")
     expect(line).to_be_visible(timeout=PATIENCE)
     points = (line.get_attribute("d") or "").count("L")
     expect(line).to_have_attribute("d", re.compile(rf"^M(?:[^L]+L){{{points + 1},}}"), timeout=PATIENCE)
 
     when, grid, scrub = job.locator(".when"), job.locator(".grid"), job.locator(".scrub")
-    job.get_by_role("button", name="Save and sample now").click()
-    expect(grid).to_be_visible(timeout=PATIENCE)
+    expect(when).to_have_text("Sample 1 of 1, before the first step", timeout=PATIENCE)
     job.get_by_role("button", name="Save and sample now").click()
     expect(when).to_contain_text(re.compile(r"Sample ([2-9]|\d\d+) of "), timeout=PATIENCE)
+    drag_from_the_start_to_now(page, job)
     scrub.fill("0")
     expect(when).to_contain_text("Sample 1 of ")
-    after = (when.text_content() or "").partition(", after ")[2]
-    expect(grid).to_have_attribute("alt", f"Faces drawn after {after}", timeout=PATIENCE)
+    expect(grid).to_have_attribute("alt", "Faces drawn after 0 images", timeout=PATIENCE)
     expect(grid).to_have_attribute("src", re.compile("^data:image/png"))
     first = grid.get_attribute("src") or ""
+    expect(job.locator(".before")).to_have_attribute("src", first)
     scrub.press("End")
     expect(when).not_to_contain_text("Sample 1 of ")
     expect(grid).not_to_have_attribute("src", first, timeout=PATIENCE)
@@ -346,6 +358,47 @@ def test_a_folder_becomes_a_job_with_charts_and_grids_that_goes_on_after_the_pag
     job.get_by_role("button", name="Continue").click()
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
     expect(job.locator(".notes")).to_contain_text("Resumed at", timeout=PATIENCE)
+    delete(job)
+
+
+def drag_from_the_start_to_now(page: Page, job: Locator) -> None:
+    """Move the divider between the faces at the start and now, by the mouse and by the keyboard."""
+    divider, split = job.locator(".divider"), job.locator(".split")
+    job.locator(".compare").scroll_into_view_if_needed()
+    box = job.locator(".compare").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 60, steps=4)
+    page.mouse.up()
+    expect(split).to_have_value(re.compile("^2[3-7]$"))
+    expect(divider).to_have_attribute("style", re.compile(r"left: 2[3-7]%"))
+    split.press("End")
+    expect(job.locator(".before")).to_have_css("clip-path", "inset(0px 0% 0px 0px)")
+
+
+def test_example_faces_and_the_tray_need_one_click_and_a_stopped_model_can_be_finished(
+    page: Page, site: Site, complaints: list[str]
+) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    open_tab(page, site.address)
+    page.get_by_role("button", name="Use my tray").click()
+    expect(page.locator("#faces .alert")).to_contain_text("tray is empty", timeout=PATIENCE)
+    page.get_by_role("button", name="Try it with 300 example faces").click()
+    expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#faces .alert")).to_be_empty()
+    expect(page.locator("#faces .counts")).to_contain_text("128 x 128 px")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    job = begun(page)
+    expect(job.locator(".pace")).to_contain_text("24 faces")
+    job.get_by_role("button", name="Stop and keep").click()
+    expect(job.locator(".state")).to_have_text("Stopped", timeout=PATIENCE)
+    expect(page.locator("#train-form")).to_be_hidden()  # so that the job stays where it is
+    expect(job.locator(".brings")).to_have_text("It brings the check for copies.")
+    job.get_by_role("button", name="Add clarity and sliders").click()
+    expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
+    expect(job.locator(".state")).to_have_text("Finished", timeout=PATIENCE)
+    assert serious(page) == []
     delete(job)
 
 
@@ -390,6 +443,7 @@ def test_hostile_files_are_named_beside_good_faces_whose_job_starts_stops_and_go
     [child] = children_of(site.home)
     assert 6 < float(dict(pairwise(child.cmdline()))["--minutes"]) <= 7
 
+    unfold(page)
     page.locator("#faces-files input[type=file]").set_input_files(uploaded)
     expect(page.locator("#job .list button")).to_have_count(1)
     begun(page, state="queued")

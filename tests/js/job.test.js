@@ -1,18 +1,52 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { linePath } from "../../app/components/job/charts.js";
-import { describeState, formatDuration, nameOf, paceOf, restOf } from "../../app/components/job/words.js";
+import { linePath, ticksOf } from "../../app/components/job/charts.js";
+import { nameOfSample } from "../../app/components/job/samples.js";
+import {
+  bringsOf, canBeFinished, describeState, formatDuration, nameOf, paceOf, reasonOf, restOf, shareOf, stateOf,
+} from "../../app/components/job/words.js";
 
 const JOB = {
-  state: "running", image_size: 64, faces: 1234, images: 5000, images_per_second: 9.04, seconds_left: 125, share: 0.4,
-  wait: null,
+  state: "running", activity: "training", activity_share: null, image_size: 64, faces: 1234, images: 5000,
+  images_per_second: 9.04, seconds_left: 125, share: 0.4, wait: null,
 };
 
 test("a running job says what it does and how long it takes", () => {
-  assert.equal(paceOf(JOB), "64 px · 1,234 pictures · 5,000 images seen · 9.0 images/s · 2 min left");
-  assert.match(paceOf({ ...JOB, share: 0, images: 0 }), /preparing/);
+  assert.equal(paceOf(JOB), "64 px · 1,234 faces · 5,000 images seen · 9.0 images/s · 2 min left");
+  assert.equal(describeState(JOB), "Training");
+  assert.equal(describeState({ ...JOB, activity: "reading" }), "Reading 1,234 faces");
+  assert.equal(describeState({ ...JOB, activity: "sampling" }), "First sample");
   assert.doesNotMatch(paceOf({ ...JOB, state: "finished" }), /left/);
+  assert.doesNotMatch(paceOf({ ...JOB, activity: "fitting clarity" }), /left/);
+});
+
+test("a bar is full by the share of what is done now, and only moves where that is unknown", () => {
+  assert.equal(shareOf(JOB), 0.4);
+  for (const changes of [{ activity: "reading" }, { activity: "measuring" }, { share: 0 }, { state: "stopping" }]) {
+    assert.equal(shareOf({ ...JOB, ...changes }), null);
+  }
+  assert.equal(shareOf({ ...JOB, activity: "checking sliders", activity_share: 0.1 }), 0.1);
+});
+
+test("a job that was stopped has not finished, and does not say so twice", () => {
+  const stopped = { state: "finished", stopped: true, reason: "Stopped." };
+  assert.equal(stateOf(stopped), "Stopped");
+  assert.equal(reasonOf(stopped), "");
+  assert.equal(reasonOf({ ...stopped, reason: "Stopped by this page." }), "Stopped by this page.");
+  assert.equal(stateOf({ state: "finished", stopped: false, reason: "" }), "Finished");
+});
+
+test("a model says what it brings, and one that lacks it can be finished", () => {
+  const all = "It brings clear faces, 23 named sliders and the check for copies.";
+  assert.equal(bringsOf({ has_clarity: true, sliders: 23 }), all);
+  assert.equal(bringsOf({ has_clarity: false, sliders: 1 }), "It brings 1 named slider and the check for copies.");
+  assert.equal(bringsOf({ has_clarity: false, sliders: 0 }), "It brings the check for copies.");
+  const ended = { state: "finished", has_model: true, can_resume: true, saved: 64, sliders: 0, has_clarity: false };
+  assert.equal(canBeFinished(ended), true);
+  for (const changes of [{ sliders: 2 }, { has_clarity: true }, { saved: 0 }, { can_resume: false }]) {
+    assert.equal(canBeFinished({ ...ended, ...changes }), false);
+  }
 });
 
 test("a job that waits says when it begins", () => {
@@ -40,9 +74,21 @@ test("durations are seconds at first and minutes from a minute and a half on", (
   assert.deepEqual([5.4, 89, 90, 3600].map(formatDuration), ["5 s", "89 s", "2 min", "60 min"]);
 });
 
-test("a line spans its chart and leaves out what is unknown", () => {
-  const points = [[0, 1, null], [10, 3, 2], [20, 2, 2]];
-  assert.equal(linePath(points, 1, [1, 3]), "M0.0 85.0L150.0 5.0L300.0 45.0");
-  assert.equal(linePath(points, 2, [2, 2]), "M150.0 85.0L300.0 85.0");
+test("a scale contains 0, its ticks are round, and it reaches beyond what it shows", () => {
+  assert.deepEqual(ticksOf(92.4, 168.5), [0, 50, 100, 150, 200]);
+  assert.deepEqual(ticksOf(0.4, 1.9), [0, 0.5, 1, 1.5, 2]);
+  assert.deepEqual(ticksOf(-0.3, 0.8), [-0.5, 0, 0.5, 1]);
+  assert.deepEqual(ticksOf(3650.5, 3650.5), [0, 1000, 2000, 3000, 4000]);
+});
+
+test("a line spans its chart, stands on 0 and leaves out what is unknown", () => {
+  const points = [[0, 1, null], [10, 4, 2], [20, 2, 2]];
+  assert.equal(linePath(points, 1, [0, 2, 4]), "M46.0 122.5L227.0 10.0L408.0 85.0");
+  assert.equal(linePath(points, 2, [0, 2, 4]), "M227.0 85.0L408.0 85.0");
   assert.equal(linePath([[0, null, 1]], 1, [0, 1]), "");
+});
+
+test("the first sample of a run is the start", () => {
+  assert.equal(nameOfSample(0, 0, 5), "Sample 1 of 5, before the first step");
+  assert.equal(nameOfSample(1200, 2, 5), "Sample 3 of 5, after 1,200 images");
 });

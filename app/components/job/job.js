@@ -5,6 +5,7 @@ import { create, finder, isLaidOut, listenOutside, setText } from "../shared/dom
 import { keptJobs } from "../shared/kept-jobs.js";
 import { createRequest } from "../shared/requests.js";
 import { createActions } from "./actions.js";
+import { createBar } from "./bar.js";
 import { drawChart } from "./charts.js";
 import { createFold } from "./fold.js";
 import { createJobList, keepJobs } from "./list.js";
@@ -26,6 +27,7 @@ function createView(component) {
     request: createRequest(component),
     picked: () => state.picked,
     job: () => state.job,
+    showShare: createBar($(".bar")),
     select(key, job = null) { Object.assign(state, { picked: key, job }); },
     say: (words) => setText($(".status"), words),
     complain: (words) => setText($(".alert"), words),
@@ -37,14 +39,9 @@ function createView(component) {
   };
 }
 
-function showProgress({ $ }, job) {
-  const share = shareOf(job);
-  const known = share !== null;
+function showProgress({ $, showShare }, job) {
   $(".bar").hidden = !isActive(job);
-  $(".bar").classList.toggle("moving", !known);
-  if (known) $(".bar").setAttribute("aria-valuenow", String(Math.round(share * 100)));
-  else $(".bar").removeAttribute("aria-valuenow");
-  $(".bar span").style.width = known ? `${Math.min(100, share * 100)}%` : "";
+  showShare(shareOf(job));
   setText($(".pace"), paceOf(job));
 }
 
@@ -180,8 +177,7 @@ function createJobView(view) {
   const { $, ask } = view;
   const list = createJobList(view, pick);
   const samples = createSamples(view);
-  const folds = createFolds(view);
-  const form = createFold(view);
+  const [folds, form] = [createFolds(view), createFold(view)];
   const actions = createActions(view, refresh, forget);
   let [asking, refusal] = [false, ""]; // whether a question is under way, and how the last one was refused
   let arriving = ""; // the key of a job that was started just now and is not shown yet
@@ -196,9 +192,9 @@ function createJobView(view) {
     for (const part of [actions, samples, folds]) part.reset();
     for (const part of [".job", ".away"]) $(part).hidden = true;
     view.say("");
-    if (!key) form.update(null);
     if (again || key) list.update();
     if (key) refresh();
+    else form.update("");
   }
 
   async function refresh() {
@@ -217,8 +213,8 @@ function createJobView(view) {
   function showMissing(key) {
     const before = view.job()?.state;
     view.select(key, { state: "away" });
+    form.update("");
     showAway(view, key);
-    form.update(null);
     if (before && before !== "away") list.update();
   }
 
@@ -228,7 +224,8 @@ function createJobView(view) {
     if (before !== job.state) showContinuation(view, job);
     showJob(view, job);
     samples.show(job);
-    for (const part of [folds, form]) part.update(job);
+    folds.update(job);
+    form.update(view.picked(), job);
     if (before && before !== job.state) list.update();
     if (arriving === view.picked()) $(".job").scrollIntoView({ block: "start" });
     arriving = "";

@@ -49,7 +49,7 @@ export function paceOf(job) {
     `${formatNumber(job.faces)} faces`,
     job.images && `${formatNumber(job.images)} images seen`,
     training && job.images_per_second && `${job.images_per_second.toFixed(1)} images/s`,
-    training && job.seconds_left !== null && `${formatDuration(job.seconds_left)} left`,
+    training && job.seconds_left >= 1 && `${formatDuration(job.seconds_left)} left`,
     job.wait !== null && (job.wait < 1 ? "begins in a moment" : `begins in about ${formatDuration(job.wait)}`),
   ];
   return facts.filter(Boolean).join(" · ");

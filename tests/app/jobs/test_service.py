@@ -17,7 +17,8 @@ import pytest
 from app.errors import JobError, JobMissing
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
-from app.jobs.store import ENDED
+from app.jobs.store import ENDED, FINISHED, QUEUED
+from app.jobs.supervisor import train_arguments
 from app.jobs.uploads import Upload
 from app.tabs.train import read_draft
 from app.visitors import Visitor
@@ -28,6 +29,7 @@ from tests.app.job_helpers import (
     OTHER,
     PLAN,
     arguments,
+    change,
     children_of,
     state_of,
     submitted,
@@ -35,6 +37,7 @@ from tests.app.job_helpers import (
     wait_for_steps,
     wait_until,
 )
+from tests.trainers import save
 
 
 @pytest.mark.slow
@@ -192,3 +195,30 @@ def test_a_deleted_job_takes_its_download_with_it(
     jobs.start()
     jobs.delete(key)
     wait_for(lambda: not archive.parent.exists())
+
+
+def test_a_stopped_job_can_be_finished_without_more_training(
+    open_jobs: Callable[..., Jobs], files: list[Upload]
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = submitted(jobs, files)
+    change(jobs, key, state=FINISHED, reason="Stopped.")
+    assert jobs.status(key).stopped
+    with pytest.raises(JobError, match="nothing was saved"):
+        jobs.finish(key, ME)
+    save(jobs.folder(key).run, 64)
+    jobs.finish(key, ME)
+    job = jobs.get(key)
+    assert (job.state, job.images) == (QUEUED, 64)
+    arguments = train_arguments(job, jobs.folder(key), 1)
+    assert arguments[arguments.index("--images") + 1] == "64"
+    assert "--resume" in arguments
+
+
+def test_a_job_whose_first_save_failed_begins_anew(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = submitted(jobs, files)
+    folder = jobs.folder(key)
+    folder.run.mkdir(parents=True)
+    (folder.run / "run.json").write_text("{}")
+    assert "--out" in train_arguments(jobs.get(key), folder, 1)

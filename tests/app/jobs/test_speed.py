@@ -42,7 +42,12 @@ def test_the_speed_is_the_median_of_the_newest_job_of_the_kind(
 )
 def test_the_estimate_names_what_ends_first(images: int, expected: tuple[str, str]) -> None:
     text = estimate(64.0, 15, images)
-    assert all(fact in text for fact in (*expected, "64 images per second"))
+    assert all(fact in text for fact in (*expected, "64 a second"))
+
+
+def test_the_estimate_says_how_often_each_face_is_seen() -> None:
+    assert "each of your faces about 193 times" in estimate(64.0, 15, faces=300)
+    assert "each of your faces" not in estimate(64.0, 15, faces=100_000)
 
 
 def test_without_an_earlier_job_the_estimate_is_left_to_the_job() -> None:

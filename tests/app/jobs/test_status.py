@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from app.jobs import folder as job_folder
 from app.jobs.folder import MAX_GRIDS, JobFolder
 from app.jobs.service import Jobs
 from app.jobs.status import seconds_left
-from app.jobs.store import Job
+from app.jobs.store import RUNNING, Job
 from app.jobs.uploads import Upload
 from ganime.training.events import PREVIEWS, read_journal
 from tests.app.job_helpers import PLAN, change, submitted, wait_for_steps
@@ -42,6 +44,40 @@ def test_remaining_time_is_that_until_the_nearest_limit(images: int, progress: f
     job = Job(id="0" * 16, key="", visitor="", created=0.0, minutes=5.0, images=images)
     step = {"progress": progress, "images": seen, "images_per_second": 10.0, "time": 100.0}
     assert seconds_left(job, step, 100.0) == pytest.approx(left)
+
+
+def test_a_job_says_what_it_does_from_the_first_second(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = submitted(jobs, files)
+    run = jobs.folder(key).run
+    run.mkdir(parents=True)
+    assert jobs.status(key).activity == ""
+    change(jobs, key, state=RUNNING, started=time.time() - 1)
+    status = jobs.status(key)
+    assert (status.activity, status.activity_share, status.share) == ("reading", None, 0.0)
+    assert status.seconds_left == pytest.approx(299, abs=5)  # of its five minutes
+    write(run, "Working", 0, activity="measuring")
+    write(run, "Notice", 0, text="hello")
+    assert jobs.status(key).activity == "measuring"
+    write(run, "Step", 64, progress=0.25, images_per_second=64.0)
+    assert jobs.status(key).activity == "training"
+    write(run, "Working", 64, activity="checking sliders", progress=0.5)
+    assert (jobs.status(key).activity, jobs.status(key).activity_share) == ("checking sliders", 0.5)
+    change(jobs, key, started=time.time() + 5)  # it was started again: what came before does not count
+    assert jobs.status(key).activity == "reading"
+
+
+def test_a_job_knows_what_its_model_brings(
+    open_jobs: Callable[..., Jobs], files: list[Upload], steered_folder: Path
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = submitted(jobs, files)
+    assert (jobs.status(key).has_model, jobs.status(key).sliders) == (False, 0)
+    best = shutil.copytree(steered_folder, jobs.folder(key).run / "saves" / "best")
+    assert (jobs.status(key).has_clarity, jobs.status(key).sliders) == (False, 1)  # the other has no name
+    (best / "directions.json").write_text("damaged")
+    (best / "clarity.safetensors").touch()
+    assert (jobs.status(key).has_clarity, jobs.status(key).sliders) == (True, 0)
 
 
 def test_a_waiting_job_reports_about_how_long_it_waits(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,9 @@ import gradio as gr
 import pytest
 from gradio.data_classes import FileData, ListFiles
 
+from app.faces import examples
+from app.faces.library import EMBEDDED_KEY
+from app.faces.studio import Studio
 from app.jobs.service import Jobs
 from app.jobs.uploads import Upload, arrivals_folder
 from app.settings import Settings
@@ -31,6 +35,10 @@ def beginning(start: str, image_size: int, key: str) -> tuple[None, int]:
 
 def handlers_of(jobs: Jobs) -> TrainHandlers:
     return TrainHandlers(SimpleNamespace(library=SimpleNamespace(beginning=beginning)), jobs)  # type: ignore[arg-type]
+
+
+def no_bar(*_: object, **__: object) -> None:
+    """Stand in for Gradio's progress bar."""
 
 
 def take(handlers: TrainHandlers, files: list[Upload], old: str = "", start: str = "scratch", size: int = 32) -> list:
@@ -86,8 +94,68 @@ def test_a_model_that_may_not_be_trained_on_is_refused_and_uploads_are_deleted(
     handlers = handlers_of(jobs)
     assert "private" in take(handlers, copies, start="loaded")[1]["error"]
     assert not [file for file in copies if file.path.exists()]
-    assert "private" in handlers.estimate("", "loaded", 15, 0, "modern", 64)
+    assert "private" in handlers.estimate("", "", "loaded", 15, 0, "modern", 64)
     assert jobs.overview() == []
+
+
+def test_a_draft_knows_how_many_of_its_files_are_faces(
+    open_jobs: Callable[..., Jobs], copies: list[Upload], tmp_path: Path
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    key, *_ = take(handlers_of(jobs), [*copies, Upload(tmp_path / "broken.png", "broken.png")])
+    assert jobs.status(key).faces == len(copies)
+
+
+def test_faces_of_the_tray_are_trained_on_with_variations_where_they_are_few(
+    open_jobs: Callable[..., Jobs], settings: Settings
+) -> None:
+    studio = Studio(settings)
+    jobs = open_jobs("mock", start=False)
+    handlers = TrainHandlers(studio, jobs)
+    embedded = studio.open(EMBEDDED_KEY)
+    kept = [recipe.to_json() for recipe in embedded.recipes(2, seed=7)]
+    elsewhere = replace(embedded.recipes(1, seed=9)[0], revision="0" * 12).to_json()
+
+    def use(tray: object) -> list:
+        return handlers.take_tray({"tray": tray}, "", EMBEDDED_KEY, "scratch", 32, REQUEST, None, no_bar)  # type: ignore[arg-type]
+
+    key, value, _ = use([*kept, elsewhere])
+    assert "31 variations of each" in value["advice"][0]
+    assert "1 face of other models" in value["advice"][0]
+    assert 32 <= jobs.status(key).faces <= 64  # near duplicates are skipped
+    for tray in ([], None, [7], [elsewhere], ["{}"]):
+        key, value, _ = use(tray)
+        assert (key, len(value["error"]) > 15) == ("", True)
+    assert not list((settings.temporary / "arrivals").glob("*"))
+    assert studio.jobs
+    studio.jobs.close()
+
+
+def test_example_faces_are_drawn_once_and_become_a_draft(
+    open_jobs: Callable[..., Jobs], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examples, "EXAMPLE_COUNT", 24)
+    studio = Studio(settings)
+    jobs = open_jobs("mock", start=False)
+    handlers, bars = TrainHandlers(studio, jobs), []
+
+    def bar(done: tuple[int, int], **_: object) -> None:
+        bars.append(done)
+
+    def take_examples(old: str) -> list:
+        return handlers.take_examples(old, EMBEDDED_KEY, "scratch", 32, REQUEST, None, bar)  # type: ignore[arg-type]
+
+    key, value, _ = take_examples("")
+    assert jobs.status(key).faces == 24
+    assert "sheet" in value
+    assert (24, 24) in bars
+    monkeypatch.setattr(examples, "example_faces", None)  # the second time they are in the home
+    again, *_ = take_examples(key)
+    assert (exists(jobs, key), jobs.status(again).faces) == (False, 24)
+    assert len(list((settings.home / "examples").iterdir())) == 1
+    assert studio.jobs
+    studio.jobs.close()
 
 
 def test_only_uploads_to_this_page_reach_the_form(settings: Settings) -> None:
