@@ -123,7 +123,7 @@ def ours(
         replace(model, latent_dim=LATENT),
         device,
         step_ended,
-        reporting=Reporting(report_steps=BURST),
+        reporting=Reporting(report_steps=BURST, report_seconds=float("inf")),
     )
     while True:
         marks.append(clock())

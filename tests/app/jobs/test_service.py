@@ -85,7 +85,7 @@ def test_the_trainer_reads_the_faces_that_the_page_has_decoded(
     assert sources.image_size == int(words[words.index("--image-size") + 1])
 
 
-def test_stop_keeps_what_was_learnt_and_save_now_goes_on(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+def test_stop_keeps_what_was_learned_and_save_now_goes_on(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
     jobs = open_jobs("mock")
     key = submitted(jobs, files)
     wait_until(jobs, key, "running")
