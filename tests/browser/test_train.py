@@ -150,7 +150,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     page.get_by_label("Stop after this many images").fill("")  # the same as 0
     expect(page.locator("#estimate")).to_contain_text(RATE, timeout=PATIENCE)
     page.get_by_label("Stop after this many images").fill("10")
-    expect(page.locator("#estimate")).to_contain_text("10 images take about 1 s", timeout=PATIENCE)
+    expect(page.locator("#estimate")).to_contain_text(re.compile(r"10 images take about \d+ s"), timeout=PATIENCE)
 
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.reload()
