@@ -37,9 +37,8 @@ ACTIVATIONS: dict[str, tuple[str, float]] = {  # the name that people give it: t
 ALIKE = {"relu", "leaky-relu-0.01"}  # hard to tell apart, and they draw almost the same
 EPSILONS = (1e-5, 1e-3, 0.8)  # of PyTorch, Keras, and eriklindernoren/PyTorch-GAN
 UNIFORM = 3**-0.5  # standard deviation of latents from -1 to 1
-GOOD, KEPT, POOR = 0.1, 0.2, 0.35  # mismatches: surely right; not worth a comparison behind the first one; nothing fits
+KEPT, POOR = 0.2, 0.35  # mismatches: not worth a comparison behind the first one; nothing fits
 CLEARLY_BETTER = 0.7  # another guess takes the place of the believed one if its mismatch is this much smaller
-NEAREST = 3  # guesses for which other eps are tried where one fits
 FACES, POINTS = (32, 256), 4096  # drawn to measure: fewest and most; points of a map
 SEED = 2**32 + 1  # of the latents; nothing else uses it
 
@@ -155,11 +154,6 @@ class Fitting:
         """
         scores = {best: least}
         scores |= {guess: self.mismatch_of(guess, start, index) for guess in self.guesses(start, index)}
-        nearest = sorted(scores, key=lambda guess: scores[guess])
-        nearest = nearest[:NEAREST] if scores[nearest[0]] <= GOOD else nearest
-        for eps in self.epsilons(start, index):
-            others = [guess._replace(eps=eps) for guess in nearest]
-            scores |= {guess: self.mismatch_of(guess, start, index) for guess in others if guess not in scores}
         other = min(scores, key=lambda guess: scores[guess])
         if scores[other] >= CLEARLY_BETTER * least:
             other = best
@@ -176,7 +170,7 @@ class Fitting:
         return EPSILONS if self.choices.norm_eps is None and has_norm else (self.belief.eps,)
 
     def guesses(self, start: int, index: int) -> Iterator[Guess]:
-        """All guesses with the believed eps that differ between one norm and the next."""
+        """All guesses that differ between one norm and the next."""
         choices = self.choices
         latents = self.latents() if self.arrived is None else [self.belief.latent]
         activations = [choices.activation] if choices.activation else [*ACTIVATIONS]
@@ -185,7 +179,7 @@ class Fitting:
         ways = itertools.product(
             latents,
             activations if ends else [self.belief.activation],
-            [self.belief.eps],
+            self.epsilons(start, index),
             ENLARGEMENTS if enlargeable else [self.belief.enlarge],
         )
         for way in ways:

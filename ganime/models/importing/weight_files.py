@@ -135,6 +135,8 @@ def read_state(file: Path, kind: str) -> Any:
             raise pickle.UnpicklingError("GLOBAL builtins.bytearray")
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             return torch.load(file, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
     except Exception as error:  # a damaged or hostile file raises nearly every kind
         raise CheckpointError(f"{file} {problem_of_pickle(str(error))}.") from error
 
@@ -151,7 +153,7 @@ def problem_of_pickle(message: str) -> str:
 
 
 def pickled_names(file: Path) -> set[str]:
-    """The names of what the pickles in a file of torch refer to. Raises ValueError where they are too large."""
+    """The names of what the pickles in a file of torch refer to. Raises CheckpointError where they are too large."""
     names = set()
     for stream in pickles_in(file):
         with suppress(Exception):  # it ends early, or is none: torch.load says so
@@ -163,7 +165,10 @@ def pickled_names(file: Path) -> set[str]:
 
 
 def pickles_in(file: Path) -> Iterator[BinaryIO]:
-    """The pickles in a file of torch: data.pkl of a zip, or the beginning of an older file."""
+    """The pickles in a file of torch: data.pkl of a zip, or the beginning of an older file.
+
+    Raises CheckpointError where one is too large.
+    """
     if not zipfile.is_zipfile(file):
         with file.open("rb") as opened:
             yield io.BytesIO(opened.read(MAX_PICKLE_BYTES))
@@ -172,7 +177,8 @@ def pickles_in(file: Path) -> Iterator[BinaryIO]:
         for entry in archive.infolist():
             if entry.filename.endswith(".pkl"):
                 if entry.file_size > MAX_PICKLE_BYTES:
-                    raise ValueError(f"{entry.filename} has {entry.file_size:,} bytes")
+                    problem = f"{file} has {entry.file_size:,} bytes in {entry.filename}, which holds names alone"
+                    raise CheckpointError(f"{problem}; at most {MAX_PICKLE_BYTES:,} are read.")
                 yield io.BytesIO(archive.read(entry))
 
 
