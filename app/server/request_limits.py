@@ -141,13 +141,16 @@ def replay_first(first: Message, receive: Receive) -> Receive:
     return replay
 
 
-def cut_body(receive: Receive, most: int) -> Receive:
-    """Return a `receive` that reports a disconnected client once a body has more than `most` bytes."""
+def cut_body(receive: Receive, most: int, idle_seconds: float) -> Receive:
+    """Return a `receive` that reports a disconnected client once a body has more than `most` bytes.
+
+    It raises asyncio.TimeoutError when nothing arrives for `idle_seconds`.
+    """
     received = 0
 
     async def receive_counted() -> Message:
         nonlocal received
-        message = await receive()
+        message = await asyncio.wait_for(receive(), idle_seconds)
         received += len(message.get("body", b""))
         return message if received <= most else {"type": "http.disconnect"}
 

@@ -29,6 +29,7 @@ FORM_BYTES = MEGABYTE  # for names and boundaries around the files of a request
 VISITOR_DIGITS = 32  # of a visitor's digest, with which the folders of their uploads begin
 MAX_REQUESTS = 16  # of one visitor whose files wait
 UPLOAD_SECONDS = 900.0  # longest duration of a request
+IDLE_SECONDS = 30.0  # without a byte, after which a request is ended: it holds as much disk space as it announced
 STATUS_SECONDS = 60.0  # for which Gradio's progress endpoint can report the end of an upload
 
 
@@ -38,7 +39,7 @@ class UploadEndpoint:
     The waiting uploads of one visitor count together, and all uploads count towards the disk space of the page.
 
     jobs: None when nobody can train here; `no_jobs` then says why uploads are refused
-    upload_seconds, status_seconds: see UPLOAD_SECONDS and STATUS_SECONDS
+    upload_seconds, idle_seconds, status_seconds: see UPLOAD_SECONDS, IDLE_SECONDS and STATUS_SECONDS
     """
 
     def __init__(
@@ -46,10 +47,11 @@ class UploadEndpoint:
         jobs: Jobs | None,
         no_jobs: str,
         upload_seconds: float = UPLOAD_SECONDS,
+        idle_seconds: float = IDLE_SECONDS,
         status_seconds: float = STATUS_SECONDS,
     ) -> None:
         self.jobs, self.no_jobs = jobs, no_jobs
-        self.upload_seconds, self.status_seconds = upload_seconds, status_seconds
+        self.upload_seconds, self.idle_seconds, self.status_seconds = upload_seconds, idle_seconds, status_seconds
         self.announced: dict[Path, int] = {}  # bytes of requests in progress, by folder
         self.admitting = threading.Lock()
 
@@ -78,7 +80,8 @@ class UploadEndpoint:
             place = await run_in_threadpool(self.admit, self.jobs, visitor, int(length))
         except JobError as error:
             return PlainTextResponse(str(error), 413)
-        return await self.store(self.jobs, Request(request.scope, cut_body(request.receive, int(length))), place)
+        receive = cut_body(request.receive, int(length), self.idle_seconds)
+        return await self.store(self.jobs, Request(request.scope, receive), place)
 
     def admit(self, jobs: Jobs, visitor: Visitor, length: int) -> Path:
         """Return a new folder for a request of `length` bytes. Raises JobError when there is no space for it."""
@@ -106,9 +109,14 @@ class UploadEndpoint:
         except ClientDisconnect:  # or more bytes arrived than were announced
             return PlainTextResponse("The upload was interrupted. Try again.", 400)
         except asyncio.TimeoutError:
-            minutes = f"{self.upload_seconds / 60:.0f} minutes"
-            return PlainTextResponse(f"The upload took more than {minutes}. Upload fewer or smaller pictures.", 408)
+            text = (
+                f"The upload stood still for {self.idle_seconds:g} seconds or took more than "
+                f"{self.upload_seconds / 60:.0f} minutes. Try again, with fewer or smaller pictures."
+            )
+            return PlainTextResponse(text, 408)
         except MultiPartException as error:
+            if "Headers exceeded" in error.message:
+                return PlainTextResponse("The name of a file is too long. Rename it and try again.", 400)
             if "maximum allowed size" not in error.message:
                 return PlainTextResponse(error.message, 400)
             most = f"{jobs.settings.upload_megabytes:,} MB"

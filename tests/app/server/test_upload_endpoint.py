@@ -362,6 +362,28 @@ async def test_an_upload_that_stalls_is_given_up_and_its_room_is_free_first(
     assert list((tmp_path / "home" / "gradio" / "arrivals").iterdir()) == []
 
 
+async def test_an_upload_that_announces_much_and_sends_nothing_soon_gives_its_room_back(
+    open_jobs: Callable[..., Jobs], tmp_path: Path
+) -> None:
+    endpoint = UploadEndpoint(open_jobs("mock", start=False), "", idle_seconds=0.2)
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield b"--x\r\n"
+        await asyncio.sleep(20)
+
+    headers = FORM | {"Content-Length": str(100 * MEGABYTE)}
+    answer = await client_of(endpoint).post(UPLOAD, content=silent(), headers=headers)
+    assert (answer.status_code, "0.2 seconds" in answer.text) == (408, True)
+    assert endpoint.announced == {}
+    assert list((tmp_path / "home" / "gradio" / "arrivals").iterdir()) == []
+
+
+async def test_a_name_that_is_too_long_is_said_to_be_that(open_jobs: Callable[..., Jobs]) -> None:
+    client = client_of(UploadEndpoint(open_jobs("mock", start=False), ""))
+    answer = await client.post(UPLOAD, files={"files": ("x" * 50_000 + ".png", b"some")})
+    assert (answer.status_code, "name" in answer.text, "512" in answer.text) == (400, True, False)
+
+
 async def test_uploads_delete_old_jobs_only_once_they_have_arrived(open_jobs: Callable[..., Jobs]) -> None:
     jobs = open_jobs("mock", start=False, disk_gigabytes=3 / 1024, upload_megabytes=2)
     with jobs.store.writing() as session:
