@@ -1,6 +1,10 @@
-"""How long a visitor waits: drives the page in Chromium on this machine and prints a table of medians.
+"""How long a visitor waits and how much arrives: drives the page in Chromium on this machine and prints two tables.
 
-`python -m benchmarks.page [--rounds 15] [--explore]`
+`python -m benchmarks.page [--rounds 15] [--explore | --targets]`
+
+The first table has medians of everything that a visitor does. The second compares the page with its targets, which hold
+for two idle cores; on a busy machine only ratios of interleaved runs mean anything. --address measures a page that runs
+already, such as an earlier version.
 """
 
 from __future__ import annotations
@@ -11,10 +15,11 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import quote
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
@@ -55,23 +60,168 @@ MOVE = """const slider = document.querySelector("[data-steer]");
 slider.value = slider.value > 0 ? -2 : 2;
 slider.dispatchEvent(new Event("input", { bubbles: true }));"""
 
+# Notes when the first faces are painted, and when the page's own are, in milliseconds since the address was opened.
+NOTE_FACES = """
+const note = (name, selector) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  const look = async () => {
+    while (!document.querySelector(selector)) await frame();
+    await frame();
+    await frame();
+    window[name] = performance.now();
+  };
+  look();
+};
+note("firstFaces", "#first-faces, .tile");
+note("ownFaces", ".tile");
+"""
+# Drags the first slider for some seconds, a move for each frame, and returns the faces a second that the stage shows.
+DRAG = """async (seconds) => {
+  const slider = document.querySelector("[data-steer]");
+  const begun = performance.now();
+  const stage = () => document.querySelector(".now").dataset.recipe;
+  let [shown, faces] = [stage(), 0];
+  while (performance.now() - begun < seconds * 1000) {
+    slider.value = 2.5 * Math.sin((performance.now() - begun) / 400);
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    await new Promise(requestAnimationFrame);
+    if (stage() !== shown) [shown, faces] = [stage(), faces + 1];
+  }
+  return faces / seconds;
+}"""
+DRAG_SECONDS = 4
+SLOW = {"offline": False, "latency": 150, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 0.75e6 / 8}  # bytes/s
+DRAWN = ("/component_server", "/ganime/")  # in the addresses of faces
+ICONS = ("/ganime/icon-",)
+Target = tuple[str, float, str, str]  # what, the median, its unit, the target
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--explore", action="store_true", help="only the Explore tab")
+    parser.add_argument("--targets", action="store_true", help="only the table of targets")
+    parser.add_argument("--address", help="of a page that runs already")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, sync_playwright() as play, serve(Path(home)) as address:
-        browser = play.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
-        page = browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
-        page.set_default_timeout(PATIENCE)
-        rows = [] if options.explore else faces_and_walks(page, address, options.rounds)
-        rows += exploring(page, address, options.rounds)
-        browser.close()
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as play:
+        running = nullcontext(options.address) if options.address else serve(Path(home))
+        with running as address:
+            browser = play.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
+            if not options.targets:
+                print_actions(browser, address, options.rounds, options.explore)
+            if not options.explore:
+                print_targets(browser, address, options.rounds)
+            browser.close()
+
+
+def print_actions(browser: Browser, address: str, rounds: int, only_explore: bool) -> None:
+    """The table of what a visitor does."""
+    page = browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
+    page.set_default_timeout(PATIENCE)
+    rows = [] if only_explore else faces_and_walks(page, address, rounds)
+    rows += exploring(page, address, rounds)
+    page.close()
     print("| what | median ms | worst ms | first sign, median ms | worst ms |\n|---|---|---|---|---|")
     for what, done, sign in rows:
         figures = [f"{pick(times) * 1000:.0f}" for times in (done, sign) if times for pick in (statistics.median, max)]
         print(f"| {what} | {' | '.join(figures)}{'' if sign else ' | |'} |")
+
+
+class Traffic:
+    """What a page receives, in bytes as they pass through the network. session: of the page."""
+
+    def __init__(self, session: CDPSession) -> None:
+        self.addresses: dict[str, str] = {}
+        self.sizes: list[tuple[str, int]] = []  # address, bytes
+        session.send("Network.enable")
+        session.on("Network.requestWillBeSent", self.begun)
+        session.on("Network.loadingFinished", self.ended)
+
+    def begun(self, event: dict) -> None:
+        self.addresses[event["requestId"]] = event["request"]["url"]
+
+    def ended(self, event: dict) -> None:
+        self.sizes.append((self.addresses.get(event["requestId"], ""), int(event["encodedDataLength"])))
+
+    def bytes(self, faces: bool) -> int:
+        """The bytes of faces, or of everything else."""
+        return sum(size for address, size in self.sizes if is_drawn(address) == faces)
+
+
+def is_drawn(address: str) -> bool:
+    """Whether faces are at this address, and not the page or its icon."""
+    return any(part in address for part in DRAWN) and not any(part in address for part in ICONS)
+
+
+def print_targets(browser: Browser, address: str, rounds: int) -> None:
+    """The table of the page's targets."""
+    print("\n| what | median | target |\n|---|---|---|")
+    for what, median, unit, target in [*loading(browser, address), *using(browser, address, rounds)]:
+        print(f"| {what} | {median:,.0f} {unit} | {target} |")
+
+
+def loading(browser: Browser, address: str) -> list[Target]:
+    """The targets for opening the page with an empty cache."""
+    quick = [opened_cold(browser, address) for _ in range(FEW)]
+    slow = [opened_cold(browser, address, slow=True) for _ in range(FEW)]
+
+    def median(loads: list[tuple[float, float, int]], place: int) -> float:
+        return statistics.median(load[place] for load in loads)
+
+    return [
+        ("first faces visible", median(quick, 0), "ms", "500 ms"),
+        ("the page's own faces visible", median(quick, 1), "ms", ""),
+        ("first load without faces drawn for it", median(quick, 2) / 1000, "kB", "600 kB"),
+        ("first faces visible at 1.6 Mbit/s, 150 ms", median(slow, 0), "ms", "3,000 ms"),
+        ("the page's own faces visible there", median(slow, 1), "ms", ""),
+    ]
+
+
+def opened_cold(browser: Browser, address: str, slow: bool = False) -> tuple[float, float, int]:
+    """Milliseconds until the first faces and the page's own are visible, and the bytes of everything but the latter."""
+    context = browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    session = context.new_cdp_session(page)
+    traffic = Traffic(session)
+    if slow:
+        session.send("Network.emulateNetworkConditions", SLOW)
+    page.add_init_script(NOTE_FACES)
+    page.goto(address, wait_until="commit")
+    page.wait_for_function("window.ownFaces")
+    page.wait_for_timeout(1000)  # for what is loaded last
+    first, own = page.evaluate("[window.firstFaces, window.ownFaces]")
+    size = traffic.bytes(faces=False)
+    context.close()
+    return first, own, size
+
+
+def using(browser: Browser, address: str, rounds: int) -> list[Target]:
+    """The targets for rolling faces and dragging a slider."""
+    context = browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    traffic = Traffic(context.new_cdp_session(page))
+    visit(page, address)
+    page.wait_for_timeout(3000)  # the sharp picture of the first face has arrived
+    times, sizes = [], []
+    for _ in range(rounds):
+        before = traffic.bytes(faces=True)
+        times.append(timed(lambda: roll(page)) * 1000)
+        sizes.append(traffic.bytes(faces=True) - before)
+        page.wait_for_timeout(2000)
+    opened(page, address)
+    open_tool(page, "steer")
+    page.wait_for_selector("[data-steer]")
+    moves = [page.evaluate(WATCHED, {"act": MOVE, "result": STAGE})[0] * 1000 for _ in range(rounds)]
+    dragged = [page.evaluate(DRAG, DRAG_SECONDS) for _ in range(FEW)]
+    context.close()
+    return [
+        ("roll 16 faces", statistics.median(times), "ms", "150 ms"),
+        ("a roll of 16 faces", statistics.median(sizes) / 1000, "kB", "120 kB"),
+        ("from a move of a slider to its face", statistics.median(moves), "ms", "60 ms"),
+        ("while a slider is dragged", statistics.median(dragged), "faces a second", "15"),
+    ]
 
 
 def faces_and_walks(page: Page, address: str, rounds: int) -> list[Row]:
