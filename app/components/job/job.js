@@ -93,7 +93,8 @@ function showCharts({ $ }, { losses, measures }) {
 
 /** Shows the faces of a job that has drawn none yet. */
 async function showSheet({ $, ask, picked }, job) {
-  const wanted = job.state === "draft" || job.state === "queued";
+  const waiting = job.state === "draft" || job.state === "queued";
+  const wanted = waiting || (isActive(job) && !job.grids.length);
   $(".sheet").hidden = !wanted || $(".sheet").dataset.key !== picked();
   if (!wanted || $(".sheet").dataset.key === picked()) return;
   const key = picked();
