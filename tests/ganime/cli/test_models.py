@@ -15,6 +15,7 @@ from ganime.drawing.sampling import generate
 from ganime.models.checkpoint import EMBEDDED, TRAINING_FACES_FILES, Checkpoint, load_checkpoint
 from ganime.nets.dcgan import Discriminator
 from tests.ganime.cli.common import Answer, assert_refused
+from tests.ganime.models.foreign_nets import dcgan, trained
 
 
 def totals(text: str) -> list[tuple[int, int]]:
@@ -103,6 +104,27 @@ def test_import_makes_a_model_that_draws_the_same_faces(
     assert answer.error == ""
     found = generate(load_checkpoint(tmp_path / "model"), range(4))
     assert abs(found.astype(int) - generate(tiny, range(4))).max() <= 2
+
+
+def test_import_says_what_was_found_and_how_well_it_matches(ganime: Callable[..., Answer], tmp_path: Path) -> None:
+    torch.save({"gen": trained(dcgan(lambda: torch.nn.LeakyReLU(0.2))).state_dict()}, tmp_path / "weights.pkl")
+    answer = ganime("import", tmp_path / "weights.pkl", "--out", tmp_path / "model")
+    assert answer.status == 0
+    for found in ("32 px", "activation: LeakyReLU 0.2", "mismatch 0.0", "output: tanh", "--output", "under gen"):
+        assert found in answer.out, answer.out
+    options = ("--activation", "relu", "--output", "sigmoid", "--norm-eps", "1e-3", "--key", "gen", "--size", "32")
+    answer = ganime("import", tmp_path / "weights.pkl", "--out", tmp_path / "model", *options)
+    for found in ("activation: ReLU", "output: sigmoid", "norm eps: 0.001"):
+        assert found in answer.out, answer.out
+    assert "sigmoid" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_import_refuses_options_out_of_range(ganime: Callable[..., Answer], tmp_path: Path) -> None:
+    torch.save(trained(dcgan()).state_dict(), tmp_path / "weights.pkl")
+    for option, value in (("--activation", "wavy"), ("--output", "wavy"), ("--key", "wavy"), ("--label", "3")):
+        answer = ganime("import", tmp_path / "weights.pkl", "--out", tmp_path / "model", option, value)
+        assert_refused(answer, value)
+    assert not (tmp_path / "model").exists()
 
 
 def test_import_refuses_other_files(ganime: Callable[..., Answer], tiny: Checkpoint, tmp_path: Path) -> None:

@@ -155,6 +155,7 @@ NAMED: dict[str, tuple[bytes, str]] = {
     "a gzip archive": (b"\x1f\x8b\x08\0\0", "gzip"),
     "a RAR archive": (b"Rar!\x1a\x07\0", "RAR"),
     "a picture": (b"\xff\xd8\xff\xe0", "picture"),
+    "an ONNX file": (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0", "ONNX"),
     "a NumPy array": (b"\x93NUMPY\x01\0", "NumPy"),
     "a pickle of StyleGAN": (b"\x80\x03cdnnlib.tflib.network\nNetwork\n", "StyleGAN"),
     "a TensorFlow checkpoint": (bytes(50) + struct.pack("<Q", 0xDB4775248B80FB57), "TensorFlow"),
