@@ -60,17 +60,21 @@ UNLIMITED = nullcontext()
 
 
 def component(
-    name: str, server_functions: list[Callable[..., Any]], elem_id: str, events: tuple[str, ...] = ()
+    name: str,
+    server_functions: list[Callable[..., Any]],
+    elem_id: str,
+    events: tuple[str, ...] = (),
+    value: Answer | None = None,
 ) -> gr.HTML:
     """The component in the folder `name`: its .html and .css, and the `mount` of its .js, a module.
 
     server_functions: what the module can call on the server, by name. events: what it triggers; Gradio looks for their
-    names in the text that it runs.
+    names in the text that it runs. value: what the module receives at the start.
     """
     folder, shared = COMPONENTS / name, COMPONENTS / "shared" / "common.css"
     css = [path.read_text(encoding="utf-8") for path in (shared, folder / f"{name}.css")]
     return gr.HTML(
-        value={},
+        value=value or {},
         html_template=(folder / f"{name}.html").read_text(encoding="utf-8"),
         css_template="".join(css),
         js_on_load=MOUNT % (list(events), loaded(f"{name}/{name}.js")),

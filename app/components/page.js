@@ -1,22 +1,11 @@
 // What belongs to the page as a whole. Gradio's events call these functions, see `page_call` in bridge.py.
 import { keptJobs } from "./shared/kept-jobs.js";
-import { jobOfLink, namesFaces } from "./shared/links.js";
+import { jobOfLink } from "./shared/links.js";
 import { openTab } from "./shared/page-tabs.js";
-import { randomSeed } from "./shared/recipes.js";
 import { readStored } from "./shared/storage.js";
-
-export { randomSeed };
-
-/** The value of a component that draws live, with what the controls say now. */
-export const withControls = (value, ...asked) => ({ ...value, asked });
 
 /** The value of a component with the faces of the tray, and the other values of the event. */
 export const withTray = (value, ...others) => [{ ...value, tray: readStored("ganime-tray") || [] }, ...others];
-
-/** Opens the Explore tab where the address names a face, a tray or a walk; explore.js reads it. */
-export function openLink() {
-  if (namesFaces(location.search)) openTab("Explore");
-}
 
 function takeJobLink() {
   const key = jobOfLink(location.hash);

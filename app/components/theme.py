@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gradio as gr
 
 FONT = [gr.themes.Font(name) for name in ("system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")]
@@ -44,24 +46,4 @@ THEME = gr.themes.Base(
     slider_color_dark="#e0557f",
 )
 
-CSS = """
-.dark { --color-accent: #ff8fae; --link-text-color: #ff8fae; }
-.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; overflow: clip !important; }
-#title h1 { margin: 6px 0 0; font-size: 30px; letter-spacing: -0.02em; }
-#title p { margin: 2px 0 0; }
-#model-line, #model-line > *, #estimate, #estimate > * { font-size: 14px; padding-left: 0 !important; }
-#model-line strong { font-weight: 650; }
-#banner {
-  border-left: 4px solid #c2410c; padding: 10px 14px; border-radius: 8px; background: var(--background-fill-secondary);
-}
-footer { display: none !important; }
-input[type="range"]:focus-visible { outline: 3px solid var(--color-accent); outline-offset: 4px; }
-input[type="number"]:focus-visible { outline: 2px solid var(--color-accent); }
-pre { max-width: 100%; overflow-x: auto; }
-#other-faces { gap: 8px; }
-#other-faces button, #start-training { min-height: 44px; }
-@media (max-width: 480px) {
-  .gradio-container { padding: 0 4px !important; }
-  .tab-container > button { padding: 0 7px !important; }  /* so that all tabs fit beside each other */
-}
-"""
+CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")

@@ -18,12 +18,13 @@ from app.faces.inspection import Inspector
 from app.recently_used import RecentlyUsed
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress, choose_faces
 from ganime.drawing.clarity import clear, default_clarity
-from ganime.drawing.direction_search import unnamed_directions, unnamed_unit
-from ganime.drawing.directions import Direction, Directions, between, combined, load_directions, steer
+from ganime.drawing.direction_search import group, unnamed_directions, unnamed_unit
+from ganime.drawing.directions import Direction, Directions, between, combined, held, load_directions, steer
 from ganime.drawing.layers import Inside, look_inside
 from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_of, vary
 from ganime.drawing.projection import Projection, ProjectionProgress, project
-from ganime.drawing.recipe import MAX_SEED, Recipe, check_clarity, check_seed, decoded, rounded, walk
+from ganime.drawing.ranges import usable_ranges
+from ganime.drawing.recipe import MAX_SEED, Recipe, check_clarity, check_seed, decoded, latents, rounded, walk
 from ganime.drawing.sampling import latents_of, recipes_for, untruncated
 from ganime.drawing.sharpening import sharpened
 from ganime.errors import DataError, GanimeError, RecipeError
@@ -42,6 +43,11 @@ MAX_FACES = 64
 MAX_PATH_FRAMES = 120
 TOOL_FACES = 8  # faces that a tool shows
 FaceSize = Literal[0, 512, 1024]  # side in px of a downloaded face; 0 for the model's own, others are sharpened
+LOCKS = {  # what can be kept while other faces are rolled, with the attributes or their groups that decide it
+    "hair": ("hair colour", "hair_length", "twintails"),
+    "eyes": ("eye colour",),
+    "expression": ("smile", "open_mouth", "blush"),
+}
 NO_VECTORS: Mapping[str, str] = {}
 
 
@@ -186,10 +192,37 @@ class LoadedModel:
 
     # Tools: faces from faces
 
-    def vary(self, recipe: Recipe, strength: float, seed: int, count: int = TOOL_FACES) -> Drawn:
-        """Variations of a face. strength: 0 (the face itself) to 1 (nothing in common with it). count: 1 to 64."""
+    def vary(
+        self, recipe: Recipe, strength: float, seed: int, count: int = TOOL_FACES, locks: Sequence[str] = ()
+    ) -> Drawn:
+        """Variations of a face.
+
+        strength: 0 (the face itself) to 1 (nothing in common with it). count: 1 to 64. locks: as for `roll_beside`.
+        """
         [z] = self.untruncated([recipe])
-        return self.draw_latents(vary(z, strength, check_count(count), seed), recipe)
+        return self.draw_latents(self.locked(vary(z, strength, check_count(count), seed), z, locks), recipe)
+
+    def roll_beside(self, recipe: Recipe, seeds: Sequence[int], locks: Sequence[str]) -> Drawn:
+        """The faces of seeds (1 to 64), with what is locked taken from another face, whose settings they have.
+
+        locks: names in LOCKS; one that no direction of the model belongs to has no effect.
+        """
+        check_count(len(seeds))
+        [z] = self.untruncated([recipe])
+        fresh = latents([check_seed(seed) for seed in seeds], self.latent_dim)
+        return self.draw_latents(self.locked(fresh, z, locks), recipe)
+
+    def locked(
+        self, z: Float[np.ndarray, "n latent"], face: Float[np.ndarray, " latent"], locks: Sequence[str]
+    ) -> Float[np.ndarray, "n latent"]:
+        """Latents with what is locked taken from a face. Raises RecipeError for an unknown lock."""
+        if unknown := set(locks) - LOCKS.keys():
+            raise RecipeError(f"Nothing is called {quoted(min(unknown))}; lock {', '.join(LOCKS)}.")
+        groups = {name for lock in locks for name in LOCKS[lock]}
+        ways = [
+            item.vector for item in self.directions().items if item.kind == "attribute" and group(item.name) in groups
+        ]
+        return held(z, face, np.stack(ways)) if ways else z
 
     def steer(self, recipe: Recipe, amounts: Mapping[str, float], own: Mapping[str, str] = NO_VECTORS) -> Drawn:
         """A face moved along directions. amounts: -3 to 3, by name. own: as for `directions`."""
@@ -253,6 +286,10 @@ class LoadedModel:
             with self.device.lock:
                 directions = self.unnamed.add(self.checkpoint.revision, unnamed_directions(self.checkpoint.generator))
         return directions
+
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """The amounts of each direction, without those of visitors, at which faces survive; see `usable_ranges`."""
+        return usable_ranges(self.checkpoint, self.directions())
 
     def direction_of_sliders(self, name: str, amounts: Mapping[str, float], own: Mapping[str, str]) -> Direction:
         """A visitor's direction that goes where sliders lead together. own: as for `directions`.

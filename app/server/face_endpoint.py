@@ -4,8 +4,8 @@ A request is POST /ganime/TOOL (relative to the page) with Content-Type: applica
 `key` is the key of the model that draws; a recipe is the JSON text that the page uses everywhere.
 
     draw   {"key", "recipes": [recipe, ...]}                     1 to 64 faces
-    roll   {"key", "count", "seed", "truncation"?, "clarity"?}   faces of consecutive seeds; null: by default
-    vary   {"key", "recipe", "strength", "seed", "count"?}       variations of a face
+    roll   {"key", "recipe", "seeds", "locks"}                   faces of seeds, with what is locked taken from a face
+    vary   {"key", "recipe", "strength", "seed", "locks"?}       8 variations of a face
     steer  {"key", "recipe", "amounts": {name: -3..3}, "own"?}   one face, moved along directions
     breed  {"key", "recipes", "mutation", "seed"}                children of 2 to 16 faces
     mix    {"key", "a", "b", "c"}                                the face A - B + C
@@ -38,7 +38,7 @@ from starlette.routing import Route
 
 from app.errors import JobMissing, explain_disk_errors, visitor_text
 from app.faces.incoming import Amounts, OwnVectors, RecipeText, RecipeTexts, parse_recipes
-from app.faces.loaded_model import NO_VECTORS, TOOL_FACES, Drawn, LoadedModel
+from app.faces.loaded_model import MAX_FACES, NO_VECTORS, Drawn, LoadedModel
 from app.faces.studio import Studio
 from app.server.origins import from_another_site, refuse_other_sites
 from app.settings import MEGABYTE
@@ -52,6 +52,7 @@ QUALITY = 90  # of WebP, 1 to 100
 SHARP_SIDE = 512  # px
 RETRY_SECONDS = 2
 ModelKey = Annotated[str, Field(max_length=200)]
+Locks = Annotated[list[str], Field(max_length=16)]
 
 
 class Tool(BaseModel):
@@ -74,24 +75,24 @@ class Draw(Tool):
 
 
 class Roll(Tool):
-    count: int
-    seed: int
-    truncation: float = 1.0
-    clarity: float | None = None
+    recipe: RecipeText
+    seeds: Annotated[list[int], Field(max_length=MAX_FACES)]
+    locks: Locks
 
     def faces(self, model: LoadedModel) -> Drawn:
-        return model.draw(model.recipes(self.count, self.seed, self.truncation, self.clarity))
+        [recipe] = parse_recipes([self.recipe])
+        return model.roll_beside(recipe, self.seeds, self.locks)
 
 
 class Vary(Tool):
     recipe: RecipeText
     strength: float
     seed: int
-    count: int = TOOL_FACES
+    locks: Locks = []
 
     def faces(self, model: LoadedModel) -> Drawn:
         [recipe] = parse_recipes([self.recipe])
-        return model.vary(recipe, self.strength, self.seed, self.count)
+        return model.vary(recipe, self.strength, self.seed, locks=self.locks)
 
 
 class Steer(Tool):

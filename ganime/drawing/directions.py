@@ -178,6 +178,21 @@ def moved(z: Float[np.ndarray, "*n latent"], offset: Float[np.ndarray, "*n laten
     return (there * factor).astype(np.float32)
 
 
+def held(
+    z: Float[np.ndarray, "n latent"], face: Float[np.ndarray, " latent"], ways: Float[np.ndarray, "k latent"]
+) -> Float[np.ndarray, "n latent"]:
+    """Latents that have along `ways` exactly what `face` has there, and are otherwise z; their lengths do not change.
+
+    face: a latent of about the length of z. ways: 1 to latent - 1 vectors.
+    """
+    basis = np.linalg.qr(ways.T.astype(np.float64))[0]  # (latent, K)
+    kept = basis @ (basis.T @ face)  # (latent,)
+    free = z - (z @ basis) @ basis.T  # (N, latent)
+    room = (z.astype(np.float64) ** 2).sum(1) - kept @ kept  # (N,)
+    scale = np.sqrt(room.clip(0) / (free**2).sum(1).clip(1e-12))  # (N,)
+    return (kept + free * scale[:, None]).astype(np.float32)
+
+
 def between(
     start: Float[np.ndarray, "n latent"], end: Float[np.ndarray, "m latent"], length: float = 1.0
 ) -> Float[np.ndarray, " latent"]:

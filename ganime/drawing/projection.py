@@ -36,11 +36,12 @@ class ProjectionProgress:
 
     progress: 0 to 1.
     loss: the smallest so far; infinite before the descent.
-    face: the best so far, (S, S, 3).
+    z, face: the best so far, (latent,) and (S, S, 3).
     """
 
     progress: float
     loss: float
+    z: Float[np.ndarray, " latent"]
     face: UInt8[np.ndarray, "size size 3"]
 
 
@@ -90,12 +91,14 @@ def project(
         more = render(generator, drawn[len(faces) : len(faces) + CANDIDATES_PER_REPORT])  # (N, S, S, 3)
         done = CANDIDATES_SHARE * len(faces) / CANDIDATES
         faces, features = np.concatenate([faces, more]), np.concatenate([features, extract(net, more)[0]])
-        yield ProjectionProgress(done, math.inf, faces[np.linalg.norm(features - target, axis=1).argmin()])
+        nearest = int(np.linalg.norm(features - target, axis=1).argmin())
+        yield ProjectionProgress(done, math.inf, drawn[nearest], faces[nearest])
     strangers = torch.pdist(torch.from_numpy(features.astype(np.float64))).numpy()  # (pairs,)
     typical = float(np.median(strangers))
     apart = (faces.astype(np.float32) - picture).reshape(CANDIDATES, -1)
     unlike = np.linalg.norm(features - target, axis=1) / max(typical, 1e-9) + np.abs(apart).mean(1) / 64  # (N,)
-    z, shown = drawn[np.argsort(unlike, kind="stable")[:FIRST_LATENTS]], faces[unlike.argmin()]
+    z = drawn[np.argsort(unlike, kind="stable")[:FIRST_LATENTS]]  # (FIRST_LATENTS, latent)
+    shown_z, shown = z[0], faces[unlike.argmin()]
 
     whole, done = FIRST_LATENTS * FIRST_STEPS + LAST_LATENTS * LAST_STEPS, 0
     for steps, kept in ((FIRST_STEPS, LAST_LATENTS), (LAST_STEPS, 1)):
@@ -104,9 +107,9 @@ def project(
             z, done = latest, done + len(latest)
             best = int(losses.argmin())
             if step % STEPS_PER_IMAGE == 0:
-                shown = render(generator, z[best : best + 1])[0]
+                shown_z, shown = z[best], render(generator, z[best : best + 1])[0]
             progress = CANDIDATES_SHARE + (1 - CANDIDATES_SHARE) * done / whole
-            yield ProjectionProgress(progress, float(losses[best]), shown)
+            yield ProjectionProgress(progress, float(losses[best]), shown_z, shown)
         z = z[np.argsort(losses, kind="stable")[:kept]]
     [found] = rounded(z)
     face = render(generator, found[None])

@@ -43,9 +43,14 @@ class Clarity:
     held: Float[np.ndarray, "h latent"]
     quantiles: Float[np.ndarray, " q"]
 
-    def predict(self, z: Float[np.ndarray, " latent"]) -> float:
-        """The clarity of the face of one latent; on the scale of `quantiles`."""
-        return self.value_and_gradient(unit(z))[0] if np.any(z) else 0.0
+    def predict(self, z: Float[np.ndarray, "n latent"]) -> Float[np.ndarray, " n"]:
+        """The clarity of the faces of latents, none of them zero, on the scale of `quantiles`."""
+        x = np.stack([unit(row) for row in z])  # (N, latent)
+        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = x @ weight + bias  # (N, out)
+            if number < len(self.weights) - 1:
+                x = x * sigmoid(x)
+        return x[:, 0]
 
     def value_and_gradient(self, u: Float[np.ndarray, " latent"]) -> tuple[float, Float[np.ndarray, " latent"]]:
         """The clarity at a latent of length sqrt(latent), and its gradient there."""

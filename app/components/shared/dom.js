@@ -54,3 +54,19 @@ export function listenOutside(element, target, type, act) {
     else target.removeEventListener(type, listener);
   });
 }
+
+/** Fills the track of a range input between its origin and its value: data-origin is "min", or a number; 0 without. */
+export function fillRange(input) {
+  const [least, most, value] = [input.min, input.max, input.value].map(Number);
+  const origin = input.dataset.origin === "min" ? least : Number(input.dataset.origin || 0);
+  const percent = (number) => `${(100 * (number - least)) / (most - least)}%`;
+  input.style.setProperty("--from", percent(Math.min(origin, value)));
+  input.style.setProperty("--to", percent(Math.max(origin, value)));
+}
+
+/** Fills all range inputs inside an element, now and whenever a visitor moves one. */
+export function fillRanges(element) {
+  const fill = (input) => input.type === "range" && fillRange(input);
+  element.querySelectorAll("input[type=range]").forEach(fill);
+  element.addEventListener("input", ({ target }) => fill(target));
+}

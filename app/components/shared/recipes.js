@@ -3,8 +3,8 @@
 export const MAX_SEED = 4294967295;
 const HUB_NAME = /^[\w][\w.-]*\/[\w][\w.-]*$/;
 
-/** Returns a random seed. */
-export const randomSeed = () => Math.floor(Math.random() * (MAX_SEED + 1));
+/** Returns a random seed, short enough to be read out. */
+export const randomSeed = () => Math.floor(Math.random() * 1000000);
 
 /** Whether a model's name is that of a repository on the Hugging Face hub. */
 export const isHubName = (name) => HUB_NAME.test(name);
@@ -22,6 +22,13 @@ export function parseRecipe(text) {
 /** The recipe of a seed. model: {model, revision, clarity}, its name, its weights and its default clarity. */
 export const recipeOfSeed = ({ model, revision, clarity }, seed) => (
   JSON.stringify({ model, revision, seed, truncation: 1, ...(clarity ? { clarity } : {}) }));
+
+/** A recipe with another clarity and truncation. */
+export function withSettings(text, { clarity, truncation }) {
+  const recipe = { ...JSON.parse(text), truncation, clarity };
+  if (!clarity) delete recipe.clarity;
+  return JSON.stringify(recipe);
+}
 
 /** Describes a face in a few words. */
 export function describeRecipe(text) {

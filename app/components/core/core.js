@@ -1,0 +1,100 @@
+// The state that all parts of the page share: the model in use, the current face, undo, the tray and the address.
+// The dock starts it; every other component waits for `coreReady`.
+import { createDrawing } from "./drawing.js";
+import { createFaces } from "./faces.js";
+import { createModels } from "./model.js";
+import { createOwnSliders } from "./own-sliders.js";
+import { createPictures } from "./pictures.js";
+import { createPlace } from "./place.js";
+import { createSharing } from "./sharing.js";
+import { createSlots } from "./slots.js";
+import { createTray } from "./tray.js";
+import { createListeners } from "../shared/listeners.js";
+import { openTab } from "../shared/page-tabs.js";
+import { createRequest } from "../shared/requests.js";
+
+/** Shows what was done and what failed; the dock listens. attempt() runs what a visitor has asked for. */
+function createMessages() {
+  const [said, complained, busy] = [createListeners(), createListeners(), createListeners()];
+  let running = 0;
+
+  return {
+    onSay: said.on,
+    onComplain: complained.on,
+    /** Called with whether anything that a visitor has asked for is running. */
+    onBusy: busy.on,
+    /** Says what was done. */
+    say: (words) => said.tell(words),
+    /** Shows an error; "" takes it away. recipe: a face whose model could be loaded. */
+    complain: (words, recipe = "") => complained.tell(words, recipe),
+    /** Returns what work() does, undefined where it fails; errors are shown. */
+    async attempt(work, recipe = "") {
+      busy.tell((running += 1) > 0);
+      try {
+        return await work();
+      } catch (error) {
+        complained.tell(error.message || "This did not work. Try again.", recipe);
+        return undefined;
+      } finally {
+        busy.tell((running -= 1) > 0);
+      }
+    },
+  };
+}
+
+/** Holds what is sent to a part of the page that is mounted later. */
+function createMailbox() {
+  const waiting = [];
+  let take = (...message) => waiting.push(message);
+
+  return {
+    post: (...message) => take(...message),
+    attach(act) {
+      take = act;
+      for (const message of waiting.splice(0)) act(...message);
+    },
+  };
+}
+
+/** Creates the state. component: the dock's. */
+function createCore({ server, trigger }) {
+  const messages = createMessages();
+  let models = null;
+  const request = createRequest({ server, trigger: () => models.returnToStart() });
+  const base = { ...messages, server, request, pictures: createPictures() };
+  models = createModels(base, (key) => trigger("model", { key }));
+  base.drawing = createDrawing(Object.assign(Object.create(models), base), () => models.returnToStart());
+  const withModels = Object.assign(Object.create(models), base);
+  const faces = createFaces(withModels);
+  const core = Object.assign(Object.create(withModels), faces);
+  core.own = createOwnSliders(core);
+  core.tray = createTray(core);
+  core.slots = createSlots(core);
+  core.place = createPlace(core);
+  core.sharing = createSharing(core);
+
+  const mailbox = createMailbox();
+  const post = (...message) => {
+    openTab("Create");
+    mailbox.post(...message);
+  };
+  return Object.assign(core, {
+    /** Opens a tool of the Create tab. */
+    openTool: (name) => post("tool", name),
+    /** Searches for the face that is closest to a picture file. */
+    searchPicture: (file) => post("picture", file),
+    /** Has act(kind, value) called with what the two above ask for; for the Create tab. */
+    attachCreate: mailbox.attach,
+  });
+}
+
+let begin = null;
+/** A promise of the state. */
+export const coreReady = new Promise((resolve) => { begin = resolve; });
+
+/** Starts the state; returns it. */
+export function startCore(component) {
+  const state = createCore(component);
+  begin(state);
+  return state;
+}

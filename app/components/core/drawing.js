@@ -1,0 +1,34 @@
+// The one way in which the page has faces drawn: recipes in, pictures out. Today the server answers behind it.
+import { requestFaces } from "../shared/face-requests.js";
+
+/**
+ * Creates the drawing. Each of its functions returns recipes as the server writes them, whose pictures are then in
+ * `pictures`; it throws an Error with a message for the visitor. gone(): called where the model in use was deleted.
+ */
+export function createDrawing(core, gone) {
+  async function ask(tool, fields) {
+    try {
+      return await requestFaces(tool, { key: core.model.key, ...fields });
+    } catch (error) {
+      if (error.missing) gone();
+      throw error;
+    }
+  }
+
+  const draw = async (tool, fields) => core.pictures.add(await ask(tool, fields));
+
+  return {
+    draw: (recipes) => draw("draw", { recipes }),
+    /** The faces of seeds, with what is locked taken from a face. */
+    rollBeside: (recipe, seeds, locks) => draw("roll", { recipe, seeds, locks }),
+    /** Eight variations of a face. strength: 0 to 1. */
+    vary: (recipe, strength, seed, locks) => draw("vary", { recipe, strength, seed, locks }),
+    /** A face moved along directions. amounts: by name; own: vectors of the visitor's own, by name. */
+    steer: (recipe, amounts, own) => draw("steer", { recipe, amounts, own }),
+    breed: (recipes, mutation, seed) => draw("breed", { recipes, mutation, seed }),
+    /** The face A - B + C. */
+    mix: (a, b, c) => draw("mix", { a, b, c }),
+    /** The picture of a face at 512 px. */
+    sharp: async (recipe) => (await ask("sharp", { recipe })).picture,
+  };
+}

@@ -1,0 +1,127 @@
+// The current face, which all tabs share; the settings that faces are drawn with; and what undo knows of both.
+import { createListeners } from "../shared/listeners.js";
+import { parseRecipe, randomSeed, recipeOfSeed, withSettings } from "../shared/recipes.js";
+import { createHistory } from "./history.js";
+
+/** Counts what was asked to be shown, so that an old answer never replaces a newer one. */
+function createTickets() {
+  let latest = 0;
+  return { next: () => ++latest, isLatest: (ticket) => ticket === latest };
+}
+
+/** Undo and redo over the parts of the page. state: {wanted, current}; parts: {put, words} by name. */
+function createUndo(core, state, parts) {
+  const { attempt, drawing, say, isOfModel, bring, pictures } = core;
+  const { wanted } = state;
+  const [history, changed] = [createHistory(), createListeners()];
+  const tell = () => changed.tell({ undo: history.canUndo(), redo: history.canRedo() });
+
+  /** Undoes (-1) or redoes (1); a face of another model brings that model back. */
+  function go(direction) {
+    const change = history.next(direction);
+    if (!change) return undefined;
+    const value = direction < 0 ? change.before : change.after;
+    const ticket = wanted.next();
+    const face = change.part === "face" ? value.recipe : "";
+
+    const step = () => attempt(async () => {
+      if (face && !pictures.has(face)) await drawing.draw([face]);
+      if (!wanted.isLatest(ticket) || change !== history.next(direction)) return;
+      history.move(direction);
+      await parts[change.part].put(value);
+      say(parts[change.part].words);
+      tell();
+    }, face);
+
+    const skip = () => { // no model draws its face any more: the next undo goes further back
+      history.dropNext(direction);
+      tell();
+    };
+    return face && !isOfModel(face) ? bring(face, step, skip) : step();
+  }
+
+  return {
+    go,
+    /** Called with {undo, redo}: whether there is anything to undo and to redo. */
+    onHistory: changed.on,
+    /** Records a change; what comes before the first face is the beginning. */
+    record(part, before, after, extend = false) {
+      if (!state.current()) return;
+      history.record(part, before, after, extend);
+      tell();
+    },
+    /** Drops all changes of a part. */
+    forget(part) {
+      history.forget(part);
+      tell();
+    },
+  };
+}
+
+/**
+ * Creates the current face: {recipe, base, amounts, slider}, the latter three if sliders were moved.
+ *
+ * Its `settings` are the clarity and the truncation of new faces; they follow the current face.
+ */
+export function createFaces(core) {
+  const { attempt, drawing, isOfModel, pictures } = core;
+  const [wanted, listeners] = [createTickets(), createListeners()];
+  const settings = { clarity: 0, truncation: 1 };
+  const waiting = []; // for the first face
+  let face = null;
+  let dice = () => show({ recipe: faceOfSeed(randomSeed()) });
+  const parts = { face: { words: "", put } };
+  const undo = createUndo(core, { wanted, current: () => face }, parts);
+
+  function put(step) {
+    face = step;
+    const { clarity = 0, truncation = 1 } = parseRecipe(step.recipe);
+    Object.assign(settings, { clarity, truncation });
+    listeners.tell(face);
+    for (const act of waiting.splice(0)) act(face);
+  }
+
+  /** Makes a face the current one; returns whether it is. extend: it continues the step before, as for undo. */
+  function show(step, extend = false) {
+    const ticket = wanted.next();
+    return attempt(async () => {
+      let shown = step;
+      if (!pictures.has(step.recipe) || !isOfModel(step.recipe)) {
+        const [recipe] = await drawing.draw([step.recipe]);
+        if (!wanted.isLatest(ticket) || !isOfModel(recipe)) return false; // outdated meanwhile
+        shown = { ...step, recipe }; // as the server writes it
+      }
+      undo.record("face", face, shown, extend);
+      put(shown);
+      return true;
+    }, step.recipe);
+  }
+
+  /** The recipe of a seed with the present settings. */
+  const faceOfSeed = (seed) => withSettings(recipeOfSeed(core.model, seed), settings);
+
+  core.onModel(({ clarity }) => Object.assign(settings, { clarity, truncation: 1 }));
+  return {
+    ...undo,
+    settings,
+    faceOfSeed,
+    show,
+    current: () => face,
+    /** Called with the current face, now where there is one and whenever it is another one. */
+    onFace(listener) {
+      listeners.on(listener);
+      if (face) listener(face);
+    },
+    /** Called once there is a current face. */
+    onFirstFace(act) {
+      if (face) act(face);
+      else waiting.push(act);
+    },
+    /** Rolls another face. */
+    dice: () => dice(),
+    /** Has faces rolled by act() from now on. */
+    setDice(act) { dice = act; },
+    /** Adds a part that undo works on. put(state): restores a state; words: said then. */
+    addPart(name, part) { parts[name] = part; },
+  };
+}

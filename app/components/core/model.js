@@ -1,0 +1,81 @@
+// The model in use, and changing to another one.
+import { keptJobs } from "../shared/kept-jobs.js";
+import { createListeners } from "../shared/listeners.js";
+import { isHubName, parseRecipe } from "../shared/recipes.js";
+
+/**
+ * Creates the access to models. changed(key): tells the server which one is in use.
+ *
+ * Its `model` is what model_value says of the one in use: {key, model, revision, origin, parameters, note, trained,
+ * embedded, side, clarity, mostClarity, openers, steers, locks, attributes, most, mostOwn, frames, endings, training}.
+ */
+export function createModels({ request, attempt, complain }, changed) {
+  const listeners = createListeners();
+  const known = new Map(); // by revision: the models that were in use since the page was opened
+  let model = null;
+
+  function meet(value) {
+    const before = model;
+    model = value;
+    known.set(value.revision, value);
+    if (value.key === before?.key && value.revision === before?.revision) return;
+    if (before) changed(value.key);
+    listeners.tell(value);
+  }
+
+  const keyOf = (recipe) => known.get(parseRecipe(recipe).revision)?.key || "";
+
+  return {
+    get model() { return model; },
+    meet,
+    /** Called with the model, now where there is one and whenever another one is in use. */
+    onModel(listener) {
+      listeners.on(listener);
+      if (model) listener(model);
+    },
+    /** The models that were in use since the page was opened, the latest last. */
+    knownModels: () => [...known.values()],
+    /** Calls a server function about the model in use. */
+    ask: (name, ...values) => request(name, model.key, ...values),
+    /** Changes to another model; name: of a server function that answers with it. Throws what the server refuses. */
+    async use(name, ...values) { meet(await request(name, ...values)); },
+    /** Goes back to the model that the page starts with, because the one in use is gone. */
+    async returnToStart() {
+      const gone = model;
+      const start = await request("start_model").catch(() => null);
+      if (!start || gone !== model || start.key === gone?.key) return;
+      meet(start);
+      complain(`That model was deleted with its job, so the page is back to ${start.model}.`);
+    },
+    /**
+     * Changes to the model that drew a face, then calls act().
+     *
+     * unavailable(): called where no retry will help.
+     */
+    bring(recipe, act, unavailable = () => {}) {
+      return attempt(async () => {
+        const answer = await request("drawing_model", recipe, keyOf(recipe), keptJobs.keys());
+        if (answer.final) {
+          unavailable();
+          return complain(answer.final);
+        }
+        meet(answer);
+        return act();
+      }, recipe);
+    },
+    /** Whether the model in use drew a face. */
+    isOfModel: (recipe) => parseRecipe(recipe)?.revision === model.revision,
+    /** Whether the model of a face might be loaded: from the hub, from the page, or with the key of a job. */
+    canBring(recipe) {
+      const face = parseRecipe(recipe);
+      if (!face || face.revision === model?.revision) return false;
+      const { model: name, revision } = face;
+      return isHubName(name) || name === model?.embedded || known.has(revision) || keptJobs.keys().length > 0;
+    },
+    /** Whether only the holder of a job's key can load the model of a face. */
+    isPrivate(recipe) {
+      const { model: name, revision } = parseRecipe(recipe);
+      return known.get(revision)?.trained ?? !(isHubName(name) || name === model.embedded);
+    },
+  };
+}

@@ -1,0 +1,79 @@
+// Where the visitor is, kept behind the # of the address: the tab, the face with its sliders, the tool, the gallery.
+// Reload, back and forward return there.
+import { isTabOpen, onTab, openTab, TABS } from "../shared/page-tabs.js";
+import { parseRecipe } from "../shared/recipes.js";
+
+const PAUSE = 300; // ms without a change before the address follows
+const MOST = 6000; // characters
+
+/** The place that an address names, {} for none. Its values are texts, of which `face` and `base` are recipes. */
+export function readPlace(hash) {
+  const place = Object.fromEntries(new URLSearchParams(hash.slice(1)));
+  for (const name of ["face", "base"]) if (name in place && !parseRecipe(place[name])) delete place[name];
+  if ("tab" in place && !TABS.includes(place.tab)) delete place.tab;
+  return place;
+}
+
+/** The part of an address that names a place; without the face where it would be too long. */
+export function writePlace(place) {
+  const given = Object.entries(place).filter(([, value]) => value !== "" && value !== undefined);
+  const text = `#${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
+  return text.length <= MOST || !place.face ? text : writePlace({ ...place, face: "", base: "", amounts: "" });
+}
+
+/** The amounts of sliders in an address, {} for what is none. */
+export function readAmounts(text) {
+  try {
+    const entries = Object.entries(JSON.parse(text || "{}"));
+    return Object.fromEntries(entries.filter(([, amount]) => Number.isFinite(amount)));
+  } catch {
+    return {};
+  }
+}
+
+/** Creates the place. */
+export function createPlace(core) {
+  let place = readPlace(location.hash);
+  let timer = 0;
+
+  function write() {
+    const hash = writePlace(place);
+    if (!location.hash.startsWith("#job=")) history.replaceState(null, "", location.pathname + hash);
+  }
+
+  function set(changes) {
+    place = { ...place, ...changes };
+    clearTimeout(timer);
+    timer = setTimeout(write, PAUSE);
+  }
+
+  core.onFace(({ recipe, base, amounts }) => set({
+    face: recipe, base: base || "", amounts: base ? JSON.stringify(amounts) : "",
+  }));
+  onTab((tab) => {
+    if (tab === (place.tab || TABS[0])) return;
+    clearTimeout(timer);
+    write();
+    place = { ...place, tab };
+    history.pushState(null, "", location.pathname + writePlace(place));
+  });
+  window.addEventListener("popstate", () => {
+    const before = readPlace(location.hash);
+    place = before;
+    const tab = before.tab || TABS[0];
+    if (!isTabOpen(tab)) openTab(tab);
+    if (before.face && before.face !== core.current()?.recipe) core.show(stepOf(before));
+  });
+  if (place.tab && !isTabOpen(place.tab)) openTab(place.tab);
+  return {
+    /** What the address says now. */
+    read: () => place,
+    /** Notes changes; "" takes a value away. */
+    set,
+  };
+}
+
+/** The face of a place with its sliders, as show() takes it. */
+export function stepOf({ face, base, amounts }) {
+  return { recipe: face, ...(base ? { base, amounts: readAmounts(amounts) } : {}) };
+}

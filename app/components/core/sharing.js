@@ -1,0 +1,56 @@
+// Links to faces, trays and films, and the face as a file.
+import { copyText, download } from "../shared/dom.js";
+import { linkTo, MOST_LINK } from "../shared/links.js";
+import { trayToLink } from "./tray-store.js";
+
+/** Said of links that others cannot open. */
+export const PRIVATE = "It opens only in a browser that holds the link to the training job, because the model was "
+  + "trained on this page. To share the face with others, save a PNG: the recipe is inside.";
+const TOO_LONG = "There are too many faces for a link. Export them as a file instead.";
+
+const bytesOf = ({ data }) => Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+
+/** Whether this device shows a sheet of its own to share a file, as phones do. */
+export function canShareFiles(type = "image/png") {
+  if (!matchMedia("(pointer: coarse)").matches || !navigator.canShare) return false;
+  return navigator.canShare({ files: [new File([], "face.png", { type })] });
+}
+
+/** Creates the sharing. */
+export function createSharing(core) {
+  const { ask, say, attempt } = core;
+
+  /** Copies a link, or shows it where that fails. recipes: of the faces that it leads to. */
+  async function copyLink(name, value, recipes, tooLong = TOO_LONG) {
+    const link = linkTo(name, value);
+    if (link.length > MOST_LINK) return say(tooLong);
+    const copied = await copyText(link);
+    const reach = recipes.some(core.isPrivate) ? PRIVATE : "Anyone who can open this page will see the same.";
+    return say(copied ? `Link copied. ${reach}` : `${link} ${reach}`);
+  }
+
+  return {
+    copyLink,
+    copyFaceLink: (recipe) => copyLink("face", recipe, [recipe]),
+    copyTrayLink: (recipes) => copyLink("tray", trayToLink(recipes), recipes),
+    /** Saves a face. size: side in px, 0 for the model's own. */
+    save: (recipe, size) => attempt(async () => {
+      say(size ? "Sharpening the face…" : "Preparing the file…");
+      const file = await ask("face_file", recipe, size);
+      download(file);
+      say(`Saved ${file.name}.`);
+    }),
+    /** Hands the sharpened face to the device's own sheet for sharing, where it has one; otherwise copies a link. */
+    share: (recipe) => attempt(async () => {
+      if (!canShareFiles()) return copyLink("face", recipe, [recipe]);
+      say("Preparing the face…");
+      const file = await ask("face_file", recipe, 512);
+      const picture = new File([bytesOf(file)], file.name, { type: file.type });
+      const cancelled = ({ name }) => name === "AbortError";
+      await navigator.share({ files: [picture] }).catch((error) => {
+        if (!cancelled(error)) throw new Error("This device could not share the face. Save it instead.");
+      });
+      return say("");
+    }),
+  };
+}

@@ -1,0 +1,99 @@
+// The Create tab: one large face, tools that change it and look into it, its variations, and a gallery.
+import { coreReady } from "../core/core.js";
+import { openFile } from "../dock/files.js";
+import { copyText, fillRanges, finder } from "../shared/dom.js";
+import { connectArrows, markHearts } from "../shared/tiles.js";
+import { createCopies } from "./copies.js";
+import { createFind } from "./find.js";
+import { createGallery } from "./gallery.js";
+import { createInside } from "./inside.js";
+import { createLocks } from "./locks.js";
+import { createLooks } from "./looks.js";
+import { createMix } from "./mix.js";
+import { createMorph } from "./morph.js";
+import { createPad } from "./pad.js";
+import { createPictureSearch } from "./picture.js";
+import { createSearches } from "./searches.js";
+import { createStage } from "./stage.js";
+import { createSteer } from "./steer.js";
+import { createTools } from "./tools.js";
+import { createVariations } from "./variations.js";
+
+/** What the buttons below the face do. */
+function createFaceActions(view) {
+  const { $ } = view;
+
+  view.onFace(() => showKept());
+  view.tray.onTray(() => showKept());
+  view.onHistory(({ undo, redo }) => {
+    $('[data-do="undo"]').disabled = !undo;
+    $('[data-do="redo"]').disabled = !redo;
+  });
+
+  function showKept() {
+    const kept = Boolean(view.current()) && view.tray.has(view.current().recipe);
+    $('[data-do="keep"]').setAttribute("aria-pressed", String(kept));
+    $('[data-do="keep"]').textContent = kept ? "♥ Kept" : "♥ Keep";
+    markHearts(view, view.element);
+  }
+
+  return {
+    keep: () => view.tray.toggle(view.current().recipe),
+    undo: () => view.go(-1),
+    redo: () => view.go(1),
+    save: (button) => view.sharing.save(view.current().recipe, Number(button.dataset.size)),
+    share: () => view.sharing.share(view.current().recipe),
+    "copy-recipe": async () => view.say(await copyText(view.current().recipe)
+      ? "Recipe copied." : "The browser does not allow copying here. Mark the text to copy it."),
+  };
+}
+
+/** Creates all parts of the tab; view: the core with the tab's element. Returns the actions of its buttons. */
+function createParts(view) {
+  const tools = createTools(view);
+  const stage = createStage(view);
+  const locks = createLocks(view);
+  const steer = createSteer(view);
+  const searches = createSearches(view);
+  const pictureSearch = createPictureSearch(view, tools, stage, searches);
+  const gallery = createGallery(view, locks);
+  const copies = createCopies(view, tools);
+  const variations = createVariations(view, locks);
+  const morph = createMorph(view, stage);
+  createLooks(view, gallery);
+  createPad(view, steer);
+  createInside(view, tools);
+  view.onModel(() => {
+    searches.stop(); // what is searched for belongs to the other model
+    copies.stop();
+  });
+  view.attachCreate((kind, value) => (kind === "tool" ? tools.open(value) : pictureSearch.search(value)));
+  view.$(".chosen-file").addEventListener("change", () => {
+    const [file] = view.$(".chosen-file").files;
+    view.$(".chosen-file").value = "";
+    if (file) openFile(view, file);
+  });
+  return Object.assign(
+    { pick: () => view.$(".chosen-file").click() },
+    createFaceActions(view),
+    ...[locks, variations, morph, steer, pictureSearch, gallery, copies].map(({ actions }) => actions),
+    ...[createFind(view, searches, gallery), createMix(view)].map(({ actions }) => actions),
+  );
+}
+
+/** Starts the tab in its element. */
+export async function mount({ element }) {
+  const core = await coreReady;
+  const view = Object.assign(Object.create(core), { element, $: finder(element) });
+  const actions = createParts(view);
+  element.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-do]");
+    if (!button || !view.current()) return;
+    view.complain("");
+    button.closest(".menu")?.removeAttribute("open");
+    actions[button.dataset.do]?.(button);
+  });
+  element.addEventListener("input", () => view.complain(""));
+  fillRanges(element);
+  for (const name of [".variations", ".gallery", ".children"]) connectArrows(view.$(name));
+}

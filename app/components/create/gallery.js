@@ -1,0 +1,78 @@
+// The gallery: 1 to 64 faces of consecutive seeds, in tiles as large as the room allows.
+import { randomSeed } from "../shared/recipes.js";
+import { showTiles } from "../shared/tiles.js";
+
+const MOST_SEED = 4294967295;
+const SIZES = [1, 4, 16, 64]; // of the grid, see create.css
+const FIRST = { seed: 3, count: 16 };
+
+/** A whole number between two others, null for a text that is none. */
+export function wholeNumber(text, least, most) {
+  const number = text === "" ? NaN : Number(text);
+  return Number.isInteger(number) && number >= least && number <= most ? number : null;
+}
+
+/** So many consecutive seeds; 0 follows the largest one. */
+const seedsFrom = (seed, count) => Array.from({ length: count }, (_, index) => (seed + index) % (MOST_SEED + 1));
+
+/** Creates the gallery. */
+export function createGallery(view, locks) {
+  const { $, attempt, place } = view;
+  const given = place.read();
+  let seed = wholeNumber(given.seed, 0, MOST_SEED) ?? FIRST.seed;
+  let count = wholeNumber(given.count, 1, 64) ?? FIRST.count;
+  let recipes = [];
+  let latest = 0;
+  let found = false; // whether it shows faces that were searched for
+
+  function show(list, dim = []) {
+    recipes = list;
+    $(".gallery").dataset.count = SIZES.find((size) => list.length <= size);
+    showTiles(view, $(".gallery"), list, dim);
+  }
+
+  const redraw = () => attempt(async () => {
+    if (found) return;
+    const ticket = ++latest;
+    $(".gallery").setAttribute("aria-busy", "true");
+    try {
+      const drawn = await locks.draw(seedsFrom(seed, count));
+      if (ticket === latest) show(drawn);
+    } finally {
+      if (ticket === latest) $(".gallery").setAttribute("aria-busy", "false");
+    }
+  });
+
+  function roll(first) {
+    [seed, found] = [first, false];
+    $(".seed").value = seed;
+    place.set({ seed: seed === FIRST.seed ? "" : seed, count: count === FIRST.count ? "" : count });
+    return redraw();
+  }
+
+  $(".count").value = String(count);
+  $(".count").addEventListener("change", () => {
+    count = Number($(".count").value);
+    roll(seed);
+  });
+  $(".seed").addEventListener("change", () => {
+    const typed = wholeNumber($(".seed").value, 0, MOST_SEED);
+    if (typed === null) view.complain(`A seed is a whole number from 0 to ${MOST_SEED.toLocaleString("en")}.`);
+    roll(typed ?? seed);
+  });
+  view.onModel(() => view.current() && roll(seed));
+  view.onFirstFace(() => roll(seed)); // which comes before all others
+  return {
+    redraw,
+    /** Shows faces that were searched for. */
+    showFound(list, dim) {
+      found = true;
+      latest += 1;
+      show(list, dim);
+    },
+    actions: {
+      roll: () => roll(randomSeed()),
+      "keep-all": () => view.tray.keepAll(recipes),
+    },
+  };
+}

@@ -1,0 +1,66 @@
+// Mix: children of faces in the tray, and sums of three of them.
+import { create } from "../shared/dom.js";
+import { randomSeed } from "../shared/recipes.js";
+import { createTile, showTiles } from "../shared/tiles.js";
+
+const MOST_PARENTS = 16;
+
+/** Creates the tool; returns its actions. */
+export function createMix(view) {
+  const { $, ask, attempt, drawing, isOfModel, tray, own } = view;
+  let parents = []; // recipes in order; those that are still in the tray count
+
+  const selected = () => parents.filter((recipe) => tray.recipes().includes(recipe) && isOfModel(recipe));
+
+  function put(recipes) {
+    parents = recipes;
+    update();
+  }
+
+  function toggle(recipe) {
+    const before = selected();
+    const after = before.includes(recipe)
+      ? before.filter((other) => other !== recipe)
+      : [...before, recipe].slice(0, MOST_PARENTS);
+    view.record("parents", before, after);
+    put(after);
+  }
+
+  function createParent(recipe, order) {
+    const button = createTile(view, recipe, () => toggle(recipe));
+    button.setAttribute("aria-pressed", String(order >= 0));
+    if (order >= 0) button.append(create("span", { className: "badge", textContent: "ABC"[order] || order + 1 }));
+    return button;
+  }
+
+  function update() {
+    const chosen = selected();
+    const here = tray.drawable();
+    $(".mix-hint").textContent = here.length < 2
+      ? "Keep two or more faces in the tray first; then you can mix them here."
+      : "Pick 2 to 16 faces to breed. For A − B + C, the order of the first three counts.";
+    $(".parents").replaceChildren(...here.map((recipe) => createParent(recipe, chosen.indexOf(recipe))));
+    $('[data-do="breed"]').disabled = chosen.length < 2;
+    $('[data-do="sum"]').disabled = chosen.length < 3;
+    $('[data-do="own-faces"]').disabled = chosen.length < 2;
+  }
+
+  view.addPart("parents", { words: "Faces picked for Mix restored.", put });
+  tray.onTray(update);
+  return {
+    actions: {
+      breed: () => attempt(async () => {
+        const children = await drawing.breed(selected(), Number($(".mutation").value), randomSeed());
+        showTiles(view, $(".children"), children);
+      }),
+      sum: () => attempt(async () => {
+        const [recipe] = await drawing.mix(...selected().slice(0, 3));
+        await view.show({ recipe });
+      }),
+      "own-faces": () => {
+        const [a, b] = selected();
+        return own.save($(".own-difference"), (name) => ask("own_faces", name, a, b));
+      },
+    },
+  };
+}

@@ -1,0 +1,127 @@
+// The large face in motion: it turns into others while nobody has touched the page yet, and in the show.
+import { isLaidOut } from "../shared/dom.js";
+import { isTabOpen } from "../shared/page-tabs.js";
+import { reducedMotion } from "../shared/playback.js";
+import { parseRecipe, randomSeed, withSettings } from "../shared/recipes.js";
+
+const FRAMES = 20; // drawn from one face to the next; between them pictures are mixed
+const SECONDS = { wait: 3.5, morph: 2.6, rest: 3.2 };
+const TOUCHES = ["pointerdown", "keydown", "wheel", "focusin", "dragenter"];
+const IDLE_FACES = 4; // after which the motion begins again with the first one, without new requests
+const CLICK = 400; // ms from the press of a button to its click
+const NAMED = /[?#&](face|tray|walk)=/; // in the address: what a link names stays on view
+
+const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
+const isPlain = (recipe) => { const { vector, toward } = parseRecipe(recipe); return !vector && toward === undefined; };
+
+/** The recipes of the way from one face of a seed to another; both with the settings of the first. */
+export function recipesBetween(from, to, frames = FRAMES) {
+  const { seed } = JSON.parse(to);
+  const first = JSON.parse(from);
+  const between = Array.from({ length: frames - 1 }, (_, index) => (
+    JSON.stringify({ ...first, toward: seed, position: (index + 1) / frames })));
+  return [from, ...between, withSettings(to, { clarity: first.clarity, truncation: first.truncation })];
+}
+
+/**
+ * Creates a motion of the large face, which halt() ends; the face on view then becomes the current one.
+ *
+ * ended(): called when a motion is over.
+ */
+function createMotion(view, stage, ended) {
+  const { pictures, drawing } = view;
+  let motion = null; // {standing}: the recipe of the face that is on view while the current one is another
+
+  const visible = () => document.visibilityState === "visible" && isLaidOut(stage.canvas);
+
+  /** Draws the way from one face to another; an edited face turns into the other one without faces in between. */
+  async function load(from, to) {
+    const written = await drawing.draw(isPlain(from) ? recipesBetween(from, to) : [from, to]);
+    return written.map((recipe) => ({ recipe, picture: pictures.get(recipe) }));
+  }
+
+  async function play(way, mine) {
+    const start = performance.now();
+    for (let share = 0; share < 1;) {
+      const now = await new Promise((resolve) => { requestAnimationFrame(resolve); });
+      if (motion !== mine) return;
+      share = Math.min(1, (now - start) / (SECONDS.morph * 1000));
+      const at = share * share * (3 - 2 * share) * (way.length - 1);
+      const index = Math.min(way.length - 2, Math.floor(at));
+      stage.paintOver(way[index].picture, way[index + 1].picture, at - index);
+      mine.standing = way[Math.round(at)].recipe;
+    }
+    stage.preview(mine.standing);
+  }
+
+  function end() {
+    motion = null;
+    ended();
+  }
+
+  function halt() {
+    if (!motion) return false;
+    const { standing } = motion;
+    end();
+    if (standing !== view.current().recipe) view.show({ recipe: standing });
+    return true;
+  }
+
+  return {
+    end,
+    halt,
+    /** Turns the face into others. next(step): the recipe after so many steps. */
+    async move(next) {
+      const mine = { standing: view.current().recipe };
+      const ways = new Map(); // that come again, so that a page left open asks for nothing
+      motion = mine;
+      for (let step = 1; motion === mine; step += 1) {
+        const [from, to] = [mine.standing, next(step)];
+        const name = `${from} ${to}`;
+        const way = ways.get(name) || await load(from, to).catch(() => null);
+        if (!way) break;
+        if (ways.size <= IDLE_FACES) ways.set(name, way);
+        do await sleep(step === 1 ? 0.2 : SECONDS.rest); while (motion === mine && !visible());
+        if (motion === mine) await play(way, mine);
+      }
+      if (motion === mine) halt();
+    },
+  };
+}
+
+/** Creates the idle motion and the show; returns the action of the button Show. */
+export function createMorph(view, stage) {
+  const button = view.$('[data-do="show"]');
+  const motion = createMotion(view, stage, () => button.setAttribute("aria-pressed", "false"));
+  let touched = false;
+  let halted = 0; // the time at which a touch ended a motion
+
+  /** Moves the first face until the page is touched. */
+  async function idle(first) {
+    const { openers } = view.model;
+    const seeds = openers.length >= IDLE_FACES ? openers : Array.from({ length: IDLE_FACES }, randomSeed);
+    await sleep(SECONDS.wait);
+    const untouched = !touched && first === view.current() && isTabOpen("Create");
+    if (untouched) await motion.move((step) => view.faceOfSeed(seeds[step % IDLE_FACES]));
+  }
+
+  for (const type of TOUCHES) {
+    document.addEventListener(type, () => {
+      touched = true;
+      if (motion.halt()) halted = performance.now();
+    }, { capture: true, passive: true });
+  }
+  view.onFace(motion.end); // whatever moves gives way to a face that is chosen
+  view.onFirstFace((face) => {
+    if (isPlain(face.recipe) && !reducedMotion.matches && !NAMED.test(location.href)) idle(face);
+  });
+  return {
+    actions: {
+      show() {
+        if (performance.now() - halted < CLICK) return; // this very click has ended it
+        button.setAttribute("aria-pressed", "true");
+        motion.move(() => view.faceOfSeed(randomSeed()));
+      },
+    },
+  };
+}

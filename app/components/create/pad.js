@@ -1,0 +1,45 @@
+// Dragging on the large face: sideways changes one trait, up and down another.
+import { create } from "../shared/dom.js";
+
+const CHOICES = { x: ["hair_length", "brightness"], y: ["smile", "open_mouth"] }; // preferred, in this order
+const START = 6; // px before a press is a drag
+
+/** Creates the pad. steer: see steer.js. */
+export function createPad(view, steer) {
+  const { $ } = view;
+  const canvas = $(".now");
+  const axes = { x: $(".pad-x"), y: $(".pad-y") };
+  let drag = null; // {x, y, amounts}: where it began
+
+  view.onModel(({ steers }) => {
+    $(".pad").hidden = steers.length < 2;
+    canvas.classList.toggle("draggable", steers.length >= 2);
+    for (const [axis, select] of Object.entries(axes)) {
+      const before = select.value;
+      select.replaceChildren(...steers.map(({ name, label }) => create("option", { value: name, textContent: label })));
+      const wanted = [before, ...CHOICES[axis], steers[axis === "x" ? 0 : 1]?.name];
+      select.value = wanted.find((name) => steers.some((item) => item.name === name)) || "";
+    }
+  });
+
+  function move(event) {
+    const distance = { x: event.clientX - drag.x, y: drag.y - event.clientY };
+    if (!drag.moved && Math.hypot(distance.x, distance.y) < START) return;
+    drag.moved = true;
+    for (const [axis, select] of Object.entries(axes)) {
+      const item = view.model.steers.find(({ name }) => name === select.value);
+      if (!item) continue;
+      const amount = (drag.amounts[item.name] || 0) + (6 * distance[axis]) / canvas.clientWidth;
+      const [low, high] = item.range;
+      steer.move(item.name, Math.round(10 * Math.max(low, Math.min(high, amount))) / 10);
+    }
+  }
+
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.pointerType === "touch" || !view.current() || !view.model.steers.length) return; // a finger scrolls
+    canvas.setPointerCapture(event.pointerId);
+    drag = { x: event.clientX, y: event.clientY, amounts: steer.amounts(), moved: false };
+  });
+  canvas.addEventListener("pointermove", (event) => drag && move(event));
+  for (const type of ["pointerup", "pointercancel"]) canvas.addEventListener(type, () => { drag = null; });
+}

@@ -1,0 +1,118 @@
+// Your picture: the face of the model that is closest to it. The large face turns into it during the search.
+import { create, loadPicture } from "../shared/dom.js";
+
+const MOST_SIDE = 512; // px; a picture is made as small before it is sent
+const SHOWN = 256; // px of the picture beside the face
+const FADE = 450; // ms from one face to the next closer one
+
+/** Cuts the square in the middle out of a picture file; returns its canvas. Throws an Error for other files. */
+async function squareOf(file) {
+  const picture = await createImageBitmap(file).catch(() => null);
+  if (!picture) throw new Error("This file is not a picture or an exported tray.");
+  const scale = Math.min(1, MOST_SIDE / Math.min(picture.width, picture.height));
+  const side = Math.min(MOST_SIDE, picture.width, picture.height);
+  const canvas = create("canvas", { width: side, height: side });
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, side, side);
+  const [width, height] = [picture.width * scale, picture.height * scale];
+  context.drawImage(picture, (side - width) / 2, (side - height) / 2, width, height);
+  return canvas;
+}
+
+/** Lets the large face turn into closer ones as they are found. */
+function createApproach(stage) {
+  let shown = null;
+  let request = 0;
+
+  function turnInto(picture) {
+    cancelAnimationFrame(request);
+    const before = shown || picture;
+    const start = performance.now();
+    shown = picture;
+    function step(now) {
+      const share = Math.min(1, (now - start) / FADE);
+      stage.paintOver(before, picture, share);
+      if (share < 1) request = requestAnimationFrame(step);
+    }
+    step(start);
+  }
+
+  return {
+    turnInto,
+    end() {
+      cancelAnimationFrame(request);
+      shown = null;
+    },
+  };
+}
+
+/** Creates the tool. Its search(file) looks for the closest face. */
+export function createPictureSearch(view, tools, stage, searches) {
+  const { $, ask, pictures, say, complain } = view;
+  const approach = createApproach(stage);
+  let best = ""; // the vector of the closest face so far, while a search is running
+
+  function showWanted(square) {
+    $(".wanted-figure").hidden = false;
+    const canvas = $(".wanted");
+    canvas.width = canvas.height = SHOWN;
+    canvas.getContext("2d").drawImage(square, 0, 0, SHOWN, SHOWN);
+  }
+
+  /** The recipe of the closest face so far. */
+  const soFar = () => {
+    const { model, revision } = view.model;
+    return JSON.stringify({ model, revision, seed: 0, truncation: 1, vector: best });
+  };
+
+  async function report({ face, vector }, before) {
+    if (!face || before !== view.current()) return;
+    const closer = await loadPicture(face);
+    if (!best && before !== view.current()) return;
+    best = vector;
+    approach.turnInto(closer);
+  }
+
+  async function finish(answer, before) {
+    const [recipe] = await pictures.addSheet(answer);
+    $(".near-text").textContent = answer.text;
+    if (before === view.current()) return view.show({ recipe });
+    view.tray.keep(recipe);
+    return say("The closest face was found. It is in your tray, because you have moved on meanwhile.");
+  }
+
+  async function run(file) {
+    const square = await squareOf(file);
+    const before = view.current();
+    tools.open("picture");
+    showWanted(square);
+    $(".near-text").textContent = "";
+    const picture = square.toDataURL("image/jpeg", 0.95).split(",")[1];
+    best = "";
+    const begin = () => ask("project", picture);
+    const answer = await searches.run("pick", "Searching…", begin, (event) => report(event, before));
+    approach.end();
+    if (answer) return finish(answer, before);
+    return before === view.current() && !best ? stage.restore() : undefined;
+  }
+
+  view.onFace(() => { // a face that is chosen during the search ends the approach to the picture
+    approach.end();
+    best = "";
+  });
+  return {
+    search: (file) => view.attempt(() => run(file)),
+    actions: {
+      async "stop-search"() {
+        const recipe = best && soFar();
+        searches.stop();
+        approach.end();
+        if (!recipe) return complain("Stopped before a face was found.");
+        $(".near-text").textContent = "Stopped. This is the closest face so far.";
+        return view.show({ recipe });
+      },
+    },
+  };
+}

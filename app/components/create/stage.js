@@ -1,0 +1,49 @@
+// The large face: plain at once, sharp a moment later.
+import { describeRecipe, parseRecipe } from "../shared/recipes.js";
+import { createSharpener } from "./sharp.js";
+
+const SIDE = 512; // px
+
+/** Creates the stage. It shows the current face, or other pictures until the next one. */
+export function createStage(view) {
+  const { $, pictures } = view;
+  const canvas = $(".now");
+  const sharpen = createSharpener(canvas, view.drawing);
+
+  function paint({ recipe }) {
+    const { model, revision, truncation = 1, clarity = 0 } = parseRecipe(recipe);
+    const words = describeRecipe(recipe);
+    pictures.paint(canvas, recipe, SIDE);
+    canvas.dataset.recipe = recipe;
+    canvas.setAttribute("aria-label", `The current face: ${words}`);
+    sharpen(recipe);
+    $(".made-by").textContent = words;
+    $(".recipe").textContent = [
+      model, `weights ${revision}`, words.toLowerCase(), `clarity ${clarity}`, `truncation ${truncation}`].join(" · ");
+  }
+
+  view.onFace(paint);
+  view.onModel(({ side }) => { $(".own-size").textContent = `${side} px, exact`; });
+  view.onBusy((busy) => $(".window").setAttribute("aria-busy", String(busy)));
+  return {
+    canvas,
+    /** Shows a picture, or a mixture of two: `share` of the second one over the first. */
+    paintOver(first, second = null, share = 0) {
+      sharpen.cancel();
+      canvas.width = canvas.height = SIDE;
+      const context = canvas.getContext("2d");
+      context.imageSmoothingQuality = "high";
+      context.drawImage(first, 0, 0, SIDE, SIDE);
+      if (!second || !share) return;
+      context.globalAlpha = share;
+      context.drawImage(second, 0, 0, SIDE, SIDE);
+    },
+    /** Shows a face that is not the current one yet, sharp a moment later. */
+    preview(recipe) {
+      pictures.paint(canvas, recipe, SIDE);
+      sharpen(recipe);
+    },
+    /** Shows the current face again. */
+    restore: () => paint(view.current()),
+  };
+}

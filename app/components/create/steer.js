@@ -1,0 +1,229 @@
+// Sliders and swatches that change the current face. They stand for the way from `base` to that face.
+import { create, fillRange } from "../shared/dom.js";
+
+const SETTLE = 20; // ms without a move, after which a slider's face is requested
+const COLOURS = ["Hair colour", "Eye colour"]; // groups, as app/tabs/sliders.py calls them
+const FIRST = ["smile", "open_mouth", "blush", "hair_length"]; // shown above the fold
+const SWATCH = 2.5; // the amount of a colour that is picked
+const NO_NAMES = "This model has no named sliders. These patterns were found in the model itself: drag one to see "
+  + "what it does.";
+
+/** Requests a face at a time; of moves that arrive meanwhile the last one counts. */
+function createSteering(view, refresh) {
+  const { drawing, attempt, own } = view;
+  let running = false;
+  let timer = 0;
+  let target = null; // {base, amounts, name}: where the sliders stand while the stage is not there yet
+  let moved = false; // whether they were moved since the last face was requested
+
+  const current = () => {
+    const { recipe, base, amounts } = view.current();
+    return base ? { base, amounts } : { base: recipe, amounts: {} };
+  };
+
+  async function steer() {
+    if (running || !moved) return undefined;
+    const { base, amounts, name } = target;
+    [running, moved] = [true, false];
+    const before = view.current();
+    const used = Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount));
+    await attempt(async () => {
+      const steered = Object.keys(used).length > 0;
+      const [recipe] = steered ? await drawing.steer(base, used, own.vectorsOf(used)) : [base];
+      if (before !== view.current()) return; // the visitor has gone elsewhere meanwhile
+      const sameSlider = before.slider === name && before.base === base; // its moves are one step to undo
+      await view.show({ recipe, base, amounts: used, slider: name }, sameSlider);
+    });
+    running = false;
+    if (moved && before === view.current()) moved = false; // it could not be shown: the sliders go back
+    if (moved) return steer();
+    target = null;
+    return refresh();
+  }
+
+  return {
+    current,
+    /** Whether a slider is being moved. */
+    isMoving: () => moved,
+    move(name, amount) {
+      this.moveAll({ [name]: amount }, name);
+    },
+    /** Moves several sliders. name: what moves of the same name continue, as one step to undo. */
+    moveAll(changes, name) {
+      const { base, amounts } = target || current();
+      target = { base, amounts: { ...amounts, ...changes }, name };
+      moved = true;
+      clearTimeout(timer);
+      timer = setTimeout(steer, SETTLE);
+    },
+    /** Gives up moves of another face than the one on the view. */
+    follow() {
+      const { base, recipe } = view.current();
+      if (target && target.base !== (base || recipe)) [target, moved] = [null, false];
+    },
+  };
+}
+
+/** Swatches: of each group one colour at most, with a slider for how strong it is. */
+function createSwatches(view, steering) {
+  const { $ } = view;
+  const parts = []; // {items, strength}
+
+  function chosenOf(items) {
+    const { amounts } = steering.current();
+    return items.find(({ name }) => amounts[name] > 0);
+  }
+
+  function choose(items, chosen, amount) {
+    const changes = Object.fromEntries(items.map(({ name }) => [name, 0]));
+    if (chosen) changes[chosen.name] = amount;
+    steering.moveAll(changes, chosen ? chosen.name : items[0].name);
+  }
+
+  function createSwatch(items, item) {
+    const button = create("button", { type: "button", className: "swatch", title: item.label });
+    button.setAttribute("aria-label", item.label);
+    button.style.setProperty("--colour", item.colour);
+    button.dataset.swatch = item.name;
+    button.addEventListener("click", () => choose(items, item, Math.min(SWATCH, item.range[1])));
+    return button;
+  }
+
+  function createGroup(group, items) {
+    const none = create("button", { type: "button", className: "swatch none", title: "As it was" });
+    none.setAttribute("aria-label", `${group}: as it was`);
+    none.dataset.swatch = "";
+    none.addEventListener("click", () => choose(items, null, 0));
+    const strength = create("input", { type: "range", min: 0, max: 3, step: 0.1, value: 0 });
+    strength.setAttribute("aria-label", `${group}: strength`);
+    strength.dataset.origin = "min";
+    strength.addEventListener("input", () => {
+      const chosen = chosenOf(items);
+      if (chosen) steering.move(chosen.name, Math.max(0.1, Number(strength.value)));
+    });
+    parts.push({ items, strength });
+    const row = create("div", { className: "swatch-row" }, none, ...items.map((item) => createSwatch(items, item)));
+    const title = create("span", { className: "label", textContent: group });
+    return create("div", { className: "swatch-group", role: "group", ariaLabel: group }, title, row, strength);
+  }
+
+  return {
+    build(steers) {
+      parts.length = 0;
+      const groups = COLOURS.map((group) => [group, steers.filter((item) => item.group === group)]);
+      $(".swatches").replaceChildren(...groups.filter(([, items]) => items.length).map(([group, items]) => (
+        createGroup(group, items))));
+    },
+    set() {
+      const { amounts } = steering.current();
+      for (const { items, strength } of parts) {
+        const chosen = chosenOf(items);
+        strength.parentElement.querySelectorAll("[data-swatch]").forEach((button) => {
+          button.setAttribute("aria-pressed", String(button.dataset.swatch === (chosen?.name || "")));
+        });
+        strength.disabled = !chosen;
+        strength.max = chosen ? chosen.range[1] : 3;
+        strength.value = chosen ? amounts[chosen.name] : 0;
+        fillRange(strength);
+      }
+    },
+  };
+}
+
+/** Sliders with a name at each end. */
+function createSliders(view, steering) {
+  const { $, element, own } = view;
+
+  function removeButton(name) {
+    const button = create("button", { type: "button", textContent: "×", title: "Remove", className: "quiet" });
+    button.setAttribute("aria-label", `Remove ${name}`);
+    button.addEventListener("click", () => own.remove(name));
+    return button;
+  }
+
+  function createSlider({ name, label, title = "", low, high, range, own: isOwn }) {
+    const [min, max] = range;
+    const input = create("input", { type: "range", min, max, step: 0.1, value: 0, ariaLabel: label });
+    input.dataset.steer = name;
+    input.addEventListener("input", () => steering.move(name, Number(input.value)));
+    input.addEventListener("dblclick", () => steering.move(name, 0));
+    const middle = isOwn || title ? create("b", { textContent: label }) : "";
+    const ends = create("span", { className: "ends" },
+      create("span", { textContent: low }), middle, create("span", { textContent: high }));
+    const field = create("label", { className: "slider", title }, ends, input);
+    return isOwn ? create("div", { className: "mine" }, field, removeButton(name)) : field;
+  }
+
+  return {
+    build(steers) {
+      const sliders = steers.filter(({ group }) => !COLOURS.includes(group));
+      const first = sliders.filter(({ name }) => FIRST.includes(name));
+      const named = first.length ? first : sliders.slice(0, 4);
+      const others = [...sliders.filter((item) => !named.includes(item)), ...own.items()];
+      $(".expressions").replaceChildren(...named.map(createSlider));
+      $(".others").replaceChildren(...others.map(createSlider));
+    },
+    /** Moves the sliders to where the face is. */
+    set() {
+      const { amounts } = steering.current();
+      element.querySelectorAll("[data-steer]").forEach((input) => {
+        input.value = amounts[input.dataset.steer] || 0;
+        fillRange(input);
+      });
+    },
+  };
+}
+
+/** Amounts for a surprise: a hair colour, an eye colour, and some of every other named slider. */
+export function surpriseOf(steers, random = Math.random) {
+  const named = steers.filter(({ group }) => group !== "Unnamed");
+  const colours = COLOURS.map((group) => named.filter((item) => item.group === group)).filter(({ length }) => length);
+  const chosen = colours.map((items) => items[Math.floor(random() * items.length)].name);
+  return Object.fromEntries(named.map(({ name, group, range: [low, high] }) => {
+    if (COLOURS.includes(group)) return [name, chosen.includes(name) ? Math.min(SWATCH, high) : 0];
+    const amount = FIRST.includes(name) ? low + random() * (high - low) : 0;
+    return [name, Math.round(amount * 10) / 10];
+  }));
+}
+
+/** Creates the tool. */
+export function createSteer(view) {
+  const { $, ask, complain, own } = view;
+  const steering = createSteering(view, () => set());
+  const parts = [createSwatches(view, steering), createSliders(view, steering)];
+
+  function set() {
+    if (!steering.isMoving()) for (const part of parts) part.set(); // else a slider is in the visitor's hand
+  }
+
+  function build() {
+    const { steers, note } = view.model;
+    for (const part of parts) part.build(steers);
+    const unnamed = steers.length > 0 && steers.every(({ group }) => group === "Unnamed");
+    $(".steer-note").textContent = note || (unnamed ? NO_NAMES : "");
+    if (view.current()) set();
+  }
+
+  view.onModel(build);
+  own.onChange(build);
+  view.onFace(() => {
+    steering.follow();
+    set();
+  });
+  return {
+    move: (name, amount) => steering.move(name, amount),
+    amounts: () => steering.current().amounts,
+    actions: {
+      reset() {
+        const { base, amounts } = steering.current();
+        return Object.keys(amounts).length ? view.show({ recipe: base }) : set();
+      },
+      surprise: () => steering.moveAll(surpriseOf(view.model.steers), "surprise"),
+      "own-sliders": () => {
+        const { amounts } = steering.current();
+        if (!Object.keys(amounts).length) return complain("Move at least one slider first.");
+        return own.save($(".own-name"), (name) => ask("own_sliders", name, amounts, own.vectorsOf(amounts)));
+      },
+    },
+  };
+}

@@ -1,0 +1,59 @@
+// The dock: the tray below every tab, messages, keys, and files that are dropped on the page. It starts the core.
+// props.value = the model that the page starts with, see model_value.
+import { arrive } from "../core/arrival.js";
+import { startCore } from "../core/core.js";
+import { finder, setText } from "../shared/dom.js";
+import { connectKeys } from "./keys.js";
+import { connectTray } from "./shelf.js";
+import { acceptFiles } from "./files.js";
+
+const SECONDS = { say: 6, complain: 12 }; // that a message stays
+
+/** Shows messages above the tray; an error comes with an offer to load the model of a face. */
+function showMessages(core, $) {
+  let timer = 0;
+  let offered = "";
+
+  function show(said, complaint, recipe = "") {
+    clearTimeout(timer);
+    setText($(".status"), said);
+    setText($(".alert"), complaint);
+    offered = recipe && core.canBring(recipe) ? recipe : "";
+    $(".offer").hidden = !offered;
+    if (offered) $(".offer").textContent = `Load ${JSON.parse(offered).model}`;
+    const seconds = complaint ? SECONDS.complain : SECONDS.say;
+    if ((said || complaint) && !offered) timer = setTimeout(show, seconds * 1000, "", "");
+  }
+
+  core.onSay((words) => show(words, ""));
+  core.onComplain((words, recipe) => show("", words, recipe));
+  return {
+    bring() {
+      const recipe = offered;
+      show("", "");
+      return core.bring(recipe, () => core.show({ recipe }));
+    },
+  };
+}
+
+/** Starts the dock in its element. */
+export function mount(component) {
+  const { element, props } = component;
+  const $ = finder(element);
+  const core = startCore(component);
+  const actions = {
+    ...showMessages(core, $),
+    ...connectTray(core, element),
+    ...acceptFiles(core, $),
+    ...connectKeys(core, $),
+  };
+  element.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-do]");
+    if (!button) return;
+    button.closest("details")?.removeAttribute("open");
+    actions[button.dataset.do]?.(button);
+  });
+  core.meet(props.value);
+  if (core.model.note) core.complain(core.model.note);
+  arrive(core);
+}

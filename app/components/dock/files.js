@@ -1,0 +1,38 @@
+// Files that are dropped on the page: a face, a tray, or any picture.
+import { recipeOfFile } from "../core/png-recipe.js";
+import { isTabOpen } from "../shared/page-tabs.js";
+import { parseRecipe } from "../shared/recipes.js";
+
+/** Opens a file: a tray, a face that was saved here, or a picture whose closest face is then searched for. */
+export function openFile(core, file) {
+  return core.attempt(async () => {
+    if (/\.json$/i.test(file.name) || file.type === "application/json") return core.tray.openFile(file);
+    const recipe = await recipeOfFile(file);
+    if (!recipe) return core.searchPicture(file);
+    if (!parseRecipe(recipe)) throw new Error("The recipe in this PNG is damaged.");
+    return (await core.show({ recipe })) && core.say("Restored from the recipe in the file.");
+  });
+}
+
+/**
+ * Accepts files anywhere on the page; the browser would leave the page for them. Fields for files keep theirs. On the
+ * Train tab, which has such fields, a file that misses them does nothing.
+ */
+export function acceptFiles(core, $) {
+  function onDrag(type, act) {
+    document.addEventListener(type, (event) => {
+      if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      if (!isTabOpen("Train")) act(event);
+    });
+  }
+
+  onDrag("dragover", () => { $(".drop").hidden = false; });
+  onDrag("dragleave", (event) => { if (!event.relatedTarget) $(".drop").hidden = true; });
+  onDrag("drop", (event) => {
+    $(".drop").hidden = true;
+    const [file] = event.dataTransfer.files;
+    if (file && core.model) openFile(core, file);
+  });
+  return {};
+}

@@ -1,0 +1,110 @@
+// The tray as a strip of faces, and what can be done with all of them.
+import { trayToFile } from "../core/tray-store.js";
+import { create, download, finder, formatNumber } from "../shared/dom.js";
+import { createLongWork } from "../shared/long-work.js";
+import { openTab } from "../shared/page-tabs.js";
+import { describeRecipe, parseRecipe } from "../shared/recipes.js";
+import { connectArrows, createTile, keepFocus } from "../shared/tiles.js";
+
+const OTHER_MODELS = "The faces in the tray were drawn by other models. Load one of those first.";
+
+/** Saves the faces of the tray as a ZIP, with progress. */
+function createZip(core, $) {
+  const work = createLongWork(core.request, (on) => {
+    $(".working").hidden = !on;
+    $(".zip-bar").value = 0;
+  });
+
+  return {
+    zip: (button) => core.attempt(async () => {
+      const here = core.tray.recipes().filter(core.isOfModel);
+      if (!here.length) return core.complain(OTHER_MODELS, core.tray.recipes()[0]);
+      core.say("Preparing the ZIP…");
+      const begin = () => core.ask("zip_file", here, Number(button.dataset.size));
+      const file = await work.run(begin, ({ progress }) => { $(".zip-bar").value = progress; });
+      if (!file) return undefined;
+      download(file);
+      return core.say(`Saved ${file.name}.`);
+    }),
+    "stop-zip": () => {
+      work.stop();
+      core.say("Stopped.");
+    },
+  };
+}
+
+/** Opens exported trays that are chosen. */
+function acceptTrayFiles(core, $) {
+  $(".tray-file").addEventListener("change", () => {
+    const [file] = $(".tray-file").files;
+    $(".tray-file").value = "";
+    if (file) core.attempt(() => core.tray.openFile(file));
+  });
+}
+
+/** Shows the tray and connects it; returns its actions. */
+export function connectTray(core, element) {
+  const $ = finder(element);
+  const { tray, own, pictures, isOfModel } = core;
+  let marked = ""; // the recipe of the face that is moved or removed
+
+  function mark(recipe) {
+    marked = recipe;
+    show(tray.recipes());
+    return core.show({ recipe });
+  }
+
+  function place(recipe, index) {
+    const tile = createTile(core, recipe, () => mark(recipe), `Kept face ${index + 1}: ${describeRecipe(recipe)}`);
+    tile.setAttribute("aria-pressed", String(recipe === marked));
+    if (pictures.has(recipe)) return tile;
+    const words = isOfModel(recipe) ? "cannot be drawn" : `of ${parseRecipe(recipe).model}`;
+    tile.classList.add("elsewhere");
+    tile.append(create("span", { textContent: words }));
+    return tile;
+  }
+
+  function show(recipes) {
+    if (!recipes.includes(marked)) marked = "";
+    $(".when-kept").hidden = !recipes.length;
+    $(".count").textContent = recipes.length ? `${formatNumber(recipes.length)} of ${core.model.most}` : "";
+    $(".tray-hint").textContent = recipes.length ? "" : "Faces that you keep with ♥ wait here, in this browser only.";
+    keepFocus($(".favourites"), () => $(".favourites").replaceChildren(...recipes.map(place)));
+    element.querySelectorAll(".when-marked").forEach((button) => { button.disabled = !marked; });
+    element.querySelectorAll(".when-some").forEach((button) => { button.disabled = !recipes.length; });
+    $('[data-do="export"]').disabled = !recipes.length && !own.all().length;
+    $('[data-do="mix"]').disabled = $('[data-do="film"]').disabled = tray.drawable().length < 2;
+  }
+
+  const move = (by) => {
+    const at = tray.recipes().indexOf(marked);
+    return tray.move(at, at + by);
+  };
+
+  core.onModel(() => {
+    tray.onTray(show);
+  });
+  own.onChange(() => show(tray.recipes()));
+  connectArrows($(".favourites"));
+  acceptTrayFiles(core, $);
+  $(".favourites").addEventListener("keydown", (event) => {
+    const recipe = event.target.closest(".mug")?.dataset.recipe;
+    if (event.key === "Delete" && recipe) tray.remove(recipe);
+  });
+  return {
+    ...createZip(core, $),
+    left: () => move(-1),
+    right: () => move(1),
+    remove: () => tray.remove(marked),
+    film() {
+      core.slots.change(tray.drawable());
+      openTab("Interpolate");
+    },
+    mix: () => core.openTool("mix"),
+    "tray-link": () => core.sharing.copyTrayLink(tray.recipes()),
+    export: () => download({
+      name: "ganime-tray.json", data: btoa(trayToFile(tray.recipes(), own.all())), type: "application/json",
+    }),
+    import: () => $(".tray-file").click(),
+  };
+}

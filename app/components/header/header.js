@@ -1,0 +1,75 @@
+// The header: the name of the page, and the menu of models.
+import { coreReady } from "../core/core.js";
+import { create, finder, formatNumber } from "../shared/dom.js";
+import { keptJobs } from "../shared/kept-jobs.js";
+
+/** The entries of the menu: {name, about, load}, the model in use and those that can be had at once. */
+export function entriesOf(core, own) {
+  const { model } = core;
+  const entries = [{ name: model.embedded, about: "embedded", load: () => core.use("embedded_model") }];
+  for (const { key, name } of own) {
+    entries.push({ name: name || "Unnamed", about: "trained by you", load: () => core.use("job_model", key) });
+  }
+  for (const known of core.knownModels()) {
+    if (known.trained || known.model === model.embedded) continue;
+    entries.push({ name: known.model, about: known.origin, load: async () => core.meet(known) });
+  }
+  return entries;
+}
+
+/** Starts the header in its element. */
+export async function mount({ element, server }) {
+  const core = await coreReady;
+  const $ = finder(element);
+  const menu = $(".models");
+  let own = [];
+
+  async function load(act) {
+    $(".field-error").textContent = "";
+    element.setAttribute("aria-busy", "true");
+    try {
+      await act();
+      menu.open = false;
+      core.say(`${core.model.model} draws now.`);
+      if (core.model.note) core.complain(core.model.note);
+    } catch (error) {
+      $(".field-error").textContent = error.message;
+    } finally {
+      element.setAttribute("aria-busy", "false");
+    }
+  }
+
+  function show() {
+    const { model } = core;
+    $(".model-name").textContent = model.model;
+    const parameters = `${formatNumber(model.parameters)} parameters`;
+    $(".details").textContent = [
+      model.model, model.origin, `${model.side} px`, parameters, `weights ${model.revision}`].join(" · ");
+    $(".known").replaceChildren(...entriesOf(core, own).map(({ name, about, load: act }) => {
+      const words = [create("span", { textContent: name }), create("small", { textContent: about })];
+      const button = create("button", { type: "button" }, ...words);
+      button.setAttribute("aria-pressed", String(name === model.model));
+      button.addEventListener("click", () => load(act));
+      return button;
+    }));
+  }
+
+  menu.addEventListener("toggle", async () => {
+    if (!menu.open) return;
+    const keys = keptJobs.keys();
+    const answer = keys.length && server.mine ? await server.mine([keys]).catch(() => null) : { jobs: [] };
+    if (!answer?.jobs) return; // no answer: the list stays
+    own = answer.jobs.filter((job) => job.has_model);
+    show();
+  });
+  document.addEventListener("click", (event) => {
+    for (const open of document.querySelectorAll(".menu[open]")) if (!open.contains(event.target)) open.open = false;
+  });
+  $(".from-hub").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const name = $("#hub-name").value.trim();
+    if (name) load(() => core.use("hub_model", name));
+    else $(".field-error").textContent = "Enter a name such as owner/name.";
+  });
+  core.onModel(show);
+}

@@ -1,0 +1,2 @@
+// The Interpolate tab.
+export function mount() {}

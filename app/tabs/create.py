@@ -1,0 +1,103 @@
+"""The server functions of the Create tab beside drawing: own sliders, and searches for faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import Field
+
+from app.components.bridge import DRAWING, Answer, picture_url, server_function, sheet_url
+from app.faces.incoming import Amounts, Base64, Name, OwnVectors, RecipeText, parse_recipes, picture_bytes
+from app.faces.loaded_model import TOOL_FACES, Drawn
+from app.faces.studio import Studio
+from ganime.drawing.attribute_search import ChosenFaces, SearchProgress
+from ganime.drawing.directions import Direction
+from ganime.drawing.projection import Projection, ProjectionProgress
+from ganime.drawing.recipe import encoded
+from ganime.images import SHEET_COLUMNS, webp_bytes
+
+Names = Annotated[list[str], Field(max_length=64)]
+
+
+def slider_functions(studio: Studio) -> list[Callable[..., Answer]]:
+    """The server functions that make a visitor's own sliders.
+
+    Every argument comes from the network; the first is the model's key.
+    """
+
+    def own_sliders(key: str, name: Name, amounts: Amounts, own: OwnVectors) -> Direction:
+        return studio.open(key).direction_of_sliders(name, amounts, own)
+
+    def own_faces(key: str, name: Name, a: RecipeText, b: RecipeText) -> Direction:
+        return studio.open(key).direction_between(name, *parse_recipes([a, b]))
+
+    return [server_function(function, direction_value, DRAWING) for function in (own_sliders, own_faces)]
+
+
+def search_functions(studio: Studio) -> list[Callable[..., Answer]]:
+    """The server functions that search for faces."""
+
+    def choose(visitor: str, key: str, wanted: Names, seed: int) -> Answer:
+        return {"search": studio.work.begin("search", visitor, studio.open(key).choose(wanted, seed), search_value)}
+
+    def project(visitor: str, key: str, picture: Base64) -> Answer:
+        steps = studio.open(key).project(picture_bytes(picture))
+        return {"search": studio.work.begin("search", visitor, steps, search_value)}
+
+    return [server_function(function, visitor_of=studio.visitor) for function in (choose, project)]
+
+
+def tiles_value(drawn: Drawn) -> Answer:
+    """Faces in one lossless sheet, with their recipes as text."""
+    return {
+        "recipes": [recipe.to_json() for recipe in drawn.recipes],
+        "sheet": sheet_url(drawn.faces),
+        "columns": SHEET_COLUMNS,
+        "side": drawn.faces.shape[1],
+    }
+
+
+def direction_value(direction: Direction) -> Answer:
+    """A visitor's direction, as the browser keeps it."""
+    return {"name": direction.name, "vector": encoded(direction.vector)}
+
+
+def search_value(event: SearchProgress | ChosenFaces | ProjectionProgress | Projection | None) -> Answer:
+    """The progress of a search, None before its first step, or its result."""
+    if event is None:
+        return {"progress": 0.0, "text": ""}
+    if isinstance(event, ChosenFaces):
+        matches, faces = int(event.carries.sum()), list(event.recipes)
+        text = f"{matches} of {len(faces)} match. ({event.looked_at} faces checked in {event.seconds:.1f} s)"
+        return tiles_value(Drawn(faces, event.faces)) | {"text": text, "carries": event.carries.tolist()}
+    if isinstance(event, Projection):
+        return tiles_value(Drawn([event.recipe], event.face[None])) | {
+            "text": f"{closeness(event.percentile)} ({event.seconds:.1f} s)",
+        }
+    if isinstance(event, ProjectionProgress):
+        # The vector makes a recipe of the face, so that it can be kept when the search is stopped.
+        return {
+            "progress": event.progress,
+            "face": picture_url("webp", webp_bytes(event.face)),
+            "vector": encoded(event.z),
+        }
+    adjusting = " Too few match, so some are being adjusted." if event.searching else ""
+    return {
+        "progress": event.found / TOOL_FACES,
+        "text": f"{event.found} found among {event.looked_at} faces.{adjusting}",
+    }
+
+
+def closeness(percentile: float) -> str:
+    """How close a projection is, without claiming more than was measured.
+
+    percentile: of random pairs of faces, how many are closer to each other, 0 to 100.
+    """
+    share = "99% or more" if percentile <= 1 else f"{100 - percentile:.0f}%"
+    closer = f"It is closer to your picture than {share} of random pairs of faces are to each other."
+    if percentile < 5:
+        return f"A close match. {closer}"
+    if percentile < 40:
+        return f"Similar in part. {closer}"
+    return f"Not close: this model draws no such face. {closer}"

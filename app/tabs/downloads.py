@@ -1,0 +1,33 @@
+"""The files that visitors save: faces as PNGs and ZIPs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from app.components.bridge import Answer, file_function, server_function
+from app.faces.incoming import RecipeText, RecipeTexts, parse_recipes
+from app.faces.loaded_model import FaceSize
+from app.faces.studio import Studio
+from app.faces.walks import draw_zip
+from app.tabs.walks import walk_value
+from ganime.drawing.recipe import Recipe
+
+ZipSize = Literal[0, 512]  # side in px; 0 for the model's own
+
+
+def download_functions(studio: Studio) -> list[Callable[..., Answer]]:
+    """The server functions that answer with a file, or begin to make one; all arguments come from the network."""
+
+    def face_file(key: str, recipe: RecipeText, size: FaceSize) -> tuple[str, bytes]:
+        face, model = Recipe.from_json(recipe), studio.open(key)
+        model.check([face])
+        end = "" if face.toward is None else f"-{face.toward}-{round(face.position * 100)}"
+        return f"face-{face.seed}{end}.png", model.pngs([face], size)[0]
+
+    def zip_file(visitor: str, key: str, recipes: RecipeTexts, size: ZipSize) -> Answer:
+        faces, model = parse_recipes(recipes), studio.open(key)
+        model.check(faces)
+        return {"search": studio.work.begin("zip", visitor, draw_zip(model, faces, size), walk_value)}
+
+    return [file_function(face_file), server_function(zip_file, visitor_of=studio.visitor)]

@@ -1,0 +1,105 @@
+"""The models on the page: what its JavaScript needs to know of one, and how a visitor changes to another."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import Field
+
+from app.components.bridge import Answer, server_function
+from app.errors import visitor_text
+from app.faces.incoming import MAX_OWN, RecipeText
+from app.faces.library import EMBEDDED_KEY, JOB_PREFIX, ModelInfo
+from app.faces.loaded_model import LOCKS, MAX_FACES, LoadedModel, feature_net
+from app.faces.studio import Studio
+from app.faces.walks import MAX_WALK_FRAMES, film_suffixes
+from app.tabs.job_view import JobKeys
+from app.tabs.sliders import attribute_values, slider_values
+from ganime.drawing.direction_search import group
+from ganime.drawing.recipe import MAX_CLARITY, Recipe
+from ganime.errors import CheckpointError, GanimeError
+
+OPENERS = (12, 45, 51, 87, 103, 139)  # seeds of the embedded model whose faces make a good first impression
+Key = Annotated[str, Field(max_length=200)]
+LOG = logging.getLogger(__name__)
+
+
+def model_functions(studio: Studio) -> list[Callable[..., Answer]]:
+    """The server functions that change the model in use; each answers with `model_value`.
+
+    Every argument comes from the network.
+    """
+
+    def start_model() -> ModelInfo:
+        return studio.library.start
+
+    def embedded_model() -> ModelInfo:
+        return studio.library.embedded()
+
+    def hub_model(reference: Annotated[str, Field(max_length=300)]) -> ModelInfo:
+        return studio.library.load(reference)
+
+    def job_model(job_key: Key) -> ModelInfo:
+        return studio.library.load_job(job_key)
+
+    def drawing_model(recipe: RecipeText, current: Key, jobs: JobKeys) -> Answer:
+        """The model that drew a face; {"final": text} where a second attempt would fail, too."""
+        face = Recipe.from_json(recipe)
+        try:
+            key = studio.library.key_of(face.model, face.revision, current, jobs)
+        except CheckpointError as error:
+            return {"final": visitor_text(error)}
+        return model_value(studio, studio.library.info(key))
+
+    def to_answer(info: ModelInfo) -> Answer:
+        return model_value(studio, info)
+
+    loads = (start_model, embedded_model, hub_model, job_model)
+    return [*(server_function(function, to_answer) for function in loads), server_function(drawing_model)]
+
+
+def model_value(studio: Studio, info: ModelInfo) -> Answer:
+    """What the page's JavaScript knows of the model in use, see model.js.
+
+    Raises GanimeError for a model that is gone.
+    """
+    model = studio.open(info.key)
+    sliders, note = [], info.note
+    try:
+        sliders = slider_values(model.directions().items, model.ranges())
+    except GanimeError as error:  # damaged, or of other weights; everything else works without them
+        LOG.warning("%s", error)
+        note = f"{note} This model has no sliders: its directions are damaged or belong to other weights.".strip()
+    return {
+        "key": info.key,
+        "model": info.name,
+        "revision": info.revision,
+        "origin": info.origin,
+        "parameters": info.parameters,
+        "note": note,
+        "trained": info.key.startswith(JOB_PREFIX),
+        "embedded": studio.library.embedded().name,
+        "side": model.image_size,
+        "clarity": model.default_clarity,
+        "mostClarity": MAX_CLARITY,
+        "openers": list(OPENERS) if info.key == EMBEDDED_KEY else [],
+        "steers": sliders,
+        "locks": lockable(model),
+        "attributes": attribute_values(feature_net().attributes),
+        "most": MAX_FACES,
+        "mostOwn": MAX_OWN,
+        "frames": MAX_WALK_FRAMES,
+        "endings": film_suffixes(),
+        "training": studio.jobs is not None,
+    }
+
+
+def lockable(model: LoadedModel) -> list[str]:
+    """The names in LOCKS that directions of the model belong to."""
+    try:
+        groups = {group(item.name) for item in model.directions().items if item.kind == "attribute"}
+    except GanimeError:
+        return []
+    return [name for name, deciding in LOCKS.items() if groups & set(deciding)]
