@@ -43,6 +43,7 @@ export function createFind(view, searches, gallery) {
       ...items.map((item) => createChip(item, names)));
   }
 
+  if (matchMedia("(max-width: 900px)").matches) $(".find").open = false;
   view.onModel(({ attributes }) => {
     $(".chips").replaceChildren(...[...groupItems(attributes)].map(createRow));
     pick(new Set());

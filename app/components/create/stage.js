@@ -1,4 +1,6 @@
 // The large face: plain at once, sharp a moment later.
+import { isLaidOut } from "../shared/dom.js";
+import { reducedMotion } from "../shared/playback.js";
 import { describeRecipe, parseRecipe } from "../shared/recipes.js";
 import { createSharpener } from "./sharp.js";
 
@@ -22,7 +24,15 @@ export function createStage(view) {
       model, `weights ${revision}`, words.toLowerCase(), `clarity ${clarity}`, `truncation ${truncation}`].join(" · ");
   }
 
+  /** Scrolls to the large face where a face was clicked far below it, as on a phone. */
+  function scrollTo() {
+    const { bottom } = canvas.getBoundingClientRect();
+    if (bottom > 120 || !isLaidOut(canvas) || !document.activeElement?.closest("#create .mug")) return;
+    $(".scene").scrollIntoView({ behavior: reducedMotion.matches ? "auto" : "smooth", block: "start" });
+  }
+
   view.onFace(paint);
+  view.onFace(scrollTo);
   view.onModel(({ side }) => { $(".own-size").textContent = `${side} px, exact`; });
   view.onBusy((busy) => $(".window").setAttribute("aria-busy", String(busy)));
   return {

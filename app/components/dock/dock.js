@@ -3,9 +3,10 @@
 import { arrive } from "../core/arrival.js";
 import { startCore } from "../core/core.js";
 import { finder, setText } from "../shared/dom.js";
+import { acceptFiles } from "./files.js";
 import { connectKeys } from "./keys.js";
 import { connectTray } from "./shelf.js";
-import { acceptFiles } from "./files.js";
+import { connectTour } from "./tour.js";
 
 const SECONDS = { say: 6, complain: 12 }; // that a message stays
 
@@ -46,6 +47,7 @@ export function mount(component) {
     ...connectTray(core, element),
     ...acceptFiles(core, $),
     ...connectKeys(core, $),
+    ...connectTour(core, $),
   };
   element.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-do]");
