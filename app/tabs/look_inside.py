@@ -12,7 +12,7 @@ from app.faces.studio import Studio
 from ganime.drawing.layers import IMAGE_LAYERS, Inside, LayerMaps
 from ganime.drawing.recipe import Recipe
 from ganime.images import SHEET_COLUMNS, png_bytes, sheet
-from ganime.measuring.copies import Comparison
+from ganime.measuring.copies import VERDICTS, Comparison
 
 UNKNOWN = (
     "The training faces of this model are unknown here, so copies cannot be detected. The person who trained "
@@ -50,10 +50,17 @@ def comparison_value(comparison: Comparison | float | None) -> Answer:
     training = [] if comparison.training is None else list(comparison.training)
     return {
         "verdict": comparison.verdict,
-        "text": comparison.describe(),
+        "title": VERDICTS[comparison.verdict],
+        "text": capitalised(comparison.reasons()),
+        "share": comparison.share,
         "face": picture_url("png", png_bytes(comparison.face)),
         "training": [picture_url("png", png_bytes(face)) for face in training],
     }
+
+
+def capitalised(text: str) -> str:
+    """A text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
 
 
 def inside_value(inside: Inside) -> Answer:

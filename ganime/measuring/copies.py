@@ -18,6 +18,7 @@ NEAR_SHARE = 0.01  # a face is near when a smaller share of fresh faces is neare
 CLOSE_SHARE = 0.1  # below this share of nearer fresh faces a face is close
 COMPARED_FACES = 4  # nearest training faces in a comparison
 COPY, CLOSE, FREE = "copy", "close", "free"
+VERDICTS = {COPY: "It looks like a copy", CLOSE: "Close to a training face, but not a copy", FREE: "Not a copy"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,29 +81,22 @@ class Comparison:
         return CLOSE if self.share < CLOSE_SHARE else FREE
 
     def describe(self) -> str:
-        """The verdict, its reason, and how often faces that copy nothing get it, in words."""
+        """The verdict and its reasons in words."""
+        return f"{VERDICTS[self.verdict]}: {self.reasons()}"
+
+    def reasons(self) -> str:
+        """How close the face is compared with real faces that the model has never seen, in words."""
         compared = self.training_faces
-        kind = "held-out" if compared.held_out == len(compared.fresh) else "other real"
-        reason = f"it is nearer to a training face than {exceeded(self.share)} of {len(compared.fresh):,} {kind} faces"
-        texts = {
-            COPY: f"It looks like a copy: {reason}. {compared.false_alarms:,} of those would also be called copies: by "
-            "chance, or because a drawing occurs more than once.",
-            CLOSE: f"Close to a training face, but not a copy by this measure: {reason}. Of faces that copy nothing, "
-            "one in ten is as close.",
-            FREE: f"Not a copy by this measure: {reason}. Of faces that copy nothing, half are above 50%.",
-        }
+        fresh = len(compared.fresh)
+        closer = round(self.share * fresh)
+        text = f"{closer or 'none'} of {fresh:,} real faces that the model has never seen "
+        text += f"{'is' if closer == 1 else 'are'} even closer to its training faces."
+        if self.verdict == COPY:
+            text += f" {compared.false_alarms:,} of those would also be called copies: by chance, or because a drawing "
+            text += "occurs more than once."
         rows, total = len(compared.vectors), compared.total
         among = f"{rows:,} of {total:,}" if rows < total else f"{total:,}"
-        mirrored = ", also mirrored" if compared.flip else ""
-        return f"{texts[self.verdict]} Compared with {among} training faces{mirrored}."
-
-
-def exceeded(share: float) -> str:
-    """The share of faces that are not nearer, as text, when `share` are nearer; rounded, but to "all" only at 0."""
-    if share == 0:
-        return "all"
-    percent = 100 * (1 - share)
-    return f"{min(percent, 99.9):.1f}%" if percent > 99 else f"{percent:.0f}%"
+        return f"{text} Compared with {among} training faces{', also mirrored' if compared.flip else ''}."
 
 
 def compare_with_training_faces(

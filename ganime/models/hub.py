@@ -218,8 +218,7 @@ class Hub:
             return HubError(f"The cache {self.cache} cannot be used: {error}. Make room in it or choose another.")
         if isinstance(error, OSError):  # without a number: the library's check of the size
             return HubError(f"{what} of {self.reference} arrived damaged and was deleted. Try again.")
-        kind = type(error).__name__  # of httpx or httpx2, depending on the version of huggingface_hub
-        return HubUnreachable(f"{host} did not deliver {what} ({kind}). Check the network, or try again later.")
+        return HubUnreachable(f"{host} could not be reached for {what}. Check the network, or try again later.")
 
 
 def is_intact(path: Path, file: RepoSibling) -> bool:

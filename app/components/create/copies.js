@@ -2,9 +2,6 @@
 import { create } from "../shared/dom.js";
 import { createLongWork } from "../shared/long-work.js";
 
-const VERDICTS = {
-  copy: "Looks like a copy", close: "Close to a training face", free: "Not a copy", unknown: "Not known",
-};
 const STOPPED = "Stopped. The comparison starts again when you open this tool or change the face.";
 
 function figure(url, text) {
@@ -23,10 +20,17 @@ export function createCopies(view, tools) {
     $(".copy-bar").hidden = $('[data-do="stop-copy"]').hidden = !on;
   }
 
-  function showVerdict({ verdict, text, face, training = [] }) {
-    $(".copy-verdict").textContent = VERDICTS[verdict] || "";
+  /** Shows where the face lies among real ones: at the left end, all of those are less close to the training faces. */
+  function showScale(share) {
+    $(".copy-scale").hidden = share === undefined;
+    $(".copy-scale i").style.left = `${100 * (share ?? 0)}%`;
+  }
+
+  function showVerdict({ verdict, title = "", text, share, face, training = [] }) {
+    $(".copy-verdict").textContent = verdict === "unknown" ? "Not known" : title;
     $(".copy-verdict").dataset.verdict = verdict;
     $(".copy-text").textContent = text;
+    showScale(share);
     const figures = training.map((url, index) => figure(url, index ? `${index + 1}.` : "Closest training face"));
     $(".kin").replaceChildren(...(training.length ? [figure(face, "This face"), ...figures] : []));
   }

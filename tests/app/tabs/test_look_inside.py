@@ -66,7 +66,7 @@ def test_a_face_of_the_embedded_model_is_compared_at_once_and_without_pictures(
     embedded = load_checkpoint(EMBEDDED)
     answer = functions["compare"]([EMBEDDED_KEY, Recipe(embedded.name, embedded.revision, 1).to_json()])
     assert answer["verdict"] in ("free", "close")
-    assert "of 1,000 held-out faces" in answer["text"]
+    assert "of 1,000 real faces" in answer["text"]
     assert answer["training"] == []
 
 
