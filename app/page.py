@@ -23,7 +23,7 @@ from app.server.page_head import PageHead
 from app.server.request_limits import RequestLimits, restrict_gradio
 from app.server.security_headers import SecurityHeaders
 from app.server.upload_endpoint import UploadEndpoint
-from app.server.words import TITLE as PAGE_TITLE
+from app.server.words import TITLE
 from app.settings import Settings
 from app.tabs import dock as tab_dock
 from app.tabs import train as tab_train
@@ -38,7 +38,7 @@ def create_app(studio: Studio) -> gr.Blocks:
     The header, the tabs Create and Interpolate and the dock share one state, which lives in the visitor's browser; see
     core/core.js. The Train tab learns from the dock which model is in use.
     """
-    with gr.Blocks(title=PAGE_TITLE, delete_cache=(3600, 3600), fill_width=True) as page:
+    with gr.Blocks(title=TITLE, delete_cache=(3600, 3600), fill_width=True) as page:
         model_key = gr.State(studio.library.start.key)
         component("header", [server_function(existing_jobs(studio.jobs))] if studio.jobs else [], "header")
         with gr.Tabs():

@@ -43,6 +43,8 @@ MAX_FACES = 64
 MAX_PATH_FRAMES = 120
 TOOL_FACES = 8  # faces that a tool shows
 FaceSize = Literal[0, 512, 1024]  # side in px of a downloaded face; 0 for the model's own, others are sharpened
+OPENERS = {"b96f8cc63f9b": (12, 45, 51, 87, 103, 139)}  # seeds by revision, of faces that were looked at
+ANY_OPENERS = range(3, 9)
 LOCKS = {  # what can be kept while other faces are rolled, with the attributes or their groups that decide it
     "hair": ("hair colour", "hair_length", "twintails"),
     "eyes": ("eye colour",),
@@ -96,6 +98,11 @@ class LoadedModel:
         except GanimeError as error:  # everything else works without it
             LOG.warning("%s", error)
             return 0.0
+
+    @property
+    def openers(self) -> Sequence[int]:
+        """The seeds of the faces that a visitor sees first, of which the first one is in the page's HTML."""
+        return OPENERS.get(self.checkpoint.revision, ANY_OPENERS)
 
     def recipes(self, count: int, seed: int, truncation: float = 1.0, clarity: float | None = None) -> list[Recipe]:
         """Recipes of `count` faces (1 to 64) with consecutive seeds from `seed` on; 0 follows the largest seed.

@@ -11,7 +11,7 @@ from pydantic import Field
 from app.components.bridge import Answer, server_function
 from app.errors import visitor_text
 from app.faces.incoming import MAX_OWN, RecipeText
-from app.faces.library import EMBEDDED_KEY, JOB_PREFIX, ModelInfo
+from app.faces.library import JOB_PREFIX, ModelInfo
 from app.faces.loaded_model import LOCKS, MAX_FACES, LoadedModel, feature_net
 from app.faces.studio import Studio
 from app.faces.walks import MAX_WALK_FRAMES, film_suffixes
@@ -21,7 +21,6 @@ from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import MAX_CLARITY, Recipe
 from ganime.errors import CheckpointError, GanimeError
 
-OPENERS = (12, 45, 51, 87, 103, 139)  # seeds of the embedded model whose faces make a good first impression
 Key = Annotated[str, Field(max_length=200)]
 LOG = logging.getLogger(__name__)
 
@@ -84,7 +83,7 @@ def model_value(studio: Studio, info: ModelInfo) -> Answer:
         "side": model.image_size,
         "clarity": model.default_clarity,
         "mostClarity": MAX_CLARITY,
-        "openers": list(OPENERS) if info.key == EMBEDDED_KEY else [],
+        "openers": list(model.openers),
         "steers": sliders,
         "locks": lockable(model),
         "attributes": attribute_values(feature_net().attributes),

@@ -1,16 +1,10 @@
 // How the page starts: with what the address names, or with a face that makes a good first impression.
 import { checkLinkedFace, parseLinked, readLink, readWalk } from "../shared/links.js";
 import { openTab } from "../shared/page-tabs.js";
-import { randomSeed } from "../shared/recipes.js";
 import { stepOf } from "./place.js";
 
-const pick = (list) => list[Math.floor(Math.random() * list.length)];
-
-/** Shows a face of the model in use: one of its openers, or a random one. */
-const showFirst = (core) => {
-  const { openers } = core.model;
-  return core.show({ recipe: core.faceOfSeed(openers.length ? pick(openers) : randomSeed()) });
-};
+/** Shows the first face of the model in use; that of the start model is in the page's HTML, too. */
+const showFirst = (core) => core.show({ recipe: core.faceOfSeed(core.model.openers[0]) });
 
 /** Takes over the film of a link, whose model is loaded where that is possible. */
 async function takeWalk(core, text) {

@@ -99,10 +99,9 @@ export function createMorph(view, stage) {
   /** Moves the first face until the page is touched. */
   async function idle(first) {
     const { openers } = view.model;
-    const seeds = openers.length >= IDLE_FACES ? openers : Array.from({ length: IDLE_FACES }, randomSeed);
     await sleep(SECONDS.wait);
     const untouched = !touched && first === view.current() && isTabOpen("Create");
-    if (untouched) await motion.move((step) => view.faceOfSeed(seeds[step % IDLE_FACES]));
+    if (untouched) await motion.move((step) => view.faceOfSeed(openers[step % IDLE_FACES]));
   }
 
   for (const type of TOUCHES) {

@@ -31,6 +31,14 @@ export function createStage(view) {
     $(".scene").scrollIntoView({ behavior: reducedMotion.matches ? "auto" : "smooth", block: "start" });
   }
 
+  /** Takes over the sharp picture of the first face from the page's HTML, see app/server/first_faces.py. */
+  function takeFirst({ recipe }) {
+    const picture = document.querySelector("#first-faces img");
+    const isFirst = parseRecipe(recipe).seed === view.model.openers[0];
+    if (isFirst && picture?.naturalWidth === SIDE) sharpen.know(recipe, picture);
+  }
+
+  view.onFace(takeFirst);
   view.onFace(paint);
   view.onFace(scrollTo);
   view.onModel(({ side }) => { $(".own-size").textContent = `${side} px, exact`; });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -21,7 +22,7 @@ from starlette.testclient import TestClient
 from app.faces.library import EMBEDDED_KEY, START_KEY
 from app.faces.studio import Studio
 from app.server import icons
-from app.server.first_faces import MAX_BYTES, first_faces
+from app.server.first_faces import MOST_LARGE, MOST_SMALL, first_faces
 from app.server.page_head import PageHead
 
 TEMPLATE = (Path(gradio.__file__).parent / "templates/frontend/index.html").read_text(encoding="utf-8")
@@ -168,12 +169,13 @@ def test_first_faces_wait_for_no_style_sheet_and_no_script(client: TestClient) -
     assert "first-faces" not in client.get("/", params={"face": FACE}).text
 
 
-def test_first_faces_are_one_small_sheet(steered_studio: Studio) -> None:
-    for key in (EMBEDDED_KEY, START_KEY):
+def test_the_first_face_is_sharp_and_small(steered_studio: Studio) -> None:
+    for key, side in ((EMBEDDED_KEY, 512), (START_KEY, 32)):  # of a model too small to be sharpened, the plain face
         html = first_faces(steered_studio.open(key))
-        [data] = re.findall(r"data:image/webp;base64,([\w+/=]+)", html)
-        assert len(data) <= MAX_BYTES * 4 / 3 + 4
-        assert html.count("<i ") == 16
+        face, variations = map(base64.b64decode, re.findall(r"data:image/webp;base64,([\w+/=]+)", html))
+        assert (len(face) <= MOST_LARGE, len(variations) <= MOST_SMALL) == (True, True)
+        with Image.open(io.BytesIO(face)) as large, Image.open(io.BytesIO(variations)) as row:
+            assert (large.size, row.size) == ((side, side), (640, 80))
         assert "http" not in html
 
 
