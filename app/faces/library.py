@@ -165,7 +165,7 @@ class Library:
                 if (info := self.load_job_named(job, name)) and info.revision == revision:
                     return info.key
         is_permanent = any(name == checkpoint.name for checkpoint in self.permanent.values())
-        loaded = self.load(name) if not is_permanent and "/" in name else None
+        loaded = self.load(name) if not is_permanent and names_hub_model(name) else None
         if loaded and loaded.revision == revision:
             return loaded.key
         name, revision = printable(name, 80), printable(revision, 20)
@@ -293,6 +293,15 @@ class Library:
                     strategy = cache.delete_revisions(revision.commit_hash)
                     strategy.execute()
                     excess -= strategy.expected_freed_size
+
+
+def names_hub_model(name: str) -> bool:
+    """Whether a model's name could be that of a repository on the hub; a visitor may call a job anything."""
+    try:
+        parse_reference(name)
+    except HubError:
+        return False
+    return True
 
 
 def job_of(key: str) -> str:

@@ -23,7 +23,7 @@ from ganime.drawing.directions import Direction, Directions, between, combined, 
 from ganime.drawing.layers import Inside, look_inside
 from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_of, vary
 from ganime.drawing.projection import Projection, ProjectionProgress, project
-from ganime.drawing.ranges import usable_ranges
+from ganime.drawing.ranges import usable_ranges, whole_ranges
 from ganime.drawing.recipe import MAX_SEED, Recipe, check_clarity, check_seed, decoded, latents, rounded, walk
 from ganime.drawing.sampling import latents_of, recipes_for, untruncated
 from ganime.drawing.sharpening import sharpened
@@ -296,7 +296,8 @@ class LoadedModel:
 
     def ranges(self) -> Mapping[str, tuple[float, float]]:
         """The amounts of each direction, without those of visitors, at which faces survive; see `usable_ranges`."""
-        return usable_ranges(self.checkpoint, self.directions())
+        directions = self.directions()
+        return usable_ranges(self.checkpoint, directions) if self.default_clarity else whole_ranges(directions)
 
     def direction_of_sliders(self, name: str, amounts: Mapping[str, float], own: Mapping[str, str]) -> Direction:
         """A visitor's direction that goes where sliders lead together. own: as for `directions`.

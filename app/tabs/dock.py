@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import gradio as gr
 
-from app.components.bridge import component
+from app.components.bridge import Answer, component
 from app.faces.studio import Studio
 from app.tabs.create import search_functions, slider_functions
 from app.tabs.downloads import download_functions
@@ -19,7 +21,11 @@ def build(studio: Studio) -> gr.HTML:
 
     It stands outside the tabs, because Gradio mounts what is inside a tab only when a visitor first opens that tab.
     """
+    return component("dock", server_functions(studio), "dock", ("model",), model_value(studio, studio.library.start))
+
+
+def server_functions(studio: Studio) -> list[Callable[..., Answer]]:
+    """The server functions of all tabs but Train; the page's JavaScript calls them by name."""
     functions = [*model_functions(studio), *slider_functions(studio), *search_functions(studio)]
     functions += [*download_functions(studio), *walk_functions(studio), *look_inside_functions(studio)]
-    functions += work_functions(studio)
-    return component("dock", functions, "dock", ("model",), model_value(studio, studio.library.start))
+    return functions + work_functions(studio)

@@ -26,10 +26,15 @@ def usable_ranges(checkpoint: Checkpoint, directions: Directions) -> Mapping[str
     """
     clarity = checkpoint.clarity
     if clarity is None:
-        return {item.name: (-MAX_STRENGTH, MAX_STRENGTH) for item in directions.items}
+        return whole_ranges(directions)
     seeds = range(FIRST_SEED, FIRST_SEED + JUDGED_FACES)
     z = latents(seeds, checkpoint.generator.config.latent_dim)  # (N, latent)
     return {item.name: (-reach(clarity, z, -item.vector), reach(clarity, z, item.vector)) for item in directions.items}
+
+
+def whole_ranges(directions: Directions) -> Mapping[str, tuple[float, float]]:
+    """The whole range, -3 to 3, for each direction by name."""
+    return {item.name: (-MAX_STRENGTH, MAX_STRENGTH) for item in directions.items}
 
 
 def reach(clarity: Clarity, z: np.ndarray, way: np.ndarray) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 from PIL import Image
 
 from app.faces.library import EMBEDDED_KEY, START_KEY
-from app.faces.loaded_model import LoadedModel, file_names
+from app.faces.loaded_model import LOCKS, LoadedModel, file_names
 from app.faces.studio import Studio
 from app.settings import Settings
 from ganime.drawing.clarity import DEFAULT_CLARITY
+from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import Recipe, decoded
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.errors import CheckpointError, RecipeError
@@ -112,6 +114,44 @@ def test_a_slider_moves_the_latent_along_its_direction(model: LoadedModel, recip
     assert low
     assert high
     assert decoded(high)[0] > decoded(low)[0] + 2
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_roll_keeps_what_is_locked_and_changes_the_rest(steered_studio: Studio, lock: str) -> None:
+    model = steered_studio.open(EMBEDDED_KEY)
+    face = Recipe(model.checkpoint.name, model.checkpoint.revision, 7, 0.9, clarity=0.3)
+    ways = [item.vector for item in model.directions().items if group(item.name) in LOCKS[lock]]
+    assert ways
+    [z] = model.untruncated([face])
+    rolled = model.roll_beside(face, [1, 2, 3], [lock]).recipes
+    for recipe, seed in zip(rolled, (1, 2, 3), strict=True):
+        [there] = model.untruncated([recipe])
+        np.testing.assert_allclose(np.stack(ways) @ there, np.stack(ways) @ z, atol=0.02)  # recipes have 16 bits
+        [fresh] = model.untruncated([replace(face, seed=seed)])
+        assert np.corrcoef(there, fresh)[0, 1] > 0.7
+        assert (recipe.truncation, recipe.clarity) == (0.9, 0.3)
+    varied = model.untruncated(model.vary(face, 0.6, 1, locks=[lock]).recipes)
+    np.testing.assert_allclose(varied @ np.stack(ways).T, np.tile(z @ np.stack(ways).T, (8, 1)), atol=0.02)
+
+
+def test_a_lock_that_nothing_of_the_model_decides_has_no_effect(model: LoadedModel, recipe: Recipe) -> None:
+    for locks in ([], ["hair"], ["hair", "eyes"]):  # its one named direction is the smile
+        drawn = model.roll_beside(recipe, [1, 2], locks)
+        assert nearly_equal(drawn.faces, generate(model.checkpoint, [1, 2], 0.8))
+    assert not nearly_equal(
+        model.roll_beside(recipe, [1, 2], ["expression"]).faces, generate(model.checkpoint, [1, 2], 0.8)
+    )
+
+
+def test_an_unknown_lock_and_too_many_seeds_are_refused(model: LoadedModel, recipe: Recipe) -> None:
+    for locks in (["nose"], ["hair", "\x1b[31m"]):
+        with pytest.raises(RecipeError, match="hair, eyes, expression"):
+            model.roll_beside(recipe, [1], locks)
+        with pytest.raises(RecipeError, match="hair, eyes, expression"):
+            model.vary(recipe, 0.3, 1, locks=locks)
+    for seeds in ([], range(65), [-1], [2**32]):
+        with pytest.raises(RecipeError):
+            model.roll_beside(recipe, list(seeds), [])
 
 
 def test_a_face_of_another_model_is_refused_by_its_name(model: LoadedModel, recipe: Recipe) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from app.faces.studio import Studio
 from app.server.face_endpoint import SHARP_SIDE, TOOLS, FaceEndpoint
 from app.server.request_limits import RequestLimits
 from app.slots import Slots
-from ganime.drawing.recipe import Recipe
+from ganime.drawing.recipe import Recipe, encoded
 
 
 @dataclass
@@ -53,6 +54,11 @@ def client(steered_studio: Studio) -> TestClient:
     return client_of(steered_studio)
 
 
+@pytest.fixture
+def revision(steered_studio: Studio) -> str:
+    return steered_studio.open(START_KEY).checkpoint.revision
+
+
 def recipe_of(studio: Studio, seed: int) -> Recipe:
     return Recipe("tiny", studio.open(START_KEY).checkpoint.revision, seed)
 
@@ -79,22 +85,33 @@ def test_one_face_is_a_picture_of_its_own_size(client: TestClient, steered_studi
 
 
 def test_a_roll_of_16_faces_of_the_embedded_model_is_small_and_true(client: TestClient, steered_studio: Studio) -> None:
-    answer = client.post("/ganime/roll", json={"key": EMBEDDED_KEY, "count": 16, "seed": 5})
+    model = steered_studio.open(EMBEDDED_KEY)
+    recipes = model.recipes(16, 5)
+    answer = client.post("/ganime/draw", json={"key": EMBEDDED_KEY, "recipes": [one.to_json() for one in recipes]})
     assert len(answer.content) < 120_000
-    drawn, model = unpacked(answer.content), steered_studio.open(EMBEDDED_KEY)
-    recipes = [Recipe.from_json(text) for text in drawn.head["recipes"]]
-    assert [recipe.seed for recipe in recipes] == list(range(5, 21))
-    assert recipes[0].clarity == model.default_clarity > 0
     exact = model.draw(recipes).faces.astype(int)
-    assert abs(drawn.faces - exact).mean() < 3  # of 255
+    assert abs(unpacked(answer.content).faces - exact).mean() < 3  # of 255
+
+
+def test_a_roll_keeps_what_is_locked_and_has_the_settings_of_the_face(
+    client: TestClient, steered_studio: Studio
+) -> None:
+    model = steered_studio.open(EMBEDDED_KEY)
+    face = Recipe(model.checkpoint.name, model.checkpoint.revision, 7, 0.9, clarity=0.3)
+    asked = {"key": EMBEDDED_KEY, "recipe": face.to_json(), "seeds": [1, 2**32 - 1], "locks": ["hair"]}
+    recipes = [
+        Recipe.from_json(one) for one in unpacked(client.post("/ganime/roll", json=asked).content).head["recipes"]
+    ]
+    assert recipes == model.roll_beside(face, [1, 2**32 - 1], ["hair"]).recipes
+    assert {(recipe.truncation, recipe.clarity) for recipe in recipes} == {(0.9, 0.3)}
 
 
 def test_every_tool_draws(client: TestClient, steered_studio: Studio) -> None:
     texts = [recipe_of(steered_studio, seed).to_json() for seed in range(3)]
     asked: dict[str, tuple[int, dict[str, Any]]] = {
         "draw": (3, {"recipes": texts}),
-        "roll": (2, {"count": 2, "seed": 0, "truncation": 0.9, "clarity": None}),
-        "vary": (8, {"recipe": texts[0], "strength": 0.3, "seed": 1}),
+        "roll": (2, {"recipe": texts[0], "seeds": [1, 2], "locks": ["expression"]}),
+        "vary": (8, {"recipe": texts[0], "strength": 0.3, "seed": 1, "locks": ["expression"]}),
         "steer": (1, {"recipe": texts[0], "amounts": {"smile": 2}}),
         "breed": (8, {"recipes": texts, "mutation": 0.1, "seed": 0}),
         "mix": (1, dict(zip("abc", texts, strict=True))),
@@ -109,6 +126,10 @@ def test_every_tool_draws(client: TestClient, steered_studio: Studio) -> None:
         assert drawn.head["side"] == (SHARP_SIDE if tool == "sharp" else 32)
 
 
+FACE = '{"model":"tiny","revision":"%s","seed":7}'
+OWN = encoded(np.eye(8, dtype=np.float32)[3])
+
+
 @pytest.mark.parametrize(
     ("tool", "fields", "word"),
     [
@@ -118,19 +139,46 @@ def test_every_tool_draws(client: TestClient, steered_studio: Studio) -> None:
         ("draw", {"recipes": "x"}, "recipes"),
         ("draw", {"recipes": [], "own": {}}, "own"),
         ("draw", {}, "recipes"),
-        ("roll", {"count": 1000, "seed": 0}, "64"),
-        ("roll", {"count": 1, "seed": -1}, "seed"),
-        ("roll", {"count": 1, "seed": 2**32}, "seed"),
-        ("roll", {"count": 1, "seed": 10**400}, "seed"),
-        ("roll", {"count": 1, "seed": 0, "truncation": 1e9}, "truncation"),
-        ("roll", {"count": 1, "seed": 0, "clarity": "high"}, "clarity"),
-        ("roll", {"count": 1, "seed": 0, "\u202e\x00" * 500: 0}, ""),
+        ("draw", {"recipes": ["[" * 5000]}, "recipe"),
+        ("draw", {"recipes": ["x" * 20_000]}, "recipes"),
+        ("draw", {"recipes": [FACE.replace("7", "-1")]}, "seed"),
+        ("draw", {"recipes": [FACE.replace("7", "1e400")]}, ""),
+        ("draw", {"recipes": [FACE.replace("7", '1,"vector":"AAAA"')]}, "vector"),
+        ("draw", {"recipes": [FACE.replace("7", '1,"truncation":1e9')]}, "truncation"),
+        ("draw", {"recipes": [FACE.replace("7", '1,"clarity":"high"')]}, "clarity"),
+        ("draw", {"recipes": [FACE], "\u202e\x00" * 500: 0}, ""),
+        ("roll", {"recipe": FACE, "seeds": list(range(65)), "locks": []}, "64"),
+        ("roll", {"recipe": FACE, "seeds": [], "locks": []}, "64"),
+        ("roll", {"recipe": FACE, "seeds": [-1], "locks": []}, "seed"),
+        ("roll", {"recipe": FACE, "seeds": [2**32], "locks": []}, "seed"),
+        ("roll", {"recipe": FACE, "seeds": [10**400], "locks": []}, "seed"),
+        ("roll", {"recipe": FACE, "seeds": [1], "locks": ["\x1b[31m"]}, "hair"),
+        ("roll", {"recipe": FACE, "seeds": [1], "locks": ["hair"] * 17}, "locks"),
+        ("roll", {"recipe": FACE, "seeds": [1], "locks": "hair"}, "locks"),
+        ("roll", {"recipe": FACE, "seeds": [1]}, "locks"),
+        ("vary", {"recipe": FACE, "strength": 7, "seed": 0}, "trength"),
+        ("vary", {"recipe": FACE, "strength": 0.3, "seed": -1}, "seed"),
+        ("vary", {"recipe": FACE, "strength": 0.3, "seed": 0, "locks": ["nose"]}, "nose"),
+        ("steer", {"recipe": FACE, "amounts": {"smile": 4}}, "smile"),
+        ("steer", {"recipe": FACE, "amounts": {"<b>": 1}}, "smile"),
+        ("steer", {"recipe": FACE, "amounts": {str(number): 1 for number in range(300)}}, "256"),
+        ("steer", {"recipe": FACE, "amounts": {"mine": 1}, "own": {"mine": "AAAA"}}, ""),
+        ("steer", {"recipe": FACE, "amounts": {"mine": 1}, "own": {"mine": "no base64!"}}, ""),
+        ("steer", {"recipe": FACE, "amounts": {"smile": 1}, "own": {"smile": OWN}}, "smile"),
+        ("steer", {"recipe": FACE, "amounts": {"mine": 1}, "own": {str(number): OWN for number in range(33)}}, "32"),
+        ("breed", {"recipes": [FACE], "mutation": 0.1, "seed": 0}, "2"),
+        ("breed", {"recipes": [], "mutation": 0.1, "seed": 0}, "2"),
+        ("breed", {"recipes": [FACE] * 17, "mutation": 0.1, "seed": 0}, "16"),
+        ("breed", {"recipes": [FACE] * 2, "mutation": 2, "seed": 0}, "utation"),
+        ("mix", {"a": FACE, "b": FACE, "c": "{}"}, "recipe"),
+        ("sharp", {"recipe": "{}"}, "recipe"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_words(
-    client: TestClient, tool: str, fields: dict[str, Any], word: str
+    client: TestClient, revision: str, tool: str, fields: dict[str, Any], word: str
 ) -> None:
-    answer = client.post(f"/ganime/{tool}", json={"key": START_KEY, **fields})
+    body = json.dumps({"key": START_KEY, **fields}).replace("%s", revision)
+    answer = client.post(f"/ganime/{tool}", content=body, headers={"Content-Type": "application/json"})
     text = answer.json()["error"]
     assert (answer.status_code, word in text, len(text) < 300) == (400, True, True), text
     assert text.isprintable()
@@ -144,17 +192,33 @@ def test_what_is_no_request_is_refused_in_words(client: TestClient, body: bytes)
 
 
 def test_a_model_that_this_page_does_not_have_is_refused(client: TestClient, steered_studio: Studio) -> None:
-    for key in ("owner/private@main", "", "job:x@y", "x" * 201):
-        answer = client.post("/ganime/roll", json={"key": key, "count": 1, "seed": 0})
+    face = recipe_of(steered_studio, 1).to_json()
+    for key in ("owner/private@main", "", "job:x@y", "../../etc", "x" * 201):
+        answer = client.post("/ganime/draw", json={"key": key, "recipes": [face]})
         assert answer.status_code in (400, 404)
-    other = Recipe("owner/else", "0" * 12, 4).to_json()
-    answer = client.post("/ganime/draw", json={"key": START_KEY, "recipes": [other]})
-    assert (answer.status_code, "owner/else" in answer.json()["error"]) == (400, True)
 
 
-def test_only_json_of_bounded_size_and_known_tools_are_accepted(client: TestClient) -> None:
-    asked = {"key": START_KEY, "count": 1, "seed": 0}
-    plain = client.post("/ganime/roll", content=json.dumps(asked), headers={"Content-Type": "text/plain"})
+def test_every_tool_refuses_a_face_of_another_model_by_its_name(client: TestClient, steered_studio: Studio) -> None:
+    mine, other = recipe_of(steered_studio, 1).to_json(), Recipe("owner/else", "0" * 12, 4).to_json()
+    asked: dict[str, dict[str, Any]] = {
+        "draw": {"recipes": [mine, other]},
+        "roll": {"recipe": other, "seeds": [1], "locks": []},
+        "vary": {"recipe": other, "strength": 0.3, "seed": 0},
+        "steer": {"recipe": other, "amounts": {"smile": 1}},
+        "breed": {"recipes": [mine, other], "mutation": 0.1, "seed": 0},
+        "mix": {"a": mine, "b": mine, "c": other},
+        "sharp": {"recipe": other},
+    }
+    assert asked.keys() == TOOLS.keys()
+    for tool, fields in asked.items():
+        answer = client.post(f"/ganime/{tool}", json={"key": START_KEY, **fields})
+        text = answer.json()["error"]
+        assert (answer.status_code, "owner/else" in text, "Load its model first" in text) == (400, True, True), tool
+
+
+def test_only_json_of_bounded_size_and_known_tools_are_accepted(client: TestClient, steered_studio: Studio) -> None:
+    asked = {"key": START_KEY, "recipes": [recipe_of(steered_studio, 1).to_json()]}
+    plain = client.post("/ganime/draw", content=json.dumps(asked), headers={"Content-Type": "text/plain"})
     assert plain.status_code == 415
     large = client.post("/ganime/draw", json={"key": START_KEY, "recipes": ["x" * 2**20]})
     assert large.status_code == 413
@@ -175,28 +239,50 @@ def test_only_json_of_bounded_size_and_known_tools_are_accepted(client: TestClie
         ({"Sec-Fetch-Site": "cross-site"}, 403),
     ],
 )
-def test_pages_of_other_sites_cannot_draw_here(client: TestClient, headers: dict[str, str], status: int) -> None:
-    answer = client.post("/ganime/roll", json={"key": START_KEY, "count": 1, "seed": 0}, headers=headers)
+def test_pages_of_other_sites_cannot_draw_here(
+    client: TestClient, steered_studio: Studio, headers: dict[str, str], status: int
+) -> None:
+    asked = {"key": START_KEY, "recipes": [recipe_of(steered_studio, 1).to_json()]}
+    answer = client.post("/ganime/draw", json=asked, headers=headers)
     assert answer.status_code == status
 
 
 def test_a_busy_server_says_when_to_try_again(steered_studio: Studio) -> None:
     slots = Slots(1, waiting=0)
     client = client_of(steered_studio, slots)
-    asked = {"key": START_KEY, "count": 1, "seed": 0}
+    asked = {"key": START_KEY, "recipes": [recipe_of(steered_studio, 1).to_json()]}
     with slots:
-        answer = client.post("/ganime/roll", json=asked)
+        answer = client.post("/ganime/draw", json=asked)
     assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
-    assert client.post("/ganime/roll", json=asked).status_code == 200
+    assert client.post("/ganime/draw", json=asked).status_code == 200
 
 
 def test_requests_wait_their_turn_at_the_device(steered_studio: Studio) -> None:
     client, answers = client_of(steered_studio), []
-    asked = {"key": START_KEY, "count": 1, "seed": 0}
-    thread = threading.Thread(target=lambda: answers.append(client.post("/ganime/roll", json=asked).status_code))
+    asked = {"key": START_KEY, "recipes": [recipe_of(steered_studio, 1).to_json()]}
+    thread = threading.Thread(target=lambda: answers.append(client.post("/ganime/draw", json=asked).status_code))
     with steered_studio.device.lock:
         thread.start()
         thread.join(0.3)
         assert answers == []
     thread.join(20)
     assert answers == [200]
+
+
+def test_of_many_requests_at_once_all_but_a_few_are_refused_in_words(steered_studio: Studio) -> None:
+    client, answers = client_of(steered_studio, Slots(4, seconds=0.05)), []
+    asked = {"key": START_KEY, "recipe": recipe_of(steered_studio, 1).to_json(), "strength": 0.3, "seed": 1}
+    crowd = [
+        threading.Thread(target=lambda: answers.append(client.post("/ganime/vary", json=asked))) for _ in range(20)
+    ]
+    with steered_studio.device.lock:
+        for thread in crowd:
+            thread.start()
+        until = time.monotonic() + 20
+        while len(answers) < 16 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert len(answers) == 16
+        assert all("busy" in answer.json()["error"] for answer in answers)
+    for thread in crowd:
+        thread.join()
+    assert sorted(answer.status_code for answer in answers) == [200] * 4 + [503] * 16

@@ -28,17 +28,27 @@ async def echo(request: Request) -> Response:
 
 
 def client(**limits: float) -> httpx.AsyncClient:
-    app = RequestLimits(Starlette(routes=[Route("/echo", echo, methods=["GET", "POST"])]), **limits)  # type: ignore[arg-type]
+    app = RequestLimits(Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST"])]), **limits)  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page")
 
 
+GRADIOS = ["/gradio_api/queue/join", "/gradio_api/component_server", "/below/a/proxy/gradio_api/run/predict"]
+
+
 @pytest.mark.parametrize("name", ["session_hash", "event_id", "fn_name"])
-async def test_a_long_name_beside_the_data_is_refused(name: str) -> None:
+@pytest.mark.parametrize("path", GRADIOS)
+async def test_a_long_name_beside_the_data_is_refused_where_gradio_would_keep_it(path: str, name: str) -> None:
     for length, status in ((MAX_NAME, 200), (MAX_NAME + 1, 400), (100_000, 400)):
         body = json.dumps({"data": ["x" * 100_000], name: "x" * length})
-        assert (await client().post("/echo", content=body)).status_code == status
+        assert (await client().post(path, content=body)).status_code == status
     escaped = json.dumps({name: "x" * 1000}).replace("_", "\\u005f")
-    assert (await client().post("/echo", content=escaped)).status_code == 400
+    assert (await client().post(path, content=escaped)).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/ganime/steer", "/below/a/proxy/ganime/steer"])
+async def test_a_long_recipe_reaches_the_endpoint_that_draws(path: str) -> None:
+    body = json.dumps({"key": "start", "recipe": "x" * 11_000}).encode()
+    assert (await client().post(path, content=body)).content == body
 
 
 async def test_a_long_session_hash_in_the_address_is_refused() -> None:
@@ -70,4 +80,5 @@ async def test_a_get_request_with_a_body_is_refused() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[1, 2]", b"no json", b"[" * 5000, b'{"session_hash": 7}'])
 async def test_other_bodies_reach_the_page_unchanged(body: bytes) -> None:
-    assert (await client().post("/echo", content=body)).content == body
+    for path in (GRADIOS[0], "/echo"):
+        assert (await client().post(path, content=body)).content == body

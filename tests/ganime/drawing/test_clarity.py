@@ -69,15 +69,23 @@ def model(clear_folder: Path) -> Checkpoint:
 def test_the_prediction_holds_on_latents_it_was_not_fitted_to(fitted: ClarityFit, fresh: np.ndarray) -> None:
     assert fitted.explained > 0.9
     u = np.stack([unit(row) for row in fresh])
-    predicted = [fitted.clarity.predict(row) for row in fresh]
+    predicted = fitted.clarity.predict(fresh)
     assert np.corrcoef(predicted, u[:, 0] + 0.3 * u[:, 2] ** 2)[0, 1] > 0.95
+
+
+def test_many_latents_are_predicted_as_each_by_itself(clarity: Clarity, fresh: np.ndarray) -> None:
+    predicted = clarity.predict(fresh)
+    assert (predicted.shape, predicted.dtype) == ((200,), np.float64)
+    alone = [clarity.value_and_gradient(unit(row))[0] for row in fresh]
+    np.testing.assert_allclose(predicted, alone, rtol=1e-10)
+    np.testing.assert_allclose(clarity.predict(fresh * np.float32(0.3)), predicted, rtol=1e-5)  # lengths do not count
 
 
 @pytest.mark.parametrize("share", SHARES)
 def test_every_latent_becomes_as_clear_as_asked_for(clarity: Clarity, fresh: np.ndarray, share: float) -> None:
     target = np.quantile(clarity.quantiles, share)
-    before = np.array([clarity.predict(row) for row in fresh])
-    after = np.array([clarity.predict(clarity.clear(row, share)) for row in fresh])
+    before = clarity.predict(fresh)
+    after = clarity.predict(np.stack([clarity.clear(row, share) for row in fresh]))
     assert (before < target).mean() == pytest.approx(share, abs=0.1)
     assert (after > target - 1e-3).mean() > 0.97  # a few give up at the last step
     assert (after >= before - 1e-6).all()
@@ -85,7 +93,7 @@ def test_every_latent_becomes_as_clear_as_asked_for(clarity: Clarity, fresh: np.
 
 def test_a_latent_that_is_clear_already_is_unchanged(clarity: Clarity, fresh: np.ndarray) -> None:
     target = np.quantile(clarity.quantiles, 0.5)
-    already = [row for row in fresh if clarity.predict(row) >= target]
+    already = fresh[clarity.predict(fresh) >= target]
     assert len(already) > 50
     for row in already:
         assert np.array_equal(clarity.clear(row, 0.5), row)

@@ -22,6 +22,7 @@ from ganime.drawing.directions import (
     between,
     combined,
     effect_rows,
+    held,
     is_effective,
     load_directions,
     save_directions,
@@ -91,6 +92,36 @@ def test_steering_by_what_is_not_there_names_what_is(some: Directions) -> None:
         steer(latents([1], 8), some, {"frown": 1.0})
     with pytest.raises(RecipeError, match="latents of 8 numbers; these have 9"):
         steer(latents([1], 9), some, {"smile": 1.0})
+
+
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_what_is_held_is_exactly_as_in_the_face_and_lengths_do_not_change(count: int) -> None:
+    dim = 128
+    z, [face] = latents(range(20), dim), latents([99], dim)
+    ways = np.random.default_rng(count).standard_normal((count, dim)).astype(np.float32)  # neither unit nor orthogonal
+    there = held(z, face, ways)
+    assert there.dtype == np.float32
+    np.testing.assert_allclose(there @ ways.T, np.tile(face @ ways.T, (20, 1)), atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(there, axis=1), np.linalg.norm(z, axis=1), rtol=1e-5)
+    free = np.linalg.qr(ways.T, mode="complete")[0][:, count:]  # what is not held points where z points
+    cosines = (
+        ((there @ free) * (z @ free)).sum(1) / np.linalg.norm(there @ free, axis=1) / np.linalg.norm(z @ free, axis=1)
+    )
+    np.testing.assert_allclose(cosines, 1, atol=1e-5)
+
+
+def test_holding_the_same_way_twice_holds_it_once() -> None:
+    z, [face] = latents(range(5), 8), latents([99], 8)
+    for ways in (np.stack([vector(0), vector(0)]), np.stack([vector(0), vector(0, 2.0), vector(1)])):
+        there = held(z, face, ways)
+        np.testing.assert_allclose(there[:, 0], face[0], atol=1e-5)
+        assert np.isfinite(there).all()
+        np.testing.assert_allclose(np.linalg.norm(there, axis=1), np.linalg.norm(z, axis=1), rtol=1e-5)
+
+
+def test_a_face_that_leaves_no_room_is_held_all_the_same() -> None:
+    there = held(latents([1], 8) * np.float32(0.01), vector(0, 5.0), vector(0)[None])
+    np.testing.assert_allclose(there, vector(0, 5.0)[None], atol=1e-6)
 
 
 def test_between_leads_from_one_side_to_the_other() -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from ganime.drawing import projection
 from ganime.drawing.projection import Projection, ProjectionProgress, project
-from ganime.drawing.sampling import generate, generate_recipes
+from ganime.drawing.sampling import generate, generate_recipes, render
 from ganime.errors import DataError, RecipeError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
+from tests.pictures import nearly_equal
 
 
 @pytest.mark.slow
@@ -28,6 +29,9 @@ def test_a_generated_face_is_found(embedded: Checkpoint, net: FeatureNet) -> Non
     [again] = generate_recipes(embedded, [found.recipe])
     np.testing.assert_array_equal(again, found.face)
     assert all(isinstance(step, ProjectionProgress) and step.face.shape == (64, 64, 3) for step in steps)
+    for step in steps[::40]:
+        assert isinstance(step, ProjectionProgress)
+        assert nearly_equal(render(embedded.generator, step.z[None])[0], step.face)
     progress = [step.progress for step in steps if isinstance(step, ProjectionProgress)]
     assert progress == sorted(progress)
     assert progress[0] == 0
@@ -40,6 +44,18 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search of few steps, where it does not matter how far it gets."""
     monkeypatch.setattr(projection, "FIRST_STEPS", 10)
     monkeypatch.setattr(projection, "LAST_STEPS", 20)
+
+
+def test_a_search_that_is_stopped_has_the_latent_of_the_face_on_view(
+    tiny: Checkpoint, net: FeatureNet, draw_face: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"CANDIDATES": 16, "FIRST_STEPS": 6, "LAST_STEPS": 6}.items():
+        monkeypatch.setattr(projection, name, value)
+    *steps, _ = project(tiny, net, np.asarray(draw_face(1, 32)))
+    assert len(steps) == 1 + 6 + 6
+    for step in steps:
+        assert isinstance(step, ProjectionProgress)
+        assert nearly_equal(render(tiny.generator, step.z[None])[0], step.face)
 
 
 @pytest.mark.slow

@@ -1,0 +1,98 @@
+"""Faces as files: PNGs with the recipe inside, ZIPs with progress, and what is refused in words."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.faces.incoming import parse_recipes
+from app.faces.library import START_KEY
+from app.faces.studio import Studio
+from ganime.drawing.recipe import Recipe
+from ganime.drawing.sampling import generate
+from tests.app.tabs.conftest import Functions
+from tests.pictures import nearly_equal
+
+
+def picture_in(answer: dict[str, str]) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(answer["data"])))
+
+
+def test_a_saved_face_is_exact_and_has_its_recipe_inside(functions: Functions, steered_studio: Studio) -> None:
+    model = steered_studio.open(START_KEY)
+    [recipe] = model.recipes(1, 5)
+    answer = functions["face_file"]([START_KEY, recipe.to_json(), 0])
+    assert (answer["name"], answer["type"]) == ("face-5.png", "image/png")
+    image = picture_in(answer)
+    assert nearly_equal(np.asarray(image), generate(model.checkpoint, [5])[0])
+    assert Recipe.from_json(image.info["ganime"]) == recipe
+
+
+def test_a_face_between_two_seeds_is_named_after_its_place_and_says_that_it_was_sharpened(
+    functions: Functions, steered_studio: Studio
+) -> None:
+    frame = steered_studio.open(START_KEY).path_recipes(3, 14, 5, 1.0)[2]
+    answer = functions["face_file"]([START_KEY, frame.to_json(), 512])
+    assert answer["name"] == "face-3-14-50.png"
+    image = picture_in(answer)
+    assert image.size == (512, 512)
+    recipe = Recipe.from_json(image.info["ganime"])
+    assert recipe == replace(frame, sharpened=512)
+    assert parse_recipes([recipe.to_json()]) == [frame]  # dropped on the page, it is the face again
+
+
+def test_a_zip_of_faces_is_drawn_one_by_one(functions: Functions, steered_studio: Studio) -> None:
+    recipes = steered_studio.open(START_KEY).recipes(3, 5)
+    search = functions["zip_file"]([START_KEY, [recipe.to_json() for recipe in recipes], 0])["search"]
+    answers = [functions["ask"]([search])]
+    while "progress" in answers[-1]:
+        answers.append(functions["ask"]([search]))
+    archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(answers[-1]["data"])))
+    assert archive.namelist() == ["face-5.png", "face-6.png", "face-7.png"]
+    assert Recipe.from_json(Image.open(archive.open("face-6.png")).info["ganime"]) == recipes[1]
+
+
+SEED_1 = '{"model":"","revision":"","seed":1}'
+OTHER = '{"model":"owner/else","revision":"000000000000","seed":4}'
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("face_file", None),
+        ("face_file", []),
+        ("face_file", {"key": "start"}),
+        ("face_file", ["start", "{}", 0]),
+        ("face_file", ["start", "[" * 50_000, 0]),
+        ("face_file", ["start", SEED_1, 300]),
+        ("face_file", ["start", SEED_1, 100_000]),
+        ("face_file", [["start"], SEED_1, 0]),
+        ("face_file", ["../../etc", SEED_1, 0]),
+        ("face_file", ["tester/never", SEED_1, 0]),
+        ("face_file", ["start", '{"model":"","revision":"","seed":1,"toward":-2,"position":0.5}', 0]),
+        ("zip_file", ["start", []]),
+        ("zip_file", ["start", [], 0]),
+        ("zip_file", ["start", [SEED_1] * 65, 0]),
+        ("zip_file", ["start", [SEED_1], 1024]),
+    ],
+)
+def test_nonsense_from_the_network_is_answered_in_words(functions: Functions, name: str, arguments: Any) -> None:
+    answer = functions[name](arguments)
+    if "search" in answer:  # an empty ZIP is refused at its first step
+        answer = functions["ask"]([answer["search"]])
+    assert list(answer) == ["error"]
+    assert len(answer["error"]) > 15
+
+
+def test_a_face_of_another_model_is_refused_by_its_name(functions: Functions, recipe: Recipe) -> None:
+    for name, arguments in (("face_file", [OTHER, 0]), ("zip_file", [[recipe.to_json(), OTHER], 0])):
+        answer = functions[name]([START_KEY, *arguments])
+        assert "owner/else" in answer["error"], name
+        assert "Load its model first" in answer["error"], name
