@@ -19,6 +19,7 @@ from app.server.compression import Compression
 from app.server.face_endpoint import FaceEndpoint
 from app.server.first_faces import first_faces
 from app.server.launch import free_port, raise_file_limit
+from app.server.model_endpoint import ModelEndpoint
 from app.server.page_head import PageHead
 from app.server.request_limits import RequestLimits, restrict_gradio
 from app.server.security_headers import SecurityHeaders
@@ -65,6 +66,7 @@ def own_routes(studio: Studio) -> list[BaseRoute]:
     uploads = UploadEndpoint(studio.jobs, studio.no_jobs)
     return [
         *uploads.routes(),
+        *ModelEndpoint(studio).routes(),
         *modules.routes(),
         *icons.routes(),
         *CardEndpoint(studio).routes(),

@@ -11,6 +11,7 @@ from pathlib import Path
 from huggingface_hub import scan_cache_dir, try_to_load_from_cache
 
 from app.errors import JobError, visitor_text
+from app.faces.model_files import ModelFiles
 from app.jobs.limits import check_image_size
 from app.jobs.service import Jobs
 from app.recently_used import RecentlyUsed
@@ -28,6 +29,7 @@ from ganime.training.beginning import nearest_embedded
 EMBEDDED_KEY, START_KEY = "embedded", "start"
 LOADED = "loaded"  # a training job begins from the model in use
 JOB_PREFIX = "job:"
+FILE_PREFIX = "file:"  # of the key of a model that a visitor brought; the rest cannot be guessed
 UNNAMED_MODEL = "trained here"  # the name of a model whose job has none
 TRAINED = "trained on this page"
 MAX_LOADING = 2  # models at a time; each is in memory twice while it is checked
@@ -67,6 +69,7 @@ class Library:
         self.lock = threading.Lock()
         self.loading = Slots(MAX_LOADING)
         self.recent: RecentlyUsed[Checkpoint] = RecentlyUsed(settings.models_in_memory)
+        self.files = ModelFiles(settings.home / "brought", settings.model_megabytes)
         self.issued: RecentlyUsed[str] = RecentlyUsed(MAX_KEYS)  # keys of hub models that visitors may use
         self.permanent = {EMBEDDED_KEY: load_checkpoint(EMBEDDED)}
         self.start = self.embedded()
@@ -121,6 +124,20 @@ class Library:
             self.issued.add(key, key)
         return replace(describe(key, checkpoint, f"hub, revision {pulled.revision[:12]}"), note=pulled.note)
 
+    def load_file(self, path: Path, name: str) -> ModelInfo:
+        """Make the model in a file that a visitor brought available under its key. name: of the file, for the visitor.
+
+        Raises CheckpointError, with a text for the visitor, for a file that holds no model.
+        """
+        with self.loading:
+            key = f"{FILE_PREFIX}{self.files.add(path)}"
+            self.add_recent(key, self.brought(key))
+        return describe(key, self.checkpoint(key), f"from {printable(name, 80)}")
+
+    def brought(self, key: str) -> Checkpoint:
+        """The model of a key from `load_file`, from the disk."""
+        return load_checkpoint(self.files.folder(key.removeprefix(FILE_PREFIX)))
+
     def load_job(self, job_key: str) -> ModelInfo:
         """Make the current model of a training job available under its key."""
         with self.loading:
@@ -141,7 +158,9 @@ class Library:
             return replace(self.start, note="")
         if key == EMBEDDED_KEY:
             return self.embedded()
-        origin = TRAINED if key.startswith(JOB_PREFIX) else f"hub, revision {key.rpartition('@')[2][:12]}"
+        origin = f"hub, revision {key.rpartition('@')[2][:12]}"
+        if key.startswith((JOB_PREFIX, FILE_PREFIX)):
+            origin = TRAINED if key.startswith(JOB_PREFIX) else "from a file"
         return describe(key, self.checkpoint(key), origin)
 
     def key_of(self, name: str, revision: str, current: str = "", jobs: Sequence[str] = ()) -> str:
@@ -196,7 +215,7 @@ class Library:
         try:
             return self.checkpoint(key)
         except HubError:
-            if key.startswith(JOB_PREFIX):
+            if key.startswith((JOB_PREFIX, FILE_PREFIX)):
                 raise
             return self.checkpoint(self.load(key).key)
 
@@ -212,6 +231,8 @@ class Library:
             return self.permanent[key]
         if key.startswith(JOB_PREFIX):
             return self.job_checkpoint(key)
+        if key.startswith(FILE_PREFIX):
+            return self.recent.get(key) or self.add_recent(key, self.brought(key))
         if not self.issued.get(key):
             raise HubError(f"{printable(key, 200)} was not loaded on this page. Load it first.")
         if checkpoint := self.recent.get(key):

@@ -17,6 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.server.known_names import refusal_of_unknown
+from app.server.model_endpoint import MODEL_PATH
 from app.settings import MEGABYTE
 
 UPLOAD_PATH, PROGRESS_PATH = f"{API_PREFIX}/upload", f"{API_PREFIX}/upload_progress"
@@ -45,9 +46,10 @@ class RequestLimits:
             return await refusal(scope, receive, send)
         body = bytearray()
         try:
-            if not path.endswith(UPLOAD_PATH):
+            if not path.endswith((UPLOAD_PATH, MODEL_PATH)):
                 receive, refusal = await self.read_body(receive, body)
-                refusal = refusal or refusal_of_content(scope, path, body)
+                if not refusal and API_PREFIX in path:
+                    refusal = refusal_of_content(scope, path, body)
             await (refusal or self.app)(scope, receive, send)
         finally:
             self.buffered -= len(body)
@@ -93,7 +95,7 @@ def refusal_of(request: Request, path: str) -> Response | None:
         return PlainTextResponse(f"upload_id may have at most {MAX_UPLOAD_ID} characters; choose a shorter one.", 400)
     if len(path) > MAX_PATH or any(len(name) > MAX_NAME for name in request.query_params.getlist("session_hash")):
         return names_too_long()
-    if path.endswith(UPLOAD_PATH):
+    if path.endswith((UPLOAD_PATH, MODEL_PATH)):  # which have limits of their own
         return None
     length = request.headers.get("content-length", "")
     if request.method in ("GET", "HEAD") and (length.strip("0") or "transfer-encoding" in request.headers):

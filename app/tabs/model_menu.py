@@ -43,6 +43,10 @@ def model_functions(studio: Studio) -> list[Callable[..., Answer]]:
     def job_model(job_key: Key) -> ModelInfo:
         return studio.library.load_job(job_key)
 
+    def known_model(key: Key) -> ModelInfo:
+        """A model that was loaded before, or brought as a file."""
+        return studio.library.info(key)
+
     def drawing_model(recipe: RecipeText, current: Key, jobs: JobKeys) -> Answer:
         """The model that drew a face; {"final": text} where a second attempt would fail, too."""
         face = Recipe.from_json(recipe)
@@ -55,7 +59,7 @@ def model_functions(studio: Studio) -> list[Callable[..., Answer]]:
     def to_answer(info: ModelInfo) -> Answer:
         return model_value(studio, info)
 
-    loads = (start_model, embedded_model, hub_model, job_model)
+    loads = (start_model, embedded_model, hub_model, job_model, known_model)
     return [*(server_function(function, to_answer) for function in loads), server_function(drawing_model)]
 
 

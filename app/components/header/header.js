@@ -2,6 +2,7 @@
 import { coreReady } from "../core/core.js";
 import { create, finder, formatNumber } from "../shared/dom.js";
 import { keptJobs } from "../shared/kept-jobs.js";
+import { NO_ANSWER } from "../shared/requests.js";
 
 /** The entries of the menu: {name, about, load}, the model in use and those that can be had at once. */
 export function entriesOf(core, own) {
@@ -17,6 +18,15 @@ export function entriesOf(core, own) {
   return entries;
 }
 
+/** Sends a model as a file to the server; returns its key. Throws an Error in words. */
+export async function sendModel(file) {
+  const address = new URL(`ganime/model?name=${encodeURIComponent(file.name)}`, document.baseURI);
+  const response = await fetch(address, { method: "POST", body: file }).catch(() => null);
+  const answer = response && await response.json().catch(() => null);
+  if (!answer || answer.error) throw new Error(answer?.error || NO_ANSWER);
+  return answer.key;
+}
+
 /** Starts the header in its element. */
 export async function mount({ element, server }) {
   const core = await coreReady;
@@ -26,7 +36,7 @@ export async function mount({ element, server }) {
 
   async function load(act) {
     $(".field-error").textContent = "";
-    element.setAttribute("aria-busy", "true");
+    $(".model-bar").hidden = false;
     try {
       await act();
       menu.open = false;
@@ -35,7 +45,7 @@ export async function mount({ element, server }) {
     } catch (error) {
       $(".field-error").textContent = error.message;
     } finally {
-      element.setAttribute("aria-busy", "false");
+      $(".model-bar").hidden = true;
     }
   }
 
@@ -70,6 +80,12 @@ export async function mount({ element, server }) {
     const name = $("#hub-name").value.trim();
     if (name) load(() => core.use("hub_model", name));
     else $(".field-error").textContent = "Enter a name such as owner/name.";
+  });
+  $(".from-file").addEventListener("click", () => $(".model-file").click());
+  $(".model-file").addEventListener("change", () => {
+    const [file] = $(".model-file").files;
+    $(".model-file").value = "";
+    if (file) load(async () => core.use("known_model", await sendModel(file)));
   });
   core.onModel(show);
 }

@@ -1,0 +1,98 @@
+"""Models that visitors bring as files."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.faces.model_files import MAX_BROUGHT, ModelFiles
+from app.faces.studio import Studio
+from app.settings import Settings
+from ganime.errors import CheckpointError
+from ganime.models.checkpoint import Checkpoint, save_checkpoint
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ModelFiles:
+    return ModelFiles(tmp_path / "brought", 8)
+
+
+@pytest.fixture
+def packed(tiny: Checkpoint, tmp_path: Path) -> Path:
+    """The ZIP that the page offers for a trained model."""
+    folder = save_checkpoint(tiny, tmp_path / "model") or tmp_path / "model"
+    with zipfile.ZipFile(tmp_path / "ganime-model.zip", "w") as archive:
+        for file in Path(folder).iterdir():
+            archive.write(file, f"ganime-model/{file.name}")
+    return tmp_path / "ganime-model.zip"
+
+
+def test_the_zip_of_the_page_draws_as_before(packed: Path, tiny: Checkpoint, tmp_path: Path) -> None:
+    studio = Studio(Settings(home=tmp_path / "home", training="off"))
+    info = studio.library.load_file(packed, "mine.zip")
+    model = studio.open(info.key)
+    assert (info.revision, info.origin) == (tiny.revision, "from mine.zip")
+    studio.library.recent.discard(info.key)  # from the disk again
+    assert np.array_equal(studio.open(info.key).draw(model.recipes(2, 0)).faces, model.draw(model.recipes(2, 0)).faces)
+
+
+def test_keys_that_were_not_handed_out_open_nothing(files: ModelFiles, tmp_path: Path) -> None:
+    (tmp_path / "brought").mkdir()
+    for name in ("", "..", "a/b", "0" * 32):
+        with pytest.raises(CheckpointError, match="no longer stored"):
+            files.folder(name)
+
+
+def test_files_in_a_zip_are_written_by_their_last_name_and_only_those_that_draw(
+    packed: Path, files: ModelFiles
+) -> None:
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr("../../outside.txt", "x")
+        archive.writestr("../config.json.exe", "x")
+    folder = files.folder(files.add(packed))
+    assert {file.name for file in folder.iterdir()} <= {"config.json", "model.safetensors", "README.md"}
+    assert not (files.root.parent / "outside.txt").exists()
+
+
+def test_a_zip_that_unpacks_to_more_than_allowed_is_refused(packed: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("clarity.safetensors", bytes(2 * 2**20))
+    files = ModelFiles(tmp_path / "small", 1)
+    with pytest.raises(CheckpointError, match="1 MB"):
+        files.add(packed)
+    assert list(files.root.iterdir()) == []
+
+
+def test_a_damaged_model_leaves_nothing_behind(packed: Path, files: ModelFiles, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.zip"
+    with zipfile.ZipFile(packed) as source, zipfile.ZipFile(broken, "w") as archive:
+        for name in source.namelist():
+            archive.writestr(name, source.read(name)[:-1] if name.endswith(".safetensors") else source.read(name))
+    with pytest.raises(CheckpointError):
+        files.add(broken)
+    assert list(files.root.iterdir()) == []
+
+
+def test_the_least_recently_used_are_deleted_first(packed: Path, files: ModelFiles) -> None:
+    names = [files.add(packed)]
+    for number in range(MAX_BROUGHT):
+        (files.root / f"{number:032x}").mkdir()
+    second = files.add(packed)
+    assert len(list(files.root.iterdir())) == MAX_BROUGHT
+    assert files.folder(second).is_dir()
+    with pytest.raises(CheckpointError):
+        files.folder(names[0])
+
+
+@pytest.mark.slow
+def test_another_file_is_imported_in_a_process_of_its_own_or_refused_in_words(
+    files: ModelFiles, tmp_path: Path
+) -> None:
+    path = tmp_path / "faces.bin"
+    path.write_bytes(b"no weights at all")
+    with pytest.raises(CheckpointError, match="cannot be imported"):
+        files.add(path)
+    assert not files.root.exists() or list(files.root.iterdir()) == []
