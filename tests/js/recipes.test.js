@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
-  describeRecipe, expandRecipe, isHubName, MAX_SEED, parseRecipe, randomSeed, recipeOfSeed, shortenRecipe,
+  describeRecipe, expandRecipe, isHubName, MAX_SEED, parseRecipe, randomSeed, recipeOfSeed, shortenRecipe, withSettings,
 } from "../../app/components/shared/recipes.js";
 
 const MODEL = { model: "owner/name", revision: "0123456789ab" };
@@ -34,6 +34,17 @@ test("a shortened face becomes the same recipe again", () => {
     assert.ok(!("model" in short) && !("revision" in short));
   }
   assert.deepEqual(shortenRecipe(recipeOfSeed(MODEL, 5)), { seed: 5 });
+});
+
+test("settings replace those of a face and leave everything else", () => {
+  const face = recipeOfSeed({ ...MODEL, clarity: 0.7 }, 5);
+  const edited = JSON.stringify({ ...JSON.parse(face), vector: "AAAA" });
+  assert.deepEqual(JSON.parse(withSettings(edited, { clarity: 0.3, truncation: 0.9 })),
+    { ...MODEL, seed: 5, truncation: 0.9, clarity: 0.3, vector: "AAAA" });
+  assert.ok(!("clarity" in JSON.parse(withSettings(face, { clarity: 0, truncation: 1 }))));
+  assert.equal(withSettings(face, { clarity: 0.7, truncation: 1 }), face); // byte for byte, as pictures are kept by it
+  const plain = recipeOfSeed(MODEL, 5);
+  assert.equal(withSettings(plain, { clarity: 0, truncation: 1 }), plain);
 });
 
 test("names of the hub have an owner and nothing that leads elsewhere", () => {

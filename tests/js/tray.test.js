@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { createArrival } from "../../app/components/explore/arrival.js";
-import { cleanDirections, MOST_KEPT, newDirections } from "../../app/components/explore/own-store.js";
-import { createTrayImport } from "../../app/components/explore/tray.js";
-import { parseTrayFile, readTray, recipesOf, trayToFile, trayToLink } from "../../app/components/explore/tray-store.js";
+import { arrive } from "../../app/components/core/arrival.js";
+import { cleanDirections, MOST_KEPT, newDirections } from "../../app/components/core/own-store.js";
+import { createTrayImport } from "../../app/components/core/tray.js";
+import { parseTrayFile, readTray, recipesOf, trayToFile, trayToLink } from "../../app/components/core/tray-store.js";
 import { recipeOfSeed } from "../../app/components/shared/recipes.js";
 
 const RECIPES = [1, 2, 3].map((seed) => recipeOfSeed({ model: "<b>ü😀", revision: "0123456789ab" }, seed));
@@ -55,18 +55,46 @@ test("a direction whose name is taken for the same weights is not new", () => {
   assert.deepEqual(newDirections([SMILE], [SMILE, other]), [other]);
 });
 
-test("sliders come with a file and never with a link", async () => {
-  const given = { ganime: "tray", faces: [JSON.parse(RECIPES[0])], directions: [SMILE] };
-  const added = [];
-  const stage = {
-    model: { most: 64 }, models: { take: () => null }, isOfModel: () => true, attempt: (work) => work(), say() {},
-    ask: async () => ({}), pictures: { add: async () => [RECIPES[0]] }, show() {},
-    current: () => ({ recipe: RECIPES[0] }),
+/** A core with a tray, whose model draws every face. What came of it: `said`, `kept`, and `added` sliders. */
+function coreWithTray(tray, most = 64) {
+  const core = {
+    said: [], added: [], model: { most, openers: [] }, isOfModel: () => true, onModel() {},
+    attempt: (work) => work(), say: (words) => core.said.push(words), show: async () => true,
+    current: () => ({ recipe: RECIPES[0] }), drawing: { draw: async (recipes) => recipes },
+    own: { add(list) { core.added.push(list); return 0; } },
   };
-  const faces = { recipes: () => [], change() {}, load() {}, draw() {} };
-  const imports = createTrayImport(stage, faces, { add: (list) => { added.push(list); return 0; } });
+  const faces = { recipes: () => tray, change(recipes) { core.kept = recipes; } };
+  return Object.assign(core, { tray: { ...faces, ...createTrayImport(core, faces) } });
+}
+
+const fileOf = (text) => ({ size: text.length, text: async () => text });
+
+test("sliders come with a file and never with a link", async (context) => {
+  const given = { ganime: "tray", faces: [JSON.parse(RECIPES[0])], directions: [SMILE] };
+  const core = coreWithTray([]);
   globalThis.location = { search: `?tray=${encodeURIComponent(JSON.stringify(given))}` };
-  await createArrival(stage, { tray: { ...faces, ...imports }, own: { load() {} } }).begin();
-  await imports.openFile({ size: 9, text: async () => JSON.stringify(given) });
-  assert.deepEqual(added, [undefined, [SMILE]]);
+  context.after(() => { delete globalThis.location; });
+  await arrive(core);
+  assert.deepEqual(core.kept, [RECIPES[0]]);
+  await core.tray.openFile(fileOf(JSON.stringify(given)));
+  assert.deepEqual(core.added, [undefined, [SMILE]]);
+});
+
+test("faces from a file are added once each, and as many as there is room for", async () => {
+  const file = fileOf(trayToFile([...RECIPES, RECIPES[2]], []));
+  const some = coreWithTray([RECIPES[0]]);
+  await some.tray.openFile(file);
+  assert.deepEqual(some.kept, RECIPES);
+  assert.match(some.said.at(-1), /2 of 4/);
+  const full = coreWithTray(["a", "b"], 4);
+  await full.tray.openFile(file);
+  assert.deepEqual(full.kept, ["a", "b", ...RECIPES.slice(0, 2)]);
+  assert.match(full.said.at(-1), /1 were left out/);
+});
+
+test("a file that is too large, no JSON or without faces is refused in words", async () => {
+  const { tray } = coreWithTray([]);
+  await assert.rejects(tray.openFile({ size: 2 ** 20 + 1, text: () => assert.fail("it was read") }), /1,048,576 bytes/);
+  await assert.rejects(tray.openFile(fileOf("<b>")), /not JSON/);
+  await assert.rejects(tray.openFile(fileOf('{"ganime": "tray", "faces": []}')), /no tray/);
 });

@@ -21,11 +21,12 @@ export function writePlace(place) {
   return text.length <= MOST || !place.face ? text : writePlace({ ...place, face: "", base: "", amounts: "" });
 }
 
-/** The amounts of sliders in an address, {} for what is none. */
+/** The amounts of sliders in an address, -3 to 3 by name; {} for what is none. */
 export function readAmounts(text) {
   try {
-    const entries = Object.entries(JSON.parse(text || "{}"));
-    return Object.fromEntries(entries.filter(([, amount]) => Number.isFinite(amount)));
+    const amounts = JSON.parse(text || "{}");
+    const entries = Array.isArray(amounts) ? [] : Object.entries(amounts);
+    return Object.fromEntries(entries.filter(([, amount]) => Number.isFinite(amount) && Math.abs(amount) <= 3));
   } catch {
     return {};
   }

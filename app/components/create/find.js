@@ -9,7 +9,8 @@ const isColour = (name) => /_(hair|eyes)$/.test(name) && !/^(long|short)_/.test(
 /** Picks a trait, or drops it where it is picked. group: names of the traits in its group. */
 export function togglePicked(picked, name, group) {
   const dropped = picked.has(name);
-  const others = [...picked].filter((other) => other !== name && !(isColour(name) && group.includes(other)));
+  const excluded = (other) => isColour(name) && isColour(other) && group.includes(other);
+  const others = [...picked].filter((other) => other !== name && !excluded(other));
   return new Set(dropped ? others : [...others, name]);
 }
 

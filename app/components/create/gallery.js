@@ -8,7 +8,7 @@ const FIRST = { seed: 3, count: 16 };
 
 /** A whole number between two others, null for a text that is none. */
 export function wholeNumber(text, least, most) {
-  const number = text === "" ? NaN : Number(text);
+  const number = String(text ?? "").trim() === "" ? NaN : Number(text);
   return Number.isInteger(number) && number >= least && number <= most ? number : null;
 }
 

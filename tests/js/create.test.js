@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+globalThis.matchMedia = () => ({ matches: false }); // asked for when a module is loaded
+const { togglePicked } = await import("../../app/components/create/find.js");
+const { wholeNumber } = await import("../../app/components/create/gallery.js");
+const { recipesBetween } = await import("../../app/components/create/morph.js");
+const { surpriseOf } = await import("../../app/components/create/steer.js");
+const { recipeOfSeed } = await import("../../app/components/shared/recipes.js");
+
+const MODEL = { model: "tiny", revision: "0123456789ab" };
+
+test("of the colours of a group one is picked at a time, of other traits several", () => {
+  const group = ["blue_hair", "red_hair", "long_hair", "smile"];
+  let picked = new Set();
+  for (const name of ["blue_hair", "smile", "long_hair", "red_hair"]) picked = togglePicked(picked, name, group);
+  assert.deepEqual([...picked].sort(), ["long_hair", "red_hair", "smile"]);
+  assert.deepEqual([...togglePicked(new Set(["smile"]), "smile", group)], []);
+  assert.deepEqual([...togglePicked(new Set(["blue_eyes"]), "blue_hair", group)].sort(), ["blue_eyes", "blue_hair"]);
+});
+
+test("a whole number is one that is typed as such and in range", () => {
+  const typed = { 0: 0, 4294967295: 4294967295, " 7 ": 7, "1e3": 1000 };
+  for (const [text, number] of Object.entries(typed)) assert.equal(wholeNumber(text, 0, 4294967295), number, text);
+  for (const text of ["", " ", "-1", "1.5", "4294967296", "x", "NaN", "Infinity", "1e400", undefined, null]) {
+    assert.equal(wholeNumber(text, 0, 4294967295), null, String(text));
+  }
+});
+
+test("a surprise has one hair colour, one eye colour and stays within every range", () => {
+  const colours = ["blue_hair", "red_hair", "green_eyes", "blue_eyes"].map((name) => (
+    { name, group: name.endsWith("hair") ? "Hair colour" : "Eye colour", range: [-1, 1.5] }));
+  const others = [
+    { name: "smile", group: "Expression", range: [-0.5, 2] }, { name: "hair_length", group: "More", range: [-3, 3] },
+    { name: "hat", group: "More", range: [-3, 3] }, { name: "sefa-1", group: "Unnamed", range: [-3, 3] },
+  ];
+  const seen = new Set();
+  for (let turn = 0; turn < 200; turn += 1) {
+    const amounts = surpriseOf([...colours, ...others]);
+    const chosen = colours.filter(({ name }) => amounts[name]).map(({ name }) => name);
+    assert.deepEqual(chosen.map((name) => name.split("_")[1]).sort(), ["eyes", "hair"]);
+    for (const name of chosen) assert.equal(amounts[name], 1.5);
+    assert.ok(amounts.smile >= -0.5 && amounts.smile <= 2);
+    assert.deepEqual([amounts.hat, "sefa-1" in amounts], [0, false]);
+    seen.add(chosen.join());
+  }
+  assert.equal(seen.size, 4);
+  assert.deepEqual(surpriseOf([]), {});
+  assert.deepEqual(surpriseOf([others[3]]), {});
+});
+
+test("the way to another face has all its frames, with the settings of the first", () => {
+  const from = recipeOfSeed({ ...MODEL, clarity: 0.7 }, 3);
+  const to = recipeOfSeed(MODEL, 14);
+  const way = recipesBetween(from, to, 4).map((recipe) => JSON.parse(recipe));
+  assert.deepEqual(way.map(({ seed }) => seed), [3, 3, 3, 3, 14]);
+  assert.deepEqual(way.map(({ position }) => position), [undefined, 0.25, 0.5, 0.75, undefined]);
+  assert.deepEqual([...new Set(way.map(({ clarity }) => clarity))], [0.7]);
+  assert.equal(way[1].toward, 14);
+  assert.equal(recipesBetween(from, to).length, 21);
+});

@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { createModels } from "../../app/components/core/model.js";
+import { entriesOf } from "../../app/components/header/header.js";
+import { recipeOfSeed } from "../../app/components/shared/recipes.js";
+
+const EMBEDDED = { key: "embedded", model: "anime-128", revision: "aaa", origin: "embedded", embedded: "anime-128" };
+const HUB = { ...EMBEDDED, key: "me/tiny@1", model: "me/tiny", revision: "bbb", origin: "hub, revision 1" };
+const MINE = { ...EMBEDDED, key: "job:1.secret@ccc", model: "mine", revision: "ccc", trained: true };
+
+/** Models of a server that answers what `answers` says, with a list of what was asked and told. */
+function modelsOf(answers = {}, context = null) {
+  const heard = { asked: [], changed: [], complaints: [] };
+  const request = async (name, ...values) => {
+    heard.asked.push([name, ...values]);
+    if (answers[name] instanceof Error) throw answers[name];
+    return answers[name];
+  };
+  const attempt = async (work) => work().catch((error) => { heard.complaints.push(error.message); });
+  const complain = (words) => heard.complaints.push(words);
+  const models = createModels({ request, attempt, complain }, (key) => heard.changed.push(key));
+  globalThis.localStorage = { getItem: () => '[{"key": "1.secret"}]', setItem() {} };
+  context?.after(() => { delete globalThis.localStorage; });
+  models.meet(EMBEDDED);
+  return { models, heard };
+}
+
+test("a change of the model is told once, to the server and to every part of the page", async (context) => {
+  const { models, heard } = modelsOf({ hub_model: HUB }, context);
+  const met = [];
+  models.onModel(({ key }) => met.push(key));
+  await models.use("hub_model", "me/tiny");
+  await models.use("hub_model", "me/tiny");
+  assert.deepEqual([met, heard.changed], [["embedded", "me/tiny@1"], ["me/tiny@1"]]);
+  assert.deepEqual(heard.asked.at(-1), ["hub_model", "me/tiny"]);
+  await models.ask("inside", "a face").catch(() => {});
+  assert.deepEqual(heard.asked.at(-1), ["inside", "me/tiny@1", "a face"]);
+});
+
+test("a model that is gone gives way to the start model, and that is said", async (context) => {
+  const { models, heard } = modelsOf({ start_model: EMBEDDED }, context);
+  models.meet(MINE);
+  await models.returnToStart();
+  assert.equal(models.model.key, "embedded");
+  assert.match(heard.complaints.at(-1), /deleted.*anime-128/);
+  await models.returnToStart(); // the start model itself: nothing to go back to
+  assert.equal(heard.complaints.length, 1);
+});
+
+test("a face of another model brings that model, or says for good that nothing can", async (context) => {
+  const answers = { drawing_model: HUB };
+  const { models, heard } = modelsOf(answers, context);
+  models.meet(HUB);
+  models.meet(EMBEDDED);
+  const face = recipeOfSeed(HUB, 5);
+  let shown = 0;
+  await models.bring(face, () => { shown += 1; });
+  assert.deepEqual(heard.asked.at(-1), ["drawing_model", face, "me/tiny@1", ["1.secret"]]);
+  assert.deepEqual([shown, models.model.key], [1, "me/tiny@1"]);
+  answers.drawing_model = { final: "It has other weights by now." };
+  let unavailable = 0;
+  await models.bring(face, () => { shown += 1; }, () => { unavailable += 1; });
+  assert.deepEqual([shown, unavailable, heard.complaints], [1, 1, ["It has other weights by now."]]);
+});
+
+test("an offer to load a model is made where that might work", (context) => {
+  const { models } = modelsOf({}, context);
+  globalThis.localStorage.getItem = () => null; // no jobs of one's own
+  const face = (model, revision) => recipeOfSeed({ model, revision }, 1);
+  assert.ok(!models.canBring(face("anime-128", "aaa"))); // in use
+  assert.ok(models.canBring(face("anime-128", "older")));
+  assert.ok(models.canBring(face("owner/name", "x")));
+  assert.ok(!models.canBring(face("mine", "ccc")));
+  assert.ok(!models.canBring("no recipe"));
+  models.meet(MINE);
+  models.meet(EMBEDDED);
+  assert.ok(models.canBring(face("mine", "ccc")));
+  assert.deepEqual([face("mine", "ccc"), face("anime-128", "aaa"), face("owner/name", "x")].map(models.isPrivate),
+    [true, false, false]);
+});
+
+test("the menu has the embedded model, one's own and those that were in use, each once", async (context) => {
+  const { models } = modelsOf({ embedded_model: EMBEDDED, job_model: MINE }, context);
+  models.meet(HUB);
+  models.meet(MINE);
+  const entries = entriesOf(models, [{ key: "1.secret", name: "mine" }, { key: "2.secret", name: "" }]);
+  assert.deepEqual(entries.map(({ name }) => name), ["anime-128", "mine", "Unnamed", "me/tiny"]);
+  assert.equal(entries[3].about, HUB.origin);
+  await entries[3].load(); // known already: no request
+  assert.equal(models.model.key, "me/tiny@1");
+  await entries[1].load();
+  assert.equal(models.model.key, MINE.key);
+});

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { readAmounts, readPlace, stepOf, writePlace } from "../../app/components/core/place.js";
+import { recipeOfSeed } from "../../app/components/shared/recipes.js";
+
+const MODEL = { model: "<b>ü😀&#=", revision: "0123456789ab" };
+const [FACE, BASE] = [7, 8].map((seed) => recipeOfSeed(MODEL, seed));
+
+test("a place is read back from its address", () => {
+  const amounts = { smile: 1.5, "a&b=#<img>": -2 };
+  const place = { tab: "Train", tool: "mix", seed: "5", face: FACE, base: BASE, amounts: JSON.stringify(amounts) };
+  const hash = writePlace(place);
+  assert.match(hash, /^#[\x21-\x7e]+$/); // nothing that an address escapes again
+  assert.deepEqual(readPlace(hash), place);
+  assert.deepEqual(stepOf(readPlace(hash)), { recipe: FACE, base: BASE, amounts });
+  assert.deepEqual(stepOf(readPlace(writePlace({ face: FACE }))), { recipe: FACE });
+});
+
+test("what has no value stays out of the address", () => {
+  assert.equal(writePlace({ tool: "", seed: undefined, count: 4 }), "#count=4");
+  assert.deepEqual(readPlace(""), {});
+  assert.deepEqual(readPlace("#"), {});
+});
+
+test("an address that would be too long leaves out the face and its sliders", () => {
+  const long = JSON.stringify({ ...JSON.parse(FACE), vector: "A".repeat(7000) });
+  assert.equal(writePlace({ tab: "Create", face: long, base: BASE, amounts: '{"smile":1}', tool: "mix" }),
+    "#tab=Create&tool=mix");
+  const both = JSON.stringify({ ...JSON.parse(FACE), vector: "A".repeat(3000) });
+  assert.deepEqual(readPlace(writePlace({ face: both, base: both })), {});
+});
+
+test("a hostile address names no place", () => {
+  const hostile = ["#face=%7B", "#face=7", "#base=null", "#tab=%3Cimg%3E", "#tab=constructor", "#face=%FF%00",
+    "#face=%7B%22seed%22%3A1%7D"];
+  for (const hash of hostile) assert.deepEqual(readPlace(hash), {}, hash);
+  const place = readPlace("#__proto__=x&constructor=y");
+  assert.equal(Object.getPrototypeOf(place), Object.prototype);
+  assert.equal(stepOf({ face: FACE, base: "", amounts: '{"smile":1}' }).amounts, undefined);
+});
+
+test("only numbers that a slider can show are amounts", () => {
+  assert.deepEqual(readAmounts('{"smile":1.5,"a":"2","b":null,"c":[1],"d":4,"e":-3,"f":1e999}'), { smile: 1.5, e: -3 });
+  for (const text of ["", "{", "7", "null", '"abc"', "[1,2]", "true", undefined]) {
+    assert.deepEqual(readAmounts(text), {}, text);
+  }
+});
