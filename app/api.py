@@ -83,8 +83,7 @@ class FaceEndpoints:
         """A film from the face of seed `start` to that of seed `end` and back, which repeats for ever.
 
         start, end: 0 to 4294967295. frames: one way, 2 to 120; the film has 2 * frames - 2. easing: "linear", or
-        "smooth" to slow down at both faces. kind: "webp" or "png" (APNG), both lossless, "gif", or "mp4" if PyAV is
-        installed on the server.
+        "smooth" to slow down at both faces. kind: "webp" or "png" (APNG), both lossless, "gif", or "mp4".
         """
         first, *_, last = self.studio.open(self.key).path_recipes(start, end, frames)
         route = Walk((first, last), 2 * int(frames) - 2, True, easing)
@@ -104,10 +103,9 @@ class FaceEndpoints:
         """A film through several faces in order, with the same number of frames from each to the next.
 
         faces: 2 to 64, each a seed, or a recipe as JSON, which the PNGs of this page contain as text under the key
-        `ganime`. frames: of the whole film, 2 to 240. loop: whether it returns to the first face. easing: "linear", or
-        "smooth" to slow down at every face. kind: "webp" or "png" (APNG), both lossless at size 0, "gif", or "mp4" if
-        PyAV is installed on the server. speed: frames per second, 1 to 60. size: 0 for the model's own, 256 px, or
-        512 px for at most 60 frames.
+        `ganime`. frames: of the whole film, 2 to 600. loop: whether it returns to the first face. easing: "linear", or
+        "smooth" to slow down at every face. kind: "webp" or "png" (APNG), both lossless at size 0, "gif", or "mp4".
+        speed: frames per second, 1 to 60. size: 0 for the model's own, 256 px, or 512 px for at most 60 frames.
         """
         if not isinstance(faces, list) or len(faces) > MAX_FACES:
             raise RecipeError(f'Give at most {MAX_FACES} faces, as a list of texts such as ["3", "14"].')

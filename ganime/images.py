@@ -1,4 +1,4 @@
-"""Pictures as files: PNG with a recipe inside, sheets of many faces, animations."""
+"""Pictures as files: PNG with a recipe inside, sheets of many faces, animations with theirs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from ganime.errors import GanimeError
 from ganime.files import atomic_file
 from ganime.shapes import UInt8
 
-RECIPE_KEY = "ganime"  # the PNG text chunk that holds a face's recipe as JSON
+RECIPE_KEY = "ganime"  # the PNG text chunk that holds a recipe as JSON
+EXIF_DESCRIPTION = 0x010E  # the EXIF tag that holds it in a WebP file
+MP4_COMMENT = b"\xa9cmt"  # the metadata box that holds it in an MP4 file: size, this name, size, "data", 8 bytes, text
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".mp4": "MP4"}
 MAX_SIDE = 2048
 SHEET_COLUMNS = 8  # tiles in a row of a sheet
@@ -57,6 +59,34 @@ def read_recipe(data: bytes) -> str:
         raise GanimeError(f"This file is not a readable PNG ({error}).") from error
 
 
+def recipe_in(data: bytes) -> str:
+    """The recipe in a face or a film that Ganime made, or an empty string.
+
+    data: of a PNG, APNG, GIF, WebP or MP4 file. Raises GanimeError for other data.
+    """
+    if data[4:8] == b"ftyp":
+        return mp4_comment(data)
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG", "GIF", "WEBP"]) as image:
+            if image.format == "GIF":
+                comment = image.info.get("comment", b"")
+                return comment.decode("ascii", "replace") if comment.startswith(b"{") else ""
+            if image.format == "WEBP":
+                return str(image.getexif().get(EXIF_DESCRIPTION, ""))
+            return read_recipe(data)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise GanimeError(f"This file is not a readable PNG, GIF, WebP or MP4 ({error}).") from error
+
+
+def mp4_comment(data: bytes) -> str:
+    """The comment in the metadata of an MP4 file, or an empty string."""
+    place = data.find(MP4_COMMENT)
+    if place < 4:
+        return ""
+    box = data[place - 4 : place - 4 + int.from_bytes(data[place - 4 : place], "big")]
+    return box[24:].decode("utf-8", "replace")
+
+
 def resize_picture(image: Image.Image, size: int | None) -> Image.Image:
     """The picture scaled to `size` x `size` px by Lanczos, or unchanged for None.
 
@@ -80,14 +110,19 @@ def sheet(faces: UInt8[np.ndarray, "n h w 3"], columns: int = SHEET_COLUMNS) -> 
 
 
 def save_animation(
-    frames: UInt8[np.ndarray, "n h w 3"], path: Path, fps: float = 20.0, size: int | None = None
+    frames: UInt8[np.ndarray, "n h w 3"],
+    path: Path,
+    fps: float = 20.0,
+    size: int | None = None,
+    recipe: str = "",
 ) -> None:
     """Write frames as an animation in the format of the suffix of `path`; all formats except MP4 loop.
 
     GIF: one palette of 256 colours for all frames, dithered, at most 50 frames a second. APNG: exact. WebP: exact at
     the size of the frames, quality 90 when scaled. MP4: H.264, which needs PyAV.
 
-    fps: frames per second, 1 to 60. size: side in px to scale to, by default that of the frames.
+    fps: frames per second, 1 to 60. size: side in px to scale to, by default that of the frames. recipe: JSON in ASCII
+    to store in the file; `recipe_in` reads it.
 
     Raises GanimeError for another suffix, and for MP4 without PyAV.
     """
@@ -95,12 +130,12 @@ def save_animation(
     pictures = [resize_picture(Image.fromarray(frame), size) for frame in frames]
     if kind == "MP4":
         with atomic_file(path) as temporary:
-            write_mp4(pictures, temporary, fps)
+            write_mp4(pictures, temporary, fps, recipe)
         return
-    options: dict[str, Any] = {}
+    options = recipe_option(kind, recipe) if recipe else {}
     duration = round(1000 / fps)  # ms
     if kind == "WEBP":
-        options = {"method": 2, "quality": 90, "lossless": pictures[0].size == frames.shape[2:0:-1]}
+        options |= {"method": 2, "quality": 90, "lossless": pictures[0].size == frames.shape[2:0:-1]}
     if kind == "GIF":
         duration = max(20, 10 * round(100 / fps))  # GIF counts in hundredths; browsers slow 1 down to 10
         palette = Image.fromarray(sheet(frames, SHEET_COLUMNS)).quantize(256, Image.Quantize.MEDIANCUT)
@@ -108,6 +143,19 @@ def save_animation(
     with atomic_file(path) as temporary:
         options |= {"duration": duration, "loop": 0}
         pictures[0].save(temporary, kind, save_all=True, append_images=pictures[1:], **options)
+
+
+def recipe_option(kind: str, recipe: str) -> dict[str, Any]:
+    """What Pillow takes to store a recipe in an animation of a kind."""
+    if kind == "GIF":
+        return {"comment": recipe.encode("ascii")}
+    if kind == "WEBP":
+        exif = Image.Exif()
+        exif[EXIF_DESCRIPTION] = recipe
+        return {"exif": exif.tobytes()}
+    text = PngImagePlugin.PngInfo()
+    text.add_text(RECIPE_KEY, recipe)
+    return {"pnginfo": text}
 
 
 def animation_kind(path: Path) -> str:
@@ -128,15 +176,17 @@ def mp4_works() -> bool:
     return find_spec("av") is not None
 
 
-def write_mp4(pictures: list[Image.Image], path: Path, fps: float) -> None:
+def write_mp4(pictures: list[Image.Image], path: Path, fps: float, comment: str = "") -> None:
     """Write pictures of one size as H.264 in MP4, in the form that every player supports.
 
     Its colours have half the size (yuv420p), so both sides must be even: the last line of an odd side is repeated.
     """
-    import av  # pyright: ignore[reportMissingImports] # 100 MB that only films need
+    import av  # 100 MB that only films need
 
     rate = Fraction(fps).limit_denominator(1000)
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as film:
+        if comment:
+            film.metadata["comment"] = comment
         stream = film.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "fast"})
         stream.width, stream.height = (side + side % 2 for side in pictures[0].size)
         stream.pix_fmt = "yuv420p"

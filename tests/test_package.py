@@ -40,10 +40,9 @@ def test_dependencies_are_those_of_requirements_txt() -> None:
     assert sorted(PYPROJECT["project"]["dependencies"]) == sorted(requirements("requirements.txt"))
 
 
-def test_every_optional_dependency_of_users_is_one_of_developers_too_unless_it_is_large() -> None:
+def test_every_optional_dependency_of_users_is_one_of_developers_too() -> None:
     extras = PYPROJECT["project"]["optional-dependencies"]
     assert extras["distributed"][0] in extras["dev"]
-    assert extras["video"][0] not in extras["dev"]
 
 
 def test_the_version_has_one_home() -> None:

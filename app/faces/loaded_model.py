@@ -21,7 +21,7 @@ from ganime.drawing.clarity import clear, default_clarity
 from ganime.drawing.direction_search import group, unnamed_directions, unnamed_unit
 from ganime.drawing.directions import Direction, Directions, between, combined, held, load_directions, steer
 from ganime.drawing.layers import Inside, look_inside
-from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_of, vary
+from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_between, recipes_of, vary
 from ganime.drawing.projection import Projection, ProjectionProgress, project
 from ganime.drawing.ranges import usable_ranges, whole_ranges
 from ganime.drawing.recipe import MAX_SEED, Recipe, check_clarity, check_seed, decoded, latents, rounded, walk
@@ -241,6 +241,11 @@ class LoadedModel:
         parents = self.untruncated(recipes)
         children = breed(parents, TOOL_FACES, mutation, seed)
         return self.draw_latents(children, mean_settings(recipes))
+
+    def between(self, a: Recipe, b: Recipe, steps: int) -> Drawn:
+        """The faces on the way from one face to another in equal steps (2 to 64), both ends left out."""
+        self.check([a, b])
+        return self.draw(recipes_between(self.checkpoint, a, b, steps))
 
     def arithmetic(self, a: Recipe, b: Recipe, c: Recipe) -> Drawn:
         """The face A - B + C."""

@@ -1,4 +1,4 @@
-"""Walks from face to face: the frames that the page plays, and the films that it saves."""
+"""Films that visitors save: walks from face to face, drawn anew at full frame rate, with their recipes inside."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Literal
 import numpy as np
 
 from app.faces.loaded_model import LoadedModel, zip_of
+from ganime.drawing.film import film_recipe
 from ganime.drawing.recipe import Recipe, check_number
 from ganime.errors import RecipeError
 from ganime.images import animation_kind, mp4_works, save_animation
 from ganime.shapes import Float, UInt8
 from ganime.text import quoted
 
-MAX_WALK_FRAMES = 240  # a browser keeps all of them in memory to play them without requests: 63 MB at 256 px
-MAX_FILM_PIXELS = 240 * 256 * 256  # of all frames of a film, to limit how long other visitors wait
+MAX_WALK_FRAMES = 600  # 25 s at 24 frames a second; at 256 px they take 118 MB while the film is encoded
+MAX_SHARPENED_FRAMES = 60  # of a film of 512 px; each takes about a second
 DRAWING_SHARE = 0.6  # of a film's progress; the rest is encoding
 DRAWING_SHARE_OF_SHARP, SHARPENING_SHARE = 0.1, 0.8  # of a sharpened film's; the rest is encoding
 FilmSize = Literal[0, 256, 512]  # side in px; 0 for the model's own
@@ -32,7 +33,7 @@ class Walk:
     """The way through several faces.
 
     faces: two or more recipes, in the order in which they are passed.
-    frames: 2 to 240, of the whole walk.
+    frames: 2 to 600, of the whole walk.
     loop: whether the walk goes back to the first face.
     easing: see `ganime.drawing.recipe.eased`.
 
@@ -88,16 +89,19 @@ def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: in
     """Draw a walk and encode it: Progress, then the film. Other visitors may draw while it is encoded.
 
     fps: frames per second, 1 to 60.
-    suffix: .gif, .webp, .png (APNG), or .mp4 if PyAV is installed.
+    suffix: .gif, .webp, .png (APNG) or .mp4.
     size: side in px, 0 for the model's own. At 512 px, the frames are sharpened.
 
-    Raises RecipeError for a value out of range and for a film of too many pixels, GanimeError for an unusable suffix.
+    The film contains its recipe, see `film_recipe`. Raises RecipeError for a value out of range and for a sharpened
+    film of too many frames, GanimeError for an unusable suffix.
     """
     fps = check_number("The speed", fps, 1, 60)
     animation_kind(Path(f"walk{suffix}"))
-    if size and route.frames * size**2 > MAX_FILM_PIXELS:
-        most = MAX_FILM_PIXELS // size**2
-        raise RecipeError(f"A film of {size} px has at most {most} frames; got {route.frames}. Choose a smaller size.")
+    if size >= SHARPENED_SIZE and route.frames > MAX_SHARPENED_FRAMES:
+        raise RecipeError(
+            f"A film of {size} px has at most {MAX_SHARPENED_FRAMES} frames; got {route.frames}. Choose a smaller size."
+        )
+    recipe = film_recipe(route.faces, route.frames, fps, route.loop, route.easing)
     sharp = size >= max(SHARPENED_SIZE, model.image_size + 1)
     drawing = DRAWING_SHARE_OF_SHARP if sharp else DRAWING_SHARE
     for event in draw_walk(model, route):
@@ -111,7 +115,7 @@ def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: in
                 pictures.append(picture)
                 yield Progress(drawing + SHARPENING_SHARE * len(pictures) / len(frames))
             frames = np.stack(pictures)
-        yield SavedFile(f"walk{suffix}", encode_film(frames, suffix, fps, size))
+        yield SavedFile(f"film{suffix}", encode_film(frames, suffix, fps, size, recipe))
 
 
 def draw_zip(model: LoadedModel, recipes: list[Recipe], size: int) -> Iterator[Progress | SavedFile]:
@@ -123,14 +127,14 @@ def draw_zip(model: LoadedModel, recipes: list[Recipe], size: int) -> Iterator[P
     yield SavedFile("faces.zip", zip_of(recipes, pngs))
 
 
-def encode_film(frames: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float, size: int) -> bytes:
-    """The bytes of an animation that repeats for ever. suffix, size: as for `draw_film`."""
+def encode_film(frames: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float, size: int, recipe: str) -> bytes:
+    """The bytes of an animation that repeats for ever. suffix, size: as for `draw_film`. recipe: to store inside."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"walk{suffix}"
-        save_animation(frames, path, fps, size or None)
+        save_animation(frames, path, fps, size or None, recipe)
         return path.read_bytes()
 
 
 def film_suffixes() -> list[str]:
-    """The kinds of films that can be written here; MP4 needs PyAV."""
-    return [".webp", ".gif", ".png", *([".mp4"] if mp4_works() else [])]
+    """The kinds of films that can be written here, the best one first; MP4 needs PyAV."""
+    return [*([".mp4"] if mp4_works() else []), ".webp", ".gif", ".png"]

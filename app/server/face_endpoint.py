@@ -3,13 +3,14 @@
 A request is POST /ganime/TOOL (relative to the page) with Content-Type: application/json and one of these objects.
 `key` is the key of the model that draws; a recipe is the JSON text that the page uses everywhere.
 
-    draw   {"key", "recipes": [recipe, ...]}                     1 to 64 faces
-    roll   {"key", "recipe", "seeds", "locks"}                   faces of seeds, with what is locked taken from a face
-    vary   {"key", "recipe", "strength", "seed", "locks"?}       8 variations of a face
-    steer  {"key", "recipe", "amounts": {name: -3..3}, "own"?}   one face, moved along directions
-    breed  {"key", "recipes", "mutation", "seed"}                children of 2 to 16 faces
-    mix    {"key", "a", "b", "c"}                                the face A - B + C
-    sharp  {"key", "recipe"}                                     one face at 512 px
+    draw     {"key", "recipes": [recipe, ...]}                     1 to 64 faces
+    roll     {"key", "recipe", "seeds", "locks"}                   faces of seeds, with what is locked taken from a face
+    vary     {"key", "recipe", "strength", "seed", "locks"?}       8 variations of a face
+    steer    {"key", "recipe", "amounts": {name: -3..3}, "own"?}   one face, moved along directions
+    breed    {"key", "recipes", "mutation", "seed"}                children of 2 to 16 faces
+    mix      {"key", "a", "b", "c"}                                the face A - B + C
+    between  {"key", "a", "b", "steps": 2..64}                     faces on the way from A to B, both left out
+    sharp    {"key", "recipe"}                                     one face at 512 px
 
 The answer is 200, application/octet-stream: the length of the head as 4 bytes, most significant first; the head, JSON
 in UTF-8; then, to the end, one WebP picture of quality 90.
@@ -123,6 +124,16 @@ class Mix(Tool):
         return model.arithmetic(*parse_recipes([self.a, self.b, self.c]))
 
 
+class Between(Tool):
+    a: RecipeText
+    b: RecipeText
+    steps: int
+
+    def faces(self, model: LoadedModel) -> Drawn:
+        a, b = parse_recipes([self.a, self.b])
+        return model.between(a, b, self.steps)
+
+
 class Sharp(Tool):
     sharpens: ClassVar[bool] = True
     recipe: RecipeText
@@ -140,6 +151,7 @@ TOOLS: dict[str, type[Tool]] = {
     "steer": Steer,
     "breed": Breed,
     "mix": Mix,
+    "between": Between,
     "sharp": Sharp,
 }
 

@@ -10,7 +10,7 @@ from app.faces.incoming import RecipeText, RecipeTexts, parse_recipes
 from app.faces.loaded_model import FaceSize
 from app.faces.studio import Studio
 from app.faces.walks import draw_zip
-from app.tabs.walks import walk_value
+from app.tabs.walks import saving_value
 from ganime.drawing.recipe import Recipe
 
 ZipSize = Literal[0, 512]  # side in px; 0 for the model's own
@@ -28,6 +28,6 @@ def download_functions(studio: Studio) -> list[Callable[..., Answer]]:
     def zip_file(visitor: str, key: str, recipes: RecipeTexts, size: ZipSize) -> Answer:
         faces, model = parse_recipes(recipes), studio.open(key)
         model.check(faces)
-        return {"search": studio.work.begin("zip", visitor, draw_zip(model, faces, size), walk_value)}
+        return {"search": studio.work.begin("zip", visitor, draw_zip(model, faces, size), saving_value)}
 
     return [file_function(face_file), server_function(zip_file, visitor_of=studio.visitor)]

@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 GROUPS = {
     "Web page": [page.page_command],
-    "Draw": [draw.sample_command, draw.interpolate_command],
+    "Draw": [draw.sample_command, draw.interpolate_command, draw.recipe_command],
     "Explore": [
         explore.steer_command,
         explore.vary_command,

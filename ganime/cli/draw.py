@@ -1,4 +1,4 @@
-"""Drawing faces: `sample` and `interpolate`."""
+"""Drawing faces and films: `sample`, `interpolate`, `recipe`, `clarity`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from ganime.drawing.clarity_fitting import (
     fit_clarity,
     reference_features,
 )
-from ganime.drawing.recipe import MAX_SEED, check_seed, check_truncation, parse_seed
+from ganime.drawing.film import film_recipe
+from ganime.drawing.recipe import MAX_FRAMES, MAX_SEED, check_seed, check_truncation, parse_seeds
 from ganime.drawing.sampling import interpolate, recipes_for
 from ganime.drawing.sharpening import sharpened
 from ganime.errors import ConfigError, RecipeError
 from ganime.files import atomic_file
-from ganime.images import SHEET_COLUMNS, animation_kind, png_bytes, save_animation, sheet
+from ganime.images import SHEET_COLUMNS, animation_kind, png_bytes, recipe_in, save_animation, sheet
 from ganime.models.checkpoint import EMBEDDED, Checkpoint
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import FEATURE_SIDE, load_features
@@ -32,6 +33,7 @@ from ganime.nets.clarity import CLARITY_FILE, save_clarity
 from ganime.text import plural
 
 MAX_COUNT = 100_000
+MAX_RECIPE_FILE = 2**30  # bytes of a file that is looked through for a recipe
 MAX_SHEET = 10_000  # faces; the whole sheet is held in memory, and few programs open a larger picture
 
 
@@ -108,8 +110,8 @@ def sharpen_faces(faces: np.ndarray, side: int) -> Iterator[np.ndarray]:
 
 
 def interpolate_command(
-    seeds: Annotated[str, typer.Option(help="Seeds of at least two faces, separated by commas: 3,14,15.")],
-    out: Annotated[Path, typer.Option(help="File to write: .webp, .gif, .png (APNG), or .mp4 if PyAV is installed.")],
+    seeds: Annotated[str, typer.Option(help="Seeds of at least two faces, separated by commas, or ranges: 3,14-16.")],
+    out: Annotated[Path, typer.Option(help="File to write: .mp4, .webp, .gif or .png (APNG).")],
     frames: Annotated[int, typer.Option(help="Number of frames in total.")] = 60,
     fps: Annotated[float, typer.Option(min=1, max=60, help="Frames per second.")] = 20.0,
     loop: Annotated[bool, typer.Option("--loop", help="Return to the first face at the end.")] = False,
@@ -121,11 +123,11 @@ def interpolate_command(
     model: common.ModelOption = str(EMBEDDED),
     home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
-    """Draw a film that moves from face to face by spherical interpolation."""
+    """Draw a film that moves from face to face by spherical interpolation; the file contains its recipe."""
     try:
-        stops = [parse_seed(part) for part in seeds.split(",")]
+        stops = parse_seeds(seeds, MAX_FRAMES)
     except RecipeError as error:
-        raise RecipeError(f"--seeds takes seeds separated by commas, such as 3,14,15. {error}") from error
+        raise RecipeError(f"--seeds takes seeds separated by commas, and ranges, such as 3,14-16. {error}") from error
     animation_kind(out)
     if size and sharpen:
         raise ConfigError("Give either --size or --sharpen: both are the side of the film in px.")
@@ -134,8 +136,21 @@ def interpolate_command(
     pictures = interpolate(checkpoint, stops, frames, truncation, loop, easing, clarity)
     if sharpen:
         pictures = np.stack(list(sharpen_faces(pictures, sharpen)))
-    save_animation(pictures, out, fps, size or None)
+    text = film_recipe(recipes_for(checkpoint, stops, truncation, clarity), frames, fps, loop, easing)
+    save_animation(pictures, out, fps, size or None, text)
     print(f"{frames} frames in {out}")
+
+
+def recipe_command(
+    file: Annotated[Path, typer.Argument(help="A face or a film made by Ganime: PNG, GIF, WebP or MP4.")],
+) -> None:
+    """Print the recipe in a face or a film as JSON: its model, its seeds and its settings."""
+    if file.stat().st_size > MAX_RECIPE_FILE:
+        raise RecipeError(f"{file} has more than {MAX_RECIPE_FILE:,} bytes, more than any face or film of Ganime.")
+    text = recipe_in(file.read_bytes())
+    if not text:
+        raise RecipeError(f"{file} contains no recipe.")
+    print(text)
 
 
 def clarity_command(

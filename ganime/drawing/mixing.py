@@ -1,4 +1,4 @@
-"""Makes new faces from given ones: variations of one, children of several, and vector arithmetic."""
+"""Makes new faces from given ones: variations of one, faces between two, children of several, vector arithmetic."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ganime.shapes import Float
 
 MAX_PARENTS = 16
 MAX_CHILDREN = 256
+MAX_STEPS = 64  # from one face to another
 
 
 def vary(
@@ -73,6 +74,34 @@ def blend(parents: Float[np.ndarray, "p latent"], shares: Float[np.ndarray, " p"
         whole += float(share)
         child = slerp(child, parent, float(share) / whole if whole else 0.0)
     return child
+
+
+def recipes_between(checkpoint: Checkpoint, a: Recipe, b: Recipe, steps: int) -> list[Recipe]:
+    """Recipes of the faces on the way from one face to another in equal steps, both ends left out.
+
+    They draw what `walk` draws there; truncation and clarity change evenly, too. Between two seeds with the same
+    settings the recipes name both seeds, otherwise they contain latents.
+
+    steps: 2 to 64; there is one recipe fewer.
+
+    Raises RecipeError for a value out of range, or a vector of another length.
+    """
+    steps = check_whole("The number of steps", steps, 2, MAX_STEPS)
+    positions = [number / steps for number in range(1, steps)]
+    same_truncation = a.truncation == b.truncation
+    plain = all(recipe.vector is None and recipe.toward is None for recipe in (a, b))
+    if plain and same_truncation and a.clarity == b.clarity:
+        return [replace(a, toward=b.seed, position=position) for position in positions]
+    dim, name, revision = checkpoint.generator.config.latent_dim, checkpoint.name, checkpoint.revision
+    start, end = (recipe.untruncated(dim) if same_truncation else recipe.latent(dim) for recipe in (a, b))
+    truncation = a.truncation if same_truncation else 1.0
+    recipes = []
+    for position in positions:
+        seed = a.seed if position <= 0.5 else b.seed
+        clarity = float(np.interp(position, (0, 1), (a.clarity, b.clarity)))
+        vector = encoded(slerp(start, end, position))
+        recipes.append(Recipe(name, revision, seed, truncation, vector=vector, clarity=clarity))
+    return recipes
 
 
 def recipes_of(checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"], origin: Recipe | None = None) -> list[Recipe]:

@@ -243,6 +243,24 @@ def parse_seed(text: str) -> int:
     return check_seed(int(digits.lstrip("0") or "0"))
 
 
+def parse_seeds(text: str, most: int) -> list[int]:
+    """The seeds in a text: seeds and ranges, both ends included, separated by commas, such as "3,14-16".
+
+    Raises RecipeError for anything else, for a range whose end comes first, and for more than `most` seeds.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        start = parse_seed(first)
+        end = parse_seed(last) if dash else start
+        if end < start:
+            raise RecipeError(f"A range of seeds begins with its smaller end; got {quoted(part.strip())}.")
+        if len(seeds) + end - start >= most:
+            raise RecipeError(f"There are at most {most:,} seeds.")
+        seeds.extend(range(start, end + 1))
+    return seeds
+
+
 def check_seed(seed: Any) -> int:
     """A seed as an int from 0 to 2^32 - 1. Raises RecipeError for anything else."""
     return check_whole("A seed", seed, 0, MAX_SEED)

@@ -1,25 +1,18 @@
 // How the page starts: with what the address names, or with a face that makes a good first impression.
-import { checkLinkedFace, parseLinked, readLink, readWalk } from "../shared/links.js";
-import { openTab } from "../shared/page-tabs.js";
+import { checkLinkedFace, parseLinked, readLink } from "../shared/links.js";
+import { readFilmLink } from "./film-text.js";
 import { stepOf } from "./place.js";
 
 /** Shows the first face of the model in use; that of the start model is in the page's HTML, too. */
 const showFirst = (core) => core.show({ recipe: core.faceOfSeed(core.model.openers[0]) });
 
-/** Takes over the film of a link, whose model is loaded where that is possible. */
-async function takeWalk(core, text) {
-  const walk = await core.attempt(async () => readWalk(text, core.model.most));
-  if (!walk) return;
-  const take = async () => {
-    const faces = await core.drawing.draw(walk.faces);
-    core.slots.put(faces);
-    core.slots.settings = walk;
-    await core.show({ recipe: faces[0] });
-    openTab("Interpolate");
-  };
-  if (core.isOfModel(walk.faces[0])) await core.attempt(take);
-  else await core.attempt(() => core.drawing.draw(walk.faces.slice(0, 1)), walk.faces[0]); // says which model to load
-}
+/** Opens the film of a link; its first face becomes the current one. */
+const takeFilm = (core, text) => core.attempt(async () => {
+  const film = readFilmLink(text, core.model.most);
+  await core.slots.open(film);
+  const [first] = core.slots.film().faces;
+  if (core.isOfModel(first)) await core.show({ recipe: first });
+});
 
 /** Shows what the address names. */
 async function takeLink(core, { face, tray, walk }) {
@@ -31,11 +24,12 @@ async function takeLink(core, { face, tray, walk }) {
   }
   const linked = face && await core.attempt(async () => checkLinkedFace(face));
   if (linked) await core.show({ recipe: linked });
-  if (walk) await takeWalk(core, walk);
+  if (walk) await takeFilm(core, walk);
 }
 
-/** Returns to the face where the visitor was, whose model is loaded again if need be. */
+/** Returns to the film and the face where the visitor was, whose model is loaded again if need be. */
 async function returnTo(core, place) {
+  core.slots.restore();
   if (!place.face) return;
   const step = stepOf(place);
   if (core.isOfModel(step.recipe)) await core.show(step);

@@ -73,7 +73,7 @@ function createCore({ server, trigger }) {
   core.place = createPlace(core);
   core.sharing = createSharing(core);
 
-  const mailbox = createMailbox();
+  const [mailbox, filmBox] = [createMailbox(), createMailbox()];
   const post = (...message) => {
     openTab("Create");
     mailbox.post(...message);
@@ -85,6 +85,10 @@ function createCore({ server, trigger }) {
     searchPicture: (file) => post("picture", file),
     /** Has act(kind, value) called with what the two above ask for; for the Create tab. */
     attachCreate: mailbox.attach,
+    /** Puts the face of a file, or the one closest to a picture file, into the film. */
+    addToFilm: filmBox.post,
+    /** Has act(file) called for that; for the Interpolate tab. */
+    attachFilm: filmBox.attach,
   });
 }
 

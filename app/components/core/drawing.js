@@ -26,6 +26,8 @@ export function createDrawing(core, gone) {
     /** A face moved along directions. amounts: by name; own: vectors of the visitor's own, by name. */
     steer: (recipe, amounts, own) => draw("steer", { recipe, amounts, own }),
     breed: (recipes, mutation, seed) => draw("breed", { recipes, mutation, seed }),
+    /** The faces on the way from one face to another in equal steps, both left out. */
+    between: (a, b, steps) => draw("between", { a, b, steps }),
     /** The face A - B + C. */
     mix: (a, b, c) => draw("mix", { a, b, c }),
     /** The picture of a face at 512 px. */

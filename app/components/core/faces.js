@@ -1,6 +1,7 @@
 // The current face, which all tabs share; the settings that faces are drawn with; and what undo knows of both.
 import { createListeners } from "../shared/listeners.js";
-import { parseRecipe, randomSeed, recipeOfSeed, withSettings } from "../shared/recipes.js";
+import { isTabOpen } from "../shared/page-tabs.js";
+import { parseRecipe, recipeOfSeed, withSettings } from "../shared/recipes.js";
 import { createHistory } from "./history.js";
 
 /** Counts what was asked to be shown, so that an old answer never replaces a newer one. */
@@ -69,7 +70,7 @@ export function createFaces(core) {
   const settings = { clarity: 0, truncation: 1 };
   const waiting = []; // for the first face
   let face = null;
-  let dice = () => show({ recipe: faceOfSeed(randomSeed()) });
+  const dices = {}; // by tab
   const parts = { face: { words: "", put } };
   const undo = createUndo(core, { wanted, current: () => face }, parts);
 
@@ -117,10 +118,10 @@ export function createFaces(core) {
       if (face) act(face);
       else waiting.push(act);
     },
-    /** Rolls another face. */
-    dice: () => dice(),
-    /** Has faces rolled by act() from now on. */
-    setDice(act) { dice = act; },
+    /** Rolls another face, as the tab that is open does. */
+    dice: () => (dices[Object.keys(dices).find(isTabOpen)] || dices.Create)(),
+    /** Has faces rolled by act() while a tab is open. */
+    setDice(tab, act) { dices[tab] = act; },
     /** Adds a part that undo works on. put(state): restores a state; words: said then. */
     addPart(name, part) { parts[name] = part; },
   };

@@ -1,5 +1,5 @@
-// Where the visitor is, kept behind the # of the address: the tab, the face with its sliders, the tool, the gallery.
-// Reload, back and forward return there.
+// Where the visitor is, kept behind the # of the address: the tab, the face with its sliders, the tool, the gallery,
+// the film. Reload, back and forward return there.
 import { isTabOpen, onTab, openTab, TABS } from "../shared/page-tabs.js";
 import { parseRecipe } from "../shared/recipes.js";
 
@@ -60,7 +60,8 @@ export function createPlace(core) {
   });
   window.addEventListener("popstate", () => {
     const before = readPlace(location.hash);
-    place = before;
+    place = { ...before, film: place.film }; // which going back does not change
+    write();
     const tab = before.tab || TABS[0];
     if (!isTabOpen(tab)) openTab(tab);
     if (before.face && before.face !== core.current()?.recipe) core.show(stepOf(before));

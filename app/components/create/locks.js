@@ -40,7 +40,7 @@ export function createLocks(view) {
     return before === view.current() && view.show({ recipe });
   });
 
-  view.setDice(() => (locked.size ? dice() : view.show({ recipe: view.faceOfSeed(randomSeed()) })));
+  view.setDice("Create", () => (locked.size ? dice() : view.show({ recipe: view.faceOfSeed(randomSeed()) })));
   return {
     draw,
     names: () => [...locked],

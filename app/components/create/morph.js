@@ -1,7 +1,7 @@
 // The large face in motion: it turns into others while nobody has touched the page yet, and in the show.
 import { isLaidOut } from "../shared/dom.js";
 import { isTabOpen } from "../shared/page-tabs.js";
-import { reducedMotion } from "../shared/playback.js";
+import { reducedMotion } from "../shared/motion.js";
 import { parseRecipe, randomSeed, withSettings } from "../shared/recipes.js";
 
 const FRAMES = 20; // drawn from one face to the next; between them pictures are mixed

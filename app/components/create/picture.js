@@ -6,7 +6,7 @@ const SHOWN = 256; // px of the picture beside the face
 const FADE = 450; // ms from one face to the next closer one
 
 /** Cuts the square in the middle out of a picture file; returns its canvas. Throws an Error for other files. */
-async function squareOf(file) {
+export async function squareOf(file) {
   const picture = await createImageBitmap(file).catch(() => null);
   if (!picture) throw new Error("This file is not a picture or an exported tray.");
   const scale = Math.min(1, MOST_SIDE / Math.min(picture.width, picture.height));

@@ -1,15 +1,25 @@
-// Files that are dropped on the page: a face, a tray, or any picture.
-import { recipeOfFile } from "../core/png-recipe.js";
+// Files that are dropped on the page: a face, a film, a tray, or any picture.
+import { recipeOfFile } from "../core/file-recipe.js";
+import { readFilm } from "../core/film-text.js";
 import { isTabOpen } from "../shared/page-tabs.js";
 import { parseRecipe } from "../shared/recipes.js";
 
-/** Opens a file: a tray, a face that was saved here, or a picture whose closest face is then searched for. */
+/**
+ * Opens a file: a tray, a face or a film that was saved here, or a picture whose closest face is then searched for. On
+ * the Interpolate tab a face goes into the film.
+ */
 export function openFile(core, file) {
   return core.attempt(async () => {
     if (/\.json$/i.test(file.name) || file.type === "application/json") return core.tray.openFile(file);
     const recipe = await recipeOfFile(file);
+    const film = recipe && readFilm(recipe, core.model.most);
+    if (film) {
+      await core.slots.open(film);
+      return core.say("Restored from the recipe in the film.");
+    }
+    if (isTabOpen("Interpolate")) return core.addToFilm(file);
     if (!recipe) return core.searchPicture(file);
-    if (!parseRecipe(recipe)) throw new Error("The recipe in this PNG is damaged.");
+    if (!parseRecipe(recipe)) throw new Error("The recipe in this file is damaged.");
     return (await core.show({ recipe })) && core.say("Restored from the recipe in the file.");
   });
 }

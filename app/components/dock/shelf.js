@@ -97,7 +97,7 @@ export function connectTray(core, element) {
     right: () => move(1),
     remove: () => tray.remove(marked),
     film() {
-      core.slots.change(tray.drawable());
+      core.slots.fill(tray.drawable());
       openTab("Interpolate");
     },
     mix: () => core.openTool("mix"),

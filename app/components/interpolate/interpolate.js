@@ -1,2 +1,181 @@
-// The Interpolate tab.
-export function mount() {}
+// The Interpolate tab: faces in slots, and the film that goes through them.
+import { coreReady } from "../core/core.js";
+import { actionOf } from "../dock/keys.js";
+import { fillRange, fillRanges, finder } from "../shared/dom.js";
+import { isTabOpen, onTab } from "../shared/page-tabs.js";
+import { parseRecipe, randomSeed } from "../shared/recipes.js";
+import { createOrder } from "./order.js";
+import { createPlayer } from "./player.js";
+import { createSaving } from "./saving.js";
+import { createShelf } from "./shelf.js";
+import { createSources } from "./sources.js";
+
+/** Connects the fields of the settings; returns a function that shows a film's. */
+function createFields({ $, slots }) {
+  const [seconds, loop, easing, side] = [".seconds", ".loop", ".easing", ".side"].map($);
+  const say = (value) => { $(".pace-words").textContent = `${Number(value)} s from face to face`; };
+
+  seconds.addEventListener("input", () => say(seconds.value));
+  seconds.addEventListener("change", () => slots.change({ seconds: Number(seconds.value) }));
+  loop.addEventListener("change", () => slots.change({ loop: loop.checked }));
+  easing.addEventListener("change", () => slots.change({ easing: easing.value }));
+  side.addEventListener("change", () => slots.change({ side: Number(side.value) }));
+  return (film) => {
+    [seconds.value, loop.checked, easing.value, side.value] = [film.seconds, film.loop, film.easing, film.side];
+    say(film.seconds);
+    fillRange(seconds);
+  };
+}
+
+/** Fills empty slots with the current face and a rolled one, so that there is something to see. */
+const begin = ({ slots, attempt, drawing, faceOfSeed, current }) => attempt(async () => {
+  if (slots.film().faces.length) return;
+  const { recipe } = current();
+  const [other] = await drawing.draw([faceOfSeed(randomSeed())]);
+  if (!slots.film().faces.length) slots.put({ ...slots.film(), faces: [recipe, other] });
+});
+
+/** The actions of the buttons that keep the face on view, undo and redo. */
+function createFaceActions(view, player) {
+  const { $, tray } = view;
+
+  function showKept() {
+    const kept = Boolean(view.current()) && tray.has(view.current().recipe) && !player.playing();
+    $(".keep").setAttribute("aria-pressed", String(kept));
+    $(".keep").textContent = kept ? "♥ Kept" : "♥ Keep";
+  }
+
+  view.onFace(showKept);
+  tray.onTray(showKept);
+  view.onHistory(({ undo, redo }) => {
+    $('[data-do="undo"]').disabled = !undo;
+    $('[data-do="redo"]').disabled = !redo;
+  });
+  document.addEventListener("keydown", (event) => { // before the key keeps the current face
+    if (actionOf(event) === "keep" && isTabOpen("Interpolate")) player.pause();
+  }, { capture: true });
+  return {
+    async keep() {
+      await player.pause();
+      return tray.toggle(view.current().recipe);
+    },
+    undo: () => view.go(-1),
+    redo: () => view.go(1),
+  };
+}
+
+/** What the film lacks, in words. */
+function lackOf({ slots, isOfModel }) {
+  const { faces } = slots.film();
+  const strangers = faces.filter((recipe) => !isOfModel(recipe)).length;
+  if (!strangers) return faces.length < 2 ? "A film needs two or more faces." : "";
+  return `Another model drew ${strangers} of these faces, so the film leaves them out. Choose one to load its model.`;
+}
+
+/** Creates the buttons for the target; returns show(target), and their actions. */
+function createTarget(view, order) {
+  const { $, slots, isOfModel } = view;
+  const atTarget = (act) => () => { if (order.target() !== null) act(order.target()); };
+
+  return {
+    show(target) {
+      const recipe = slots.film().faces[target];
+      $(".target-words").textContent = recipe ? `Replace face ${target + 1}:` : "Add a face:";
+      $(".when-slot").hidden = !recipe;
+      $('[data-do="load"]').hidden = !recipe || isOfModel(recipe);
+      if (!recipe) return;
+      $('[data-do="earlier"]').disabled = target === 0;
+      $('[data-do="later"]').disabled = target === slots.film().faces.length - 1;
+      $('[data-do="load"]').textContent = `Load ${parseRecipe(recipe).model}`;
+    },
+    actions: {
+      earlier: atTarget((slot) => order.move(slot, slot - 1)),
+      later: atTarget((slot) => order.move(slot, slot + 1)),
+      remove: atTarget(order.remove),
+      load: atTarget((slot) => {
+        const recipe = slots.film().faces[slot];
+        return view.bring(recipe, () => view.show({ recipe }));
+      }),
+    },
+  };
+}
+
+/** Creates all parts of the tab; view: the core with the tab's element. Returns the actions of its buttons. */
+function createParts(view) {
+  const { $, slots } = view;
+  const player = createPlayer(view, (slot) => shelf.pass(slot));
+  const order = createOrder(slots, () => showPlaces());
+  const placed = (slot) => slot >= 0 && player.approach(slot);
+  const shelf = createShelf(view, order, { press, placed });
+  const target = createTarget(view, order);
+  const sources = createSources(view, order, placed);
+  const saving = createSaving(view, player);
+  const showFields = createFields(view);
+
+  function press(place) {
+    if (place === order.target()) return order.aim(null);
+    order.aim(place);
+    return player.goTo(place);
+  }
+
+  function showPlaces() {
+    if (order.target() !== null && order.target() >= slots.film().faces.length) order.aim(null); // comes back here
+    else {
+      shelf.show();
+      target.show(order.target());
+    }
+  }
+
+  function show(film) {
+    player.load(film);
+    showPlaces();
+    showFields(film);
+    saving.describe();
+    $(".slots-hint").textContent = lackOf(view);
+  }
+
+  /** Shows the film, and again once what was missing of it is drawn. */
+  const refresh = (film) => view.attempt(async () => {
+    show(film);
+    const faces = await slots.drawn(film.faces);
+    if (film !== slots.film()) return;
+    if (faces.some((recipe, index) => recipe !== film.faces[index])) slots.put({ ...film, faces });
+    else show(film);
+  });
+
+  view.onModel(() => refresh(slots.film()));
+  slots.onFilm(refresh);
+  view.attachFilm(sources.takeFile);
+  onTab(async (tab) => {
+    if (tab !== "Interpolate") return;
+    await new Promise((resolve) => { setTimeout(resolve); }); // until the tab is laid out
+    await begin(view);
+    player.resume();
+  });
+  begin(view);
+  const actions = [createFaceActions(view, player), target.actions, sources.actions, saving.actions];
+  return Object.assign({ play: player.toggle }, ...actions);
+}
+
+/** Starts the tab in its element. */
+export async function mount({ element }) {
+  const core = await coreReady;
+  const view = Object.assign(Object.create(core), { element, $: finder(element) });
+  view.onFirstFace(() => {
+    const actions = createParts(view);
+    element.addEventListener("click", (event) => {
+      const button = event.target.closest("button[data-do]");
+      if (!button) return;
+      view.complain("");
+      button.closest(".menu")?.removeAttribute("open");
+      actions[button.dataset.do]?.(button);
+    });
+    view.$(".screen").addEventListener("click", actions.play);
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== " " || event.target !== document.body || !isTabOpen("Interpolate")) return;
+      event.preventDefault();
+      actions.play();
+    });
+  });
+  fillRanges(element);
+}

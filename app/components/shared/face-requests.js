@@ -17,7 +17,7 @@ async function errorOf(response) {
 /**
  * Has the server draw faces. Returns what unpackFaces returns, with an ImageBitmap as picture.
  *
- * tool: "draw", "roll", "vary", "steer", "breed", "mix" or "sharp". fields: what it takes. signal: of an
+ * tool: "draw", "roll", "vary", "steer", "breed", "mix", "between" or "sharp". fields: what it takes. signal: of an
  * AbortController, to give up. Throws an Error with a message for the visitor; its `missing` says that the model's
  * training job was deleted, its `busy` that a later attempt may succeed. What was given up throws an AbortError.
  */

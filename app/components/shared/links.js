@@ -1,12 +1,12 @@
-// Links to this page: ?face=, ?tray= and ?walk= open the Explore tab, #job= the Train tab.
-import { expandRecipe, parseRecipe, shortenRecipe } from "./recipes.js";
+// Links to this page: ?face= and ?tray= open the Create tab, ?walk= a film, #job= the Train tab.
+import { parseRecipe } from "./recipes.js";
 
 /** Characters of a link; servers and messengers accept no longer ones. */
 export const MOST_LINK = 8000;
 const NAMES = ["face", "tray", "walk"];
 const CUT_SHORT = "The link may have been cut short.";
 
-/** A link to a face, a tray or a walk. value: a text. place: {origin, pathname} of the page. */
+/** A link to a face, a tray or a film (walk). value: a text. place: {origin, pathname} of the page. */
 export function linkTo(name, value, place = location) {
   return `${place.origin}${place.pathname}?${name}=${encodeURIComponent(value)}`;
 }
@@ -20,7 +20,7 @@ export function readLink(search) {
   return Object.fromEntries(NAMES.map((name) => [name, query.get(name) || ""]));
 }
 
-/** Whether an address names something for the Explore tab. */
+/** Whether an address names faces. */
 export const namesFaces = (search) => NAMES.some((name) => new URLSearchParams(search).has(name));
 
 /** The key of the job that an address names, "" for none. hash: its part from the # on. */
@@ -39,23 +39,4 @@ export function parseLinked(text, what) {
 export function checkLinkedFace(text) {
   if (!parseRecipe(text)) throw new Error(`The face in this link cannot be read. ${CUT_SHORT}`);
   return text;
-}
-
-/** The walk of a link, as readWalk reads it. model: {model, revision} that drew the faces; recipes: of the faces. */
-export const writeWalk = ({ model, revision }, recipes, settings) => (
-  JSON.stringify({ model, revision, faces: recipes.map(shortenRecipe), ...settings }));
-
-/**
- * Reads the walk of a link, {model, revision, faces, ...settings}; returns it with recipes as faces.
- *
- * most: faces of a walk. Throws an Error for what is no walk. Settings are not checked.
- */
-export function readWalk(text, most) {
-  const walk = parseLinked(text, "film");
-  const list = Array.isArray(walk?.faces) ? walk.faces : [];
-  const faces = list.map((face) => expandRecipe(face, walk));
-  if (faces.length < 2 || faces.length > most || !faces.every(parseRecipe)) {
-    throw new Error(`The film in this link cannot be used: it needs 2 to ${most} faces made with Ganime.`);
-  }
-  return { ...walk, faces };
 }

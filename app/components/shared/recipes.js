@@ -50,5 +50,5 @@ export function shortenRecipe(text) {
   };
 }
 
-/** Makes a recipe of a face that was shortened. model: {model, revision}. */
-export const expandRecipe = (face, { model, revision }) => JSON.stringify({ truncation: 1, ...face, model, revision });
+/** Makes a recipe of a face that was shortened. model: {model, revision} of faces that name none. */
+export const expandRecipe = (face, { model, revision }) => JSON.stringify({ truncation: 1, model, revision, ...face });

@@ -2,13 +2,18 @@
 import { create } from "./dom.js";
 import { describeRecipe } from "./recipes.js";
 
-/** Creates a tile for a face that was drawn. */
+/** What a face is dragged as, for data transfers. */
+export const FACE_TYPE = "application/x-ganime-face";
+
+/** Creates a tile for a face that was drawn. It can be dragged. */
 export function createTile(core, recipe, act, label = describeRecipe(recipe)) {
   const canvas = create("canvas");
   core.pictures.paint(canvas, recipe);
   const button = create("button", { type: "button", className: "mug" }, canvas);
   button.setAttribute("aria-label", label);
   button.dataset.recipe = recipe;
+  button.draggable = true;
+  button.addEventListener("dragstart", (event) => event.dataTransfer.setData(FACE_TYPE, recipe));
   button.addEventListener("click", act);
   return button;
 }

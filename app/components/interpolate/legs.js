@@ -1,0 +1,48 @@
+// The drawn frames of a film, leg by leg: the way from one face to the next. A change of one face draws two legs anew.
+
+const KEPT = 160; // legs; those that were on view last
+
+/** Creates the frames. arrived(): called whenever those of another leg are there. */
+export function createLegs(core, arrived) {
+  const { drawing, pictures } = core;
+  const drawn = new Map(); // by name: [{recipe, picture}], both faces included
+  let wanted = []; // [{a, b, steps}] in the order in which they are drawn
+  let running = false;
+
+  const nameOf = ({ a, b, steps }) => `${steps} ${a} ${b}`;
+  const has = (leg) => drawn.has(nameOf(leg)) || drawn.has(nameOf({ ...leg, a: leg.b, b: leg.a }));
+
+  async function draw(leg) {
+    const { a, b, steps } = leg;
+    const between = a === b ? Array(steps - 1).fill(a) : await drawing.between(a, b, steps);
+    if (!pictures.has(a) || !pictures.has(b)) await drawing.draw([a, b]);
+    drawn.set(nameOf(leg), [a, ...between, b].map((recipe) => ({ recipe, picture: pictures.get(recipe) })));
+    if (drawn.size > KEPT) drawn.delete(drawn.keys().next().value);
+  }
+
+  async function run() {
+    if (running) return;
+    running = true;
+    await core.attempt(async () => {
+      for (let leg = wanted.find((one) => !has(one)); leg; leg = wanted.find((one) => !has(one))) {
+        await draw(leg);
+        arrived();
+      }
+    });
+    running = false;
+  }
+
+  return {
+    /** Has legs drawn, the first ones first. */
+    want(legs) {
+      wanted = legs;
+      return run();
+    },
+    /** The frames of a leg, null where they were not drawn yet. */
+    framesOf(leg) {
+      const there = drawn.get(nameOf(leg));
+      const back = there ? null : drawn.get(nameOf({ ...leg, a: leg.b, b: leg.a }));
+      return there || (back && [...back].reverse());
+    },
+  };
+}

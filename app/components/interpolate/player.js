@@ -1,0 +1,150 @@
+// The film on view. It plays drawn frames and mixes neighbours; where it pauses, the frame becomes the current face.
+import { isLaidOut } from "../shared/dom.js";
+import { createClock, reducedMotion } from "../shared/motion.js";
+import { createReel } from "./reel.js";
+import { placeOf, timeOf } from "./route.js";
+import { createScreen } from "./screen.js";
+
+/** Shows places of the film and the current face. moved(slot): called with the slot that the film is nearest to. */
+function createProjection(view, reel, screen, moved) {
+  let place = 0; // in frames, with a fraction
+  let settled = true; // whether the current face is on view, and no frame of the film
+
+  function moveTo(next) {
+    place = next;
+    const slot = reel.slotAt(place);
+    if (slot === undefined) return;
+    screen.moveTo(place, `Near face ${slot + 1} of ${view.slots.film().faces.length}`);
+    moved(slot);
+  }
+
+  return {
+    place: () => place,
+    moveTo,
+    /** Shows the film at a place; where it was not drawn yet, what was shown before stays. */
+    show(next) {
+      moveTo(next);
+      const mix = reel.mixAt(place);
+      if (!mix) return;
+      settled = false;
+      screen.showFrames(...mix);
+    },
+    isSettled: () => settled,
+    showCurrent() {
+      settled = true;
+      screen.showFace(view.current().recipe);
+    },
+  };
+}
+
+/** Starts and halts the film. resting: whether the visitor wants no motion now. */
+function createCourse(view, reel, screen, projection) {
+  const { element, slots } = view;
+  const clock = createClock(element, advance);
+  let own = ""; // the recipe of the frame that was made the current face
+
+  function advance(seconds) {
+    if (!reel.isDrawn(projection.place())) return;
+    const { easing, seconds: pace } = slots.film();
+    const time = timeOf(projection.place(), reel.steps(), easing) + seconds / pace;
+    const next = placeOf(time, reel.steps(), easing) % reel.end();
+    projection.show(reel.isDrawn(next) ? next : projection.place()); // it waits for what is not drawn yet
+  }
+
+  function setPlaying(playing) {
+    if (playing) clock.start();
+    else clock.stop();
+    screen.setPlaying(playing);
+  }
+
+  const course = {
+    resting: reducedMotion.matches,
+    playing: clock.running,
+    isOwn: (recipe) => recipe === own,
+    play() {
+      course.resting = false;
+      if (!reel.legs()) return;
+      if (projection.place() >= reel.end()) projection.moveTo(0);
+      reel.want(projection.place());
+      setPlaying(true);
+    },
+    stop: () => setPlaying(false),
+    /** Halts at a place, whose frame becomes the current face; further ones continue that step, as for undo. */
+    async settle(at) {
+      course.resting = true;
+      course.stop();
+      projection.moveTo(Math.round(at));
+      const recipe = reel.recipeAt(projection.place());
+      if (!recipe) return;
+      const continues = own !== "" && own === view.current().recipe;
+      own = recipe;
+      if (recipe === view.current().recipe) projection.showCurrent();
+      else await view.show({ recipe }, continues);
+    },
+    pause: async () => (clock.running() ? course.settle(projection.place()) : undefined),
+  };
+  return course;
+}
+
+/** Creates the player. moved(slot): called with the slot that the film is nearest to. */
+export function createPlayer(view, moved) {
+  const { element, slots } = view;
+  const screen = createScreen(view);
+  const reel = createReel(view, () => refresh());
+  const projection = createProjection(view, reel, screen, moved);
+  const course = createCourse(view, reel, screen, projection);
+  const { slider } = screen;
+
+  /** Shows what is there now. */
+  function refresh() {
+    if (course.playing()) return;
+    if (!course.resting) course.play();
+    else if (!projection.isSettled()) projection.show(projection.place());
+  }
+
+  function load(film) {
+    const before = projection.place() / reel.steps();
+    reel.load(film);
+    screen.setLength(reel.end(), reel.legs());
+    projection.moveTo(Math.min(before * reel.steps(), reel.end()));
+    if (!reel.legs()) course.stop();
+    if (!isLaidOut(element)) return;
+    reel.want(projection.place());
+    refresh();
+  }
+
+  slider.addEventListener("input", () => {
+    course.stop();
+    projection.show(Number(slider.value));
+  });
+  slider.addEventListener("change", () => course.settle(Number(slider.value)));
+  reducedMotion.addEventListener("change", () => reducedMotion.matches && course.pause());
+  view.onFace(({ recipe }) => {
+    if (course.playing() && isLaidOut(element) && !course.isOwn(recipe)) { // it was chosen elsewhere, to be seen
+      course.resting = true;
+      course.stop();
+    }
+    if (!course.playing()) projection.showCurrent();
+  });
+
+  return {
+    load,
+    faces: reel.faces,
+    legs: reel.legs,
+    playing: course.playing,
+    pause: course.pause,
+    toggle: () => (course.playing() ? course.pause() : course.play()),
+    /** Goes on where the tab is opened again. */
+    resume() {
+      load(slots.film());
+      if (!course.resting) course.play();
+    },
+    /** Plays the way to the face of a slot. */
+    approach(slot) {
+      if (reel.placeOf(slot) >= 0) projection.moveTo(Math.max(0, reel.placeOf(slot) - reel.steps()));
+      if (!reducedMotion.matches) course.play();
+    },
+    /** Shows the face of a slot. */
+    goTo: async (slot) => (reel.placeOf(slot) < 0 ? undefined : course.settle(reel.placeOf(slot))),
+  };
+}
