@@ -15,7 +15,6 @@ from app.faces.loaded_model import LoadedModel
 from app.faces.studio import Studio
 from app.recently_used import RecentlyUsed
 from app.server.card import MAX_FACES, draw_card
-from app.server.first_faces import FIRST_SEEDS
 from app.server.links import Link, read_link
 from app.server.page_head import CARD_PATH
 from app.server.rate import Rate
@@ -94,7 +93,7 @@ class CardEndpoint:
         """Draw a card. Raises GanimeError with a text for the visitor."""
         model = self.studio.open(key)
         if link is None:
-            first = [recipe for seed in FIRST_SEEDS[:MAX_FACES] for recipe in model.recipes(1, seed)]
+            first = [recipe for seed in model.openers[:MAX_FACES] for recipe in model.recipes(1, seed)]
             return draw_card(self.faces(model, first), "Anime faces", DESCRIPTION)
         return draw_card(self.faces(model, recipes), link.title, link.caption)
 

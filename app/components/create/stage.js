@@ -1,6 +1,6 @@
 // The large face: plain at once, sharp a moment later.
 import { isLaidOut } from "../shared/dom.js";
-import { reducedMotion } from "../shared/playback.js";
+import { reducedMotion } from "../shared/motion.js";
 import { describeRecipe, parseRecipe } from "../shared/recipes.js";
 import { createSharpener } from "./sharp.js";
 

@@ -27,7 +27,7 @@ const STEPS = [
   },
 ];
 
-/** What has been done so far: whether each step is over. state: {rolled, faces, kept, slots}, see watch(). */
+/** What has been done so far: whether each step is over. state: {rolled, picked, steered, kept, slots}, the last two in numbers. */
 export function isDone(step, { rolled, picked, steered, kept, slots }) {
   return [rolled, picked, steered, kept > 0, kept > 1, slots > 1, false][step];
 }
@@ -69,7 +69,7 @@ export function connectTour(core, $) {
 
   core.onFace(({ base }) => note(base ? { steered: true } : {}));
   core.tray.onTray((recipes) => note({ kept: recipes.length }));
-  core.slots.onSlots((recipes) => note({ slots: recipes.length }));
+  core.slots.onFilm(({ faces }) => note({ slots: faces.length }));
   document.addEventListener("click", ({ target }) => {
     if (target.closest?.('#create [data-do="roll"]')) note({ rolled: true });
     if (target.closest?.("#create .gallery .mug")) note({ picked: true });
