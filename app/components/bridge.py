@@ -55,7 +55,7 @@ LIVE: dict[str, Any] = {
 
 ENCODING = Slots(2)  # requests that encode a file
 DRAWING = Slots(4)  # requests that take turns at the device
-SHARPENING = Slots(1, waiting=0)  # requests that sharpen a face on view; others keep the plain picture
+SHARPENING = Slots(1, waiting=6)  # requests that sharpen a face on view; others keep the plain picture
 UNLIMITED = nullcontext()
 
 
