@@ -156,8 +156,9 @@ FORKING = (
     "ganime/training/test_run_folder.py",
 )
 STEERED = (
-    "browser/test_copies.py",
-    "browser/test_explore.py",
+    "browser/test_create.py",
+    "browser/test_dock.py",
+    "browser/test_links.py",
     "browser/test_settings.py",
     "browser/test_walks.py",
 )

@@ -19,7 +19,7 @@ from app.visitors import Visitor
 from ganime.config import ModelConfig
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
-from tests.browser.explore_tab import with_faces
+from tests.browser.create_tab import visit, with_faces
 from tests.hub_server import HubServer
 from tests.page_server import ROOT, serve
 
@@ -35,6 +35,8 @@ CHROMIUM_FLAGS = [
 SERVER = re.compile("component_server")  # in the address of a call of a server function
 # What Gradio's own code warns of whenever a file is uploaded.
 HARMLESS = ("Method not implemented.",)
+# What the browser says of a face that the server refuses to draw; the page tells the visitor why.
+REFUSED = re.compile(r"status of (400|404|503)")
 # Gradio breaks off its own requests when a page is left and complains of that: between these two that is let pass. A
 # page that was not left after all, because a download began, is back soon.
 BROKEN_OFF = re.compile("abort|connection|fetch|network|net::ERR", re.IGNORECASE)
@@ -158,7 +160,8 @@ def complaints(page: Page) -> Iterator[list[str]]:
 
 
 def is_complaint(message: ConsoleMessage) -> bool:
-    return message.type in ("error", "warning") and message.text not in HARMLESS
+    refused = REFUSED.search(message.text) and "/ganime/" in message.location.get("url", "")
+    return message.type in ("error", "warning") and message.text not in HARMLESS and not refused
 
 
 def is_outside(url: str) -> bool:
@@ -177,24 +180,20 @@ def stand_in(page: Page, **answers: Any) -> None:
 
 @pytest.fixture
 def opened(page: Page, address: str, complaints: list[str]) -> Page:
-    """The page at desktop width, with its first faces drawn."""
+    """The page on the embedded model at desktop width, with its first faces drawn, in no motion."""
+    page.emulate_media(reduced_motion="reduce")
     return open_page(page, address, DESKTOP)
-
-
-@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
-def each_width(page: Page, address: str, complaints: list[str], request: pytest.FixtureRequest) -> Page:
-    """The same at desktop and at phone width, for tests of the layout."""
-    return open_page(page, address, request.param)
 
 
 def open_page(page: Page, address: str, viewport: dict[str, int]) -> Page:
     page.set_viewport_size(viewport)  # type: ignore[arg-type]
-    page.goto(address)
-    page.wait_for_selector(".tile")
+    visit(page, address)
+    page.wait_for_selector(".gallery .mug")
     return page
 
 
 @pytest.fixture
-def explore(page: Page, steered_address: str, revision: str, complaints: list[str]) -> Page:
-    """The Explore tab at desktop width, the face of seed 7 on the stage and those of seeds 1 to 3 in the tray."""
+def create(page: Page, steered_address: str, revision: str, complaints: list[str]) -> Page:
+    """The page on the tiny model at desktop width, the face of seed 7 on view and those of seeds 1 to 3 in the tray."""
+    page.emulate_media(reduced_motion="no-preference")
     return with_faces(page, steered_address, revision, DESKTOP)

@@ -9,8 +9,10 @@ export function createLooks(view, gallery) {
   const { $, settings } = view;
   const [clarity, boldness] = [$(".clarity"), $(".boldness")];
   let timer = 0;
+  let name = ""; // of the slider that was moved last
   let running = false;
   let waiting = false;
+  let behind = false; // whether the gallery has yet to follow
 
   function read() {
     Object.assign(settings, { clarity: Number(clarity.value), truncation: Number(boldness.value) });
@@ -18,27 +20,36 @@ export function createLooks(view, gallery) {
   }
 
   async function apply() {
+    timer = 0;
     if (running) {
       waiting = true;
       return;
     }
     running = true;
     const { recipe, base, amounts } = view.current();
-    const step = { recipe: withSettings(recipe, read()), slider: "looks" };
+    const step = { recipe: withSettings(recipe, read()), slider: name };
     if (base) Object.assign(step, { base: withSettings(base, settings), amounts });
-    await view.show(step, view.current().slider === "looks");
+    await view.show(step, view.current().slider === name); // its moves are one step to undo
     running = false;
-    if (!waiting) return;
-    waiting = false;
-    await apply();
+    if (waiting) {
+      waiting = false;
+      await apply();
+    } else if (behind) {
+      behind = false;
+      gallery.redraw();
+    }
   }
 
   for (const input of [clarity, boldness]) {
     input.addEventListener("input", () => {
+      name = input.className;
       clearTimeout(timer);
       timer = setTimeout(apply, SETTLE);
     });
-    input.addEventListener("change", gallery.redraw);
+    input.addEventListener("change", () => {
+      if (timer || running) behind = true;
+      else gallery.redraw();
+    });
   }
   view.onModel((model) => {
     clarity.disabled = !model.clarity;

@@ -97,7 +97,7 @@ def test_joined_modules_export_what_the_modules_export(tmp_path: Path) -> None:
 def test_component_loads_a_module_that_can_be_mounted(name: str) -> None:
     made = component(name, [], name, ("send",))
     assert loaded(f"{name}/{name}.js") in made.js_on_load
-    assert "export function mount(" in MODULES[f"{name}/{name}.js"]
+    assert re.search(r"^export (async )?function mount\(", MODULES[f"{name}/{name}.js"], re.MULTILINE)
     assert callable(made.send)  # Gradio looks for the names of events in the text
     assert {path.suffix for path in (COMPONENTS / name).iterdir()} == {".html", ".css", ".js"}
 

@@ -1,0 +1,131 @@
+"""The header, in real Chromium: the menu of models, from the hub and from training jobs, and models that go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from ganime.models.checkpoint import EMBEDDED
+from tests.browser.conftest import stand_in
+from tests.browser.create_tab import alert, another_face, on_stage, press, status, this_face, visit
+from tests.hub_server import HubServer
+
+NAME = ".model-name"
+
+
+def open_menu(page: Page) -> None:
+    if page.locator(".models").get_attribute("open") is None:
+        page.locator(".models > summary").click()
+    expect(page.locator("#hub-name")).to_be_visible()
+
+
+def load(page: Page, reference: str) -> None:
+    open_menu(page)
+    page.locator("#hub-name").fill(reference)
+    page.locator("#hub-name").press("Enter")
+
+
+def test_model_of_the_hub_draws_and_the_embedded_one_is_a_click_away(opened: Page, address: str) -> None:
+    first = on_stage(opened)
+    open_menu(opened)
+    expect(opened.locator(".models .details")).to_contain_text(f"{EMBEDDED.name} · embedded")
+    load(opened, "tester/tiny")
+    expect(opened.locator(NAME)).to_have_text("tester/tiny")
+    expect(opened.locator("#hub-name")).to_be_hidden()
+    status(opened).to_contain_text("tester/tiny draws now")
+    other = another_face(opened, first)
+    assert "tester/tiny" in other
+    expect(opened.locator(".gallery .mug canvas").first).to_have_js_property("width", 32)
+    expect(opened.locator(".own-size")).to_have_text("32 px, exact")
+    expect(opened.locator(".clarity")).to_be_disabled()
+    expect(opened.locator(".swatches")).to_be_empty()
+    visitor = opened.context.browser.new_page()  # type: ignore[union-attr]
+    visitor.goto(address)
+    expect(visitor.locator(NAME)).to_have_text(EMBEDDED.name)  # one visitor's model is not another's
+    visitor.close()
+    open_menu(opened)
+    opened.locator(".models .known button", has_text=EMBEDDED.name).click()
+    expect(opened.locator(NAME)).to_have_text(EMBEDDED.name)
+    another_face(opened, other)
+    open_menu(opened)
+    opened.locator(".models .known button", has_text="tester/tiny").click()  # it was in use before
+    expect(opened.locator(NAME)).to_have_text("tester/tiny")
+    opened.keyboard.press("Control+z")
+    expect(opened.locator(NAME)).to_have_text(EMBEDDED.name)
+
+
+def test_wrong_name_and_a_hub_that_fails_are_told_at_the_field_and_the_model_stays(
+    opened: Page, hub: HubServer
+) -> None:
+    first, error = on_stage(opened), opened.locator(".from-hub .field-error")
+    told: list[str] = []
+    for mode, reference in (
+        ("ok", "nonsense"),
+        ("ok", "tester/absent"),
+        ("500", "tester/other"),
+        ("401", "tester/secret"),
+        ("slow", "tester/late"),
+        ("ok", "<b>x</b>/<img src=x onerror=alert(1)>"),
+        ("ok", " "),
+    ):
+        hub.mode = mode
+        try:
+            load(opened, reference)
+            expect(error).not_to_have_text(told[-1] if told else "")
+            expect(error).not_to_be_empty()
+        finally:
+            hub.mode = "ok"
+        told.append(error.inner_text())
+        expect(error).to_be_in_viewport()
+        assert "Error" not in told[-1], told[-1]  # the words of no library
+        assert error.locator("img, b").count() == 0
+        expect(opened.locator(NAME)).to_have_text(EMBEDDED.name)
+    this_face(opened, first)
+    load(opened, "tester/tiny")
+    expect(opened.locator(NAME)).to_have_text("tester/tiny")
+    open_menu(opened)
+    expect(error).to_be_empty()
+
+
+def test_model_trained_here_opens_for_those_with_its_key_and_falls_back_when_it_is_deleted(
+    opened: Page, address: str, trained: tuple[Path, str]
+) -> None:
+    _, job = trained
+    opened.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    first = on_stage(opened)
+    opened.evaluate("key => localStorage.setItem('ganime-jobs', JSON.stringify([{ key }]))", job)
+    open_menu(opened)
+    opened.locator(".models .known button", has_text="<b>mine</b>").click()
+    expect(opened.locator(NAME)).to_have_text("<b>mine</b>")
+    face = another_face(opened, first)
+    press(opened, "share")
+    status(opened).to_contain_text("opens only in a browser that holds")
+    copied = opened.evaluate("navigator.clipboard.readText()")
+    assert job.partition(".")[2] not in copied + opened.url
+    visit(opened, copied)
+    opened.get_by_role("button", name="Load <b>mine</b>").click()
+    this_face(opened, face)
+    gone = {"error": "This training job was deleted.", "missing": True}
+    opened.route("**/ganime/*", lambda route: route.fulfill(status=404, json=gone))
+    press(opened, "dice")
+    opened.unroute("**/ganime/*")
+    expect(opened.locator(NAME)).to_have_text(EMBEDDED.name)
+    alert(opened).to_contain_text(f"back to {EMBEDDED.name}")
+    expect(opened.locator("#dock .alert")).to_be_in_viewport()
+    another_face(opened, face)
+    opened.evaluate("localStorage.clear()")
+    visit(opened, copied)
+    alert(opened).to_contain_text("drawn by <b>mine</b>")
+    expect(opened.locator("#dock .offer")).to_be_hidden()
+
+
+def test_menu_stays_open_while_a_model_is_loading_and_closes_at_a_click_elsewhere(opened: Page) -> None:
+    stand_in(opened, hub_model={"error": "There is no such model."})
+    open_menu(opened)
+    opened.locator("h1").click()
+    expect(opened.locator("#hub-name")).to_be_hidden()
+    load(opened, "owner/name")
+    expect(opened.locator(".from-hub .field-error")).to_have_text("There is no such model.")
+    opened.locator("#hub-name").press("z")  # writes, and undoes nothing
+    expect(opened.locator("#hub-name")).to_have_value("owner/namez")

@@ -1,0 +1,101 @@
+"""The layout of every tab, in real Chromium: what fits, what axe finds, and where a finger has to reach."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.accessibility import serious_in_both_themes
+from tests.browser.conftest import DESKTOP, PHONE, SERVER, open_page
+from tests.browser.create_tab import alert, choose_tool, press
+
+TOOLS = ("sliders", "picture", "mix", "inside", "copy")
+# Buttons on view whose width or height is below so many px, by their text, class and size.
+SMALL = """(least) => [...document.querySelectorAll("button, summary, select, input[type=range], a")]
+  .filter((part) => part.checkVisibility({ opacityProperty: true }) && !part.disabled)
+  .map((part) => [part.textContent.trim() || part.className || part.type, part.getBoundingClientRect()])
+  .filter(([, { width, height }]) => width > 0 && (width < least || height < least))
+  .map(([name, { width, height }]) => `${name} ${Math.round(width)}x${Math.round(height)}`)"""
+# Parts that stick out of the page sideways.
+WIDE = """() => [...document.querySelectorAll("body *")]
+  .filter((part) => part.checkVisibility() && part.getBoundingClientRect().right > innerWidth + 1)
+  .filter((part) => !part.closest(".favourites, pre, .nets, dialog"))
+  .map((part) => `${part.tagName}.${part.className}`.slice(0, 80))"""
+
+
+def fits(page: Page, where: str) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth"), where
+    assert page.evaluate(WIDE) == [], where
+
+
+def fill(page: Page, tool: str) -> None:
+    """Open a tool and have it show what it has to show."""
+    choose_tool(page, tool)
+    if tool == "sliders":
+        page.locator(".more-sliders").evaluate("all => { all.open = true; }")
+        page.locator('[data-swatch="blue_hair"]').click()
+    if tool == "mix":
+        while page.locator('.parents .mug[aria-pressed="true"]').count() < 3:
+            page.locator('.parents .mug[aria-pressed="false"]').first.click()
+        page.locator('[data-do="breed"]').click()
+        expect(page.locator(".children .mug")).to_have_count(8)
+    if tool == "inside":
+        expect(page.locator(".net img").last).to_be_visible()
+    if tool == "copy":
+        expect(page.locator(".copy-verdict")).not_to_be_empty()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_every_tool_and_tab_fits_and_axe_finds_nothing_serious_in_either_theme(
+    page: Page, address: str, complaints: list[str], size: dict[str, int]
+) -> None:
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    open_page(page, address, size)
+    fits(page, "empty")
+    for _ in range(3):
+        page.locator(".variations .heart").nth(page.locator(".favourites .mug").count()).click(force=True)
+        page.wait_for_timeout(100)
+    expect(page.locator(".favourites .mug")).to_have_count(3)
+    page.locator(".favourites .mug").first.click()
+    for tool in TOOLS:
+        fill(page, tool)
+        fits(page, tool)
+    assert page.evaluate(SMALL, 24) == []  # WCAG 2.2, 2.5.8
+    assert serious_in_both_themes(page) == []  # the last tool, with gallery, find and tray
+    for tool in TOOLS[:-1]:
+        choose_tool(page, tool)
+        assert serious_in_both_themes(page, f'[data-panel="{tool}"]') == [], tool
+    for menu in (".models", "#create .main details", "#dock details.menu"):
+        page.locator(f"{menu} > summary").click()
+        fits(page, menu)
+        expect(page.locator(f"{menu} .menu-list")).to_be_in_viewport(ratio=0.99)
+        assert serious_in_both_themes(page, menu) == [], menu
+        page.locator(f"{menu} > summary").click()
+    for tab in ("Interpolate", "Train"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(500)
+        fits(page, tab)
+        assert serious_in_both_themes(page) == [], tab
+    page.get_by_role("tab", name="Create").click()
+    page.route(SERVER, lambda route: route.fulfill(json={"error": "Others are being served just now. " * 4}))
+    page.locator(".gallery").scroll_into_view_if_needed()
+    press(page, "zip", '[data-size="512"]')  # on a phone far below the stage
+    alert(page).to_contain_text("Others are being served")
+    expect(page.locator("#dock .alert")).to_be_in_viewport(ratio=0.99)
+    page.unroute(SERVER)
+
+
+def test_on_a_phone_the_face_fills_the_width_and_a_tap_far_below_shows_it(
+    page: Page, address: str, complaints: list[str]
+) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    open_page(page, address, PHONE)
+    box = page.locator(".now").bounding_box()
+    assert box
+    assert box["width"] >= 0.9 * PHONE["width"]
+    tile = page.locator(".gallery .mug").last
+    tile.scroll_into_view_if_needed()
+    expect(page.locator(".now")).not_to_be_in_viewport()
+    tile.click()
+    expect(page.locator(".now")).to_have_attribute("data-recipe", tile.get_attribute("data-recipe") or "")
+    expect(page.locator(".now")).to_be_in_viewport(ratio=0.5)
