@@ -14,7 +14,6 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -22,7 +21,7 @@ from playwright.sync_api import Locator, Page, sync_playwright
 
 from ganime.drawing.directions import load_directions, steer
 from ganime.drawing.layers import generator_maps
-from ganime.drawing.recipe import Recipe, latents, slerp
+from ganime.drawing.recipe import latents, slerp
 from ganime.drawing.sampling import generate, render
 from ganime.images import png_bytes, sheet
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
@@ -89,14 +88,13 @@ def drive_page(out: Path, parts: Sequence[str]) -> None:
         serve(Path(home), GANIME_JOB_THREADS="1") as address,
     ):
         browser = play.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
-        page = browser.new_page(viewport=VIEWPORT)  # type: ignore[arg-type]
+        page = browser.new_page(viewport=VIEWPORT, reduced_motion="reduce")  # type: ignore[arg-type]
         page.set_default_timeout(PATIENCE)
         page.goto(address)
-        page.wait_for_selector(".tile")
+        page.wait_for_selector(".gallery .mug")
         if "tabs" in parts:
             film = Film(page)
-            show_generate(page, film, out)
-            show_explore(page, address, film, out)
+            show_create(page, film, out)
             show_interpolate(page, film, out)
             film.write(out / "animation.webp")
         if "train" in parts:
@@ -119,55 +117,72 @@ class Film:
         write_webp(first, path, ANIMATION_BYTES, save_all=True, append_images=rest, duration=self.durations, loop=0)
 
 
-def show_generate(page: Page, film: Film, out: Path) -> None:
-    page.locator(".tile").nth(2).click()
-    write_webp(screenshot(page), out / "generate.webp", SCREENSHOT_BYTES)
+def show_create(page: Page, film: Film, out: Path) -> None:
+    """A face with blue hair and a smile is found, made clearer and kept; then one of its variations."""
+    settled(page)
     film.shoot(1500)
-    for _ in range(3):
-        before = page.locator(".tile").first.get_attribute("data-seed")
-        page.locator("#dice").click()
-        page.wait_for_function(f"document.querySelector('.tile').dataset.seed !== '{before}'")
-        page.wait_for_function("getComputedStyle(document.querySelector('.tiles')).opacity === '1'")  # the fade is over
-        film.shoot(700)
-
-
-def show_explore(page: Page, address: str, film: Film, out: Path) -> None:
-    """The face of seed 7 with the sliders open; three of them are moved."""
-    recipe = Recipe(MODEL.name, MODEL.revision, 7).to_json()
-    page.goto(f"{address}/?face={quote(recipe)}")
-    page.wait_for_selector(".now[data-recipe]")
-    page.locator('[data-tool="steer"]').click()
-    page.locator("[data-steer]").first.wait_for()
-    film.shoot(900)
-    for name, amounts in (("blonde_hair", (1, 2, 3)), ("green_eyes", (1, 2, 3)), ("open_mouth", (-1, -2))):
-        for amount in amounts:
-            move(page, page.locator(f'[data-steer="{name}"]'), amount)
-            film.shoot(300)
-    page.locator('[data-do="keep"]').click()
+    for trait in ("blue_hair", "smile"):
+        page.locator(f'[data-chip="{trait}"]').click()
+    page.locator(".find").scroll_into_view_if_needed()
+    film.shoot(1200)
+    page.locator('[data-do="find"]').click()
+    page.wait_for_function("document.querySelectorAll('.gallery .mug').length === 8")
+    write_webp(screenshot(page), out / "gallery.webp", SCREENSHOT_BYTES)
+    film.shoot(1500)
+    page.locator(".gallery .mug").first.click()
     page.evaluate("scrollTo(0, 0)")
-    write_webp(screenshot(page), out / "explore.webp", SCREENSHOT_BYTES)
-    film.shoot(1000)
+    settled(page)
+    film.shoot(1200)
+    for selector, amounts in (
+        (".clarity", (0.8, 0.9)),
+        ('[data-steer="hair_length"]', (-1, -2)),
+        (".boldness", (1.1,)),
+    ):
+        for amount in amounts:
+            move(page, page.locator(selector), amount)
+            film.shoot(350)
+    settled(page)
+    page.locator("#create .keep").click()
+    film.shoot(1200)
+    before = page.locator(".now").get_attribute("data-recipe")
+    page.locator(".variations .mug").nth(3).click()
+    page.wait_for_function("before => document.querySelector('.now').dataset.recipe !== before", arg=before)
+    page.locator('[data-swatch="pink_hair"]').click()
+    settled(page)
+    page.locator("#create .keep").click()
+    write_webp(screenshot(page), out / "create.webp", SCREENSHOT_BYTES)
+    film.shoot(1500)
 
 
 MOVE = "(slider, to) => { slider.value = to; slider.dispatchEvent(new Event('input', { bubbles: true })); }"
 
 
 def move(page: Page, slider: Locator, amount: float) -> None:
-    """Move a slider of the Explore tab and wait for its face."""
+    """Move a slider and wait for its face."""
     before = page.locator(".now").get_attribute("data-recipe")
     slider.evaluate(MOVE, amount)
     page.wait_for_function("before => document.querySelector('.now').dataset.recipe !== before", arg=before)
 
 
+def settled(page: Page) -> None:
+    """Wait until the large face is sharp and its variations are there."""
+    page.wait_for_selector(".now[data-sharp]")
+    page.wait_for_function("document.querySelectorAll('.variations .mug').length === 8")
+    page.wait_for_function("document.querySelector('#create .window').getAttribute('aria-busy') === 'false'")
+
+
 def show_interpolate(page: Page, film: Film, out: Path) -> None:
-    page.get_by_role("tab", name="Interpolate").click()
-    page.wait_for_selector(".walk[data-walk]")
-    slider = page.locator("#walk .slider")
-    most = int(slider.get_attribute("max") or 47)
-    for place in np.linspace(0, most, 17):
-        slider.fill(str(int(place)))
-        film.shoot(110)
-    slider.fill(str(most // 2))
+    """The film through the kept faces."""
+    page.locator('#dock [data-do="film"]').click()
+    at = page.locator("#interpolate .at")
+    page.wait_for_function("Number(document.querySelector('#interpolate .at').max) > 1")
+    page.wait_for_timeout(5_000)  # all frames are drawn
+    most = float(at.get_attribute("max") or 1)
+    for place in np.linspace(0, most, 19):
+        at.evaluate(MOVE, float(round(place)))
+        film.shoot(130)
+    at.evaluate(MOVE, float(round(most / 4)))
+    page.wait_for_timeout(1_500)
     write_webp(screenshot(page), out / "interpolate.webp", SCREENSHOT_BYTES)
 
 

@@ -148,6 +148,7 @@ def test_train_makes_a_run_that_load_model_and_evaluate_take(
 
 def test_train_refuses_a_folder_that_contains_a_run_or_is_among_the_faces(faces_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "run.json").touch()
+    (tmp_path / "saves" / "best").mkdir(parents=True)
     with pytest.raises(ConfigError, match="already contains a run"):
         ganime.train(faces_folder, tmp_path, steps=1)
     with pytest.raises(ConfigError, match="sample grids would count as faces"):

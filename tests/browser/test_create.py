@@ -361,7 +361,21 @@ def test_newcomer_comes_from_opening_to_a_shared_film_in_twelve_clicks(
     page.locator(".variations .heart").first.click()
     expect(page.locator(".favourites .mug")).to_have_count(2)
     page.locator('#dock [data-do="film"]').click()
-    assert page.evaluate("window.clicks") <= 8
+    expect(page.locator(".slots .mug")).to_have_count(2)
+    with page.expect_download(timeout=120_000) as waiting:
+        page.locator('#interpolate [data-do="save"].save').click()
+    assert Path(waiting.value.path()).stat().st_size > 10_000
+    page.locator("#interpolate .main summary").click()
+    page.locator('#interpolate [data-do="link"]').click()
+    status(page).to_contain_text("Link copied")
+    assert page.evaluate("window.clicks") <= 12
+    shared = page.evaluate("navigator.clipboard.readText()")
+    page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    page.goto("about:blank")
+    visit(page, shared)
+    expect(page.locator(".slots .mug")).to_have_count(2)
+    expect(page.locator(".screen")).to_be_visible()
+    alert(page).to_be_hidden()
 
 
 def test_keyboard_alone_leads_from_opening_to_a_saved_face(page: Page, address: str, complaints: list[str]) -> None:

@@ -27,7 +27,7 @@ const STEPS = [
   },
 ];
 
-/** What has been done so far: whether each step is over. state: {rolled, picked, steered, kept, slots}, the last two in numbers. */
+/** Whether a step is over. kept, slots: how many faces the tray and the film have. */
 export function isDone(step, { rolled, picked, steered, kept, slots }) {
   return [rolled, picked, steered, kept > 0, kept > 1, slots > 1, false][step];
 }
