@@ -2,7 +2,7 @@
 
     ?face=RECIPE   a face; RECIPE is its recipe as JSON
     ?tray=LIST     several faces; LIST is a JSON list of recipes
-    ?walk=WALK     a film; WALK is {"model", "revision", "faces": [a recipe without the two, ...], ...}
+    ?walk=WALK     a film; WALK is {"model", "revision", "faces": [a recipe; without the two where it has the same], ...}
 
 The query reaches the server, which can therefore draw a preview of the link. `#job=KEY`, which opens a training job,
 does not.
@@ -77,7 +77,7 @@ def faces_of(kind: str, value: Any) -> list[Any]:
     if kind == "walk" and isinstance(value, dict):
         model = {name: value.get(name) for name in ("model", "revision")}
         faces = value.get("faces")
-        value = [{**face, **model} for face in faces if isinstance(face, dict)] if isinstance(faces, list) else None
+        value = [{**model, **face} for face in faces if isinstance(face, dict)] if isinstance(faces, list) else None
     if not isinstance(value, list):
         raise RecipeError(f"The {kind} in this link is not a list of faces.")
     if len(value) > MAX_FACES:

@@ -23,7 +23,7 @@ const STEPS = [
     words: "Turn your faces into a film.", tab: "Create", where: '#dock [data-do="film"]',
   },
   {
-    words: "Save the film, or go back and save a face. Have fun!", tab: "Interpolate", where: "#interpolate",
+    words: "Save the film, or go back and save a face. Have fun!", tab: "Interpolate", where: "#interpolate .save",
   },
 ];
 
