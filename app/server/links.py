@@ -2,7 +2,7 @@
 
     ?face=RECIPE   a face; RECIPE is its recipe as JSON
     ?tray=LIST     several faces; LIST is a JSON list of recipes
-    ?walk=WALK     a film; WALK is {"model", "revision", "faces": [a recipe; without the two where it has the same], ...}
+    ?walk=WALK     a film; WALK is {"model", "revision", "faces": [a recipe, without the two if it has the same], ...}
 
 The query reaches the server, which can therefore draw a preview of the link. `#job=KEY`, which opens a training job,
 does not.

@@ -262,7 +262,7 @@ def test_no_endpoint_is_called_past_the_queue(client: Client, name: str) -> None
         ({"faces": ["3"] * 65}, "most 64 faces"),
         ({"faces": ["no recipe"] * 10_000}, "most 64 faces"),  # refused before any of them is read
         ({"faces": ["3", '{"model": "else", "revision": "0", "seed": 1}']}, "Load its model first"),
-        ({"frames": 241}, "2 to 240 frames"),
+        ({"frames": 601}, "2 to 600 frames"),
         ({"easing": "bumpy"}, "linear, smooth"),
         ({"kind": "exe"}, "webp, gif, png, mp4"),
         ({"speed": 0}, "speed"),

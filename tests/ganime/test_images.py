@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,7 +19,16 @@ from PIL import Image
 from ganime import images
 from ganime.drawing.recipe import Recipe
 from ganime.errors import GanimeError
-from ganime.images import MAX_SIDE, RECIPE_KEY, png_bytes, read_recipe, resize_picture, save_animation, sheet
+from ganime.images import (
+    MAX_SIDE,
+    RECIPE_KEY,
+    png_bytes,
+    read_recipe,
+    recipe_in,
+    resize_picture,
+    save_animation,
+    sheet,
+)
 
 squares = st.integers(1, 12).flatmap(lambda side: hnp.arrays(np.uint8, (side, side, 3)))
 batches = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4)).flatmap(
@@ -189,7 +200,6 @@ def test_animations_can_be_scaled(tmp_path: Path, suffix: str) -> None:
 def test_a_film_has_all_frames_at_its_speed_and_sides_that_every_player_takes(
     tmp_path: Path, fps: float, size: int | None, side: int
 ) -> None:
-    av = pytest.importorskip("av")
     frames = np.stack([np.full((16, 16, 3), level, np.uint8) for level in range(0, 250, 10)])
     path = tmp_path / "walk.mp4"
     save_animation(frames, path, fps, size)
@@ -235,3 +245,41 @@ def test_a_gif_is_never_so_fast_that_browsers_slow_it_down(tmp_path: Path, fps: 
     save_animation(noise(3), tmp_path / "walk.gif", fps)
     _, durations, _ = read_frames(tmp_path / "walk.gif")
     assert set(durations) == {milliseconds}
+
+
+@pytest.mark.parametrize("length", [1, 300, 40_000])
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".mp4"])
+def test_a_film_of_every_kind_contains_its_recipe(tmp_path: Path, suffix: str, length: int) -> None:
+    recipe = json.dumps({"ganime": "film", "faces": "x" * length})
+    path = tmp_path / f"film{suffix}"
+    save_animation(noise(3), path, 20, 32, recipe)
+    assert recipe_in(path.read_bytes()) == recipe
+
+
+def test_the_recipe_of_a_face_is_found_as_that_of_a_film_is() -> None:
+    assert recipe_in(png_bytes(noise(1)[0], '{"seed": 1}')) == '{"seed": 1}'
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".mp4"])
+def test_a_film_without_a_recipe_reads_as_empty_text(tmp_path: Path, suffix: str) -> None:
+    save_animation(noise(3), tmp_path / f"film{suffix}", 20, 32)
+    assert recipe_in((tmp_path / f"film{suffix}").read_bytes()) == ""
+
+
+def test_the_comment_of_another_programs_gif_is_no_recipe() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(noise(1)[0]).save(buffer, "GIF", comment=b"Made with love")
+    assert recipe_in(buffer.getvalue()) == ""
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".mp4"])
+def test_a_damaged_film_gives_text_or_a_plain_refusal(tmp_path: Path, suffix: str) -> None:
+    save_animation(noise(2, 8), tmp_path / f"film{suffix}", 20, 16, '{"ganime": "film"}')
+    whole = (tmp_path / f"film{suffix}").read_bytes()
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        damaged[random.integers(len(whole))] = random.integers(256)
+        for data in (bytes(damaged), whole[: random.integers(len(whole))]):
+            with contextlib.suppress(GanimeError):
+                assert isinstance(recipe_in(data), str)

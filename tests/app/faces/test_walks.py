@@ -1,10 +1,12 @@
-"""Walks and films: frames through the faces, files of each kind, and what is refused."""
+"""Films: frames through the faces, files of each kind with their recipes inside, and what is refused."""
 
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
+import av
 import pytest
 from PIL import Image
 
@@ -26,8 +28,24 @@ def test_a_walk_passes_all_its_faces_and_is_exported_as_each_kind(model: LoadedM
     for suffix, kind in ((".gif", "GIF"), (".webp", "WEBP"), (".png", "PNG")):
         *_, last = draw_film(model, Walk(recipes, 12), 25, suffix, 256)
         assert isinstance(last, SavedFile)
+        assert last.name == f"film{suffix}"
         film = Image.open(io.BytesIO(last.data))
         assert (film.format, film.size, getattr(film, "n_frames", 1)) == (kind, (256, 256), 12)
+        assert json.loads(images.recipe_in(last.data))["faces"] == [
+            {"seed": 7, "truncation": 0.8},
+            {"seed": 8},
+            {"seed": 9},
+        ]
+
+
+def test_a_film_as_mp4_lasts_as_long_as_its_recipe_says(model: LoadedModel, recipe: Recipe) -> None:
+    *_, last = draw_film(model, Walk((recipe, recipe), 24, True, "smooth"), 12, ".mp4", 256)
+    assert isinstance(last, SavedFile)
+    with av.open(io.BytesIO(last.data)) as film:
+        stream = film.streams.video[0]
+        assert (stream.frames, stream.width, stream.height) == (24, 256, 256)
+    recipe_inside = json.loads(images.recipe_in(last.data))
+    assert (recipe_inside["seconds"], recipe_inside["loop"], recipe_inside["easing"]) == (1.0, True, "smooth")
 
 
 def test_a_film_that_cannot_be_written_here_says_what_to_install(
@@ -39,12 +57,12 @@ def test_a_film_that_cannot_be_written_here_says_what_to_install(
         next(events)
 
 
-@pytest.mark.parametrize("frames", [1, 241, 2.5])
+@pytest.mark.parametrize("frames", [1, 601, 2.5])
 def test_frames_of_a_walk_are_limited(recipe: Recipe, frames: Any) -> None:
-    with pytest.raises(RecipeError, match="2 to 240"):
+    with pytest.raises(RecipeError, match="2 to 600"):
         Walk((recipe, recipe), frames)
 
 
-def test_frames_of_a_large_film_are_limited(model: LoadedModel, recipe: Recipe) -> None:
+def test_frames_of_a_sharpened_film_are_limited(model: LoadedModel, recipe: Recipe) -> None:
     with pytest.raises(RecipeError, match="at most 60 frames; got 61"):
         next(draw_film(model, Walk((recipe, recipe), 61), 20, ".gif", 512))

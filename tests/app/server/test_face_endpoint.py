@@ -115,6 +115,7 @@ def test_every_tool_draws(client: TestClient, steered_studio: Studio) -> None:
         "steer": (1, {"recipe": texts[0], "amounts": {"smile": 2}}),
         "breed": (8, {"recipes": texts, "mutation": 0.1, "seed": 0}),
         "mix": (1, dict(zip("abc", texts, strict=True))),
+        "between": (13, {"a": texts[0], "b": texts[1], "steps": 14}),
         "sharp": (1, {"recipe": texts[0]}),
     }
     assert asked.keys() == TOOLS.keys()
@@ -207,6 +208,7 @@ def test_every_tool_refuses_a_face_of_another_model_by_its_name(client: TestClie
         "steer": {"recipe": other, "amounts": {"smile": 1}},
         "breed": {"recipes": [mine, other], "mutation": 0.1, "seed": 0},
         "mix": {"a": mine, "b": mine, "c": other},
+        "between": {"a": mine, "b": other, "steps": 3},
         "sharp": {"recipe": other},
     }
     assert asked.keys() == TOOLS.keys()

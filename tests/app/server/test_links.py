@@ -23,19 +23,27 @@ def link_of(kind: str, value: Any) -> dict[str, str]:
 def test_a_face_a_tray_and_a_film_are_read() -> None:
     face = read_link(link_of("face", FACE))
     tray = read_link(link_of("tray", [FACE, FACE | {"seed": 8}]))
+    other = {"model": "else", "revision": "def"}
     film = read_link(
-        link_of("walk", {"model": "tiny", "revision": "abc", "faces": [{"seed": 7}, {"seed": 9, "clarity": 0.5}]})
+        link_of(
+            "walk",
+            {
+                "model": "tiny",
+                "revision": "abc",
+                "faces": [{"seed": 7}, {"seed": 9, "clarity": 0.5}, {"seed": 4, **other}],
+            },
+        )
     )
     assert face
     assert tray
     assert film
     assert face.recipes == (Recipe("tiny", "abc", 7),)
     assert tray.recipes == (Recipe("tiny", "abc", 7), Recipe("tiny", "abc", 8))
-    assert film.recipes == (Recipe("tiny", "abc", 7), Recipe("tiny", "abc", 9, clarity=0.5))
+    assert film.recipes == (Recipe("tiny", "abc", 7), Recipe("tiny", "abc", 9, clarity=0.5), Recipe("else", "def", 4))
     assert [link.title for link in (face, tray, film)] == [
         "Anime face, seed\N{NO-BREAK SPACE}7",
         "2 anime faces",
-        "A film through 2 faces",
+        "A film through 3 faces",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -149,6 +150,30 @@ def test_interpolate_shows_the_faces_of_its_seeds(
     assert abs(frames[1] - frames[3]).max() <= 1
 
 
+@pytest.mark.parametrize("suffix", ["webp", "gif", "png", "mp4"])
+def test_a_film_through_a_range_of_seeds_contains_the_recipe_that_recipe_prints(
+    ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"walk.{suffix}"
+    options = ("--seeds", "3-5,14", "--frames", 8, "--fps", 4, "--loop", "--easing", "smooth", "--truncation", 0.8)
+    assert ganime("interpolate", "--model", tiny_folder, "--out", path, *options).status == 0
+    film = json.loads(ganime("recipe", path).out)
+    assert film["faces"] == [{"seed": seed, "truncation": 0.8} for seed in (3, 4, 5, 14)]
+    assert (film["model"], film["seconds"], film["loop"], film["easing"]) == ("tiny", 0.5, True, "smooth")
+
+
+def test_recipe_prints_that_of_a_face_and_says_where_there_is_none(
+    ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path
+) -> None:
+    assert ganime("sample", "--model", tiny_folder, "--out", tmp_path, "--count", 1, "--seed", 7).status == 0
+    assert Recipe.from_json(ganime("recipe", tmp_path / "face-7.png").out) == Recipe.from_png(tmp_path / "face-7.png")
+    Image.new("RGB", (4, 4)).save(tmp_path / "plain.png")
+    (tmp_path / "note.txt").write_text("no picture")
+    assert_refused(ganime("recipe", tmp_path / "plain.png"), "no recipe")
+    assert_refused(ganime("recipe", tmp_path / "note.txt"), "readable")
+    assert_refused(ganime("recipe", tmp_path / "missing.png"), "missing.png")
+
+
 def test_smooth_interpolation_slows_down_at_the_faces(
     ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path
 ) -> None:
@@ -170,6 +195,10 @@ def test_smooth_interpolation_slows_down_at_the_faces(
         (["--seeds", "1,,2"], "--seeds"),
         (["--seeds", "1.5,2"], "--seeds"),
         (["--seeds", "1,-2"], "seed"),
+        (["--seeds", "4-1"], "smaller end"),
+        (["--seeds", "1-"], "seed"),
+        (["--seeds", "1-4-6"], "seed"),
+        (["--seeds", "0-4294967295"], "at most 600"),
         (["--seeds", f"1,{2**32}"], "seed"),
         (["--frames", 1], "frames"),
         (["--frames", 601], "frames"),

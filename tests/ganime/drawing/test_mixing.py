@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganime.drawing.mixing import arithmetic, breed, norm, recipes_of, vary
-from ganime.drawing.recipe import Recipe, latent, latents, rounded
+from ganime.drawing.mixing import arithmetic, breed, norm, recipes_between, recipes_of, vary
+from ganime.drawing.recipe import Recipe, encoded, latent, latents, rounded, walk
 from ganime.drawing.sampling import generate_recipes, render
 from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
@@ -117,3 +117,41 @@ def test_counts_out_of_range_are_refused(count: Any) -> None:
 def test_a_child_has_two_to_sixteen_parents(parents: int) -> None:
     with pytest.raises(RecipeError, match="2 to 16 parents"):
         breed(latents(range(parents), 8))
+
+
+def test_faces_between_two_seeds_are_named_by_both(tiny: Checkpoint) -> None:
+    a, b = (Recipe("tiny", tiny.revision, seed, 0.9) for seed in (3, 14))
+    between = recipes_between(tiny, a, b, 4)
+    assert [(face.seed, face.toward, face.position) for face in between] == [(3, 14, 0.25), (3, 14, 0.5), (3, 14, 0.75)]
+    assert {face.truncation for face in between} == {0.9}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"truncation": 0.5}, {"truncation": 1.0}),
+        ({"toward": 5, "position": 0.3}, {}),
+        ({"vector": encoded(latent(9, 8))}, {"truncation": 1.2}),
+        ({"vector": encoded(latent(9, 8)), "truncation": 0.8}, {"truncation": 0.8}),
+    ],
+)
+def test_faces_between_any_two_are_those_of_a_walk(
+    tiny: Checkpoint, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    a, b = Recipe("tiny", tiny.revision, 3, **first), Recipe("tiny", tiny.revision, 14, **second)
+    between = recipes_between(tiny, a, b, 5)
+    ends = np.stack([a.latent(8), b.latent(8)])
+    np.testing.assert_allclose([face.latent(8) for face in between], walk(ends, 6)[1:-1], atol=5e-3)
+    assert [Recipe.from_json(face.to_json()) for face in between] == between
+
+
+def test_clarity_changes_evenly_between_two_faces(tiny: Checkpoint) -> None:
+    a, b = (Recipe("tiny", tiny.revision, 3, clarity=clarity) for clarity in (0.2, 0.6))
+    assert [face.clarity for face in recipes_between(tiny, a, b, 4)] == pytest.approx([0.3, 0.4, 0.5])
+
+
+@pytest.mark.parametrize("steps", [0, 1, 65, 2.5, "4"])
+def test_the_number_of_steps_between_two_faces_is_limited(tiny: Checkpoint, steps: Any) -> None:
+    face = Recipe("tiny", tiny.revision, 3)
+    with pytest.raises(RecipeError, match="2 to 64"):
+        recipes_between(tiny, face, face, steps)
