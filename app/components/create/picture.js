@@ -1,25 +1,9 @@
 // Your picture: the face of the model that is closest to it. The large face turns into it during the search.
-import { create, loadPicture } from "../shared/dom.js";
+import { loadPicture } from "../shared/dom.js";
+import { squareOf } from "../shared/square.js";
 
-const MOST_SIDE = 512; // px; a picture is made as small before it is sent
 const SHOWN = 256; // px of the picture beside the face
 const FADE = 450; // ms from one face to the next closer one
-
-/** Cuts the square in the middle out of a picture file; returns its canvas. Throws an Error for other files. */
-export async function squareOf(file) {
-  const picture = await createImageBitmap(file).catch(() => null);
-  if (!picture) throw new Error("This file is not a picture or an exported tray.");
-  const scale = Math.min(1, MOST_SIDE / Math.min(picture.width, picture.height));
-  const side = Math.min(MOST_SIDE, picture.width, picture.height);
-  const canvas = create("canvas", { width: side, height: side });
-  const context = canvas.getContext("2d");
-  context.imageSmoothingQuality = "high";
-  context.fillStyle = "#fff";
-  context.fillRect(0, 0, side, side);
-  const [width, height] = [picture.width * scale, picture.height * scale];
-  context.drawImage(picture, (side - width) / 2, (side - height) / 2, width, height);
-  return canvas;
-}
 
 /** Lets the large face turn into closer ones as they are found. */
 function createApproach(stage) {

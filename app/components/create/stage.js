@@ -2,7 +2,7 @@
 import { isLaidOut } from "../shared/dom.js";
 import { reducedMotion } from "../shared/motion.js";
 import { describeRecipe, parseRecipe } from "../shared/recipes.js";
-import { createSharpener } from "./sharp.js";
+import { createSharpener } from "../shared/sharp.js";
 
 const SIDE = 512; // px
 

@@ -1,5 +1,5 @@
 // What shows the film: the canvas, with either a frame or the current face on it; the slider and the play button.
-import { createSharpener } from "../create/sharp.js";
+import { createSharpener } from "../shared/sharp.js";
 import { fillRange } from "../shared/dom.js";
 import { paintMix } from "../shared/motion.js";
 import { describeRecipe } from "../shared/recipes.js";

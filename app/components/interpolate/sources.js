@@ -1,9 +1,9 @@
 // Where faces of the film come from: a roll, the current face, the tray, a picture or a file.
 import { recipeOfFile } from "../core/file-recipe.js";
-import { squareOf } from "../create/picture.js";
 import { openFile } from "../dock/files.js";
 import { createLongWork } from "../shared/long-work.js";
 import { parseRecipe, randomSeed } from "../shared/recipes.js";
+import { squareOf } from "../shared/square.js";
 import { connectArrows, createTile } from "../shared/tiles.js";
 
 /** Searches for the closest faces to pictures. */

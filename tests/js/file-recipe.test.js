@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { recipeOfFile, recipeOfPng } from "../../app/components/core/png-recipe.js";
+import { recipeOfFile, recipeOfPng } from "../../app/components/core/file-recipe.js";
 
 function chunk(kind, text) {
   const bytes = new Uint8Array(12 + text.length);
@@ -22,6 +22,6 @@ test("the recipe of a PNG is read from the chunk of that name", () => {
 
 test("a file that is too large to be looked through has no recipe", async () => {
   const read = () => assert.fail("it was read");
-  assert.equal(await recipeOfFile({ size: 2 ** 24 + 1, arrayBuffer: read }), "");
+  assert.equal(await recipeOfFile({ size: 2 ** 26 + 1, arrayBuffer: read }), "");
   assert.equal(await recipeOfFile({ size: 4, arrayBuffer: async () => new ArrayBuffer(4) }), "");
 });

@@ -1,5 +1,5 @@
 // The sharp picture of the face on view, which replaces the plain one a moment later.
-import { isLaidOut } from "../shared/dom.js";
+import { isLaidOut } from "./dom.js";
 
 const PAUSE = 500; // ms without another face before one is asked for: it costs the server more than a whole gallery
 const MOST = 20; // pictures that are kept
