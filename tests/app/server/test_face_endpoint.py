@@ -115,11 +115,7 @@ def test_every_tool_draws(client: TestClient, steered_studio: Studio) -> None:
         "steer": (1, {"recipe": texts[0], "amounts": {"smile": 2}}),
         "breed": (8, {"recipes": texts, "mutation": 0.1, "seed": 0}),
         "mix": (1, dict(zip("abc", texts, strict=True))),
-<<<<<<< Updated upstream
         "between": (13, {"a": texts[0], "b": texts[1], "steps": 14}),
-=======
-        "between": (5, {"a": texts[0], "b": texts[1], "steps": 5}),
->>>>>>> Stashed changes
         "sharp": (1, {"recipe": texts[0]}),
     }
     assert asked.keys() == TOOLS.keys()
