@@ -214,8 +214,8 @@ class TrainHandlers:
             return [old, error_value(error), gr.skip()]
 
 
-def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | None:
-    """Build the tab. Returns the view of the job, whose event `use` names a job by its key; None if nobody can train.
+def build(studio: Studio, model_key: gr.State, opened: Trigger) -> None:
+    """Build the tab, or say why nobody can train.
 
     model_key: key of the model that is loaded on the page
     opened: event that fires when a visitor opens the page
@@ -223,12 +223,11 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> gr.HTML | Non
     jobs = studio.jobs
     if jobs is None:
         gr.Markdown(OFF.format(why=studio.no_jobs))
-        return None
+        return
     form, handlers = train_form.build_form(studio.settings), TrainHandlers(studio, jobs)
     functions = [*job_functions(studio, jobs), file_function(archive_file(jobs))]
-    job = component("job", functions, "job", ("use", "resume", "finish", "reconsider", "gone"))
+    job = component("job", functions, "job", ("resume", "finish", "reconsider"))
     connect(form, handlers, job, model_key, opened)
-    return job
 
 
 def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.State, opened: Trigger) -> None:

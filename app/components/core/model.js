@@ -47,6 +47,8 @@ export function createModels({ request, attempt, complain }, changed) {
       meet(start);
       complain(`That model was deleted with its job, so the page is back to ${start.model}.`);
     },
+    /** Goes back to the start where the model in use was deleted with its job. */
+    recheck: () => (model.trained ? request("known_model", model.key).catch(() => null) : undefined),
     /**
      * Changes to the model that drew a face, then calls act().
      *

@@ -1,8 +1,10 @@
 // A visitor's training jobs: a list, and a view of the selected job that is updated every 2 s.
 // props.value = {chosen: key, name} for a job just started or continued, {draft: key, gone: key} for the faces in the
 // form above and those that they replace, or {error}. All texts are shown as text.
+import { coreReady } from "../core/core.js";
 import { create, finder, isLaidOut, listenOutside, setText } from "../shared/dom.js";
 import { keptJobs } from "../shared/kept-jobs.js";
+import { openTab } from "../shared/page-tabs.js";
 import { createRequest } from "../shared/requests.js";
 import { createActions } from "./actions.js";
 import { createBar } from "./bar.js";
@@ -16,15 +18,29 @@ import {
 
 const SECONDS = 2;
 
+/** The events of the view. That a model is to be used, or is gone with its job, concerns the whole page. */
+function createTrigger(trigger) {
+  const acts = {
+    use: ({ key }, core) => core.attempt(async () => {
+      await core.use("job_model", key);
+      openTab("Create");
+    }),
+    gone: (_, core) => core.recheck(),
+  };
+  return async (name, data) => (acts[name] ? acts[name](data, await coreReady) : trigger(name, data));
+}
+
 /** What the parts of the view share. ask(): the server's answer, null where there is none, which is said. */
 function createView(component) {
   const { element, server } = component;
   const $ = finder(element);
+  const trigger = createTrigger(component.trigger);
   const state = { picked: "", job: null }; // the key of the selected job, and its last status
   return {
     ...component,
     $,
-    request: createRequest(component),
+    trigger,
+    request: createRequest({ server, trigger }),
     picked: () => state.picked,
     job: () => state.job,
     showShare: createBar($(".bar")),
