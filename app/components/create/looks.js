@@ -2,7 +2,7 @@
 import { fillRange } from "../shared/dom.js";
 import { withSettings } from "../shared/recipes.js";
 
-const SETTLE = 60; // ms without a move, after which the face is requested
+const SETTLE = 60; // ms after a move, until which further ones join it
 
 /** Creates the two sliders. */
 export function createLooks(view, gallery) {
@@ -43,8 +43,10 @@ export function createLooks(view, gallery) {
   for (const input of [clarity, boldness]) {
     input.addEventListener("input", () => {
       name = input.className;
-      clearTimeout(timer);
-      timer = setTimeout(apply, SETTLE);
+      timer = timer || setTimeout(() => {
+        timer = 0;
+        apply();
+      }, SETTLE);
     });
     input.addEventListener("change", () => {
       if (timer || running) behind = true;

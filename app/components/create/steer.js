@@ -1,7 +1,7 @@
 // Sliders and swatches that change the current face. They stand for the way from `base` to that face.
 import { create, fillRange } from "../shared/dom.js";
 
-const SETTLE = 20; // ms without a move, after which a slider's face is requested
+const SETTLE = 20; // ms after a move, until which further ones join it
 const COLOURS = ["Hair colour", "Eye colour"]; // groups, as app/tabs/sliders.py calls them
 const FIRST = ["smile", "open_mouth", "blush", "hair_length"]; // shown above the fold
 const SWATCH = 2.5; // the amount of a colour that is picked
@@ -53,8 +53,10 @@ function createSteering(view, refresh) {
       const { base, amounts } = target || current();
       target = { base, amounts: { ...amounts, ...changes }, name };
       moved = true;
-      clearTimeout(timer);
-      timer = setTimeout(steer, SETTLE);
+      timer = timer || setTimeout(() => { // not begun anew by further moves, so that faces follow a drag
+        timer = 0;
+        steer();
+      }, SETTLE);
     },
     /** Gives up moves of another face than the one on the view. */
     follow() {
