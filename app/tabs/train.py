@@ -233,7 +233,7 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> None:
 def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.State, opened: Trigger) -> None:
     """Connect events to their handlers."""
     private: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
-    reading = private | {"show_progress_on": form.files}  # which is large enough for a bar
+    reading: dict[str, Any] = private | {"show_progress_on": form.files}  # which is large enough for a bar
     aside = private | {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 4}
     beginning = [form.draft, model_key, form.start, form.size]
     drafted = [form.draft, form.faces, job]
