@@ -8,7 +8,6 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -160,7 +159,7 @@ def test_picture_and_tray_that_are_dropped_on_a_fresh_page_are_opened(
     expect(page.locator(".drop")).to_be_hidden()
     page.get_by_role("tab", name="Interpolate").click()
     drop(page, "#interpolate", "78.png", png_bytes(blank, json.dumps(recipe(revision, 78))))
-    expect(page.locator(".now")).to_have_attribute("data-recipe", json_with_seed(78))
+    expect(page.get_by_role("button", name="Face 1 of the film: Seed 78")).to_be_visible()
     page.get_by_role("tab", name="Create").click()
     before = on_stage(page)
     evil = png_bytes(blank, '{"seed": "<img src=x onerror=alert(1)>"}')
@@ -177,12 +176,6 @@ def test_picture_and_tray_that_are_dropped_on_a_fresh_page_are_opened(
         this_face(page, before)
 
 
-def json_with_seed(seed: int) -> object:
-    import re
-
-    return re.compile(f'"seed": ?{seed}\\b')
-
-
 def test_face_is_restored_from_its_sharpened_png(create: Page, tmp_path: Path) -> None:
     (tmp_path / "face.png").write_bytes(download(create, "save", '[data-size="512"]')[1])
     before = on_stage(create)
@@ -192,20 +185,17 @@ def test_face_is_restored_from_its_sharpened_png(create: Page, tmp_path: Path) -
     this_face(create, before)
 
 
-@pytest.mark.parametrize("kept", [64])
 def test_full_tray_says_so_and_keeps_nothing_more(
-    page: Page, steered_address: str, revision: str, complaints: list[str], kept: int
+    page: Page, steered_address: str, revision: str, complaints: list[str]
 ) -> None:
-    visit(page, link(steered_address, tray=[recipe(revision, seed) for seed in range(kept)]))
-    expect(page.locator(".favourites .mug")).to_have_count(kept)
-    page.keyboard.press("d")
-    page.wait_for_function("!document.querySelector('.favourites [aria-pressed=true]')")
+    visit(page, link(steered_address, tray=[recipe(revision, seed) for seed in range(64)]))
+    expect(page.locator(".favourites .mug")).to_have_count(64)
     before = on_stage(page)
     page.keyboard.press("d")
     another_face(page, before)
     page.keyboard.press("k")
     status(page).to_contain_text("holds 64 faces")
-    expect(page.locator(".favourites .mug")).to_have_count(kept)
+    expect(page.locator(".favourites .mug")).to_have_count(64)
     choose_tool(page, "mix")
     for place in range(17):
         page.locator(".parents .mug").nth(place).click()

@@ -54,10 +54,13 @@ test("a face of another model brings that model, or says for good that nothing c
   models.meet(HUB);
   models.meet(EMBEDDED);
   const face = recipeOfSeed(HUB, 5);
+  const met = [];
+  models.onModel(({ key }, brought) => met.push([key, brought]));
   let shown = 0;
   await models.bring(face, () => { shown += 1; });
   assert.deepEqual(heard.asked.at(-1), ["drawing_model", face, "me/tiny@1", ["1.secret"]]);
   assert.deepEqual([shown, models.model.key], [1, "me/tiny@1"]);
+  assert.deepEqual(met, [["embedded", false], ["me/tiny@1", true]]); // nobody shows another face meanwhile
   answers.drawing_model = { final: "It has other weights by now." };
   let unavailable = 0;
   await models.bring(face, () => { shown += 1; }, () => { unavailable += 1; });

@@ -16,14 +16,14 @@ const takeFilm = (core, text) => core.attempt(async () => {
 
 /** Shows what the address names. */
 async function takeLink(core, { face, tray, walk }) {
+  let recipe = face && await core.attempt(async () => checkLinkedFace(face));
   if (tray) {
     await core.attempt(async () => {
       const [first] = await core.tray.add(parseLinked(tray, "tray"), "This link");
-      if (first && core.isOfModel(first)) await core.show({ recipe: first });
+      if (first && core.isOfModel(first)) recipe = recipe || first;
     });
   }
-  const linked = face && await core.attempt(async () => checkLinkedFace(face));
-  if (linked) await core.show({ recipe: linked });
+  if (recipe) await core.show({ recipe });
   if (walk) await takeFilm(core, walk);
 }
 
@@ -42,7 +42,7 @@ export async function arrive(core) {
   if (link.face || link.tray || link.walk) await takeLink(core, link);
   else await returnTo(core, core.place.read());
   if (!core.current()) await showFirst(core);
-  core.onModel(() => {
-    if (!core.isOfModel(core.current().recipe)) showFirst(core);
+  core.onModel((_, brought) => { // a face that has brought its model is shown in a moment
+    if (!brought && !core.isOfModel(core.current().recipe)) showFirst(core);
   });
 }

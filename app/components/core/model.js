@@ -14,13 +14,13 @@ export function createModels({ request, attempt, complain }, changed) {
   const known = new Map(); // by revision: the models that were in use since the page was opened
   let model = null;
 
-  function meet(value) {
+  function meet(value, brought = false) {
     const before = model;
     model = value;
     known.set(value.revision, value);
     if (value.key === before?.key && value.revision === before?.revision) return;
     if (before) changed(value.key);
-    listeners.tell(value);
+    listeners.tell(value, brought);
   }
 
   const keyOf = (recipe) => known.get(parseRecipe(recipe).revision)?.key || "";
@@ -28,10 +28,10 @@ export function createModels({ request, attempt, complain }, changed) {
   return {
     get model() { return model; },
     meet,
-    /** Called with the model, now where there is one and whenever another one is in use. */
+    /** Called with the model and whether a face has brought it, now where there is one and at each change. */
     onModel(listener) {
       listeners.on(listener);
-      if (model) listener(model);
+      if (model) listener(model, false);
     },
     /** The models that were in use since the page was opened, the latest last. */
     knownModels: () => [...known.values()],
@@ -61,7 +61,7 @@ export function createModels({ request, attempt, complain }, changed) {
           unavailable();
           return complain(answer.final);
         }
-        meet(answer);
+        meet(answer, true);
         return act();
       }, recipe);
     },
