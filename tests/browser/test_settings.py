@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ganime.models.checkpoint import EMBEDDED
+from tests.browser.create_tab import alert
 from tests.browser.train_tab import PATIENCE, open_tab
 from tests.page_server import serve
 
@@ -73,6 +74,7 @@ def test_start_model_that_cannot_be_had_leaves_the_embedded_one_and_says_so(
     page: Page, login_site: tuple[Path, str]
 ) -> None:
     page.goto(login_site[1])
-    expect(page.locator("#banner")).to_contain_text("tester/absent could not be loaded")
-    expect(page.locator("#model-line")).to_contain_text(f"{EMBEDDED.name} · embedded")
-    expect(page.locator(".tile")).to_have_count(16)
+    alert(page).to_contain_text("tester/absent could not be loaded")
+    expect(page.locator("#dock .alert")).to_be_in_viewport()
+    expect(page.locator(".model-name")).to_have_text(EMBEDDED.name)
+    expect(page.locator(".gallery .mug")).to_have_count(16)

@@ -1,7 +1,7 @@
 // The Create tab: one large face, tools that change it and look into it, its variations, and a gallery.
 import { coreReady } from "../core/core.js";
 import { openFile } from "../dock/files.js";
-import { copyText, fillRanges, finder } from "../shared/dom.js";
+import { closeMenu, copyText, fillRanges, finder } from "../shared/dom.js";
 import { connectArrows, markHearts } from "../shared/tiles.js";
 import { createCopies } from "./copies.js";
 import { createFind } from "./find.js";
@@ -26,8 +26,10 @@ function createFaceActions(view) {
   view.onFace(() => showKept());
   view.tray.onTray(() => showKept());
   view.onHistory(({ undo, redo }) => {
-    $('[data-do="undo"]').disabled = !undo;
-    $('[data-do="redo"]').disabled = !redo;
+    const buttons = [$('[data-do="undo"]'), $('[data-do="redo"]')];
+    const focused = buttons.indexOf(document.activeElement);
+    [buttons[0].disabled, buttons[1].disabled] = [!undo, !redo];
+    if (buttons[focused]?.disabled) buttons[1 - focused].focus();
   });
 
   function showKept() {
@@ -90,7 +92,7 @@ export async function mount({ element }) {
     const button = event.target.closest("button[data-do]");
     if (!button || !view.current()) return;
     view.complain("");
-    button.closest(".menu")?.removeAttribute("open");
+    closeMenu(button);
     actions[button.dataset.do]?.(button);
   });
   element.addEventListener("input", () => view.complain(""));

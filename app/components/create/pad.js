@@ -36,7 +36,8 @@ export function createPad(view, steer) {
   }
 
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.pointerType === "touch" || !view.current() || !view.model.steers.length) return; // a finger scrolls
+    if (event.pointerType === "touch" || event.button) return; // a finger scrolls, another button opens a menu
+    if (!view.current() || !view.model.steers.length) return;
     canvas.setPointerCapture(event.pointerId);
     drag = { x: event.clientX, y: event.clientY, amounts: steer.amounts(), moved: false };
   });

@@ -5,17 +5,20 @@ import { createLongWork } from "../shared/long-work.js";
 const PARTS = { find: ["stop-find", ".find-bar", ".found-text"], pick: ["stop-search", ".near-bar", ".near-text"] };
 
 /** Creates the searches. */
-export function createSearches({ $, element, request }) {
+export function createSearches({ $, request }) {
   const work = createLongWork(request);
 
   /** Shows that the search of this name is running, and no other; "" for none at all. */
   function showRunning(running, words = "") {
     for (const [name, [stop, bar, text]] of Object.entries(PARTS)) {
       const on = name === running;
-      element.querySelectorAll(`[data-do="${name}"]`).forEach((button) => { button.disabled = on; });
+      const [begin, end] = [$(`[data-do="${name}"]`), $(`[data-do="${stop}"]`)];
+      const focused = [begin, end].includes(document.activeElement);
       if (on || !$(bar).hidden) $(text).textContent = on ? words : "";
-      $(`[data-do="${stop}"]`).hidden = $(bar).hidden = !on;
+      begin.disabled = on;
+      end.hidden = $(bar).hidden = !on;
       $(bar).value = 0;
+      if (focused) (on ? end : begin).focus(); // the one of the two that can be pressed
     }
   }
 

@@ -2,7 +2,7 @@
 // props.value = the model that the page starts with, see model_value.
 import { arrive } from "../core/arrival.js";
 import { startCore } from "../core/core.js";
-import { finder, setText } from "../shared/dom.js";
+import { closeMenu, finder, setText } from "../shared/dom.js";
 import { acceptFiles } from "./files.js";
 import { connectKeys } from "./keys.js";
 import { connectTray } from "./shelf.js";
@@ -52,7 +52,7 @@ export function mount(component) {
   element.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-do]");
     if (!button) return;
-    button.closest("details")?.removeAttribute("open");
+    closeMenu(button);
     actions[button.dataset.do]?.(button);
   });
   core.meet(props.value);

@@ -11,8 +11,11 @@ export function actionOf({ key, ctrlKey, metaKey, altKey, shiftKey }) {
   return { d: "dice", k: "keep", n: "next", z: "undo", y: "redo", "?": "help" }[letter] || "";
 }
 
-/** The recipe of the tile that has the focus, "" for none. */
-const focusedFace = () => document.activeElement?.closest?.(".mug")?.dataset.recipe || "";
+/** The recipe of the tile that has the focus, itself or its heart; "" for none. */
+function focusedFace() {
+  const part = document.activeElement;
+  return part?.closest(".mug")?.dataset.recipe || part?.dataset.heart || "";
+}
 
 /** Goes to the face after the current one among the tiles that are on view, or rolls one where there is none. */
 function goOn(core) {

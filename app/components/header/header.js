@@ -1,6 +1,6 @@
 // The header: the name of the page, and the menu of models.
 import { coreReady } from "../core/core.js";
-import { create, finder, formatNumber } from "../shared/dom.js";
+import { closeMenu, create, finder, formatNumber } from "../shared/dom.js";
 import { keptJobs } from "../shared/kept-jobs.js";
 import { NO_ANSWER } from "../shared/requests.js";
 
@@ -27,8 +27,19 @@ export async function sendModel(file) {
   return answer.key;
 }
 
+/** Has every menu of the page close at a click elsewhere, and with Escape. */
+function connectMenus() {
+  document.addEventListener("click", (event) => {
+    for (const open of document.querySelectorAll(".menu[open]")) if (!open.contains(event.target)) open.open = false;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && event.target.closest) closeMenu(event.target);
+  });
+}
+
 /** Starts the header in its element. */
 export async function mount({ element, server }) {
+  connectMenus();
   const core = await coreReady;
   const $ = finder(element);
   const menu = $(".models");
@@ -39,7 +50,7 @@ export async function mount({ element, server }) {
     $(".model-bar").hidden = false;
     try {
       await act();
-      menu.open = false;
+      closeMenu(menu);
       core.say(`${core.model.model} draws now.`);
       if (core.model.note) core.complain(core.model.note);
     } catch (error) {
@@ -71,9 +82,6 @@ export async function mount({ element, server }) {
     if (!answer?.jobs) return; // no answer: the list stays
     own = answer.jobs.filter((job) => job.has_model);
     show();
-  });
-  document.addEventListener("click", (event) => {
-    for (const open of document.querySelectorAll(".menu[open]")) if (!open.contains(event.target)) open.open = false;
   });
   $(".from-hub").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -15,6 +15,14 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Closes the menu that an element is in; the focus goes to what opens it. */
+export function closeMenu(element) {
+  const menu = element.closest("details.menu");
+  if (!menu?.open) return;
+  menu.open = false;
+  if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+}
+
 /** Writes a number for people, such as 12,345. */
 export const formatNumber = (number) => Number(number || 0).toLocaleString("en");
 
