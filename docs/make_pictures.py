@@ -127,6 +127,8 @@ def show_create(page: Page, film: Film, out: Path) -> None:
     film.shoot(1200)
     page.locator('[data-do="find"]').click()
     page.wait_for_function("document.querySelectorAll('.gallery .mug').length === 8")
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(500)  # no button is lit
     write_webp(screenshot(page), out / "gallery.webp", SCREENSHOT_BYTES)
     film.shoot(1500)
     page.locator(".gallery .mug").first.click()
@@ -150,8 +152,9 @@ def show_create(page: Page, film: Film, out: Path) -> None:
     page.locator('[data-swatch="pink_hair"]').click()
     settled(page)
     page.locator("#create .keep").click()
-    write_webp(screenshot(page), out / "create.webp", SCREENSHOT_BYTES)
     film.shoot(1500)
+    page.wait_for_function("!document.querySelector('#dock .status').textContent")
+    write_webp(screenshot(page), out / "create.webp", SCREENSHOT_BYTES)
 
 
 MOVE = "(slider, to) => { slider.value = to; slider.dispatchEvent(new Event('input', { bubbles: true })); }"

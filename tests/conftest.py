@@ -156,13 +156,18 @@ FORKING = (
     "ganime/training/test_run_folder.py",
 )
 STEERED = (
-    "browser/test_create.py",
     "browser/test_dock.py",
     "browser/test_links.py",
     "browser/test_settings.py",
+    "browser/test_tools.py",
     "browser/test_walks.py",
 )
-TOGETHER = {f"tests/{name}": files[0] for files in (FORKING, STEERED) for name in files}
+OPENED = (
+    "browser/test_create.py",
+    "browser/test_header.py",
+    "browser/test_layout.py",
+)
+TOGETHER = {f"tests/{name}": files[0] for files in (FORKING, STEERED, OPENED) for name in files}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -304,6 +304,12 @@ def test_faces_with_traits_are_found_and_a_search_can_be_stopped(opened: Page) -
     status(opened).to_have_text("Kept.")
     kept = opened.locator(".gallery .mug").nth(1).get_attribute("data-recipe")
     assert opened.locator(".favourites .mug").get_attribute("data-recipe") == kept
+    first = on_stage(opened)
+    opened.locator(".gallery .mug").nth(1).click()
+    found = another_face(opened, first)
+    expect(opened.locator(".clarity")).to_have_value("0")  # how clear it is lies in its vector
+    press(opened, "dice")
+    assert of_model(another_face(opened, found)).clarity == DEFAULT_CLARITY  # new faces are as clear as before
     alert(opened).to_be_hidden()
 
 
@@ -364,7 +370,7 @@ def test_newcomer_comes_from_opening_to_a_shared_film_in_twelve_clicks(
     page.locator(".variations .heart").first.click()
     expect(page.locator(".favourites .mug")).to_have_count(2)
     page.locator('#dock [data-do="film"]').click()
-    expect(page.locator(".slots .mug")).to_have_count(2)
+    expect(page.get_by_role("button", name=re.compile("of the film: "))).to_have_count(2)
     with page.expect_download(timeout=120_000) as waiting:
         page.locator('#interpolate [data-do="save"].save').click()
     assert Path(waiting.value.path()).stat().st_size > 10_000
@@ -376,7 +382,7 @@ def test_newcomer_comes_from_opening_to_a_shared_film_in_twelve_clicks(
     page.evaluate("localStorage.clear(); sessionStorage.clear()")
     page.goto("about:blank")
     visit(page, shared)
-    expect(page.locator(".slots .mug")).to_have_count(2)
+    expect(page.get_by_role("button", name=re.compile("of the film: "))).to_have_count(2)
     expect(page.locator(".screen")).to_be_visible()
     alert(page).to_be_hidden()
 

@@ -47,10 +47,11 @@ def test_model_of_the_hub_draws_and_the_embedded_one_is_a_click_away(opened: Pag
     open_menu(opened)
     opened.locator(".models .known button", has_text=EMBEDDED.name).click()
     expect(opened.locator(NAME)).to_have_text(EMBEDDED.name)
-    another_face(opened, other)
+    again = another_face(opened, other)
     open_menu(opened)
     opened.locator(".models .known button", has_text="tester/tiny").click()  # it was in use before
     expect(opened.locator(NAME)).to_have_text("tester/tiny")
+    another_face(opened, again)
     opened.keyboard.press("Control+z")
     expect(opened.locator(NAME)).to_have_text(EMBEDDED.name)
 

@@ -10,11 +10,12 @@ from tests.browser.conftest import DESKTOP, PHONE, SERVER, open_page
 from tests.browser.create_tab import alert, choose_tool, press
 
 TOOLS = ("sliders", "picture", "mix", "inside", "copy")
-# Buttons on view whose width or height is below so many px, by their text, class and size.
+# Buttons on view whose width or height is below so many px, by their text, class and size. Gradio has a flat copy of its
+# tabs, which nobody sees.
 SMALL = """(least) => [...document.querySelectorAll("button, summary, select, input[type=range], a")]
   .filter((part) => part.checkVisibility({ opacityProperty: true }) && !part.disabled)
   .map((part) => [part.textContent.trim() || part.className || part.type, part.getBoundingClientRect()])
-  .filter(([, { width, height }]) => width > 0 && (width < least || height < least))
+  .filter(([, { width, height }]) => height > 1 && (width < least || height < least))
   .map(([name, { width, height }]) => `${name} ${Math.round(width)}x${Math.round(height)}`)"""
 # Parts that stick out of the page sideways.
 WIDE = """() => [...document.querySelectorAll("body *")]

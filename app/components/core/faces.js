@@ -62,7 +62,8 @@ function createUndo(core, state, parts) {
 /**
  * Creates the current face: {recipe, base, amounts, slider}, the latter three if sliders were moved.
  *
- * Its `settings` are the clarity and the truncation of new faces; they follow the current face.
+ * Its `settings` are the clarity and the truncation of new faces. They follow the current face, unless its clarity is
+ * in its vector, as that of a face that was searched for.
  */
 export function createFaces(core) {
   const { attempt, drawing, isOfModel, pictures } = core;
@@ -76,8 +77,8 @@ export function createFaces(core) {
 
   function put(step) {
     face = step;
-    const { clarity = 0, truncation = 1 } = parseRecipe(step.recipe);
-    Object.assign(settings, { clarity, truncation });
+    const { clarity = 0, truncation = 1, vector } = parseRecipe(step.recipe);
+    if (!vector || clarity) Object.assign(settings, { clarity, truncation });
     listeners.tell(face);
     for (const act of waiting.splice(0)) act(face);
   }

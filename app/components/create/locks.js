@@ -1,6 +1,6 @@
 // Locks: what stays while other faces are rolled.
 import { create } from "../shared/dom.js";
-import { randomSeed } from "../shared/recipes.js";
+import { randomSeed, withSettings } from "../shared/recipes.js";
 
 const WORDS = { hair: "Hair", eyes: "Eyes", expression: "Expression" };
 
@@ -29,7 +29,7 @@ export function createLocks(view) {
   function draw(seeds) {
     const names = [...locked];
     return names.length
-      ? drawing.rollBeside(view.current().recipe, seeds, names)
+      ? drawing.rollBeside(withSettings(view.current().recipe, view.settings), seeds, names)
       : drawing.draw(seeds.map(view.faceOfSeed));
   }
 

@@ -1,6 +1,6 @@
 // Clarity and boldness: settings of the current face, the gallery, and all new faces.
 import { fillRange } from "../shared/dom.js";
-import { withSettings } from "../shared/recipes.js";
+import { parseRecipe, withSettings } from "../shared/recipes.js";
 
 const SETTLE = 60; // ms after a move, until which further ones join it
 
@@ -14,9 +14,12 @@ export function createLooks(view, gallery) {
   let waiting = false;
   let behind = false; // whether the gallery has yet to follow
 
+  /** What the sliders say; the one that was moved holds for new faces, too. */
   function read() {
-    Object.assign(settings, { clarity: Number(clarity.value), truncation: Number(boldness.value) });
-    return settings;
+    const looks = { clarity: Number(clarity.value), truncation: Number(boldness.value) };
+    const moved = name === "clarity" ? "clarity" : "truncation";
+    settings[moved] = looks[moved];
+    return looks;
   }
 
   async function apply() {
@@ -27,8 +30,9 @@ export function createLooks(view, gallery) {
     }
     running = true;
     const { recipe, base, amounts } = view.current();
-    const step = { recipe: withSettings(recipe, read()), slider: name };
-    if (base) Object.assign(step, { base: withSettings(base, settings), amounts });
+    const looks = read();
+    const step = { recipe: withSettings(recipe, looks), slider: name };
+    if (base) Object.assign(step, { base: withSettings(base, looks), amounts });
     await view.show(step, view.current().slider === name); // its moves are one step to undo
     running = false;
     if (waiting) {
@@ -57,10 +61,11 @@ export function createLooks(view, gallery) {
     clarity.disabled = !model.clarity;
     clarity.closest("label").title = model.clarity ? "" : "No clarity was fitted to this model.";
   });
-  view.onFace(() => {
+  view.onFace(({ recipe }) => {
     if (running && waiting) return; // a slider is in the visitor's hand
-    clarity.value = settings.clarity;
-    boldness.value = settings.truncation;
+    const face = parseRecipe(recipe);
+    clarity.value = face.clarity || 0;
+    boldness.value = face.truncation ?? 1;
     for (const input of [clarity, boldness]) fillRange(input);
   });
 }
