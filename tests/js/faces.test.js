@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { createFaces } from "../../app/components/core/faces.js";
+import { recipeOfSeed } from "../../app/components/shared/recipes.js";
+
+const MODEL = { model: "tiny", revision: "0123456789ab", clarity: 0.7 };
+
+/** Faces of a model that draws everything, unless `answers` holds back what it draws. */
+function facesOf(answers = []) {
+  const core = {
+    model: MODEL, isOfModel: () => true, pictures: { has: () => false }, onModel: (act) => act(MODEL), say() {},
+    attempt: (work) => work(), bring: () => assert.fail("the model is there"),
+    drawing: { draw: (recipes) => answers.shift() || Promise.resolve(recipes) },
+  };
+  return createFaces(core);
+}
+
+const face = (seed, changes = {}) => JSON.stringify({ ...JSON.parse(recipeOfSeed(MODEL, seed)), ...changes });
+
+test("new faces have the looks of the current one, unless its clarity is in its vector", async () => {
+  const faces = facesOf();
+  await faces.show({ recipe: face(1, { clarity: 0.3, truncation: 0.9 }) });
+  assert.deepEqual(JSON.parse(faces.faceOfSeed(2)), { ...JSON.parse(face(2)), clarity: 0.3, truncation: 0.9 });
+  await faces.show({ recipe: face(3, { clarity: undefined, vector: "AAAA" }) }); // searched for
+  assert.equal(faces.settings.clarity, 0.3);
+  await faces.show({ recipe: face(3, { clarity: 0.5, vector: "AAAA" }) }); // a variation
+  assert.equal(faces.settings.clarity, 0.5);
+  await faces.show({ recipe: face(4, { clarity: undefined }) }); // as drawn
+  assert.deepEqual(faces.settings, { clarity: 0, truncation: 1 });
+});
+
+test("an old answer never replaces a newer one", async () => {
+  let answer = null;
+  const late = new Promise((resolve) => { answer = resolve; });
+  const faces = facesOf([undefined, late]);
+  await faces.show({ recipe: face(1) });
+  const first = faces.show({ recipe: face(2) });
+  await faces.show({ recipe: face(3) });
+  answer([face(2)]);
+  assert.equal(await first, false);
+  assert.equal(faces.current().recipe, face(3));
+});
+
+test("the first face is where undo begins, and every other one can be undone and redone", async () => {
+  const faces = facesOf();
+  const can = [];
+  faces.onHistory(({ undo, redo }) => can.push([undo, redo]));
+  await faces.show({ recipe: face(1) });
+  assert.deepEqual(can, []);
+  await faces.show({ recipe: face(2) });
+  await faces.show({ recipe: face(3) }, true); // goes on where the step before ended
+  await faces.go(-1);
+  assert.equal(faces.current().recipe, face(1));
+  assert.equal(faces.go(-1), undefined);
+  await faces.go(1);
+  assert.equal(faces.current().recipe, face(3));
+  assert.deepEqual(can.at(-1), [true, false]);
+});
