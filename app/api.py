@@ -105,7 +105,7 @@ class FaceEndpoints:
         faces: 2 to 64, each a seed, or a recipe as JSON, which the PNGs of this page contain as text under the key
         `ganime`. frames: of the whole film, 2 to 600. loop: whether it returns to the first face. easing: "linear", or
         "smooth" to slow down at every face. kind: "webp" or "png" (APNG), both lossless at size 0, "gif", or "mp4".
-        speed: frames per second, 1 to 60. size: 0 for the model's own, 256 px, or 512 px for at most 60 frames.
+        speed: frames per second, 1 to 60. size: 0 for the model's own, 256 px, or 512 px for at most 180 frames.
         """
         if not isinstance(faces, list) or len(faces) > MAX_FACES:
             raise RecipeError(f'Give at most {MAX_FACES} faces, as a list of texts such as ["3", "14"].')

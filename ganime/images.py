@@ -127,11 +127,11 @@ def save_animation(
     Raises GanimeError for another suffix, and for MP4 without PyAV.
     """
     kind = animation_kind(path)
-    pictures = [resize_picture(Image.fromarray(frame), size) for frame in frames]
     if kind == "MP4":
         with atomic_file(path) as temporary:
-            write_mp4(pictures, temporary, fps, recipe)
+            write_mp4(frames, temporary, fps, size, recipe)
         return
+    pictures = [resize_picture(Image.fromarray(frame), size) for frame in frames]
     options = recipe_option(kind, recipe) if recipe else {}
     duration = round(1000 / fps)  # ms
     if kind == "WEBP":
@@ -176,22 +176,25 @@ def mp4_works() -> bool:
     return find_spec("av") is not None
 
 
-def write_mp4(pictures: list[Image.Image], path: Path, fps: float, comment: str = "") -> None:
-    """Write pictures of one size as H.264 in MP4, in the form that every player supports.
+def write_mp4(
+    frames: UInt8[np.ndarray, "n h w 3"], path: Path, fps: float, size: int | None = None, comment: str = ""
+) -> None:
+    """Write frames as H.264 in MP4, in the form that every player supports. size: as for `save_animation`.
 
     Its colours have half the size (yuv420p), so both sides must be even: the last line of an odd side is repeated.
     """
     import av  # 100 MB that only films need
 
     rate = Fraction(fps).limit_denominator(1000)
+    sides = (size, size) if size else frames.shape[1:3]
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as film:
         if comment:
             film.metadata["comment"] = comment
         stream = film.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "fast"})
-        stream.width, stream.height = (side + side % 2 for side in pictures[0].size)
+        stream.height, stream.width = (side + side % 2 for side in sides)
         stream.pix_fmt = "yuv420p"
-        for picture in pictures:
-            pixels = np.asarray(picture)  # (H, W, 3)
+        for frame in frames:
+            pixels = np.asarray(resize_picture(Image.fromarray(frame), size))  # (H, W, 3)
             pixels = np.pad(pixels, ((0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)), "edge")
             film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         film.mux(stream.encode(None))

@@ -15,11 +15,12 @@ from ganime.drawing.film import film_recipe
 from ganime.drawing.recipe import Recipe, check_number
 from ganime.errors import RecipeError
 from ganime.images import animation_kind, mp4_works, save_animation
-from ganime.shapes import Float, UInt8
+from ganime.shapes import Float, Int, UInt8
 from ganime.text import quoted
 
 MAX_WALK_FRAMES = 600  # 25 s at 24 frames a second; at 256 px they take 118 MB while the film is encoded
-MAX_SHARPENED_FRAMES = 60  # of a film of 512 px; each takes about a second
+MAX_LARGE_FRAMES = 180  # of a film of 512 px
+SHARPENED_FRAMES = 60  # of them at most are drawn and sharpened, about a second each; the others are mixed from those
 DRAWING_SHARE = 0.6  # of a film's progress; the rest is encoding
 DRAWING_SHARE_OF_SHARP, SHARPENING_SHARE = 0.1, 0.8  # of a sharpened film's; the rest is encoding
 FilmSize = Literal[0, 256, 512]  # side in px; 0 for the model's own
@@ -76,9 +77,9 @@ class SavedFile:
     data: bytes
 
 
-def draw_walk(model: LoadedModel, route: Walk) -> Iterator[Progress | Frames]:
-    """Draw a walk in batches, between which other visitors have their turns: Progress, then the Frames."""
-    z, frames = route.latents(model), []
+def draw_walk(model: LoadedModel, z: Float[np.ndarray, "n latent"]) -> Iterator[Progress | Frames]:
+    """Draw latents in batches, between which other visitors have their turns: Progress, then the Frames."""
+    frames = []
     for batch in model.batches(z):
         frames.append(batch)  # (B, H, W, 3)
         yield Progress(sum(map(len, frames)) / len(z))
@@ -90,21 +91,24 @@ def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: in
 
     fps: frames per second, 1 to 60.
     suffix: .gif, .webp, .png (APNG) or .mp4.
-    size: side in px, 0 for the model's own. At 512 px, the frames are sharpened.
+    size: side in px, 0 for the model's own. At 512 px up to 60 frames are sharpened, and others mixed from them.
 
-    The film contains its recipe, see `film_recipe`. Raises RecipeError for a value out of range and for a sharpened
-    film of too many frames, GanimeError for an unusable suffix.
+    The film contains its recipe, see `film_recipe`. Raises RecipeError for a value out of range and for a film of
+    512 px with more than 180 frames, GanimeError for an unusable suffix.
     """
     fps = check_number("The speed", fps, 1, 60)
-    animation_kind(Path(f"walk{suffix}"))
-    if size >= SHARPENED_SIZE and route.frames > MAX_SHARPENED_FRAMES:
+    animation_kind(Path(f"film{suffix}"))
+    if size >= SHARPENED_SIZE and route.frames > MAX_LARGE_FRAMES:
         raise RecipeError(
-            f"A film of {size} px has at most {MAX_SHARPENED_FRAMES} frames; got {route.frames}. Choose a smaller size."
+            f"A film of {size} px has at most {MAX_LARGE_FRAMES} frames; got {route.frames}. Choose a smaller size."
         )
     recipe = film_recipe(route.faces, route.frames, fps, route.loop, route.easing)
     sharp = size >= max(SHARPENED_SIZE, model.image_size + 1)
     drawing = DRAWING_SHARE_OF_SHARP if sharp else DRAWING_SHARE
-    for event in draw_walk(model, route):
+    z = route.latents(model)  # (N, latent)
+    drawn = min(SHARPENED_FRAMES, len(z)) if sharp else len(z)
+    places = np.linspace(0, len(z) - 1, drawn).round().astype(int)  # (K,) of the frames that are drawn
+    for event in draw_walk(model, z[places]):
         if isinstance(event, Progress):
             yield Progress(drawing * event.share)
             continue
@@ -114,8 +118,26 @@ def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: in
             for picture in model.sharpened(frames, size):
                 pictures.append(picture)
                 yield Progress(drawing + SHARPENING_SHARE * len(pictures) / len(frames))
-            frames = np.stack(pictures)
+            frames = mixed(np.stack(pictures), places, len(z))
         yield SavedFile(f"film{suffix}", encode_film(frames, suffix, fps, size, recipe))
+
+
+def mixed(
+    pictures: UInt8[np.ndarray, "k h w 3"], places: Int[np.ndarray, " k"], count: int
+) -> UInt8[np.ndarray, "count h w 3"]:
+    """Frames of a film, of which pictures are given; between two of them their colours are mixed.
+
+    places: of the pictures among the frames, ascending from the first to the last frame. count: number of frames.
+    """
+    frames = np.empty((count, *pictures.shape[1:]), np.uint8)
+    for number in range(count):
+        after = int(np.searchsorted(places, number))
+        if places[after] == number:
+            frames[number] = pictures[after]
+            continue
+        share = np.float32((number - places[after - 1]) / (places[after] - places[after - 1]))
+        frames[number] = (pictures[after - 1] * (1 - share) + pictures[after] * share).round()  # (H, W, 3)
+    return frames
 
 
 def draw_zip(model: LoadedModel, recipes: list[Recipe], size: int) -> Iterator[Progress | SavedFile]:
@@ -130,7 +152,7 @@ def draw_zip(model: LoadedModel, recipes: list[Recipe], size: int) -> Iterator[P
 def encode_film(frames: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float, size: int, recipe: str) -> bytes:
     """The bytes of an animation that repeats for ever. suffix, size: as for `draw_film`. recipe: to store inside."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"walk{suffix}"
+        path = Path(folder) / f"film{suffix}"
         save_animation(frames, path, fps, size or None, recipe)
         return path.read_bytes()
 

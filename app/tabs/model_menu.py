@@ -14,7 +14,7 @@ from app.faces.incoming import MAX_OWN, RecipeText
 from app.faces.library import JOB_PREFIX, ModelInfo
 from app.faces.loaded_model import LOCKS, MAX_FACES, LoadedModel, feature_net
 from app.faces.studio import Studio
-from app.faces.walks import MAX_SHARPENED_FRAMES, MAX_WALK_FRAMES, film_suffixes
+from app.faces.walks import MAX_LARGE_FRAMES, MAX_WALK_FRAMES, film_suffixes
 from app.tabs.job_view import JobKeys
 from app.tabs.sliders import attribute_values, slider_values
 from ganime.drawing.direction_search import group
@@ -94,7 +94,7 @@ def model_value(studio: Studio, info: ModelInfo) -> Answer:
         "most": MAX_FACES,
         "mostOwn": MAX_OWN,
         "frames": MAX_WALK_FRAMES,
-        "sharpFrames": MAX_SHARPENED_FRAMES,
+        "largeFrames": MAX_LARGE_FRAMES,
         "endings": film_suffixes(),
         "training": studio.jobs is not None,
     }

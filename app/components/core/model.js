@@ -7,7 +7,8 @@ import { isHubName, parseRecipe } from "../shared/recipes.js";
  * Creates the access to models. changed(key): tells the server which one is in use.
  *
  * Its `model` is what model_value says of the one in use: {key, model, revision, origin, parameters, note, trained,
- * embedded, side, clarity, mostClarity, openers, steers, locks, attributes, most, mostOwn, frames, endings, training}.
+ * embedded, side, clarity, mostClarity, openers, steers, locks, attributes, most, mostOwn, frames, largeFrames,
+ * endings, training}.
  */
 export function createModels({ request, attempt, complain }, changed) {
   const listeners = createListeners();

@@ -35,7 +35,7 @@ const begin = ({ slots, attempt, drawing, faceOfSeed, current }) => attempt(asyn
   if (!slots.film().faces.length) slots.put({ ...slots.film(), faces: [recipe, other] });
 });
 
-/** The actions of the buttons that keep the face on view, undo and redo. */
+/** The actions of the buttons that keep the face on view, undo and redo; and showKept(), see createParts. */
 function createFaceActions(view, player) {
   const { $, tray } = view;
 
@@ -47,6 +47,7 @@ function createFaceActions(view, player) {
 
   view.onFace(showKept);
   tray.onTray(showKept);
+  view.onBusy((busy) => $(".window").setAttribute("aria-busy", String(busy)));
   view.onHistory(({ undo, redo }) => {
     $('[data-do="undo"]').disabled = !undo;
     $('[data-do="redo"]').disabled = !redo;
@@ -55,12 +56,15 @@ function createFaceActions(view, player) {
     if (actionOf(event) === "keep" && isTabOpen("Interpolate")) player.pause();
   }, { capture: true });
   return {
-    async keep() {
-      await player.pause();
-      return tray.toggle(view.current().recipe);
+    showKept,
+    actions: {
+      async keep() {
+        await player.pause();
+        return tray.toggle(view.current().recipe);
+      },
+      undo: () => view.go(-1),
+      redo: () => view.go(1),
     },
-    undo: () => view.go(-1),
-    redo: () => view.go(1),
   };
 }
 
@@ -103,7 +107,8 @@ function createTarget(view, order) {
 /** Creates all parts of the tab; view: the core with the tab's element. Returns the actions of its buttons. */
 function createParts(view) {
   const { $, slots } = view;
-  const player = createPlayer(view, (slot) => shelf.pass(slot));
+  const player = createPlayer(view, (slot) => shelf.pass(slot), () => faceActions.showKept());
+  const faceActions = createFaceActions(view, player);
   const order = createOrder(slots, () => showPlaces());
   const placed = (slot) => slot >= 0 && player.approach(slot);
   const shelf = createShelf(view, order, { press, placed });
@@ -153,7 +158,7 @@ function createParts(view) {
     player.resume();
   });
   begin(view);
-  const actions = [createFaceActions(view, player), target.actions, sources.actions, saving.actions];
+  const actions = [faceActions.actions, target.actions, sources.actions, saving.actions];
   return Object.assign({ play: player.toggle }, ...actions);
 }
 

@@ -21,7 +21,7 @@ function createProjection(view, reel, screen, moved) {
   return {
     place: () => place,
     moveTo,
-    /** Shows the film at a place; where it was not drawn yet, what was shown before stays. */
+    /** Shows the film at a place. */
     show(next) {
       moveTo(next);
       const mix = reel.mixAt(place);
@@ -37,24 +37,25 @@ function createProjection(view, reel, screen, moved) {
   };
 }
 
-/** Starts and halts the film. resting: whether the visitor wants no motion now. */
-function createCourse(view, reel, screen, projection) {
+/** Starts and halts the film. Its `resting` says whether the visitor wants no motion now. turned(): see below. */
+function createCourse(view, reel, screen, projection, turned) {
   const { element, slots } = view;
   const clock = createClock(element, advance);
   let own = ""; // the recipe of the frame that was made the current face
 
   function advance(seconds) {
-    if (!reel.isDrawn(projection.place())) return;
+    if (!reel.isDrawn(projection.place())) return projection.show(projection.place());
     const { easing, seconds: pace } = slots.film();
     const time = timeOf(projection.place(), reel.steps(), easing) + seconds / pace;
     const next = placeOf(time, reel.steps(), easing) % reel.end();
-    projection.show(reel.isDrawn(next) ? next : projection.place()); // it waits for what is not drawn yet
+    return projection.show(reel.isDrawn(next) ? next : projection.place()); // it waits for what is not drawn yet
   }
 
   function setPlaying(playing) {
     if (playing) clock.start();
     else clock.stop();
     screen.setPlaying(playing);
+    turned();
   }
 
   const course = {
@@ -86,13 +87,13 @@ function createCourse(view, reel, screen, projection) {
   return course;
 }
 
-/** Creates the player. moved(slot): called with the slot that the film is nearest to. */
-export function createPlayer(view, moved) {
+/** Creates it. moved(slot): called with the slot that the film is nearest to; turned(): where it starts or halts. */
+export function createPlayer(view, moved, turned) {
   const { element, slots } = view;
   const screen = createScreen(view);
   const reel = createReel(view, () => refresh());
   const projection = createProjection(view, reel, screen, moved);
-  const course = createCourse(view, reel, screen, projection);
+  const course = createCourse(view, reel, screen, projection, turned);
   const { slider } = screen;
 
   /** Shows what is there now. */
@@ -113,11 +114,15 @@ export function createPlayer(view, moved) {
     refresh();
   }
 
+  slider.addEventListener("pointerdown", () => { slider.step = "any"; }); // else the keys go from frame to frame
   slider.addEventListener("input", () => {
     course.stop();
     projection.show(Number(slider.value));
   });
-  slider.addEventListener("change", () => course.settle(Number(slider.value)));
+  slider.addEventListener("change", () => {
+    slider.step = 1;
+    course.settle(Number(slider.value));
+  });
   reducedMotion.addEventListener("change", () => reducedMotion.matches && course.pause());
   view.onFace(({ recipe }) => {
     if (course.playing() && isLaidOut(element) && !course.isOwn(recipe)) { // it was chosen elsewhere, to be seen

@@ -21,6 +21,12 @@ export function createReel(core, arrived) {
 
   const nearest = (place) => Math.round(place / route.steps) % Math.max(1, route.faces.length);
 
+  /** The nearest face as a mixture, null where there is none. */
+  function faceAt(place) {
+    const picture = core.pictures.get(route.faces[nearest(place)]);
+    return picture ? [{ picture }, { picture }, 0] : null;
+  }
+
   /** The frames of the leg at a place, and the place among them; null where they were not drawn yet. */
   function around(place) {
     const index = Math.min(route.legs.length - 1, Math.floor(place / route.steps));
@@ -35,10 +41,10 @@ export function createReel(core, arrived) {
     steps: () => route.steps,
     end: () => route.legs.length * route.steps,
     isDrawn: (place) => around(place) !== null,
-    /** The two frames next to a place and the share of the second one, null where they were not drawn yet. */
+    /** The two frames next to a place and the share of the second one; the nearest face where they are not drawn. */
     mixAt(place) {
       const found = around(place);
-      if (!found) return null;
+      if (!found) return faceAt(place);
       const first = Math.min(route.steps - 1, Math.floor(found.at));
       return [found.frames[first], found.frames[first + 1], found.at - first];
     },

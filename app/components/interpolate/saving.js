@@ -6,7 +6,7 @@ import { describeSeconds, framesOf } from "./route.js";
 
 const TOO_LONG = "This film is too long for a link, because edited faces hold all their numbers. Save it instead: the "
   + "file can be dropped on this page.";
-const CHOPPY = 15; // frames per second below which a note says so
+const CHOPPY = 12; // frames per second below which a note says so
 
 /** Creates the saving. player: see player.js. */
 export function createSaving(view, player) {
@@ -16,7 +16,7 @@ export function createSaving(view, player) {
     $(".film-bar").value = 0;
   });
 
-  const most = () => (slots.film().side === 512 ? view.model.sharpFrames : view.model.frames);
+  const most = () => (slots.film().side === 512 ? view.model.largeFrames : view.model.frames);
   const length = () => framesOf(player.legs(), slots.film(), most());
 
   /** Says how long the film is, and what a saved one lacks. */
@@ -26,7 +26,7 @@ export function createSaving(view, player) {
     $(".save").disabled = !legs;
     $(".length").textContent = legs ? `${player.faces().length} faces, ${describeSeconds(legs * seconds)}` : "";
     const { rate } = legs ? length() : { rate: CHOPPY };
-    const fewer = side === 512 ? "A sharpened film" : "A film of this length";
+    const fewer = side === 512 ? "At 512 px this film" : "A film of this length";
     $(".save-note").textContent = rate >= CHOPPY ? "" : (
       `${fewer} is saved with ${Math.round(rate)} frames a second. Fewer faces or less time between them give more.`);
   }

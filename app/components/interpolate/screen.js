@@ -29,7 +29,7 @@ export function createScreen({ $, element, pictures, drawing }) {
     },
     /** Moves the slider. words: what is there. */
     moveTo(place, words) {
-      slider.value = Math.round(place);
+      slider.value = place;
       slider.setAttribute("aria-valuetext", words);
       fillRange(slider);
     },
