@@ -1,4 +1,4 @@
-"""Walks on the Explore tab, in real Chromium: pace, preview, progress, links, and what undo brings back of them."""
+"""Films on the Interpolate tab, in real Chromium: slots, the film on view, files, links, and what a reload keeps."""
 
 from __future__ import annotations
 
@@ -7,215 +7,214 @@ import json
 from typing import Any
 from urllib.parse import quote
 
+import av
 import pytest
-from PIL import Image
 from playwright.sync_api import Page, expect
 
-from ganime.drawing.recipe import MAX_SEED, Recipe
-from tests.browser.conftest import DESKTOP
-from tests.browser.explore_tab import alert, choose_tool, download, seeds, visit
+from ganime.images import recipe_in
+from tests.browser.accessibility import serious_in_both_themes
+from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.create_tab import alert, download, drop, press, seeds, status
+from tests.hub_server import HubServer
 
-PIXELS = "document.querySelector('.stroll').toDataURL()"
-
-
-def walk_link(steered_address: str, **walk: Any) -> str:
-    return f"{steered_address}/?walk={quote(json.dumps(walk))}"
-
-
-def draw_walk(page: Page) -> None:
-    page.locator('[data-do="stroll"]').click()
-    expect(page.locator(".walk-bar")).to_be_hidden()
-    expect(page.locator(".stroll")).to_be_visible()
+PLAYING = "#interpolate [data-playing=true]"
+NOT_PLAYING = "#interpolate [data-playing=false]"
 
 
-def at(page: Page, frame: int) -> str:
-    """The picture of a frame, as it is painted."""
-    page.locator(".stroll-at").fill(str(frame))
-    expect(page.locator(".stroll")).to_have_attribute("data-index", str(frame))
-    return page.evaluate(PIXELS)
+def open_film(page: Page) -> None:
+    page.get_by_role("tab", name="Interpolate").click()
+    expect(page.locator("[data-slot]").first).to_be_visible()
 
 
-def test_pace_changes_the_frames_between_two_faces_and_not_the_faces(explore: Page) -> None:
-    choose_tool(explore, "film")
-    explore.locator(".gap").fill("8")
-    draw_walk(explore)
-    even = [at(explore, frame) for frame in (0, 2, 8)]
-    explore.locator(".easing").select_option("smooth")
-    draw_walk(explore)
-    smooth = [at(explore, frame) for frame in (0, 2, 8)]
-    assert [even[0], even[2]] == [smooth[0], smooth[2]]
-    assert even[1] != smooth[1]
+def slots(page: Page, *wanted: int) -> None:
+    """Wait until the slots hold the faces of these seeds."""
+    page.wait_for_function(
+        """wanted => JSON.stringify(wanted) === JSON.stringify([...document.querySelectorAll("[data-slot]")]
+            .map(tile => JSON.parse(tile.dataset.recipe).seed))""",
+        arg=list(wanted),
+    )
 
 
-def test_preview_plays_as_fast_as_is_asked_for_and_only_while_it_is_seen(explore: Page) -> None:
-    choose_tool(explore, "film")
-    explore.locator(".gap").fill("60")
-    explore.locator(".speed").fill("60")
-    draw_walk(explore)
-    explore.wait_for_function("Number(document.querySelector('.stroll').dataset.index) > 5")
-    explore.locator('[data-tool="vary"]').click()
-    hidden = explore.locator(".stroll").get_attribute("data-index")
-    explore.wait_for_timeout(300)
-    assert explore.locator(".stroll").get_attribute("data-index") == hidden
-    choose_tool(explore, "film")
-    explore.wait_for_function(f"Number(document.querySelector('.stroll').dataset.index) !== {hidden}")
+def in_film(page: Page) -> list[int]:
+    return [json.loads(tile.get_attribute("data-recipe") or "")["seed"] for tile in page.locator("[data-slot]").all()]
 
 
-def test_nothing_moves_by_itself_for_those_who_want_less_motion(explore: Page) -> None:
-    explore.emulate_media(reduced_motion="reduce")
-    choose_tool(explore, "film")
-    draw_walk(explore)
-    explore.wait_for_timeout(400)
-    assert explore.locator(".stroll").get_attribute("data-index") == "0"
-    explore.locator('[data-do="play"]').click()
-    explore.wait_for_function("Number(document.querySelector('.stroll').dataset.index) > 1")
-    explore.emulate_media(reduced_motion="no-preference")
-    explore.wait_for_timeout(300)  # two changes between two frames are none
-    explore.emulate_media(reduced_motion="reduce")
-    expect(explore.locator('[data-do="play"]')).to_have_attribute("aria-label", "Play")
+def shown(page: Page) -> dict[str, Any]:
+    """The recipe of the face that the film has halted at."""
+    page.wait_for_selector(".screen[data-recipe]")
+    return json.loads(page.locator(".screen").get_attribute("data-recipe") or "")
 
 
-def test_walk_that_is_stopped_gives_its_place_to_the_next(explore: Page) -> None:
-    choose_tool(explore, "film")
-    explore.locator(".gap").fill("80")
-    explore.locator(".gap").press("Tab")
-    for _ in range(2):
-        explore.locator('[data-do="film"][data-suffix=".gif"]').click()
-        expect(explore.locator('[data-do="stop-walk"]')).to_be_visible()
-        explore.locator('[data-do="stop-walk"]').click()
-        expect(explore.locator('[data-do="stop-walk"]')).to_be_hidden()
-    explore.locator(".gap").fill("4")
-    explore.locator(".gap").press("Tab")
-    assert download(explore, "film", '[data-suffix=".gif"]')[0] == "walk.gif"
-    alert(explore).to_be_hidden()
+def take_from_tray(page: Page, place: int) -> None:
+    page.locator(".tray-menu > summary").click()
+    page.locator(".from-tray .mug").nth(place).click()
 
 
-def test_walk_of_too_many_frames_says_before_and_after_that_it_is_thinned(explore: Page) -> None:
-    choose_tool(explore, "film")
-    explore.locator(".gap").fill("80")
-    explore.locator(".gap").press("Tab")
-    expect(explore.locator(".walk-hint")).to_contain_text("(240 frames, 240 at most)")
-    explore.locator(".gap").fill("120")
-    explore.locator(".gap").press("Tab")
-    expect(explore.locator(".walk-hint")).to_contain_text("(240 of 360 frames). Longer films are thinned")
-    explore.locator(".side").select_option("0")
-    name, data = download(explore, "film", '[data-suffix=".webp"]')
-    expect(explore.locator("#explore .status")).to_have_text(f"Saved {name}: 240 of 360 frames.")
-    with Image.open(io.BytesIO(data)) as film:
-        assert getattr(film, "n_frames", 1) == 240
+def film_link(address: str, **film: Any) -> str:
+    return f"{address}/?walk={quote(json.dumps(film))}"
 
 
-def test_scrubbing_and_playing_ask_the_server_for_nothing(explore: Page) -> None:
-    explore.emulate_media(reduced_motion="reduce")
-    choose_tool(explore, "film")
-    draw_walk(explore)
-    explore.wait_for_selector(".now[data-sharp]")  # the sharp picture of the face on the stage has come
-    asked: list[str] = []
-    explore.on("request", lambda request: asked.append(request.url))
-    pictures = {at(explore, frame) for frame in range(0, 40, 4)}
-    assert len(pictures) == 10
-    at(explore, 0)
-    explore.locator('[data-do="play"]').click()
-    explore.wait_for_function("Number(document.querySelector('.stroll').dataset.index) > 12", timeout=60_000)
-    assert [url for url in asked if "heartbeat" not in url] == []
-
-
-def test_film_is_offered_only_where_one_can_be_written(explore: Page) -> None:
-    choose_tool(explore, "film")
-    endings = explore.locator('[data-do="film"]:visible').evaluate_all("all => all.map(one => one.dataset.suffix)")
-    try:
-        import av  # noqa: F401
-    except ImportError:
-        assert endings == [".webp", ".gif", ".png"]
-    else:
-        assert download(explore, "film", '[data-suffix=".mp4"]')[1][4:8] == b"ftyp"
-
-
-def test_copied_link_opens_the_same_walk_with_its_settings(explore: Page, steered_address: str) -> None:
-    explore.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    choose_tool(explore, "film")
-    explore.locator(".gap").fill("5")
-    explore.locator(".speed").fill("12")
-    explore.locator(".easing").select_option("smooth")
-    explore.locator(".loop").uncheck()
-    explore.locator('[data-do="walk-link"]').click()
-    expect(explore.locator("#explore .status")).to_contain_text("Copied")
-    copied = explore.evaluate("navigator.clipboard.readText()")
-    assert copied.startswith(f"{steered_address}/?walk=")
-    explore.evaluate("localStorage.clear()")
-    visit(explore, copied)
-    expect(explore.locator('[data-panel="film"]')).to_be_visible()
-    expect(explore.locator(".walk-hint")).to_contain_text("3 faces of the link, in order (11 frames")
-    expect(explore.locator(".stroll")).to_be_visible()
-    expect(explore.locator(".speed")).to_have_value("12")
-    expect(explore.locator(".easing")).to_have_value("smooth")
-    expect(explore.locator(".loop")).not_to_be_checked()
-    expect(explore.locator(".made-by")).to_contain_text("Seed 1 ")
-    assert seeds(explore) == []  # the tray is the visitor's own
-    explore.locator('[data-do="own-walk"]').click()
-    expect(explore.locator(".walk-hint")).to_contain_text("Keep two or more faces")
-    explore.locator('[data-do="undo"]').click()
-    expect(explore.locator(".walk-hint")).to_contain_text("3 faces of the link")
-
-
-def test_walk_that_is_too_long_for_a_link_is_told(
-    page: Page, steered_address: str, revision: str, tmp_path: Any
+def test_a_film_through_a_face_a_rolled_one_and_a_kept_one_plays_is_scrubbed_saved_and_restored_from_its_file(
+    create: Page,
 ) -> None:
+    open_film(create)
+    create.wait_for_selector(PLAYING)
+    first, rolled = in_film(create)
+    assert first == 7
+    take_from_tray(create, 0)
+    slots(create, 7, rolled, 1)
+    at = create.evaluate("document.querySelector('.at').value")
+    create.wait_for_function("at => document.querySelector('.at').value !== at", arg=at)
+
+    create.locator(".at").fill("5")
+    create.wait_for_selector(NOT_PLAYING)
+    create.wait_for_function("Boolean(JSON.parse(document.querySelector('.screen').dataset.recipe || '{}').toward)")
+    frame = shown(create)
+    assert (frame["seed"], frame["toward"]) == (7, rolled)
+    assert 0 < frame["position"] < 1
+    create.keyboard.press("k")
+    expect(create.locator(".favourites .mug")).to_have_count(4)
+    assert json.loads(create.locator(".favourites .mug").last.get_attribute("data-recipe") or "") == frame
+
+    create.locator(".seconds").fill("0.5")
+    expect(create.locator(".length")).to_have_text("3 faces, 1.5 s")
+    name, data = download(create, "save")
+    assert name == "film.mp4"
+    with av.open(io.BytesIO(data)) as film:
+        assert (film.streams.video[0].frames, film.streams.video[0].width) == (36, 256)
+    assert [face["seed"] for face in json.loads(recipe_in(data))["faces"]] == [7, rolled, 1]
+
+    create.locator('[data-slot="1"]').focus()
+    create.keyboard.press("Delete")
+    slots(create, 7, 1)
+    drop(create, "#interpolate", name, data)
+    status(create).to_have_text("Restored from the recipe in the film.")
+    slots(create, 7, rolled, 1)
+    expect(create.locator(".seconds")).to_have_value("0.5")
+
+
+def test_slots_are_moved_replaced_and_removed_with_keys_and_undo_brings_them_back(create: Page) -> None:
+    press(create, "film")  # of the tray
+    slots(create, 1, 2, 3)
+    create.locator('[data-slot="0"]').focus()
+    create.keyboard.press("Shift+ArrowRight")
+    slots(create, 2, 1, 3)
+    assert create.evaluate("document.activeElement.dataset.slot") == "1"
+    create.keyboard.press("Delete")
+    slots(create, 2, 3)
+    create.locator('[data-slot="0"]').click()
+    expect(create.locator(".target-words")).to_have_text("Replace face 1:")
+    assert shown(create)["seed"] == 2
+    take_from_tray(create, 0)
+    slots(create, 1, 3)
+    create.drag_and_drop(".favourites .mug >> nth=1", ".slots .plus")
+    slots(create, 1, 3, 2)
+    create.drag_and_drop('[data-slot="2"]', '[data-slot="0"]')
+    slots(create, 2, 1, 3)
+    for before in ([1, 3, 2], [1, 3], [2, 3]):
+        create.keyboard.press("Control+z")
+        if in_film(create) != before:  # the step before made the face of a slot the current one
+            create.keyboard.press("Control+z")
+        slots(create, *before)
+    create.keyboard.press("Control+y")
+    slots(create, 1, 3)
+
+
+def test_a_link_opens_the_same_film_elsewhere_and_a_reload_keeps_it(create: Page, steered_address: str) -> None:
+    create.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    press(create, "film")
+    slots(create, 1, 2, 3)
+    create.locator(".seconds").fill("3")
+    create.locator(".easing").select_option("linear")
+    create.locator(".side").select_option("512")
+    create.locator(".loop").uncheck()
+    press(create, "link")
+    status(create).to_contain_text("Link copied.")
+    copied = create.evaluate("navigator.clipboard.readText()")
+    create.evaluate("localStorage.clear()")
+    create.goto(copied)
+    for _ in range(2):
+        slots(create, 1, 2, 3)
+        for name, value in ((".seconds", "3"), (".easing", "linear"), (".side", "512")):
+            expect(create.locator(name)).to_have_value(value)
+        expect(create.locator(".loop")).not_to_be_checked()
+        assert seeds(create) == []  # the tray is the visitor's own
+        create.wait_for_function("location.hash.includes('film=')")
+        create.reload()
+    create.get_by_role("tab", name="Create").click()
+    press(create, "dice")
+    create.go_back()
+    slots(create, 1, 2, 3)
+
+
+def test_nothing_moves_by_itself_for_those_who_want_less_motion(
+    page: Page, steered_address: str, revision: str, complaints: list[str]
+) -> None:
+    page.emulate_media(reduced_motion="reduce")
     page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
-    visit(page, walk_link(steered_address, model="tiny", revision=revision, faces=[{"seed": 1}, {"seed": 2}]))
-    page.locator('[data-do="own-walk"]').click()
-    made = [Recipe("tiny", revision, MAX_SEED - place, 1 / 3, MAX_SEED, 1 / 3) for place in range(64)]
-    (tmp_path / "tray.json").write_text(json.dumps([json.loads(one.to_json()) for one in made]))
-    page.locator(".tray-file").set_input_files(tmp_path / "tray.json")
-    expect(page.locator(".favourites .mug")).to_have_count(64)
-    choose_tool(page, "film")
-    page.locator('[data-do="walk-link"]').click()
-    expect(page.locator("#explore .status")).to_contain_text("too long for a link")
+    page.goto(film_link(steered_address, model="tiny", revision=revision, faces=[{"seed": 1}, {"seed": 2}]))
+    slots(page, 1, 2)
+    page.wait_for_selector(".screen[data-recipe]")
+    page.wait_for_timeout(400)
+    expect(page.locator('[data-do="play"]')).to_have_attribute("aria-label", "Play")
+    page.locator('[data-do="play"]').click()
+    page.wait_for_function("Number(document.querySelector('.at').value) > 1")
+    page.emulate_media(reduced_motion="no-preference")
+    page.emulate_media(reduced_motion="reduce")
+    expect(page.locator('[data-do="play"]')).to_have_attribute("aria-label", "Play")
+    page.emulate_media(reduced_motion="no-preference")
 
 
 @pytest.mark.parametrize(
-    "query",
-    [
-        "walk=[",
-        "walk=7",
-        "walk=%7B%22faces%22%3A[]%7D",
-        quote('{"model":"tiny","revision":"x","faces":[{"seed":1},{"seed":"<img src=x>"}]}', safe="="),
-        quote('{"model":"tiny","revision":"REVISION","faces":[{"seed":1},{"seed":-4}]}', safe="="),
-        quote('{"model":"tiny","revision":"REVISION","faces":[{"seed":1},{"seed":2,"vector":"AAAA"}]}', safe="="),
-    ],
+    "walk",
+    ["[", "7", '{"faces":[]}', '{"model":"tiny","revision":"REVISION","faces":[{"seed":1},{"seed":-4}]}'],
 )
-def test_link_to_a_walk_that_is_none_is_refused_in_words(
-    page: Page, steered_address: str, revision: str, complaints: list[str], query: str
+def test_a_link_to_no_film_is_refused_in_words(
+    page: Page, steered_address: str, revision: str, complaints: list[str], walk: str
 ) -> None:
-    query = query if query.startswith("walk=") else f"walk={query.replace('REVISION', revision)}"
-    visit(page, f"{steered_address}/?{query}")
+    page.route("**/ganime/draw", lambda route: route.continue_())
+    page.goto(f"{steered_address}/?walk={quote(walk.replace('REVISION', revision))}")
     alert(page).not_to_be_empty()
-    expect(page.locator(".made-by")).to_contain_text("Seed ")
-    choose_tool(page, "vary")
-    expect(page.locator(".variations .mug")).to_have_count(8)
+    expect(page.locator(".now[data-recipe]")).to_be_visible()
+    complaints[:] = [text for text in complaints if "400" not in text]  # of the refusal itself
 
 
-def test_settings_that_no_field_knows_are_left_out(page: Page, steered_address: str, revision: str) -> None:
-    faces = [{"seed": 4}, {"seed": 5}]
-    odd = {"gap": 1e9, "speed": "fast", "easing": "bumpy", "side": 7, "loop": "yes"}
-    visit(page, walk_link(steered_address, model="tiny", revision=revision, faces=faces, **odd))
-    expect(page.locator(".walk-hint")).to_contain_text("2 faces of the link, in order (32 frames")
-    expect(page.locator(".easing")).to_have_value("linear")
-    expect(page.locator(".side")).to_have_value("256")
-    alert(page).to_be_hidden()
+def test_faces_of_another_model_wait_in_their_slots_until_it_is_loaded(
+    page: Page, steered_address: str, revision: str, hub: HubServer
+) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+    page.goto(steered_address)
+    page.wait_for_selector(".now[data-recipe]")
+    page.locator(".models > summary").click()
+    page.locator("#hub-name").fill("tester/tiny")
+    page.locator("#hub-name").press("Enter")
+    expect(page.locator(".model-name")).to_have_text("tester/tiny")
+    other = page.evaluate("JSON.parse(document.querySelector('.now').dataset.recipe).revision")
+    faces = [{"seed": 1}, {"seed": 2}, {"seed": 3, "model": "tester/tiny", "revision": other}]
+    page.goto(film_link(steered_address, model="tiny", revision=revision, faces=faces))
+    slots(page, 1, 2, 3)
+    expect(page.locator(".slots-hint")).to_contain_text("Another model drew 1 of these faces")
+    expect(page.locator(".length")).to_have_text("2 faces, 4 s")
+    page.locator('[data-slot="2"]').click()
+    press(page, "load")
+    expect(page.locator(".model-name")).to_have_text("tester/tiny")
+    expect(page.locator(".slots-hint")).to_contain_text("Another model drew 2 of these faces")
+    expect(page.locator('[data-slot="2"]:not(.elsewhere)')).to_be_visible()
 
 
-def test_undo_brings_back_how_the_walk_was_set(explore: Page) -> None:
-    choose_tool(explore, "film")
-    explore.locator(".easing").select_option("smooth")
-    explore.locator(".loop").uncheck()
-    undo, redo = explore.locator('[data-do="undo"]'), explore.locator('[data-do="redo"]')
-    undo.click()
-    expect(explore.locator(".loop")).to_be_checked()
-    expect(explore.locator(".easing")).to_have_value("smooth")
-    undo.click()
-    expect(explore.locator(".easing")).to_have_value("linear")
-    expect(undo).to_be_disabled()
-    redo.click()
-    expect(explore.locator(".easing")).to_have_value("smooth")
-    expect(explore.locator(".walk-hint")).to_contain_text("3 kept faces")
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_tab_fits_its_window_and_can_be_used_by_everybody(
+    page: Page, steered_address: str, revision: str, complaints: list[str], size: dict[str, int]
+) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    page.set_viewport_size(size)  # type: ignore[arg-type]
+    faces = [{"seed": seed} for seed in range(1, 10)]
+    page.goto(film_link(steered_address, model="tiny", revision=revision, faces=faces))
+    slots(page, *range(1, 10))
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    box = page.locator(".screen").bounding_box()
+    assert box
+    assert box["width"] >= min(512, size["width"] - 40)
+    page.locator('[data-slot="1"]').click()
+    assert serious_in_both_themes(page) == []
