@@ -96,6 +96,7 @@ def test_a_film_through_a_face_a_rolled_one_and_a_kept_one_plays_is_scrubbed_sav
 def test_slots_are_moved_replaced_and_removed_with_keys_and_undo_brings_them_back(create: Page) -> None:
     press(create, "film")  # of the tray
     slots(create, 1, 2, 3)
+    expect(create.locator('#interpolate [data-do="undo"]')).to_be_enabled()  # of what was done before this tab was open
     create.locator('[data-slot="0"]').focus()
     create.keyboard.press("Shift+ArrowRight")
     slots(create, 2, 1, 3)

@@ -15,7 +15,8 @@ function createUndo(core, state, parts) {
   const { attempt, drawing, say, isOfModel, bring, pictures } = core;
   const { wanted } = state;
   const [history, changed] = [createHistory(), createListeners()];
-  const tell = () => changed.tell({ undo: history.canUndo(), redo: history.canRedo() });
+  const standing = () => ({ undo: history.canUndo(), redo: history.canRedo() });
+  const tell = () => changed.tell(standing());
 
   /** Undoes (-1) or redoes (1); a face of another model brings that model back. */
   function go(direction) {
@@ -43,8 +44,11 @@ function createUndo(core, state, parts) {
 
   return {
     go,
-    /** Called with {undo, redo}: whether there is anything to undo and to redo. */
-    onHistory: changed.on,
+    /** Called with {undo, redo}, now and whenever they change: whether there is anything to undo and to redo. */
+    onHistory(listener) {
+      changed.on(listener);
+      listener(standing());
+    },
     /** Records a change; what comes before the first face is the beginning. */
     record(part, before, after, extend = false) {
       if (!state.current()) return;
