@@ -1,0 +1,177 @@
+// The tools of the page, drawn in the browser: recipes in, recipes and faces out. The same as app/faces/loaded_model.py.
+import { EASINGS } from "../interpolate/easing.js";
+import { createClarity } from "./clarity.js";
+import {
+  arithmetic, breed, combined, held, moved, placesOf, slerp, vary, walk, wayOf,
+} from "./latents.js";
+import {
+  checkedRecipe, decodeVector, encodeVector, latentOfSeed, readRecipe, truncated, untruncated, writeRecipe,
+} from "./recipe.js";
+
+const TOOL_FACES = 8;
+const MOST_STEPS = 64; // from one face to another
+const MOST_PARENTS = 16;
+const MOST_AMOUNT = 3; // of a direction, either way
+const OWN_LENGTH = 1.5; // of a visitor's direction
+
+const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+
+function checkedAmount(name, amount) {
+  if (Math.abs(amount) <= MOST_AMOUNT) return amount;
+  throw new Error(`The amount of ${name} is a number from -${MOST_AMOUNT} to ${MOST_AMOUNT}; got ${amount}.`);
+}
+
+/** Creates recipe(text), which reads a recipe of this model, and of(z, origin), which writes one for a latent. */
+function createRecipes({ model, revision, most }) {
+  function read(text) {
+    const recipe = readRecipe(text);
+    if (recipe.revision === revision) return recipe;
+    throw new Error(`This face was drawn by ${recipe.model}, weights ${recipe.revision}; this page has the model `
+      + `${model}, weights ${revision}, and no other.`);
+  }
+
+  return {
+    read,
+    readAll(texts) {
+      if (texts.length >= 1 && texts.length <= most) return texts.map(read);
+      throw new Error(texts.length ? `At most ${most} faces at a time; got ${texts.length}.` : "There is no face to draw.");
+    },
+    of: (z, { seed, truncation, clarity }) => checkedRecipe({
+      model, revision, seed, truncation, clarity, vector: encodeVector(z),
+    }),
+  };
+}
+
+/** The directions that are kept while faces are rolled. locks: names; ways: names of directions by lock. */
+function waysOf({ locks: ways, directions }, locks) {
+  const names = new Set(locks.flatMap((lock) => {
+    if (ways[lock]) return ways[lock];
+    throw new Error(`Nothing is called ${JSON.stringify(lock)} here; lock ${Object.keys(ways).join(", ")}.`);
+  }));
+  return [...names].map((name) => directions[name]);
+}
+
+/** Recipes between two faces in equal steps, both left out. See `recipes_between` in mixing.py. */
+function recipesBetween(recipes, a, b, steps, dim) {
+  if (!Number.isInteger(steps) || steps < 2 || steps > MOST_STEPS) {
+    throw new Error(`The number of steps is a whole number from 2 to ${MOST_STEPS}; got ${steps}.`);
+  }
+  const positions = Array.from({ length: steps - 1 }, (_, index) => (index + 1) / steps);
+  const same = a.truncation === b.truncation;
+  const plain = [a, b].every(({ vector, toward }) => vector === null && toward === null);
+  if (plain && same && a.clarity === b.clarity) {
+    return positions.map((position) => checkedRecipe({ ...a, toward: b.seed, position }));
+  }
+  const [start, end] = [a, b].map((recipe) => (same ? untruncated(recipe, dim) : truncated(recipe, dim)));
+  return positions.map((position) => recipes.of(slerp(start, end, position), {
+    seed: position <= 0.5 ? a.seed : b.seed,
+    truncation: same ? a.truncation : 1,
+    clarity: a.clarity + (b.clarity - a.clarity) * position,
+  }));
+}
+
+/** Children have the mean settings of their parents; see `mean_settings` in mixing.py. */
+function meanSettings(parents) {
+  const settings = ["truncation", "clarity"].map((name) => {
+    const values = parents.map((parent) => parent[name]);
+    return [name, Math.min(mean(values), Math.max(...values))];
+  });
+  return { ...parents[0], ...Object.fromEntries(settings) };
+}
+
+/** Creates the tools, each of which returns recipes. about: see createArtist. */
+function createTools(about, recipes) {
+  const { dim, directions } = about;
+  const read = recipes.read;
+  const plain = (recipe) => untruncated(recipe, dim);
+  const locked = (latents, z, locks) => {
+    const ways = waysOf(about, locks);
+    return ways.length ? held(latents, z, ways) : latents;
+  };
+  const from = (origin, latents) => latents.map((z) => recipes.of(z, origin));
+
+  /** The sum of directions. amounts: by name; own: vectors of the visitor's own as text, by name. */
+  function offsetOf(amounts, own = {}) {
+    return combined(Object.entries(amounts).map(([name, amount]) => {
+      const vector = Object.hasOwn(own, name) ? decodeVector(own[name]) : directions[name];
+      if (vector?.length === dim) return [vector, checkedAmount(name, amount)];
+      throw new Error(`There is no direction ${JSON.stringify(name)} for this model.`);
+    }));
+  }
+
+  return {
+    draw: ({ recipes: texts }) => recipes.readAll(texts),
+    sharp: ({ recipe }) => [read(recipe)],
+    roll({ recipe, seeds, locks }) {
+      const origin = read(recipe);
+      return from(origin, locked(seeds.map((seed) => latentOfSeed(seed, dim)), plain(origin), locks));
+    },
+    vary({ recipe, strength, seed, locks = [] }) {
+      const origin = read(recipe);
+      const z = plain(origin);
+      return from(origin, locked(vary(z, strength, TOOL_FACES, seed), z, locks));
+    },
+    steer({ recipe, amounts, own }) {
+      const origin = read(recipe);
+      const z = plain(origin);
+      return from(origin, [Object.keys(amounts).length ? moved(z, offsetOf(amounts, own)) : z]);
+    },
+    breed({ recipes: texts, mutation, seed }) {
+      const parents = recipes.readAll(texts);
+      if (parents.length < 2 || parents.length > MOST_PARENTS) {
+        throw new Error(`A child has 2 to ${MOST_PARENTS} parents; got ${parents.length}.`);
+      }
+      return from(meanSettings(parents), breed(parents.map(plain), TOOL_FACES, mutation, seed));
+    },
+    mix({ a, b, c }) {
+      const origin = read(c);
+      return from(origin, [arithmetic(plain(read(a)), plain(read(b)), plain(origin))]);
+    },
+    between: ({ a, b, steps }) => recipesBetween(recipes, read(a), read(b), steps, dim),
+    /** The vector of a visitor's direction that goes where sliders lead together. */
+    ownSliders: (amounts, own) => encodeVector(wayOf(offsetOf(amounts, own), OWN_LENGTH)),
+    /** The vector of one that leads from face b to face a. */
+    ownFaces(a, b) {
+      const [to, start] = [plain(read(a)), plain(read(b))];
+      const offset = to.map((number, index) => number - start[index]);
+      if (offset.some(Boolean)) return encodeVector(wayOf(offset, OWN_LENGTH));
+      throw new Error("The faces on both sides are the same; no direction runs between them.");
+    },
+  };
+}
+
+/**
+ * Creates the artist. about: {model, revision, dim, most, directions, locks, clarity}: the model, the length of its
+ * latents, faces at a time, vectors by name, names of directions by lock, and the numbers of clarity.js or null.
+ */
+export function createArtist(about) {
+  const { dim, clarity } = about;
+  const recipes = createRecipes(about);
+  const clear = clarity ? createClarity(clarity) : null;
+  const tools = createTools(about, recipes);
+
+  function cleared(z, share) {
+    if (!share) return z;
+    if (clear) return clear(z, share);
+    throw new Error(`No clarity was fitted to ${about.model}. Set clarity to 0.`);
+  }
+
+  return {
+    tools,
+    read: recipes.read,
+    write: writeRecipe,
+    /** The latent that draws a recipe, truncation and clarity applied. */
+    latentOf: (recipe) => cleared(truncated(recipe, dim), recipe.clarity),
+    /** The latents of a film, each with the clarity of the faces before and after it. easing: "smooth" or "linear". */
+    path(texts, frames, loop, easing) {
+      const faces = recipes.readAll(texts);
+      if (faces.length < 2) throw new Error(`A film needs 2 or more faces; got ${faces.length}.`);
+      const shares = [...faces, ...faces.slice(0, loop ? 1 : 0)].map((recipe) => recipe.clarity);
+      const places = placesOf(shares.length - 1, frames, loop);
+      return walk(faces.map((recipe) => truncated(recipe, dim)), frames, loop, EASINGS[easing]).map((z, index) => {
+        const below = Math.min(Math.floor(places[index]), shares.length - 2);
+        return cleared(z, shares[below] + (shares[below + 1] - shares[below]) * (places[index] - below));
+      });
+    },
+  };
+}

@@ -1,0 +1,160 @@
+// What the page asks a server for elsewhere, answered in the browser: drawing, files and films.
+import { base64Of } from "./halves.js";
+import { createLongWorks } from "./long-works.js";
+import { record, recordableKinds } from "./recording.js";
+import { zipOf } from "./zip.js";
+
+const SHARP = 512; // px
+const MOST_PATIENCE = 3000; // ms for a sharpened face; slower browsers keep the plain one on view
+const FIRST_NUMBERED = 2;
+const TYPES = {
+  ".png": "image/png", ".zip": "application/zip", ".mp4": "video/mp4", ".webm": "video/webm",
+};
+const NEEDS_SERVER = "This edition of the page runs in the browser alone and cannot do that.";
+
+const suffixOf = (name) => name.slice(name.lastIndexOf("."));
+const fileOf = (name, bytes) => ({ name, data: base64Of(bytes), type: TYPES[suffixOf(name)] });
+
+/** The name of a face's file. */
+export function faceName(text) {
+  const { seed, toward, position } = JSON.parse(text);
+  const end = toward === undefined ? "" : `-${toward}-${Math.round(position * 100)}`;
+  return `face-${seed}${end}.png`;
+}
+
+/** face-SEED.png for each recipe; further faces of the same seed are numbered: face-SEED-2.png. */
+export function zipNames(texts) {
+  const uses = new Map();
+  return texts.map((text) => {
+    const { seed } = JSON.parse(text);
+    const use = (uses.get(seed) || 0) + 1;
+    uses.set(seed, use);
+    return use < FIRST_NUMBERED ? `face-${seed}.png` : `face-${seed}-${use}.png`;
+  });
+}
+
+/** A recipe whose picture was sharpened to a side, as Python writes it; last in a recipe, it is simply added. */
+const withSharpened = (text, size) => (size ? `${text.slice(0, -1)}, "sharpened": ${size}}` : text);
+
+/** The upscaler in a worker of its own, which starts when it is first needed. begin(): starts a worker. */
+function createSharpener(begin) {
+  let worker = null;
+  let slow = false;
+
+  async function enlarge(picture, size) {
+    worker = worker || begin("upscaler");
+    const { call } = await worker;
+    return call("enlarge", [picture, size]);
+  }
+
+  return {
+    enlarge,
+    /** The same for a face on view. Throws where this browser takes too long for it. */
+    async view(picture) {
+      if (slow) throw new Error("Sharpening takes too long in this browser.");
+      await worker; // loading does not count
+      const begun = performance.now();
+      const large = await enlarge(picture, SHARP);
+      slow = performance.now() - begun > MOST_PATIENCE;
+      return large;
+    },
+  };
+}
+
+const bitmapOf = (pixels, width) => createImageBitmap(new ImageData(pixels, width));
+
+/** The files that are saved. */
+function createFiles(artist, sharpener) {
+  /** Faces as PNG files, one after the other. */
+  async function pngs(texts, size, report, isLeft = () => false) {
+    const { recipes, pictures } = await artist.call("faces", [texts]);
+    const files = [];
+    for (const [index, picture] of pictures.entries()) {
+      if (isLeft()) break;
+      const shown = size ? await sharpener.enlarge(picture, size) : picture;
+      files.push(await artist.call("png", [shown, withSharpened(recipes[index], size)]));
+      report((index + 1) / pictures.length);
+    }
+    return { recipes, files };
+  }
+
+  async function draw([faces, frames, loop, easing, side], report, isLeft) {
+    const pictures = await artist.call("frames", [faces, frames, loop, easing], (share) => report(share / 4));
+    const large = [];
+    for (const picture of pictures) {
+      if (isLeft()) break;
+      large.push(side >= SHARP && side > picture.side ? await sharpener.enlarge(picture, side) : picture);
+      report(0.25 + large.length / pictures.length / 4);
+    }
+    return large;
+  }
+
+  return {
+    async face(text, size) {
+      const { recipes: [recipe], files: [bytes] } = await pngs([text], size, () => {});
+      return fileOf(faceName(recipe), bytes);
+    },
+    async zip(texts, size, report, isLeft) {
+      const { recipes, files } = await pngs(texts, size, report, isLeft);
+      const names = zipNames(recipes);
+      return fileOf("faces.zip", zipOf(files.map((data, index) => ({ name: names[index], data }))));
+    },
+    async film([faces, frames, loop, easing, rate, suffix, side], report, isLeft) {
+      const pictures = await draw([faces, frames, loop, easing, side], report, isLeft);
+      const rest = (share) => report(0.5 + share / 2);
+      if (suffix === ".png") return fileOf("film.png", await artist.call("apng", [pictures, rate, ""], rest));
+      const type = recordableKinds()[suffix];
+      if (!type) throw new Error(`This browser cannot save ${suffix.slice(1)} films. Choose another kind.`);
+      const bytes = await record(pictures, { side: side || pictures[0].side, type, rate }, rest, isLeft);
+      return fileOf(`film${suffix}`, bytes);
+    },
+  };
+}
+
+/** Server functions that answer with {error} where the work fails, as those of a server do. */
+function asServer(functions) {
+  const answers = Object.entries(functions).map(([name, act]) => [name, async (values) => {
+    try {
+      return await act(...values);
+    } catch (error) {
+      return { error: error.message };
+    }
+  }]);
+  const refuse = async () => ({ error: NEEDS_SERVER });
+  return new Proxy(Object.fromEntries(answers), { get: (known, name) => known[name] || refuse });
+}
+
+/**
+ * Creates {draw, server}, which stand for a server.
+ *
+ * artist: a worker that draws. begin(part): a promise of another one. model: what the page knows of the model.
+ */
+export function createStudio(artist, begin, model) {
+  const sharpener = createSharpener(begin);
+  const files = createFiles(artist, sharpener);
+  const works = createLongWorks();
+
+  return {
+    /** As requestFaces in shared/face-requests.js, without a server. */
+    async draw(tool, { key: _, ...fields }) {
+      const { pixels, width, ...answer } = await artist.call("draw", [tool, fields]);
+      const picture = tool === "sharp" ? await sharpener.view({ side: answer.side, pixels }) : { side: width, pixels };
+      return { ...answer, picture: await bitmapOf(picture.pixels, picture.side) };
+    },
+    server: asServer({
+      start_model: () => model,
+      embedded_model: () => model,
+      drawing_model: (recipe) => ({
+        final: `${JSON.parse(recipe).model} drew this face. This page has ${model.model} alone, so it cannot be shown here.`,
+      }),
+      own_sliders: async (_, name, amounts, own) => (
+        { name, vector: await artist.call("ownSliders", [amounts, own]) }),
+      own_faces: async (_, name, a, b) => ({ name, vector: await artist.call("ownFaces", [a, b]) }),
+      face_file: (_, recipe, size) => files.face(recipe, size),
+      zip_file: (_, recipes, size) => works.begin((report, isLeft) => files.zip(recipes, size, report, isLeft)),
+      film: (_, ...film) => works.begin((report, isLeft) => files.film(film, report, isLeft)),
+      ask: works.ask,
+      leave: works.leave,
+    }),
+  };
+}

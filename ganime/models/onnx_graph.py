@@ -1,0 +1,111 @@
+"""Writes ONNX files: nodes in the order in which they run, weights in as few bytes as lose nothing, and a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ganime.errors import CheckpointError, ConfigError
+from ganime.files import write_bytes
+from ganime.version import __version__
+
+try:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+except ImportError as error:
+    raise ConfigError(f"ONNX files need the package onnx ({error}). Run: pip install 'ganime[onnx]'.") from error
+
+OPSET, IR_VERSION = 17, 8  # of 2022; every runtime of today reads them
+TOLERANCE = 1e-4  # of what ONNX Runtime computes against torch; a grey level of a picture is 0.008
+
+
+class Graph:
+    """Collects nodes and weights. Every method returns the name of the value that it adds."""
+
+    def __init__(self, prefix: str = "") -> None:
+        """prefix: of all names, so that those of a loop's body differ from those around it."""
+        self.prefix = prefix
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add an operator, by its ONNX name."""
+        output = f"{self.prefix}{kind.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    def constant(self, values: Any, kind: type = np.float32) -> str:
+        """Add numbers as they are."""
+        name = f"{self.prefix}weight_{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.array(values, kind, order="C"), name))
+        return name
+
+    def weight(self, tensor: torch.Tensor) -> str:
+        """Add a weight that is computed with in fp32. It is stored in fp16 where that changes no number."""
+        values = tensor.detach().cpu().float().numpy()
+        halved = values.astype(np.float16)
+        if not np.array_equal(halved.astype(np.float32), values):
+            return self.constant(values)
+        return self.node("Cast", self.constant(halved, np.float16), to=TensorProto.FLOAT)
+
+    def graph(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
+        """The nodes so far as a graph. outputs: with the names of values."""
+        return helper.make_graph(self.nodes, name, inputs, outputs, self.weights)
+
+    def model(self, name: str, inputs: Sequence[Any], output: tuple[str, Any], facts: Mapping[str, str]) -> bytes:
+        """The graph as a file. output: the value, and the output that it becomes. facts: kept in the file."""
+        value, info = output
+        self.nodes.append(helper.make_node("Identity", [value], [info.name]))
+        opset = helper.make_opsetid("", OPSET)
+        producer = {"producer_name": "ganime", "producer_version": __version__}
+        graph = self.graph(name, inputs, [info])
+        model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, **producer)
+        helper.set_model_props(model, dict(facts))
+        onnx.checker.check_model(model, full_check=True)
+        return model.SerializeToString()
+
+
+def numbers(name: str, *shape: int | str, kind: int = TensorProto.FLOAT) -> Any:
+    """An input or output of a graph; a side that is a name may have any length."""
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def runtime_is_installed() -> bool:
+    """Whether ONNX Runtime is there to check files with."""
+    return find_spec("onnxruntime") is not None
+
+
+def save_checked(
+    path: Path, data: bytes, inputs: dict[str, np.ndarray], expected: Callable[[], np.ndarray]
+) -> float | None:
+    """Write an ONNX file once ONNX Runtime has computed from it what torch computes.
+
+    Returns the largest difference; None if ONNX Runtime is not installed, so that nothing was compared.
+
+    Raises CheckpointError, and writes nothing, if they differ by more than TOLERANCE.
+    """
+    difference = None
+    if runtime_is_installed():
+        difference = float(np.abs(computed(data, inputs) - expected()).max())
+        if not difference <= TOLERANCE:
+            raise CheckpointError(
+                f"{path} was not written: ONNX Runtime and torch differ by {difference:.2g} where {TOLERANCE:g} is "
+                "tolerated. Update onnxruntime, or report this model."
+            )
+    write_bytes(path, data)
+    return difference
+
+
+def computed(data: bytes, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """What ONNX Runtime computes from the first output of a file."""
+    import onnxruntime  # an extra, and slow to import
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, inputs)[0])
