@@ -32,6 +32,7 @@ PAGE: dict[str, set[str]] = {
     "faces": {"settings", "errors", "visitors", "slots", "recently_used", "jobs"},
     "server": {"settings", "errors", "visitors", "slots", "recently_used", "jobs", "faces"},
     "tabs": {"settings", "errors", "visitors", "components", "jobs", "faces"},
+    "static": {"settings", "components", "faces", "server", "tabs"},
     "cli": {"settings", "errors", "jobs", "page"},
     "api": {"settings", "errors", "visitors", "components", "jobs", "faces", "tabs"},
     "page": {"settings", "errors", "visitors", "components", "jobs", "server", "faces", "tabs", "api"},

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import posixpath
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from starlette.requests import Request
@@ -34,8 +35,8 @@ def resolved(name: str, path: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
 
 
-def in_order() -> list[str]:
-    """All modules, each after those that it imports."""
+def in_order(names: Iterable[str]) -> list[str]:
+    """Modules and all that they import, each after those that it imports."""
     ordered: dict[str, None] = {}
 
     def add(name: str) -> None:
@@ -43,7 +44,7 @@ def in_order() -> list[str]:
             add(imported)
         ordered[name] = None
 
-    for name in MODULES:
+    for name in names:
         add(name)
     return list(ordered)
 
@@ -56,7 +57,13 @@ def as_function(name: str) -> str:
     return f'$modules["{name}"] = (() => {{\n{body}\nreturn {{ {", ".join(lists)} }};\n}})();\n'
 
 
-BUNDLE = "".join(["const $modules = {};\n", *map(as_function, in_order()), "export default $modules;\n"]).encode()
+def joined(names: Iterable[str]) -> bytes:
+    """Modules and all that they import as one; it exports the table of their exports."""
+    functions = map(as_function, in_order(names))
+    return "".join(["const $modules = {};\n", *functions, "export default $modules;\n"]).encode()
+
+
+BUNDLE = joined(name for name in MODULES if not name.startswith("static/"))
 PACKED = gzip.compress(BUNDLE, mtime=0)
 URL = f"modules/{hashlib.sha256(BUNDLE).hexdigest()[:12]}.js"  # relative to the page, which may lie below any path
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from ganime.cli import data, draw, explore, measure, models, page, train
+from ganime.cli import data, draw, explore, measure, models, page, static, train
 from ganime.errors import GanimeError, reason_of
 
 app = typer.Typer(
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 GROUPS = {
-    "Web page": [page.page_command],
+    "Web page": [page.page_command, static.static_command],
     "Draw": [draw.sample_command, draw.interpolate_command, draw.recipe_command],
     "Explore": [
         explore.steer_command,

@@ -24,13 +24,20 @@ def page_command(
     port: Annotated[int, typer.Option(envvar="GRADIO_SERVER_PORT", min=1, max=65535, help="Port to listen on.")] = 7860,
 ) -> None:
     """Start the web page and print its address. Stop it with Ctrl+C."""
-    for package in (PAGE, "gradio"):
-        if find_spec(package) is None:
-            raise ConfigError(f"The web page needs the package {package!r}, which is not installed. Run: pip install .")
+    check_installed(PAGE, "gradio")
     check_free(host, port)
     os.environ["GRADIO_SERVER_NAME"], os.environ["GRADIO_SERVER_PORT"] = host, str(port)
     sys.argv[1:] = []  # the page has a command line, too; these arguments were for this command
     runpy.run_module(PAGE, run_name="__main__", alter_sys=True)
+
+
+def check_installed(*packages: str) -> None:
+    """Raise ConfigError, which says how to install it, if a package is missing."""
+    for package in packages:
+        if find_spec(package) is None:
+            extra = "'.[onnx]'" if package == "onnx" else "."
+            needed = f"This needs the package {package!r}, which is not installed."
+            raise ConfigError(f"{needed} Run: pip install {extra}")
 
 
 def check_free(host: str, port: int) -> None:

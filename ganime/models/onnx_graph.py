@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from ganime.errors import CheckpointError, ConfigError
-from ganime.files import write_bytes
 from ganime.version import __version__
 
 try:
@@ -75,37 +73,31 @@ def numbers(name: str, *shape: int | str, kind: int = TensorProto.FLOAT) -> Any:
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def runtime_is_installed() -> bool:
-    """Whether ONNX Runtime is there to check files with."""
-    return find_spec("onnxruntime") is not None
-
-
-def save_checked(
-    path: Path, data: bytes, inputs: dict[str, np.ndarray], expected: Callable[[], np.ndarray]
+def check(
+    what: str, data: bytes, inputs: Mapping[str, np.ndarray], expected: Callable[[], np.ndarray]
 ) -> float | None:
-    """Write an ONNX file once ONNX Runtime has computed from it what torch computes.
+    """Compare what ONNX Runtime computes from a file with what torch computes.
 
-    Returns the largest difference; None if ONNX Runtime is not installed, so that nothing was compared.
+    what: the file, for errors. Returns the largest difference; None if ONNX Runtime is not installed.
 
-    Raises CheckpointError, and writes nothing, if they differ by more than TOLERANCE.
+    Raises CheckpointError if it is more than TOLERANCE.
     """
-    difference = None
-    if runtime_is_installed():
-        difference = float(np.abs(computed(data, inputs) - expected()).max())
-        if not difference <= TOLERANCE:
-            raise CheckpointError(
-                f"{path} was not written: ONNX Runtime and torch differ by {difference:.2g} where {TOLERANCE:g} is "
-                "tolerated. Update onnxruntime, or report this model."
-            )
-    write_bytes(path, data)
+    if find_spec("onnxruntime") is None:
+        return None
+    difference = float(np.abs(computed(data, inputs) - expected()).max())
+    if not difference <= TOLERANCE:
+        raise CheckpointError(
+            f"{what} is of no use as ONNX: ONNX Runtime and torch differ by {difference:.2g} where {TOLERANCE:g} is "
+            "tolerated. Update onnxruntime, or report this model."
+        )
     return difference
 
 
-def computed(data: bytes, inputs: dict[str, np.ndarray]) -> np.ndarray:
-    """What ONNX Runtime computes from the first output of a file."""
+def computed(data: bytes, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The first output of a file, computed by ONNX Runtime on one thread."""
     import onnxruntime  # an extra, and slow to import
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, inputs)[0])
+    return np.asarray(session.run(None, dict(inputs))[0])

@@ -13,6 +13,9 @@ import { createListeners } from "../shared/listeners.js";
 import { openTab } from "../shared/page-tabs.js";
 import { createRequest } from "../shared/requests.js";
 
+const NO_SEARCH = "This page opens faces, films and trays that were saved with Ganime. To search for the face that is "
+  + "closest to another picture, it would need a server.";
+
 /** Shows what was done and what failed; the dock listens. attempt() runs what a visitor has asked for. */
 function createMessages() {
   const [said, complained, busy] = [createListeners(), createListeners(), createListeners()];
@@ -56,14 +59,14 @@ function createMailbox() {
   };
 }
 
-/** Creates the state. component: the dock's. */
-function createCore({ server, trigger }) {
+/** Creates the state. component: the dock's; where it has draw(tool, fields), that draws instead of the server. */
+function createCore({ server, trigger, draw }) {
   const messages = createMessages();
   let models = null;
   const request = createRequest({ server, trigger: () => models.returnToStart() });
   const base = { ...messages, server, request, pictures: createPictures() };
   models = createModels(base, (key) => trigger("model", { key }));
-  base.drawing = createDrawing(Object.assign(Object.create(models), base), () => models.returnToStart());
+  base.drawing = createDrawing(Object.assign(Object.create(models), base), () => models.returnToStart(), draw);
   const withModels = Object.assign(Object.create(models), base);
   const faces = createFaces(withModels);
   const core = Object.assign(Object.create(withModels), faces);
@@ -82,7 +85,7 @@ function createCore({ server, trigger }) {
     /** Opens a tool of the Create tab. */
     openTool: (name) => post("tool", name),
     /** Searches for the face that is closest to a picture file. */
-    searchPicture: (file) => post("picture", file),
+    searchPicture: (file) => (core.can("project") ? post("picture", file) : core.complain(NO_SEARCH)),
     /** Has act(kind, value) called with what the two above ask for; for the Create tab. */
     attachCreate: mailbox.attach,
     /** Puts the face of a file, or the one closest to a picture file, into the film. */

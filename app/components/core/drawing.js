@@ -1,14 +1,15 @@
-// The one way in which the page has faces drawn: recipes in, pictures out. Today the server answers behind it.
+// The one way in which the page has faces drawn: recipes in, pictures out. The server answers behind it, or the browser.
 import { requestFaces } from "../shared/face-requests.js";
 
 /**
  * Creates the drawing. Each of its functions returns recipes as the server writes them, whose pictures are then in
  * `pictures`; it throws an Error with a message for the visitor. gone(): called where the model in use was deleted.
+ * request(tool, fields): draws, as requestFaces does.
  */
-export function createDrawing(core, gone) {
+export function createDrawing(core, gone, request = requestFaces) {
   async function ask(tool, fields) {
     try {
-      return await requestFaces(tool, { key: core.model.key, ...fields });
+      return await request(tool, { key: core.model.key, ...fields });
     } catch (error) {
       if (error.missing) gone();
       throw error;

@@ -8,7 +8,8 @@ import { isHubName, parseRecipe } from "../shared/recipes.js";
  *
  * Its `model` is what model_value says of the one in use: {key, model, revision, origin, parameters, note, trained,
  * embedded, side, clarity, mostClarity, openers, steers, locks, attributes, most, mostOwn, frames, largeFrames,
- * endings, training}.
+ * endings, training}. A page that lacks what only some servers do names it in `lacks`; elements with data-needs are
+ * hidden there.
  */
 export function createModels({ request, attempt, complain }, changed) {
   const listeners = createListeners();
@@ -66,14 +67,16 @@ export function createModels({ request, attempt, complain }, changed) {
         return act();
       }, recipe);
     },
+    /** Whether this page can do something: "models" (load others), "project", "find", "layers", "copies", "sharpen". */
+    can: (ability) => !model.lacks?.includes(ability),
     /** Whether the model in use drew a face. */
     isOfModel: (recipe) => parseRecipe(recipe)?.revision === model.revision,
     /** Whether the model of a face might be loaded: from the hub, from the page, or with the key of a job. */
     canBring(recipe) {
       const face = parseRecipe(recipe);
-      if (!face || face.revision === model?.revision) return false;
+      if (!face || !model || face.revision === model.revision || model.lacks?.includes("models")) return false;
       const { model: name, revision } = face;
-      return isHubName(name) || name === model?.embedded || known.has(revision) || keptJobs.keys().length > 0;
+      return isHubName(name) || name === model.embedded || known.has(revision) || keptJobs.keys().length > 0;
     },
     /** Whether only the holder of a job's key can load the model of a face. */
     isPrivate(recipe) {

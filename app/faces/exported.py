@@ -1,0 +1,98 @@
+"""A model as the browser draws with it: networks as ONNX, and its clarity and its directions as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from app.faces.loaded_model import LOCKS, LoadedModel
+from ganime.drawing.direction_search import group
+from ganime.drawing.directions import Direction
+from ganime.drawing.recipe import latents
+from ganime.drawing.sharpening import default_upscaler
+from ganime.errors import GanimeError
+from ganime.models.onnx_graph import check
+from ganime.models.onnx_networks import generator_onnx, upscaler_onnx
+from ganime.nets.clarity import Clarity
+from ganime.nets.upscaler import LEAST_SIDE
+
+CHECKED = 4  # faces
+KINDS = {"f2": np.float16, "f4": np.float32, "f8": np.float64}  # of numbers, the smallest first
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Arrays in one file. index: of each the kind of its numbers, its first byte and its count, by name."""
+
+    data: bytes
+    index: dict[str, dict[str, Any]]
+
+
+def exported_generator(model: LoadedModel) -> bytes:
+    """The generator as ONNX, compared with torch if ONNX Runtime is installed."""
+    z = latents(range(CHECKED), model.latent_dim)
+    data = generator_onnx(model.checkpoint)
+    check("The generator", data, {"latents": z}, lambda: model.checkpoint.prepared(torch.from_numpy(z)).numpy())
+    return data
+
+
+def exported_upscaler(model: LoadedModel) -> bytes | None:
+    """The upscaler as ONNX, compared in the same way; None for a model whose faces it cannot sharpen."""
+    if model.image_size < LEAST_SIDE or model.image_size >= 512:
+        return None
+    net = default_upscaler()
+    data = upscaler_onnx(net)
+    pictures = torch.rand(1, 3, LEAST_SIDE, LEAST_SIDE, generator=torch.Generator().manual_seed(0))
+    check("The upscaler", data, {"pictures": pictures.numpy()}, lambda: net(pictures).numpy())
+    return data
+
+
+def exported_numbers(model: LoadedModel) -> tuple[dict[str, Any], Numbers]:
+    """What app/components/static/artist.js needs to know, and the numbers that belong to it.
+
+    {"dim": length of latents, "names": of directions, "locks": names of directions by lock, "clarity": whether there
+    is one}; the numbers are "directions", one row each, and those of `Clarity`.
+    """
+    directions = directions_of(model)
+    arrays = {"directions": np.stack([item.vector for item in directions])} if directions else {}
+    clarity = model.checkpoint.clarity if model.default_clarity else None
+    artist = {
+        "dim": model.latent_dim,
+        "names": [item.name for item in directions],
+        "locks": {lock: locked_names(directions, lock) for lock in LOCKS},
+        "clarity": clarity is not None,
+    }
+    return artist, packed(arrays | (clarity_arrays(clarity) if clarity else {}))
+
+
+def directions_of(model: LoadedModel) -> list[Direction]:
+    """The directions of a model; none if they are damaged, which the page says."""
+    try:
+        return list(model.directions().items)
+    except GanimeError:
+        return []
+
+
+def locked_names(directions: list[Direction], lock: str) -> list[str]:
+    """The directions that a lock keeps, as `LoadedModel.locked` has them."""
+    groups = LOCKS[lock]
+    return [item.name for item in directions if item.kind == "attribute" and group(item.name) in groups]
+
+
+def clarity_arrays(clarity: Clarity) -> dict[str, np.ndarray]:
+    arrays = {f"weight{number}": weight for number, weight in enumerate(clarity.weights)}
+    arrays |= {f"bias{number}": bias for number, bias in enumerate(clarity.biases)}
+    return arrays | {"held": clarity.held, "quantiles": clarity.quantiles}
+
+
+def packed(arrays: dict[str, np.ndarray]) -> Numbers:
+    """Arrays in one file, each in the fewest bytes that lose nothing."""
+    data, index = b"", {}
+    for name, array in arrays.items():
+        kind = next(kind for kind, type_ in KINDS.items() if np.array_equal(array.astype(type_), array))
+        index[name] = {"type": kind, "start": len(data), "count": array.size}
+        data += array.astype(f"<{kind}").tobytes()
+    return Numbers(data, index)
