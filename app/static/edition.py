@@ -154,4 +154,3 @@ def check_sizes(files: Mapping[str, bytes]) -> None:
         if len(data) > MOST_BYTES:
             size = f"{path} has {len(data) / 1e6:.1f} MB; a file of the page has at most {MOST_BYTES / 1e6:.1f} MB"
             raise ConfigError(f"{size}. Choose a smaller model.")
-

@@ -17,7 +17,10 @@ def style_sheet(parts: Sequence[str]) -> str:
     """The style sheet of a page with the components `parts`; each one's rules hold inside the element of its name."""
     common = text_of("shared/common.css")
     everywhere = ", ".join(f"#{part}" for part in parts)
-    rules = [f":is({everywhere}) {{\n{common}\n}}", *(f"#{part} {{\n{text_of(f'{part}/{part}.css')}\n}}" for part in parts)]
+    rules = [
+        f":is({everywhere}) {{\n{common}\n}}",
+        *(f"#{part} {{\n{text_of(f'{part}/{part}.css')}\n}}" for part in parts),
+    ]
     fonts = ", ".join(font.name if " " not in font.name else f'"{font.name}"' for font in FONT)
     base = text_of("static/static.css").replace("$font", fonts)
     rest = "\n".join([base, CSS, *rules])

@@ -73,9 +73,7 @@ def numbers(name: str, *shape: int | str, kind: int = TensorProto.FLOAT) -> Any:
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def check(
-    what: str, data: bytes, inputs: Mapping[str, np.ndarray], expected: Callable[[], np.ndarray]
-) -> float | None:
+def check(what: str, data: bytes, inputs: Mapping[str, np.ndarray], expected: Callable[[], np.ndarray]) -> float | None:
     """Compare what ONNX Runtime computes from a file with what torch computes.
 
     what: the file, for errors. Returns the largest difference; None if ONNX Runtime is not installed.

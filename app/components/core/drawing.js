@@ -1,4 +1,4 @@
-// The one way in which the page has faces drawn: recipes in, pictures out. The server answers behind it, or the browser.
+// The one way in which the page has faces drawn: recipes in, pictures out. Behind it is the server, or the browser.
 import { requestFaces } from "../shared/face-requests.js";
 
 /**

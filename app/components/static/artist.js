@@ -1,4 +1,4 @@
-// The tools of the page, drawn in the browser: recipes in, recipes and faces out. The same as app/faces/loaded_model.py.
+// The tools of the page, drawn in the browser: recipes in, recipes and latents out. See app/faces/loaded_model.py.
 import { EASINGS } from "../interpolate/easing.js";
 import { createClarity } from "./clarity.js";
 import {
@@ -34,7 +34,8 @@ function createRecipes({ model, revision, most }) {
     read,
     readAll(texts) {
       if (texts.length >= 1 && texts.length <= most) return texts.map(read);
-      throw new Error(texts.length ? `At most ${most} faces at a time; got ${texts.length}.` : "There is no face to draw.");
+      if (!texts.length) throw new Error("There is no face to draw.");
+      throw new Error(`At most ${most} faces at a time; got ${texts.length}.`);
     },
     of: (z, { seed, truncation, clarity }) => checkedRecipe({
       model, revision, seed, truncation, clarity, vector: encodeVector(z),

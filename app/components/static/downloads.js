@@ -11,7 +11,8 @@ async function kept(name, url) {
 async function keep(name, url, bytes) {
   if (!globalThis.caches) return;
   const response = new Response(bytes, { headers: { "Content-Type": "application/octet-stream" } });
-  await caches.open(name).then((cache) => cache.put(url, response)).catch(() => null); // storage is full or switched off
+  const cache = await caches.open(name).catch(() => null);
+  await cache?.put(url, response).catch(() => null); // storage may be full or switched off
 }
 
 /** Fetches a file. report(bytes): called with how many more have arrived. */

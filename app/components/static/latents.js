@@ -1,6 +1,6 @@
 // Arithmetic with latents, in the order and the precision of ganime/drawing: recipe.py, directions.py and mixing.py.
 // Latents are Float32Arrays; sums are computed in 64 bits except where NumPy computes them in 32.
-import { roundHalf } from "./halves.js";
+import { roundHalf } from "./encoding.js";
 import { createRandom } from "./random.js";
 
 const { fround } = Math;
@@ -28,7 +28,7 @@ function acrossOf(start, end) {
   return start.map((number, index) => (index === least ? 1 : 0) - start[least] * number);
 }
 
-/** The arc from a (t = 0) to b (t = 1); see `slerp` in recipe.py. */
+/** The arc from a (t = 0) to b (t = 1); see `slerp` in recipe.py. Between opposite ones rounding decides which arc. */
 export function slerp(a, b, t) {
   if (t === 0 || t === 1) return Float32Array.from(t ? b : a);
   const [normA, normB] = [norm(a), norm(b)];

@@ -1,5 +1,5 @@
 // The networks in ONNX Runtime. Pictures are {side, pixels}: RGBA in bytes.
-import { roundEven } from "./halves.js";
+import { roundEven } from "./encoding.js";
 import { resized } from "./resizing.js";
 
 const BATCH = 8; // faces

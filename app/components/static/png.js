@@ -82,7 +82,8 @@ export async function pngOf(picture, recipe = "") {
 /** Pictures of one size as an animated PNG that repeats for ever. rate: frames per second; report(share): progress. */
 export async function apngOf(pictures, rate, recipe = "", report = () => {}) {
   const [{ side }] = pictures;
-  const pieces = [SIGNATURE, headOf(side), chunk("acTL", packed([[pictures.length, 4], [0, 4]])), ...recipeChunk(recipe)];
+  const count = chunk("acTL", packed([[pictures.length, 4], [0, 4]]));
+  const pieces = [SIGNATURE, headOf(side), count, ...recipeChunk(recipe)];
   let order = 0; // of the chunks of frames
   for (const [index, picture] of pictures.entries()) {
     const [delay, whole] = [Math.round(1000 / rate), 1000];

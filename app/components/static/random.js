@@ -1,5 +1,5 @@
-// The random numbers of NumPy's RandomState, whose stream is frozen for good (NEP 19): a seed names the same face on the
-// server and in the browser. MT19937 (Matsumoto and Nishimura 1998) with the polar method for normal numbers.
+// The random numbers of NumPy's RandomState, whose stream is frozen for good (NEP 19): a seed names the same face on
+// the server and in the browser. MT19937 (Matsumoto and Nishimura 1998) with the polar method for normal numbers.
 
 const [LENGTH, SHIFT] = [624, 397]; // of the state, and between the numbers that are mixed
 const [UPPER, LOWER, TWIST] = [0x80000000, 0x7fffffff, 0x9908b0df];

@@ -1,5 +1,5 @@
 // Recipes as ganime/drawing/recipe.py reads and writes them, letter for letter, and the latents that they name.
-import { bytesOfText, halfBytes, halvesOf, textOfBytes } from "./halves.js";
+import { asciiOf, bytesOfText, halfBytes, halvesOf, textOfBytes } from "./encoding.js";
 import { slerp } from "./latents.js";
 import { createRandom } from "./random.js";
 
@@ -64,10 +64,6 @@ export function readRecipe(text) {
   return checkedRecipe(given);
 }
 
-/** A text as Python's JSON has it, in ASCII. */
-const asciiOf = (text) => JSON.stringify(text).replace(/[\u007f-\uffff]/g, (letter) => (
-  `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`));
-
 /** A number with a fraction as Python writes it: 1.0, 0.7, 1e-05. */
 function decimalOf(number) {
   if (Number.isInteger(number)) return `${number}.0`;
@@ -77,7 +73,7 @@ function decimalOf(number) {
 }
 
 function valueOf(name, value) {
-  if (typeof value === "string") return asciiOf(value);
+  if (typeof value === "string") return asciiOf(JSON.stringify(value));
   return WHOLE.includes(name) ? String(value) : decimalOf(value);
 }
 
@@ -95,8 +91,8 @@ export function untruncated({ seed, toward, position, vector, model }, dim) {
   if (vector !== null) {
     const z = decodeVector(vector);
     if (z.length === dim) return z;
-    throw new Error(`This recipe's vector holds ${z.length} numbers, and the model takes ${dim}. Open it with the model `
-      + `it names: ${model}.`);
+    throw new Error(`This recipe's vector holds ${z.length} numbers, and the model takes ${dim}. Open it with the `
+      + `model it names: ${model}.`);
   }
   const z = latentOfSeed(seed, dim);
   return toward === null ? z : slerp(z, latentOfSeed(toward, dim), position);

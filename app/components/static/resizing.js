@@ -1,5 +1,5 @@
 // Pictures made smaller by a Lanczos filter, as Pillow does (Duchon 1979). Pictures are {side, pixels}: RGBA in bytes.
-import { roundEven } from "./halves.js";
+import { roundEven } from "./encoding.js";
 
 const LOBES = 3;
 

@@ -1,5 +1,5 @@
-// Answers from what the browser keeps of the page, so that it works without a connection. The lines before this one name
-// the cache of this version, and its files.
+// Answers from what the browser keeps of the page, so that it works without a connection. The lines before this one
+// name the cache of this version, and its files.
 /* global NAME, FILES */
 const PREFIX = NAME.slice(0, NAME.lastIndexOf("-") + 1);
 
@@ -20,8 +20,8 @@ self.addEventListener("install", (event) => {
 
 self.addEventListener("activate", (event) => {
   const clean = async () => {
-    const names = await caches.keys();
-    await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== NAME).map((name) => caches.delete(name)));
+    const old = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== NAME);
+    await Promise.all(old.map((name) => caches.delete(name)));
     await self.clients.claim();
   };
   event.waitUntil(clean());

@@ -1,8 +1,10 @@
 // Starts the page, or says why it cannot run. A plain script, so that browsers of any age understand what it says.
+/* eslint no-var: "off" */
 (function start() {
   var words = document.querySelector(".loading-words");
   // The smallest program with an instruction for four numbers at once.
-  var simd = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
+  var simd = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0,
+    10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 
   function stop(text) {
     words.textContent = text;
@@ -20,7 +22,7 @@
 
   function fail(error) {
     console.error(error);
-    stop("The page could not be started: " + (error && error.message ? error.message : "reload it.") + "");
+    stop("The page could not be started: " + (error && error.message ? error.message : "reload it."));
   }
 
   if (location.protocol === "file:") {
@@ -29,7 +31,8 @@
   }
   var missing = lacks();
   if (missing) {
-    stop("This browser cannot draw faces: it lacks " + missing + ". Use Chrome, Edge, Firefox or Safari of 2024 or later.");
+    stop("This browser cannot draw faces: it lacks " + missing + ". "
+      + "Use Chrome, Edge, Firefox or Safari of 2024 or later.");
     return;
   }
   words.textContent = "Loading…";

@@ -1,5 +1,6 @@
 // What the page asks a server for elsewhere, answered in the browser: drawing, files and films.
-import { base64Of } from "./halves.js";
+import { writeFilm } from "../core/film-text.js";
+import { asciiOf, base64Of } from "./encoding.js";
 import { createLongWorks } from "./long-works.js";
 import { record, recordableKinds } from "./recording.js";
 import { zipOf } from "./zip.js";
@@ -35,6 +36,14 @@ export function zipNames(texts) {
 
 /** A recipe whose picture was sharpened to a side, as Python writes it; last in a recipe, it is simply added. */
 const withSharpened = (text, size) => (size ? `${text.slice(0, -1)}, "sharpened": ${size}}` : text);
+
+/** The recipe of a film as its file has it; the same as ganime/drawing/film.py writes. */
+export function filmRecipe(faces, frames, rate, loop, easing) {
+  const legs = loop ? faces.length : Math.max(1, faces.length - 1);
+  const seconds = Math.round(((frames - (loop ? 0 : 1)) / legs / rate) * 1000) / 1000;
+  const film = JSON.parse(writeFilm({ faces, seconds, loop, easing }));
+  return asciiOf(JSON.stringify({ ganime: "film", ...film }));
+}
 
 /** The upscaler in a worker of its own, which starts when it is first needed. begin(): starts a worker. */
 function createSharpener(begin) {
@@ -102,7 +111,10 @@ function createFiles(artist, sharpener) {
     async film([faces, frames, loop, easing, rate, suffix, side], report, isLeft) {
       const pictures = await draw([faces, frames, loop, easing, side], report, isLeft);
       const rest = (share) => report(0.5 + share / 2);
-      if (suffix === ".png") return fileOf("film.png", await artist.call("apng", [pictures, rate, ""], rest));
+      if (suffix === ".png") {
+        const recipe = filmRecipe(faces, frames, rate, loop, easing);
+        return fileOf("film.png", await artist.call("apng", [pictures, rate, recipe], rest));
+      }
       const type = recordableKinds()[suffix];
       if (!type) throw new Error(`This browser cannot save ${suffix.slice(1)} films. Choose another kind.`);
       const bytes = await record(pictures, { side: side || pictures[0].side, type, rate }, rest, isLeft);
@@ -136,7 +148,9 @@ export function createStudio(artist, begin, model) {
 
   return {
     /** As requestFaces in shared/face-requests.js, without a server. */
-    async draw(tool, { key: _, ...fields }) {
+    async draw(tool, asked) {
+      const fields = { ...asked };
+      delete fields.key;
       const { pixels, width, ...answer } = await artist.call("draw", [tool, fields]);
       const picture = tool === "sharp" ? await sharpener.view({ side: answer.side, pixels }) : { side: width, pixels };
       return { ...answer, picture: await bitmapOf(picture.pixels, picture.side) };
@@ -145,7 +159,7 @@ export function createStudio(artist, begin, model) {
       start_model: () => model,
       embedded_model: () => model,
       drawing_model: (recipe) => ({
-        final: `${JSON.parse(recipe).model} drew this face. This page has ${model.model} alone, so it cannot be shown here.`,
+        final: `${JSON.parse(recipe).model} drew this face. This page has only ${model.model}, so it cannot show it.`,
       }),
       own_sliders: async (_, name, amounts, own) => (
         { name, vector: await artist.call("ownSliders", [amounts, own]) }),

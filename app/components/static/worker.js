@@ -2,7 +2,7 @@
 // {id, error}, and with {id, progress} before that.
 import { createArtist } from "./artist.js";
 import { download, numbersOf } from "./downloads.js";
-import { halvesOf } from "./halves.js";
+import { halvesOf } from "./encoding.js";
 import { createPainter, createUpscaler } from "./networks.js";
 import { apngOf, pngOf } from "./png.js";
 
@@ -92,7 +92,8 @@ function drawingActions(artist, paint) {
 /** The memory of pictures in a result, which is handed over without a copy. */
 function buffersOf(result) {
   const pictures = Array.isArray(result) ? result : result?.pictures || [result];
-  return pictures.map((picture) => (picture?.pixels || picture)?.buffer).filter((buffer) => buffer instanceof ArrayBuffer);
+  const buffers = pictures.map((picture) => (picture?.pixels || picture)?.buffer);
+  return buffers.filter((buffer) => buffer instanceof ArrayBuffer);
 }
 
 /** Answers the messages of a port. */

@@ -22,7 +22,8 @@ export function zipOf(files) {
     const name = new TextEncoder().encode(file.name);
     const common = describe(file, name);
     const piece = joined([packed([[0x04034b50, 4], ...common]), name, file.data]);
-    entries.push(joined([packed([[0x02014b50, 4], [20, 2], ...common, [0, 2], [0, 2], [0, 2], [0, 4], [at, 4]]), name]));
+    const place = [[0, 2], [0, 2], [0, 2], [0, 4], [at, 4]];
+    entries.push(joined([packed([[0x02014b50, 4], [20, 2], ...common, ...place]), name]));
     pieces.push(piece);
     at += piece.length;
   }

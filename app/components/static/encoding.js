@@ -1,4 +1,4 @@
-// Numbers of 16 bits, in which recipes store latents, and their text: base64 for addresses, without padding.
+// Numbers of 16 bits, in which recipes store latents, and texts: base64, and JSON in ASCII.
 
 const single = new Float32Array(1);
 const bits = new Uint32Array(single.buffer);
@@ -54,6 +54,10 @@ export function halvesOf(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Float32Array.from({ length: bytes.length / 2 }, (_, index) => halfOf(view.getUint16(2 * index, true)));
 }
+
+/** JSON in ASCII alone, as Python writes it. */
+export const asciiOf = (json) => json.replace(/[\u007f-\uffff]/g, (letter) => (
+  `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`));
 
 /** Bytes as base64. */
 export function base64Of(bytes) {
