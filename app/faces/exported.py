@@ -6,20 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from app.faces.loaded_model import LOCKS, LoadedModel
 from ganime.drawing.direction_search import group
 from ganime.drawing.directions import Direction
-from ganime.drawing.recipe import latents
-from ganime.drawing.sharpening import default_upscaler
+from ganime.drawing.onnx_files import generator_file, upscaler_file
 from ganime.errors import GanimeError
-from ganime.models.onnx_graph import check
-from ganime.models.onnx_networks import generator_onnx, upscaler_onnx
 from ganime.nets.clarity import Clarity
 from ganime.nets.upscaler import LEAST_SIDE
 
-CHECKED = 4  # faces
+SHARPENED = 512  # px
 KINDS = {"f2": np.float16, "f4": np.float32, "f8": np.float64}  # of numbers, the smallest first
 
 
@@ -31,23 +27,15 @@ class Numbers:
     index: dict[str, dict[str, Any]]
 
 
-def exported_generator(model: LoadedModel) -> bytes:
-    """The generator as ONNX, compared with torch if ONNX Runtime is installed."""
-    z = latents(range(CHECKED), model.latent_dim)
-    data = generator_onnx(model.checkpoint)
-    check("The generator", data, {"latents": z}, lambda: model.checkpoint.prepared(torch.from_numpy(z)).numpy())
-    return data
-
-
 def exported_upscaler(model: LoadedModel) -> bytes | None:
-    """The upscaler as ONNX, compared in the same way; None for a model whose faces it cannot sharpen."""
-    if model.image_size < LEAST_SIDE or model.image_size >= 512:
-        return None
-    net = default_upscaler()
-    data = upscaler_onnx(net)
-    pictures = torch.rand(1, 3, LEAST_SIDE, LEAST_SIDE, generator=torch.Generator().manual_seed(0))
-    check("The upscaler", data, {"pictures": pictures.numpy()}, lambda: net(pictures).numpy())
-    return data
+    """The upscaler as ONNX; None for a model whose faces it cannot sharpen to SHARPENED px."""
+    fits = LEAST_SIDE <= model.image_size < SHARPENED
+    return upscaler_file().data if fits else None
+
+
+def exported_generator(model: LoadedModel) -> bytes:
+    """The generator as ONNX."""
+    return generator_file(model.checkpoint).data
 
 
 def exported_numbers(model: LoadedModel) -> tuple[dict[str, Any], Numbers]:

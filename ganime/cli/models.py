@@ -1,21 +1,26 @@
-"""Models as files: `inspect`, `export` and `import`."""
+"""Models as files: `inspect`, `export`, also as ONNX, and `import`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ganime.cli.common import DEFAULT_HOME, HomeOption, ModelArgument, ModelFolderOption
+from ganime.cli.page import check_installed
 from ganime.drawing.directions import load_directions
 from ganime.drawing.layers import LayerCost, layer_costs
-from ganime.files import refuse_to_replace
-from ganime.models.checkpoint import CHECKPOINT_FILES, EMBEDDED, MODEL_FILES, export_model, save_checkpoint
+from ganime.errors import ConfigError
+from ganime.files import refuse_to_replace, write_bytes
+from ganime.models.checkpoint import CHECKPOINT_FILES, EMBEDDED, MODEL_FILES, Checkpoint, export_model, save_checkpoint
 from ganime.models.hub import open_model
 from ganime.models.importing import OUTPUTS, ImportOptions, import_generator
 from ganime.models.importing.fitting import ACTIVATIONS
+
+if TYPE_CHECKING:
+    from ganime.drawing.onnx_files import OnnxFile
 
 
 def inspect_command(
@@ -34,18 +39,58 @@ def inspect_command(
 
 def export_command(
     model: ModelArgument,
-    out: ModelFolderOption,
+    out: Annotated[Path | None, typer.Option(help="Model folder to write.", show_default=False)] = None,
+    onnx: Annotated[Path | None, typer.Option(help="ONNX file of the generator.", show_default=False)] = None,
+    clarity: Annotated[Path | None, typer.Option(help="ONNX file of its clarity.", show_default=False)] = None,
+    upscaler: Annotated[Path | None, typer.Option(help="ONNX file of the upscaler.", show_default=False)] = None,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Write a model, such as the best save of a run, to a model folder that you can keep or share."""
-    refuse_to_replace(out, MODEL_FILES)
-    checkpoint = open_model(model, home / "hub", with_discriminator=True)
+    """Write a model, such as the best save of a run, to a model folder that you can keep or share, or to ONNX files."""
+    files = {"--onnx": onnx, "--clarity": clarity, "--upscaler": upscaler}
+    wanted = {option: file for option, file in files.items() if file}
+    if not (out or wanted):
+        raise ConfigError(f"Say what to write: --out FOLDER, or an ONNX file with {', '.join(files)}.")
+    for option, file in wanted.items():
+        if file.suffix != ".onnx":
+            raise ConfigError(f"{option} writes ONNX; {file} should end in .onnx.")
+    if out:
+        refuse_to_replace(out, MODEL_FILES)
+    checkpoint = open_model(model, home / "hub", with_discriminator=out is not None)
+    if out:
+        export_folder(checkpoint, out)
+    if wanted:
+        export_files(checkpoint, onnx, clarity, upscaler)
+
+
+def export_files(checkpoint: Checkpoint, onnx: Path | None, clarity: Path | None, upscaler: Path | None) -> None:
+    """Write those of the ONNX files that have a path."""
+    check_installed("onnx")
+    from ganime.drawing import onnx_files  # onnx is an extra
+
+    if onnx:
+        export_onnx(onnx, "generator", onnx_files.generator_file(checkpoint))
+    if clarity:
+        export_onnx(clarity, "clarity", onnx_files.clarity_file(checkpoint))
+    if upscaler:
+        export_onnx(upscaler, "upscaler", onnx_files.upscaler_file())
+
+
+def export_folder(checkpoint: Checkpoint, out: Path) -> None:
+    """Write a model folder and print what it holds."""
     # Raises CheckpointError for directions that were made for other weights.
     load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
     export_model(replace(checkpoint, name=out.resolve().name), out)
     images = checkpoint.training.get("images")
     trained = f", trained on {images:,} images" if isinstance(images, int) else ""
     print(f"{out}: revision {checkpoint.revision}{trained}")
+
+
+def export_onnx(path: Path, what: str, file: OnnxFile) -> None:
+    """Write an ONNX file, and print how far from torch it is."""
+    write_bytes(path, file.data)
+    unknown = "not compared with torch, because onnxruntime is not installed"
+    compared = unknown if file.difference is None else f"within {file.difference:.1g} of torch in ONNX Runtime"
+    print(f"{path}: {what}, {len(file.data):,} bytes, {compared}")
 
 
 def import_command(

@@ -27,9 +27,9 @@ def clarity_onnx(clarity: Clarity, facts: Mapping[str, str]) -> bytes:
     def double(values: Any) -> str:
         return graph.constant(values, np.float64)
 
-    fixed = {f"weight{n}": double(weight) for n, weight in enumerate(clarity.weights)}
-    fixed |= {f"turned{n}": double(weight.T) for n, weight in enumerate(clarity.weights)}
-    fixed |= {f"bias{n}": double(bias) for n, bias in enumerate(clarity.biases)}
+    fixed = {f"weight{n}": graph.weight(weight) for n, weight in enumerate(clarity.weights)}
+    fixed |= {f"turned{n}": graph.node("Transpose", fixed[f"weight{n}"], perm=[1, 0]) for n in range(len(fixed))}
+    fixed |= {f"bias{n}": graph.weight(bias) for n, bias in enumerate(clarity.biases)}
     fixed |= {"held": double(clarity.held.T @ clarity.held), "one": double(1), "zero": double(0)}
     z = graph.node("Cast", "latents", to=TensorProto.DOUBLE)
     length = graph.node("ReduceL2", z, axes=[1])  # (N, 1)

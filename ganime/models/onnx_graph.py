@@ -43,13 +43,14 @@ class Graph:
         self.weights.append(numpy_helper.from_array(np.array(values, kind, order="C"), name))
         return name
 
-    def weight(self, tensor: torch.Tensor) -> str:
-        """Add a weight that is computed with in fp32. It is stored in fp16 where that changes no number."""
-        values = tensor.detach().cpu().float().numpy()
-        halved = values.astype(np.float16)
-        if not np.array_equal(halved.astype(np.float32), values):
-            return self.constant(values)
-        return self.node("Cast", self.constant(halved, np.float16), to=TensorProto.FLOAT)
+    def weight(self, values: np.ndarray | torch.Tensor) -> str:
+        """Add numbers in their own precision, stored in fp16 where that changes none of them."""
+        array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+        halved = array.astype(np.float16)
+        if not np.array_equal(halved, array):
+            return self.constant(array, array.dtype.type)
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        return self.node("Cast", self.constant(halved, np.float16), to=kind)
 
     def graph(self, name: str, inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
         """The nodes so far as a graph. outputs: with the names of values."""
