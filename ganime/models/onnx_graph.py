@@ -40,12 +40,12 @@ class Graph:
     def constant(self, values: Any, kind: type = np.float32) -> str:
         """Add numbers as they are."""
         name = f"{self.prefix}weight_{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(np.array(values, kind, order="C"), name))
+        self.weights.append(numpy_helper.from_array(np.array(array_of(values), kind, order="C"), name))
         return name
 
     def weight(self, values: np.ndarray | torch.Tensor) -> str:
         """Add numbers in their own precision, stored in fp16 where that changes none of them."""
-        array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+        array = array_of(values)
         halved = array.astype(np.float16)
         if not np.array_equal(halved, array):
             return self.constant(array, array.dtype.type)
@@ -67,6 +67,11 @@ class Graph:
         helper.set_model_props(model, dict(facts))
         onnx.checker.check_model(model, full_check=True)
         return model.SerializeToString()
+
+
+def array_of(values: Any) -> Any:
+    """The numbers of a tensor; anything else as it is."""
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
 
 
 def numbers(name: str, *shape: int | str, kind: int = TensorProto.FLOAT) -> Any:

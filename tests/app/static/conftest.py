@@ -41,21 +41,21 @@ def plain_studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
 
 
 @pytest.fixture(scope="session")
-def embedded(plain_studio: Studio) -> LoadedModel:
+def model(plain_studio: Studio) -> LoadedModel:
     return plain_studio.open(plain_studio.library.start.key)
 
 
 @pytest.fixture(scope="session")
-def art(plain_studio: Studio, embedded: LoadedModel) -> Callable[..., list[Any]]:
+def art(plain_studio: Studio, model: LoadedModel) -> Callable[..., list[Any]]:
     """Calls tools of the artist: art(["draw", {...}], ...) gives {"recipes", "latents"} of each, or {"error"}."""
-    artist, _ = exported_numbers(embedded)
-    clarity = embedded.checkpoint.clarity
+    artist, _ = exported_numbers(model)
+    clarity = model.checkpoint.clarity
     assert clarity
     arrays = clarity_arrays(clarity)
     about = model_value(plain_studio, plain_studio.library.start) | {
         "dim": artist["dim"],
         "locks": artist["locks"],
-        "directions": {item.name: {"f4": item.vector.tolist()} for item in directions_of(embedded)},
+        "directions": {item.name: {"f4": item.vector.tolist()} for item in directions_of(model)},
         "clarity": {
             "weights": [{"f8": arrays[f"weight{number}"].ravel().tolist()} for number in range(3)],
             "biases": [{"f8": arrays[f"bias{number}"].tolist()} for number in range(3)],

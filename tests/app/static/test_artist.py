@@ -52,8 +52,8 @@ def test_the_way_between_faces_is_the_same(position: float) -> None:
         assert np.allclose(way, slerp(x, y, position), rtol=0, atol=2e-7)
 
 
-def test_recipes_are_written_letter_for_letter_as_python_writes_them(art: Art, embedded: LoadedModel) -> None:
-    name, revision = embedded.checkpoint.name, embedded.checkpoint.revision
+def test_recipes_are_written_letter_for_letter_as_python_writes_them(art: Art, model: LoadedModel) -> None:
+    name, revision = model.checkpoint.name, model.checkpoint.revision
     recipes = [
         Recipe(name, revision, 7),
         Recipe("ü “\n\x7f😀", revision, 2**32 - 1, truncation=0.85, clarity=0.95),
@@ -69,8 +69,8 @@ def test_recipes_are_written_letter_for_letter_as_python_writes_them(art: Art, e
     assert art(["draw", {"recipes": [text.replace("1.0,", "1,") for text in loose]}])[0]["recipes"] == texts
 
 
-def test_what_is_no_recipe_of_the_model_is_refused_in_words(art: Art, embedded: LoadedModel) -> None:
-    fine = Recipe(embedded.checkpoint.name, embedded.checkpoint.revision, 7)
+def test_what_is_no_recipe_of_the_model_is_refused_in_words(art: Art, model: LoadedModel) -> None:
+    fine = Recipe(model.checkpoint.name, model.checkpoint.revision, 7)
     values = json.loads(fine.to_json())
     bad = [
         "7",
@@ -94,87 +94,85 @@ def test_what_is_no_recipe_of_the_model_is_refused_in_words(art: Art, embedded: 
     assert "64" in art(["draw", {"recipes": [fine.to_json()] * 65}])[0]["error"]
 
 
-def test_every_tool_makes_the_same_recipes(art: Art, embedded: LoadedModel) -> None:
-    a, b, c = (embedded.recipes(1, seed)[0] for seed in (3, 14, 15))
-    edited = embedded.steer(a, {"smile": 1.5}).recipes[0]
-    own = {"mine": embedded_vector(embedded, "blush")}
+def test_every_tool_makes_the_same_recipes(art: Art, model: LoadedModel) -> None:
+    a, b, c = (model.recipes(1, seed)[0] for seed in (3, 14, 15))
+    edited = model.steer(a, {"smile": 1.5}).recipes[0]
+    own = {"mine": vector_of(model, "blush")}
     texts = [recipe.to_json() for recipe in (a, b, c)]
     asked = [
         (
             ["roll", {"recipe": texts[0], "seeds": [1, 2, 3], "locks": ["hair", "eyes"]}],
-            embedded.roll_beside(a, [1, 2, 3], ["hair", "eyes"]),
+            model.roll_beside(a, [1, 2, 3], ["hair", "eyes"]),
         ),
-        (["roll", {"recipe": texts[0], "seeds": [5], "locks": []}], embedded.roll_beside(a, [5], [])),
-        (["vary", {"recipe": texts[0], "strength": 0.3, "seed": 9}], embedded.vary(a, 0.3, 9)),
+        (["roll", {"recipe": texts[0], "seeds": [5], "locks": []}], model.roll_beside(a, [5], [])),
+        (["vary", {"recipe": texts[0], "strength": 0.3, "seed": 9}], model.vary(a, 0.3, 9)),
         (
             ["vary", {"recipe": edited.to_json(), "strength": 1, "seed": 0, "locks": ["expression"]}],
-            embedded.vary(edited, 1, 0, locks=["expression"]),
+            model.vary(edited, 1, 0, locks=["expression"]),
         ),
         (
             ["steer", {"recipe": texts[1], "amounts": {"smile": -2, "blonde_hair": 2.5}, "own": {}}],
-            embedded.steer(b, {"smile": -2, "blonde_hair": 2.5}),
+            model.steer(b, {"smile": -2, "blonde_hair": 2.5}),
         ),
-        (["steer", {"recipe": texts[1], "amounts": {"mine": 1.1}, "own": own}], embedded.steer(b, {"mine": 1.1}, own)),
-        (["breed", {"recipes": texts, "mutation": 0.1, "seed": 4}], embedded.breed([a, b, c], 0.1, 4)),
-        (["breed", {"recipes": texts[:2], "mutation": 0, "seed": 2}], embedded.breed([a, b], 0, 2)),
-        (["mix", {"a": texts[0], "b": texts[1], "c": texts[2]}], embedded.arithmetic(a, b, c)),
+        (["steer", {"recipe": texts[1], "amounts": {"mine": 1.1}, "own": own}], model.steer(b, {"mine": 1.1}, own)),
+        (["breed", {"recipes": texts, "mutation": 0.1, "seed": 4}], model.breed([a, b, c], 0.1, 4)),
+        (["breed", {"recipes": texts[:2], "mutation": 0, "seed": 2}], model.breed([a, b], 0, 2)),
+        (["mix", {"a": texts[0], "b": texts[1], "c": texts[2]}], model.arithmetic(a, b, c)),
     ]
     for answer, (call, drawn) in zip(art(*(call for call, _ in asked)), asked, strict=True):
         assert answer.get("recipes") == [recipe.to_json() for recipe in drawn.recipes], (call[0], answer.get("error"))
 
 
-def embedded_vector(model: LoadedModel, name: str) -> str:
+def vector_of(model: LoadedModel, name: str) -> str:
     return encoded(model.directions()[name].vector)
 
 
-def test_faces_between_others_are_the_same(art: Art, embedded: LoadedModel) -> None:
-    a, b = (embedded.recipes(1, seed)[0] for seed in (3, 14))
+def test_faces_between_others_are_the_same(art: Art, model: LoadedModel) -> None:
+    a, b = (model.recipes(1, seed)[0] for seed in (3, 14))
     softer = replace(b, truncation=0.9, clarity=0.2)
-    edited = embedded.steer(a, {"smile": 1.5}).recipes[0]
+    edited = model.steer(a, {"smile": 1.5}).recipes[0]
     for first, second in ((a, b), (a, softer), (edited, b)):
         [answer] = art(["between", {"a": first.to_json(), "b": second.to_json(), "steps": 5}])
-        expected = recipes_between(embedded.checkpoint, first, second, 5)
+        expected = recipes_between(model.checkpoint, first, second, 5)
         assert answer["recipes"] == [recipe.to_json() for recipe in expected]
     assert "64" in art(["between", {"a": a.to_json(), "b": b.to_json(), "steps": 65}])[0]["error"]
 
 
-def test_clarity_moves_latents_to_the_same_places(art: Art, embedded: LoadedModel) -> None:
+def test_clarity_moves_latents_to_the_same_places(art: Art, model: LoadedModel) -> None:
     shares = (0.0, 0.3, 0.7, 0.95)
     recipes = [
-        Recipe(embedded.checkpoint.name, embedded.checkpoint.revision, seed, clarity=shares[seed % 4], truncation=0.9)
+        Recipe(model.checkpoint.name, model.checkpoint.revision, seed, clarity=shares[seed % 4], truncation=0.9)
         for seed in range(40)
     ]
     [drawn] = art(["draw", {"recipes": [recipe.to_json() for recipe in recipes]}])
-    expected = latents_of(embedded.checkpoint, recipes)
+    expected = latents_of(model.checkpoint, recipes)
     assert np.abs(np.array(drawn["latents"]) - expected).max() < 1e-4
     unmoved = [number for number, recipe in enumerate(recipes) if not recipe.clarity]
     assert np.array_equal(np.array(drawn["latents"], np.float32)[unmoved], expected[unmoved])
 
 
 @pytest.mark.parametrize(("loop", "easing"), [(True, "smooth"), (False, "linear")])
-def test_films_go_the_same_way(art: Art, embedded: LoadedModel, loop: bool, easing: str) -> None:
-    faces = [
-        replace(embedded.recipes(1, seed)[0], clarity=clarity) for seed, clarity in ((3, 0.0), (14, 0.7), (15, 0.2))
-    ]
+def test_films_go_the_same_way(art: Art, model: LoadedModel, loop: bool, easing: str) -> None:
+    faces = [replace(model.recipes(1, seed)[0], clarity=clarity) for seed, clarity in ((3, 0.0), (14, 0.7), (15, 0.2))]
     [path] = art(["path", [face.to_json() for face in faces], 17, loop, easing])
-    assert np.abs(np.array(path) - embedded.path(faces, 17, loop, easing)).max() < 1e-4
+    assert np.abs(np.array(path) - model.path(faces, 17, loop, easing)).max() < 1e-4
     assert len(walk(np.array(path[:2], np.float32), 2)) == 2
 
 
-def test_sliders_of_a_visitor_are_the_same(art: Art, embedded: LoadedModel) -> None:
-    a, b = (embedded.recipes(1, seed)[0] for seed in (3, 14))
+def test_sliders_of_a_visitor_are_the_same(art: Art, model: LoadedModel) -> None:
+    a, b = (model.recipes(1, seed)[0] for seed in (3, 14))
     sliders, faces, same = art(
         ["ownSliders", {"smile": 1, "blush": -0.5}, {}],
         ["ownFaces", a.to_json(), b.to_json()],
         ["ownFaces", a.to_json(), a.to_json()],
     )
-    assert sliders == encoded(embedded.direction_of_sliders("mine", {"smile": 1, "blush": -0.5}, {}).vector)
-    assert faces == encoded(embedded.direction_between("mine", a, b).vector)
+    assert sliders == encoded(model.direction_of_sliders("mine", {"smile": 1, "blush": -0.5}, {}).vector)
+    assert faces == encoded(model.direction_between("mine", a, b).vector)
     assert "same" in same["error"]
 
 
-def test_amounts_directions_and_locks_out_of_range_are_refused(art: Art, embedded: LoadedModel) -> None:
-    text = embedded.recipes(1, 3)[0].to_json()
+def test_amounts_directions_and_locks_out_of_range_are_refused(art: Art, model: LoadedModel) -> None:
+    text = model.recipes(1, 3)[0].to_json()
     answers = art(
         ["steer", {"recipe": text, "amounts": {"smile": 3.5}}],
         ["steer", {"recipe": text, "amounts": {"nothing": 1}}],

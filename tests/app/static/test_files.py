@@ -65,9 +65,9 @@ def test_a_zip_is_whole_and_its_files_are_named_as_the_server_names_them() -> No
 
 
 @pytest.mark.parametrize("loop", [True, False])
-def test_the_recipe_of_a_film_is_that_of_the_server(embedded: LoadedModel, loop: bool) -> None:
-    faces = [embedded.recipes(1, seed)[0] for seed in (3, 14)]
-    faces.append(embedded.steer(faces[0], {"smile": 1}).recipes[0])
+def test_the_recipe_of_a_film_is_that_of_the_server(model: LoadedModel, loop: bool) -> None:
+    faces = [model.recipes(1, seed)[0] for seed in (3, 14)]
+    faces.append(model.steer(faces[0], {"smile": 1}).recipes[0])
     texts = [face.to_json() for face in faces]
     [text] = called(["studio", "filmRecipe", texts, 96, 24, loop, "smooth"])
     assert text.isascii()

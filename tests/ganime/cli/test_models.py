@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from ganime.drawing.directions import Direction, Directions, load_directions, save_directions
+from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate
 from ganime.models.checkpoint import EMBEDDED, TRAINING_FACES_FILES, Checkpoint, load_checkpoint
+from ganime.models.onnx_graph import TOLERANCE, computed
 from ganime.nets.dcgan import Discriminator
 from tests.ganime.cli.common import Answer, assert_refused
 from tests.ganime.models.foreign_nets import dcgan, trained
@@ -146,3 +148,28 @@ def test_a_folder_with_other_files_is_never_replaced(
     precious.write_text("years of work")
     assert_refused(ganime(command, EMBEDDED, "--out", precious.parent), "thesis.txt")
     assert precious.read_text() == "years of work"
+
+
+def test_export_writes_onnx_files_that_agree_with_torch(
+    ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path
+) -> None:
+    file, upscaler = tmp_path / "new" / "tiny.onnx", tmp_path / "upscaler.onnx"
+    answer = ganime("export", tiny_folder, "--onnx", file, "--upscaler", upscaler)
+    assert answer.status == 0, answer.error
+    assert f"{file.stat().st_size:,} bytes" in answer.out
+    assert "of torch in ONNX Runtime" in answer.out
+    z = latents([3], 8)
+    expected = load_checkpoint(tiny_folder).generator(torch.from_numpy(z)).numpy()
+    assert np.abs(computed(file.read_bytes(), {"latents": z}) - expected).max() < TOLERANCE
+    assert upscaler.stat().st_size > 2_000_000
+
+
+def test_export_refuses_what_it_cannot_write(
+    ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_refused(ganime("export", tiny_folder), "--out", "--onnx")
+    assert_refused(ganime("export", tiny_folder, "--onnx", tmp_path / "tiny.pt"), ".onnx")
+    assert_refused(ganime("export", tiny_folder, "--clarity", tmp_path / "clarity.onnx"), "ganime clarity")
+    monkeypatch.setattr("ganime.cli.page.find_spec", lambda name: None)
+    assert_refused(ganime("export", tiny_folder, "--onnx", tmp_path / "tiny.onnx"), "pip install '.[onnx]'")
+    assert not list(tmp_path.glob("*.onnx"))
