@@ -17,8 +17,9 @@ from ganime.drawing.clarity_fitting import (
     ClarityFit,
     embedded_reference,
     fit_clarity,
-    reference_features,
+    real_reference,
 )
+from ganime.drawing.clarity_scores import LARGEST_SIDE, joined
 from ganime.drawing.film import film_recipe
 from ganime.drawing.recipe import MAX_FRAMES, MAX_SEED, check_seed, check_truncation, parse_seeds
 from ganime.drawing.sampling import interpolate, recipes_for
@@ -28,7 +29,7 @@ from ganime.files import atomic_file
 from ganime.images import SHEET_COLUMNS, animation_kind, png_bytes, recipe_in, save_animation, sheet
 from ganime.models.checkpoint import EMBEDDED, Checkpoint
 from ganime.models.hub import open_model
-from ganime.nets.anime_features import FEATURE_SIDE, load_features
+from ganime.nets.anime_features import load_features
 from ganime.nets.clarity import CLARITY_FILE, save_clarity
 from ganime.text import plural
 
@@ -173,7 +174,7 @@ def clarity_command(
 ) -> None:
     """Fit a clarity to a model: which latents it draws well, and how to move the others there."""
     checkpoint, net = open_model(model, home / "hub"), load_features()
-    folder = out or checkpoint.folder
+    folder, side = out or checkpoint.folder, checkpoint.generator.config.image_size
     assert folder is not None
     common.check_folder(folder)
     if (folder / CLARITY_FILE).exists() and not replace_it:
@@ -181,10 +182,10 @@ def clarity_command(
             f"{folder} has a clarity. Another one would change the faces that it drew; --replace replaces it."
         )
     if data:
-        dataset = common.read_faces(data, FEATURE_SIDE, home)
-        reference = np.concatenate(list(reference_features(net, dataset.images, dataset.train)))
+        dataset = common.read_faces(data, min(side, LARGEST_SIDE), home)
+        reference = joined(real_reference(net, dataset.images, dataset.train, side))
     else:
-        reference = embedded_reference(net)
+        reference = embedded_reference(net, side)
     work = fit_clarity(checkpoint, net, reference, faces)
     found = common.run_to_end(work, ClarityFit, lambda share: f"{share:.0%} fitted")
     save_clarity(found.clarity, checkpoint.revision, folder)

@@ -11,7 +11,7 @@ from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
 from ganime.shapes import Float
 
-DEFAULT_CLARITY = 0.7
+DEFAULT_CLARITY = 0.35  # mends the worst third and leaves the others alone, which costs little variety
 
 
 def clear(

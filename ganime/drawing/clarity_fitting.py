@@ -1,4 +1,4 @@
-"""Fits a clarity to a model: draws faces, scores them by how near real faces lie, and learns to predict the scores."""
+"""Fits a clarity to a model: draws faces, scores how clear they are, and learns to predict the scores from latents."""
 
 from __future__ import annotations
 
@@ -11,26 +11,25 @@ import torch
 from torch import nn
 
 from ganime.drawing.clarity import default_clarity
+from ganime.drawing.clarity_scores import COLOURS, NEAREST, Seen, clarity_scores, joined, see
 from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate, render
 from ganime.errors import ConfigError
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
-from ganime.nets.anime_features import FeatureNet, extract
+from ganime.nets.anime_features import FeatureNet
 from ganime.nets.clarity import QUANTILES, WIDTHS, Clarity, unit
 from ganime.shapes import Float, Int, UInt8
 
 FITTED_FACES = 3_000
 LEAST_FACES = 500
 FIRST_SEED = 2_000_000_000  # of the faces that are drawn, far from the seeds that people try first
-NEAREST = 8  # real faces that a face is compared with
 REFERENCE_FACES = 4_000  # at most, of the real ones, or drawn by the embedded model where there are none
 TESTED_SHARE = 0.1  # of the faces, which the prediction is tested on
 EPOCHS, BATCH, RATE = 20, 128, 4e-3
 DROPOUT, WEIGHT_DECAY = 0.3, 1.0
-HELD_GROUPS = ("hair colour", "eye colour")
 HELD_PART = 4  # at most a quarter of the latent's dimensions are held
-DRAWN_AT_ONCE, COMPARED_AT_ONCE = 64, 512
+DRAWN_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,14 @@ class ClarityFit:
 
 
 def fit_clarity(
-    checkpoint: Checkpoint, net: FeatureNet, reference: Float[np.ndarray, "r d"], faces: int = FITTED_FACES
+    checkpoint: Checkpoint, net: FeatureNet, reference: Seen, faces: int = FITTED_FACES
 ) -> Iterator[float | ClarityFit]:
     """Fit a clarity to a model; yields the progress, 0 to 1, and the ClarityFit last.
 
-    The score of a face is how near the features of the nearest real faces lie, compared with the scores of faces of
-    the same colours; otherwise climbing it would turn rare colours into common ones. The same weights and reference
-    always give the same clarity.
+    The same weights and reference always give the same clarity; see `clarity_scores` for what counts as clear.
 
-    net: computes features and recognises the colours of hair and eyes.
-    reference: features of real faces by `net`, at least 8.
+    net: sees the eyes and the whole of faces, and recognises the colours of hair and eyes.
+    reference: what `net` sees of real faces at the model's side, at least 8.
     faces: how many faces of the model the fit uses, at least 500.
 
     Raises ConfigError for fewer.
@@ -61,20 +58,18 @@ def fit_clarity(
             f"A clarity is fitted to at least {LEAST_FACES} faces of the model, compared with at least {NEAREST} real "
             f"ones; got {faces} and {len(reference)}."
         )
-    z = latents(range(FIRST_SEED, FIRST_SEED + faces), checkpoint.generator.config.latent_dim)
-    features, probabilities, shades = [], [], []
+    config = checkpoint.generator.config
+    z = latents(range(FIRST_SEED, FIRST_SEED + faces), config.latent_dim)
+    parts = []
     for start in range(0, faces, DRAWN_AT_ONCE):
         yield 0.9 * start / faces
         drawn = render(checkpoint.prepared, z[start : start + DRAWN_AT_ONCE])  # (B, H, W, 3)
-        for rows, seen in zip((features, probabilities), extract(net, drawn), strict=True):
-            rows.append(seen)
-        shades.append(drawn.mean((1, 2)))  # (B, 3)
+        parts.append(see(net, drawn, config.image_size))
     yield 0.9
-    columns = [k for k, name in enumerate(net.attributes) if group(name) in HELD_GROUPS]
-    colours = np.concatenate(probabilities)[:, columns].astype(np.float64)  # (N, A)
-    nearness = -distances_to_nearest(np.concatenate(features), reference)  # (N,)
-    scores = nearness - explained_by(colour_regressors(colours, np.concatenate(shades)), nearness)
-    yield fit(z, scores, colours)
+    seen = joined(parts)
+    columns = [k for k, name in enumerate(net.attributes) if group(name) in COLOURS]
+    colours = seen.probabilities[:, columns].astype(np.float64)  # (N, A)
+    yield fit(z, clarity_scores(net, seen, reference), colours)
 
 
 def fit(
@@ -115,33 +110,9 @@ def fit_network(
     return weights, tuple(layer.bias.detach().double().numpy() for layer in layers)
 
 
-@torch.inference_mode()
-def distances_to_nearest(
-    features: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "r d"]
-) -> Float[np.ndarray, " n"]:
-    """The mean distance of each face to the 8 real faces nearest to it."""
-    real = torch.from_numpy(reference)
-    parts = [
-        torch.cdist(rows, real).topk(NEAREST, 1, largest=False).values.mean(1)  # (B, R) -> (B,)
-        for rows in torch.from_numpy(features).split(COMPARED_AT_ONCE)
-    ]
-    return torch.cat(parts).double().numpy()
-
-
 def log_odds(probabilities: Float[np.ndarray, "n a"]) -> Float[np.ndarray, "n a"]:
     bounded = probabilities.clip(1e-4, 1 - 1e-4)
     return np.log(bounded) - np.log1p(-bounded)
-
-
-def colour_regressors(colours: Float[np.ndarray, "n a"], shades: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n k"]:
-    """All that a face's score is compared by: its colours' probabilities and log odds, and its mean shade."""
-    return np.column_stack([colours, log_odds(colours), shades])
-
-
-def explained_by(known: Float[np.ndarray, "n k"], values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """What a linear regression on `known` predicts of values."""
-    design = np.column_stack([known, np.ones(len(known))])
-    return design @ np.linalg.lstsq(design, values, rcond=None)[0]
 
 
 def slopes(u: Float[np.ndarray, "n latent"], values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k latent"]:
@@ -155,21 +126,21 @@ def leading_axes(rows: Float[np.ndarray, "k latent"], most: int) -> Float[np.nda
     return np.linalg.svd(rows, full_matrices=False)[2][: min(most, len(rows))]
 
 
-def embedded_reference(net: FeatureNet) -> Float[np.ndarray, "r d"]:
-    """Features of clear faces of the embedded model, for a model whose real faces are not at hand."""
+def embedded_reference(net: FeatureNet, side: int) -> Seen:
+    """Clear faces of the embedded model, for a model of `side` px whose real faces are not at hand."""
     embedded = load_checkpoint(EMBEDDED)
     parts = [range(start, start + DRAWN_AT_ONCE) for start in range(0, REFERENCE_FACES, DRAWN_AT_ONCE)]
     clarity = default_clarity(embedded)
-    return np.concatenate([extract(net, generate(embedded, part, clarity=clarity))[0] for part in parts])
+    return joined(see(net, generate(embedded, part, clarity=clarity), side) for part in parts)
 
 
-def reference_features(
-    net: FeatureNet, faces: UInt8[np.ndarray, "n h w 3"], rows: Int[np.ndarray, " k"]
-) -> Iterator[Float[np.ndarray, "b d"]]:
-    """Features of at most 4,000 of the faces in `rows`, always the same selection, in batches.
+def real_reference(
+    net: FeatureNet, faces: UInt8[np.ndarray, "n h w 3"], rows: Int[np.ndarray, " k"], side: int
+) -> Iterator[Seen]:
+    """What is seen of at most 4,000 of the faces in `rows`, always the same selection, in batches.
 
-    faces: may be memory-mapped; a batch at a time is read.
+    faces: may be memory-mapped; a batch at a time is read. side: of the model's faces, in px.
     """
     chosen = np.sort(np.random.default_rng(0).permutation(rows)[:REFERENCE_FACES])
     for start in range(0, len(chosen), DRAWN_AT_ONCE):
-        yield extract(net, faces[chosen[start : start + DRAWN_AT_ONCE]])[0]
+        yield see(net, faces[chosen[start : start + DRAWN_AT_ONCE]], side)

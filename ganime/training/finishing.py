@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
-import numpy as np
-
-from ganime.drawing.clarity_fitting import ClarityFit, fit_clarity, reference_features
+from ganime.drawing.clarity_fitting import ClarityFit, fit_clarity, real_reference
+from ganime.drawing.clarity_scores import joined
 from ganime.drawing.direction_carrying import carried_directions
 from ganime.drawing.direction_search import FitProgress, find_directions
 from ganime.drawing.directions import Directions, save_directions
@@ -84,11 +83,11 @@ def fit_to_run(run: Path, dataset: FaceDataset) -> Task:
     if has_clarity(checkpoint):
         return
     assert checkpoint.folder is not None
-    features = []
-    for batch in reference_features(net, dataset.images, dataset.train):
-        features.append(batch)
+    seen = []
+    for batch in real_reference(net, dataset.images, dataset.train, checkpoint.generator.config.image_size):
+        seen.append(batch)
         yield 0.0
-    for event in fit_clarity(checkpoint, net, np.concatenate(features)):
+    for event in fit_clarity(checkpoint, net, joined(seen)):
         if not isinstance(event, ClarityFit):
             yield event
         elif event.explained < LEAST_EXPLAINED:

@@ -16,7 +16,7 @@ import typer
 from PIL import Image
 
 from ganime.cli import common
-from ganime.drawing.clarity import clear
+from ganime.drawing.clarity import DEFAULT_CLARITY, clear
 from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate
@@ -45,7 +45,7 @@ def main(
     }
     before = extract(net, generate(checkpoint, range(count)))[1]
     print("| clarity | faces moved | a face is found | hair colour kept | eye colour kept |\n" + "|---" * 5 + "|")
-    for share in clarity or [0.0, 0.7, 0.95]:
+    for share in clarity or [0.0, DEFAULT_CLARITY, 0.95]:
         faces = generate(checkpoint, range(count), clarity=share)
         moved = (clear(checkpoint, z, share) != z).any(1)
         after = extract(net, faces)[1]

@@ -14,13 +14,14 @@ import torch
 from ganime import generate as generate_faces
 from ganime.drawing.clarity import DEFAULT_CLARITY, clear, default_clarity
 from ganime.drawing.clarity_fitting import ClarityFit, fit, fit_clarity
+from ganime.drawing.clarity_scores import see
 from ganime.drawing.mixing import mean_settings
 from ganime.drawing.recipe import Recipe, latents
 from ganime.drawing.sampling import generate, generate_recipes, interpolate, recipes_for
 from ganime.errors import CheckpointError, ConfigError, RecipeError
 from ganime.files import read_facts, read_tensors, save_tensors
 from ganime.models.checkpoint import Checkpoint, export_model, load_checkpoint, save_checkpoint
-from ganime.nets.anime_features import FeatureNet, extract
+from ganime.nets.anime_features import FeatureNet
 from ganime.nets.clarity import CLARITY_FILE, Clarity, orthonormal, save_clarity, unit
 
 DIM = 16
@@ -196,7 +197,7 @@ def test_the_embedded_models_draw_clear_faces(embedded: Checkpoint) -> None:
     assert default_clarity(embedded) == DEFAULT_CLARITY
     z = latents(range(64), embedded.generator.config.latent_dim)
     moved = (clear(embedded, z, DEFAULT_CLARITY) != z).any(1)
-    assert 0.4 < moved.mean() < 0.9
+    assert 0.2 < moved.mean() < 0.5
 
 
 # --- files
@@ -277,7 +278,7 @@ def test_children_of_the_clearest_faces_are_as_clear(count: int) -> None:
 
 @pytest.mark.slow
 def test_a_fit_reports_progress_and_is_the_same_each_time(tiny: Checkpoint, net: FeatureNet) -> None:
-    reference = extract(net, generate(tiny, range(900, 950)))[0]
+    reference = see(net, generate(tiny, range(900, 950)), 32)
     *progress, first = fit_clarity(tiny, net, reference, faces=500)
     *_, again = fit_clarity(tiny, net, reference, faces=500)
     assert progress == sorted(progress)
@@ -292,7 +293,7 @@ def test_a_fit_reports_progress_and_is_the_same_each_time(tiny: Checkpoint, net:
 @pytest.mark.parametrize(("faces", "real"), [(499, 50), (500, 7)])
 def test_too_few_faces_to_fit_to_are_refused(tiny: Checkpoint, net: FeatureNet, faces: int, real: int) -> None:
     with pytest.raises(ConfigError, match=str(faces if faces < 500 else real)):
-        next(fit_clarity(tiny, net, np.zeros((real, net.features), np.float32), faces))
+        next(fit_clarity(tiny, net, see(net, np.zeros((real, 32, 32, 3), np.uint8), 32), faces))
 
 
 def test_a_basis_is_orthonormal_and_spans_the_rows() -> None:
