@@ -13,13 +13,14 @@ from ganime.errors import CheckpointError, ConfigError
 from ganime.models.checkpoint import Checkpoint
 from ganime.models.importing.building import build_generator, coloured, for_normal_latents
 from ganime.models.importing.findings import describe, likely_output
-from ganime.models.importing.fitting import ACTIVATIONS, Choices, enlarged_to, fit
+from ganime.models.importing.fitting import ACTIVATIONS, Choices, enlarged_to, fit, side_of
 from ganime.models.importing.keras import KERAS_EPS, read_keras
 from ganime.models.importing.layout import Layout, read_layout
 from ganime.models.importing.states import finite_tensors, states_in
 from ganime.models.importing.weight_files import HDF5, KERAS, SAFETENSORS, read_state, recognised
 from ganime.nets.dcgan import Generator
 
+MOST_LATENT = 4096  # as in ModelConfig
 OUTPUTS = ("tanh", "sigmoid", "none")
 SUPPORTED = "docs/importing.md lists the generators that Ganime imports."
 
@@ -93,6 +94,7 @@ def from_states(content: Any, ordered: bool, options: ImportOptions) -> tuple[Ge
 
 def from_layout(layout: Layout, options: ImportOptions, known: bool) -> tuple[Generator, dict[str, str]]:
     """The generator of layers. known: whether the file says everything about them."""
+    check_bounds(layout)
     row = class_row(layout.classes, options.label)
     fitted = fit(layout.layers, layout.classes, Choices(options.activation, options.norm_eps), known)
     layers = enlarged_to(fitted.layers, options.size, lambda side: 8 <= side <= MOST_PIXELS)
@@ -102,6 +104,14 @@ def from_layout(layout: Layout, options: ImportOptions, known: bool) -> tuple[Ge
         layers = [*layers[:-1], layers[-1].changed(activation=output)]
     found = describe(layers, fitted, options.output != "", known)
     return build_generator(for_normal_latents(layers, fitted.latent, row)), found
+
+
+def check_bounds(layout: Layout) -> None:
+    """Raise CheckpointError for a latent or a picture that is too large, before anything is drawn."""
+    latent, side = layout.layers[0].block.inputs, side_of(layout.layers)
+    if latent > MOST_LATENT or side > MOST_PIXELS:
+        most = f"a latent_dim of {MOST_LATENT} and pictures of {MOST_PIXELS} px"
+        raise CheckpointError(f"it has a latent_dim of {latent} and draws {side} px; Ganime knows at most {most}.")
 
 
 def class_row(classes: Tensor | None, label: int | None) -> Tensor | None:

@@ -66,7 +66,12 @@ LAYOUTS: dict[str, tuple[Callable[[], nn.Module], int]] = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+SLOW = ("512 px", "upsample and 3x3", "bilinear upsample and 3x3")
+
+
+@pytest.mark.parametrize(
+    "layout", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in LAYOUTS]
+)
 def test_a_generator_of_this_layout_draws_the_same_pictures(layout: str, tmp_path: Path) -> None:
     make, size = LAYOUTS[layout]
     net = trained(make())
@@ -112,6 +117,7 @@ def test_the_activation_is_told_from_the_statistics_of_the_norms(name: str, tmp_
     assert found["activation"].startswith(f"{name} (mismatch 0.0"), found
 
 
+@pytest.mark.slow
 def test_a_norm_of_another_eps_is_told_from_the_statistics(tmp_path: Path) -> None:
     assert imported(trained(upsampling()), tmp_path).training["norm_eps"] == "1e-05, 0.8"
 
