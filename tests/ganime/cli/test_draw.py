@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from ganime.cli import common
+from ganime.drawing.clarity import DEFAULT_CLARITY
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, interpolate
 from ganime.drawing.sharpening import sharpened
@@ -257,9 +258,9 @@ def test_sample_draws_clear_faces_where_a_clarity_was_fitted(
     assert "clarity.safetensors" in fitted.out
     assert_refused(ganime("clarity", folder, faces_folder, "--faces", 500), "--replace")
     model = load_checkpoint(folder)
-    for options, clarity in (((), 0.7), (("--clarity", 0.0), 0.0), (("--clarity", 0.9), 0.9)):
+    for options, clarity in (((), DEFAULT_CLARITY), (("--clarity", 0.0), 0.0), (("--clarity", 0.9), 0.9)):
         path = tmp_path / f"{clarity}.npy"
         assert ganime("sample", "--model", folder, "--npy", path, "--count", 8, *options).status == 0
         assert np.array_equal(np.load(path), generate(model, range(8), clarity=clarity))
     assert ganime("vary", 3, "--model", folder, "--out", tmp_path / "v", "--count", 1).status == 0
-    assert Recipe.from_png(tmp_path / "v" / "variation-001.png").clarity == 0.7
+    assert Recipe.from_png(tmp_path / "v" / "variation-001.png").clarity == DEFAULT_CLARITY
