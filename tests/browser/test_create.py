@@ -380,7 +380,7 @@ def test_newcomer_comes_from_opening_to_a_shared_film_in_twelve_clicks(
     shared = page.evaluate("navigator.clipboard.readText()")
     page.evaluate("localStorage.clear(); sessionStorage.clear()")
     page.goto("about:blank")
-    visit(page, shared)
+    page.goto(shared)
     expect(page.get_by_role("button", name=re.compile("of the film: "))).to_have_count(2)
     expect(page.locator(".screen")).to_be_visible()
     alert(page).to_be_hidden()
