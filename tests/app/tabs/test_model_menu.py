@@ -30,7 +30,8 @@ def test_a_model_is_described_with_its_sliders_and_limits(steered_studio: Studio
     value = model_value(steered_studio, steered_studio.library.start)
     checkpoint = steered_studio.open(START_KEY).checkpoint
     assert (value["key"], value["model"], value["revision"]) == (START_KEY, "tiny", checkpoint.revision)
-    assert (value["side"], value["clarity"], value["openers"]) == (32, 0.0, [])
+    assert (value["side"], value["clarity"]) == (32, 0.0)
+    assert len(value["openers"]) >= 4
     assert [(one["name"], one["label"], one["group"]) for one in value["steers"]] == [
         ("smile", "Smile", "Expression"),
         ("sefa-1", "Pattern 1", "Unnamed"),
