@@ -165,6 +165,7 @@ STEERED = (
 OPENED = (
     "browser/test_create.py",
     "browser/test_header.py",
+    "browser/test_journeys.py",
     "browser/test_layout.py",
 )
 TOGETHER = {f"tests/{name}": files[0] for files in (FORKING, STEERED, OPENED) for name in files}
