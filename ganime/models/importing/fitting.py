@@ -39,6 +39,7 @@ EPSILONS = (1e-5, 1e-3, 0.8)  # of PyTorch, Keras, and eriklindernoren/PyTorch-G
 UNIFORM = 3**-0.5  # standard deviation of latents from -1 to 1
 KEPT, POOR = 0.2, 0.35  # mismatches: not worth a comparison behind the first one; nothing fits
 CLEARLY_BETTER = 0.7  # another guess takes the place of the believed one if its mismatch is this much smaller
+TIE = 0.015  # between the mismatches of two guesses, from which the simpler one is not believed
 FACES, POINTS = (32, 256), 4096  # drawn to measure: fewest and most; points of a map
 SEED = 2**32 + 1  # of the latents; nothing else uses it
 
@@ -155,6 +156,10 @@ class Fitting:
         scores = {best: least}
         scores |= {guess: self.mismatch_of(guess, start, index) for guess in self.guesses(start, index)}
         other = min(scores, key=lambda guess: scores[guess])
+        if start < index and self.layers[start].block.norm == "none":  # such a layer may well end in nothing
+            plain = [guess for guess in scores if guess.activation == "none" and not guess.first]
+            nearest = min(plain, key=lambda guess: scores[guess], default=other)
+            other = nearest if scores[nearest] <= scores[other] + TIE else other
         if scores[other] >= CLEARLY_BETTER * least:
             other = best
         if decides:

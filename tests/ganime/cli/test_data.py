@@ -36,7 +36,7 @@ def test_copies_are_detected_without_the_pictures(tiny_folder: Path, learned: Pa
         assert known.total + known.held_out == COUNT
         told = run("copies", *map(str, range(COUNT)), "--model", tiny_folder)
         assert told.count("It looks like a copy") >= known.total - 2
-        assert "nearer to a training face" in run("copies", "1000", "--model", tiny_folder)
+        assert "closer to its training faces" in run("copies", "1000", "--model", tiny_folder)
     finally:
         for name in TRAINING_FACES_FILES:
             (tiny_folder / name).unlink(missing_ok=True)
@@ -48,7 +48,7 @@ def test_given_training_faces_are_shown_beside_the_face(
     out = tmp_path / "pairs.png"
     shared = ("--model", tiny_folder, "--train", learned, "--home", tmp_path / "home", "--keep-duplicates")
     told = run("copies", "3", "5000", "--out", out, *shared)
-    assert [line.partition(":")[0] for line in told.splitlines() if "training face than" in line] == ["3", "5000"]
+    assert [line.partition(":")[0] for line in told.splitlines() if "closer to its training faces" in line] == ["3", "5000"]
     with Image.open(out) as image:
         assert image.size == (5 * 32, 2 * 32)
         shown = np.asarray(image.convert("RGB"))[:32, :32].astype(int)
