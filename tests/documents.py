@@ -24,6 +24,8 @@ NOT_RUN = {
     "docker ": "needs Docker",
     "npm ": "needs Node.js and a network",
     "ganime page": "runs until it is stopped; tests/ganime/cli/test_page.py starts it",
+    "ganime static": "needs ONNX Runtime from npm; tests/ganime/cli/test_static.py runs it",
+    "python -m http.server": "runs until it is stopped",
     "python -m app jobs": "needs a page with jobs; tests/app/test_cli.py runs it",
     "torchrun ": "trains for as long as nobody stops it; tests/ganime/training/test_distributed.py runs torchrun",
     "python -m benchmarks.": "measures for minutes",

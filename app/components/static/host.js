@@ -12,7 +12,7 @@ function showProgress({ arrived, whole }) {
   find(".loading-bar").max = whole;
   find(".loading-bar").value = arrived;
   find(".loading-words").textContent = arrived < whole
-    ? `Loading: ${megabytes(arrived)} of ${megabytes(whole)} MB. Later visits start at once.`
+    ? `Loading: ${megabytes(arrived)} of ${megabytes(whole)} MB. Later visits load nothing.`
     : "Starting…";
 }
 
