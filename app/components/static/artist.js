@@ -163,15 +163,20 @@ export function createArtist(about) {
     write: writeRecipe,
     /** The latent that draws a recipe, truncation and clarity applied. */
     latentOf: (recipe) => cleared(truncated(recipe, dim), recipe.clarity),
-    /** The latents of a film, each with the clarity of the faces before and after it. easing: "smooth" or "linear". */
-    path(texts, frames, loop, easing) {
+    /**
+     * The latents of a film, each with the clarity of the faces before and after it.
+     *
+     * easing: "smooth" or "linear". wanted: the frames whose latents are returned.
+     */
+    path(texts, frames, loop, easing, wanted) {
       const faces = recipes.readAll(texts);
       if (faces.length < 2) throw new Error(`A film needs 2 or more faces; got ${faces.length}.`);
       const shares = [...faces, ...faces.slice(0, loop ? 1 : 0)].map((recipe) => recipe.clarity);
       const places = placesOf(shares.length - 1, frames, loop);
-      return walk(faces.map((recipe) => truncated(recipe, dim)), frames, loop, EASINGS[easing]).map((z, index) => {
-        const below = Math.min(Math.floor(places[index]), shares.length - 2);
-        return cleared(z, shares[below] + (shares[below + 1] - shares[below]) * (places[index] - below));
+      const way = walk(faces.map((recipe) => truncated(recipe, dim)), frames, loop, EASINGS[easing]);
+      return wanted.map((frame) => {
+        const below = Math.min(Math.floor(places[frame]), shares.length - 2);
+        return cleared(way[frame], shares[below] + (shares[below + 1] - shares[below]) * (places[frame] - below));
       });
     },
   };

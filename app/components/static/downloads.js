@@ -2,17 +2,23 @@
 
 const MAGIC = [0x1f, 0x8b]; // of gzip; servers that unpack such files themselves leave none
 
-async function kept(name, url) {
-  if (!globalThis.caches) return null; // as on addresses without https
-  const found = await caches.match(url, { cacheName: name }).catch(() => null);
+/** The browser's cache of a name; null where it keeps nothing, as without https, in some frames, or on full disks. */
+async function cacheOf(name) {
+  try {
+    return await globalThis.caches.open(name);
+  } catch {
+    return null;
+  }
+}
+
+async function kept(cache, url) {
+  const found = await cache?.match(url).catch(() => null);
   return found ? new Uint8Array(await found.arrayBuffer()) : null;
 }
 
-async function keep(name, url, bytes) {
-  if (!globalThis.caches) return;
+async function keep(cache, url, bytes) {
   const response = new Response(bytes, { headers: { "Content-Type": "application/octet-stream" } });
-  const cache = await caches.open(name).catch(() => null);
-  await cache?.put(url, response).catch(() => null); // storage may be full or switched off
+  await cache?.put(url, response).catch(() => null);
 }
 
 /** Fetches a file. report(bytes): called with how many more have arrived. */
@@ -40,10 +46,11 @@ async function unpacked(bytes) {
  * report(bytes): called with how many more are there.
  */
 export async function download(name, url, report) {
-  const there = await kept(name, url);
+  const cache = await cacheOf(name);
+  const there = await kept(cache, url);
   if (there) report(there.length);
   const bytes = there || await fetched(url, report);
-  if (!there) await keep(name, url, bytes);
+  if (!there) await keep(cache, url, bytes);
   return unpacked(bytes);
 }
 

@@ -1,4 +1,5 @@
-// Pictures made smaller by a Lanczos filter, as Pillow does (Duchon 1979). Pictures are {side, pixels}: RGBA in bytes.
+// Pictures made smaller or larger by a Lanczos filter, as Pillow does (Duchon 1979). Pictures are {side, pixels}: RGBA
+// in bytes.
 import { roundEven } from "./encoding.js";
 
 const LOBES = 3;
@@ -29,7 +30,8 @@ function pass(pixels, side, rows, table) {
     for (const [point, [first, weights]] of table.entries()) {
       for (let channel = 0; channel < 4; channel += 1) {
         const start = 4 * (row * side + first) + channel;
-        const sum = weights.reduce((total, weight, index) => total + weight * pixels[start + 4 * index], 0);
+        let sum = 0;
+        for (let index = 0; index < weights.length; index += 1) sum += weights[index] * pixels[start + 4 * index];
         made[4 * (point * rows + row) + channel] = roundEven(sum);
       }
     }

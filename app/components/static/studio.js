@@ -1,12 +1,14 @@
 // What the page asks a server for elsewhere, answered in the browser: drawing, files and films.
 import { writeFilm } from "../core/film-text.js";
 import { asciiOf, base64Of } from "./encoding.js";
+import { placesAmong } from "./frames.js";
 import { createLongWorks } from "./long-works.js";
-import { record, recordableKinds } from "./recording.js";
+import { record, recordableKinds, STOPPED } from "./recording.js";
 import { zipOf } from "./zip.js";
 
 const SHARP = 512; // px
 const MOST_PATIENCE = 3000; // ms for a sharpened face; slower browsers keep the plain one on view
+const SHARP_FRAMES = 60; // of a sharpened film, as on the server
 const FIRST_NUMBERED = 2;
 const TYPES = {
   ".png": "image/png", ".zip": "application/zip", ".mp4": "video/mp4", ".webm": "video/webm",
@@ -87,15 +89,17 @@ function createFiles(artist, sharpener) {
     return { recipes, files };
   }
 
-  async function draw([faces, frames, loop, easing, side], report, isLeft) {
-    const pictures = await artist.call("frames", [faces, frames, loop, easing], (share) => report(share / 4));
-    const large = [];
-    for (const picture of pictures) {
-      if (isLeft()) break;
-      large.push(side >= SHARP && side > picture.side ? await sharpener.enlarge(picture, side) : picture);
-      report(0.25 + large.length / pictures.length / 4);
+  /** Draws a film; of a sharpened one at most SHARP_FRAMES, between which pictures are mixed. */
+  async function draw([faces, count, loop, easing, side], report, isLeft) {
+    const places = placesAmong(count, side >= SHARP ? SHARP_FRAMES : count);
+    const drawn = await artist.call("frames", [faces, count, loop, easing, places], (share) => report(share / 4));
+    const pictures = [];
+    for (const picture of drawn) {
+      if (isLeft()) throw new Error(STOPPED);
+      pictures.push(side >= SHARP && side > picture.side ? await sharpener.enlarge(picture, side) : picture);
+      report(0.25 + pictures.length / drawn.length / 4);
     }
-    return large;
+    return { pictures, places, count };
   }
 
   return {
@@ -109,15 +113,16 @@ function createFiles(artist, sharpener) {
       return fileOf("faces.zip", zipOf(files.map((data, index) => ({ name: names[index], data }))));
     },
     async film([faces, frames, loop, easing, rate, suffix, side], report, isLeft) {
-      const pictures = await draw([faces, frames, loop, easing, side], report, isLeft);
+      const drawn = await draw([faces, frames, loop, easing, side], report, isLeft);
+      const shown = side || drawn.pictures[0].side;
       const rest = (share) => report(0.5 + share / 2);
       if (suffix === ".png") {
         const recipe = filmRecipe(faces, frames, rate, loop, easing);
-        return fileOf("film.png", await artist.call("apng", [pictures, rate, recipe], rest));
+        return fileOf("film.png", await artist.call("apng", [drawn, shown, rate, recipe], rest));
       }
       const type = recordableKinds()[suffix];
       if (!type) throw new Error(`This browser cannot save ${suffix.slice(1)} films. Choose another kind.`);
-      const bytes = await record(pictures, { side: side || pictures[0].side, type, rate }, rest, isLeft);
+      const bytes = await record(drawn, { side: shown, type, rate }, rest, isLeft);
       return fileOf(`film${suffix}`, bytes);
     },
   };
@@ -133,7 +138,10 @@ function asServer(functions) {
     }
   }]);
   const refuse = async () => ({ error: NEEDS_SERVER });
-  return new Proxy(Object.fromEntries(answers), { get: (known, name) => known[name] || refuse });
+  const isAwaited = (name) => name === "then"; // no function of a server
+  return new Proxy(Object.fromEntries(answers), {
+    get: (known, name) => known[name] || (isAwaited(name) ? undefined : refuse),
+  });
 }
 
 /**

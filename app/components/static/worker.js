@@ -3,8 +3,10 @@
 import { createArtist } from "./artist.js";
 import { download, numbersOf } from "./downloads.js";
 import { halvesOf } from "./encoding.js";
+import { allFrames } from "./frames.js";
 import { createPainter, createUpscaler } from "./networks.js";
 import { apngOf, pngOf } from "./png.js";
+import { resized } from "./resizing.js";
 
 const COLUMNS = 8; // of a sheet
 const LAYERS = [0, 1, 2]; // of the network that predicts clarity
@@ -65,7 +67,7 @@ async function start({ base, about, part }, report) {
   ort.env.logLevel = "error";
   return part === "generator"
     ? drawingActions(artistOf(about, numbersOf(numbers, about.numbers, halvesOf)), await createPainter(ort, network))
-    : { enlarge: await createUpscaler(ort, network), png: pngOf, apng: apngOf };
+    : { enlarge: await createUpscaler(ort, network) };
 }
 
 function drawingActions(artist, paint) {
@@ -81,11 +83,15 @@ function drawingActions(artist, paint) {
     },
     /** Faces one by one, with their recipes. */
     faces: (texts, report) => faces(artist.tools.draw({ recipes: texts }), report),
-    frames: (texts, frames, loop, easing, report) => paint(artist.path(texts, frames, loop, easing), report),
+    /** The frames of a film at some places among them. */
+    frames: (texts, frames, loop, easing, places, report) => (
+      paint(artist.path(texts, frames, loop, easing, places), report)),
     ownSliders: (amounts, own) => artist.tools.ownSliders(amounts, own),
     ownFaces: (a, b) => artist.tools.ownFaces(a, b),
     png: pngOf,
-    apng: apngOf,
+    /** A film as an animated PNG. */
+    apng: (film, side, rate, recipe, report) => (
+      apngOf(allFrames(film).map((picture) => resized(picture, side)), rate, recipe, report)),
   };
 }
 

@@ -154,7 +154,7 @@ def test_clarity_moves_latents_to_the_same_places(art: Art, model: LoadedModel) 
 @pytest.mark.parametrize(("loop", "easing"), [(True, "smooth"), (False, "linear")])
 def test_films_go_the_same_way(art: Art, model: LoadedModel, loop: bool, easing: str) -> None:
     faces = [replace(model.recipes(1, seed)[0], clarity=clarity) for seed, clarity in ((3, 0.0), (14, 0.7), (15, 0.2))]
-    [path] = art(["path", [face.to_json() for face in faces], 17, loop, easing])
+    [path] = art(["path", [face.to_json() for face in faces], 17, loop, easing, list(range(17))])
     assert np.abs(np.array(path) - model.path(faces, 17, loop, easing)).max() < 1e-4
     assert len(walk(np.array(path[:2], np.float32), 2)) == 2
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from app.faces.loaded_model import LoadedModel, file_names
+from app.faces.walks import mixed
 from ganime.drawing.film import film_recipe
 from ganime.drawing.recipe import Recipe
 from ganime.images import read_recipe
@@ -74,10 +75,28 @@ def test_the_recipe_of_a_film_is_that_of_the_server(model: LoadedModel, loop: bo
     assert json.loads(text) == json.loads(film_recipe(faces, 96, 24, loop, "smooth"))
 
 
-def test_pictures_are_made_smaller_as_pillow_does() -> None:
+@pytest.mark.parametrize("side", [10, SIDE, 50])
+def test_pictures_are_made_smaller_and_larger_as_pillow_does(side: int) -> None:
     given, pixels = picture()
-    [small] = called(["resizing", "resized", given, 10])
-    shown = np.array([small["pixels"][str(at)] for at in range(4 * 100)], np.uint8).reshape(10, 10, 4)
-    expected = np.asarray(Image.fromarray(pixels).resize((10, 10), Image.Resampling.LANCZOS))
+    [made] = called(["resizing", "resized", given, side])
+    values = made["pixels"].values() if isinstance(made["pixels"], dict) else made["pixels"]
+    shown = np.array([*values], np.uint8).reshape(side, side, 4)
+    expected = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS))
     assert np.abs(shown[..., :3].astype(int) - expected).max() <= 1
     assert (shown[..., 3] == 255).all()
+
+
+def test_frames_between_sharpened_ones_are_mixed_as_on_the_server() -> None:
+    count, most = 9, 4
+    places = np.linspace(0, count - 1, most).round().astype(int)
+    assert called(["frames", "placesAmong", count, most], ["frames", "placesAmong", 5, 60]) == [
+        places.tolist(),
+        [0, 1, 2, 3, 4],
+    ]
+    given = [picture(seed) for seed in range(most)]
+    film = {"pictures": [one for one, _ in given], "places": places.tolist(), "count": count}
+    [frames] = called(["frames", "allFrames", film])
+    expected = mixed(np.stack([pixels for _, pixels in given]), places, count)
+    for frame, pixels in zip(frames, expected, strict=True):
+        shown = np.array(frame["pixels"], np.uint8).reshape(SIDE, SIDE, 4)[..., :3]
+        assert np.abs(shown.astype(int) - pixels).max() <= 1
