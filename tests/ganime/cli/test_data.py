@@ -48,7 +48,8 @@ def test_given_training_faces_are_shown_beside_the_face(
     out = tmp_path / "pairs.png"
     shared = ("--model", tiny_folder, "--train", learned, "--home", tmp_path / "home", "--keep-duplicates")
     told = run("copies", "3", "5000", "--out", out, *shared)
-    assert [line.partition(":")[0] for line in told.splitlines() if "closer to its training faces" in line] == ["3", "5000"]
+    verdicts = [line for line in told.splitlines() if "closer to its training faces" in line]
+    assert [line.partition(":")[0] for line in verdicts] == ["3", "5000"]
     with Image.open(out) as image:
         assert image.size == (5 * 32, 2 * 32)
         shown = np.asarray(image.convert("RGB"))[:32, :32].astype(int)
