@@ -7,7 +7,7 @@ import { halvesOf } from "../../app/components/static/encoding.js";
 import { createLongWorks } from "../../app/components/static/long-works.js";
 import { createRandom } from "../../app/components/static/random.js";
 import { recordableKinds } from "../../app/components/static/recording.js";
-import { createStudio, faceName } from "../../app/components/static/studio.js";
+import { createSharpener, createStudio, faceName } from "../../app/components/static/studio.js";
 import { serve } from "../../app/components/static/worker.js";
 import { createWorker } from "../../app/components/static/workers.js";
 
@@ -134,4 +134,21 @@ test("a worker answers each call with its result, its progress or its error", as
   worker.end();
   await assert.rejects(lost, /stopped/);
   delete globalThis.Worker;
+});
+
+test("faces on view are sharpened where that is quick, after two trials; saved ones always", async () => {
+  for (const [milliseconds, quick] of [[3500, false], [2500, true]]) {
+    let time = 0;
+    const call = async (action, [picture, size]) => {
+      time += milliseconds;
+      return { ...picture, side: size };
+    };
+    const sharpener = createSharpener(async () => {
+      time += 60000; // to load the upscaler
+      return { call };
+    }, () => time);
+    const view = () => sharpener.view({ side: 128 }).then(({ side }) => side === 512, () => false);
+    assert.deepEqual([await view(), await view(), await view()], [true, true, quick]);
+    assert.equal((await sharpener.enlarge({ side: 128 }, 1024)).side, 1024);
+  }
 });
