@@ -9,7 +9,6 @@ from app.components.modules import COMPONENTS
 from app.components.theme import CSS, FONT, THEME
 
 USED = re.compile(r"var\(--([a-z-]+)")
-DEFINED = re.compile(r"--([a-z-]+):")
 COLOUR = re.compile(r"#[0-9a-f]{6}")
 
 
@@ -32,8 +31,8 @@ def text_of(path: str) -> str:
 
 
 def colours(css: str) -> str:
-    """The colours of the theme that a style sheet uses and does not define, for light and dark pages."""
-    names = sorted(set(USED.findall(css)) - set(DEFINED.findall(css)))
+    """The colours of the theme that a style sheet uses, for light and dark pages; it may define others after these."""
+    names = sorted(set(USED.findall(css)))
     light = declarations((name, theme_value(name)) for name in names)
     dark = declarations((name, theme_value(name, "_dark")) for name in names)
     return f":root {{ color-scheme: light; {light} }}\n.dark {{ color-scheme: dark; {dark} }}\n"
