@@ -1,6 +1,6 @@
 """How long a visitor waits and how much arrives: drives the page in Chromium on this machine and prints two tables.
 
-`python -m benchmarks.page [--rounds 15] [--explore | --targets]`
+`python -m benchmarks.page [--rounds 15] [--targets]`
 
 The first table has medians of everything that a visitor does. The second compares the page with its targets, which hold
 for two idle cores; on a busy machine only ratios of interleaved runs mean anything. --address measures a page that runs
@@ -55,9 +55,9 @@ WATCHED = """async ({ act, result }) => {
   const done = (performance.now() - begun) / 1000;
   return [done, Math.min(sign || done, done)];
 }"""
-# Moves the first slider to the other side; the time includes the pause before a move is sent (steer.js: SETTLE)
+# Moves the first slider to its other end; the time includes the pause in which further moves join it (steer.js: SETTLE)
 MOVE = """const slider = document.querySelector("[data-steer]");
-slider.value = slider.value > 0 ? -2 : 2;
+slider.value = slider.value > 0 ? slider.min : slider.max;
 slider.dispatchEvent(new Event("input", { bubbles: true }));"""
 
 # Notes when the first faces are painted, and when the page's own are, in milliseconds since the address was opened.
@@ -72,8 +72,8 @@ const note = (name, selector) => {
   };
   look();
 };
-note("firstFaces", "#first-faces, .tile");
-note("ownFaces", ".tile");
+note("firstFaces", "#first-faces, .now[data-recipe]");
+note("ownFaces", ".gallery .mug");
 """
 # Drags the first slider for some seconds, a move for each frame, and returns the faces a second that the stage shows.
 DRAG = """async (seconds) => {
@@ -99,7 +99,6 @@ Target = tuple[str, float, str, str]  # what, the median, its unit, the target
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--explore", action="store_true", help="only the Explore tab")
     parser.add_argument("--targets", action="store_true", help="only the table of targets")
     parser.add_argument("--address", help="of a page that runs already")
     options = parser.parse_args()
@@ -108,18 +107,16 @@ def main() -> None:
         with running as address:
             browser = play.chromium.launch(executable_path=chromium(), args=CHROMIUM_FLAGS)
             if not options.targets:
-                print_actions(browser, address, options.rounds, options.explore)
-            if not options.explore:
-                print_targets(browser, address, options.rounds)
+                print_actions(browser, address, options.rounds)
+            print_targets(browser, address, options.rounds)
             browser.close()
 
 
-def print_actions(browser: Browser, address: str, rounds: int, only_explore: bool) -> None:
+def print_actions(browser: Browser, address: str, rounds: int) -> None:
     """The table of what a visitor does."""
     page = browser.new_page(viewport=DESKTOP)  # type: ignore[arg-type]
     page.set_default_timeout(PATIENCE)
-    rows = [] if only_explore else faces_and_walks(page, address, rounds)
-    rows += exploring(page, address, rounds)
+    rows = [*creating(page, address, rounds), *filming(page, rounds)]
     page.close()
     print("| what | median ms | worst ms | first sign, median ms | worst ms |\n|---|---|---|---|---|")
     for what, done, sign in rows:
@@ -210,9 +207,6 @@ def using(browser: Browser, address: str, rounds: int) -> list[Target]:
         times.append(timed(lambda: roll(page)) * 1000)
         sizes.append(traffic.bytes(faces=True) - before)
         page.wait_for_timeout(2000)
-    opened(page, address)
-    open_tool(page, "steer")
-    page.wait_for_selector("[data-steer]")
     moves = [page.evaluate(WATCHED, {"act": MOVE, "result": STAGE})[0] * 1000 for _ in range(rounds)]
     dragged = [page.evaluate(DRAG, DRAG_SECONDS) for _ in range(FEW)]
     context.close()
@@ -224,63 +218,50 @@ def using(browser: Browser, address: str, rounds: int) -> list[Target]:
     ]
 
 
-def faces_and_walks(page: Page, address: str, rounds: int) -> list[Row]:
-    """The rows of the tabs Generate and Interpolate."""
-
-    def row(what: str, action: Callable[[], None], many: int = rounds) -> Row:
-        return what, [timed(action) for _ in range(many)], []
-
-    rows = [row("open the page, until 16 faces show", lambda: visit(page, address), FEW)]
-    for count in (16, 64):
-        page.get_by_label("number input for Faces").fill(str(count))
-        page.get_by_label("number input for Faces").press("Enter")
-        page.wait_for_function(f"document.querySelectorAll('.tile').length === {count}")
-        rows.append(row(f"roll {count} faces", lambda: roll(page)))
-    for size in (SIDE, 512):
-        rows.append(row(f"download a PNG, {size} px", lambda size=size: save(page, f"PNG {size} px")))
-    page.get_by_role("tab", name="Interpolate").click()
-    page.wait_for_selector(".walk[data-walk]")
-    rows.append(row("new film of 48 frames", lambda: new_walk(page)))
-    rows.append(("one step of the slider", [scrub(page) for _ in range(rounds)], []))
-    for kind in ("WebP", "GIF"):
-        rows.append(row(f"film as {kind}", lambda kind=kind: save(page, f"Save film, {kind}"), FEW))
-    return rows
-
-
-def exploring(page: Page, address: str, rounds: int) -> list[Row]:
-    """The rows of the Explore tab, with KEPT faces in the tray."""
-    rows = [(f"Explore: open with {KEPT} faces in the tray", [opened(page, address) for _ in range(rounds)], [])]
+def creating(page: Page, address: str, rounds: int) -> list[Row]:
+    """The rows of the Create tab, with KEPT faces in the tray."""
+    rows: list[Row] = [("open a link, with 12 faces in the tray", [opened(page, address) for _ in range(FEW)], [])]
 
     def watched(what: str, act: str, result: str = STAGE, before: Callable[[], object] = lambda: None) -> None:
         times = []
         for _ in range(rounds):
             before()
             times.append(page.evaluate(WATCHED, {"act": act, "result": result}))
-        rows.append((f"Explore: {what}", [done for done, _ in times], [sign for _, sign in times]))
+        rows.append((what, [done for done, _ in times], [sign for _, sign in times]))
 
+    page.wait_for_selector(".variations .mug")
+    for count in (16, 64):
+        page.locator(".count").select_option(str(count))
+        page.wait_for_function(f"document.querySelectorAll('.gallery .mug').length === {count}")
+        rows.append((f"roll {count} faces", [timed(lambda: roll(page)) for _ in range(rounds)], []))
     watched("roll a face", click('[data-do="dice"]'))
     watched("undo", click('[data-do="undo"]'))
-    open_tool(page, "vary")
-    page.wait_for_selector(".variations .mug")
     watched("8 variations", click('[data-do="others"]'), recipe_of(".variations .mug"))
-    open_tool(page, "steer")
     watched("move of a slider", MOVE)
+    for size in (SIDE, 512):
+        rows.append((f"download a PNG, {size} px", [timed(lambda size=size: save(page, size)) for _ in range(FEW)], []))
     open_tool(page, "mix")
     for parent in (0, 1):
         page.locator(".parents .mug").nth(parent).click()
     watched("breed 8 children of two", click('[data-do="breed"]'), recipe_of(".children .mug"))
 
     def another() -> None:
-        """Put another face on the stage and close the tool."""
-        if page.locator('[data-panel="inside"]').is_visible():
-            page.locator('[data-tool="inside"]').click()
+        """Show another face while the tool is closed."""
+        open_tool(page, "sliders")
         page.evaluate(WATCHED, {"act": click('[data-do="dice"]'), "result": STAGE})
 
-    open_tool(page, "inside")
     pictures = "[...document.querySelectorAll('.nets img')].map((image) => image.src).join()"
-    page.wait_for_function(f"{pictures} !== ''")
     watched("look inside", click('[data-tool="inside"]'), pictures, another)
     return rows
+
+
+def filming(page: Page, rounds: int) -> list[Row]:
+    """The rows of the Interpolate tab, with a film through the kept faces."""
+    screen = "document.querySelector('.screen').dataset.recipe || document.querySelector('.at').value"
+    opening = page.evaluate(WATCHED, {"act": click('#dock [data-do="film"]'), "result": screen})
+    rows: list[Row] = [("open a film of 12 faces, until it plays", [opening[0]], [])]
+    times = [timed(lambda: save_film(page)) for _ in range(FEW)]
+    return [*rows, ("save the film as MP4", times, [])]
 
 
 def opened(page: Page, address: str) -> float:
@@ -299,9 +280,7 @@ def opened(page: Page, address: str) -> float:
 
 
 def open_tool(page: Page, name: str) -> None:
-    button = page.locator(f'[data-tool="{name}"]')
-    if button.get_attribute("aria-expanded") != "true":
-        button.click()
+    page.locator(f'[data-tool="{name}"]').click()
     page.wait_for_selector(f'[data-panel="{name}"]')
 
 
@@ -321,20 +300,15 @@ def timed(action: Callable[[], None]) -> float:
 
 def visit(page: Page, address: str) -> None:
     page.goto(address)
-    page.wait_for_selector(".tile")
+    page.wait_for_selector(".gallery .mug")
 
 
 def roll(page: Page) -> None:
-    before = page.locator(".tile").first.get_attribute("data-seed")
-    page.locator("#dice").click()
-    page.wait_for_function(f"document.querySelector('.tile').dataset.seed !== '{before}'", polling=5)
-    painted(page)
-
-
-def new_walk(page: Page) -> None:
-    before = page.locator(".walk").get_attribute("data-walk")
-    page.locator("#roll-end").click()
-    page.wait_for_function(f"document.querySelector('.walk').dataset.walk !== '{before}'", polling=5)
+    before = page.locator(".gallery .mug").first.get_attribute("data-recipe")
+    page.locator('[data-do="roll"]').click()
+    page.wait_for_function(
+        "before => document.querySelector('.gallery .mug').dataset.recipe !== before", arg=before, polling=5
+    )
     painted(page)
 
 
@@ -343,20 +317,17 @@ def painted(page: Page) -> None:
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def save(page: Page, button: str) -> None:
+def save(page: Page, size: int) -> None:
+    page.locator("#create .menu summary").first.click()
     with page.expect_download() as waiting:
-        page.get_by_role("button", name=button, exact=True).click()
+        page.locator(f'#create [data-do="save"][data-size="{0 if size == SIDE else size}"]').click()
     waiting.value.path()
 
 
-def scrub(page: Page) -> float:
-    """Seconds from a move of the slider until the canvas is drawn, measured inside the browser."""
-    return page.evaluate(
-        "() => { const slider = document.querySelector('#walk .slider');"
-        " slider.value = (Number(slider.value) + 7) % Number(slider.max);"
-        " const begun = performance.now(); slider.dispatchEvent(new Event('input', { bubbles: true }));"
-        " return (performance.now() - begun) / 1000; }"
-    )
+def save_film(page: Page) -> None:
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save film", exact=True).click()
+    waiting.value.path()
 
 
 if __name__ == "__main__":
