@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import io
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,8 +21,8 @@ from playwright.sync_api import Locator, Page, sync_playwright
 from ganime.drawing.directions import load_directions, steer
 from ganime.drawing.layers import generator_maps
 from ganime.drawing.recipe import latents, slerp
-from ganime.drawing.sampling import generate, render
-from ganime.images import png_bytes, sheet
+from ganime.drawing.sampling import render
+from ganime.images import sheet
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
 from tests.browser.conftest import CHROMIUM_FLAGS, chromium, serve
 
@@ -31,7 +30,7 @@ VIEWPORT = {"width": 1280, "height": 800}
 SCREENSHOT_BYTES, ANIMATION_BYTES = 120_000, 900_000  # the largest files that are written
 ANIMATION_SIZE = (800, 500)
 QUALITIES = (90, 80, 70, 60, 50, 40)  # of WebP, tried in this order until the file is small enough
-TRAINING_FACES, FIRST_TRAINING_SEED = 256, 1000
+TRAINING_SECONDS = 150
 PATIENCE = 1_200_000  # milliseconds; a training step at 128 px takes seconds on a busy machine
 STEERED = ("blonde_hair", "green_eyes", "hair_length")  # the directions of the figure
 PARTS = ("figures", "tabs", "train")
@@ -98,7 +97,7 @@ def drive_page(out: Path, parts: Sequence[str]) -> None:
             show_interpolate(page, film, out)
             film.write(out / "animation.webp")
         if "train" in parts:
-            show_train(page, Path(home), out)
+            show_train(page, out)
         browser.close()
 
 
@@ -189,21 +188,16 @@ def show_interpolate(page: Page, film: Film, out: Path) -> None:
     write_webp(screenshot(page), out / "interpolate.webp", SCREENSHOT_BYTES)
 
 
-def show_train(page: Page, home: Path, out: Path) -> None:
-    """A job that goes on from the embedded model, on faces that this very model has drawn."""
-    archive = home / "faces.zip"
-    with zipfile.ZipFile(archive, "w") as file:
-        for seed, face in enumerate(generate(MODEL, range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + TRAINING_FACES))):
-            file.writestr(f"{seed}.png", png_bytes(face))
+def show_train(page: Page, out: Path) -> None:
+    """A job that goes on from the embedded model, on the example faces that this very model draws."""
     page.get_by_role("tab", name="Train").click()
-    page.locator("#faces-files input[type=file]").set_input_files(archive)
+    page.get_by_role("button", name="Try it with 300 example faces").click()
     page.locator("#faces .contact").wait_for()
     page.locator("#start-training").click()
     job = page.locator("#job .job")
-    job.locator(".losses path.first").wait_for()
+    job.locator(".losses path.first").wait_for(state="attached")
     job.locator(".grid").wait_for()
-    page.wait_for_timeout(60_000)  # the curves grow
-    job.scroll_into_view_if_needed()
+    page.wait_for_timeout(TRAINING_SECONDS * 1000)  # the faces change
     job.evaluate("element => element.scrollIntoView()")
     write_webp(screenshot(page), out / "train.webp", SCREENSHOT_BYTES)
     page.get_by_role("button", name="Stop and keep").click()
