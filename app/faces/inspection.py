@@ -9,7 +9,8 @@ import numpy as np
 
 from app.errors import JobError, JobMissing
 from app.faces.device import Device
-from app.faces.library import JOB_PREFIX, MAX_MULTIPLY_ADDS, job_of
+from app.faces.library import JOB_PREFIX, job_of
+from app.faces.model_costs import MAX_MULTIPLY_ADDS
 from app.jobs.service import Jobs
 from app.recently_used import RecentlyUsed
 from app.slots import Slots

@@ -11,6 +11,7 @@ from pathlib import Path
 from huggingface_hub import scan_cache_dir, try_to_load_from_cache
 
 from app.errors import JobError, visitor_text
+from app.faces.model_costs import check_cost
 from app.faces.model_files import ModelFiles
 from app.jobs.limits import check_image_size
 from app.jobs.service import Jobs
@@ -18,11 +19,11 @@ from app.recently_used import RecentlyUsed
 from app.settings import Settings
 from app.slots import Slots
 from ganime.config import SCRATCH
-from ganime.drawing.layers import multiply_adds
+from ganime.drawing.sampling import generate
 from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.models.hub import names_folder, open_model, parse_reference, pull
-from ganime.nets.dcgan import CONFIG_FILE, Generator
+from ganime.nets.dcgan import CONFIG_FILE
 from ganime.text import printable, quoted
 from ganime.training.beginning import nearest_embedded
 
@@ -32,9 +33,9 @@ JOB_PREFIX = "job:"
 FILE_PREFIX = "file:"  # of the key of a model that a visitor brought; the rest cannot be guessed
 UNNAMED_MODEL = "trained here"  # the name of a model whose job has none
 TRAINED = "trained on this page"
+BROUGHT_MODEL = "brought model"  # the name of a model from a file
 MAX_LOADING = 2  # models at a time; each is in memory twice while it is checked
 MAX_KEYS = 10_000  # keys of hub models that are remembered; the least recently used are forgotten first
-MAX_MULTIPLY_ADDS = 4_000_000_000  # per face; the embedded model needs a fortieth of it
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Library:
         self.jobs = jobs
         self.lock = threading.Lock()
         self.loading = Slots(MAX_LOADING)
+        self.importing = Slots(1, waiting=2)  # of files, which takes longer
         self.recent: RecentlyUsed[Checkpoint] = RecentlyUsed(settings.models_in_memory)
         self.files = ModelFiles(settings.home / "brought", settings.model_megabytes)
         self.issued: RecentlyUsed[str] = RecentlyUsed(MAX_KEYS)  # keys of hub models that visitors may use
@@ -127,16 +129,26 @@ class Library:
     def load_file(self, path: Path, name: str) -> ModelInfo:
         """Make the model in a file that a visitor brought available under its key. name: of the file, for the visitor.
 
-        Raises CheckpointError, with a text for the visitor, for a file that holds no model.
+        Raises CheckpointError, with a text for the visitor, for a file that holds no model, or one that cannot draw.
         """
-        with self.loading:
-            key = f"{FILE_PREFIX}{self.files.add(path)}"
-            self.add_recent(key, self.brought(key))
-        return describe(key, self.checkpoint(key), f"from {printable(name, 80)}")
+        with self.importing:
+            secret = self.files.add(path)
+        key = f"{FILE_PREFIX}{secret}"
+        try:
+            with self.loading:
+                checkpoint = self.add_recent(key, self.brought(key))
+                generate(checkpoint, [0])
+        except Exception as error:  # whatever is wrong with it, its key is not handed out
+            self.recent.discard(key)
+            self.files.delete(secret)
+            if isinstance(error, GanimeError):
+                raise
+            raise CheckpointError("The model in this file cannot draw a face.") from error
+        return describe(key, checkpoint, f"from {printable(name, 80)}")
 
     def brought(self, key: str) -> Checkpoint:
-        """The model of a key from `load_file`, from the disk."""
-        return load_checkpoint(self.files.folder(key.removeprefix(FILE_PREFIX)))
+        """The model of a key from `load_file`, from the disk. Its name tells nothing that would open it."""
+        return replace(load_checkpoint(self.files.folder(key.removeprefix(FILE_PREFIX))), name=BROUGHT_MODEL)
 
     def load_job(self, job_key: str) -> ModelInfo:
         """Make the current model of a training job available under its key."""
@@ -201,9 +213,9 @@ class Library:
     def public_key_of(self, revision: str) -> str | None:
         """The key of a model in memory with these weights that anyone may draw with; None for no such model.
 
-        Models of training jobs belong to those who have the job's key.
+        Models of training jobs and of files belong to those who have the key.
         """
-        hub = [key for key in self.recent.all_keys() if not key.startswith(JOB_PREFIX)]
+        hub = [key for key in self.recent.all_keys() if self.issued.get(key)]
         for key in (*self.permanent, *hub):
             checkpoint = self.permanent.get(key) or self.recent.get(key)
             if checkpoint and checkpoint.revision == revision:
@@ -292,13 +304,7 @@ class Library:
 
     def add_recent(self, key: str, checkpoint: Checkpoint) -> Checkpoint:
         """Keep a model in memory. Raises CheckpointError for a model that is too slow for a shared page."""
-        cost = multiply_adds(Generator, checkpoint.generator.config)
-        if cost > MAX_MULTIPLY_ADDS:
-            raise CheckpointError(
-                f"{checkpoint.name} needs {cost / 1e9:.1f} billion multiply-adds for each face. This page draws with "
-                f"at most {MAX_MULTIPLY_ADDS / 1e9:.0f} billion, to keep waiting times short. Run it on your own "
-                "machine."
-            )
+        check_cost(checkpoint.name, checkpoint.generator.config)
         return self.recent.add(key, checkpoint)
 
     def shrink_cache(self, loaded: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import resource
+import hashlib
+import lzma
+import os
 import secrets
 import shutil
 import subprocess
 import sys
 import threading
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -16,61 +19,92 @@ from app.errors import visitor_text
 from app.settings import MEGABYTE
 from ganime.errors import CheckpointError
 from ganime.files import atomic_folder
-from ganime.models.checkpoint import CHECKPOINT_FILES, MODEL_FILES, load_checkpoint
+from ganime.models.checkpoint import FILES_FOR_TRAINING, MODEL_FILES, load_checkpoint
 from ganime.nets.dcgan import CONFIG_FILE, WEIGHTS_FILE
 
 MAX_BROUGHT = 32  # models on the disk, of all visitors; the least recently used are deleted first
 MAX_ENTRIES = 200  # of a ZIP
-IMPORT_SECONDS = 120  # of processor time for a file of another program
-IMPORT_MEMORY = 6 * 2**30  # bytes of address space, of which torch alone takes four
-DRAWING_FILES = set(MODEL_FILES) - {CHECKPOINT_FILES[2], CHECKPOINT_FILES[3]}  # what is only trained on stays behind
+MAX_DIRECTORY = MEGABYTE  # bytes of the list of entries in a ZIP, which is read whole
+END_OF_ZIP = 2**16 + 22  # bytes in which its end record lies
+IMPORT_SECONDS = 60  # of processor time for a file of another program
+DRAWING_FILES = set(MODEL_FILES) - set(FILES_FOR_TRAINING)  # what is only trained on stays behind
+# What zipfile raises for files that are damaged, encrypted, or packed in a way that it does not know.
+UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError, EOFError)
+CHILD_VARIABLES = ("PATH", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR", "TEMP")  # no secrets
 
 
 class ModelFiles:
-    """A folder of models that visitors brought, by unguessable names. Any thread may call any method."""
+    """A folder of models that visitors brought, each opened by a secret. Any thread may call any method."""
 
     def __init__(self, folder: Path, megabytes: int) -> None:
         """megabytes: of a file, packed and unpacked, at most."""
         self.root, self.most = folder, megabytes * MEGABYTE
         self.lock = threading.Lock()
 
-    def folder(self, name: str) -> Path:
+    def place(self, secret: str) -> Path:
+        """Where the model of a secret lies; the name of the folder, which may become known, does not give it away."""
+        return self.root / hashlib.sha256(secret.encode()).hexdigest()[:32]
+
+    def folder(self, secret: str) -> Path:
         """The folder of a brought model. Raises CheckpointError if it was deleted, or never there."""
-        folder = self.root / name
-        if not name.isalnum() or not folder.is_dir():
+        folder = self.place(secret)
+        if not folder.is_dir():
             raise CheckpointError("This model was brought as a file and is no longer stored here. Open the file again.")
         with suppress(OSError):
             folder.touch()  # the least recently used are deleted first
         return folder
 
     def add(self, path: Path) -> str:
-        """Store the model in a file and return its name.
+        """Store the model in a file and return the secret that opens it.
 
-        Raises CheckpointError, with a text for the visitor, for a file that holds no model.
+        Raises CheckpointError, with a text for the visitor, for a file that holds no model or a too large one.
         """
-        name = secrets.token_hex(16)
+        secret = secrets.token_hex(16)
         try:
             if is_own_zip(path):
-                with atomic_folder(self.root / name) as folder:
+                with atomic_folder(self.place(secret)) as folder:
                     unpack(path, folder, self.most)
                     load_checkpoint(folder)
             else:
-                import_elsewhere(path, self.root / name)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise CheckpointError("This file could not be read. It may be damaged; save it again.") from error
+                import_elsewhere(path, self.place(secret), self.most)
+        except UNREADABLE as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(
+                "This file could not be read. It may be damaged or encrypted; save it again."
+            ) from error
         self.shrink()
-        return name
+        return secret
+
+    def delete(self, secret: str) -> None:
+        """Delete the model of a secret, if it is there."""
+        shutil.rmtree(self.place(secret), ignore_errors=True)
 
     def shrink(self) -> None:
         """Delete the least recently used models beyond MAX_BROUGHT."""
         with self.lock:
-            folders = sorted(self.root.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
-            for folder in folders[MAX_BROUGHT:]:
+            used: list[tuple[float, Path]] = []
+            for folder in self.root.iterdir():
+                with suppress(OSError):  # deleted meanwhile
+                    if not folder.name.startswith("."):  # still being written
+                        used.append((folder.stat().st_mtime, folder))
+            for _, folder in sorted(used, reverse=True)[MAX_BROUGHT:]:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_own_zip(path: Path) -> bool:
-    """Whether a file is a ZIP of a model's folder, as the page offers it."""
+    """Whether a file is a ZIP of a model's folder, as the page offers it.
+
+    Raises CheckpointError for a ZIP with so many entries that their list alone takes long to read.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - END_OF_ZIP))
+        tail = file.read()
+    end = tail.rfind(b"PK\5\6")
+    if end < 0:
+        return False
+    if int.from_bytes(tail[end + 12 : end + 16], "little") > MAX_DIRECTORY:
+        raise CheckpointError("This ZIP holds too many files to be a model.")
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -96,24 +130,32 @@ def unpack(path: Path, folder: Path, most: int) -> None:
                     left -= len(data)
 
 
-def import_elsewhere(path: Path, folder: Path) -> None:
+def import_elsewhere(path: Path, folder: Path, most: int) -> None:
     """Import weights of another program in a process of its own, so that a hostile file costs this one nothing.
 
-    Raises CheckpointError with the reason that the import gives.
+    most: bytes of the imported model. Raises CheckpointError with the reason that the import gives.
     """
-    command = [sys.executable, "-m", "ganime", "import", str(path), "--out", str(folder)]
+    command = [sys.executable, "-m", "app.faces.import_child", str(path), str(folder), str(most), str(IMPORT_SECONDS)]
+    variables = {name: os.environ[name] for name in CHILD_VARIABLES if name in os.environ}
+    variables |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    variables["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=2 * IMPORT_SECONDS, preexec_fn=limit_process, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=3 * IMPORT_SECONDS,
+            env=variables,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise CheckpointError("This file takes too long to import. Import it on your own machine.") from error
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["It ended without a reason."]
-        raise CheckpointError(f"This file cannot be imported. {visitor_text(lines[-1].removeprefix('Error: '))[:600]}")
-
-
-def limit_process() -> None:
-    """Limit the processor time and the memory of the present process."""
-    resource.setrlimit(resource.RLIMIT_CPU, (IMPORT_SECONDS, IMPORT_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (IMPORT_MEMORY, IMPORT_MEMORY))
+    size = sum(file.stat().st_size for file in folder.rglob("*")) if folder.is_dir() else 0
+    if done.returncode or size > most:
+        shutil.rmtree(folder, ignore_errors=True)
+        lines = done.stderr.strip().splitlines()
+        reason = visitor_text(lines[-1].removeprefix("Error: "))[:600] if lines and done.returncode == 1 else ""
+        too_large = f"It needs more memory, time or space than this page gives it ({most // MEGABYTE} MB on the disk)."
+        raise CheckpointError(f"This file cannot be imported. {reason or too_large}")

@@ -44,11 +44,12 @@ from app.faces.studio import Studio
 from app.server.origins import from_another_site, refuse_other_sites
 from app.settings import MEGABYTE
 from app.slots import Busy
-from ganime.errors import GanimeError
+from ganime.errors import GanimeError, RecipeError
 from ganime.images import SHEET_COLUMNS, sheet, webp_bytes
 from ganime.text import printable
 
 MAX_BODY = MEGABYTE  # 64 recipes with vectors of the longest kind have 0.8 MB
+MAX_PIXELS = 64 * 256 * 256  # of a picture
 QUALITY = 90  # of WebP, 1 to 100
 SHARP_SIDE = 512  # px
 RETRY_SECONDS = 2
@@ -196,20 +197,21 @@ class FaceEndpoint:
             slots = self.sharpening if asked.sharpens else self.drawing
             with slots, explain_disk_errors("This could not be read"):
                 model = self.studio.open(asked.key)
-                drawn = asked.faces(model)
+                body = packed(model, asked.faces(model))  # encoding costs as much as drawing, so it has its turn, too
         except Busy as error:
             return refusal(str(error), 503, {"Retry-After": str(RETRY_SECONDS)})
         except JobMissing as error:
             return refusal(visitor_text(error), 404, missing=True)
         except GanimeError as error:
             return refusal(visitor_text(error), 400)
-        return Response(
-            packed(model, drawn), media_type="application/octet-stream", headers={"Cache-Control": "no-store"}
-        )
+        return Response(body, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
 
 def packed(model: LoadedModel, drawn: Drawn) -> bytes:
-    """Faces as the bytes of an answer."""
+    """Faces as the bytes of an answer. Raises RecipeError for more pixels than one picture may have."""
+    if drawn.faces[..., 0].size > MAX_PIXELS:
+        most = MAX_PIXELS // model.image_size**2
+        raise RecipeError(f"At most {most} faces of this size are drawn at a time; got {len(drawn.faces)}.")
     columns = min(SHEET_COLUMNS, len(drawn.faces))
     head = {
         "key": model.key,

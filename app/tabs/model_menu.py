@@ -11,7 +11,7 @@ from pydantic import Field
 from app.components.bridge import Answer, server_function
 from app.errors import visitor_text
 from app.faces.incoming import MAX_OWN, RecipeText
-from app.faces.library import JOB_PREFIX, ModelInfo
+from app.faces.library import FILE_PREFIX, JOB_PREFIX, ModelInfo
 from app.faces.loaded_model import LOCKS, MAX_FACES, LoadedModel, feature_net
 from app.faces.studio import Studio
 from app.faces.walks import MAX_LARGE_FRAMES, MAX_WALK_FRAMES, film_suffixes
@@ -83,6 +83,7 @@ def model_value(studio: Studio, info: ModelInfo) -> Answer:
         "parameters": info.parameters,
         "note": note,
         "trained": info.key.startswith(JOB_PREFIX),
+        "private": info.key.startswith((JOB_PREFIX, FILE_PREFIX)),
         "embedded": studio.library.embedded().name,
         "side": model.image_size,
         "clarity": model.default_clarity,

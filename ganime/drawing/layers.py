@@ -196,6 +196,7 @@ class LayerCost:
     output: shape of its output without the batch, (C, H, W).
     parameters: how many numbers it learns, those of the norm included.
     multiply_adds: of the convolution, for one face.
+    inputs: channels of its input, which has at most the height and width of the output unless the layer reduces them.
     """
 
     name: str
@@ -203,6 +204,7 @@ class LayerCost:
     output: tuple[int, int, int]
     parameters: int
     multiply_adds: int
+    inputs: int = 0
 
 
 def layer_costs(net: Generator | Discriminator) -> list[LayerCost]:
@@ -229,13 +231,18 @@ def layer_costs(net: Generator | Discriminator) -> list[LayerCost]:
             side = positions = (side + 2 * padding - kernel) // stride + 1  # once for each pixel of the output
         kind = type(conv).__name__.removeprefix("Parametrized")
         multiplied = positions * positions * conv.in_channels * conv.out_channels * kernel * kernel
-        costs.append(LayerCost(name, kind, (conv.out_channels, side, side), parameters, multiplied))
+        costs.append(LayerCost(name, kind, (conv.out_channels, side, side), parameters, multiplied, conv.in_channels))
     return costs
 
 
-@functools.cache
-def multiply_adds(kind: type[Generator] | type[Discriminator], config: ModelConfig) -> int:
-    """Multiply-adds of a network for one face, computed without its weights."""
+@functools.lru_cache(256)
+def costs_of(kind: type[Generator] | type[Discriminator], config: ModelConfig) -> tuple[LayerCost, ...]:
+    """What each layer of a network costs, computed without its weights."""
     with torch.device("meta"):
         net = kind(config)
-    return sum(cost.multiply_adds for cost in layer_costs(net))
+    return tuple(layer_costs(net))
+
+
+def multiply_adds(kind: type[Generator] | type[Discriminator], config: ModelConfig) -> int:
+    """Multiply-adds of a network for one face."""
+    return sum(cost.multiply_adds for cost in costs_of(kind, config))

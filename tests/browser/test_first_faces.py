@@ -10,8 +10,11 @@ from tests.browser.conftest import DESKTOP
 
 ROLL = """async ([modules, key]) => {
   const { requestFaces } = (await import(new URL(modules, document.baseURI))).default["shared/face-requests.js"];
-  const { picture, recipes, side, columns } = await requestFaces("roll", { key, count: 16, seed: 3 });
-  const refused = await requestFaces("roll", { key, count: 65, seed: 3 }).catch((error) => error.message);
+  const { recipe } = document.querySelector(".now").dataset;
+  const seeds = (count) => Array.from({ length: count }, (_, seed) => seed);
+  const roll = (count) => requestFaces("roll", { key, recipe, seeds: seeds(count), locks: [] });
+  const { picture, recipes, side, columns } = await roll(16);
+  const refused = await roll(65).catch((error) => error.message);
   return [picture.width === side * columns, recipes.length, refused];
 }"""
 
@@ -23,18 +26,16 @@ def test_faces_show_before_any_script_of_the_page_runs_and_give_way_to_the_page(
     page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
     page.route("**/assets/index-*.js", lambda route: held.append(route))
     page.goto(address, wait_until="commit")
-    faces = page.locator("#first-faces i")
-    expect(faces).to_have_count(16)
+    faces = page.locator("#first-faces img")
+    expect(faces).to_have_count(2)  # the face, and the row of its variations
     expect(faces.first).to_be_in_viewport()
-    assert page.locator("gradio-app .tile").count() == 0
-    assert page.evaluate("getComputedStyle(document.querySelector('#first-faces i')).backgroundImage")[:20] == (
-        'url("data:image/webp'
-    )
+    assert page.locator("gradio-app .now").count() == 0
+    assert page.evaluate("document.querySelector('#first-faces img').naturalWidth") == 512
     expect(page).to_have_title("Ganime: anime faces")
     for route in held:
         route.continue_()
     page.unroute("**/assets/index-*.js")
-    page.wait_for_selector(".tile")
+    page.wait_for_selector(".now[data-sharp]")  # the same picture, taken over
     expect(page.locator("#first-faces")).to_have_count(0)
     matches, recipes, refused = page.evaluate(ROLL, [URL, EMBEDDED_KEY])
     assert (matches, recipes, "64" in refused) == (True, 16, True)

@@ -154,7 +154,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
 
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.reload()
-    page.wait_for_selector(".tile")
+    page.wait_for_selector(".tile", state="attached")
     page.get_by_role("tab", name="Train").click()
     expect(job.locator(".name")).to_have_text("<b>mine</b>")
     expect(job.locator(".grid")).to_be_visible(timeout=PATIENCE)
@@ -187,21 +187,26 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     trained = load_checkpoint(tmp_path / "ganime-model")
 
     page.get_by_role("tab", name="Interpolate").click()
-    page.get_by_role("button", name="Load another model").click()
-    page.locator("#models").get_by_role("button", name="<b>mine</b>").click()
-    expect(page.locator("#model-line")).to_contain_text("<b>mine</b> · trained on this page · 64 px", timeout=20_000)
+    name, recipe_line = page.locator(".model-name"), page.locator("#create .about .recipe")
+    page.locator(".models summary").click()
+    page.locator(".known").get_by_role("button", name="<b>mine</b>").click()
+    expect(name).to_have_text("<b>mine</b>", timeout=PATIENCE)
+    expect(page.locator(".models .details")).to_contain_text("<b>mine</b> · trained on this page · 64 px")
     expect(page.get_by_role("tab", name="Interpolate")).to_have_attribute("aria-selected", "true")
     assert serious(page) == []
-    expect(page.locator("#gallery .recipe")).to_contain_text("<b>mine</b>", timeout=PATIENCE)
-    page.get_by_role("button", name="Embedded model").click()
-    expect(page.locator("#model-line")).to_contain_text("embedded", timeout=20_000)
-    expect(page.locator("#gallery .recipe")).not_to_contain_text("<b>mine</b>", timeout=PATIENCE)
+    expect(recipe_line).to_contain_text("<b>mine</b>", timeout=PATIENCE)
+    page.locator(".models summary").click()
+    page.locator(".known").get_by_role("button", name="embedded").click()
+    expect(name).not_to_have_text("<b>mine</b>", timeout=PATIENCE)
+    expect(recipe_line).not_to_contain_text("<b>mine</b>", timeout=PATIENCE)
     page.get_by_role("tab", name="Train").click()
     job.get_by_role("button", name="Use this model").click()
-    expect(page.locator("#model-line")).to_contain_text("<b>mine</b> · trained on this page · 64 px", timeout=20_000)
-    expect(page.locator("#gallery .recipe")).to_contain_text("<b>mine</b>", timeout=20_000)
+    expect(name).to_have_text("<b>mine</b>", timeout=PATIENCE)
+    expect(page.get_by_role("tab", name="Create")).to_have_attribute("aria-selected", "true")
+    expect(recipe_line).to_contain_text("<b>mine</b>", timeout=PATIENCE)
+    page.locator("#create .main .menu summary").click()
     with page.expect_download() as waiting:
-        page.get_by_role("button", name="PNG 64 px").click()
+        page.get_by_role("button", name="64 px, exact").click()
     with Image.open(waiting.value.path()) as picture:
         text = picture.info["ganime"]
     recipe = Recipe.from_json(text)
@@ -214,17 +219,14 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(job).to_be_hidden()
     page.wait_for_function("localStorage.getItem('ganime-jobs') === '[]'")
     expect(page.locator("#job .own")).to_be_hidden()
-    expect(page.locator("#models .own")).to_be_hidden(timeout=20_000)
-    expect(page.locator("#banner")).to_contain_text("was deleted with its job", timeout=20_000)  # it was in use
-    expect(page.locator("#model-line")).to_contain_text("embedded")
-    page.get_by_role("tab", name="Generate").click()
-    expect(page.locator("#gallery .recipe")).not_to_contain_text("<b>mine</b>", timeout=20_000)
-    before = page.locator("#gallery .recipe").inner_text()
-    page.locator("#dice").click()
-    expect(page.locator("#gallery .recipe")).not_to_have_text(before, timeout=20_000)
-    expect(page.locator("#gallery .alert")).to_be_empty()
-    page.get_by_role("tab", name="Explore").click()
-    expect(page.locator("#explore .alert")).to_be_empty()
+    expect(page.locator("#dock .alert")).to_contain_text("was deleted with its job", timeout=PATIENCE)  # it was in use
+    expect(name).not_to_have_text("<b>mine</b>")
+    page.get_by_role("tab", name="Create").click()
+    expect(recipe_line).not_to_contain_text("<b>mine</b>", timeout=PATIENCE)
+    before = recipe_line.text_content() or ""
+    page.locator('#create [data-do="dice"]').click()
+    expect(recipe_line).not_to_have_text(before, timeout=PATIENCE)
+    expect(page.locator("#dock .alert")).to_be_empty()
 
 
 def assert_others_see_nothing(browser: Browser, address: str, key: str) -> None:
@@ -240,7 +242,7 @@ def assert_others_see_nothing(browser: Browser, address: str, key: str) -> None:
     open_tab(other, address)
     for job in (".own", ".job"):
         expect(other.locator(f"#job {job}")).to_be_hidden()
-    other.get_by_role("tab", name="Generate").click()
+    other.get_by_role("tab", name="Create").click()
     assert_opens(other, right, key)
     context.close()
 

@@ -7,8 +7,9 @@ import { isHubName, parseRecipe } from "../shared/recipes.js";
  * Creates the access to models. changed(key): tells the server which one is in use.
  *
  * Its `model` is what model_value says of the one in use: {key, model, revision, origin, parameters, note, trained,
- * embedded, side, clarity, mostClarity, openers, steers, locks, attributes, most, mostOwn, frames, largeFrames,
- * endings, training}. A page that lacks what only some servers do names it in `lacks`; elements with data-needs are
+ * private, embedded, side, clarity, mostClarity, openers, steers, locks, attributes, most, mostOwn, frames,
+ * largeFrames, endings, training}.
+ * A page that lacks what only some servers do names it in `lacks`; elements with data-needs are
  * hidden there.
  */
 export function createModels({ request, attempt, complain }, changed) {
@@ -81,7 +82,7 @@ export function createModels({ request, attempt, complain }, changed) {
     /** Whether only the holder of a job's key can load the model of a face. */
     isPrivate(recipe) {
       const { model: name, revision } = parseRecipe(recipe);
-      return known.get(revision)?.trained ?? !(isHubName(name) || name === model.embedded);
+      return known.get(revision)?.private ?? !(isHubName(name) || name === model.embedded);
     },
   };
 }

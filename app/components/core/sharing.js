@@ -4,8 +4,8 @@ import { linkTo, MOST_LINK } from "../shared/links.js";
 import { trayToLink } from "./tray-store.js";
 
 /** Said of links that others cannot open. */
-export const PRIVATE = "It opens only in a browser that holds the link to the training job, because the model was "
-  + "trained on this page. To share the face with others, save a PNG: the recipe is inside.";
+export const PRIVATE = "Its model is private, so it opens only in this browser, or in one that holds the link to the "
+  + "training job. To share the face with others, save a PNG: the recipe is inside.";
 const TOO_LONG = "There are too many faces for a link. Export them as a file instead.";
 
 const bytesOf = ({ data }) => Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));

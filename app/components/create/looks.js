@@ -62,7 +62,7 @@ export function createLooks(view, gallery) {
     clarity.closest("label").title = model.clarity ? "" : "No clarity was fitted to this model.";
   });
   view.onFace(({ recipe }) => {
-    if (running && waiting) return; // a slider is in the visitor's hand
+    if (timer || (running && waiting)) return; // a slider is in the visitor's hand
     const face = parseRecipe(recipe);
     clarity.value = face.clarity || 0;
     boldness.value = face.truncation ?? 1;

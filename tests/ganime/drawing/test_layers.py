@@ -19,6 +19,7 @@ from ganime.drawing.layers import (
     liveliest_maps,
     logits_of_others,
     look_inside,
+    costs_of,
     multiply_adds,
     named_layers,
 )
@@ -161,7 +162,7 @@ def test_costs_are_computed_without_a_pass_through_the_network_or_random_numbers
     handle = tiny.generator.stem.register_forward_pre_hook(lambda *_: pytest.fail("the network was run"))
     try:
         layer_costs(tiny.generator)
-        multiply_adds.__wrapped__(Generator, tiny.generator.config)
+        costs_of.__wrapped__(Generator, tiny.generator.config)
     finally:
         handle.remove()
     assert torch.equal(torch.get_rng_state(), state)
