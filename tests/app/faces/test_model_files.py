@@ -39,6 +39,31 @@ def test_the_zip_of_the_page_draws_as_before(packed: Path, tiny: Checkpoint, tmp
     assert np.array_equal(studio.open(info.key).draw(model.recipes(2, 0)).faces, model.draw(model.recipes(2, 0)).faces)
 
 
+def test_what_a_recipe_says_opens_no_brought_model(packed: Path, tmp_path: Path) -> None:
+    studio = Studio(Settings(home=tmp_path / "home", training="off"))
+    info = studio.library.load_file(packed, "mine.zip")
+    [recipe] = studio.open(info.key).recipes(1, 0)
+    places = {folder.name for folder in studio.library.files.root.iterdir()}
+    assert not {recipe.model, recipe.revision, *places} & {info.key, info.key.partition(":")[2]}
+    assert studio.library.public_key_of(recipe.revision) is None
+    for guess in (recipe.model, recipe.revision, *places):
+        with pytest.raises(CheckpointError):
+            studio.open(f"file:{guess}")
+
+
+def test_encrypted_and_oddly_packed_zips_are_refused_in_words(packed: Path, files: ModelFiles, tmp_path: Path) -> None:
+    data = packed.read_bytes()
+    for name, offset, value in (("encrypted.zip", 8, b"\x01\x00"), ("method.zip", 10, b"\x63\x00")):
+        changed = bytearray(data)
+        place = 0
+        while (place := changed.find(b"PK\x01\x02", place + 1)) >= 0:
+            changed[place + offset : place + offset + 2] = value
+        (tmp_path / name).write_bytes(bytes(changed))
+        with pytest.raises(CheckpointError, match="could not be read"):
+            files.add(tmp_path / name)
+    assert list(files.root.iterdir()) == []
+
+
 def test_keys_that_were_not_handed_out_open_nothing(files: ModelFiles, tmp_path: Path) -> None:
     (tmp_path / "brought").mkdir()
     for name in ("", "..", "a/b", "0" * 32):

@@ -13,13 +13,13 @@ from ganime.config import ModelConfig
 from ganime.drawing.layers import (
     OTHERS,
     as_square,
+    costs_of,
     discriminator_maps,
     generator_maps,
     layer_costs,
     liveliest_maps,
     logits_of_others,
     look_inside,
-    costs_of,
     multiply_adds,
     named_layers,
 )
