@@ -205,7 +205,9 @@ def test_face_is_steered_by_dragging_on_it(opened: Page) -> None:
 
 
 def test_clarity_and_boldness_stand_in_the_recipe_and_in_the_saved_file(opened: Page) -> None:
+    before = on_stage(opened)
     press(opened, "dice")
+    another_face(opened, before)
     set_slider(opened, ".clarity", 0.3)
     face = of_model(set_slider(opened, ".boldness", 0.9))
     assert (face.clarity, face.truncation, face.vector) == (0.3, 0.9, None)
