@@ -215,7 +215,7 @@ class Library:
 
         Models of training jobs and of files belong to those who have the key.
         """
-        hub = [key for key in self.recent.all_keys() if self.issued.get(key)]
+        hub = [key for key in self.recent.all_keys() if not key.startswith((JOB_PREFIX, FILE_PREFIX))]
         for key in (*self.permanent, *hub):
             checkpoint = self.permanent.get(key) or self.recent.get(key)
             if checkpoint and checkpoint.revision == revision:

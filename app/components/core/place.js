@@ -9,6 +9,7 @@ const MOST = 6000; // characters
 /** The place that an address names, {} for none. Its values are texts, of which `face` and `base` are recipes. */
 export function readPlace(hash) {
   const place = Object.fromEntries(new URLSearchParams(hash.slice(1)));
+  delete place.job; // the key of a training job never stays in an address
   for (const name of ["face", "base"]) if (name in place && !parseRecipe(place[name])) delete place[name];
   if ("tab" in place && !TABS.includes(place.tab)) delete place.tab;
   return place;
