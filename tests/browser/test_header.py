@@ -101,7 +101,7 @@ def test_model_trained_here_opens_for_those_with_its_key_and_falls_back_when_it_
     expect(opened.locator(NAME)).to_have_text("<b>mine</b>")
     face = another_face(opened, first)
     press(opened, "share")
-    status(opened).to_contain_text("opens only in a browser that holds")
+    status(opened).to_contain_text("opens only in this browser")
     copied = opened.evaluate("navigator.clipboard.readText()")
     assert job.partition(".")[2] not in copied + opened.url
     visit(opened, copied)
