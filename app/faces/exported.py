@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from app.faces.loaded_model import LOCKS, LoadedModel
-from ganime.drawing.direction_search import group
-from ganime.drawing.directions import Direction
+from app.faces.loaded_model import LOCKS, LoadedModel, locked_by
+from ganime.drawing.directions import Directions
 from ganime.drawing.onnx_files import generator_file, upscaler_file
 from ganime.errors import GanimeError
 from ganime.nets.clarity import Clarity
@@ -45,29 +44,23 @@ def exported_numbers(model: LoadedModel) -> tuple[dict[str, Any], Numbers]:
     is one}; the numbers are "directions", one row each, and those of `Clarity`.
     """
     directions = directions_of(model)
-    arrays = {"directions": np.stack([item.vector for item in directions])} if directions else {}
+    arrays = {"directions": np.stack([item.vector for item in directions.items])} if directions.items else {}
     clarity = model.checkpoint.clarity if model.default_clarity else None
     artist = {
         "dim": model.latent_dim,
-        "names": [item.name for item in directions],
-        "locks": {lock: locked_names(directions, lock) for lock in LOCKS},
+        "names": list(directions.names),
+        "locks": {lock: [item.name for item in locked_by(directions, [lock])] for lock in LOCKS},
         "clarity": clarity is not None,
     }
     return artist, packed(arrays | (clarity_arrays(clarity) if clarity else {}))
 
 
-def directions_of(model: LoadedModel) -> list[Direction]:
+def directions_of(model: LoadedModel) -> Directions:
     """The directions of a model; none if they are damaged, which the page says."""
     try:
-        return list(model.directions().items)
+        return model.directions()
     except GanimeError:
-        return []
-
-
-def locked_names(directions: list[Direction], lock: str) -> list[str]:
-    """The directions that a lock keeps, as `LoadedModel.locked` has them."""
-    groups = LOCKS[lock]
-    return [item.name for item in directions if item.kind == "attribute" and group(item.name) in groups]
+        return Directions(model.checkpoint.name, model.checkpoint.revision)
 
 
 def clarity_arrays(clarity: Clarity) -> dict[str, np.ndarray]:

@@ -31,6 +31,7 @@ EMBEDDED_KEY, START_KEY = "embedded", "start"
 LOADED = "loaded"  # a training job begins from the model in use
 JOB_PREFIX = "job:"
 FILE_PREFIX = "file:"  # of the key of a model that a visitor brought; the rest cannot be guessed
+PRIVATE_PREFIXES = (JOB_PREFIX, FILE_PREFIX)  # of keys whose rest is a secret
 UNNAMED_MODEL = "trained here"  # the name of a model whose job has none
 TRAINED = "trained on this page"
 BROUGHT_MODEL = "brought model"  # the name of a model from a file
@@ -171,7 +172,7 @@ class Library:
         if key == EMBEDDED_KEY:
             return self.embedded()
         origin = f"hub, revision {key.rpartition('@')[2][:12]}"
-        if key.startswith((JOB_PREFIX, FILE_PREFIX)):
+        if key.startswith(PRIVATE_PREFIXES):
             origin = TRAINED if key.startswith(JOB_PREFIX) else "from a file"
         return describe(key, self.checkpoint(key), origin)
 
@@ -215,7 +216,7 @@ class Library:
 
         Models of training jobs and of files belong to those who have the key.
         """
-        hub = [key for key in self.recent.all_keys() if not key.startswith((JOB_PREFIX, FILE_PREFIX))]
+        hub = [key for key in self.recent.all_keys() if not key.startswith(PRIVATE_PREFIXES)]
         for key in (*self.permanent, *hub):
             checkpoint = self.permanent.get(key) or self.recent.get(key)
             if checkpoint and checkpoint.revision == revision:
@@ -227,7 +228,7 @@ class Library:
         try:
             return self.checkpoint(key)
         except HubError:
-            if key.startswith((JOB_PREFIX, FILE_PREFIX)):
+            if key.startswith(PRIVATE_PREFIXES):
                 raise
             return self.checkpoint(self.load(key).key)
 

@@ -225,10 +225,7 @@ class LoadedModel:
         """Latents with what is locked taken from a face. Raises RecipeError for an unknown lock."""
         if unknown := set(locks) - LOCKS.keys():
             raise RecipeError(f"Nothing is called {quoted(min(unknown))}; lock {', '.join(LOCKS)}.")
-        groups = {name for lock in locks for name in LOCKS[lock]}
-        ways = [
-            item.vector for item in self.directions().items if item.kind == "attribute" and group(item.name) in groups
-        ]
+        ways = [item.vector for item in locked_by(self.directions(), locks)]
         return held(z, face, np.stack(ways)) if ways else z
 
     def steer(self, recipe: Recipe, amounts: Mapping[str, float], own: Mapping[str, str] = NO_VECTORS) -> Drawn:
@@ -299,9 +296,8 @@ class LoadedModel:
                 directions = self.unnamed.add(self.checkpoint.revision, unnamed_directions(self.checkpoint.generator))
         return directions
 
-    def ranges(self) -> Mapping[str, tuple[float, float]]:
-        """The amounts of each direction, without those of visitors, at which faces survive; see `usable_ranges`."""
-        directions = self.directions()
+    def ranges(self, directions: Directions) -> Mapping[str, tuple[float, float]]:
+        """The amounts of each direction at which faces survive; see `usable_ranges`."""
         return usable_ranges(self.checkpoint, directions) if self.default_clarity else whole_ranges(directions)
 
     def direction_of_sliders(self, name: str, amounts: Mapping[str, float], own: Mapping[str, str]) -> Direction:
@@ -346,6 +342,12 @@ class LoadedModel:
     def nearest_training_faces(self) -> Iterator[float | NearestFaces]:
         """Faces of a job's model beside the training faces nearest to them: progress from 0 to 1, then the result."""
         return self.inspector.nearest_faces(self.key, self.checkpoint)
+
+
+def locked_by(directions: Directions, locks: Sequence[str]) -> list[Direction]:
+    """The directions that decide what is locked. locks: names in LOCKS."""
+    groups = {name for lock in locks for name in LOCKS[lock]}
+    return [item for item in directions.items if item.kind == "attribute" and group(item.name) in groups]
 
 
 def zip_of(recipes: list[Recipe], pngs: list[bytes]) -> bytes:

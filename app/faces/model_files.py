@@ -131,7 +131,7 @@ def unpack(path: Path, folder: Path, most: int) -> None:
 
 
 def import_elsewhere(path: Path, folder: Path, most: int) -> None:
-    """Import weights of another program in a process of its own, so that a hostile file costs this one nothing.
+    """Import weights of another program in a separate process, so that a hostile file cannot harm this one.
 
     most: bytes of the imported model. Raises CheckpointError with the reason that the import gives.
     """

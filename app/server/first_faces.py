@@ -58,22 +58,25 @@ SCRIPT = """
 def first_faces(model: LoadedModel) -> str:
     """HTML for the beginning of the page's body; empty if the model cannot draw."""
     try:
-        [recipe] = model.recipes(1, model.openers[0])
-        face = model.draw([recipe]).faces  # (1, H, W, 3)
+        face, [recipe] = first_face(model), model.recipes(1, model.openers[0])
         variations = model.vary(recipe, STRENGTH, seed=0, count=TOOL_FACES).faces  # (8, H, W, 3)
-        if model.image_size >= SHARPENED_FROM:
-            face = np.stack([*model.sharpened(face, LARGE)])
     except GanimeError:  # the page says what is wrong with the model
         return ""
-    return html_of(face[0], variations)
+    return html_of(face, variations)
 
 
-def html_of(face: UInt8[np.ndarray, "h w 3"], variations: UInt8[np.ndarray, "n h w 3"]) -> str:
-    """The same for a face and its variations."""
+def first_face(model: LoadedModel) -> str:
+    """The first face of a model, sharp where the upscaler can enlarge it, as a data URL."""
+    faces = model.draw(model.recipes(1, model.openers[0])).faces  # (1, H, W, 3)
+    [face] = model.sharpened(faces, LARGE) if SHARPENED_FROM <= model.image_size < LARGE else faces
+    return small_url(Image.fromarray(face), MOST_LARGE)
+
+
+def html_of(face: str, variations: UInt8[np.ndarray, "n h w 3"]) -> str:
+    """The same for the data URL of a face, and its variations."""
     small = [Image.fromarray(each).resize((SMALL, SMALL), Image.Resampling.LANCZOS) for each in variations]
     row = Image.fromarray(sheet(np.stack([np.asarray(each) for each in small]), len(small)))
-    pictures = [(Image.fromarray(face), MOST_LARGE), (row, MOST_SMALL)]
-    images = "".join(f'<img alt="" src="{small_url(picture, most)}">' for picture, most in pictures)
+    images = "".join(f'<img alt="" src="{url}">' for url in (face, small_url(row, MOST_SMALL)))
     script = SCRIPT % {"shown": SHOWN, "milliseconds": 1000 * PATIENCE}
     cover = f'<div id="first-faces" role="img" aria-label="An anime face. The page is loading."><b>{NAME}</b>'
     return f"<style>{STYLE % {'light': LIGHT, 'dark': DARK}}</style>{cover}{images}</div><script>{script}</script>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from starlette.concurrency import run_in_threadpool
@@ -45,23 +46,27 @@ async def icon(request: Request) -> Response:
 
 
 async def manifest(request: Request) -> Response:
-    """Answer with the web manifest; its addresses are relative to its own."""
+    """Answer with the web manifest."""
+    return JSONResponse(manifest_of(DESCRIPTION), media_type="application/manifest+json", headers=DAY)
+
+
+def manifest_of(description: str) -> dict[str, Any]:
+    """The web manifest, for home screens; its addresses are relative to its own. description: of the page."""
     icons = [
         {"src": f"ganime/icon-{side}.png", "sizes": f"{side}x{side}", "type": "image/png", "purpose": purpose}
         for side in (192, 512)
         for purpose in ("any", "maskable")
     ]
-    content = {
+    return {
         "name": NAME,
         "short_name": NAME,
-        "description": DESCRIPTION,
+        "description": description,
         "start_url": "./",
         "display": "standalone",
         "background_color": LIGHT,
         "theme_color": LIGHT,
         "icons": icons,
     }
-    return JSONResponse(content, media_type="application/manifest+json", headers=DAY)
 
 
 @functools.cache

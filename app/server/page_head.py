@@ -1,13 +1,13 @@
 """The head of the page's HTML: our title, icon and link preview in place of Gradio's, and faces before any script runs.
 
-Gradio's template has a head of its own, with its name, its picture and an address of its site. This middleware takes
-that out of the answer and puts ours in.
+The head of Gradio's template has Gradio's name, picture and address. This middleware replaces it in the answer.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from html import escape
 from urllib.parse import urlencode
 
@@ -115,6 +115,11 @@ def head_html(request: Request) -> str:
         ("name", "twitter:description", description),
         ("name", "twitter:image", card),
     ]
+    return f"\n{tags(title, metas)}\n"
+
+
+def tags(title: str, metas: Sequence[tuple[str, str, str]]) -> str:
+    """The title, descriptions, colours and icons of a page. metas: (kind of the name, name, content) of each."""
     lines = [f"<title>{escape(title)}</title>"]
     lines += [f'<meta {kind}="{name}" content="{escape(content)}">' for kind, name, content in metas]
     for scheme, colour in (("light", LIGHT), ("dark", DARK)):
@@ -124,7 +129,7 @@ def head_html(request: Request) -> str:
         '<link rel="apple-touch-icon" href="ganime/icon-180.png">',
         '<link rel="manifest" href="manifest.json">',
     ]
-    return "\n" + "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def link_of(query: QueryParams) -> Link | None:

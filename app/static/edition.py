@@ -14,9 +14,10 @@ from app.components import modules
 from app.faces.exported import exported_generator, exported_numbers, exported_upscaler
 from app.faces.loaded_model import LoadedModel
 from app.faces.studio import Studio
-from app.server.icons import SIDES, favicon_bytes, icon_bytes
+from app.server.first_faces import first_face
+from app.server.icons import SIDES, favicon_bytes, icon_bytes, manifest_of
 from app.settings import MEGABYTE, Settings
-from app.static.page import PARTS, card_of, first_face, manifest, page_html
+from app.static.page import DESCRIPTION, PARTS, card_of, page_html
 from app.static.runtime import LICENCE, Runtime, find_runtime
 from app.static.styles import style_sheet
 from app.tabs.model_menu import model_value
@@ -96,7 +97,7 @@ def write_edition(studio: Studio, out: Path, runtime: Runtime, address: str = ""
 
 
 def add_model(folder: Folder, model: LoadedModel) -> dict[str, Any]:
-    """Add what draws; returns what the page is told about it."""
+    """Add what draws the faces; returns its description for the page's JavaScript."""
     folder.add("generator", "generator.onnx", exported_generator(model))
     upscaler = exported_upscaler(model)
     if upscaler:
@@ -129,7 +130,7 @@ def licences() -> dict[str, bytes]:
 def add_page(folder: Folder, model: LoadedModel, about: dict[str, Any], address: str) -> None:
     """Add the page itself, its icons, and the worker that keeps it for visits without a connection."""
     folder.files |= {f"ganime/icon-{side}.png": icon_bytes(side) for side in SIDES}
-    folder.files |= {"favicon.ico": favicon_bytes(), "manifest.json": json.dumps(manifest()).encode()}
+    folder.files |= {"favicon.ico": favicon_bytes(), "manifest.json": json.dumps(manifest_of(DESCRIPTION)).encode()}
     card = card_of(model) if address else b""
     if card:
         folder.files["ganime/card.jpg"] = card

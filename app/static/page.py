@@ -1,20 +1,15 @@
-"""The HTML of the static edition, its first face, and its card for previews of links."""
+"""The HTML of the static edition, and its card for previews of links."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
 from string import Template
-from typing import Any
-
-from PIL import Image
 
 from app.components.modules import COMPONENTS
 from app.faces.loaded_model import LoadedModel
 from app.server.card import CARD_SIZE, MAX_FACES, draw_card
-from app.server.first_faces import LARGE, MOST_LARGE, SHARPENED_FROM, small_url
-from app.server.icons import DARK, LIGHT
-from app.server.page_head import CARD_PATH
+from app.server.page_head import CARD_PATH, tags
 from app.server.words import NAME, TITLE
 
 PARTS = ("header", "create", "interpolate", "dock")  # components
@@ -64,38 +59,7 @@ def head(address: str) -> str:
             ("property", "og:image:alt", f"Anime faces, drawn by {NAME}"),
             ("name", "twitter:card", "summary_large_image"),
         ]
-    lines = [f"<title>{escape(TITLE)}</title>"]
-    lines += [f'<meta {kind}="{name}" content="{escape(content)}" />' for kind, name, content in metas]
-    for scheme, colour in (("light", LIGHT), ("dark", DARK)):
-        lines.append(f'<meta name="theme-color" media="(prefers-color-scheme: {scheme})" content="{colour}" />')
-    lines += [
-        '<link rel="icon" href="favicon.ico" sizes="48x48" />',
-        '<link rel="apple-touch-icon" href="ganime/icon-180.png" />',
-        '<link rel="manifest" href="manifest.json" />',
-    ]
-    return "\n".join(lines)
-
-
-def manifest() -> dict[str, Any]:
-    """The web manifest, for home screens; its addresses are relative to its own."""
-    icons = [
-        {"src": f"ganime/icon-{side}.png", "sizes": f"{side}x{side}", "type": "image/png", "purpose": purpose}
-        for side in (192, 512)
-        for purpose in ("any", "maskable")
-    ]
-    colours = {"background_color": LIGHT, "theme_color": LIGHT}
-    names = {"name": NAME, "short_name": NAME, "description": DESCRIPTION}
-    return names | colours | {"start_url": "./", "display": "standalone", "icons": icons}
-
-
-def first_face(model: LoadedModel) -> str:
-    """The face that is on view while the page loads, as a data URL."""
-    faces = model.draw(model.recipes(1, model.openers[0])).faces  # (1, H, W, 3)
-    if SHARPENED_FROM <= model.image_size < LARGE:
-        [face] = model.sharpened(faces, LARGE)
-    else:
-        face = faces[0]
-    return small_url(Image.fromarray(face), MOST_LARGE)
+    return tags(TITLE, metas)
 
 
 def card_of(model: LoadedModel) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
@@ -11,13 +12,12 @@ from pydantic import Field
 from app.components.bridge import Answer, server_function
 from app.errors import visitor_text
 from app.faces.incoming import MAX_OWN, RecipeText
-from app.faces.library import FILE_PREFIX, JOB_PREFIX, ModelInfo
-from app.faces.loaded_model import LOCKS, MAX_FACES, LoadedModel, feature_net
+from app.faces.library import JOB_PREFIX, PRIVATE_PREFIXES, ModelInfo
+from app.faces.loaded_model import LOCKS, MAX_FACES, feature_net, locked_by
 from app.faces.studio import Studio
 from app.faces.walks import MAX_LARGE_FRAMES, MAX_WALK_FRAMES, film_suffixes
 from app.tabs.job_view import JobKeys
 from app.tabs.sliders import attribute_values, slider_values
-from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import MAX_CLARITY, Recipe
 from ganime.errors import CheckpointError, GanimeError
 
@@ -56,10 +56,8 @@ def model_functions(studio: Studio) -> list[Callable[..., Answer]]:
             return {"final": visitor_text(error)}
         return model_value(studio, studio.library.info(key))
 
-    def to_answer(info: ModelInfo) -> Answer:
-        return model_value(studio, info)
-
     loads = (start_model, embedded_model, hub_model, job_model, known_model)
+    to_answer = partial(model_value, studio)
     return [*(server_function(function, to_answer) for function in loads), server_function(drawing_model)]
 
 
@@ -69,9 +67,10 @@ def model_value(studio: Studio, info: ModelInfo) -> Answer:
     Raises GanimeError for a model that is gone.
     """
     model = studio.open(info.key)
-    sliders, note = [], info.note
+    directions, ranges, note = None, {}, info.note
     try:
-        sliders = slider_values(model.directions().items, model.ranges())
+        directions = model.directions()
+        ranges = model.ranges(directions)
     except GanimeError as error:  # damaged, or of other weights; everything else works without them
         LOG.warning("%s", error)
         note = f"{note} This model has no sliders: its directions are damaged or belong to other weights.".strip()
@@ -83,14 +82,14 @@ def model_value(studio: Studio, info: ModelInfo) -> Answer:
         "parameters": info.parameters,
         "note": note,
         "trained": info.key.startswith(JOB_PREFIX),
-        "private": info.key.startswith((JOB_PREFIX, FILE_PREFIX)),
+        "private": info.key.startswith(PRIVATE_PREFIXES),
         "embedded": studio.library.embedded().name,
         "side": model.image_size,
         "clarity": model.default_clarity,
         "mostClarity": MAX_CLARITY,
         "openers": list(model.openers),
-        "steers": sliders,
-        "locks": lockable(model),
+        "steers": slider_values(directions.items, ranges) if directions else [],
+        "locks": [lock for lock in LOCKS if directions and locked_by(directions, [lock])],
         "attributes": attribute_values(feature_net().attributes),
         "most": MAX_FACES,
         "mostOwn": MAX_OWN,
@@ -99,12 +98,3 @@ def model_value(studio: Studio, info: ModelInfo) -> Answer:
         "endings": film_suffixes(),
         "training": studio.jobs is not None,
     }
-
-
-def lockable(model: LoadedModel) -> list[str]:
-    """The names in LOCKS that directions of the model belong to."""
-    try:
-        groups = {group(item.name) for item in model.directions().items if item.kind == "attribute"}
-    except GanimeError:
-        return []
-    return [name for name, deciding in LOCKS.items() if groups & set(deciding)]

@@ -4,7 +4,7 @@ import test from "node:test";
 import { recipeOfFilm } from "../../app/components/core/film-files.js";
 import { readFilm, readFilmLink, SETTINGS, settingsOf, writeFilm } from "../../app/components/core/film-text.js";
 import { EASINGS, TIMES } from "../../app/components/interpolate/easing.js";
-import { moved } from "../../app/components/interpolate/order.js";
+import { moved } from "../../app/components/shared/lists.js";
 import {
   countLegs, describeSeconds, framesOf, placeOf, stepsOf, timeOf,
 } from "../../app/components/interpolate/route.js";

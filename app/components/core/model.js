@@ -8,9 +8,8 @@ import { isHubName, parseRecipe } from "../shared/recipes.js";
  *
  * Its `model` is what model_value says of the one in use: {key, model, revision, origin, parameters, note, trained,
  * private, embedded, side, clarity, mostClarity, openers, steers, locks, attributes, most, mostOwn, frames,
- * largeFrames, endings, training}.
- * A page that lacks what only some servers do names it in `lacks`; elements with data-needs are
- * hidden there.
+ * largeFrames, endings, training}. A page that lacks what only some servers do names it in `lacks`; elements with
+ * data-needs are hidden there.
  */
 export function createModels({ request, attempt, complain }, changed) {
   const listeners = createListeners();
@@ -26,6 +25,7 @@ export function createModels({ request, attempt, complain }, changed) {
     listeners.tell(value, brought);
   }
 
+  const can = (ability) => !model.lacks?.includes(ability);
   const keyOf = (recipe) => known.get(parseRecipe(recipe).revision)?.key || "";
 
   return {
@@ -69,13 +69,13 @@ export function createModels({ request, attempt, complain }, changed) {
       }, recipe);
     },
     /** Whether this page can do something: "models" (load others), "project", "find", "layers", "copies", "sharpen". */
-    can: (ability) => !model.lacks?.includes(ability),
+    can,
     /** Whether the model in use drew a face. */
     isOfModel: (recipe) => parseRecipe(recipe)?.revision === model.revision,
     /** Whether the model of a face might be loaded: from the hub, from the page, or with the key of a job. */
     canBring(recipe) {
       const face = parseRecipe(recipe);
-      if (!face || !model || face.revision === model.revision || model.lacks?.includes("models")) return false;
+      if (!face || !model || face.revision === model.revision || !can("models")) return false;
       const { model: name, revision } = face;
       return isHubName(name) || name === model.embedded || known.has(revision) || keptJobs.keys().length > 0;
     },

@@ -1,5 +1,5 @@
 // Links to faces, trays and films, and the face as a file.
-import { copyText, download } from "../shared/dom.js";
+import { bytesOf, copyText, download } from "../shared/dom.js";
 import { linkTo, MOST_LINK } from "../shared/links.js";
 import { trayToLink } from "./tray-store.js";
 
@@ -8,9 +8,7 @@ export const PRIVATE = "Its model is private, so it opens only in this browser, 
   + "training job. To share the face with others, save a PNG: the recipe is inside.";
 const TOO_LONG = "There are too many faces for a link. Export them as a file instead.";
 
-const bytesOf = ({ data }) => Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-
-/** Whether this device shows a sheet of its own to share a file, as phones do. */
+/** Whether this device can share files itself, as phones can. */
 export function canShareFiles(type = "image/png") {
   if (!matchMedia("(pointer: coarse)").matches || !navigator.canShare) return false;
   return navigator.canShare({ files: [new File([], "face.png", { type })] });
@@ -31,7 +29,6 @@ export function createSharing(core) {
 
   return {
     copyLink,
-    copyFaceLink: (recipe) => copyLink("face", recipe, [recipe]),
     copyTrayLink: (recipes) => copyLink("tray", trayToLink(recipes), recipes),
     /** Saves a face. size: side in px, 0 for the model's own. */
     save: (recipe, size) => attempt(async () => {
@@ -40,7 +37,7 @@ export function createSharing(core) {
       download(file);
       say(`Saved ${file.name}.`);
     }),
-    /** Hands the sharpened face to the device's own sheet for sharing, where it has one; otherwise copies a link. */
+    /** Shares the sharpened face with what the device has for that; where it has nothing, copies a link. */
     share: (recipe) => attempt(async () => {
       if (!canShareFiles()) return copyLink("face", recipe, [recipe]);
       say("Preparing the face…");

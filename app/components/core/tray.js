@@ -1,4 +1,5 @@
 // The tray: the faces that a visitor keeps. Faces of another model wait in it until that model is in use.
+import { moved } from "../shared/lists.js";
 import { createListeners } from "../shared/listeners.js";
 import { MOST_BYTES, parseTrayFile, readTray, recipesOf, TRAY, writeTray } from "./tray-store.js";
 
@@ -140,9 +141,7 @@ export function createTray(core) {
     /** Moves the face at one place to another. */
     move(from, to) {
       if (to < 0 || to >= tray.length || from === to) return undefined;
-      const moved = tray.filter((_, index) => index !== from);
-      moved.splice(to, 0, tray[from]);
-      return change(moved);
+      return change(moved(tray, from, to));
     },
   };
   return { ...faces, ...createTrayImport(core, faces) };

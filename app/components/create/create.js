@@ -1,8 +1,9 @@
 // The Create tab: one large face, tools that change it and look into it, its variations, and a gallery.
 import { coreReady } from "../core/core.js";
 import { openFile } from "../dock/files.js";
-import { closeMenu, copyText, fillRanges, finder } from "../shared/dom.js";
+import { connectButtons, copyText, fillRanges, finder, onChosenFile } from "../shared/dom.js";
 import { connectArrows, markHearts } from "../shared/tiles.js";
+import { connectUndo } from "../shared/undo-buttons.js";
 import { createCopies } from "./copies.js";
 import { createFind } from "./find.js";
 import { createGallery } from "./gallery.js";
@@ -25,12 +26,6 @@ function createFaceActions(view) {
 
   view.onFace(() => showKept());
   view.tray.onTray(() => showKept());
-  view.onHistory(({ undo, redo }) => {
-    const buttons = [$('[data-do="undo"]'), $('[data-do="redo"]')];
-    const focused = buttons.indexOf(document.activeElement);
-    [buttons[0].disabled, buttons[1].disabled] = [!undo, !redo];
-    if (buttons[focused]?.disabled) buttons[1 - focused].focus();
-  });
 
   function showKept() {
     const kept = Boolean(view.current()) && view.tray.has(view.current().recipe);
@@ -40,9 +35,8 @@ function createFaceActions(view) {
   }
 
   return {
+    ...connectUndo(view),
     keep: () => view.tray.toggle(view.current().recipe),
-    undo: () => view.go(-1),
-    redo: () => view.go(1),
     save: (button) => view.sharing.save(view.current().recipe, Number(button.dataset.size)),
     share: () => view.sharing.share(view.current().recipe),
     "copy-recipe": async () => view.say(await copyText(view.current().recipe)
@@ -70,11 +64,7 @@ function createParts(view) {
     copies.stop();
   });
   view.attachCreate((kind, value) => (kind === "tool" ? tools.open(value) : pictureSearch.search(value)));
-  view.$(".chosen-file").addEventListener("change", () => {
-    const [file] = view.$(".chosen-file").files;
-    view.$(".chosen-file").value = "";
-    if (file) openFile(view, file);
-  });
+  onChosenFile(view.$(".chosen-file"), (file) => openFile(view, file));
   return Object.assign(
     { pick: () => view.$(".chosen-file").click() },
     createFaceActions(view),
@@ -88,13 +78,7 @@ export async function mount({ element }) {
   const core = await coreReady;
   const view = Object.assign(Object.create(core), { element, $: finder(element) });
   const actions = createParts(view);
-  element.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-do]");
-    if (!button || !view.current()) return;
-    view.complain("");
-    closeMenu(button);
-    actions[button.dataset.do]?.(button);
-  });
+  view.onFirstFace(() => connectButtons(element, actions, () => view.complain("")));
   element.addEventListener("input", () => view.complain(""));
   fillRanges(element);
   for (const name of [".variations", ".gallery", ".children"]) connectArrows(view.$(name));

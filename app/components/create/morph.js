@@ -110,7 +110,7 @@ export function createMorph(view, stage) {
       if (motion.halt()) halted = performance.now();
     }, { capture: true, passive: true });
   }
-  view.onFace(motion.end); // whatever moves gives way to a face that is chosen
+  view.onFace(motion.end); // a face that is chosen ends every motion
   view.onFirstFace((face) => {
     if (isPlain(face.recipe) && !reducedMotion.matches && !NAMED.test(location.href)) idle(face);
   });

@@ -54,7 +54,7 @@ export function createPictureSearch(view, tools, stage, searches) {
   async function report({ face, vector }, before) {
     if (!face || before !== view.current()) return;
     const closer = await loadPicture(face);
-    if (!best && before !== view.current()) return;
+    if (before !== view.current()) return;
     best = vector;
     approach.turnInto(closer);
   }

@@ -1,6 +1,6 @@
 // The large face: plain at once, sharp a moment later.
 import { isLaidOut } from "../shared/dom.js";
-import { reducedMotion } from "../shared/motion.js";
+import { paintMix, reducedMotion } from "../shared/motion.js";
 import { describeRecipe, parseRecipe } from "../shared/recipes.js";
 import { createSharpener } from "../shared/sharp.js";
 
@@ -49,12 +49,7 @@ export function createStage(view) {
     paintOver(first, second = null, share = 0) {
       sharpen.cancel();
       canvas.width = canvas.height = SIDE;
-      const context = canvas.getContext("2d");
-      context.imageSmoothingQuality = "high";
-      context.drawImage(first, 0, 0, SIDE, SIDE);
-      if (!second || !share) return;
-      context.globalAlpha = share;
-      context.drawImage(second, 0, 0, SIDE, SIDE);
+      paintMix(canvas, first, second, share);
     },
     /** Shows a face that is not the current one yet, sharp a moment later. */
     preview(recipe) {

@@ -2,7 +2,7 @@
 // props.value = the model that the page starts with, see model_value.
 import { arrive } from "../core/arrival.js";
 import { startCore } from "../core/core.js";
-import { closeMenu, finder, setText } from "../shared/dom.js";
+import { connectButtons, finder, setText } from "../shared/dom.js";
 import { acceptFiles } from "./files.js";
 import { connectKeys } from "./keys.js";
 import { connectTray } from "./shelf.js";
@@ -49,12 +49,7 @@ export function mount(component) {
     ...connectKeys(core, $),
     ...connectTour(core, $),
   };
-  element.addEventListener("click", (event) => {
-    const button = event.target.closest("button[data-do]");
-    if (!button) return;
-    closeMenu(button);
-    actions[button.dataset.do]?.(button);
-  });
+  connectButtons(element, actions);
   core.meet(props.value);
   if (core.model.note) core.complain(core.model.note);
   arrive(core);

@@ -1,6 +1,6 @@
 // The tray as a strip of faces, and what can be done with all of them.
 import { trayToFile } from "../core/tray-store.js";
-import { create, download, finder, formatNumber } from "../shared/dom.js";
+import { create, download, finder, formatNumber, onChosenFile } from "../shared/dom.js";
 import { createLongWork } from "../shared/long-work.js";
 import { openTab } from "../shared/page-tabs.js";
 import { describeRecipe, parseRecipe } from "../shared/recipes.js";
@@ -31,15 +31,6 @@ function createZip(core, $) {
       core.say("Stopped.");
     },
   };
-}
-
-/** Opens exported trays that are chosen. */
-function acceptTrayFiles(core, $) {
-  $(".tray-file").addEventListener("change", () => {
-    const [file] = $(".tray-file").files;
-    $(".tray-file").value = "";
-    if (file) core.attempt(() => core.tray.openFile(file));
-  });
 }
 
 /** Shows the tray and connects it; returns its actions. */
@@ -86,7 +77,7 @@ export function connectTray(core, element) {
   });
   own.onChange(() => show(tray.recipes()));
   connectArrows($(".favourites"));
-  acceptTrayFiles(core, $);
+  onChosenFile($(".tray-file"), (file) => core.attempt(() => tray.openFile(file)));
   $(".favourites").addEventListener("keydown", (event) => {
     const recipe = event.target.closest(".mug")?.dataset.recipe;
     if (event.key === "Delete" && recipe) tray.remove(recipe);

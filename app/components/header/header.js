@@ -1,6 +1,6 @@
 // The header: the name of the page, and the menu of models.
 import { coreReady } from "../core/core.js";
-import { closeMenu, create, finder, formatNumber } from "../shared/dom.js";
+import { closeMenu, create, finder, formatNumber, onChosenFile } from "../shared/dom.js";
 import { keptJobs } from "../shared/kept-jobs.js";
 import { NO_ANSWER } from "../shared/requests.js";
 
@@ -90,10 +90,6 @@ export async function mount({ element, server }) {
     else $(".field-error").textContent = "Enter a name such as owner/name.";
   });
   $(".from-file").addEventListener("click", () => $(".model-file").click());
-  $(".model-file").addEventListener("change", () => {
-    const [file] = $(".model-file").files;
-    $(".model-file").value = "";
-    if (file) load(async () => core.use("known_model", await sendModel(file)));
-  });
+  onChosenFile($(".model-file"), (file) => load(async () => core.use("known_model", await sendModel(file))));
   core.onModel(show);
 }

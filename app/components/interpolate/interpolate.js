@@ -1,9 +1,10 @@
 // The Interpolate tab: faces in slots, and the film that goes through them.
 import { coreReady } from "../core/core.js";
 import { actionOf } from "../dock/keys.js";
-import { fillRange, fillRanges, finder } from "../shared/dom.js";
+import { connectButtons, fillRange, fillRanges, finder } from "../shared/dom.js";
 import { isTabOpen, onTab } from "../shared/page-tabs.js";
 import { parseRecipe, randomSeed } from "../shared/recipes.js";
+import { connectUndo } from "../shared/undo-buttons.js";
 import { createOrder } from "./order.js";
 import { createPlayer } from "./player.js";
 import { createSaving } from "./saving.js";
@@ -48,22 +49,17 @@ function createFaceActions(view, player) {
   view.onFace(showKept);
   tray.onTray(showKept);
   view.onBusy((busy) => $(".window").setAttribute("aria-busy", String(busy)));
-  view.onHistory(({ undo, redo }) => {
-    $('[data-do="undo"]').disabled = !undo;
-    $('[data-do="redo"]').disabled = !redo;
-  });
   document.addEventListener("keydown", (event) => { // before the key keeps the current face
     if (actionOf(event) === "keep" && isTabOpen("Interpolate")) player.pause();
   }, { capture: true });
   return {
     showKept,
     actions: {
+      ...connectUndo(view),
       async keep() {
         await player.pause();
         return tray.toggle(view.current().recipe);
       },
-      undo: () => view.go(-1),
-      redo: () => view.go(1),
     },
   };
 }
@@ -168,13 +164,7 @@ export async function mount({ element }) {
   const view = Object.assign(Object.create(core), { element, $: finder(element) });
   view.onFirstFace(() => {
     const actions = createParts(view);
-    element.addEventListener("click", (event) => {
-      const button = event.target.closest("button[data-do]");
-      if (!button) return;
-      view.complain("");
-      button.closest(".menu")?.removeAttribute("open");
-      actions[button.dataset.do]?.(button);
-    });
+    connectButtons(element, actions, () => view.complain(""));
     view.$(".screen").addEventListener("click", actions.play);
     document.addEventListener("keydown", (event) => {
       if (event.key !== " " || event.target !== document.body || !isTabOpen("Interpolate")) return;

@@ -1,10 +1,5 @@
 // The faces in their slots: which place is the target of what is rolled or chosen, and changes of the order.
-
-/** A list with the item at one place moved to another. */
-export function moved(list, from, to) {
-  const others = list.filter((_, index) => index !== from);
-  return [...others.slice(0, to), list[from], ...others.slice(to)];
-}
+import { moved } from "../shared/lists.js";
 
 /** Creates the order. aimed(target): called with the place of the slot that is the target, null for a new slot. */
 export function createOrder(slots, aimed) {

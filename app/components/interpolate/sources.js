@@ -1,6 +1,7 @@
 // Where faces of the film come from: a roll, the current face, the tray, a picture or a file.
 import { recipeOfFile } from "../core/file-recipe.js";
 import { openFile } from "../dock/files.js";
+import { onChosenFile } from "../shared/dom.js";
 import { createLongWork } from "../shared/long-work.js";
 import { parseRecipe, randomSeed } from "../shared/recipes.js";
 import { squareOf } from "../shared/square.js";
@@ -56,11 +57,7 @@ export function createSources(view, order, placed) {
   view.onFace(({ recipe }) => pictures.paint($(".small"), recipe, 48));
   connectTray(view, place);
   view.setDice("Interpolate", roll);
-  $(".film-file").addEventListener("change", () => {
-    const [file] = $(".film-file").files;
-    $(".film-file").value = "";
-    if (file) openFile(view, file);
-  });
+  onChosenFile($(".film-file"), (file) => openFile(view, file));
   return {
     /** Takes a face from a file, or the face closest to a picture. */
     takeFile: (file) => attempt(async () => {

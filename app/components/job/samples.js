@@ -32,7 +32,7 @@ export function createSamples(view) {
   let grids = []; // images seen at each
   let follow = true; // whether a new one is shown as soon as it is there
 
-  /** Shows the grid after so many images in a picture, unless it is there already. */
+  /** Shows the sample grid of a number of training images in a picture, unless it is there already. */
   async function load(image, images, alt) {
     const wanted = `${view.picked()} ${images}`;
     if (image.dataset.grid === wanted) return;

@@ -47,12 +47,34 @@ export async function copyText(text) {
   }
 }
 
+/** The bytes of a file that the server has sent. data: base64. */
+export const bytesOf = ({ data }) => Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+
 /** Saves a file as a download. data: base64; type: its media type. */
 export function download({ name, data, type }) {
-  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-  const link = create("a", { href: URL.createObjectURL(new Blob([bytes], { type })), download: name });
+  const link = create("a", { href: URL.createObjectURL(new Blob([bytesOf({ data })], { type })), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+/** Calls act(file) for each file that is chosen in a field; the same file can be chosen again. */
+export function onChosenFile(field, act) {
+  field.addEventListener("change", () => {
+    const [file] = field.files;
+    field.value = "";
+    if (file) act(file);
+  });
+}
+
+/** Connects the buttons inside an element that have a data-do. actions: functions by it. before(): called first. */
+export function connectButtons(element, actions, before = () => {}) {
+  element.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-do]");
+    if (!button) return;
+    before();
+    closeMenu(button);
+    actions[button.dataset.do]?.(button);
+  });
 }
 
 /** Calls act(event) for events of a target outside a component, as long as the component is part of the page. */

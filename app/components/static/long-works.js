@@ -1,6 +1,6 @@
 // Work that takes seconds, as the page's components ask for it: begun, asked for again and again, or given up.
 
-const PATIENCE = 150; // ms after which the progress is told
+const PATIENCE = 150; // ms between two reports of progress
 
 /** Creates the table of works. */
 export function createLongWorks() {

@@ -49,7 +49,7 @@ export function filmRecipe(faces, frames, rate, loop, easing) {
 }
 
 /**
- * Creates the upscaler in a worker of its own, which starts when it is first needed.
+ * Creates the upscaler in a separate worker, which starts when it is first needed.
  *
  * begin(part): starts a worker. now(): the time in ms.
  */

@@ -26,6 +26,7 @@ from ganime.errors import CheckpointError
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.importing import SUPPORTED, ImportOptions, import_generator, weight_files
 from ganime.nets.dcgan import Discriminator, Generator
+from tests.ganime.models.refusals import refusal
 
 Layers = list[tuple[nn.Module, nn.Module | None]]
 PREFIXES = ("", "main", "net", "model", "gen", "layers", "generator", "G.main", "module.main", "_orig_mod.main")
@@ -366,15 +367,6 @@ def picture_to_number(norm: bool = True, bias: bool = False) -> nn.Sequential:
             parts.append(nn.BatchNorm2d(outputs))
         parts.append(nn.LeakyReLU(0.2))
     return nn.Sequential(*parts, nn.Conv2d(8, 1, 4, 1, 0, bias=bias))
-
-
-def refusal(file: Path) -> str:
-    """What the import says; the file is always named."""
-    with pytest.raises(CheckpointError) as caught:
-        import_generator(file)
-    assert str(file) in str(caught.value)
-    assert len(str(caught.value)) < 1000
-    return str(caught.value)
 
 
 class Payload:

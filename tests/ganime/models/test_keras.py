@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from ganime.errors import CheckpointError
 from ganime.models.importing import ImportOptions, import_generator, weight_files
 from tests.ganime.models.keras_files import (
     LATENT,
@@ -27,6 +26,7 @@ from tests.ganime.models.keras_files import (
     write_keras,
     write_weights,
 )
+from tests.ganime.models.refusals import refusal
 
 NETS: dict[str, tuple[Callable[[], Builder], int]] = {
     "tutorial": (tutorial, 32),
@@ -79,14 +79,6 @@ def test_weights_alone_are_read_with_what_their_norms_tell(name: str, options: d
 
 
 # --- what is refused
-
-
-def refusal(file: Path) -> str:
-    with pytest.raises(CheckpointError) as caught:
-        import_generator(file)
-    assert str(file) in str(caught.value)
-    assert len(str(caught.value)) < 1000
-    return str(caught.value)
 
 
 def test_links_to_other_files_are_never_followed(tmp_path: Path) -> None:
