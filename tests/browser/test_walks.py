@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from ganime.images import recipe_in
 from tests.browser.accessibility import serious_in_both_themes
 from tests.browser.conftest import DESKTOP, PHONE
-from tests.browser.create_tab import alert, download, drop, press, seeds, status
+from tests.browser.create_tab import alert, another_face, download, drop, on_stage, press, seeds, status
 from tests.hub_server import HubServer
 
 PLAYING = "#interpolate [data-playing=true]"
@@ -187,11 +187,11 @@ def test_faces_of_another_model_wait_in_their_slots_until_it_is_loaded(
     page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
     page.goto(steered_address)
     page.wait_for_selector(".now[data-recipe]")
+    before = on_stage(page)
     page.locator(".models > summary").click()
     page.locator("#hub-name").fill("tester/tiny")
     page.locator("#hub-name").press("Enter")
-    expect(page.locator(".model-name")).to_have_text("tester/tiny")
-    other = page.evaluate("JSON.parse(document.querySelector('.now').dataset.recipe).revision")
+    other = json.loads(another_face(page, before))["revision"]
     faces = [{"seed": 1}, {"seed": 2}, {"seed": 3, "model": "tester/tiny", "revision": other}]
     page.goto(film_link(steered_address, model="tiny", revision=revision, faces=faces))
     slots(page, 1, 2, 3)

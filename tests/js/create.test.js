@@ -4,11 +4,7 @@ import test from "node:test";
 globalThis.matchMedia = () => ({ matches: false }); // asked for when a module is loaded
 const { togglePicked } = await import("../../app/components/create/find.js");
 const { wholeNumber } = await import("../../app/components/create/gallery.js");
-const { recipesBetween } = await import("../../app/components/create/morph.js");
 const { surpriseOf } = await import("../../app/components/create/steer.js");
-const { recipeOfSeed } = await import("../../app/components/shared/recipes.js");
-
-const MODEL = { model: "tiny", revision: "0123456789ab" };
 
 test("of the colours of a group one is picked at a time, of other traits several", () => {
   const group = ["blue_hair", "red_hair", "long_hair", "smile"];
@@ -47,15 +43,4 @@ test("a surprise has one hair colour, one eye colour and stays within every rang
   assert.equal(seen.size, 4);
   assert.deepEqual(surpriseOf([]), {});
   assert.deepEqual(surpriseOf([others[3]]), {});
-});
-
-test("the way to another face has all its frames, with the settings of the first", () => {
-  const from = recipeOfSeed({ ...MODEL, clarity: 0.7 }, 3);
-  const to = recipeOfSeed(MODEL, 14);
-  const way = recipesBetween(from, to, 4).map((recipe) => JSON.parse(recipe));
-  assert.deepEqual(way.map(({ seed }) => seed), [3, 3, 3, 3, 14]);
-  assert.deepEqual(way.map(({ position }) => position), [undefined, 0.25, 0.5, 0.75, undefined]);
-  assert.deepEqual([...new Set(way.map(({ clarity }) => clarity))], [0.7]);
-  assert.equal(way[1].toward, 14);
-  assert.equal(recipesBetween(from, to).length, 21);
 });

@@ -7,6 +7,7 @@ import { recipeOfSeed } from "../../app/components/shared/recipes.js";
 
 const EMBEDDED = { key: "embedded", model: "anime-128", revision: "aaa", origin: "embedded", embedded: "anime-128" };
 const HUB = { ...EMBEDDED, key: "me/tiny@1", model: "me/tiny", revision: "bbb", origin: "hub, revision 1" };
+const FILE = { ...EMBEDDED, key: "file:secret", model: "brought model", revision: "ddd", origin: "from a file" };
 const MINE = { ...EMBEDDED, key: "job:1.secret@ccc", model: "mine", revision: "ccc", trained: true };
 
 /** Models of a server that answers what `answers` says, with a list of what was asked and told. */
@@ -94,4 +95,26 @@ test("the menu has the embedded model, one's own and those that were in use, eac
   assert.equal(models.model.key, "me/tiny@1");
   await entries[1].load();
   assert.equal(models.model.key, MINE.key);
+});
+
+test("the models of earlier visits are in the menu, and their faces find them", async (context) => {
+  const kept = {};
+  const { models: before } = modelsOf({ known_model: FILE }, context);
+  globalThis.localStorage = { getItem: (name) => kept[name] ?? null, setItem(name, text) { kept[name] = text; } };
+  await before.use("known_model", FILE.key);
+  before.meet(HUB);
+  before.meet(MINE);
+  assert.deepEqual(before.earlierModels(), []); // they are still known
+
+  const { models, heard } = modelsOf({ drawing_model: FILE, known_model: FILE }, context);
+  globalThis.localStorage = { getItem: (name) => kept[name] ?? null, setItem() {} };
+  assert.deepEqual(models.earlierModels().map(({ key }) => key), [FILE.key, HUB.key]); // that of a job has its own list
+  const face = recipeOfSeed(FILE, 5);
+  assert.equal(models.canBring(face), true);
+  await models.bring(face, () => {});
+  assert.deepEqual(heard.asked.at(-1), ["drawing_model", face, FILE.key, []]);
+  assert.deepEqual(models.earlierModels().map(({ key }) => key), [HUB.key]);
+
+  kept["ganime-models"] = '[null, 7, {"key": 1}, {"key": "a", "model": "b", "revision": "c"}]';
+  assert.deepEqual(models.earlierModels(), []);
 });

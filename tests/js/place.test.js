@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { readAmounts, readPlace, stepOf, writePlace } from "../../app/components/core/place.js";
+import { createPlace, readAmounts, readPlace, stepOf, writePlace } from "../../app/components/core/place.js";
 import { recipeOfSeed } from "../../app/components/shared/recipes.js";
 
 const MODEL = { model: "<b>ü😀&#=", revision: "0123456789ab" };
@@ -45,4 +45,23 @@ test("only numbers that a slider can show are amounts", () => {
   for (const text of ["", "{", "7", "null", '"abc"', "[1,2]", "true", undefined]) {
     assert.deepEqual(readAmounts(text), {}, text);
   }
+});
+
+test("the address follows the first change at once and the latest a moment later", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const addresses = [];
+  const location = { hash: "", pathname: "/" };
+  const history = { replaceState: (state, title, address) => addresses.push(address) };
+  const events = { addEventListener() {}, querySelectorAll: () => [] };
+  Object.assign(globalThis, { location, history, window: events, document: events });
+  context.after(() => { for (const name of ["location", "history", "window", "document"]) delete globalThis[name]; });
+
+  const place = createPlace({ onFace() {} });
+  for (const seed of ["1", "2", "3"]) place.set({ seed });
+  assert.deepEqual(addresses, ["/#seed=1"]);
+  context.mock.timers.tick(300);
+  assert.deepEqual(addresses, ["/#seed=1", "/#seed=3"]);
+  context.mock.timers.tick(1000);
+  place.set({ count: "4" });
+  assert.deepEqual(addresses, ["/#seed=1", "/#seed=3", "/#seed=3&count=4"]);
 });

@@ -2,6 +2,22 @@
 import { keptJobs } from "../shared/kept-jobs.js";
 import { createListeners } from "../shared/listeners.js";
 import { isHubName, parseRecipe } from "../shared/recipes.js";
+import { readStored, writeStored } from "../shared/storage.js";
+
+const RECENT = "ganime-models"; // in this browser's storage, the latest last
+const MOST_RECENT = 12;
+
+/** The models from the hub and from files that this browser had in use: {key, model, revision, origin}. */
+function recentModels() {
+  const stored = readStored(RECENT);
+  const isWhole = (entry) => ["key", "model", "revision", "origin"].every((name) => typeof entry?.[name] === "string");
+  return Array.isArray(stored) ? stored.filter(isWhole).slice(-MOST_RECENT) : [];
+}
+
+function keepRecent({ key, model, revision, origin }) {
+  const others = recentModels().filter((entry) => entry.revision !== revision);
+  writeStored(RECENT, [...others, { key, model, revision, origin }].slice(-MOST_RECENT));
+}
 
 /**
  * Creates the access to models. changed(key): tells the server which one is in use.
@@ -20,13 +36,15 @@ export function createModels({ request, attempt, complain }, changed) {
     const before = model;
     model = value;
     known.set(value.revision, value);
+    if (!value.trained && value.model !== value.embedded) keepRecent(value);
     if (value.key === before?.key && value.revision === before?.revision) return;
     if (before) changed(value.key);
     listeners.tell(value, brought);
   }
 
   const can = (ability) => !model.lacks?.includes(ability);
-  const keyOf = (recipe) => known.get(parseRecipe(recipe).revision)?.key || "";
+  const find = (revision) => known.get(revision) || recentModels().find((entry) => entry.revision === revision);
+  const keyOf = (recipe) => find(parseRecipe(recipe).revision)?.key || "";
 
   return {
     get model() { return model; },
@@ -38,6 +56,8 @@ export function createModels({ request, attempt, complain }, changed) {
     },
     /** The models that were in use since the page was opened, the latest last. */
     knownModels: () => [...known.values()],
+    /** The models of earlier visits, the latest last; some may be gone. */
+    earlierModels: () => recentModels().filter(({ revision }) => !known.has(revision)),
     /** Calls a server function about the model in use. */
     ask: (name, ...values) => request(name, model.key, ...values),
     /** Changes to another model; name: of a server function that answers with it. Throws what the server refuses. */
@@ -77,7 +97,7 @@ export function createModels({ request, attempt, complain }, changed) {
       const face = parseRecipe(recipe);
       if (!face || !model || face.revision === model.revision || !can("models")) return false;
       const { model: name, revision } = face;
-      return isHubName(name) || name === model.embedded || known.has(revision) || keptJobs.keys().length > 0;
+      return isHubName(name) || name === model.embedded || Boolean(find(revision)) || keptJobs.keys().length > 0;
     },
     /** Whether only the holder of a job's key can load the model of a face. */
     isPrivate(recipe) {

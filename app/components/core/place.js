@@ -3,7 +3,7 @@
 import { isTabOpen, onTab, openTab, TABS } from "../shared/page-tabs.js";
 import { parseRecipe } from "../shared/recipes.js";
 
-const PAUSE = 300; // ms without a change before the address follows
+const PAUSE = 300; // ms at least between two changes of the address, of which browsers allow only so many
 const MOST = 6000; // characters
 
 /** The place that an address names, {} for none. Its values are texts, of which `face` and `base` are recipes. */
@@ -36,17 +36,26 @@ export function readAmounts(text) {
 /** Creates the place. */
 export function createPlace(core) {
   let place = readPlace(location.hash);
-  let timer = 0;
+  let timer = 0; // 0 where the address may follow at once
+  let late = false; // whether it does not say yet what `place` is
 
   function write() {
+    late = false;
     const hash = writePlace(place);
     if (!location.hash.startsWith("#job=")) history.replaceState(null, "", location.pathname + hash);
   }
 
   function set(changes) {
     place = { ...place, ...changes };
-    clearTimeout(timer);
-    timer = setTimeout(write, PAUSE);
+    late = true;
+    if (timer) return;
+    write();
+    timer = setTimeout(follow, PAUSE);
+  }
+
+  function follow() {
+    timer = 0;
+    if (late) set({});
   }
 
   core.onFace(({ recipe, base, amounts }) => set({
@@ -54,7 +63,6 @@ export function createPlace(core) {
   }));
   onTab((tab) => {
     if (tab === (place.tab || TABS[0])) return;
-    clearTimeout(timer);
     write();
     place = { ...place, tab };
     history.pushState(null, "", location.pathname + writePlace(place));

@@ -2,7 +2,7 @@
 import { isLaidOut } from "../shared/dom.js";
 import { isTabOpen } from "../shared/page-tabs.js";
 import { reducedMotion } from "../shared/motion.js";
-import { parseRecipe, randomSeed, withSettings } from "../shared/recipes.js";
+import { parseRecipe, randomSeed } from "../shared/recipes.js";
 
 const FRAMES = 20; // drawn from one face to the next; between them pictures are mixed
 const SECONDS = { wait: 3.5, morph: 2.6, rest: 3.2 };
@@ -13,15 +13,6 @@ const NAMED = /[?#&](face|tray|walk)=/; // in the address: what a link names sta
 
 const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
 const isPlain = (recipe) => { const { vector, toward } = parseRecipe(recipe); return !vector && toward === undefined; };
-
-/** The recipes of the way from one face of a seed to another; both with the settings of the first. */
-export function recipesBetween(from, to, frames = FRAMES) {
-  const { seed } = JSON.parse(to);
-  const first = JSON.parse(from);
-  const between = Array.from({ length: frames - 1 }, (_, index) => (
-    JSON.stringify({ ...first, toward: seed, position: (index + 1) / frames })));
-  return [from, ...between, withSettings(to, { clarity: first.clarity, truncation: first.truncation })];
-}
 
 /**
  * Creates a motion of the large face, which halt() ends; the face on view then becomes the current one.
@@ -34,10 +25,10 @@ function createMotion(view, stage, ended) {
 
   const visible = () => document.visibilityState === "visible" && isLaidOut(stage.canvas);
 
-  /** Draws the way from one face to another; an edited face turns into the other one without faces in between. */
+  /** Draws the way from one face to another. */
   async function load(from, to) {
-    const written = await drawing.draw(isPlain(from) ? recipesBetween(from, to) : [from, to]);
-    return written.map((recipe) => ({ recipe, picture: pictures.get(recipe) }));
+    const [[last], between] = await Promise.all([drawing.draw([to]), drawing.between(from, to, FRAMES)]);
+    return [from, ...between, last].map((recipe) => ({ recipe, picture: pictures.get(recipe) }));
   }
 
   async function play(way, mine) {

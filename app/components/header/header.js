@@ -2,9 +2,10 @@
 import { coreReady } from "../core/core.js";
 import { closeMenu, create, finder, formatNumber, onChosenFile } from "../shared/dom.js";
 import { keptJobs } from "../shared/kept-jobs.js";
+import { isHubName } from "../shared/recipes.js";
 import { NO_ANSWER } from "../shared/requests.js";
 
-/** The entries of the menu: {name, about, load}, the model in use and those that can be had at once. */
+/** The entries of the menu: {name, about, load}, the models at hand; `key` tells those of the same name apart. */
 export function entriesOf(core, own) {
   const { model } = core;
   const entries = [{ name: model.embedded, about: "embedded", load: () => core.use("embedded_model") }];
@@ -13,7 +14,11 @@ export function entriesOf(core, own) {
   }
   for (const known of core.knownModels()) {
     if (known.trained || known.model === model.embedded) continue;
-    entries.push({ name: known.model, about: known.origin, load: async () => core.meet(known) });
+    entries.push({ name: known.model, about: known.origin, key: known.key, load: async () => core.meet(known) });
+  }
+  for (const { key, model: name, origin: about } of core.earlierModels()) {
+    const load = () => (isHubName(name) ? core.use("hub_model", name) : core.use("known_model", key));
+    entries.push({ name, about, key, load });
   }
   return entries;
 }
@@ -66,10 +71,10 @@ export async function mount({ element, server }) {
     const parameters = `${formatNumber(model.parameters)} parameters`;
     $(".details").textContent = [
       model.model, model.origin, `${model.side} px`, parameters, `weights ${model.revision}`].join(" · ");
-    $(".known").replaceChildren(...entriesOf(core, own).map(({ name, about, load: act }) => {
+    $(".known").replaceChildren(...entriesOf(core, own).map(({ name, about, key = model.key, load: act }) => {
       const words = [create("span", { textContent: name }), create("small", { textContent: about })];
       const button = create("button", { type: "button" }, ...words);
-      button.setAttribute("aria-pressed", String(name === model.model));
+      button.setAttribute("aria-pressed", String(name === model.model && key === model.key));
       button.addEventListener("click", () => load(act));
       return button;
     }));
