@@ -30,8 +30,8 @@ class Audit:
     image_size: side of the faces in px.
     used: number of faces in the dataset.
     train, held_out: number of faces to learn from, and held out.
-    unused: number of files that are named like pictures and not used, by kind ("unreadable", "too small", "exact
-        duplicate", "near duplicate").
+    unused: number of files that are named like pictures and not used, by kind ("unreadable", "too small", "no face",
+        "exact duplicate", "near duplicate").
     unused_files: (name, kind, reason) of each of them.
     passed_over: number of other files, by kind.
     exact_duplicates: pictures with exactly the pixels of another one.
@@ -40,6 +40,9 @@ class Audit:
     similar: faces that are near duplicates of another face, but not the same picture.
     widths, heights: minimum, median and maximum of the used pictures, in px.
     aspects: the same of their width divided by height.
+    cropped: faces that were cut out of a picture; its size is then that of what was cut out.
+    further: faces, used or not, that are not the first of their picture.
+    finds_faces: whether the pictures were searched for faces.
     enlarged: faces from pictures smaller than image_size.
     oblong: faces from pictures whose longer side is more than 1.5 times the shorter one.
     grey: faces without colour.
@@ -60,6 +63,9 @@ class Audit:
     widths: tuple[float, float, float]
     heights: tuple[float, float, float]
     aspects: tuple[float, float, float]
+    cropped: int
+    further: int
+    finds_faces: bool
     enlarged: int
     oblong: int
     grey: int
@@ -68,7 +74,7 @@ class Audit:
     @property
     def found(self) -> int:
         """The number of files in the sources; a folder that cannot be opened counts as one."""
-        return self.used + sum(self.unused.values()) + sum(self.passed_over.values())
+        return self.used + sum(self.unused.values()) + sum(self.passed_over.values()) - self.further
 
     def to_dict(self) -> dict[str, Any]:
         """The report as a dictionary ready for JSON."""
@@ -99,6 +105,9 @@ def audit(dataset: FaceDataset) -> Audit:
         widths=spread(width),
         heights=spread(height),
         aspects=spread(width / height),
+        cropped=int(facts.cropped.sum()),
+        further=facts.further,
+        finds_faces=facts.finds_faces,
         enlarged=int((shorter < image_size).sum()),
         oblong=int((longer > OBLONG * shorter).sum()),
         grey=int(facts.grey.sum()),
@@ -158,7 +167,7 @@ def advice_on_faces(report: Audit) -> Iterator[str]:
     if many(report.oblong):
         yield (
             f"The longer side of {share(report.oblong)} pictures is more than {OBLONG} times the shorter one. Only "
-            "the square in the middle is used: check the contact sheet, and crop pictures whose faces are cut."
+            "the square in the middle is used: check the contact sheet, and crop to the faces if any are cut."
         )
     if many(report.grey):
         yield (f"{share(report.grey)} faces are grey: the model will draw as many. Leave them out if you want colour.")
@@ -171,6 +180,8 @@ def advice_on_files(report: Audit) -> Iterator[str]:
     unreadable, small = report.unused.get("unreadable", 0), report.unused.get("too small", 0)
     if unreadable >= UNREADABLE_SHARE * report.used:
         yield f"Cannot be read: {plural(unreadable, 'picture')}. Save them again as PNG, or download them again."
+    if without := report.unused.get("no face", 0):
+        yield f"No face was found in {plural(without, 'picture')}: not used. Crop those that have one yourself."
     if small >= NOTABLE_SHARE * report.used:
         yield f"Smaller than {MIN_SIDE} px and skipped: {plural(small, 'picture')}."
     if formats := report.passed_over.get("pictures of other formats"):

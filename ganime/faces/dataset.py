@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ganime.errors import DataError
+from ganime.faces.cropping import FaceFinder
 from ganime.faces.decoding import decode_all
 from ganime.faces.reading import Picture, list_pictures
 from ganime.files import atomic_folder, write_json
@@ -38,6 +39,9 @@ class SourceFacts:
 
     sizes: (N, 2), width and height of each face's picture, upright, in px.
     grey: (N,), whether a face has no colour.
+    cropped: (N,), whether a face was cut out of its picture; the size is then that of what was cut out.
+    further: number of faces, used or not, that are not the first of their picture.
+    finds_faces: whether the pictures were searched for faces.
     groups: (N,), equal numbers for near duplicates.
     kinds: of each of `FaceDataset.skipped`, such as "unreadable".
     copies: (name, name of the face that it duplicates, kind) of each duplicate, safe to print.
@@ -47,6 +51,9 @@ class SourceFacts:
 
     sizes: Int[np.ndarray, "n 2"]
     grey: Bool[np.ndarray, " n"]
+    cropped: Bool[np.ndarray, " n"]
+    further: int
+    finds_faces: bool
     groups: Int[np.ndarray, " n"]
     kinds: list[str]
     copies: list[tuple[str, str, str]]
@@ -126,6 +133,7 @@ def load_faces(
     cache: Path,
     progress: Callable[[int, int], None] | None = None,
     keep_duplicates: bool = False,
+    finder: FaceFinder | None = None,
 ) -> FaceDataset:
     """Read folders and zips, decode every picture once into `cache`, and open the result.
 
@@ -135,6 +143,8 @@ def load_faces(
     progress: called with (done, total) while pictures are decoded.
     keep_duplicates: keep pictures with exactly the pixels of an earlier one, and all of those that are one picture
         saved several times; otherwise only the first, or the largest, is used.
+    finder: cuts the faces out of pictures that are more than a face, and leaves out pictures without one; None takes
+        the square in the middle of every picture.
 
     Raises DataError when a source cannot be read or fewer than 16 faces are usable.
     """
@@ -145,30 +155,33 @@ def load_faces(
     passed_over: Counter[str] = Counter()
     with ExitStack() as archives:
         listed = [(path, list(list_pictures(path, refused, archives, passed_over))) for path in paths]
-        key = content_key(listed, cache, keep_duplicates)
+        key = content_key(listed, cache, keep_duplicates, finder.revision if finder else "")
         folder = cache / f"{key[:32]}-{image_size}-v{CACHE_VERSION}"
         if not is_whole(folder, image_size):
             pictures = [picture for _, of_source in listed for picture in of_source]
             delete_abandoned(cache)
             try:
                 with atomic_folder(folder) as temporary:
-                    index = decode_all(pictures, image_size, temporary / FACES_FILE, keep_duplicates, progress)
+                    index = decode_all(pictures, image_size, temporary / FACES_FILE, keep_duplicates, progress, finder)
                     if len(index["names"]) < MIN_FACES:
                         raise too_few(paths, index, refused)
                     (temporary / CACHE_INDEX).write_text(json.dumps(index), encoding="utf-8")
             except OSError:
                 if not appears(folder / CACHE_INDEX):  # else another process made the same folder in the meantime
                     raise
-    return open_cache(folder, image_size, key, refused, passed_over)
+    return open_cache(folder, image_size, key, refused, passed_over, finder is not None)
 
 
-def content_key(listed: Sequence[tuple[Path, Sequence[Picture]]], cache: Path, keep_duplicates: bool = False) -> str:
+def content_key(
+    listed: Sequence[tuple[Path, Sequence[Picture]]], cache: Path, keep_duplicates: bool = False, finder: str = ""
+) -> str:
     """SHA-256 of the bytes of every zip, and of the name and bytes of every picture in every folder.
 
     listed: each source with its pictures. A zip is hashed as a file; its pictures are read only if there is no cache.
-    cache: remembers the hashes of zips.
+    cache: remembers the hashes of zips. finder: the revision of what cuts the faces out, "" for nothing.
     """
     digest = hashlib.sha256(b"duplicates kept" if keep_duplicates else b"")
+    digest.update(f"faces cut out by {finder}".encode() if finder else b"")
     for path, pictures in listed:
         if not path.is_dir():
             digest.update(zip_digest(path, cache))
@@ -234,7 +247,12 @@ def appears(path: Path) -> bool:
 
 
 def open_cache(
-    folder: Path, image_size: int, key: str, refused: Sequence[tuple[str, str]], passed_over: Mapping[str, int]
+    folder: Path,
+    image_size: int,
+    key: str,
+    refused: Sequence[tuple[str, str]],
+    passed_over: Mapping[str, int],
+    finds_faces: bool,
 ) -> FaceDataset:
     """The dataset in a cache's folder. refused, passed_over: what `list_pictures` found in its sources."""
     appears(folder / CACHE_INDEX)
@@ -253,6 +271,9 @@ def open_cache(
         facts=SourceFacts(
             sizes=shapes[:, :2],
             grey=shapes[:, 2] > 0,
+            cropped=np.array(index.get("cropped", [False] * len(shapes)), bool),  # caches of earlier versions have none
+            further=index.get("further", 0),
+            finds_faces=finds_faces,
             groups=np.array(index["groups"], np.int64),
             kinds=[kind for _, _, kind in unused],
             copies=[(printable(name), printable(original), kind) for name, original, kind in index["copies"]],

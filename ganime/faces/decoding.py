@@ -15,10 +15,31 @@ import numpy as np
 
 from ganime.errors import DataError
 from ganime.faces import duplicates
+from ganime.faces.cropping import FaceFinder, NoFaceError, crop_faces
 from ganime.faces.reading import Face, Picture, TooSmallError, decode, is_grey, map_in_order
 
 THUMBNAILS_FILE = "thumbnails.bin"  # deleted once duplicates are found
+KINDS = {TooSmallError: "too small", NoFaceError: "no face"}  # of skipped pictures, by their error
 COMPARED_SIDE = 64  # px; duplicates are found at one size, so that the split does not depend on the model's
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A face, and what is noted of it.
+
+    name: that of its picture, with a number if there are several faces in it.
+    digest, bits, small, grey: of the same face at 64 px: the digest of its pixels, its difference hash, its thumbnail,
+        and whether it is without colour.
+    cropped: whether it was cut out of its picture.
+    """
+
+    name: str
+    face: Face
+    digest: bytes
+    bits: bytes
+    small: bytes
+    grey: bool
+    cropped: bool
 
 
 @dataclass
@@ -26,6 +47,7 @@ class Decoded:
     """What decoding noted of the faces in a file, in their order, and of the pictures that are not among them.
 
     names, shapes, hashes: of each face its name, (width, height, grey) of its picture, and its difference hash.
+    cropped: whether each face was cut out of its picture. further: how many faces are not the first of their picture.
     repeated: numbers of the faces whose pixels equal those of an earlier one; none unless duplicates are kept.
     skipped: (name, reason, kind). copies: (name, name of the original, kind).
     """
@@ -33,6 +55,8 @@ class Decoded:
     names: list[str] = field(default_factory=list)
     shapes: list[tuple[int, int, bool]] = field(default_factory=list)
     hashes: list[bytes] = field(default_factory=list)
+    cropped: list[bool] = field(default_factory=list)
+    further: int = 0
     repeated: list[int] = field(default_factory=list)
     skipped: list[tuple[str, str, str]] = field(default_factory=list)
     copies: list[tuple[str, str, str]] = field(default_factory=list)
@@ -44,13 +68,15 @@ def decode_all(
     file: Path,
     keep_duplicates: bool,
     progress: Callable[[int, int], None] | None,
+    finder: FaceFinder | None = None,
 ) -> dict[str, Any]:
     """Write all faces to use to `file`, one after the other, and return the index of the cache, ready for JSON.
 
-    Duplicates are found and faces are held out by the faces at 64 px, whatever size is written.
+    Duplicates are found and faces are held out by the faces at 64 px, whatever size is written. finder: cuts the faces
+    out of the pictures; None takes each picture for a face.
     """
     small_file = file.with_name(THUMBNAILS_FILE)
-    decoded = decode_pictures(pictures, image_size, file, small_file, keep_duplicates, progress)
+    decoded = decode_pictures(pictures, image_size, file, small_file, keep_duplicates, progress, finder)
     names, shapes = decoded.names, decoded.shapes
     hashes = np.frombuffer(b"".join(decoded.hashes), np.uint64).reshape(-1, 4)  # (N, 4)
     groups = duplicates.near_duplicate_groups(hashes)  # (N,)
@@ -68,6 +94,8 @@ def decode_all(
     return {
         "names": [names[number] for number in kept],
         "shapes": [shapes[number] for number in kept],
+        "cropped": [decoded.cropped[number] for number in kept],
+        "further": decoded.further,
         "groups": groups[kept].tolist(),
         "train": train.tolist(),
         "held_out": held_out.tolist(),
@@ -84,6 +112,7 @@ def decode_pictures(
     small_file: Path,
     keep_duplicates: bool,
     progress: Callable[[int, int], None] | None,
+    finder: FaceFinder | None,
 ) -> Decoded:
     """Write all faces, without exact duplicates unless they are kept, to `file`, and thumbnails to `small_file`."""
     decoded = Decoded()
@@ -92,42 +121,66 @@ def decode_pictures(
         file.open("wb") as out,
         small_file.open("wb") as small_out,
         warnings.catch_warnings(),
-        closing(map_in_order(partial(examine, image_size), pictures)) as results,
+        closing(map_in_order(partial(examine, image_size, finder), pictures)) as results,
     ):
         warnings.simplefilter("ignore")  # Pillow warns of what it repaired, and of sizes that `decode` refuses
         for number, (picture, result) in enumerate(zip(pictures, results, strict=True), start=1):
             if progress:
                 progress(number, len(pictures))
             if isinstance(result, Exception):
-                kind = "too small" if isinstance(result, TooSmallError) else "unreadable"
-                decoded.skipped.append((picture.name, str(result), kind))
+                decoded.skipped.append((picture.name, str(result), KINDS.get(type(result), "unreadable")))
                 continue
-            face, digest, bits, small, grey = result
-            original = first.setdefault(digest, len(decoded.names))
-            if original < len(decoded.names):
-                decoded.copies.append((picture.name, decoded.names[original], "exact duplicate"))
-                if not keep_duplicates:
-                    continue
-                decoded.repeated.append(len(decoded.names))
-            decoded.names.append(picture.name)
-            decoded.shapes.append((face.width, face.height, grey))
-            decoded.hashes.append(bits)
-            out.write(face.pixels.tobytes())
-            small_out.write(small)
+            decoded.further += len(result) - 1
+            for face in result:
+                original = first.setdefault(face.digest, len(decoded.names))
+                if original < len(decoded.names):
+                    decoded.copies.append((face.name, decoded.names[original], "exact duplicate"))
+                    if not keep_duplicates:
+                        continue
+                    decoded.repeated.append(len(decoded.names))
+                note(decoded, face)
+                out.write(face.face.pixels.tobytes())
+                small_out.write(face.small)
     return decoded
 
 
-def examine(image_size: int, picture: Picture) -> tuple[Face, bytes, bytes, bytes, bool] | Exception:
-    """The face in a picture, and of the same face at 64 px the digest of its pixels, its difference hash, its thumbnail
-    and whether it is grey; or the reason why there is no face."""
+def note(decoded: Decoded, face: Examined) -> None:
+    """Note a face that is written."""
+    decoded.names.append(face.name)
+    decoded.shapes.append((face.face.width, face.face.height, face.grey))
+    decoded.hashes.append(face.bits)
+    decoded.cropped.append(face.cropped)
+
+
+def examine(image_size: int, finder: FaceFinder | None, picture: Picture) -> list[Examined] | Exception:
+    """The faces in a picture, or the reason why there is none."""
+    sizes = (image_size,) if image_size == COMPARED_SIDE else (image_size, COMPARED_SIDE)
     try:
         data = picture.read()
-        face = decode(data, image_size)
-        compared = (face if image_size == COMPARED_SIDE else decode(data, COMPARED_SIDE)).pixels
+        if finder is None:
+            faces, cropped = [tuple(decode(data, size) for size in sizes)], False
+        else:
+            faces, cropped = crop_faces(data, sizes, finder)
     except (DataError, OSError) as error:
         return error
-    digest, bits = hashlib.sha256(compared.tobytes()).digest(), duplicates.difference_hash(compared).tobytes()
-    return face, digest, bits, duplicates.thumbnail(compared).tobytes(), is_grey(compared)
+    names = [picture.name]
+    if len(faces) > 1:
+        names = [f"{picture.name} (face {number})" for number in range(1, len(faces) + 1)]
+    return [describe(name, face[0], face[-1], cropped) for name, face in zip(names, faces, strict=True)]
+
+
+def describe(name: str, face: Face, compared: Face, cropped: bool) -> Examined:
+    """What is noted of a face; compared: the same at 64 px."""
+    pixels = compared.pixels
+    return Examined(
+        name=name,
+        face=face,
+        digest=hashlib.sha256(pixels.tobytes()).digest(),
+        bits=duplicates.difference_hash(pixels).tobytes(),
+        small=duplicates.thumbnail(pixels).tobytes(),
+        grey=is_grey(pixels),
+        cropped=cropped,
+    )
 
 
 def keep_records(file: Path, length: int, kept: Sequence[int]) -> None:

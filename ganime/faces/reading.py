@@ -79,6 +79,23 @@ class Face:
 def decode(data: bytes, image_size: int) -> Face:
     """Decode a picture to a square RGB face: first frame, upright, on white, centre-cropped, resized by Lanczos.
 
+    Raises the errors of `decode_with`.
+    """
+
+    def fit(picture: Image.Image, width: int, height: int) -> Face:
+        square = ImageOps.fit(picture, (image_size, image_size), Image.Resampling.LANCZOS)
+        return Face(np.asarray(square), width, height)
+
+    return decode_with(data, fit, draft_side=image_size * 2)
+
+
+def decode_with(data: bytes, work: Callable[[Image.Image, int, int], Result], draft_side: int | None = None) -> Result:
+    """Decode a picture and return what `work` makes of it: the first frame, upright, RGB, on white; width and height.
+
+    draft_side: a JPEG is decoded at a fraction of its size, but with no side below this, in px; None for its full size.
+    The width and height are those of the full picture. A large picture is in memory only while `work` runs, one at a
+    time.
+
     Raises DataError with a short reason when the data are no picture, damaged or too large, TooSmallError when the
     picture is smaller than 16 x 16 px.
     """
@@ -91,12 +108,13 @@ def decode(data: bytes, image_size: int) -> Face:
             raise DataError(f"{width} x {height} pixels; at most {MAX_PICTURE_PIXELS:,} are read")
         if min(width, height) < MIN_SIDE:
             raise TooSmallError(f"{width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed")
-        image.draft("RGB", (image_size * 2, image_size * 2))  # JPEG only: decodes at a fraction of the size
+        if draft_side:
+            image.draft("RGB", (draft_side, draft_side))  # JPEG only
         with LARGE_PICTURE_LOCK if image.width * image.height > LARGE_PIXELS else nullcontext():
             upright = ImageOps.exif_transpose(image)
             if upright.size != image.size:
                 width, height = height, width
-            square = ImageOps.fit(to_rgb(upright), (image_size, image_size), Image.Resampling.LANCZOS)
+            return work(to_rgb(upright), width, height)
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -105,7 +123,6 @@ def decode(data: bytes, image_size: int) -> Face:
         raise DataError("not a picture that can be read") from error
     except Exception as error:  # decoders raise nearly anything on damaged data; AVIF's raises RuntimeError
         raise DataError(f"damaged picture: {error}") from error
-    return Face(np.asarray(square), width, height)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
