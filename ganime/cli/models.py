@@ -94,7 +94,7 @@ def export_onnx(path: Path, what: str, file: OnnxFile) -> None:
 
 
 def import_command(
-    file: Annotated[Path, typer.Argument(help="Weight file of a generator: PyTorch, safetensors or Keras.")],
+    file: Annotated[Path, typer.Argument(help="Weight file of a generator: PyTorch, safetensors, Keras or ONNX.")],
     out: ModelFolderOption,
     key: Annotated[str, typer.Option(help="Where in the file the generator is, such as gen_state_dict.")] = "",
     activation: Annotated[

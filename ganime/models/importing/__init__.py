@@ -16,8 +16,9 @@ from ganime.models.importing.findings import describe, likely_output
 from ganime.models.importing.fitting import ACTIVATIONS, Choices, enlarged_to, fit, side_of
 from ganime.models.importing.keras import KERAS_EPS, read_keras
 from ganime.models.importing.layout import Layout, read_layout
+from ganime.models.importing.onnx_files import read_onnx
 from ganime.models.importing.states import finite_tensors, states_in
-from ganime.models.importing.weight_files import HDF5, KERAS, SAFETENSORS, read_state, recognised
+from ganime.models.importing.weight_files import HDF5, KERAS, ONNX, SAFETENSORS, read_state, recognised
 from ganime.nets.dcgan import Generator
 
 MOST_LATENT = 4096  # as in ModelConfig
@@ -69,6 +70,8 @@ def import_generator(file: Path, options: ImportOptions | None = None) -> Checkp
             if not known and options.norm_eps is None:
                 options = replace(options, norm_eps=KERAS_EPS)
             generator, found = from_layout(layout, options, known)
+        elif kind == ONNX:
+            generator, found = from_layout(read_onnx(file), options, known=True)
         else:
             generator, found = from_states(read_state(file, kind), kind != SAFETENSORS, options)
     except (CheckpointError, ConfigError) as error:

@@ -62,6 +62,15 @@ class Chain:
         block = self.block(name, "convolution", inputs, outputs, kernel, 1, padding)
         self.begin(ReadLayer(name, block, padded, bias))
 
+    def add_bias(self, bias: Tensor, where: str) -> None:
+        """A bias for each channel of the last weight, which has none yet."""
+        last = self.layers[-1] if self.layers else None
+        bare = last and last.bias is None and not last.norm and last.block.activation == self.enlargement == "none"
+        is_map = last and last.block.kind == "linear" and last.block.kernel > 1  # which has one for each number
+        if not last or not bare or is_map or len(bias) != last.block.outputs:
+            raise CheckpointError(f"layer {where} adds {len(bias)} numbers in a place where Ganime knows no bias.")
+        self.layers[-1] = replace(last, bias=bias).changed(bias=True)
+
     def block(self, name: str, kind: str, inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> Block:
         """A block without norm and activation, so far."""
         try:

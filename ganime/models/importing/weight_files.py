@@ -22,9 +22,9 @@ MAX_IMPORT_BYTES = 2**30
 MAX_PICKLE_BYTES = 2**26  # of the names and shapes; the numbers of a file of torch are stored beside them
 MAX_JSON_BYTES = 2**24
 HEAD_BYTES = 2**16  # of a file, which tell its kind
-TORCH, SAFETENSORS, HDF5, KERAS = "torch", "safetensors", "hdf5", "keras"  # what can be read
+TORCH, SAFETENSORS, HDF5, KERAS, ONNX = "torch", "safetensors", "hdf5", "keras", "onnx"  # what can be read
 HDF5_MAGIC, TABLE_MAGIC = b"\x89HDF\r\n\x1a\n", b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
-READ = "Ganime imports weight files of PyTorch, safetensors and Keras (.h5, .keras)."
+READ = "Ganime imports weight files of PyTorch, safetensors, Keras (.h5, .keras) and ONNX."
 # Kinds that are recognised in order to be named: what they begin with, what they are, and what to do.
 FOREIGN = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves", "Fetch them with: git lfs pull"),
@@ -39,7 +39,7 @@ FOREIGN = (
     (b"gguf", "a GGUF file, of a language model", READ),
     (b"\x93numpy", "a NumPy array", READ),
 )
-ONNX_MARKS = (b"onnx", b"pytorch", b"ConvTranspose")
+ONNX_MARKS = (b"onnx", b"pytorch", b"Conv", b"Gemm")
 STYLEGAN = (b"dnnlib", b"torch_utils.persistence", b"training.networks", b"G_ema")
 # Plain data that training programs store beside the weights. Stand-ins take its place, so not even its own code runs.
 PLAIN_DATA = (
@@ -69,7 +69,7 @@ SAFE_GLOBALS: list[Any] = [*((Unread, name) for name in PLAIN_DATA), (dictionary
 
 
 def recognised(file: Path) -> str:
-    """The kind of a weight file, one of the four above. Raises CheckpointError that names any other kind."""
+    """The kind of a weight file, one of the five above. Raises CheckpointError that names any other kind."""
     if not file.is_file():
         raise CheckpointError(f"{file} is {'a folder' if file.is_dir() else 'missing'}. {READ}")
     size = file.stat().st_size
@@ -93,7 +93,7 @@ def recognised(file: Path) -> str:
     if len(head) > 8 and int.from_bytes(head[:8], "little") <= size and head[8:9] == b"{":
         return SAFETENSORS
     if head[:1] == b"\x08" and any(mark in head for mark in ONNX_MARKS):
-        raise CheckpointError(f"{file} is an ONNX file. Import the weights that it was exported from. {READ}")
+        return ONNX
     if head[:1] in (b"\x80", b"(") and any(mark in head for mark in STYLEGAN):
         raise CheckpointError(f"{file} is a pickle of StyleGAN, which is no DCGAN and wants its own code. {READ}")
     return TORCH
