@@ -102,5 +102,5 @@ def squares_inside(width: int, height: int, found: Float[np.ndarray, "n 4"]) -> 
 def cut_out(picture: Image.Image, square: Square, size: int) -> Face:
     """A square of a picture as a face of `size` px, resized by Lanczos."""
     box = (square.left, square.top, square.left + square.side, square.top + square.side)
-    pixels = picture.resize((size, size), Image.Resampling.LANCZOS, box)
+    pixels = picture.crop(box).resize((size, size), Image.Resampling.LANCZOS)
     return Face(np.asarray(pixels), square.side, square.side)

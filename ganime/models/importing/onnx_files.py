@@ -252,7 +252,7 @@ def computed(node: Node, values: list[np.ndarray]) -> np.ndarray:
         if math.prod(shape) * 8 > MAX_IMPORT_BYTES:
             raise CheckpointError(f"{node.name} makes an array of {shape}, which is too large.")
         return ARITHMETIC[node.kind](first, rest[0])
-    axes = tuple(int(axis) for axis in (rest[0] if rest else node.attributes.get("axes", ())))
+    axes = tuple(np.ravel(rest[0] if rest else node.attributes.get("axes", ())).astype(int).tolist())
     makers: dict[str, Callable[[], np.ndarray]] = {
         "Identity": lambda: first,
         "Cast": lambda: first.astype(np.float32) if first.dtype.kind == "f" else first.astype(np.int64),
