@@ -92,10 +92,11 @@ def squares_inside(width: int, height: int, found: Float[np.ndarray, "n 4"]) -> 
         fitting = int(min(round(side), width, height))
         if beyond or fitting < MIN_SIDE:
             continue
-        corner = [
-            round(min(max(0.0, centre - fitting / 2), most - fitting)) for centre, most in ((x, width), (y, height))
-        ]
-        squares.append(Square(*corner, fitting))
+        left, top = (
+            min(max(0.0, start), most - fitting)
+            for start, most in ((x - fitting / 2, width), (y - fitting / 2, height))
+        )
+        squares.append(Square(round(left), round(top), fitting))
     return sorted(squares, key=lambda square: (square.left, square.top))
 
 
