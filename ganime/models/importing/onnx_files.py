@@ -64,7 +64,7 @@ def read_onnx(file: Path) -> Layout:
         latents = [value.name for value in graph.input if value.name not in known]
         if len(latents) != 1:
             raise CheckpointError(
-                f"its ONNX graph takes the inputs {', '.join(latents)[:200] or 'none'}; a generator takes one, the latent."
+                f"its ONNX graph takes the inputs {', '.join(latents)[:200] or 'none'}; a generator takes one latent."
             )
         return Layout(Follower(nodes, known, latents[0]).layers())
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:  # CheckpointError is none
