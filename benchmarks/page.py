@@ -55,7 +55,7 @@ WATCHED = """async ({ act, result }) => {
   const done = (performance.now() - begun) / 1000;
   return [done, Math.min(sign || done, done)];
 }"""
-# Moves the first slider to its other end; the time includes the pause in which further moves join it (steer.js: SETTLE)
+# Moves the first slider to its other end.
 MOVE = """const slider = document.querySelector("[data-steer]");
 slider.value = slider.value > 0 ? slider.min : slider.max;
 slider.dispatchEvent(new Event("input", { bubbles: true }));"""

@@ -19,10 +19,15 @@ def serious(page: Page, part: str | None = None, rules: list[str] | None = None)
     ]
 
 
-def serious_in_both_themes(page: Page, part: str | None = None) -> list[tuple[str, list[str], str]]:
-    """The same in the light theme, and for the colours of the dark one, to which the open page is switched."""
+def serious_in_themes(page: Page, part: str | None = None, both: bool = True) -> list[tuple[str, list[str], str]]:
+    """The same in the light theme.
+
+    both: also for the colours of the dark theme, to which the open page is switched.
+    """
     page.add_style_tag(content="* { transition: none !important; }")  # else the colours take a while to change
     found = serious(page, part)
+    if not both:
+        return found
     page.emulate_media(color_scheme="dark")
     page.wait_for_selector("body.dark")
     found += serious(page, part, COLOUR_RULES)

@@ -28,7 +28,7 @@ from app.static.runtime import PACKAGE, VERSION, Runtime, find_runtime
 from ganime.drawing.recipe import Recipe
 from ganime.errors import ConfigError
 from ganime.images import recipe_in
-from tests.browser.accessibility import serious_in_both_themes
+from tests.browser.accessibility import serious_in_themes
 from tests.browser.conftest import DESKTOP, PHONE, is_complaint, is_outside
 
 MOST_DIFFERENCE = 2  # levels of 255 between a pixel here and on the server
@@ -252,7 +252,7 @@ def test_the_page_is_accessible_and_fits_its_width(site: Site, browser: Browser,
     with served(site.folder) as address:
         page = visit(context, address, complaints)
         assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-        assert serious_in_both_themes(page) == []
+        assert serious_in_themes(page) == []
     context.close()
     assert complaints == []
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from ganime.images import recipe_in
-from tests.browser.accessibility import serious_in_both_themes
+from tests.browser.accessibility import serious_in_themes
 from tests.browser.conftest import DESKTOP, PHONE
 from tests.browser.create_tab import alert, another_face, download, drop, on_stage, press, seeds, status
 from tests.hub_server import HubServer
@@ -161,6 +161,7 @@ def test_nothing_moves_by_itself_for_those_who_want_less_motion(
     page.locator('[data-do="play"]').click()
     page.wait_for_function("Number(document.querySelector('.at').value) > 1")
     page.emulate_media(reduced_motion="no-preference")
+    page.wait_for_function("matchMedia('(prefers-reduced-motion: no-preference)').matches")
     page.emulate_media(reduced_motion="reduce")
     expect(page.locator('[data-do="play"]')).to_have_attribute("aria-label", "Play")
     page.emulate_media(reduced_motion="no-preference")
@@ -218,4 +219,4 @@ def test_the_tab_fits_its_window_and_can_be_used_by_everybody(
     assert box
     assert box["width"] >= min(512, size["width"] - 40)
     page.locator('[data-slot="1"]').click()
-    assert serious_in_both_themes(page) == []
+    assert serious_in_themes(page) == []

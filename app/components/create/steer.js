@@ -1,7 +1,6 @@
 // Sliders and swatches that change the current face. They stand for the way from `base` to that face.
 import { create, fillRange } from "../shared/dom.js";
 
-const SETTLE = 20; // ms after a move, until which further ones join it
 const COLOURS = ["Hair colour", "Eye colour"]; // groups, as app/tabs/sliders.py calls them
 const FIRST = ["smile", "open_mouth", "blush", "hair_length"]; // shown above the fold
 const SWATCH = 2.5; // the amount of a colour that is picked
@@ -12,7 +11,6 @@ const NO_NAMES = "This model has no named sliders. These patterns were found in 
 function createSteering(view, refresh) {
   const { drawing, attempt, own } = view;
   let running = false;
-  let timer = 0;
   let target = null; // {base, amounts, name}: where the sliders stand while the stage is not there yet
   let moved = false; // whether they were moved since the last face was requested
 
@@ -53,10 +51,7 @@ function createSteering(view, refresh) {
       const { base, amounts } = target || current();
       target = { base, amounts: { ...amounts, ...changes }, name };
       moved = true;
-      timer = timer || setTimeout(() => { // not begun anew by further moves, so that faces follow a drag
-        timer = 0;
-        steer();
-      }, SETTLE);
+      steer();
     },
     /** Gives up moves of another face than the one on the view. */
     follow() {

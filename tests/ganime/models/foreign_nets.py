@@ -35,7 +35,7 @@ def randomized(net: nn.Module) -> nn.Module:
     return net
 
 
-def calibrated(net: nn.Module, draw: Callable[[int], tuple[Tensor, ...]]) -> nn.Module:
+def calibrated(net: nn.Module, draw: Callable[[int], tuple[Tensor, ...]], count: int) -> nn.Module:
     """The net in eval mode, with the running statistics that its own activations have, as after training."""
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     for norm in norms:
@@ -43,7 +43,7 @@ def calibrated(net: nn.Module, draw: Callable[[int], tuple[Tensor, ...]]) -> nn.
         norm.momentum = None  # a plain mean over all batches
     with torch.no_grad():
         for _ in range(8):
-            net.train()(*draw(64))
+            net.train()(*draw(count))
     for norm in norms:
         norm.momentum = 0.1
     return net.eval()
@@ -53,10 +53,10 @@ def normal(count: int) -> tuple[Tensor, ...]:
     return (torch.randn(count, LATENT),)
 
 
-def trained(net: nn.Module, draw: Callable[[int], tuple[Tensor, ...]] = normal) -> nn.Module:
+def trained(net: nn.Module, draw: Callable[[int], tuple[Tensor, ...]] = normal, count: int = 64) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return calibrated(randomized(net), draw)
+        return calibrated(randomized(net), draw, count)
 
 
 def dcgan(

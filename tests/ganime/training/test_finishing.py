@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ganime.drawing.clarity_fitting import LEAST_FACES as LEAST_FITTED
+from ganime.drawing.clarity_fitting import fit_clarity
 from ganime.drawing.directions import Direction, Directions, load_directions, save_directions
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -48,6 +51,7 @@ def never() -> bool:
 def test_a_run_that_reached_its_limit_gets_a_clarity(
     run: Path, many: FaceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(finishing, "fit_clarity", partial(fit_clarity, faces=LEAST_FITTED))
     monkeypatch.setattr(finishing, "LEAST_EXPLAINED", -1)  # an untrained model draws nothing clear
     saved, *working, notice, done = finishing.finished(events(run, "images"), run, many, never)
     assert isinstance(saved, Saved)
