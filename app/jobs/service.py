@@ -78,9 +78,12 @@ class Jobs:
         """Begin to supervise: find the trainers of an earlier process, and start waiting jobs."""
         self.supervisor.thread.start()
 
-    def close(self) -> None:
-        """Stop supervising; running jobs continue, and the next process of this home finds them."""
-        self.supervisor.close()
+    def close(self, ending: bool = False) -> None:
+        """Stop supervising; running jobs continue, and the next process of this home finds them.
+
+        ending: whether this process takes the trainers with it; they save first, and their jobs are queued again.
+        """
+        self.supervisor.close(ending)
         self.store.close()
 
     @explain_disk_errors("The files could not be stored")

@@ -23,10 +23,12 @@ from app.jobs.ending import last_line, outcome
 from app.jobs.folder import JobFolder, download_folder, folder_bytes
 from app.jobs.limits import delete_oldest
 from app.jobs.options import JobOptions
+from app.jobs.status import MIN_MINUTES
 from app.jobs.store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
 from ganime.config import SCRATCH
 
+SAVE_MINUTES = 0.5  # of training, which is the most that a kill of the trainer can cost
 STRAY_SECONDS = 3_600.0  # after which a folder without a row counts as left over from a deletion
 SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "KEY")  # in names of variables that a trainer does not get
 LOGGER = logging.getLogger(__name__)
@@ -55,15 +57,36 @@ class Supervisor:
         """Return the folder of the job with this id."""
         return JobFolder(self.home / "jobs" / identity)
 
-    def close(self) -> None:
-        """End the thread and release the lock; trainers continue."""
+    def close(self, ending: bool = False) -> None:
+        """End the thread and release the lock. ending: whether the trainers end as well, else they continue."""
         self.closing.set()
         self.wake.set()
         if self.thread.is_alive():
             self.thread.join()
+        if ending and self.lock is not None:
+            self.requeue()
         if self.lock is not None:
             os.close(self.lock)
             self.lock = None
+
+    def requeue(self) -> None:
+        """Have every trainer save and end, and its job continue when the page is started again."""
+        with self.store.reading() as session:
+            jobs = session.exec(select(Job).where(Job.state == RUNNING, col(Job.deleted).is_(False))).all()
+        trainers = {job.id: self.trainers.get(job.id) or self.find(job) for job in jobs}
+        jobs = [job for job in jobs if last_line(job, self.folder(job.id)).get("event") != "Done"]
+        for job in jobs:
+            self.change(job, state=QUEUED, pid=None, pid_time=None)  # at once: the time may be short
+            job.state = QUEUED
+            if trainer := trainers[job.id]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    trainer.terminate()
+                    trainer.resume()
+        psutil.wait_procs([trainer for trainer in trainers.values() if trainer], timeout=self.options.stop)
+        for job in jobs:
+            trained = self.folder(job.id).trained_seconds()
+            left = max(MIN_MINUTES, job.minutes - (trained - job.trained) / 60)
+            self.change(job, minutes=left, trained=trained)
 
     def supervise(self) -> None:
         """Look at all jobs again and again; the body of the thread."""
@@ -266,7 +289,7 @@ def train_arguments(job: Job, folder: JobFolder, threads: int) -> list[str]:
     """Return the arguments of a job's trainer: paths, numbers, and words of fixed lists, nothing a visitor wrote."""
     faces = map(str, uploads.stored_sources(folder.uploads))
     words = ["train", *faces, "--home", str(folder.path), "--threads", str(threads)]
-    words += ["--minutes", str(job.minutes), "--images", str(job.images)]
+    words += ["--minutes", str(job.minutes), "--images", str(job.images), "--save-minutes", str(SAVE_MINUTES)]
     if folder.models():  # a run without a save begins anew
         return [*words, "--resume", str(folder.run)]
     start = str(folder.start / job.start) if job.start else SCRATCH

@@ -1,11 +1,16 @@
-"""What the page needs of the machine before it starts: a free port, and enough file descriptors."""
+"""What the page needs of the machine: a free port, file descriptors, and time for its jobs when it is stopped."""
 
 from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
+import threading
+from types import FrameType
+from typing import NoReturn
 
+from app.jobs.service import Jobs
 from ganime.errors import GanimeError
 
 DEFAULT_NAME, DEFAULT_PORT = "127.0.0.1", 7860
@@ -35,6 +40,24 @@ def free_port() -> int:
                 "GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."
             ) from error
     return port
+
+
+def stop_with(jobs: Jobs) -> threading.Thread:
+    """Have SIGTERM and SIGINT stop the page and its jobs, which save and continue at the next start.
+
+    For a page that is process 1, as in a container: its trainers end with it, and elsewhere outlive it. Returns the
+    thread that closes the jobs, which begins with the signal.
+    """
+    closing = threading.Thread(target=jobs.close, kwargs={"ending": True})
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        if closing.ident is None:
+            closing.start()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return closing
 
 
 def raise_file_limit(most: int = MAX_FILES) -> int:

@@ -40,6 +40,7 @@ def train_command(
     images: Annotated[int, typer.Option(help="Stop after this many images, in total over all resumptions.")] = 0,
     steps: Annotated[int, typer.Option(help="Stop after this many steps, in total over all resumptions.")] = 0,
     minutes: Annotated[float, typer.Option(help="Stop after this many minutes.")] = 0.0,
+    save_minutes: Annotated[float | None, typer.Option(help="Minutes between saves, 5 by default.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     generator_lr: Annotated[float | None, typer.Option(help="Learning rate; can change on --resume.")] = None,
     discriminator_lr: Annotated[float | None, typer.Option(help="Learning rate; can change on --resume.")] = None,
@@ -81,6 +82,8 @@ def train_command(
     given = {"generator_lr": generator_lr, "discriminator_lr": discriminator_lr}
     rates = {name: rate for name, rate in given.items() if rate is not None}
     free = {"images": images, "steps": steps, "minutes": minutes, **rates}  # these can change on --resume
+    if save_minutes is not None:
+        free["save_minutes"] = save_minutes
     run = resume or out
     if run is None or (resume and out):
         raise ConfigError("Name the run's folder: either --out FOLDER for a new run or --resume FOLDER.")

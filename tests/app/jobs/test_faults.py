@@ -25,6 +25,7 @@ from app.jobs.service import Jobs
 from app.jobs.store import DATABASE, ENDED
 from app.jobs.supervisor import ended, train_arguments
 from app.jobs.uploads import Upload
+from app.server.launch import stop_with
 from ganime.cli import app as command_line
 from ganime.models.checkpoint import load_checkpoint
 from ganime.training.events import read_journal
@@ -269,6 +270,43 @@ def test_trainer_that_the_machine_terminates_is_interrupted_not_finished(
     wait_until(jobs, key, *ENDED)
     assert jobs.status(key).state == "interrupted"
     assert "terminated from outside" in jobs.status(key).reason
+
+
+def test_page_that_takes_its_trainers_with_it_has_them_save_and_continues_their_jobs(
+    open_jobs: Callable[..., Jobs], files: list[Upload]
+) -> None:
+    jobs = open_jobs("mock")
+    running, waiting = submitted(jobs, files), submitted(jobs, files)
+    wait_for_steps(jobs, running)
+    jobs.close(ending=True)
+    assert children_of(jobs.settings.home) == []
+    again = open_jobs("mock", start=False)
+    assert [again.status(key).state for key in (running, waiting)] == ["queued", "queued"]
+    saved = again.folder(running).saved_images()
+    assert saved > 0
+    row = again.get(running)
+    assert (row.pid, row.trained, row.minutes) == (None, 30.0, 4.5)  # of 5: the stand-in says it trained 30 s
+    again.start()
+    wait_for(lambda: again.status(running).images > saved)
+    assert again.status(running).place == 0
+
+
+def test_a_signal_closes_the_jobs_and_ends_the_page(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:
+    jobs = open_jobs("mock")
+    key = submitted(jobs, files)
+    wait_for_steps(jobs, key)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        closing = stop_with(jobs)
+        for number in before:  # the second one starts nothing anew
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    closing.join(30)
+    assert children_of(jobs.settings.home) == []
+    assert open_jobs("mock", start=False).status(key).state == "queued"
 
 
 def test_job_that_takes_far_longer_than_its_minutes_is_stopped(
