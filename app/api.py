@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
 import gradio as gr
+import numpy as np
 from gradio.data_classes import FileData
-from gradio.processing_utils import save_bytes_to_cache
+from starlette.concurrency import run_in_threadpool
 
-from app.components.bridge import expected_errors, gradio_error
+from app.components.bridge import Door, expected_errors, gradio_error
+from app.disk import Results
 from app.faces.incoming import MAX_BASE64, MAX_PROJECTED_BYTES, MAX_RECIPE_TEXT, picture_bytes
 from app.faces.library import EMBEDDED_KEY
-from app.faces.loaded_model import MAX_FACES, Drawn, FaceSize
+from app.faces.loaded_model import MAX_FACES, Drawn, FaceSize, zip_of
 from app.faces.studio import Studio
 from app.faces.walks import FilmSize, Walk, draw_film
 from app.jobs.limits import TrainingPlan
@@ -24,41 +28,70 @@ from app.visitors import visitor_of
 from ganime.drawing.directions import MAX_DIRECTIONS
 from ganime.drawing.recipe import Recipe, parse_seed
 from ganime.errors import DataError, RecipeError
-from ganime.images import png_bytes
+from ganime.images import SHEET_COLUMNS, png_bytes, sheet, webp_bytes
 from ganime.text import quoted
 
 MAX_SHARPENED_FACES = 4  # for one call
 FACE_SIZES, FILM_SIZES = get_args(FaceSize), get_args(FilmSize)  # in px; 0 for the model's own
+FACE_KINDS = ("png", "zip", "sheet")
 FILM_KINDS = ("webp", "gif", "png", "mp4")
+QUALITY = 90  # of a sheet, 1 to 100
 
 
 def publish(studio: Studio, cache: str) -> None:
-    """Add all endpoints to the page under construction. cache: Gradio's, which deletes old files by itself."""
+    """Add all endpoints to the page under construction. cache: Gradio's, whose files it serves."""
     faces = FaceEndpoints(studio, cache)
-    for endpoint in (faces.generate, faces.interpolate, faces.walk, faces.vary, faces.steer):
-        add(endpoint, "device", 2)
-    add(faces.project, "search", 2)
+    for endpoint in (faces.generate, faces.vary, faces.steer):
+        add(in_turns(endpoint, studio.door(studio.limits.draw)))
+    for endpoint in (faces.interpolate, faces.walk, faces.project):
+        add(endpoint)
     if studio.jobs:
         training = TrainingEndpoints(studio, studio.jobs)
         for endpoint in (training.train_start, training.train_status, training.train_stop, training.train_result):
-            add(endpoint, "training", 4)
+            add(endpoint, concurrency_id="training", concurrency_limit=4)
 
 
-def add(endpoint: Callable[..., Any], queue: str, limit: int) -> None:
-    """Add an endpoint by the name of its function. queue: endpoints of one queue share its `limit` of calls at once."""
-    handler = expected_errors(gradio_error)(endpoint)
-    gr.api(handler, api_name=endpoint.__name__, concurrency_id=queue, concurrency_limit=limit)
+def add(endpoint: Callable[..., Any], concurrency_id: str = "drawing", concurrency_limit: int | None = None) -> None:
+    """Add an endpoint by the name of its function.
+
+    Those that draw wait for their turns with everything else on the page, see app/limits.py, and not in Gradio's queue,
+    which serves whoever came first.
+    """
+    gr.api(
+        expected_errors(gradio_error)(endpoint),
+        api_name=endpoint.__name__,
+        concurrency_id=concurrency_id,
+        concurrency_limit=concurrency_limit,
+    )
+
+
+def in_turns(endpoint: Callable[..., Any], door: Door) -> Callable[..., Any]:
+    """The endpoint, run in a thread once it is its turn. Its first argument is the request."""
+
+    @functools.wraps(endpoint)
+    async def wrapped(request: gr.Request, *args: Any, **kwargs: Any) -> Any:
+        async with door(request):
+            return await run_in_threadpool(endpoint, request, *args, **kwargs)
+
+    return wrapped
 
 
 class FaceEndpoints:
     """The endpoints that draw, all with the model that the page starts with. Docstrings and names are public."""
 
     def __init__(self, studio: Studio, cache: str) -> None:
-        self.studio, self.cache = studio, cache
+        self.studio, self.results = studio, Results(Path(cache) / "results")
         self.key = studio.library.start.key
 
     def generate(
-        self, count: int = 16, seed: int = 0, truncation: float = 1.0, clarity: float | None = None, size: int = 0
+        self,
+        request: gr.Request,
+        count: int = 16,
+        seed: int = 0,
+        truncation: float = 1.0,
+        clarity: float | None = None,
+        size: int = 0,
+        kind: str = "png",
     ) -> list[dict]:
         """Draw faces: a list of PNG files, one for each of the seeds `seed`, `seed` + 1, ...
 
@@ -66,18 +99,27 @@ class FaceEndpoints:
         count: 1 to 64. seed: 0 to 4294967295. truncation: 0 (the average face) to 1.5; 1 is as trained. clarity: the
         share of the model's faces that each face is at least as clear as, 0 (drawn unchanged) to 0.95; 0.7 by default
         if the model has a clarity. size: 0 for the model's own; 512 or 1024 px are sharpened, which takes about a
-        second for each face, so that at most 4 are drawn.
+        second for each face, so that at most 4 are drawn. kind: "png"; "zip" for one ZIP of the files; "sheet" for one
+        WebP picture of all faces, 8 in a row, for looking at, which takes less time than the files.
         """
         if type(size) is not int or size not in FACE_SIZES:
             raise RecipeError(f"size must be one of {', '.join(map(str, FACE_SIZES))}; got {quoted(size)}.")
+        if kind not in FACE_KINDS:
+            raise RecipeError(f"kind must be one of {', '.join(FACE_KINDS)}; got {quoted(kind)}.")
         model = self.studio.open(self.key)
         recipes = model.recipes(count, seed, truncation, clarity)
         if size and len(recipes) > MAX_SHARPENED_FACES:
             raise RecipeError(f"At most {MAX_SHARPENED_FACES} faces are sharpened at a time; got {len(recipes)}.")
-        names = [f"face-{recipe.seed}.png" for recipe in recipes]
-        return [self.file(name, png) for name, png in zip(names, model.pngs(recipes, size), strict=True)]
+        if kind == "sheet":
+            faces = model.draw(recipes).faces
+            pictures = np.stack(list(model.sharpened(faces, size))) if size else faces
+            return [self.file("faces.webp", webp_bytes(sheet(pictures, min(SHEET_COLUMNS, len(faces))), QUALITY))]
+        pngs = model.pngs(recipes, size)
+        if kind == "zip":
+            return [self.file("faces.zip", zip_of(recipes, pngs))]
+        return [self.file(f"face-{recipe.seed}.png", png) for recipe, png in zip(recipes, pngs, strict=True)]
 
-    def interpolate(
+    async def interpolate(
         self, request: gr.Request, start: int, end: int, frames: int = 48, easing: str = "linear", kind: str = "webp"
     ) -> dict:
         """A film from the face of seed `start` to that of seed `end` and back, which repeats for ever.
@@ -87,9 +129,9 @@ class FaceEndpoints:
         """
         first, *_, last = self.studio.open(self.key).path_recipes(start, end, frames)
         route = Walk((first, last), 2 * int(frames) - 2, True, easing)
-        return self.film(request, route, f"walk-{start}-{end}", kind)
+        return await self.film(request, route, f"walk-{start}-{end}", kind)
 
-    def walk(
+    async def walk(
         self,
         request: gr.Request,
         faces: list[str],
@@ -110,9 +152,9 @@ class FaceEndpoints:
         if not isinstance(faces, list) or len(faces) > MAX_FACES:
             raise RecipeError(f'Give at most {MAX_FACES} faces, as a list of texts such as ["3", "14"].')
         route = Walk(tuple(map(self.face, faces)), frames, loop, easing)
-        return self.film(request, route, "walk", kind, speed, size)
+        return await self.film(request, route, "walk", kind, speed, size)
 
-    def vary(self, face: str, strength: float = 0.3, count: int = 8, seed: int = 0) -> list[dict]:
+    def vary(self, request: gr.Request, face: str, strength: float = 0.3, count: int = 8, seed: int = 0) -> list[dict]:
         """Draw variations of a face: a list of PNG files, each with its recipe inside.
 
         face: a seed, or a recipe as JSON, which the PNGs of this page contain as text under the key `ganime`. strength:
@@ -120,7 +162,7 @@ class FaceEndpoints:
         """
         return self.pngs(self.studio.open(self.key).vary(self.face(face), strength, seed, count), "variation")
 
-    def steer(self, face: str, amounts: dict) -> dict:
+    def steer(self, request: gr.Request, face: str, amounts: dict) -> dict:
         """Move a face along named directions, such as {"smile": 2, "blonde_hair": -1.5}: a PNG with its recipe inside.
 
         face: a seed, or a recipe as JSON. amounts: -3 to 3, by name; the error for an unknown name lists all names.
@@ -129,7 +171,7 @@ class FaceEndpoints:
             raise RecipeError('Give amounts by name, such as {"smile": 2}.')
         return self.pngs(self.studio.open(self.key).steer(self.face(face), amounts), "steered")[0]
 
-    def project(self, request: gr.Request, picture: str) -> dict:
+    async def project(self, request: gr.Request, picture: str) -> dict:
         """Find the face closest to a picture. This takes several seconds.
 
         picture: a PNG, JPEG, WebP, GIF, BMP or AVIF file as base64 text, at most 4 MiB; the square in its middle is
@@ -140,7 +182,7 @@ class FaceEndpoints:
         if not isinstance(picture, str) or len(picture) > MAX_BASE64:
             raise DataError(f"Give a picture of at most {MAX_PROJECTED_BYTES:,} bytes as base64 text.")
         steps = self.studio.open(self.key).project(picture_bytes(picture))
-        result = self.studio.work.finish("search", self.studio.visitor(request), steps)
+        result = await self.studio.work.finish("search", self.studio.visitor(request), steps)
         [file] = self.pngs(Drawn([result.recipe], result.face[None]), "nearest")
         return {
             "file": file,
@@ -158,7 +200,7 @@ class FaceEndpoints:
             return self.studio.open(self.key).recipes(1, parse_seed(text))[0]
         return Recipe.from_json(text)
 
-    def film(
+    async def film(
         self, request: gr.Request, route: Walk, name: str, kind: str, speed: float = 20.0, size: int = 0
     ) -> dict[str, Any]:
         """A walk as a film for the client. Raises RecipeError for an unknown kind or size."""
@@ -167,8 +209,8 @@ class FaceEndpoints:
         if size not in FILM_SIZES:
             raise RecipeError(f"size must be one of {', '.join(map(str, FILM_SIZES))}; got {quoted(size)}.")
         steps = draw_film(self.studio.open(self.key), route, speed, f".{kind}", size)
-        film = self.studio.work.finish("film", self.studio.visitor(request), steps)
-        return self.file(f"{name}.{kind}", film.data)
+        film = await self.studio.work.finish("film", self.studio.visitor(request), steps)
+        return await run_in_threadpool(self.file, f"{name}.{kind}", film.data)
 
     def pngs(self, drawn: Drawn, name: str) -> list[dict[str, Any]]:
         """Faces as PNG files for the client, numbered from 1."""
@@ -177,8 +219,8 @@ class FaceEndpoints:
 
     def file(self, name: str, data: bytes) -> dict[str, Any]:
         """A file that the client downloads."""
-        path = save_bytes_to_cache(data, name, self.cache)
-        return FileData(path=path, orig_name=name, size=len(data)).model_dump()
+        path = self.results.save(name, data)
+        return FileData(path=str(path), orig_name=name, size=len(data)).model_dump()
 
 
 class TrainingEndpoints:

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 
 from app import api
 from app.components import modules
-from app.components.bridge import DRAWING, LIVE, SHARPENING, component, event_text, server_function
+from app.components.bridge import LIVE, component, event_text, remembered, server_function
 from app.components.theme import CSS, THEME
 from app.faces.studio import Studio
 from app.server import icons
@@ -18,7 +18,8 @@ from app.server.card_endpoint import CardEndpoint
 from app.server.compression import Compression
 from app.server.face_endpoint import FaceEndpoint
 from app.server.first_faces import first_faces
-from app.server.launch import free_port, raise_file_limit
+from app.server.hosts import serves_only_this_machine
+from app.server.launch import free_port, raise_file_limit, stop_with
 from app.server.model_endpoint import ModelEndpoint
 from app.server.page_head import PageHead
 from app.server.request_limits import RequestLimits, restrict_gradio
@@ -40,7 +41,7 @@ def create_app(studio: Studio) -> gr.Blocks:
     core/core.js. The Train tab learns from the dock which model is in use.
     """
     with gr.Blocks(title=TITLE, delete_cache=(3600, 3600), fill_width=True) as page:
-        model_key = gr.State(studio.library.start.key)
+        model_key = remembered(studio.library.start.key)
         component("header", [server_function(existing_jobs(studio.jobs))] if studio.jobs else [], "header")
         with gr.Tabs():
             with gr.Tab("Create", id="create"):
@@ -62,7 +63,7 @@ def model_in_use(event: gr.EventData) -> str:
 
 def own_routes(studio: Studio) -> list[BaseRoute]:
     """The routes that take precedence over Gradio's own."""
-    faces = FaceEndpoint(studio, DRAWING, SHARPENING)
+    faces = FaceEndpoint(studio)
     uploads = UploadEndpoint(studio.jobs, studio.no_jobs)
     return [
         *uploads.routes(),
@@ -79,7 +80,7 @@ def own_middleware(studio: Studio) -> list[Middleware]:
     faces = first_faces(studio.open(studio.library.start.key))
     return [
         Middleware(SecurityHeaders),
-        Middleware(RequestLimits),
+        Middleware(RequestLimits, local=serves_only_this_machine(studio.settings), proxies=studio.settings.proxies),
         Middleware(Compression),
         Middleware(PageHead, scripts=modules.page_head(), first_faces=faces),
     ]
@@ -96,9 +97,11 @@ def main() -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(studio.settings.temporary)  # on the disk of the jobs, used by nothing else
     page = create_app(studio)
     restrict_gradio()
-    page.queue(max_size=64, default_concurrency_limit=2, api_open=False)  # no endpoint bypasses the queue
+    page.queue(max_size=256, default_concurrency_limit=2, api_open=False)  # no endpoint bypasses the queue
+    closing = None
     if studio.jobs:
         studio.jobs.start()
+        closing = stop_with(studio.jobs) if os.getpid() == 1 else None
     try:
         page.launch(
             server_port=port,  # no other one, which Gradio would look for
@@ -110,8 +113,11 @@ def main() -> None:
             enable_monitoring=False,
             run_history=False,
             state_session_capacity=MAX_SESSIONS,
+            share=False,  # no tunnel, whatever GRADIO_SHARE says
             ssr_mode=False,  # a second server in front of this one would hide visitors' addresses
         )
     finally:
-        if studio.jobs:
+        if closing and closing.ident:
+            closing.join()
+        elif studio.jobs:
             studio.jobs.close()

@@ -155,6 +155,7 @@ FORKING = (
     "ganime/training/test_distributed.py",
     "ganime/training/test_run_folder.py",
 )
+RUNNING = ("app/test_api.py", "app/test_attacks.py", "app/test_fuzz.py")
 STEERED = (
     "browser/test_dock.py",
     "browser/test_links.py",
@@ -168,7 +169,7 @@ OPENED = (
     "browser/test_journeys.py",
     "browser/test_layout.py",
 )
-TOGETHER = {f"tests/{name}": files[0] for files in (FORKING, STEERED, OPENED) for name in files}
+TOGETHER = {f"tests/{name}": files[0] for files in (FORKING, RUNNING, STEERED, OPENED) for name in files}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

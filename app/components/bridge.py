@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import base64
 import functools
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import gradio as gr
 import numpy as np
 from pydantic import ValidationError, validate_call
+from starlette.concurrency import run_in_threadpool
 
 from app.components.modules import COMPONENTS, loaded
 from app.errors import JobMissing, explain_disk_errors, visitor_text
-from app.slots import Slots
 from ganime.errors import GanimeError
 from ganime.images import sheet, webp_bytes
 
@@ -23,6 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 Answer = dict[str, Any]  # what a server function returns to the browser, as JSON
+ServerFunction = Callable[..., Awaitable[Answer]]
 # Gradio runs this in each component's element. What fails while the module is loaded is said in its place.
 MOUNT = """\
 // Events: %s
@@ -52,16 +54,13 @@ LIVE: dict[str, Any] = {
     "trigger_mode": "always_last",
 }
 
-
-ENCODING = Slots(2)  # requests that encode a file
-DRAWING = Slots(4)  # requests that take turns at the device
-SHARPENING = Slots(1, waiting=6)  # requests that sharpen a face on view; others keep the plain picture
-UNLIMITED = nullcontext()
+# What a request passes before its work: it waits there for its turn, see app/limits.py.
+Door = Callable[[gr.Request | None], AbstractAsyncContextManager[None]]
 
 
 def component(
     name: str,
-    server_functions: list[Callable[..., Any]],
+    server_functions: list[ServerFunction],
     elem_id: str,
     events: tuple[str, ...] = (),
     value: Answer | None = None,
@@ -84,6 +83,14 @@ def component(
     )
 
 
+def remembered(value: str) -> gr.Textbox:
+    """A text that the visitor's browser remembers and sends with events.
+
+    A gr.State would be forgotten with the visitor's session, and sessions of others can push that out of memory.
+    """
+    return gr.Textbox(value, visible="hidden")
+
+
 def page_call(name: str) -> str:
     """An event's `js=` that calls a function of page.js; its result becomes the outputs."""
     return f"async (...values) => (await window.ganime).{name}(...values)"
@@ -91,39 +98,47 @@ def page_call(name: str) -> str:
 
 def server_function(
     function: Callable[..., Any],
-    to_answer: Callable[[Any], dict[str, Any]] = dict,
-    slots: AbstractContextManager[Any] = UNLIMITED,
+    to_answer: Callable[[Any], Answer] = dict,
+    door: Door | None = None,
     invalid: str = "The page asked for something unknown. Reload it.",
     visitor_of: Callable[[Any], str] | None = None,
-) -> Callable[..., dict[str, Any]]:
+) -> ServerFunction:
     """A function that a component's JavaScript calls by name. It answers {"error": text} for an expected failure.
 
-    function: the work. The browser sends its arguments as one list, and each is checked against its type hint.
+    function: the work, in a thread unless it is a coroutine function. The browser sends its arguments as one list, and
+    each is checked against its type hint.
     to_answer: turns what `function` returns into the answer.
-    slots: entered while `function` runs.
+    door: passed before.
     invalid: the error text for arguments that do not fit the type hints.
     visitor_of: identifies the visitor behind a request; `function` then takes the visitor as its first argument.
     """
     validated = validate_call(function)
 
-    def answer(arguments: Any, request: gr.Request | None = None) -> dict[str, Any]:
+    def work(values: list[Any]) -> Any:
+        with explain_disk_errors("This could not be read"):
+            return to_answer(validated(*values))
+
+    async def answer(arguments: Any, request: gr.Request | None = None) -> Answer:
         values = arguments if isinstance(arguments, list) else [arguments]
+        if visitor_of:
+            values = [visitor_of(request), *values]
         try:
-            with slots, explain_disk_errors("This could not be read"):
-                result = validated(*([visitor_of(request), *values] if visitor_of else values))
+            async with door(request) if door else nullcontext():
+                if inspect.iscoroutinefunction(function):
+                    return to_answer(await validated(*values))
+                return await run_in_threadpool(work, values)
         except ValidationError:
             return {"error": invalid}
         except GanimeError as error:
             return error_answer(error)
-        return to_answer(result)
 
     answer.__name__ = function.__name__
     return answer
 
 
-def file_function(function: Callable[..., tuple[str, bytes]]) -> Callable[..., dict[str, str]]:
+def file_function(function: Callable[..., tuple[str, bytes]], door: Door) -> ServerFunction:
     """A server function whose work returns (file name, bytes); the browser receives them as `file_answer`."""
-    return server_function(function, file_answer, ENCODING, "This download is unknown. Reload the page.")
+    return server_function(function, file_answer, door, "This download is unknown. Reload the page.")
 
 
 def file_answer(file: tuple[str, bytes]) -> dict[str, str]:
@@ -154,13 +169,20 @@ def expected_errors(respond: Callable[[GanimeError], Any]) -> Callable[[Callable
 
     def decorate(handler: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(handler)
+        async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
+            try:
+                return await handler(*args, **kwargs)  # pyright: ignore[reportGeneralTypeIssues]
+            except GanimeError as error:
+                return respond(error)
+
+        @functools.wraps(handler)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return handler(*args, **kwargs)
             except GanimeError as error:
                 return respond(error)
 
-        return wrapped
+        return awaited if inspect.iscoroutinefunction(handler) else wrapped  # pyright: ignore[reportReturnType]
 
     return decorate
 

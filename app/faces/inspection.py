@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,7 +14,6 @@ from app.faces.library import JOB_PREFIX, job_of
 from app.faces.model_costs import MAX_MULTIPLY_ADDS
 from app.jobs.service import Jobs
 from app.recently_used import RecentlyUsed
-from app.slots import Slots
 from ganime.drawing.layers import logits_of_others, multiply_adds
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import Comparison, NearestFaces, compare_with_training_faces, nearest_faces
@@ -39,7 +39,7 @@ class Inspector:
 
     def __init__(self, device: Device, jobs: Jobs | None) -> None:
         self.device, self.jobs = device, jobs
-        self.loading = Slots(1)  # discriminators at a time
+        self.loading = threading.Lock()  # held while a discriminator is loaded
         self.discriminators: RecentlyUsed[tuple[Checkpoint, Logits]] = RecentlyUsed(MODELS_IN_MEMORY)
         self.training_faces: RecentlyUsed[tuple[TrainingFaces, Images]] = RecentlyUsed(MODELS_IN_MEMORY)
 

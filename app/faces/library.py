@@ -10,6 +10,7 @@ from pathlib import Path
 
 from huggingface_hub import scan_cache_dir, try_to_load_from_cache
 
+from app.disk import check_free
 from app.errors import JobError, visitor_text
 from app.faces.model_costs import check_cost
 from app.faces.model_files import ModelFiles
@@ -17,7 +18,6 @@ from app.jobs.limits import check_image_size
 from app.jobs.service import Jobs
 from app.recently_used import RecentlyUsed
 from app.settings import Settings
-from app.slots import Slots
 from ganime.config import SCRATCH
 from ganime.drawing.sampling import generate
 from ganime.errors import CheckpointError, GanimeError, HubError
@@ -69,8 +69,7 @@ class Library:
         self.settings = settings
         self.jobs = jobs
         self.lock = threading.Lock()
-        self.loading = Slots(MAX_LOADING)
-        self.importing = Slots(1, waiting=2)  # of files, which takes longer
+        self.loading = threading.BoundedSemaphore(MAX_LOADING)
         self.recent: RecentlyUsed[Checkpoint] = RecentlyUsed(settings.models_in_memory)
         self.files = ModelFiles(settings.home / "brought", settings.model_megabytes)
         self.issued: RecentlyUsed[str] = RecentlyUsed(MAX_KEYS)  # keys of hub models that visitors may use
@@ -115,16 +114,18 @@ class Library:
         The owner's token is never sent, because it may give access to private models.
         """
         limit = self.settings.model_megabytes * 2**20
-        with self.loading:
-            loaded = ""
-            try:
-                pulled = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
-                key = f"{pulled.repo_id}@{pulled.revision}"
+        self.cache.mkdir(parents=True, exist_ok=True)
+        check_free(self.cache, limit)
+        loaded = ""
+        try:
+            pulled = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
+            key = f"{pulled.repo_id}@{pulled.revision}"
+            with self.loading:
                 checkpoint = self.add_recent(key, replace(load_checkpoint(pulled.folder), name=pulled.repo_id))
-                loaded = pulled.revision
-            finally:  # a model that is refused leaves files, too
-                self.shrink_cache(loaded)
-            self.issued.add(key, key)
+            loaded = pulled.revision
+        finally:  # a model that is refused leaves files, too
+            self.shrink_cache(loaded)
+        self.issued.add(key, key)
         return replace(describe(key, checkpoint, f"hub, revision {pulled.revision[:12]}"), note=pulled.note)
 
     def load_file(self, path: Path, name: str) -> ModelInfo:
@@ -132,8 +133,7 @@ class Library:
 
         Raises CheckpointError, with a text for the visitor, for a file that holds no model, or one that cannot draw.
         """
-        with self.importing:
-            secret = self.files.add(path)
+        secret = self.files.add(path)
         key = f"{FILE_PREFIX}{secret}"
         try:
             with self.loading:

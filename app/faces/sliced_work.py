@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import threading
 import time
@@ -9,8 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
+
 from ganime.errors import GanimeError
 
+POLL_SECONDS = 0.1
+PROMPT_SECONDS = 0.5  # between two slices, in which a page asks for the next one wherever it is
 Answer = dict[str, Any]  # to a request of the page, as JSON
 
 
@@ -22,8 +27,11 @@ class Work:
     visitor: whose it is.
     steps: yields progress, and the result as the last item.
     to_answer: turns an item of `steps`, or None before the first, into an answer; only progress has a "progress" in it.
+    number: work with a lower one was begun earlier, and has its place earlier.
     last_request: monotonic time at which the latest slice ended.
     latest: the latest item of `steps`, None before the first.
+    begun: monotonic time at which the first slice began, 0.0 while it waits for a place.
+    idle: seconds between its slices while others waited for its place.
     running: whether a request is running a slice of it now.
     ended: whether it was ended during that slice; it is removed once the slice is over.
     """
@@ -32,17 +40,21 @@ class Work:
     visitor: str
     steps: Iterator[Any]
     to_answer: Callable[[Any], Answer]
+    number: int
     last_request: float
     latest: Any = None
+    begun: float = 0.0
+    idle: float = 0.0
     running: bool = False
     ended: bool = False
 
 
 class SlicedWork:
-    """Work in progress, by unguessable keys. Of each kind a visitor may have one, and the whole page `places`.
+    """Work in progress, by unguessable keys. Of each kind a visitor may have one; `places` are advanced, others wait.
 
     No thread works in the background: `advance` runs one slice for the request that called it. Work that no request
-    has advanced for a while is abandoned, and its place is free.
+    has advanced for a while is abandoned, and its place is free. Work that stands still, or takes very long, while
+    others wait for its place loses it.
     """
 
     def __init__(
@@ -51,18 +63,25 @@ class SlicedWork:
         slice_seconds: float = 0.25,
         abandoned_seconds: float = 3.0,
         settle_seconds: float = 5.0,
+        idle_seconds: float = 10.0,
+        longest_seconds: float = 180.0,
+        waiting: int = 32,
     ) -> None:
-        """places: pieces of work of one kind at a time.
+        """places: pieces of work of one kind that are advanced in turns.
         slice_seconds: length of a slice.
         abandoned_seconds: time without a request after which work is abandoned.
         settle_seconds: how long `begin` waits for earlier work of the same visitor to end.
+        idle_seconds, longest_seconds: for which work may stand still, and keep its place, while others wait.
+        waiting: pieces of work of one kind that may wait for a place.
         """
-        self.places = places
+        self.places, self.waiting = places, waiting
+        self.idle_seconds, self.longest_seconds = idle_seconds, longest_seconds
         self.slice_seconds = slice_seconds
         self.abandoned_seconds = abandoned_seconds
         self.settle_seconds = settle_seconds
-        self.changed = threading.Condition()
+        self.changed = threading.Condition()  # its lock may be taken again by the thread that has it
         self.works: dict[str, Work] = {}  # by key
+        self.begun = 0  # pieces of work so far
         self.settling: set[tuple[str, str]] = set()  # kinds and visitors that `begin` is waiting for
 
     def begin(
@@ -73,23 +92,25 @@ class SlicedWork:
         visitor: an identity, see `app.visitors.Visitor`.
         kind, steps, to_answer: see `Work`.
 
-        Raises GanimeError while the visitor has other work of this kind, or when all places are taken.
+        Raises GanimeError while the visitor has other work of this kind, or when too many others wait.
         """
         with self.changed:
             self.settle(kind, visitor)
             self.works = {key: work for key, work in self.works.items() if self.is_active(work)}
-            visitors = [work.visitor for work in self.works.values() if work.kind == kind]
+            visitors = [work.visitor for work in self.active(kind)]
             if visitor in visitors:
                 raise GanimeError(
                     f"You (or someone on your network) already have a {kind} running. Stop it first, or try again in "
                     f"{self.abandoned_seconds:.0f} seconds."
                 )
-            if len(visitors) >= self.places:
+            if len(visitors) >= self.places + self.waiting:
                 raise GanimeError(
-                    f"Other visitors are using all {self.places} places for a {kind}. Try again in a few seconds."
+                    f"{len(visitors)} visitors are waiting for a {kind}, the most that this page allows. Try again in "
+                    "a minute."
                 )
             key = secrets.token_urlsafe(16)
-            self.works[key] = Work(kind, visitor, steps, to_answer, time.monotonic())
+            self.begun += 1
+            self.works[key] = Work(kind, visitor, steps, to_answer, self.begun, time.monotonic())
         return key
 
     def settle(self, kind: str, visitor: str) -> None:
@@ -108,19 +129,38 @@ class SlicedWork:
         self.settling.discard((kind, visitor))
 
     def is_active(self, work: Work) -> bool:
-        """Whether a request is running a slice of the work, or did so a moment ago."""
+        """Whether a request is running a slice of the work, or asked for it a moment ago."""
         return work.running or time.monotonic() - work.last_request < self.abandoned_seconds
+
+    def active(self, kind: str) -> list[Work]:
+        """The work of a kind that was not abandoned, in the order in which it has places. The caller holds the lock."""
+        return [work for work in self.works.values() if work.kind == kind and self.is_active(work)]
+
+    def ahead(self, key: str) -> int:
+        """How many pieces of work have to end before this one is advanced; asking keeps it from being abandoned.
+
+        Raises GanimeError as `advance` does.
+        """
+        with self.changed:
+            work = self.find(key)
+            if not work.begun:
+                work.last_request = time.monotonic()
+            before = [other for other in self.active(work.kind) if other is not work and other.number < work.number]
+            return max(0, len(before) + 1 - self.places)
 
     def advance(self, key: str) -> tuple[Any, bool]:
         """Run one slice of the work. Returns its latest item, None before the first, and whether nothing is left.
 
-        While another request runs a slice, returns at once with (latest item, False). Raises GanimeError for an unknown
-        key or for work that has ended; errors of the work itself are raised as they are and end it.
+        While another request runs a slice, or the work waits for a place, returns at once with (latest item, False).
+        Raises GanimeError for an unknown key or for work that has ended; errors of the work itself are raised as they
+        are and end it.
         """
         with self.changed:
             work = self.find(key)
-            if work.running:
+            if work.running or self.ahead(key):
                 return work.latest, False
+            self.check_patience(key, work)
+            work.begun = work.begun or time.monotonic()
             work.running = True
         exhausted = True
         try:
@@ -132,6 +172,15 @@ class SlicedWork:
                     self.works.pop(key, None)
                     self.changed.notify_all()
         return work.latest, exhausted
+
+    def check_patience(self, key: str, work: Work) -> None:
+        """End work for which others have waited for too long, and raise GanimeError. The caller holds the lock."""
+        now = time.monotonic()
+        if work.begun and len(self.active(work.kind)) > self.places:
+            work.idle += max(0.0, now - work.last_request - PROMPT_SECONDS)
+            if work.idle > self.idle_seconds or now - work.begun > self.longest_seconds:
+                self.works.pop(key, None)
+                raise GanimeError(f"Others waited for a {work.kind}, and this one took too long. Start it again later.")
 
     def find(self, key: str) -> Work:
         """The work of a key. Raises GanimeError for an unknown key or for work that has ended."""
@@ -154,22 +203,36 @@ class SlicedWork:
     def ask(self, key: str) -> Answer:
         """Run one slice of the work and return its latest item as an answer. The result ends the work.
 
+        While the work waits for a place, the answer says in `ahead` how many others have to end before.
+
         Raises as `advance` does.
         """
         to_answer = self.find(key).to_answer
+        if ahead := self.ahead(key):
+            return to_answer(None) | {"ahead": ahead}
         latest, _ = self.advance(key)
         answer = to_answer(latest)
         if "progress" not in answer:
             self.end(key)
         return answer
 
-    def finish(self, kind: str, visitor: str, steps: Iterator[Any]) -> Any:
-        """Begin work, run all of it in this thread, and return its last item. Raises GanimeError as `begin` does."""
-        key = self.begin(kind, visitor, steps)
-        while True:
-            latest, exhausted = self.advance(key)
-            if exhausted:
-                return latest
+    async def wait(self, key: str, seconds: float) -> None:
+        """Wait until the work has a place, at most some seconds, without holding a thread. Raises as `advance` does."""
+        until = time.monotonic() + seconds
+        while self.ahead(key) and time.monotonic() < until:
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def finish(self, kind: str, visitor: str, steps: Iterator[Any]) -> Any:
+        """Begin work, run all of it, and return its last item. Raises GanimeError as `begin` and `advance` do."""
+        key = await run_in_threadpool(self.begin, kind, visitor, steps)
+        try:
+            while True:
+                await self.wait(key, self.longest_seconds)
+                latest, exhausted = await run_in_threadpool(self.advance, key)
+                if exhausted:
+                    return latest
+        finally:
+            self.end(key)
 
     def end(self, key: str) -> None:
         """End work; unknown keys are ignored. Its place is free at once, or when the slice that is running is over."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from app.faces.device import Device
@@ -10,6 +12,7 @@ from app.faces.library import Library
 from app.faces.loaded_model import LoadedModel
 from app.faces.sliced_work import SlicedWork
 from app.jobs.service import Jobs
+from app.limits import Limits, Turns
 from app.recently_used import RecentlyUsed
 from app.settings import Settings
 from app.visitors import visitor_of
@@ -27,6 +30,7 @@ class Studio:
     device: the lock that every use of a network holds.
     inspector: what is known of models beside their generators.
     work: searches, films and comparisons in progress.
+    limits: what a request passes before its work.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -42,6 +46,7 @@ class Studio:
         self.device = Device()
         self.inspector = Inspector(self.device, self.jobs)
         self.work = SlicedWork()
+        self.limits = Limits()
         self.unnamed: RecentlyUsed[list[Direction]] = RecentlyUsed(MAX_UNNAMED)  # directions, by revision
 
     def open(self, key: str) -> LoadedModel:
@@ -51,3 +56,7 @@ class Studio:
     def visitor(self, request: Any) -> str:
         """The identity of the visitor behind a request; empty for an unknown request."""
         return visitor_of(request, None, self.settings.proxies).identity if request else ""
+
+    def door(self, turns: Turns) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+        """What a request passes that has to wait for one of these turns, given the request."""
+        return lambda request: turns.turn(self.visitor(request))

@@ -13,13 +13,12 @@ from starlette.routing import Route
 from app.errors import explain_disk_errors, visitor_text
 from app.faces.loaded_model import LoadedModel
 from app.faces.studio import Studio
+from app.limits import Busy
 from app.recently_used import RecentlyUsed
 from app.server.card import MAX_FACES, draw_card
 from app.server.links import Link, read_link
 from app.server.page_head import CARD_PATH
-from app.server.rate import Rate
 from app.server.words import DESCRIPTION
-from app.slots import Busy, Slots
 from ganime.drawing.recipe import Recipe
 from ganime.errors import GanimeError, RecipeError
 from ganime.shapes import UInt8
@@ -35,13 +34,11 @@ class CardEndpoint:
     """Draws a card for each link that is asked for, one at a time, and keeps those that were used last.
 
     studio: draws the faces, in turns with everything else on the page.
-    rate: how many new cards one visitor may have drawn.
     """
 
-    def __init__(self, studio: Studio, rate: Rate | None = None) -> None:
-        self.studio, self.rate = studio, rate or Rate(20, seconds=60)
+    def __init__(self, studio: Studio) -> None:
+        self.studio, self.limits = studio, studio.limits
         self.cards: RecentlyUsed[bytes] = RecentlyUsed(MAX_CARDS)
-        self.slots = Slots(1, waiting=4, seconds=10)
 
     def routes(self) -> list[Route]:
         """Return the routes to be served before Gradio's."""
@@ -53,9 +50,9 @@ class CardEndpoint:
             link = read_link(request.query_params)
         except RecipeError as error:
             return PlainTextResponse(visitor_text(error), 400)
-        return await run_in_threadpool(self.card, link, self.studio.visitor(request))
+        return await self.card(link, self.studio.visitor(request))
 
-    def card(self, link: Link | None, visitor: str) -> Response:
+    async def card(self, link: Link | None, visitor: str) -> Response:
         """The card of a link, None for that of the page."""
         key, recipes = self.drawable(link)
         link = link if recipes else None
@@ -63,13 +60,13 @@ class CardEndpoint:
         headers = WEEK if link else HOUR
         try:
             card = self.cards.get(name)
-            if card is None and not self.rate.admits(visitor):
-                return PlainTextResponse("Too many new cards for you within a minute. Try again later.", 429, RETRY)
             if card is None:
-                with self.slots, explain_disk_errors("This could not be read"):
-                    card = self.cards.get(name) or self.cards.add(name, self.drawn(key, link, recipes))
+                self.limits.new_cards.check(visitor, "new cards")
+                async with self.limits.card.turn(visitor):
+                    card = self.cards.get(name) or await run_in_threadpool(self.drawn, key, link, recipes)
+                self.cards.add(name, card)
         except Busy as error:
-            return PlainTextResponse(str(error), 503, RETRY)
+            return PlainTextResponse(str(error), 429, RETRY)
         except GanimeError as error:
             return PlainTextResponse(visitor_text(error), 400)
         return Response(card, media_type="image/jpeg", headers=headers)
@@ -91,11 +88,12 @@ class CardEndpoint:
 
     def drawn(self, key: str, link: Link | None, recipes: Sequence[Recipe]) -> bytes:
         """Draw a card. Raises GanimeError with a text for the visitor."""
-        model = self.studio.open(key)
-        if link is None:
-            first = [recipe for seed in model.openers[:MAX_FACES] for recipe in model.recipes(1, seed)]
-            return draw_card(self.faces(model, first), "Anime faces", DESCRIPTION)
-        return draw_card(self.faces(model, recipes), link.title, link.caption)
+        with explain_disk_errors("This could not be read"):
+            model = self.studio.open(key)
+            if link is None:
+                first = [recipe for seed in model.openers[:MAX_FACES] for recipe in model.recipes(1, seed)]
+                return draw_card(self.faces(model, first), "Anime faces", DESCRIPTION)
+            return draw_card(self.faces(model, recipes), link.title, link.caption)
 
     def faces(self, model: LoadedModel, recipes: Sequence[Recipe]) -> list[UInt8[np.ndarray, "h w 3"]]:
         """The faces of recipes, sharpened where the model's own pictures are smaller."""

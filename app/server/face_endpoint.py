@@ -20,30 +20,34 @@ in UTF-8; then, to the end, one WebP picture of quality 90.
 Face number i of `recipes` is the square of `side` px in column i % columns and row i // columns of the picture. The
 picture is for looking at; downloads are drawn again from the recipe.
 
+A request that has to wait for its turn is told its place: before the head come others, again as length and JSON,
+{"ahead": requests that are served before, "seconds": about how long it has to wait}, one a second.
+
 An error is JSON, {"error": text for the visitor}, with the status 400 for a request that cannot be used, 404 for an
 unknown tool or a deleted job (then with "missing": true), 403 for other sites, 413 and 415 for other bodies, and 503
-with Retry-After while the server is busy. `requestFaces` in app/components/shared/face-requests.js is the other half.
+with Retry-After where the wait would be long. Behind heads that say a place it is a head, too, with its "status".
+`requestFaces` in app/components/shared/face-requests.js is the other half.
 """
 
 from __future__ import annotations
 
-import json
-from contextlib import AbstractContextManager
-from typing import Annotated, Any, ClassVar
+from functools import partial
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.errors import JobMissing, explain_disk_errors, visitor_text
 from app.faces.incoming import Amounts, OwnVectors, RecipeText, RecipeTexts, parse_recipes
+from app.faces.library import PRIVATE_PREFIXES
 from app.faces.loaded_model import MAX_FACES, NO_VECTORS, Drawn, LoadedModel
 from app.faces.studio import Studio
+from app.limits import Busy
+from app.server.face_turns import MEDIA_TYPE, FaceTurns, headed, name_of
 from app.server.origins import from_another_site, refuse_other_sites
 from app.settings import MEGABYTE
-from app.slots import Busy
 from ganime.errors import GanimeError, RecipeError
 from ganime.images import SHEET_COLUMNS, sheet, webp_bytes
 from ganime.text import printable
@@ -158,16 +162,10 @@ TOOLS: dict[str, type[Tool]] = {
 
 
 class FaceEndpoint:
-    """Answers the requests described above.
+    """Answers the requests described above. studio: draws the faces."""
 
-    studio: draws the faces.
-    drawing, sharpening: what a request enters while it draws or sharpens, shared with the page's other ways to do so.
-    """
-
-    def __init__(
-        self, studio: Studio, drawing: AbstractContextManager[Any], sharpening: AbstractContextManager[Any]
-    ) -> None:
-        self.studio, self.drawing, self.sharpening = studio, drawing, sharpening
+    def __init__(self, studio: Studio) -> None:
+        self.studio, self.limits, self.turns = studio, studio.limits, FaceTurns()
 
     def routes(self) -> list[Route]:
         """Return the routes to be served before Gradio's."""
@@ -189,22 +187,25 @@ class FaceEndpoint:
             asked = tool.model_validate_json(body)
         except ValidationError as error:
             return refusal(f"This request cannot be used. {first_fault(error)}", 400)
-        return await run_in_threadpool(self.draw, asked)
+        keep = not asked.key.startswith(PRIVATE_PREFIXES)
+        turns = self.limits.sharpen if asked.sharpens else self.limits.draw
+        name, make = name_of(request.path_params["tool"], body), partial(self.draw, asked)
+        try:
+            return await self.turns.answer(turns, self.studio.visitor(request), name, make, keep)
+        except Busy as error:
+            return refusal(str(error), 503, {"Retry-After": str(RETRY_SECONDS)})
 
     def draw(self, asked: Tool) -> Response:
         """The faces, or the reason why there are none."""
         try:
-            slots = self.sharpening if asked.sharpens else self.drawing
-            with slots, explain_disk_errors("This could not be read"):
+            with explain_disk_errors("This could not be read"):
                 model = self.studio.open(asked.key)
                 body = packed(model, asked.faces(model))  # encoding costs as much as drawing, so it has its turn, too
-        except Busy as error:
-            return refusal(str(error), 503, {"Retry-After": str(RETRY_SECONDS)})
         except JobMissing as error:
             return refusal(visitor_text(error), 404, missing=True)
         except GanimeError as error:
             return refusal(visitor_text(error), 400)
-        return Response(body, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+        return Response(body, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 
 
 def packed(model: LoadedModel, drawn: Drawn) -> bytes:
@@ -221,8 +222,7 @@ def packed(model: LoadedModel, drawn: Drawn) -> bytes:
         "columns": columns,
         "side": drawn.faces.shape[1],
     }
-    text = json.dumps(head).encode()
-    return len(text).to_bytes(4, "big") + text + webp_bytes(sheet(drawn.faces, columns), QUALITY)
+    return headed(head, webp_bytes(sheet(drawn.faces, columns), QUALITY))
 
 
 def refusal(text: str, status: int, headers: dict[str, str] | None = None, missing: bool = False) -> Response:

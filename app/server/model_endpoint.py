@@ -14,16 +14,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.disk import DiskFull, check_free
 from app.errors import explain_disk_errors, visitor_text
 from app.faces.studio import Studio
+from app.limits import Busy
 from app.server.origins import from_another_site, refuse_other_sites
-from app.server.rate import Rate
 from app.settings import MEGABYTE
 from ganime.errors import GanimeError
 
 MODEL_PATH = "/ganime/model"
-ARRIVING = 4  # files at a time, each of another visitor
-FILES_A_VISITOR, RATE_SECONDS = 6, 600
 SECONDS, IDLE_SECONDS = 300.0, 20.0  # in which a file has to arrive, and each piece of it
 
 
@@ -31,9 +30,7 @@ class ModelEndpoint:
     """Answers the requests described above."""
 
     def __init__(self, studio: Studio) -> None:
-        self.studio = studio
-        self.arriving: set[str] = set()  # visitors whose files are arriving
-        self.rate = Rate(FILES_A_VISITOR, seconds=RATE_SECONDS)
+        self.studio, self.limits = studio, studio.limits
 
     def routes(self) -> list[Route]:
         """Return the routes to be served before Gradio's."""
@@ -44,33 +41,32 @@ class ModelEndpoint:
         if from_another_site(request):
             return refuse_other_sites()
         visitor = self.studio.visitor(request)
-        if not self.rate.admits(visitor):
-            return refusal(
-                f"You may open {FILES_A_VISITOR} files in {RATE_SECONDS // 60} minutes. Try again later.", 429
-            )
-        if visitor in self.arriving or len(self.arriving) >= ARRIVING:
-            return refusal("Other models are being uploaded. Try again in a minute.", 503)
-        self.arriving.add(visitor)
         try:
-            return await self.store(request)
+            self.limits.model_files.check(visitor, "model files")
+            return await self.store(request, visitor)
+        except Busy as error:
+            return refusal(str(error), 503)
+        except DiskFull as error:
+            return refusal(str(error), 507)
         except OSError:
             return refusal("The model could not be stored. Try again later.", 507)
-        finally:
-            self.arriving.discard(visitor)
 
-    async def store(self, request: Request) -> Response:
-        """Receive the file of a request and open it."""
+    async def store(self, request: Request, visitor: str) -> Response:
+        """Receive the file of a request and open it. Raises Busy."""
         folder = self.studio.settings.temporary
         folder.mkdir(parents=True, exist_ok=True)
+        check_free(folder, self.studio.settings.model_megabytes * MEGABYTE)
         with tempfile.NamedTemporaryFile(dir=folder, suffix=".model") as file:
             try:
-                arrived = await asyncio.wait_for(self.receive(request, file), SECONDS)
+                async with self.limits.arriving.turn(visitor):
+                    arrived = await asyncio.wait_for(self.receive(request, file), SECONDS)
             except (asyncio.TimeoutError, ClientDisconnect):
                 return refusal("The file did not arrive completely. Try again.", 408)
             if not arrived:
                 most = self.studio.settings.model_megabytes
                 return refusal(f"A model may have at most {most} MB on this page (GANIME_MODEL_MEGABYTES).", 413)
-            return await run_in_threadpool(self.open, Path(file.name), request.query_params.get("name", ""))
+            async with self.limits.imports.turn(visitor):
+                return await run_in_threadpool(self.open, Path(file.name), request.query_params.get("name", ""))
 
     async def receive(self, request: Request, file: tempfile._TemporaryFileWrapper) -> bool:
         """Write the body to a file; returns False for one that is too large."""

@@ -16,9 +16,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server.known_names import refusal_of_unknown
+from app.server.hosts import refusal_of_host
+from app.server.known_names import CALL, QUEUE, refusal_of_unknown
 from app.server.model_endpoint import MODEL_PATH
 from app.settings import MEGABYTE
+from app.visitors import address_of
 
 UPLOAD_PATH, PROGRESS_PATH = f"{API_PREFIX}/upload", f"{API_PREFIX}/upload_progress"
 MAX_BODY = 6 * MEGABYTE  # of any request but an upload; the largest, a picture to project, has 5.6 MB as base64
@@ -26,6 +28,7 @@ MAX_VALUES = 20_000  # in a JSON body; parsing and checking millions of them wou
 MAX_BUFFERED = 128 * MEGABYTE  # of all bodies that are being read or handled
 BODY_SECONDS = 60.0  # for a body to arrive
 MAX_UPLOAD_ID = 64  # characters
+MAX_EVENTS = 24  # of one visitor in Gradio's queue
 MAX_NAME = 200  # characters of a session's hash, an event's id or a function's name; Gradio keeps session hashes
 MAX_PATH = 2_000  # characters
 FETCHING = re.compile(r"/(file|proxy)[=/]\s*https?:", re.IGNORECASE)
@@ -34,22 +37,33 @@ FETCHING = re.compile(r"/(file|proxy)[=/]\s*https?:", re.IGNORECASE)
 class RequestLimits:
     """Middleware that refuses what Gradio would read into memory whole, keep for ever, or fetch from elsewhere."""
 
-    def __init__(self, app: ASGIApp, body_seconds: float = BODY_SECONDS, max_buffered: int = MAX_BUFFERED) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        body_seconds: float = BODY_SECONDS,
+        max_buffered: int = MAX_BUFFERED,
+        local: bool = False,
+        proxies: int = 0,
+    ) -> None:
+        """local: whether only names of this machine are answered to, see `serves_only_this_machine`.
+        proxies: see `app.visitors.address_of`.
+        """
         self.app, self.body_seconds, self.max_buffered = app, body_seconds, max_buffered
+        self.local, self.proxies = local, proxies
         self.buffered = 0  # bytes of bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         request, path = Request(scope), scope["path"].rstrip("/")
-        if refusal := refusal_of(request, path):
+        if refusal := refusal_of_host(request, self.local) or refusal_of(request, path):
             return await refusal(scope, receive, send)
         body = bytearray()
         try:
             if not path.endswith((UPLOAD_PATH, MODEL_PATH)):
                 receive, refusal = await self.read_body(receive, body)
                 if not refusal and API_PREFIX in path:
-                    refusal = refusal_of_content(scope, path, body)
+                    refusal = refusal_of_content(scope, path, body) or refusal_of_crowd(scope, path, self.proxies)
             await (refusal or self.app)(scope, receive, send)
         finally:
             self.buffered -= len(body)
@@ -120,6 +134,18 @@ def refusal_of_content(scope: Scope, path: str, body: bytearray) -> Response | N
     if any(isinstance(text, str) and len(text) > MAX_NAME for text in fields.values()):
         return names_too_long()
     return refusal_of_unknown(scope, path, fields)
+
+
+def refusal_of_crowd(scope: Scope, path: str, proxies: int) -> Response | None:
+    """Return the response to an event of a visitor who has many in Gradio's queue, which all share; else None."""
+    get_blocks = getattr(scope.get("app"), "get_blocks", None)
+    if get_blocks is None or not (path.endswith(QUEUE) or CALL.search(path)):
+        return None
+    visitor, events = address_of(Request(scope), proxies), list(get_blocks()._queue.event_ids_to_events.values())
+    if sum(address_of(event.request, proxies) == visitor for event in events) < MAX_EVENTS:
+        return None
+    text = f"{MAX_EVENTS} requests of yours are waiting or under way. Send the next ones when some are done."
+    return PlainTextResponse(text, 429)
 
 
 def names_too_long() -> Response:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import Field
 
-from app.components.bridge import DRAWING, Answer, picture_url, server_function, sheet_url
+from app.components.bridge import Answer, ServerFunction, picture_url, server_function, sheet_url
 from app.faces.incoming import Amounts, Base64, Name, OwnVectors, RecipeText, parse_recipes, picture_bytes
 from app.faces.loaded_model import TOOL_FACES, Drawn
 from app.faces.studio import Studio
@@ -20,7 +19,7 @@ from ganime.images import SHEET_COLUMNS, webp_bytes
 Names = Annotated[list[str], Field(max_length=64)]
 
 
-def slider_functions(studio: Studio) -> list[Callable[..., Answer]]:
+def slider_functions(studio: Studio) -> list[ServerFunction]:
     """The server functions that make a visitor's own sliders.
 
     Every argument comes from the network; the first is the model's key.
@@ -32,10 +31,11 @@ def slider_functions(studio: Studio) -> list[Callable[..., Answer]]:
     def own_faces(key: str, name: Name, a: RecipeText, b: RecipeText) -> Direction:
         return studio.open(key).direction_between(name, *parse_recipes([a, b]))
 
-    return [server_function(function, direction_value, DRAWING) for function in (own_sliders, own_faces)]
+    door = studio.door(studio.limits.draw)
+    return [server_function(function, direction_value, door) for function in (own_sliders, own_faces)]
 
 
-def search_functions(studio: Studio) -> list[Callable[..., Answer]]:
+def search_functions(studio: Studio) -> list[ServerFunction]:
     """The server functions that search for faces."""
 
     def choose(visitor: str, key: str, wanted: Names, seed: int) -> Answer:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import gradio as gr
 
-from app.components.bridge import Answer, component
+from app.components.bridge import ServerFunction, component
 from app.faces.studio import Studio
 from app.tabs.create import search_functions, slider_functions
 from app.tabs.downloads import download_functions
@@ -24,7 +22,7 @@ def build(studio: Studio) -> gr.HTML:
     return component("dock", server_functions(studio), "dock", ("model",), model_value(studio, studio.library.start))
 
 
-def server_functions(studio: Studio) -> list[Callable[..., Answer]]:
+def server_functions(studio: Studio) -> list[ServerFunction]:
     """The server functions of all tabs but Train; the page's JavaScript calls them by name."""
     functions = [*model_functions(studio), *slider_functions(studio), *search_functions(studio)]
     functions += [*download_functions(studio), *walk_functions(studio), *look_inside_functions(studio)]

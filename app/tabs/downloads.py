@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
-from app.components.bridge import Answer, file_function, server_function
+from app.components.bridge import Answer, ServerFunction, file_function, server_function
 from app.faces.incoming import RecipeText, RecipeTexts, parse_recipes
 from app.faces.loaded_model import FaceSize
 from app.faces.studio import Studio
@@ -16,7 +15,7 @@ from ganime.drawing.recipe import Recipe
 ZipSize = Literal[0, 512]  # side in px; 0 for the model's own
 
 
-def download_functions(studio: Studio) -> list[Callable[..., Answer]]:
+def download_functions(studio: Studio) -> list[ServerFunction]:
     """The server functions that answer with a file, or begin to make one; all arguments come from the network."""
 
     def face_file(key: str, recipe: RecipeText, size: FaceSize) -> tuple[str, bytes]:
@@ -30,4 +29,5 @@ def download_functions(studio: Studio) -> list[Callable[..., Answer]]:
         model.check(faces)
         return {"search": studio.work.begin("zip", visitor, draw_zip(model, faces, size), saving_value)}
 
-    return [file_function(face_file), server_function(zip_file, visitor_of=studio.visitor)]
+    door = studio.door(studio.limits.save)
+    return [file_function(face_file, door), server_function(zip_file, visitor_of=studio.visitor)]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from starlette.concurrency import run_in_threadpool
 
-from app.components.bridge import Answer, server_function
+from app.components.bridge import Answer, ServerFunction, server_function
 from app.faces.studio import Studio
 
+WAIT_SECONDS = 1.0  # for which a request about work that has no place yet is held
 
-def work_functions(studio: Studio) -> list[Callable[..., Answer]]:
+
+def work_functions(studio: Studio) -> list[ServerFunction]:
     """`ask` runs a slice and answers with progress or with the result; `leave` ends the work. long-work.js calls both.
 
     Their argument comes from the network: the key in the answer of the function that began the work.
     """
 
-    def ask(search: str) -> Answer:
-        return studio.work.ask(search)
+    async def ask(search: str) -> Answer:
+        await studio.work.wait(search, WAIT_SECONDS)
+        return await run_in_threadpool(studio.work.ask, search)
 
     def leave(search: str) -> Answer:
         studio.work.end(search)

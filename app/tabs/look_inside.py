@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from app.components.bridge import DRAWING, Answer, picture_url, server_function
+from app.components.bridge import Answer, ServerFunction, picture_url, server_function
 from app.faces.incoming import RecipeText
 from app.faces.studio import Studio
 from ganime.drawing.layers import IMAGE_LAYERS, Inside, LayerMaps
@@ -20,7 +18,7 @@ UNKNOWN = (
 )
 
 
-def look_inside_functions(studio: Studio) -> list[Callable[..., Answer]]:
+def look_inside_functions(studio: Studio) -> list[ServerFunction]:
     """The server functions of See inside and Is it a copy?; every argument comes from the network."""
 
     def inside(key: str, recipe: RecipeText) -> Answer:
@@ -36,10 +34,8 @@ def look_inside_functions(studio: Studio) -> list[Callable[..., Answer]]:
         comparison = model.compare(face)
         return comparison_value(comparison) if comparison else {"verdict": "unknown", "text": UNKNOWN}
 
-    return [
-        server_function(inside, slots=DRAWING),
-        server_function(compare, slots=DRAWING, visitor_of=studio.visitor),
-    ]
+    door = studio.door(studio.limits.draw)
+    return [server_function(inside, door=door), server_function(compare, door=door, visitor_of=studio.visitor)]
 
 
 def comparison_value(comparison: Comparison | float | None) -> Answer:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
 from pydantic import Field
 
-from app.components.bridge import Answer, server_function
+from app.components.bridge import Answer, ServerFunction, server_function
 from app.errors import visitor_text
 from app.faces.incoming import MAX_OWN, RecipeText
 from app.faces.library import JOB_PREFIX, PRIVATE_PREFIXES, ModelInfo
@@ -25,7 +24,7 @@ Key = Annotated[str, Field(max_length=200)]
 LOG = logging.getLogger(__name__)
 
 
-def model_functions(studio: Studio) -> list[Callable[..., Answer]]:
+def model_functions(studio: Studio) -> list[ServerFunction]:
     """The server functions that change the model in use; each answers with `model_value`.
 
     Every argument comes from the network.
@@ -56,9 +55,13 @@ def model_functions(studio: Studio) -> list[Callable[..., Answer]]:
             return {"final": visitor_text(error)}
         return model_value(studio, studio.library.info(key))
 
-    loads = (start_model, embedded_model, hub_model, job_model, known_model)
-    to_answer = partial(model_value, studio)
-    return [*(server_function(function, to_answer) for function in loads), server_function(drawing_model)]
+    to_answer, door = partial(model_value, studio), studio.door(studio.limits.models)
+    own, loads = (start_model, embedded_model), (hub_model, job_model, known_model)
+    return [
+        *(server_function(function, to_answer) for function in own),
+        *(server_function(function, to_answer, door) for function in loads),
+        server_function(drawing_model, door=door),
+    ]
 
 
 def model_value(studio: Studio, info: ModelInfo) -> Answer:

@@ -14,7 +14,7 @@ from app.errors import JobError, explain_disk_errors, visitor_text
 from app.faces.examples import Examples, tray_upload
 from app.faces.studio import Studio
 from app.jobs import speed
-from app.jobs.limits import TrainingPlan, may_train
+from app.jobs.limits import TrainingPlan, check_visitor, may_train
 from app.jobs.service import Jobs, safe_model_name
 from app.jobs.store import DRAFT
 from app.jobs.uploads import Upload, delete_uploads
@@ -87,6 +87,7 @@ class TrainHandlers:
     ) -> Any:
         """Make a draft of example faces, which the embedded model draws the first time; see `take_files`."""
         try:
+            check_visitor(self.visitor(request, profile), self.jobs.settings)
             with explain_disk_errors("The example faces could not be drawn"):
                 upload = self.examples.upload(lambda done, total: show_bar(progress, done, total, "Drawing examples"))
         except GanimeError as error:
@@ -111,6 +112,7 @@ class TrainHandlers:
         recipes = value.get("tray") if isinstance(value, dict) else None
         texts = [text for text in recipes if isinstance(text, str)] if isinstance(recipes, list) else []
         try:
+            check_visitor(self.visitor(request, profile), self.jobs.settings)
             with explain_disk_errors("The faces of the tray could not be drawn"):
                 upload, remark = tray_upload(self.studio, texts, model)
         except GanimeError as error:
@@ -214,7 +216,7 @@ class TrainHandlers:
             return [old, error_value(error), gr.skip()]
 
 
-def build(studio: Studio, model_key: gr.State, opened: Trigger) -> None:
+def build(studio: Studio, model_key: gr.Textbox, opened: Trigger) -> None:
     """Build the tab, or say why nobody can train.
 
     model_key: key of the model that is loaded on the page
@@ -225,12 +227,12 @@ def build(studio: Studio, model_key: gr.State, opened: Trigger) -> None:
         gr.Markdown(OFF.format(why=studio.no_jobs))
         return
     form, handlers = train_form.build_form(studio.settings), TrainHandlers(studio, jobs)
-    functions = [*job_functions(studio, jobs), file_function(archive_file(jobs))]
+    functions = [*job_functions(studio, jobs), file_function(archive_file(jobs), studio.door(studio.limits.save))]
     job = component("job", functions, "job", ("resume", "finish", "reconsider"))
     connect(form, handlers, job, model_key, opened)
 
 
-def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.State, opened: Trigger) -> None:
+def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Textbox, opened: Trigger) -> None:
     """Connect events to their handlers."""
     private: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
     reading: dict[str, Any] = private | {"show_progress_on": form.files}  # which is large enough for a bar

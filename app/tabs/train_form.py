@@ -8,7 +8,7 @@ from functools import partial
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
-from app.components.bridge import clamped, component
+from app.components.bridge import clamped, component, remembered
 from app.errors import JobError, visitor_text
 from app.faces.library import EMBEDDED_KEY, LOADED
 from app.jobs.uploads import Upload, uploaded_file
@@ -46,7 +46,7 @@ class Form:
     """
 
     body: gr.Column
-    draft: gr.State
+    draft: gr.Textbox
     files: gr.File
     folder: gr.UploadButton
     examples: gr.Button
@@ -132,7 +132,7 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
         recipe = gr.Radio(sorted(RECIPES, reverse=True), value="modern", label="Training recipe", info=info)
     estimate = gr.HTML("", elem_id="estimate")
     begin = gr.Button("Start training", variant="primary", elem_id="start-training")
-    draft, minutes = gr.State(""), clamped(minutes)
+    draft, minutes = remembered(""), clamped(minutes)
     return Form(
         body, draft, files, folder, examples, tray, faces, start, size, minutes, images, name, recipe, estimate, begin
     )

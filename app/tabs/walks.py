@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from app.components.bridge import Answer, file_answer, server_function
+from app.components.bridge import Answer, ServerFunction, file_answer, server_function
 from app.faces.incoming import RecipeTexts, parse_recipes
 from app.faces.studio import Studio
 from app.faces.walks import Easing, FilmSize, Progress, SavedFile, Suffix, Walk, draw_film
 
 
-def walk_functions(studio: Studio) -> list[Callable[..., Answer]]:
+def walk_functions(studio: Studio) -> list[ServerFunction]:
     """The server function that begins a film.
 
     Every argument comes from the network; the first two are visitor and model.

@@ -20,6 +20,7 @@ from app.jobs.uploads import Upload
 from app.settings import Settings
 from ganime.drawing.recipe import Recipe
 from tests.app.job_helpers import children_of
+from tests.page_server import ROOT, serve
 from tests.trainers import options_for
 
 OPTION_NAMES = {field.name for field in fields(JobOptions)}
@@ -60,6 +61,23 @@ def files(tmp_path_factory: pytest.TempPathFactory, draw_face: Callable[..., Ima
     for seed in range(16):
         draw_face(seed).save(folder / f"face{seed}.png")
     return [Upload(path, path.name) for path in sorted(folder.iterdir())]
+
+
+@pytest.fixture(scope="session")
+def running_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def running(running_home: Path, steered_folder: Path) -> Iterator[str]:
+    """The address of a page that starts with the tiny model and trains with the trainers of tests/trainers.py."""
+    limits = {"UPLOAD_FACES": 40, "UPLOAD_MEGABYTES": 2, "VISITOR_JOBS": 2, "MODEL": steered_folder}
+    variables = {f"GANIME_{name}": str(value) for name, value in limits.items()}
+    variables |= {"GRADIO_TEMP_DIR": str(running_home / "gradio"), "GRADIO_SHARE": "true"}
+    with serve(running_home, (str(ROOT / "tests" / "trainers.py"), "app", "mock"), **variables) as address:
+        yield address
+    for process in children_of(running_home):
+        process.kill()
 
 
 @pytest.fixture(scope="session")

@@ -22,37 +22,24 @@ from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes, interpolate
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
-from tests.app.job_helpers import children_of, wait_for
-from tests.page_server import ROOT, serve
+from tests.app.job_helpers import wait_for
 from tests.pictures import nearly_equal
 
 pytestmark = pytest.mark.slow  # starting the page takes seconds
-MOCK = (str(ROOT / "tests" / "trainers.py"), "app", "mock")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+def home(running_home: Path) -> Path:
+    return running_home
 
 
 @pytest.fixture(scope="module")
-def client(home: Path, steered_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a page that starts with the tiny model and trains with the trainers of tests/trainers.py."""
-    limits = {
-        "UPLOAD_FACES": 40,
-        "UPLOAD_MEGABYTES": 2,
-        "VISITOR_JOBS": 2,
-        "MODEL": steered_folder,
-    }
-    variables = {f"GANIME_{name}": str(value) for name, value in limits.items()}
-    with serve(home, MOCK, GRADIO_TEMP_DIR=str(home / "gradio"), **variables) as address:
-        client = Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("files")))
-        yield client
-        client.close()
-        http().close()
-        http.cache_clear()
-    for process in children_of(home):
-        process.kill()
+def client(running: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    client = Client(running, verbose=False, download_files=str(tmp_path_factory.mktemp("files")))
+    yield client
+    client.close()
+    http().close()
+    http.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +102,8 @@ def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     ]
     parameters = endpoints["named_endpoints"]["/generate"]["parameters"]
     assert [(entry["parameter_name"], entry["python_type"]["type"]) for entry in parameters] == [
-        ("count", "int"), ("seed", "int"), ("truncation", "float"), ("clarity", "None | float"), ("size", "int")
+        ("count", "int"), ("seed", "int"), ("truncation", "float"), ("clarity", "None | float"), ("size", "int"),
+        ("kind", "str"),
     ]  # fmt: skip
 
 
@@ -128,6 +116,22 @@ def test_generate_returns_png_files_with_recipes(client: Client, model: Checkpoi
             recipe = Recipe.from_json(image.info["ganime"])
             assert (recipe.seed, recipe.truncation, recipe.model) == (seed, 0.8, "tiny")
             assert nearly_equal(np.asarray(image), face)
+
+
+def test_generate_returns_the_same_faces_as_a_zip_or_as_one_picture(client: Client, model: Checkpoint) -> None:
+    expected = generate(model, range(9))
+    [packed] = client.predict(count=9, kind="zip", api_name="/generate")
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.namelist() == [f"face-{seed}.png" for seed in range(9)]
+        with archive.open("face-8.png") as file, Image.open(file) as image:
+            assert nearly_equal(np.asarray(image), expected[8])
+    [picture] = client.predict(count=9, kind="sheet", api_name="/generate")
+    with Image.open(picture) as image:
+        assert (image.format, image.size) == ("WEBP", (8 * 32, 2 * 32))
+        last = np.asarray(image.convert("L"))[32:, :32].astype(int)  # WebP blurs the colours of noise
+    assert np.argmin([abs(last - np.asarray(Image.fromarray(face).convert("L"))).mean() for face in expected]) == 8
+    with pytest.raises(AppError, match="png, zip, sheet"):
+        client.predict(kind="tar", api_name="/generate")
 
 
 def test_interpolate_takes_an_easing_and_a_kind_of_file(client: Client, model: Checkpoint) -> None:
@@ -149,7 +153,7 @@ def test_interpolate_takes_an_easing_and_a_kind_of_file(client: Client, model: C
         ("call/generate", {"data": ["\x1b[31m"]}, 422),
         ("call/generate/unknown", None, 404),
         ("call/v2/generate", {"count": "\x1b[31m"}, 200),  # the event itself then says what is wrong
-        ("call/generate", {"data": [65, 0, 1.0, None, 0]}, 200),
+        ("call/generate", {"data": [65, 0, 1.0, None, 0, "png"]}, 200),
     ],
 )
 def test_no_request_leaves_a_traceback_or_a_control_character_in_the_log(
@@ -289,7 +293,7 @@ def test_a_job_is_started_and_stopped_by_its_key_and_leaves_no_second_copy_of_th
     wait_for(lambda: status(client, key)["share"])
     found = status(client, key)
     assert (found["state"], found["name"], found["faces"], found["image_size"]) == ("running", "<b>mine</b>", 16, 32)
-    assert not list((home / "gradio").rglob("faces.zip"))
+    assert not list((home / "gradio" / "arrivals").rglob("faces.zip"))
     for wrong in ("", key[:-4] + "aaaa", "../..", key.partition(".")[0]):
         for name in ("status", "stop", "result"):
             with pytest.raises(AppError, match="no such job"):

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { wordsOfPlace } from "../../app/components/core/core.js";
 import { requestFaces, unpackFaces } from "../../app/components/shared/face-requests.js";
 
 function packed(head, picture) {
@@ -12,11 +13,48 @@ function packed(head, picture) {
   return bytes.buffer;
 }
 
+/** The bytes of some buffers as a stream of chunks of a length. */
+function streamOf(buffers, length) {
+  const bytes = buffers.flatMap((buffer) => [...new Uint8Array(buffer)]);
+  const chunks = Array.from({ length: Math.ceil(bytes.length / length) }, (_, number) => (
+    new Uint8Array(bytes.slice(number * length, (number + 1) * length))));
+  return new ReadableStream({ start(controller) {
+    for (const chunk of chunks) controller.enqueue(chunk);
+    controller.close();
+  } });
+}
+
 test("an answer is taken apart into its head and its picture", async () => {
-  const faces = unpackFaces(packed({ model: "日本", columns: 2, recipes: ["a", "b"] }, [1, 2, 255]));
+  const buffer = packed({ model: "日本", columns: 2, recipes: ["a", "b"] }, [1, 2, 255]);
+  const faces = await unpackFaces(streamOf([buffer], 1000));
   assert.deepEqual([faces.model, faces.columns, faces.recipes], ["日本", 2, ["a", "b"]]);
   assert.equal(faces.picture.type, "image/webp");
   assert.deepEqual([...new Uint8Array(await faces.picture.arrayBuffer())], [1, 2, 255]);
+});
+
+test("places come before the answer, however the bytes are cut", async () => {
+  for (const length of [1, 3, 7, 1000]) {
+    const places = [];
+    const heads = [{ ahead: 2, seconds: 1.5 }, { ahead: 0, seconds: 0 }].map((place) => packed(place, []));
+    const stream = streamOf([...heads, packed({ recipes: ["a"] }, [7, 8])], length);
+    const faces = await unpackFaces(stream, (place) => places.push(place));
+    assert.deepEqual(places, [{ ahead: 2, seconds: 1.5 }, { ahead: 0, seconds: 0 }]);
+    assert.deepEqual([...new Uint8Array(await faces.picture.arrayBuffer())], [7, 8]);
+  }
+});
+
+test("a place is said in words", () => {
+  assert.equal(wordsOfPlace({ ahead: 2, seconds: 2.2 }), "Many visitors are drawing. You are 3rd, about 2 s.");
+  const places = [0, 1, 10, 21].map((ahead) => /You are (\w+),/.exec(wordsOfPlace({ ahead, seconds: 0 }))[1]);
+  assert.deepEqual(places, ["1st", "2nd", "11th", "22nd"]);
+});
+
+test("a refusal after a wait is told as any other, and a broken stream as no answer", async () => {
+  const refusal = { error: "It is gone.", missing: true, status: 404 };
+  const heads = [packed({ ahead: 1, seconds: 1 }, []), packed(refusal, [])];
+  const gone = await failure(() => new Response(streamOf(heads, 5)));
+  assert.deepEqual([gone.message, gone.missing, gone.busy], ["It is gone.", true, false]);
+  assert.match((await failure(() => new Response(streamOf(heads.slice(0, 1), 5)))).message, /does not answer/);
 });
 
 async function failure(response) {
@@ -40,9 +78,4 @@ test("a server that is away and the page of a proxy are said to be no answer", a
   const proxy = await failure(() => new Response("<h1>502</h1>", { status: 502 }));
   assert.match(away.message, /does not answer/);
   assert.match(proxy.message, /does not answer/);
-});
-
-test("a request that was given up is told apart from one that failed", async () => {
-  const error = await failure(() => { throw new DOMException("given up", "AbortError"); });
-  assert.equal(error.name, "AbortError");
 });

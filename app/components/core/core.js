@@ -16,6 +16,13 @@ import { createRequest } from "../shared/requests.js";
 const NO_SEARCH = "This page opens faces, films and trays that were saved with Ganime. To search for the face that is "
   + "closest to another picture, it would need a server.";
 
+const ORDINALS = { one: "st", two: "nd", few: "rd", other: "th" };
+const ordinal = (number) => `${number}${ORDINALS[new Intl.PluralRules("en", { type: "ordinal" }).select(number)]}`;
+
+/** Says which place a request has among those that wait. ahead: how many come before. seconds: to wait, about. */
+export const wordsOfPlace = ({ ahead, seconds }) => (
+  `Many visitors are drawing. You are ${ordinal(ahead + 1)}, about ${Math.max(1, Math.round(seconds))} s.`);
+
 /** Shows what was done and what failed; the dock listens. attempt() runs what a visitor has asked for. */
 function createMessages() {
   const [said, complained, busy] = [createListeners(), createListeners(), createListeners()];
@@ -28,6 +35,10 @@ function createMessages() {
     onBusy: busy.on,
     /** Says what was done. */
     say: (words) => said.tell(words),
+    /** Says how long a request waits for its turn, while a visitor waits for it. place: {ahead, seconds}. */
+    sayPlace(place) {
+      if (running) said.tell(wordsOfPlace(place));
+    },
     /** Shows an error; "" takes it away. recipe: a face whose model could be loaded. */
     complain: (words, recipe = "") => complained.tell(words, recipe),
     /** Returns what work() does, undefined where it fails; errors are shown. */

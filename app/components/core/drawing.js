@@ -8,11 +8,18 @@ import { requestFaces } from "../shared/face-requests.js";
  */
 export function createDrawing(core, gone, request = requestFaces) {
   async function ask(tool, fields) {
+    let waited = false;
+    const waiting = (place) => {
+      waited = true;
+      core.sayPlace(place);
+    };
     try {
-      return await request(tool, { key: core.model.key, ...fields });
+      return await request(tool, { key: core.model.key, ...fields }, tool === "sharp" ? undefined : waiting);
     } catch (error) {
       if (error.missing) gone();
       throw error;
+    } finally {
+      if (waited) core.say("");
     }
   }
 

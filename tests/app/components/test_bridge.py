@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import time
 
 import gradio as gr
 import pytest
 
-from app.components.bridge import clamped, error_answer, expected_errors, gradio_error, server_function
+from app.components.bridge import Answer, clamped, error_answer, expected_errors, gradio_error, server_function
 from app.errors import JobMissing
-from app.slots import Slots
+from app.limits import Turns
 from ganime.errors import GanimeError, RecipeError
 
 
-def test_a_busy_page_refuses_a_request_instead_of_holding_it() -> None:
-    started, may_finish = threading.Event(), threading.Event()
+def test_requests_beyond_the_places_wait_for_their_turn_and_hold_no_thread() -> None:
+    turns, running, most = Turns(1, longest=60), 0, 0
 
-    def slow() -> dict[str, str]:
-        started.set()
-        may_finish.wait(10)
-        return {"name": "done"}
+    def slow(name: str) -> dict[str, str]:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.01)
+        running -= 1
+        return {"name": name}
 
-    answers: list[dict[str, str]] = []
-    call = server_function(slow, slots=Slots(1, seconds=0.05))
-    first = threading.Thread(target=lambda: answers.append(call([])))
-    first.start()
-    assert started.wait(10)
-    assert "busy" in call([])["error"]
-    may_finish.set()
-    first.join()
-    assert answers == [{"name": "done"}]
-    assert call([]) == {"name": "done"}
+    call = server_function(slow, door=lambda request: turns.turn("me"))
+
+    async def crowd() -> list[Answer]:
+        return await asyncio.gather(*(call([str(number)]) for number in range(9)))
+
+    assert asyncio.run(crowd()) == [{"name": str(number)} for number in range(9)]
+    assert most == 1
+
+
+def test_a_request_that_would_wait_for_long_is_refused_in_words() -> None:
+    turns = Turns(1, longest=0.5, seconds=1)
+    working = turns.join("another")
+    call = server_function(lambda: {}, door=lambda request: turns.turn("me"))
+    assert "busy" in asyncio.run(call([]))["error"]
+    turns.leave(working)
+    assert asyncio.run(call([])) == {}
 
 
 def test_arguments_of_a_server_function_are_checked_against_their_type_hints() -> None:
     def double(number: int) -> dict[str, int]:
         return {"number": 2 * number}
 
-    call = server_function(double)
-    assert call([2]) == call(2) == {"number": 4}
-    for arguments in ([], ["x"], [1, 2], None, {"number": 2}):
-        assert list(call(arguments)) == ["error"]
+    async def awaited(number: int) -> dict[str, int]:
+        return double(number)
+
+    for function in (double, awaited):
+        call = server_function(function)
+        assert asyncio.run(call([2])) == asyncio.run(call(2)) == {"number": 4}
+        for arguments in ([], ["x"], [1, 2], None, {"number": 2}):
+            assert list(asyncio.run(call(arguments))) == ["error"]
 
 
 def test_an_expected_failure_reaches_the_client_and_leaves_no_traceback_in_the_log() -> None:
@@ -48,9 +62,14 @@ def test_an_expected_failure_reaches_the_client_and_leaves_no_traceback_in_the_l
     def refuse() -> None:
         raise RecipeError("No such face.")
 
-    with pytest.raises(gr.Error, match="No such face") as caught:
-        refuse()
-    assert not caught.value.print_exception
+    @expected_errors(gradio_error)
+    async def refuse_later() -> None:
+        raise RecipeError("No such face.")
+
+    for call in (refuse, lambda: asyncio.run(refuse_later())):
+        with pytest.raises(gr.Error, match="No such face") as caught:
+            call()
+        assert not caught.value.print_exception
 
 
 def test_an_expected_failure_becomes_a_value_that_marks_a_deleted_job() -> None:

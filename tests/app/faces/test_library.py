@@ -169,13 +169,6 @@ def test_a_model_file_over_the_limit_of_the_page_is_refused(studio: Studio, hub:
         studio.library.load("tester/f")
 
 
-def test_loading_is_refused_while_other_visitors_use_all_slots(studio: Studio, hub: HubServer) -> None:
-    loading = studio.library.loading
-    loading.seconds = 0.05
-    with loading, loading, pytest.raises(GanimeError, match="busy with other visitors"):
-        studio.library.load("tester/a")
-
-
 @pytest.mark.parametrize("reference", ["/etc", "../weights/anime-64", "weights/../weights", "C:/x", "", "a/b/c", "~/x"])
 def test_a_visitor_cannot_load_from_a_path(studio: Studio, hub: HubServer, reference: str) -> None:
     with pytest.raises(HubError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from app.faces import sliced_work
 from app.faces.sliced_work import SlicedWork
 from ganime.errors import GanimeError, RecipeError
 
@@ -17,17 +19,70 @@ def work() -> SlicedWork:
     return SlicedWork(settle_seconds=0.05)
 
 
-def test_work_beyond_the_places_is_refused_until_some_ends() -> None:
+def test_work_beyond_the_places_waits_until_some_ends() -> None:
     work = SlicedWork(places=2, settle_seconds=0.05)
-    first, second = (work.begin("search", visitor, iter([1, 2])) for visitor in "ab")
-    with pytest.raises(GanimeError, match="all 2 places"):
-        work.begin("search", "c", iter([1]))
+    first, second, third, fourth = (
+        work.begin("search", visitor, iter([1, 2]), lambda item: {"progress": item or 0}) for visitor in "abcd"
+    )
+    assert [work.ahead(key) for key in (first, second, third, fourth)] == [0, 0, 1, 2]
+    assert work.ask(third) == {"progress": 0, "ahead": 1}
+    assert work.advance(fourth) == (None, False)
     assert work.advance(first) == (2, True)
-    work.begin("search", "c", iter([1]))
     with pytest.raises(GanimeError, match="ended"):
         work.advance(first)
+    assert [work.ahead(key) for key in (second, third, fourth)] == [0, 0, 1]
     work.end(second)
-    work.begin("search", "d", iter([1]))
+    assert work.advance(fourth) == (2, True)
+    assert work.ahead(work.begin("film", "e", iter([1]))) == 0  # another kind
+
+
+def test_only_so_many_may_wait() -> None:
+    work = SlicedWork(places=1, waiting=2, settle_seconds=0.0)
+    for visitor in "abc":
+        work.begin("search", visitor, iter([1]))
+    with pytest.raises(GanimeError, match="waiting for a search"):
+        work.begin("search", "d", iter([1]))
+
+
+def test_a_place_is_lost_by_standing_still_while_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(sliced_work.time, "monotonic", lambda: now)
+    work = SlicedWork(places=1, slice_seconds=0.0, abandoned_seconds=3.0, idle_seconds=10.0, settle_seconds=0.0)
+    slow = work.begin("search", "slow", iter(range(1000)))
+    for _ in range(10):  # nobody waits: it may take its time
+        now += 2.4
+        work.advance(slow)
+    waiting = work.begin("search", "waiting", iter([1]))
+
+    def advance_slowly() -> None:
+        nonlocal now
+        for _ in range(6):
+            now += 2.4
+            assert work.ahead(waiting) == 1
+            work.advance(slow)
+
+    with pytest.raises(GanimeError, match="Others waited"):
+        advance_slowly()
+    assert work.advance(waiting) == (1, False)
+
+
+def test_a_place_is_lost_after_a_long_time_while_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(sliced_work.time, "monotonic", lambda: now)
+    work = SlicedWork(places=1, slice_seconds=0.0, longest_seconds=60.0, settle_seconds=0.0)
+    endless = work.begin("search", "a", iter(range(10_000)))
+    waiting = work.begin("search", "b", iter([1]))
+
+    def advance_promptly() -> None:
+        nonlocal now
+        for _ in range(700):
+            now += 0.1
+            assert work.ahead(waiting) == 1
+            work.advance(endless)
+
+    with pytest.raises(GanimeError, match="Others waited"):
+        advance_promptly()
+    assert 160 < now < 161
 
 
 def test_abandoned_work_loses_its_place() -> None:
@@ -52,7 +107,7 @@ def test_each_request_runs_one_slice_and_at_least_one_step() -> None:
 
 
 def test_finish_runs_everything_and_returns_the_last_item(work: SlicedWork) -> None:
-    assert work.finish("search", "me", iter(range(3))) == 2
+    assert asyncio.run(work.finish("search", "me", iter(range(3)))) == 2
     assert work.works == {}
 
 
@@ -105,9 +160,11 @@ def test_work_that_was_ended_during_a_slice_keeps_its_place_until_the_slice_is_o
     with pytest.raises(GanimeError, match="already have a search"):
         work.begin("search", "me", iter([1]))
     work.begin("search", "another", iter([1]))
-    with pytest.raises(GanimeError, match="Other visitors"):
-        work.begin("search", "a third", iter([1]))
+    third = work.begin("search", "a third", iter([1]))
+    assert work.ahead(third) == 1
     running.finish()
+    assert work.ahead(third) == 0
+    work.end(third)
     assert work.advance(work.begin("search", "me", iter([3]))) == (3, True)
 
 

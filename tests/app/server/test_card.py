@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +15,11 @@ from starlette.testclient import TestClient
 
 from app.faces.library import EMBEDDED_KEY, START_KEY
 from app.faces.studio import Studio
+from app.limits import Limits, Rate, Turns
 from app.recently_used import RecentlyUsed
 from app.server import card_endpoint
-from app.server import rate as rate_module
 from app.server.card import CARD_SIZE, MARGIN, MAX_BYTES, draw_card, font, lines_of
 from app.server.card_endpoint import CardEndpoint, places
-from app.server.rate import Rate
 from ganime.drawing.recipe import Recipe
 
 CARD = "/ganime/card.jpg"
@@ -29,7 +27,9 @@ CARD = "/ganime/card.jpg"
 
 @pytest.fixture
 def endpoint(steered_studio: Studio) -> CardEndpoint:
-    return CardEndpoint(steered_studio)
+    endpoint = CardEndpoint(steered_studio)
+    endpoint.limits = Limits()  # of this test alone
+    return endpoint
 
 
 @pytest.fixture
@@ -130,7 +130,9 @@ def test_a_card_is_drawn_once(endpoint: CardEndpoint, monkeypatch: pytest.Monkey
 
 
 def test_a_visitor_has_only_so_many_new_cards_drawn(steered_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    endpoint = CardEndpoint(steered_studio, Rate(2, seconds=60))
+    endpoint = CardEndpoint(steered_studio)
+    endpoint.limits = Limits()
+    endpoint.limits.new_cards = Rate(2, seconds=60)
     monkeypatch.setattr(endpoint, "drawn", lambda *_: b"card")
     client = client_of(endpoint)
     links = [{"face": json.dumps(face_of(steered_studio, seed))} for seed in range(3)]
@@ -139,33 +141,13 @@ def test_a_visitor_has_only_so_many_new_cards_drawn(steered_studio: Studio, monk
 
 
 @pytest.mark.usefixtures("_quick")
-def test_cards_wait_for_one_another_and_never_without_end(endpoint: CardEndpoint) -> None:
-    endpoint.slots.seconds = 0.1
-    client = client_of(endpoint)
-    with endpoint.slots:
-        answer = client.get(CARD)
-    assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
+def test_a_card_that_would_wait_for_long_is_refused_for_now(endpoint: CardEndpoint) -> None:
+    endpoint.limits.card = Turns(1, longest=0.5, seconds=1)
+    client, working = client_of(endpoint), endpoint.limits.card.join("another")
+    answer = client.get(CARD)
+    assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (429, True)
+    endpoint.limits.card.leave(working)
     assert client.get(CARD).status_code == 200
-
-
-def test_a_rate_forgets_after_its_time_and_counts_each_visitor_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr(rate_module.time, "monotonic", lambda: now)
-    rate = Rate(2, seconds=10)
-    assert [rate.admits("a") for _ in range(3)] == [True, True, False]
-    assert rate.admits("b")
-    now = 10.5
-    assert rate.admits("a")
-
-
-def test_a_rate_admits_no_more_when_many_ask_at_once() -> None:
-    rate, admitted = Rate(5, seconds=60), []
-    threads = [threading.Thread(target=lambda: admitted.append(rate.admits("a"))) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum(admitted) == 5
 
 
 @pytest.mark.parametrize(

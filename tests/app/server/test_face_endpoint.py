@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import threading
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,14 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
+from app.errors import JobMissing
 from app.faces.library import EMBEDDED_KEY, START_KEY
+from app.faces.loaded_model import LoadedModel
 from app.faces.studio import Studio
+from app.limits import Limits, Turns
+from app.server import face_turns
 from app.server.face_endpoint import SHARP_SIDE, TOOLS, FaceEndpoint
 from app.server.request_limits import RequestLimits
-from app.slots import Slots
 from ganime.drawing.recipe import Recipe, encoded
 
 
@@ -44,8 +46,10 @@ def unpacked(data: bytes) -> Answer:
     return Answer(head, np.stack(tiles))
 
 
-def client_of(studio: Studio, drawing: Slots | None = None) -> TestClient:
-    endpoint = FaceEndpoint(studio, drawing or Slots(4), Slots(1, waiting=0))
+def client_of(studio: Studio, turns: Turns | None = None) -> TestClient:
+    endpoint = FaceEndpoint(studio)
+    endpoint.limits = Limits()
+    endpoint.limits.draw = turns or endpoint.limits.draw
     return TestClient(Starlette(routes=endpoint.routes(), middleware=[Middleware(RequestLimits)]))
 
 
@@ -249,13 +253,13 @@ def test_pages_of_other_sites_cannot_draw_here(
     assert answer.status_code == status
 
 
-def test_a_busy_server_says_when_to_try_again(steered_studio: Studio) -> None:
-    slots = Slots(1, waiting=0)
-    client = client_of(steered_studio, slots)
+def test_a_request_that_would_wait_for_long_is_told_when_to_try_again(steered_studio: Studio) -> None:
+    turns = Turns(1, longest=0.5, seconds=1)
+    client, working = client_of(steered_studio, turns), turns.join("another")
     asked = {"key": START_KEY, "recipes": [recipe_of(steered_studio, 1).to_json()]}
-    with slots:
-        answer = client.post("/ganime/draw", json=asked)
+    answer = client.post("/ganime/draw", json=asked)
     assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
+    turns.leave(working)
     assert client.post("/ganime/draw", json=asked).status_code == 200
 
 
@@ -271,20 +275,82 @@ def test_requests_wait_their_turn_at_the_device(steered_studio: Studio) -> None:
     assert answers == [200]
 
 
-def test_of_many_requests_at_once_all_but_a_few_are_refused_in_words(steered_studio: Studio) -> None:
-    client, answers = client_of(steered_studio, Slots(4, seconds=0.05)), []
+def places_before(data: bytes) -> tuple[list[dict[str, float]], bytes]:
+    """The places in an answer, and what comes after them."""
+    places = []
+    while True:
+        end = 4 + int.from_bytes(data[:4], "big")
+        head = json.loads(data[4:end])
+        if "ahead" not in head:
+            return places, data
+        places.append(head)
+        data = data[end:]
+
+
+def test_who_waits_is_told_the_place_and_then_gets_the_faces(
+    steered_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(face_turns, "PATIENCE", 0.02)
+    monkeypatch.setattr(face_turns, "NOTICE_SECONDS", 0.02)
+    turns = Turns(1, longest=60)
+    client, working = client_of(steered_studio, turns), turns.join("another")
+    threading.Timer(0.2, turns.leave, [working]).start()
+    asked = {"key": START_KEY, "recipes": [recipe_of(steered_studio, 1).to_json()]}
+    places, rest = places_before(client.post("/ganime/draw", json=asked).content)
+    assert places[0] == {"ahead": 0, "seconds": 0.1}
+    assert len(unpacked(rest).faces) == 1
+
+
+def test_a_refusal_after_a_wait_has_its_status_in_its_head(
+    steered_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(face_turns, "PATIENCE", 0.02)
+    turns = Turns(1, longest=60)
+    client, working = client_of(steered_studio, turns), turns.join("another")
+    threading.Timer(0.2, turns.leave, [working]).start()
+    answer = client.post("/ganime/draw", json={"key": START_KEY, "recipes": ["{}"]})
+    _, rest = places_before(answer.content)
+    head = json.loads(rest[4:])
+    assert (answer.status_code, head["status"], "recipe" in head["error"]) == (200, 400, True)
+
+
+def test_identical_requests_are_drawn_once_and_others_are_not(
+    steered_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, drawn = Turns(2, longest=60), []
+    vary = LoadedModel.vary
+    monkeypatch.setattr(LoadedModel, "vary", lambda *given, **named: drawn.append(1) or vary(*given, **named))
+    client, answers = client_of(steered_studio, turns), []
     asked = {"key": START_KEY, "recipe": recipe_of(steered_studio, 1).to_json(), "strength": 0.3, "seed": 1}
+    working = [turns.join("another") for _ in range(2)]
     crowd = [
-        threading.Thread(target=lambda: answers.append(client.post("/ganime/vary", json=asked))) for _ in range(20)
+        threading.Thread(target=lambda: answers.append(client.post("/ganime/vary", json=asked))) for _ in range(12)
     ]
-    with steered_studio.device.lock:
-        for thread in crowd:
-            thread.start()
-        until = time.monotonic() + 20
-        while len(answers) < 16 and time.monotonic() < until:
-            time.sleep(0.01)
-        assert len(answers) == 16
-        assert all("busy" in answer.json()["error"] for answer in answers)
+    for thread in crowd:
+        thread.start()
+    for turn in working:
+        turns.leave(turn)
     for thread in crowd:
         thread.join()
-    assert sorted(answer.status_code for answer in answers) == [200] * 4 + [503] * 16
+    assert {places_before(answer.content)[1] for answer in answers} == {answers[0].content}
+    assert client.post("/ganime/vary", json=asked).content == answers[0].content
+    assert len(drawn) == 1
+    client.post("/ganime/vary", json=asked | {"seed": 2})
+    assert len(drawn) == 2
+    assert (turns.serving, turns.waiting) == (0, {})
+
+
+def test_what_a_private_model_drew_is_not_kept_for_others(
+    steered_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = steered_studio.open(START_KEY)
+    monkeypatch.setattr(steered_studio, "open", lambda key: model)
+    client = client_of(steered_studio)
+    asked = {"key": "job:0123.secret@0123", "recipes": [recipe_of(steered_studio, 1).to_json()]}
+    assert client.post("/ganime/draw", json=asked).status_code == 200
+
+    def gone(key: str) -> LoadedModel:
+        raise JobMissing("There is no such job.")
+
+    monkeypatch.setattr(steered_studio, "open", gone)
+    assert client.post("/ganime/draw", json=asked).status_code == 404

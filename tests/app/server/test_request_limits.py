@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.server.request_limits import MAX_NAME, RequestLimits
+from app.server.request_limits import MAX_EVENTS, MAX_NAME, RequestLimits, refusal_of_crowd
 
 pytestmark = pytest.mark.anyio
 
@@ -82,3 +84,22 @@ async def test_a_get_request_with_a_body_is_refused() -> None:
 async def test_other_bodies_reach_the_page_unchanged(body: bytes) -> None:
     for path in (GRADIOS[0], "/echo"):
         assert (await client().post(path, content=body)).content == body
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/below/gradio_api/call/walk", "/gradio_api/call/v2/walk"])
+async def test_a_visitor_cannot_fill_gradios_queue_which_all_share(path: str) -> None:
+    def scope_of(address: str) -> dict[str, Any]:
+        return {"type": "http", "method": "POST", "path": path, "headers": [], "client": (address, 1), "app": app}
+
+    events = {number: SimpleNamespace(request=None) for number in range(MAX_EVENTS)}
+    blocks = SimpleNamespace(_queue=SimpleNamespace(event_ids_to_events=events))
+    app = SimpleNamespace(get_blocks=lambda: blocks)
+    for event in events.values():
+        event.request = Request(scope_of("192.0.2.1"))
+    refusal = refusal_of_crowd(scope_of("192.0.2.1"), path, 0)
+    assert refusal
+    assert refusal.status_code == 429
+    assert refusal_of_crowd(scope_of("192.0.2.2"), path, 0) is None
+    assert refusal_of_crowd(scope_of("192.0.2.1"), "/gradio_api/component_server", 0) is None
+    events.popitem()
+    assert refusal_of_crowd(scope_of("192.0.2.1"), path, 0) is None

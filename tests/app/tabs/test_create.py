@@ -167,10 +167,12 @@ def test_a_visitor_has_one_search_and_leaves_a_place_for_another(functions: Func
     mine = choose("192.0.2.1")
     assert "already have a search" in choose("192.0.2.1")["error"]
     another = choose("192.0.2.2")
-    assert "Other visitors" in choose("192.0.2.3")["error"]
+    waiting = choose("192.0.2.3")
+    assert functions["ask"]([waiting["search"]]) == {"progress": 0.0, "text": "", "ahead": 1}
     functions["leave"]([mine["search"]])
+    assert "ahead" not in functions["ask"]([waiting["search"]])
     mine = choose("192.0.2.1")
-    for started in (mine, another):
+    for started in (mine, another, waiting):
         functions["leave"]([started["search"]])
     assert steered_studio.work.works == {}
 

@@ -20,6 +20,7 @@ from ganime.faces.audit import audit
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import NearestFaces
 from tests.app.job_helpers import ME, PLAN, submitted
+from tests.app.tabs.conftest import by_name
 
 Spread = tuple[float, float, float]
 HOSTILE = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://example.com/b.png) <https://example.com>"
@@ -59,7 +60,7 @@ def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
     monkeypatch.setattr(studio.work, "slice_seconds", 0.0)
     jobs = studio.jobs
     assert jobs
-    key, ask = jobs.draft(files, ME, 32), {function.__name__: function for function in job_functions(studio, jobs)}
+    key, ask = jobs.draft(files, ME, 32), by_name(job_functions(studio, jobs))
     assert "no such job" in ask["nearest"]([key[:-4] + "aaaa"])["error"]
     begun = ask["nearest"]([key])["search"]
     answers = [ask["ask"]([begun]) for _ in range(3)]
@@ -104,6 +105,6 @@ def test_only_jobs_of_the_given_keys_are_listed(
 @pytest.mark.parametrize("arguments", [None, [], [7], ["x"], [["x"] * 51], ["x", -1], ["x", 10**9], {"key": "x"}])
 def test_nonsense_asked_about_jobs_is_answered_in_words(studio: Studio, arguments: object) -> None:
     assert studio.jobs
-    for function in job_functions(studio, studio.jobs):
+    for function in by_name(job_functions(studio, studio.jobs)).values():
         answer = function(arguments)
         assert answer in ({"jobs": []}, {}) or len(answer["error"]) > 15  # leaving ended work is harmless

@@ -21,6 +21,7 @@ from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from tests.app.tabs.conftest import by_name
 from tests.pictures import nearly_equal, picture_of
 
 JOB = "job:0123.secret@0123"
@@ -34,7 +35,7 @@ def studio(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Studi
 @pytest.fixture
 def functions(studio: Studio) -> dict[str, Callable[[Any], Any]]:
     both = (*look_inside_functions(studio), *work_functions(studio))
-    return {function.__name__: function for function in both}
+    return by_name(both)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ganime.drawing.directions import DIRECTION_INDEX_FILE, MAX_STRENGTH
 from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, save_checkpoint
 from ganime.nets.clarity import CLARITY_FILE
-from tests.app.tabs.conftest import Functions
+from tests.app.tabs.conftest import Functions, by_name
 from tests.hub_server import HubServer
 
 
@@ -124,7 +124,7 @@ def test_a_hub_that_fails_is_told_in_words_and_loads_once_it_works(
         monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
         hub.add_model("tester/tiny", tiny_folder)
         studio = Studio(Settings(home=tmp_path, training="off", hub_timeout=2))
-        functions = {function.__name__: function for function in model_functions(studio)}
+        functions = by_name(model_functions(studio))
         for mode, name in (("ok", "tester/absent"), ("500", "tester/tiny"), ("401", "tester/tiny")):
             hub.mode = mode
             answer = functions["hub_model"]([name])
@@ -146,7 +146,7 @@ def test_a_private_model_of_a_job_is_had_with_its_key_alone(
     with studio.jobs.changing(key) as (_, row):
         row.name = "<b>mine</b>"
     save_checkpoint(tiny, studio.jobs.folder(key).run / "saves" / "best")
-    functions = {function.__name__: function for function in model_functions(studio)}
+    functions = by_name(model_functions(studio))
     value = functions["job_model"]([key])
     assert (value["model"], value["trained"], value["key"].startswith("job:")) == ("<b>mine</b>", True, True)
     face = Recipe("<b>mine</b>", value["revision"], 1).to_json()

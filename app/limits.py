@@ -1,0 +1,170 @@
+"""The limits that keep the page usable for everyone: what visitors may do at once, how often, and who is next.
+
+Every costly request passes one of the doors of `Limits`. Behind a door a few requests are served at a time; the others
+wait their turn without holding a thread. Turns go round the visitors, so whoever sends many requests waits for those of
+their own. A request that would have to wait for long is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from app.recently_used import RecentlyUsed
+from ganime.errors import GanimeError
+
+MAX_WAITING = 500  # requests behind one door
+MAX_VISITORS = 1_000  # whose rates are remembered
+SMOOTHING = 0.1  # weight of the latest request in the mean duration
+CORES = os.cpu_count() or 1
+
+
+class Busy(GanimeError):
+    """Too many visitors ask for the same kind of work; a later attempt may succeed."""
+
+
+@dataclass(eq=False)
+class Turn:
+    """A request that waits for its turn or has it. granted: done as soon as it is its turn."""
+
+    visitor: str
+    granted: Future[None] = field(default_factory=Future)
+    began: float = 0.0
+
+
+class Turns:
+    """Turns at one kind of work, fairly by visitor. Any thread and any event loop may call any method."""
+
+    def __init__(self, places: int, longest: float, seconds: float = 0.1) -> None:
+        """places: requests that are served at a time. longest: seconds for which a request may have to wait.
+        seconds: that one is expected to take before any was measured.
+        """
+        self.places, self.longest, self.seconds = places, longest, seconds
+        self.lock = threading.Lock()
+        self.serving = 0
+        self.waiting: OrderedDict[str, deque[Turn]] = OrderedDict()  # by visitor, the next one first
+
+    def join(self, visitor: str) -> Turn:
+        """Queue a request; the caller has to `leave`. Raises Busy if it would have to wait for too long."""
+        turn = Turn(visitor)
+        with self.lock:
+            self.waiting.setdefault(visitor, deque()).append(turn)
+            seconds = self.wait_of(self.ahead_of(turn))
+            full = sum(map(len, self.waiting.values())) > MAX_WAITING
+            if self.serving >= self.places and (full or seconds > self.longest):
+                self.forget(turn)
+                raise Busy("The server is busy with other visitors. Try again in a moment.")
+            self.grant()
+        return turn
+
+    def leave(self, turn: Turn) -> None:
+        """End a turn, or give up waiting for it."""
+        with self.lock:
+            if turn.began:
+                self.serving -= 1
+                self.seconds += SMOOTHING * (time.monotonic() - turn.began - self.seconds)
+                turn.began = 0.0
+            else:
+                self.forget(turn)
+            self.grant()
+
+    def place(self, turn: Turn) -> tuple[int, float]:
+        """How many requests are served before this one, and about how many seconds it has to wait; 0 once granted."""
+        with self.lock:
+            if turn.granted.done():
+                return 0, 0.0
+            ahead = self.ahead_of(turn)
+            return ahead, self.wait_of(ahead)
+
+    def grant(self) -> None:
+        """Give free places to those who are next. The caller holds the lock."""
+        while self.waiting and self.serving < self.places:
+            visitor, turns = self.waiting.popitem(last=False)
+            turn = turns.popleft()
+            if turns:
+                self.waiting[visitor] = turns  # behind all other visitors
+            if turn.granted.set_running_or_notify_cancel():  # nobody has given it up
+                turn.began = time.monotonic()
+                self.serving += 1
+                turn.granted.set_result(None)
+
+    def forget(self, turn: Turn) -> None:
+        """Remove a waiting request, if it is there. The caller holds the lock."""
+        turns = self.waiting.get(turn.visitor, deque())
+        if turn in turns:
+            turns.remove(turn)
+        if not turns:
+            self.waiting.pop(turn.visitor, None)
+
+    def ahead_of(self, turn: Turn) -> int:
+        """How many of the waiting requests are served before this one. The caller holds the lock."""
+        own, ahead, passed = self.waiting[turn.visitor].index(turn), 0, False
+        for visitor, turns in self.waiting.items():
+            if visitor == turn.visitor:
+                ahead, passed = ahead + own, True
+            else:
+                ahead += min(len(turns), own + (not passed))
+        return ahead
+
+    def wait_of(self, ahead: int) -> float:
+        """About how many seconds a request waits that has so many waiting ones ahead of it."""
+        return (ahead + 1) * self.seconds / self.places
+
+    @asynccontextmanager
+    async def turn(self, visitor: str) -> AsyncIterator[None]:
+        """Wait for a turn and have it. Raises Busy as `join` does."""
+        turn = self.join(visitor)
+        try:
+            await asyncio.wrap_future(turn.granted)
+            yield
+        finally:
+            self.leave(turn)
+
+
+class Rate:
+    """At most `most` times within `seconds` for each visitor. Any thread may call it."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self.most, self.seconds = most, seconds
+        self.lock = threading.Lock()
+        self.times: RecentlyUsed[list[float]] = RecentlyUsed(MAX_VISITORS)  # by visitor, the earliest first
+
+    def check(self, visitor: str, what: str) -> None:
+        """Count one more, or raise Busy. what: is counted, in the plural, such as "new cards"."""
+        now = time.monotonic()
+        with self.lock:
+            recent = [then for then in self.times.get(visitor) or [] if then > now - self.seconds]
+            admitted = len(recent) < self.most
+            self.times.add(visitor, [*recent, now] if admitted else recent)
+        if not admitted:
+            raise Busy(f"You may have {self.most} {what} in {self.seconds / 60:g} minutes. Try again later.")
+
+
+class Limits:
+    """The doors of the page.
+
+    draw: drawing, and what takes as long. Two or more, so that one is drawn while another is encoded.
+    sharpen: sharp pictures of the face on view, without which the visitor has the plain one.
+    save: files that are encoded for saving.
+    models: models that are fetched from the hub or read from the disk.
+    arriving, imports: model files that arrive, and that are unpacked or imported.
+    card: previews of links.
+    """
+
+    def __init__(self) -> None:
+        self.draw = Turns(min(max(2, CORES), 8), longest=30.0)
+        self.sharpen = Turns(1, longest=8.0, seconds=0.5)
+        self.save = Turns(2, longest=60.0, seconds=0.5)
+        self.models = Turns(2, longest=60.0, seconds=2.0)
+        self.arriving = Turns(4, longest=60.0, seconds=2.0)
+        self.imports = Turns(1, longest=120.0, seconds=5.0)
+        self.card = Turns(1, longest=15.0, seconds=1.0)
+        self.new_cards = Rate(20, seconds=60)
+        self.model_files = Rate(6, seconds=600)

@@ -1,0 +1,112 @@
+"""Requests for faces wait their turn here, are told their place meanwhile, and identical ones are drawn once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from app.limits import Turn, Turns
+from app.recently_used import RecentlyUsed
+
+PATIENCE = 0.4  # seconds after which a request that still waits is told its place
+NOTICE_SECONDS = 1.0  # between two notices
+MAX_ANSWERS = 64  # that are kept, of about 100 kB each
+MEDIA_TYPE = "application/octet-stream"
+
+
+@dataclass(eq=False)
+class Wanted:
+    """An answer that one or more requests wait for. begun: whether it is being made."""
+
+    answer: Future[Response] = field(default_factory=Future)
+    requests: int = 0
+    begun: bool = False
+
+    def __post_init__(self) -> None:
+        self.answer.set_running_or_notify_cancel()  # one request that is given up does not take it from the others
+
+
+class FaceTurns:
+    """Has answers made in turns. Any event loop may call `answer`."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, Wanted] = {}  # by request
+        self.answers: RecentlyUsed[Response] = RecentlyUsed(MAX_ANSWERS)
+        self.tasks: set[asyncio.Task[Response]] = set()
+
+    async def answer(self, turns: Turns, visitor: str, name: str, make: Callable[[], Response], keep: bool) -> Response:
+        """The answer to a request, or a stream that says its place until the answer is there.
+
+        name: equal for identical requests, see `name_of`. make: makes the answer, in a thread. keep: whether later
+        identical requests have the same answer, too. Raises Busy if the request would wait for too long.
+        """
+        if known := self.answers.get(name):
+            return known
+        turn = turns.join(visitor)
+        task = asyncio.create_task(self.served(turns, turn, name, make, keep))
+        self.tasks.add(task)  # a loop forgets tasks that nobody holds
+        task.add_done_callback(self.tasks.discard)
+        done, _ = await asyncio.wait({task}, timeout=PATIENCE)
+        if done or turn.granted.done():
+            return await task
+        return StreamingResponse(self.notices(turns, turn, task), media_type=MEDIA_TYPE)
+
+    async def served(self, turns: Turns, turn: Turn, name: str, make: Callable[[], Response], keep: bool) -> Response:
+        """Wait until it is this request's turn, or until an identical one was answered."""
+        wanted = self.wanted.setdefault(name, Wanted())
+        wanted.requests += 1
+        try:
+            both = {asyncio.wrap_future(turn.granted), asyncio.wrap_future(wanted.answer)}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if wanted.begun:  # by an identical request; the turn is for others
+                turns.leave(turn)
+                return await asyncio.wrap_future(wanted.answer)
+            wanted.begun = True
+            response = await run_in_threadpool(make)
+            if keep and response.status_code == 200:
+                self.answers.add(name, response)
+            wanted.answer.set_result(response)
+            return response
+        except Exception as error:
+            if not wanted.answer.done():
+                wanted.answer.set_exception(error)
+            raise
+        finally:
+            turns.leave(turn)
+            wanted.requests -= 1
+            if not wanted.requests or wanted.answer.done():
+                self.wanted.pop(name, None)
+
+    async def notices(self, turns: Turns, turn: Turn, task: asyncio.Task[Response]) -> AsyncIterator[bytes]:
+        """The place of a request, again and again, then its answer. A client that leaves gives its turn up."""
+        try:
+            while not task.done():
+                ahead, seconds = turns.place(turn)
+                yield headed({"ahead": ahead, "seconds": round(seconds, 1)})
+                await asyncio.wait({task}, timeout=NOTICE_SECONDS)
+            response = task.result()
+            if response.media_type != MEDIA_TYPE:  # a refusal, whose status can no longer be sent
+                yield headed(json.loads(bytes(response.body)) | {"status": response.status_code})
+            else:
+                yield bytes(response.body)
+        finally:
+            if not turn.granted.done():
+                task.cancel()
+
+
+def headed(head: dict[str, object], rest: bytes = b"") -> bytes:
+    """A head as JSON behind its length, then the rest."""
+    text = json.dumps(head).encode()
+    return len(text).to_bytes(4, "big") + text + rest
+
+
+def name_of(tool: str, body: bytes) -> str:
+    """A short name that identical requests have in common."""
+    return hashlib.sha256(tool.encode() + b"\0" + body).hexdigest()
