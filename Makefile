@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 FITS := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))
 
-.PHONY: run test test-fast lint setup setup-dev chromium clean
+.PHONY: run test test-fast fuzz lint setup setup-dev chromium clean
 
 run: setup
 	$(BIN)/python -m app
@@ -19,6 +19,10 @@ test: setup-dev chromium lint
 test-fast: setup-dev node_modules/.installed
 	node --test tests/js/
 	$(PYTEST) -m "not browser and not slow" $(ARGS)
+
+# FUZZ times as many hostile requests and damaged files as in the tests, and others in every run.
+fuzz: setup-dev
+	GANIME_FUZZ=$(or $(FUZZ),100) $(PYTEST) --timeout 0 tests/app/test_fuzz.py tests/ganime/test_fuzz.py $(ARGS)
 
 lint: setup-dev node_modules/.installed
 	$(BIN)/ruff check .
