@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,6 +13,21 @@ import gradio as gr
 from gradio.utils import get_space
 
 NETWORK_BITS = 64  # of an IPv6 address: a household chooses the remaining bits freely
+
+
+WRITING_SCOPES = {"contribute-repos", "write-repos", "manage-repos"}  # of a login that may create a repository
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account on the hub.
+
+    name: of the user, "" for nobody.
+    token: of a login that may publish, "" for none. It must never be stored, logged or sent to the browser.
+    """
+
+    name: str = ""
+    token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -34,12 +49,24 @@ def visitor_of(request: Any, profile: gr.OAuthProfile | None, proxies: int) -> V
 
 def profile_of(request: Any) -> gr.OAuthProfile | None:
     """Return the profile in the session of a plain request; Gradio passes it to its event handlers by itself."""
-    login = request.scope.get("session", {}).get("oauth_info")
-    if not login:
-        return None
-    expires = login.get("expires_at")
-    expired = expires is not None and expires < time.time()
-    return None if expired else gr.OAuthProfile(login["userinfo"])
+    login = login_of(request)
+    return gr.OAuthProfile(login["userinfo"]) if login else None
+
+
+def account_of(request: Any) -> Account:
+    """Return the account on the hub that the visitor behind a request has signed in with."""
+    login = login_of(request) or {}
+    profile = login.get("userinfo") or {}
+    may_publish = WRITING_SCOPES & set(str(login.get("scope") or "").split())
+    return Account(str(profile.get("preferred_username") or ""), login.get("access_token", "") if may_publish else "")
+
+
+def login_of(request: Any) -> dict[str, Any] | None:
+    """Return what the session of a request knows of the visitor's login; None for nobody, and after it expired."""
+    request = getattr(request, "request", None) or request
+    login = request.scope.get("session", {}).get("oauth_info") if request else None
+    expires = login.get("expires_at") if login else None
+    return None if expires is not None and expires < time.time() else login or None
 
 
 def address_of(request: Any, proxies: int) -> str:

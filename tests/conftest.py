@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
+from huggingface_hub.utils import close_session, disable_progress_bars, enable_progress_bars
 from hypothesis import settings
 from PIL import Image, ImageDraw
 
@@ -134,6 +139,31 @@ def faces_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def faces(faces_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
     return load_faces([faces_folder], 32, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[float]]:
+    """huggingface_hub without a token of this computer and without Xet: large files go the way that `HubServer` knows.
+
+    Its pauses between attempts take no time; the value has their seconds.
+    """
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    waited: list[float] = []
+    monkeypatch.setattr("huggingface_hub.utils._http.time", SimpleNamespace(**vars(time) | {"sleep": waited.append}))
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    disable_progress_bars()
+    close_session()
+    yield waited
+    close_session()
+    enable_progress_bars()
+    logger.setLevel(level)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A Hugging Face hub in miniature, on 127.0.0.1: serves model folders, and fails on demand in the ways a hub can.
+"""A Hugging Face hub in miniature, on 127.0.0.1: serves repositories, takes uploads, and fails on demand as a hub can.
 
 with HubServer() as hub:
     hub.add_model("owner/name", folder)            # branch main; add again with revision="v1" for a tag
@@ -18,6 +18,11 @@ from types import TracebackType
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pytest
+from huggingface_hub import constants
+
+from tests.hub_uploads import Uploads
+
 LARGE_FILES = (".safetensors", ".bin", ".pt", ".pth")  # kept in Git LFS, and handed over from another host
 
 MODES = {
@@ -36,7 +41,8 @@ MODES = {
     "drip headers": "never comes to the end of its headers",
     "truncated": "hangs up in the middle of the body",
     "short": "ends half-way without having said how much there is",
-    "wrong hash": "sends other bytes of the right size",
+    "wrong hash": "sends, or stores, other bytes of the right size",
+    "cut": "hangs up without an answer",
 }
 
 
@@ -51,10 +57,22 @@ class Request:
 
 @dataclass
 class Repository:
-    """refs: branch or tag -> commit; commits: commit -> file name -> content."""
+    """refs: branch or tag -> commit; commits: commit -> file name -> content.
+
+    sdk, hardware, variables: of a Space.
+    """
 
     refs: dict[str, str] = field(default_factory=dict)
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    private: bool = False
+    sdk: str = ""
+    hardware: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files of the branch main."""
+        return self.commits[self.refs["main"]]
 
 
 class HubServer:
@@ -62,13 +80,23 @@ class HubServer:
 
     endpoint: its address. requests: what was asked of it so far.
     mode: one of MODES, can be changed at any time. only: a part of the path; requests without it are served as "ok".
-    delay: seconds that "slow" waits. token: when set, only requests with it see any model.
+    times: how many requests the mode is for, None for all. delay: seconds that "slow" waits.
+    token: when set, only requests with it see any model.
+    accounts: token -> name of the user, who may write to the repositories of that name.
+    free_accounts: whether none of them may have a Gradio Space.
+    objects: SHA-256 -> content of the large files that were uploaded.
     claimed_sizes: file name -> size in bytes, for files whose size the listing is to give wrongly.
     listing: when set, the body of every listing of files.
     """
 
     def __init__(self, mode: str = "ok") -> None:
-        self.models: dict[str, Repository] = {}
+        self.repositories: dict[str, dict[str, Repository]] = {"model": {}, "space": {}}
+        self.models, self.spaces = self.repositories["model"], self.repositories["space"]
+        self.accounts: dict[str, str] = {}
+        self.free_accounts = False
+        self.objects: dict[str, bytes] = {}
+        self.times: int | None = None
+        self.lock = threading.Lock()
         self.requests: list[Request] = []
         self.only = ""
         self.delay = 30.0
@@ -88,6 +116,12 @@ class HubServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
+
+    def become_default(self, patch: pytest.MonkeyPatch) -> None:
+        """Take the place of huggingface.co in this process."""
+        patch.setattr(constants, "ENDPOINT", self.endpoint)
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace("https://huggingface.co", self.endpoint)
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
     def close(self) -> None:
         """Stop listening and wake all that sleep."""
@@ -114,16 +148,33 @@ class HubServer:
     def add_model(self, repo_id: str, folder: Path, revision: str = "main") -> str:
         """Commit the folder's files, as they are now, to a branch or tag of the model; returns the full commit."""
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        return self.commit("model", repo_id, files, revision)
+
+    def create(self, kind: str, repo_id: str, private: bool = False, sdk: str = "", hardware: str = "") -> None:
+        """Create a repository with what every new one contains."""
+        self.repositories[kind][repo_id] = Repository(private=private, sdk=sdk, hardware=hardware)
+        self.commit(kind, repo_id, {".gitattributes": b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"})
+
+    def commit(self, kind: str, repo_id: str, files: dict[str, bytes], revision: str = "main") -> str:
+        """Make these the files of a branch or tag; returns the full commit."""
         listing = "".join(f"{name} {git_checksum(content)}\n" for name, content in sorted(files.items()))
         commit = hashlib.sha1(f"{repo_id}\n{listing}".encode()).hexdigest()
-        repository = self.models.setdefault(repo_id, Repository())
+        repository = self.repositories[kind].setdefault(repo_id, Repository())
         repository.commits[commit] = files
         repository.refs[revision] = commit
         return commit
 
-    def find(self, repo_id: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
-        """The commit that a revision of a model stands for and its files."""
-        repository = self.models[repo_id]
+    def spend(self) -> bool:
+        """Whether the mode is for this request, too."""
+        with self.lock:
+            if self.times is None:
+                return True
+            self.times -= 1
+            return self.times >= 0
+
+    def find(self, kind: str, repo_id: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
+        """The commit that a revision of a repository stands for and its files."""
+        repository = self.repositories[kind][repo_id]
         commit = repository.refs.get(revision, revision)
         return (commit, repository.commits[commit]) if commit in repository.commits else None
 
@@ -156,7 +207,7 @@ class _Listener(ThreadingHTTPServer):
         """A client that hangs up is no error here."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Uploads, BaseHTTPRequestHandler):
     """HTTP/1.0: a connection for each request, so that nothing is left open when the hub goes down."""
 
     @property
@@ -172,13 +223,22 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.respond()
 
+    def do_POST(self) -> None:
+        self.respond()
+
+    def do_PUT(self) -> None:
+        self.respond()
+
     def respond(self) -> None:
         hub = self.hub
         url = urlsplit(self.path)
         hub.requests.append(Request(self.command, self.path, self.headers.get("Authorization", "")))
-        mode = hub.mode if hub.only in self.path else "ok"
+        mode = hub.mode if hub.mode != "ok" and hub.only in self.path and hub.spend() else "ok"
         if mode == "slow":
             hub.closing.wait(hub.delay)
+        if mode == "cut":
+            return
+        body = self.body()
         if mode == "drip headers":
             self.drip(b"HTTP/1.0 200 OK\r\nX-Endless: " + b"." * 60_000)
         elif mode in _REFUSALS:
@@ -189,24 +249,28 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_large(url.path.removeprefix("/cdn/"), mode)
         elif hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
             self.refuse(*_REFUSALS["401"])
-        elif url.path.startswith("/api/models/"):
-            self.send_listing(url.path.split("/")[3:], parse_qs(url.query), mode)
+        elif self.command in ("POST", "PUT") or url.path == "/api/whoami-v2":
+            self.take(url.path, body, mode)
+        elif url.path.startswith(("/api/models/", "/api/spaces/")):
+            kind, *parts = url.path.split("/")[2:]
+            self.send_listing(kind.removesuffix("s"), parts, parse_qs(url.query), mode)
         else:
             self.send_file(url.path.split("/")[1:], mode)
 
-    def send_listing(self, parts: list[str], query: dict[str, list[str]], mode: str) -> None:
+    def send_listing(self, kind: str, parts: list[str], query: dict[str, list[str]], mode: str) -> None:
         """/api/models/owner/name, .../revision/REVISION and .../tree/REVISION."""
-        kind = parts[2] if len(parts) > 3 else "revision"
-        found = self.find("/".join(parts[:2]), unquote(parts[3]) if len(parts) > 3 else "main")
+        listed = parts[2] if len(parts) > 3 else "revision"
+        found = self.find(kind, "/".join(parts[:2]), unquote(parts[3]) if len(parts) > 3 else "main")
         if found is None:
             return
         commit, files = found
         entries = [self.describe(name, content, bool(query.get("blobs"))) for name, content in sorted(files.items())]
-        if kind == "tree":
+        if listed == "tree":
             answer: Any = [{"type": "file", "path": e["rfilename"], "oid": e["blobId"], **e} for e in entries]
         else:
             repo_id = "/".join(parts[:2])
-            answer = {"id": repo_id, "modelId": repo_id, "sha": commit, "private": False, "gated": False}
+            private = self.hub.repositories[kind][repo_id].private
+            answer = {"id": repo_id, "modelId": repo_id, "sha": commit, "private": private, "gated": False}
             answer |= {"tags": [], "downloads": 0, "siblings": entries}
         body = self.hub.listing or json.dumps(answer).encode()
         self.send(200, body, mode, {"Content-Type": "application/json"})
@@ -224,7 +288,7 @@ class _Handler(BaseHTTPRequestHandler):
         """/owner/name/resolve/REVISION/FILE; a large one is a redirection to another host, as on the real hub."""
         if len(parts) < 5 or parts[2] != "resolve":
             return self.refuse(404, "", "no such page")
-        found = self.find("/".join(parts[:2]), unquote(parts[3]))
+        found = self.find("model", "/".join(parts[:2]), unquote(parts[3]))
         if found is None:
             return None
         (commit, files), name = found, unquote("/".join(parts[4:]))
@@ -247,12 +311,13 @@ class _Handler(BaseHTTPRequestHandler):
                         return self.send(200, content, mode, {"ETag": f'"{checksum}"'})
         return self.refuse(404, "", "no such object")
 
-    def find(self, repo_id: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
+    def find(self, kind: str, repo_id: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
         """The commit and its files; when there is none the answer has been sent and this is None."""
-        if repo_id not in self.hub.models:
+        repository = self.hub.repositories[kind].get(repo_id)
+        if repository is None or (repository.private and self.account() != repo_id.partition("/")[0]):
             self.refuse(404, "RepoNotFound", "Repository not found")
             return None
-        found = self.hub.find(repo_id, revision)
+        found = self.hub.find(kind, repo_id, revision)
         if found is None:
             self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         return found

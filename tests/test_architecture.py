@@ -34,6 +34,7 @@ PAGE: dict[str, set[str]] = {
     "server": {"settings", "errors", "disk", "visitors", "limits", "recently_used", "jobs", "faces"},
     "tabs": {"settings", "errors", "visitors", "components", "jobs", "faces"},
     "static": {"settings", "components", "faces", "server", "tabs"},
+    "space": {"settings", "faces", "server", "static"},
     "cli": {"settings", "errors", "jobs", "page"},
     "api": {"settings", "errors", "disk", "visitors", "components", "jobs", "faces", "tabs"},
     "page": {"settings", "errors", "visitors", "components", "jobs", "server", "faces", "tabs", "api"},

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from gradio_client import Client
+from huggingface_hub import constants
 from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
@@ -23,6 +24,7 @@ from ganime.drawing.sampling import generate, recipes_for
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from tests.documents import ROOT, RUN, TEXTS, Snippet, arguments_of, blocks
+from tests.hub_server import HubServer
 from tests.page_server import serve
 
 # Added to documented commands whose defaults take minutes.
@@ -113,7 +115,17 @@ def test_command_runs(command: Snippet, workplace: Path, monkeypatch: pytest.Mon
     assert result.exit_code == 0, result.output or result.exception
 
 
-@pytest.mark.usefixtures("quick_recipe")
+@pytest.fixture
+def published(tiny_folder: Path, tmp_path: Path, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A hub with the model that the documents call OWNER/NAME."""
+    with HubServer() as server:
+        server.add_model("OWNER/NAME", tiny_folder)
+        server.become_default(monkeypatch)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        yield
+
+
+@pytest.mark.usefixtures("quick_recipe", "published")
 @pytest.mark.parametrize("snippet", [block for block in blocks("python") if "Client" not in block.text], ids=str)
 def test_python_snippet_runs(snippet: Snippet, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)

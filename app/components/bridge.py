@@ -101,7 +101,7 @@ def server_function(
     to_answer: Callable[[Any], Answer] = dict,
     door: Door | None = None,
     invalid: str = "The page asked for something unknown. Reload it.",
-    visitor_of: Callable[[Any], str] | None = None,
+    visitor_of: Callable[[Any], Any] | None = None,
 ) -> ServerFunction:
     """A function that a component's JavaScript calls by name. It answers {"error": text} for an expected failure.
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from app.faces.device import Device
 from app.faces.inspection import Inspector
+from app.faces.zero_gpu import sharpened_there
 from app.recently_used import RecentlyUsed
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress, choose_faces
 from ganime.drawing.clarity import clear, default_clarity
@@ -191,6 +192,9 @@ class LoadedModel:
 
     def sharpened(self, faces: UInt8[np.ndarray, "n h w 3"], size: int) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
         """Faces at `size` px, enlarged one after the other, between which other visitors have their turns."""
+        there = sharpened_there(faces, size)
+        if there is not None:
+            return iter(there)
         return self.device.sharpen(sharpened(faces, size))
 
     def faces_zip(self, recipes: list[Recipe]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import secrets
 import shutil
@@ -27,10 +28,12 @@ from app.jobs.supervisor import Supervisor
 from app.jobs.uploads import Upload
 from app.settings import Settings
 from app.visitors import Visitor
+from ganime.config import to_dict
 from ganime.errors import CheckpointError
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.files import atomic_file, atomic_folder
+from ganime.files import CONFIG_FILE, atomic_file, atomic_folder
 from ganime.models.checkpoint import load_checkpoint, model_card, model_files
+from ganime.training.publishing import model_to_publish
 from ganime.training.run_folder import read_run
 
 
@@ -239,10 +242,15 @@ class Jobs:
     @explain_disk_errors("The zip could not be written")
     def archive(self, key: str) -> Path:
         """Write the model's folder as a zip, which any Ganime opens, to the job's downloads; return its path."""
-        folder, path = self.model(key), download_folder(self.settings, self.get(key)) / "ganime-model.zip"
+        model = model_to_publish(self.model(key))
+        path = download_folder(self.settings, self.get(key)) / "ganime-model.zip"
+        config = to_dict(model.generator.config) | {"training": model.training}  # with the figures and the verdict
         with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-            for file in model_files(folder):
-                archive.write(file, f"ganime-model/{file.name}")
+            for file in model_files(model.folder):
+                if file.name == CONFIG_FILE:
+                    archive.writestr(f"ganime-model/{CONFIG_FILE}", json.dumps(config, indent=2) + "\n")
+                else:
+                    archive.write(file, f"ganime-model/{file.name}")
         return path
 
     def card(self, key: str) -> str:

@@ -62,7 +62,7 @@ def head(address: str) -> str:
     return tags(TITLE, metas)
 
 
-def card_of(model: LoadedModel) -> bytes:
-    """The picture beside links to the page, as JPEG."""
+def card_of(model: LoadedModel, text: str = DESCRIPTION) -> bytes:
+    """The picture beside links to the page, as JPEG. text: what the page is."""
     recipes = [recipe for seed in model.openers[:MAX_FACES] for recipe in model.recipes(1, seed)]
-    return draw_card(list(model.draw(recipes).faces), "Anime faces", DESCRIPTION)
+    return draw_card(list(model.draw(recipes).faces), "Anime faces", text)

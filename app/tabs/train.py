@@ -20,6 +20,7 @@ from app.jobs.store import DRAFT
 from app.jobs.uploads import Upload, delete_uploads
 from app.tabs import train_form
 from app.tabs.job_view import archive_file, faces_value, job_functions
+from app.tabs.publish import publish_functions
 from app.tabs.train_form import DEFAULT_MINUTES, Form
 from app.visitors import Visitor, visitor_of
 from ganime.errors import GanimeError
@@ -227,7 +228,8 @@ def build(studio: Studio, model_key: gr.Textbox, opened: Trigger) -> None:
         gr.Markdown(OFF.format(why=studio.no_jobs))
         return
     form, handlers = train_form.build_form(studio.settings), TrainHandlers(studio, jobs)
-    functions = [*job_functions(studio, jobs), file_function(archive_file(jobs), studio.door(studio.limits.save))]
+    archive = file_function(archive_file(jobs), studio.door(studio.limits.save))
+    functions = [*job_functions(studio, jobs), *publish_functions(studio, jobs), archive]
     job = component("job", functions, "job", ("resume", "finish", "reconsider"))
     connect(form, handlers, job, model_key, opened)
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from ganime.cli import data, draw, explore, measure, models, page, static, train
+from ganime.cli import data, draw, explore, hub, measure, models, page, static, train
 from ganime.errors import GanimeError, reason_of
 
 app = typer.Typer(
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 GROUPS = {
-    "Web page": [page.page_command, static.static_command],
+    "Web page": [page.page_command, static.static_command, hub.push_space_command],
     "Draw": [draw.sample_command, draw.interpolate_command, draw.recipe_command],
     "Explore": [
         explore.steer_command,
@@ -32,7 +32,7 @@ GROUPS = {
     ],
     "Faces": [data.audit_command, data.remember_faces_command, data.copies_command],
     "Train": [train.train_command, measure.evaluate_command],
-    "Models": [models.inspect_command, models.export_command, models.import_command],
+    "Models": [models.inspect_command, models.export_command, models.import_command, hub.push_command],
 }
 for group, commands in GROUPS.items():
     for command in commands:

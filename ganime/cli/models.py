@@ -18,6 +18,7 @@ from ganime.models.checkpoint import CHECKPOINT_FILES, EMBEDDED, MODEL_FILES, Ch
 from ganime.models.hub import open_model
 from ganime.models.importing import OUTPUTS, ImportOptions, import_generator
 from ganime.models.importing.fitting import ACTIVATIONS
+from ganime.training.publishing import known_facts
 
 if TYPE_CHECKING:
     from ganime.drawing.onnx_files import OnnxFile
@@ -77,6 +78,7 @@ def export_files(checkpoint: Checkpoint, onnx: Path | None, clarity: Path | None
 
 def export_folder(checkpoint: Checkpoint, out: Path) -> None:
     """Write a model folder and print what it holds."""
+    checkpoint = replace(checkpoint, training=known_facts(checkpoint))
     # Raises CheckpointError for directions that were made for other weights.
     load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
     export_model(replace(checkpoint, name=out.resolve().name), out)

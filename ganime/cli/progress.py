@@ -6,21 +6,39 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from ganime.config import TrainConfig
-from ganime.training.events import Done, Event, Measured, Notice, Saved, Step, Verdict, Working, record
+from ganime.training.events import Done, Event, Measured, Notice, Saved, Step, Verdict, Working, event_line, record
 
 
-def show(events: Iterator[Event], run: Path, config: TrainConfig) -> None:
-    """Write the events of a run to its journal and print them; on a terminal, a step replaces the line of the last."""
+def show(events: Iterator[Event], run: Path, config: TrainConfig, as_lines: bool = False) -> None:
+    """Write the events of a run to its journal and print them.
+
+    as_lines: print the lines of the journal, for another program, which `parse_event` reads.
+    """
+    if as_lines:
+        for event in events:
+            record(run, event)
+            print(event_line(event, run), flush=True)
+        return
+    show_events((recorded(event, run) for event in events), config)
+
+
+def recorded(event: Event, run: Path) -> Event:
+    """The event, once it is in the journal of its run."""
+    record(run, event)
+    return event
+
+
+def show_events(events: Iterable[Event], config: TrainConfig) -> None:
+    """Print the events of a run; on a terminal, a step replaces the line of the last."""
     live, began, first = sys.stdout.isatty(), time.monotonic(), None
     for event in events:
-        record(run, event)
         text = text_of(event, config)
         if live and isinstance(event, Step | Working):
             if isinstance(event, Step):

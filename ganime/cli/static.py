@@ -13,17 +13,18 @@ from ganime.cli.common import DEFAULT_HOME, HomeOption, ModelOption
 from ganime.cli.page import PAGE, check_installed
 from ganime.models.checkpoint import EMBEDDED
 
+RuntimeOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with ONNX Runtime for browsers; by default node_modules/onnxruntime-web/dist.", show_default=False
+    ),
+]
+
 
 def static_command(
     out: Annotated[Path, typer.Option(help="Folder to write; an earlier edition in it is replaced.")],
     model: ModelOption = str(EMBEDDED),
-    runtime: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with ONNX Runtime for browsers; by default node_modules/onnxruntime-web/dist.",
-            show_default=False,
-        ),
-    ] = None,
+    runtime: RuntimeOption = None,
     address: Annotated[
         str, typer.Option(help="Address at which the page will be found, for pictures beside links to it.")
     ] = "",

@@ -140,7 +140,7 @@ class Hub:
 
     @property
     def host(self) -> str:
-        return (urlsplit(self.endpoint).netloc or self.endpoint).rpartition("@")[2]  # without user name and password
+        return host_of(self.endpoint)
 
     @property
     def repository(self) -> Path:
@@ -150,8 +150,7 @@ class Hub:
         """The commit of the revision, and those of the named files that it has. Raises HubError if it is no model."""
         repo_id, revision = self.reference.repo_id, self.reference.revision or constants.DEFAULT_REVISION
         try:
-            if (token := get_token_to_send(self.token)) and not re.fullmatch(r"[!-~]+", token):
-                raise HubError("The token for the hub holds a space or an unprintable character. Copy it again.")
+            token_to_send(self.token)
             api = HfApi(self.endpoint, self.token, headers=HEADERS)
             info = api.model_info(repo_id, revision=revision, files_metadata=True, timeout=timeout)
             [commit] = re.findall(r"\A[0-9a-f]{40}\Z", info.sha or "")  # it becomes the name of a folder
@@ -219,6 +218,22 @@ class Hub:
         if isinstance(error, OSError):  # without a number: the library's check of the size
             return HubError(f"{what} of {self.reference} arrived damaged and was deleted. Try again.")
         return HubUnreachable(f"{host} could not be reached for {what}. Check the network, or try again later.")
+
+
+def host_of(endpoint: str) -> str:
+    """The host in the address of a hub, without user name and password."""
+    return (urlsplit(endpoint).netloc or endpoint).rpartition("@")[2]
+
+
+def token_to_send(token: str | bool | None) -> str | None:
+    """The token that huggingface_hub would send, None for none. Raises HubError for one that fits in no header.
+
+    token: see `pull`.
+    """
+    sent = get_token_to_send(token)
+    if sent and not re.fullmatch(r"[!-~]+", sent):
+        raise HubError("The token for the hub holds a space or an unprintable character. Copy it again.")
+    return sent
 
 
 def is_intact(path: Path, file: RepoSibling) -> bool:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -133,6 +133,7 @@ Event = Step | Preview | Measured | Verdict | Working | Saved | Notice | Done
 
 
 EVENTS_FILE, PREVIEWS = "events.jsonl", "previews"
+KINDS: dict[Any, type[Any]] = {kind.__name__: kind for kind in get_args(Event) if kind is not Preview}
 REPLAYED: dict[str, type[Step | Measured]] = {"Step": Step, "Measured": Measured}
 
 
@@ -141,19 +142,45 @@ def record(run: Path, event: Event) -> None:
 
     A line is {"event": "Step", "time": seconds since 1970, and the fields of the event}; paths are relative to `run`.
     """
+    if isinstance(event, Preview):
+        write_bytes(run / preview_file(event), png_bytes(sheet(event.faces)))
+    with (run / EVENTS_FILE).open("a", encoding="utf-8") as file:
+        file.write(event_line(event, run) + "\n")
+
+
+def event_line(event: Event, run: Path) -> str:
+    """An event as a line of the journal of its run, without the line's end."""
     line: dict[str, Any] = {"event": type(event).__name__, "time": round(time.time(), 3)}
     if isinstance(event, Preview):
-        file = Path(PREVIEWS) / f"{event.images:012d}.png"
-        write_bytes(run / file, png_bytes(sheet(event.faces)))
-        line |= {"images": event.images, "file": file.as_posix()}
+        line |= {"images": event.images, "file": preview_file(event).as_posix()}
     else:
         line |= asdict(event)
 
     def relative(path: Path) -> str:  # so that the run can be moved
         return path.relative_to(run).as_posix() if path.is_relative_to(run) else path.name
 
-    with (run / EVENTS_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line, default=relative) + "\n")
+    return json.dumps(line, default=relative)
+
+
+def preview_file(event: Preview) -> Path:
+    """Where the faces of a preview are, in the folder of the run."""
+    return Path(PREVIEWS) / f"{event.images:012d}.png"
+
+
+def parse_event(text: str) -> Event | None:
+    """The event in a line of a journal; None for another text, and for a preview, whose faces are not in the line."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    kind = KINDS.get(line.get("event")) if isinstance(line, dict) else None
+    if kind is None:
+        return None
+    values = {field.name: line[field.name] for field in fields(kind) if field.name in line}
+    if "folder" in values:
+        values["folder"] = Path(str(values["folder"]))
+    required = {field.name for field in fields(kind) if field.default is MISSING}
+    return kind(**values) if required <= values.keys() else None
 
 
 def read_journal(run: Path) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from tests.app.jobs.test_uploads import header, png, zipped
 from tests.browser.accessibility import serious
 from tests.browser.conftest import DESKTOP, PHONE, SERVER, stand_in
 from tests.browser.train_tab import PATIENCE, open_tab
+from tests.hub_server import HubServer
 from tests.page_server import ROOT, serve
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
@@ -35,12 +36,13 @@ TINY = (str(ROOT / "tests" / "trainers.py"), "app", "tiny")
 class Site:
     """The page with a separate home; its process can be killed and started again, then at another address."""
 
-    def __init__(self, home: Path) -> None:
-        self.home, self.running = home, ExitStack()
+    def __init__(self, home: Path, hub: HubServer) -> None:
+        self.home, self.hub, self.running = home, hub, ExitStack()
         self.start()
 
     def start(self) -> None:
-        self.address = self.running.enter_context(serve(self.home, command=TINY, GANIME_VISITOR_JOBS="20"))
+        variables = {"GANIME_VISITOR_JOBS": "20", "HF_ENDPOINT": self.hub.endpoint, "HF_HUB_DISABLE_XET": "1"}
+        self.address = self.running.enter_context(serve(self.home, command=TINY, **variables))
 
     def kill(self) -> None:
         """End the page and its trainers as a crash of the machine would."""
@@ -52,8 +54,8 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    found = Site(tmp_path_factory.mktemp("training"))
+def site(tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Iterator[Site]:
+    found = Site(tmp_path_factory.mktemp("training"), hub)
     yield found
     found.running.close()
     for process in children_of(found.home):  # left over by a test that failed
@@ -114,9 +116,35 @@ def delete(job: Locator) -> None:
     expect(job).to_be_hidden(timeout=PATIENCE)
 
 
+def publish(page: Page, job: Locator, hub: HubServer) -> bytes:
+    """Publish the model of an ended job with a token; returns the weights that have arrived on the hub."""
+    hub.accounts["hf_tester"] = "tester"
+    job.locator(".publish summary").click()
+    form = job.locator(".publish form")
+    expect(form.get_by_label("Name on the hub")).to_have_attribute("placeholder", "your-name/b-mine-b")
+    expect(form.locator(".copies")).to_be_hidden()
+    form.get_by_label("Name on the hub").fill("tester/mine")
+    form.get_by_label("Where did the faces come from?").fill("drawn by a program")
+    form.get_by_label("Licence").select_option("mit")
+    token = form.get_by_label("Token")
+    token.fill("hf_wrong")
+    assert serious(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    form.get_by_role("button", name="Publish").click()
+    expect(form.locator(".published")).to_contain_text("HTTP 401", timeout=PATIENCE)
+    expect(token).to_have_value("")
+    token.fill("hf_tester")
+    form.get_by_role("button", name="Publish").click()
+    link = form.locator(".published a")
+    expect(link).to_have_attribute("href", f"{hub.endpoint}/tester/mine", timeout=PATIENCE)
+    assert "hf_tester" not in page.evaluate("JSON.stringify({...localStorage}) + document.documentElement.outerHTML")
+    return hub.models["tester/mine"].files["model.safetensors"]
+
+
 def test_faces_become_a_model_that_is_the_visitors_alone(
-    page: Page, browser: Browser, training_address: str, uploaded: Path, complaints: list[str], tmp_path: Path
+    page: Page, browser: Browser, site: Site, uploaded: Path, complaints: list[str], tmp_path: Path
 ) -> None:
+    training_address = site.address
     page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
     open_tab(page, training_address)
     page.locator("#faces-files input[type=file]").set_input_files(uploaded)
@@ -185,6 +213,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
         job.get_by_role("button", name="Download the model").click()
     zipfile.ZipFile(waiting.value.path()).extractall(tmp_path)
     trained = load_checkpoint(tmp_path / "ganime-model")
+    assert publish(page, job, site.hub) == (tmp_path / "ganime-model" / "model.safetensors").read_bytes()
 
     page.get_by_role("tab", name="Interpolate").click()
     name, recipe_line = page.locator(".model-name"), page.locator("#create .about .recipe")

@@ -11,6 +11,7 @@ import { createBar } from "./bar.js";
 import { drawChart } from "./charts.js";
 import { createFold } from "./fold.js";
 import { createJobList, keepJobs } from "./list.js";
+import { createPublishing } from "./publish.js";
 import { createSamples } from "./samples.js";
 import {
   bringsOf, canBeFinished, describeState, isActive, nameOf, paceOf, reasonOf, restOf, shareOf,
@@ -194,7 +195,7 @@ function createJobView(view) {
   const { $, ask } = view;
   const list = createJobList(view, pick);
   const samples = createSamples(view);
-  const [folds, form] = [createFolds(view), createFold(view)];
+  const [folds, form, publishing] = [createFolds(view), createFold(view), createPublishing(view)];
   const actions = createActions(view, refresh, forget);
   let [asking, refusal] = [false, ""]; // whether a question is under way, and how the last one was refused
   let arriving = ""; // the key of a job that was started just now and is not shown yet
@@ -206,7 +207,7 @@ function createJobView(view) {
 
   function pick(key, again = true) {
     view.select(key);
-    for (const part of [actions, samples, folds]) part.reset();
+    for (const part of [actions, samples, folds, publishing]) part.reset();
     for (const part of [".job", ".away"]) $(part).hidden = true;
     view.say("");
     if (again || key) list.update();
@@ -241,7 +242,7 @@ function createJobView(view) {
     if (before !== job.state) showContinuation(view, job);
     showJob(view, job);
     samples.show(job);
-    folds.update(job);
+    for (const part of [folds, publishing]) part.update(job);
     form.update(view.picked(), job);
     if (before && before !== job.state) list.update();
     if (arriving === view.picked()) $(".job").scrollIntoView({ block: "start" });

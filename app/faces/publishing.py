@@ -1,0 +1,84 @@
+"""Publishing a job's model on the hub, for a visitor and with the visitor's own token, in a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from app.errors import JobError
+from app.jobs.service import Jobs
+from app.jobs.store import ENDED
+from app.slots import Slots
+from ganime.models.published_card import LICENCES, MAX_PROVENANCE, Statement
+from ganime.models.upload import Target, Uploaded
+from ganime.training.publishing import copies, model_to_publish, publish
+
+__all__ = ["LICENCES", "MAX_PROVENANCE", "Statement", "Target", "Uploaded", "is_copying", "publication"]
+
+PUBLISHING = Slots(2, waiting=2)  # models at a time
+PATIENCE = 0.2  # seconds between two looks at what the thread has done
+
+
+def is_copying(jobs: Jobs, key: str) -> bool:
+    """Whether the verdict on the model of a job is that it copies its training faces."""
+    return copies(model_to_publish(jobs.model(key)))
+
+
+def publication(
+    jobs: Jobs,
+    key: str,
+    target: Target,
+    statement: Statement,
+    token: str,
+    copies_confirmed: bool,
+    drawing: AbstractContextManager[Any],
+) -> Iterator[str | Uploaded]:
+    """Publish the model of an ended job: yields what is being done, in words, and at last where the model is.
+
+    token: of the visitor. It is used for this alone and is not kept.
+    drawing: entered while faces are drawn.
+
+    Raises JobError before the job has ended, and as `publish`.
+    """
+    if jobs.get(key).state not in ENDED:
+        raise JobError("A model can be published once its job has ended.")
+    checkpoint = model_to_publish(jobs.model(key))
+
+    def work() -> Iterator[str | Uploaded]:
+        with PUBLISHING:
+            yield from publish(checkpoint, target, statement, token, copies_confirmed, drawing)
+
+    return in_background(work)
+
+
+def in_background(work: Callable[[], Iterator[str | Uploaded]]) -> Iterator[str | Uploaded]:
+    """The items of `work`, which runs in a thread; the latest is repeated until there is another.
+
+    The thread goes on if nobody asks for the next item.
+    """
+    items: queue.SimpleQueue[str | Uploaded | Exception | None] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            for item in work():
+                items.put(item)
+            items.put(None)
+        except Exception as error:
+            items.put(error)
+
+    threading.Thread(target=run, name="publishing", daemon=True).start()
+    latest: str | Uploaded = "waiting for other models to be published"
+    while True:
+        try:
+            item = items.get(timeout=PATIENCE)
+        except queue.Empty:
+            item = latest
+        if item is None:
+            return
+        if isinstance(item, Exception):
+            raise item
+        latest = item
+        yield latest

@@ -1,0 +1,90 @@
+"""Writes the folder of a Hugging Face Space: this repository as a Gradio Space, or the page as plain files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+
+from huggingface_hub import RepoCard
+
+from app.faces.studio import Studio
+from app.server.page_head import CARD_PATH
+from app.server.words import DESCRIPTION
+from app.settings import ROOT, Settings
+from app.static import edition
+from app.static.page import card_of
+from ganime.errors import ConfigError
+
+PARTS = ("app", "ganime", "weights", "requirements.txt", "LICENSE")  # of the repository
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "make")  # the last one made the weights
+THUMBNAIL = "thumbnail.jpg"
+ZERO_GPU_TORCH = "torch>=2.8,<2.12 # ZeroGPU accepts no later one"
+
+
+def write_gradio_space(out: Path, repo_id: str, model: str, home: Path) -> None:
+    """Copy the repository to the folder `out`, with a picture for links and a torch that ZeroGPU accepts.
+
+    model: on the hub, with which the page starts; empty for the embedded one.
+
+    Raises ConfigError in an installed package, and for a model that cannot be opened.
+    """
+    if not (ROOT / "requirements.txt").is_file():
+        raise ConfigError("A Gradio Space is made of the repository. Run this in a clone of it, or add --static.")
+    for name in PARTS:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, out / name, ignore=LEFT_OUT)
+        else:
+            shutil.copyfile(source, out / name)
+    requirements = (out / "requirements.txt").read_text(encoding="utf-8")
+    (out / "requirements.txt").write_text(re.sub(r"(?m)^torch\b.*$", ZERO_GPU_TORCH, requirements), encoding="utf-8")
+    (out / THUMBNAIL).write_bytes(thumbnail(model, home))
+    write_readme(out, repo_id, model, THUMBNAIL)
+
+
+def write_static_space(out: Path, repo_id: str, model: str, hub_model: str, runtime: Path | None, home: Path) -> None:
+    """Write the page as plain files to the folder `out`; see `app.static.edition.build`.
+
+    hub_model: the model if it is on the hub, else empty.
+    """
+    address = re.sub(r"[^a-z0-9]+", "-", repo_id.lower()).strip("-")
+    edition.build(model, out, runtime, f"https://{address}.static.hf.space", home)
+    write_readme(out, repo_id, hub_model, CARD_PATH, static=True)
+
+
+def write_readme(out: Path, repo_id: str, model: str, picture: str, static: bool = False) -> None:
+    """Write README.md with the front matter of the repository's own, completed for this Space.
+
+    model: on the hub, empty for none. picture: for links to the Space, a path in it.
+    """
+    card = RepoCard(readme_text(), ignore_metadata_errors=True)
+    card.data["thumbnail"] = f"https://huggingface.co/spaces/{repo_id}/resolve/main/{picture}"
+    if model:
+        card.data["models"] = [model.partition("@")[0]]
+    if static:
+        for name in ("sdk_version", "python_version", "app_file", "suggested_hardware", "hf_oauth", "hf_oauth_scopes"):
+            card.data.pop(name, None)
+        card.data["sdk"] = "static"
+        card.text = "\nAnime faces, drawn in your browser. Made with Ganime: `ganime push-space --static`.\n"
+    (out / "README.md").write_text(str(card), encoding="utf-8")
+
+
+def readme_text() -> str:
+    """The text of the repository's README.md, also in an installed package."""
+    if (ROOT / "README.md").is_file():
+        return (ROOT / "README.md").read_text(encoding="utf-8")
+    try:
+        return str(metadata("ganime").json["description"])
+    except PackageNotFoundError as error:
+        raise ConfigError("README.md is missing. Install Ganime again, or use a clone of the repository.") from error
+
+
+def thumbnail(model: str, home: Path) -> bytes:
+    """The picture that goes with links to the Space, as JPEG."""
+    studio = Studio(Settings(model=model, training="off", home=home))
+    info = studio.library.start
+    if info.note:
+        raise ConfigError(info.note)
+    return card_of(studio.open(info.key), DESCRIPTION)

@@ -1,0 +1,76 @@
+"""The server functions behind "Publish this model" of a training job."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.components.bridge import Answer, server_function
+from app.errors import JobError
+from app.faces.publishing import (
+    LICENCES,
+    MAX_PROVENANCE,
+    Statement,
+    Target,
+    Uploaded,
+    is_copying,
+    publication,
+)
+from app.faces.studio import Studio
+from app.jobs.service import Jobs
+from app.visitors import Account, account_of
+
+Asker = tuple[str, Account]  # a visitor's identity and account
+
+
+class Wishes(BaseModel):
+    """What a visitor fills in. `token` is the visitor's own, "" for that of the login; it is never kept."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    repo_id: Annotated[str, Field(max_length=200)]
+    private: bool
+    provenance: Annotated[str, Field(max_length=2 * MAX_PROVENANCE)]
+    licence: Annotated[str, Field(max_length=100)]
+    copies_confirmed: bool
+    token: Annotated[str, Field(max_length=500, repr=False)]
+
+
+def publish_functions(studio: Studio, jobs: Jobs) -> list[Callable[..., Answer]]:
+    """`publisher` says what the form needs to know; `publish` begins to publish, see long_work.py."""
+
+    def publisher(asker: Asker, key: str) -> Answer:
+        account = asker[1]
+        owner = account.name or "your-name"
+        name = re.sub(r"[^\w.-]+", "-", jobs.get(key).name, flags=re.ASCII).strip("-.").lower()
+        return {
+            "signed_in": bool(account.token),
+            "copies": is_copying(jobs, key),
+            "licences": LICENCES,
+            "suggestion": f"{owner}/{name or 'my-faces'}",
+        }
+
+    def publish(asker: Asker, key: str, wishes: Wishes) -> Answer:
+        visitor, account = asker
+        token = wishes.token.strip() or account.token
+        if not token:
+            raise JobError("Paste a token of the Hugging Face hub that may write, or sign in.")
+        target = Target(wishes.repo_id.strip(), wishes.private)
+        statement = Statement(wishes.provenance, wishes.licence)
+        steps = publication(jobs, key, target, statement, token, wishes.copies_confirmed, studio.device.lock)
+        return {"search": studio.work.begin("publication", visitor, steps, publication_value)}
+
+    def asker_of(request: Any) -> Asker:
+        return studio.visitor(request), account_of(request)
+
+    return [server_function(function, visitor_of=asker_of) for function in (publisher, publish)]
+
+
+def publication_value(found: str | Uploaded | None) -> Answer:
+    """What is being done, as progress, or where the model is."""
+    if isinstance(found, Uploaded):
+        return {"url": found.url}
+    return {"progress": 0, "text": found or ""}
