@@ -31,6 +31,7 @@ NOT_RUN = {
     "python -m benchmarks.": "measures for minutes",
     "python -m weights.make.": "trains for hours, or needs packages of others",
     "ganime train": "trains for an hour; tests/ganime/cli/test_train.py runs it",
+    "ganime fetch-run": "needs the hub; tests/ganime/cli/test_hub_job.py runs it",
     "ganime push": "needs the hub; tests/ganime/cli/test_hub.py runs it",
     "ganime remember-faces": "looks at tens of thousands of faces; tests/ganime/cli/test_data.py runs it",
 }

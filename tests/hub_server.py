@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from huggingface_hub import constants
 
+from tests.hub_jobs import Job, JobEndpoints
 from tests.hub_uploads import Uploads
 
 LARGE_FILES = (".safetensors", ".bin", ".pt", ".pth")  # kept in Git LFS, and handed over from another host
@@ -84,14 +86,18 @@ class HubServer:
     token: when set, only requests with it see any model.
     accounts: token -> name of the user, who may write to the repositories of that name.
     free_accounts: whether none of them may have a Gradio Space.
+    jobs: that were started; on_job: called with each, plays it.
     objects: SHA-256 -> content of the large files that were uploaded.
     claimed_sizes: file name -> size in bytes, for files whose size the listing is to give wrongly.
     listing: when set, the body of every listing of files.
     """
 
     def __init__(self, mode: str = "ok") -> None:
-        self.repositories: dict[str, dict[str, Repository]] = {"model": {}, "space": {}}
+        self.repositories: dict[str, dict[str, Repository]] = {"model": {}, "space": {}, "dataset": {}}
         self.models, self.spaces = self.repositories["model"], self.repositories["space"]
+        self.datasets = self.repositories["dataset"]
+        self.jobs: list[Job] = []
+        self.on_job: Callable[[Job], None] = lambda job: job.goes_on.set()
         self.accounts: dict[str, str] = {}
         self.free_accounts = False
         self.objects: dict[str, bytes] = {}
@@ -207,7 +213,7 @@ class _Listener(ThreadingHTTPServer):
         """A client that hangs up is no error here."""
 
 
-class _Handler(Uploads, BaseHTTPRequestHandler):
+class _Handler(JobEndpoints, Uploads, BaseHTTPRequestHandler):
     """HTTP/1.0: a connection for each request, so that nothing is left open when the hub goes down."""
 
     @property
@@ -251,7 +257,9 @@ class _Handler(Uploads, BaseHTTPRequestHandler):
             self.refuse(*_REFUSALS["401"])
         elif self.command in ("POST", "PUT") or url.path == "/api/whoami-v2":
             self.take(url.path, body, mode)
-        elif url.path.startswith(("/api/models/", "/api/spaces/")):
+        elif url.path.startswith("/api/jobs/"):
+            self.tell_of_jobs(url.path.split("/")[3:], mode)
+        elif url.path.startswith(("/api/models/", "/api/spaces/", "/api/datasets/")):
             kind, *parts = url.path.split("/")[2:]
             self.send_listing(kind.removesuffix("s"), parts, parse_qs(url.query), mode)
         else:
@@ -285,10 +293,13 @@ class _Handler(Uploads, BaseHTTPRequestHandler):
         return entry
 
     def send_file(self, parts: list[str], mode: str) -> None:
-        """/owner/name/resolve/REVISION/FILE; a large one is a redirection to another host, as on the real hub."""
+        """[/datasets|/spaces]/owner/name/resolve/REVISION/FILE; a large one is a redirection to another host."""
+        kind = "model"
+        if parts[0] in ("datasets", "spaces"):
+            kind, parts = parts[0].removesuffix("s"), parts[1:]
         if len(parts) < 5 or parts[2] != "resolve":
             return self.refuse(404, "", "no such page")
-        found = self.find("model", "/".join(parts[:2]), unquote(parts[3]))
+        found = self.find(kind, "/".join(parts[:2]), unquote(parts[3]))
         if found is None:
             return None
         (commit, files), name = found, unquote("/".join(parts[4:]))
@@ -304,7 +315,8 @@ class _Handler(Uploads, BaseHTTPRequestHandler):
         return self.send(302, b"", "ok", headers | {"Location": location})
 
     def send_large(self, checksum: str, mode: str) -> None:
-        for repository in self.hub.models.values():
+        repositories = [item for kind in self.hub.repositories.values() for item in kind.values()]
+        for repository in repositories:
             for files in repository.commits.values():
                 for content in files.values():
                     if sha256(content) == checksum:

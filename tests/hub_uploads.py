@@ -45,6 +45,9 @@ class Uploads:
         """The user whose token the request has, empty for none."""
         return self.hub.accounts.get(self.headers.get("Authorization", "").removeprefix("Bearer "), "")
 
+    def take_job(self, parts: list[str], wanted: dict[str, Any], mode: str) -> None:
+        raise NotImplementedError
+
     def answer(self, value: Any, mode: str = "ok", status: int = 200) -> None:
         self.send(status, json.dumps(value).encode(), mode, {"Content-Type": "application/json"})
 
@@ -64,9 +67,13 @@ class Uploads:
             return self.validate(json.loads(body))
         if path == "/objects/verify":
             return self.verify(json.loads(body))
-        if match := re.fullmatch(r"/(?:spaces/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
+        if path.startswith("/api/jobs/"):
+            return self.take_job(path.split("/")[3:], json.loads(body) if body else {}, mode)
+        if match := re.fullmatch(r"/(?:spaces/|datasets/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
             return self.batch(json.loads(body), mode)
-        if match := re.fullmatch(r"/api/(model|space)s/([^/]+/[^/]+)/(preupload/|commit/|variables)([^/]*)", path):
+        if match := re.fullmatch(
+            r"/api/(model|space|dataset)s/([^/]+/[^/]+)/(preupload/|commit/|variables)([^/]*)", path
+        ):
             kind, repo_id, action, revision = match.groups()
             if repo_id not in self.hub.repositories[kind]:
                 return self.refuse(404, "RepoNotFound", "Repository not found")
@@ -83,7 +90,7 @@ class Uploads:
 
     def create(self, wanted: dict[str, Any]) -> None:
         kind, owner = wanted.get("type", "model"), wanted["organization"] or self.account()
-        repo_id, prefix = f"{owner}/{wanted['name']}", "spaces/" if kind == "space" else ""
+        repo_id, prefix = f"{owner}/{wanted['name']}", "" if kind == "model" else f"{kind}s/"
         url = f"{self.hub.endpoint}/{prefix}{repo_id}"
         if owner != self.account():
             return self.refuse(403, "", "You don't have the rights to create a repository under this namespace")

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from ganime.cli import data, draw, explore, hub, measure, models, page, static, train
+from ganime.cli import data, draw, explore, hub, hub_job, measure, models, page, static, train
 from ganime.errors import GanimeError, reason_of
 
 app = typer.Typer(
@@ -31,7 +31,7 @@ GROUPS = {
         explore.name_direction_command,
     ],
     "Faces": [data.audit_command, data.remember_faces_command, data.copies_command],
-    "Train": [train.train_command, measure.evaluate_command],
+    "Train": [train.train_command, measure.evaluate_command, hub_job.fetch_run_command],
     "Models": [models.inspect_command, models.export_command, models.import_command, hub.push_command],
 }
 for group, commands in GROUPS.items():
@@ -39,6 +39,7 @@ for group, commands in GROUPS.items():
         name = command.__name__.removesuffix("_command").replace("_", "-")
         app.command(name, rich_help_panel=group)(command)
 app.command("known", hidden=True)(data.remember_faces_command)  # the earlier name
+app.command("store-run", hidden=True)(hub_job.store_run_command)  # for jobs on the hub
 
 
 def main() -> None:

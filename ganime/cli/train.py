@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ganime.cli import common
+from ganime.cli.hub_job import ON_HUB, train_there
 from ganime.cli.progress import show, signal_requests
 from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH
 from ganime.errors import ConfigError
@@ -67,6 +68,13 @@ def train_command(
     keep_duplicates: common.DuplicatesOption = False,
     device: common.DeviceOption = "auto",
     threads: common.ThreadsOption = 0,
+    on: Annotated[
+        str,
+        typer.Option(help=f"Where to train: {ON_HUB} rents a machine of the Hugging Face hub.", show_default=False),
+    ] = "",
+    flavor: Annotated[str, typer.Option(help=f"With --on {ON_HUB}: the kind of machine.")] = "t4-small",
+    yes: Annotated[bool, typer.Option("--yes", help=f"With --on {ON_HUB}: do not ask before it costs money.")] = False,
+    events: Annotated[bool, typer.Option("--events", hidden=True)] = False,
     home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Train a model on your faces. Ctrl+C stops it at any time: the run is saved and can be resumed."""
@@ -84,6 +92,12 @@ def train_command(
     free = {"images": images, "steps": steps, "minutes": minutes, **rates}  # these can change on --resume
     if save_minutes is not None:
         free["save_minutes"] = save_minutes
+    if on:
+        if on != ON_HUB or resume:
+            raise ConfigError(f"--on takes {ON_HUB} and begins a new run with --out; got {on[:40]!r}.")
+        wanted = {"start": start, "recipe": recipe, "image_size": image_size, "images": images, "steps": steps}
+        wanted |= changes | rates | {"save_minutes": save_minutes, "no_clarity": not clarity}
+        return train_there(data, out, wanted, flavor, minutes, yes)
     run = resume or out
     if run is None or (resume and out):
         raise ConfigError("Name the run's folder: either --out FOLDER for a new run or --resume FOLDER.")
@@ -109,13 +123,14 @@ def train_command(
     begun = prepared.resized_start()
     with signal_requests() as (should_stop, should_save):
         directions = prepared.start_directions()
-        events = train(
+        trained = train(
             dataset, run, config, model, device, should_stop, should_save, begun, rates, directions=directions
         )
         if workers.leads:
-            show(finished(events, run, dataset, should_stop, clarity), run, config)
+            show(finished(trained, run, dataset, should_stop, clarity), run, config, events)
         else:
-            deque(events, maxlen=0)  # train without output
+            deque(trained, maxlen=0)  # train without output
+    return None
 
 
 def check_unchanged(given: dict[str, Any]) -> None:

@@ -159,10 +159,10 @@ def refused(status: int, target: Target) -> HubError:
     if status == 401:
         return HubError(f"{host} does not accept the token (HTTP 401). Make one that may write, and log in with it.")
     if status == 402:
-        return HubError(
-            f"{host} wants to be paid for this (HTTP 402): Gradio Spaces need a paid plan or ZeroGPU. A static Space "
-            "is free (--static)."
-        )
+        rule = "Gradio Spaces need a paid plan or ZeroGPU; a static Space is free (--static)"
+        if target.kind != "space":
+            rule = "it needs a payment method or credits in the settings of the account"
+        return HubError(f"{host} wants to be paid for this (HTTP 402): {rule}.")
     if status in (403, 404):
         owner = repo_id.partition("/")[0]
         return HubError(

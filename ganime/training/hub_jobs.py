@@ -6,6 +6,7 @@ A private dataset of the user holds what the job needs (this code, the faces) an
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import tempfile
 import zipfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from huggingface_hub import HfApi, JobStage, Volume
+from huggingface_hub import errors as hf
 
 from ganime.embedded import TRAINING_FACES, WEIGHTS
 from ganime.errors import ConfigError, HubError, TrainingError
@@ -63,9 +65,9 @@ class HubJobs:
         token = token_to_send(None)
         if not token:
             raise HubError(NO_TOKEN)
-        self.token, self.endpoint = token, endpoint
+        self.token, self.endpoint, self.owner = token, endpoint, "user"
         self.api = HfApi(endpoint, token, library_name="ganime", library_version=__version__)
-        self.owner: str = self.asked(lambda: self.api.whoami()["name"])
+        self.owner = str(self.asked(lambda: self.api.whoami()["name"]))
 
     def asked(self, question: Callable[[], T]) -> T:
         """The hub's answer to a question, within a minute."""
@@ -81,7 +83,7 @@ class HubJobs:
 
     def target(self, name: str) -> Target:
         """The private dataset of this name."""
-        return Target(f"{getattr(self, 'owner', 'user')}/{name}", True, "dataset", endpoint=self.endpoint)
+        return Target(f"{self.owner}/{name}", True, "dataset", endpoint=self.endpoint)
 
     def machine(self, flavor: str) -> Machine:
         """A kind of machine and its price. Raises ConfigError for an unknown one."""
@@ -146,6 +148,8 @@ class HubJobs:
             folder = Path(name)
             try:
                 self.api.snapshot_download(dataset, repo_type="dataset", allow_patterns=patterns, local_dir=folder)
+            except (hf.RepositoryNotFoundError, hf.GatedRepoError):
+                raise HubError(f"There is no dataset {dataset}, or this token may not read it.") from None
             except Exception as error:
                 raise explained(error, self.target("ganime"), self.token) from None
             if not (folder / RUN_FOLDER).is_dir():
@@ -154,8 +158,7 @@ class HubJobs:
 
     def store(self, run: Path, dataset: str) -> None:
         """Upload the folder of a run to a dataset, as a job does at its end."""
-        owner, _, name = dataset.partition("/")
-        target = Target(f"{owner}/{name}", True, "dataset", endpoint=self.endpoint)
+        target = Target(dataset, True, "dataset", endpoint=self.endpoint)
         upload(run, target, f"The run {run.name}", self.token, inside=RUN_FOLDER)
 
 
@@ -200,8 +203,6 @@ def pack(source: Path, out: Path) -> str:
 
 def script(faces: Sequence[str], options: Sequence[str], dataset: str) -> str:
     """What the job runs. A run that fails is uploaded, too, if anything was saved."""
-    import shlex
-
     words = [*(f"{PLACE}/faces/{name}" for name in faces), "--out", REMOTE_RUN, "--home", "/tmp/home", "--events"]
     return "\n".join(
         [
