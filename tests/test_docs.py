@@ -72,7 +72,7 @@ def test_commands_in_the_prose_exist() -> None:
 
 def test_options_in_the_prose_exist() -> None:
     known = set().union(*OPTIONS.values())
-    others = {"--extra-index-url", "--node-rank"}
+    others = {"--extra-index-url", "--node-rank", "--stop-timeout"}
     for name in GUIDES:
         prose = re.sub(r"```.*?```", "", TEXTS[name], flags=re.DOTALL)
         for flag in re.findall(r"`(--[a-z-]+)[ `]", prose):

@@ -11,14 +11,13 @@ from typing import Any
 from app.errors import JobError
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED
-from app.slots import Slots
 from ganime.models.published_card import LICENCES, MAX_PROVENANCE, Statement
 from ganime.models.upload import Target, Uploaded
 from ganime.training.publishing import copies, model_to_publish, publish
 
 __all__ = ["LICENCES", "MAX_PROVENANCE", "Statement", "Target", "Uploaded", "is_copying", "publication"]
 
-PUBLISHING = Slots(2, waiting=2)  # models at a time
+PUBLISHING = threading.BoundedSemaphore(4)  # models at a time, also those whose visitors have left
 PATIENCE = 0.2  # seconds between two looks at what the thread has done
 
 
@@ -46,18 +45,13 @@ def publication(
     if jobs.get(key).state not in ENDED:
         raise JobError("A model can be published once its job has ended.")
     checkpoint = model_to_publish(jobs.model(key))
-
-    def work() -> Iterator[str | Uploaded]:
-        with PUBLISHING:
-            yield from publish(checkpoint, target, statement, token, copies_confirmed, drawing)
-
-    return in_background(work)
+    return in_background(lambda: publish(checkpoint, target, statement, token, copies_confirmed, drawing))
 
 
 def in_background(work: Callable[[], Iterator[str | Uploaded]]) -> Iterator[str | Uploaded]:
     """The items of `work`, which runs in a thread; the latest is repeated until there is another.
 
-    The thread goes on if nobody asks for the next item.
+    The thread goes on if nobody asks for the next item. Raises JobError while too many others run.
     """
     items: queue.SimpleQueue[str | Uploaded | Exception | None] = queue.SimpleQueue()
 
@@ -68,9 +62,13 @@ def in_background(work: Callable[[], Iterator[str | Uploaded]]) -> Iterator[str 
             items.put(None)
         except Exception as error:
             items.put(error)
+        finally:
+            PUBLISHING.release()
 
+    if not PUBLISHING.acquire(blocking=False):
+        raise JobError("Other models are being published. Try again in a minute.")
     threading.Thread(target=run, name="publishing", daemon=True).start()
-    latest: str | Uploaded = "waiting for other models to be published"
+    latest: str | Uploaded = "reading the model"
     while True:
         try:
             item = items.get(timeout=PATIENCE)

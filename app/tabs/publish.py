@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.components.bridge import Answer, server_function
+from app.components.bridge import Answer, ServerFunction, server_function
 from app.errors import JobError
 from app.faces.publishing import (
     LICENCES,
@@ -39,7 +38,7 @@ class Wishes(BaseModel):
     token: Annotated[str, Field(max_length=500, repr=False)]
 
 
-def publish_functions(studio: Studio, jobs: Jobs) -> list[Callable[..., Answer]]:
+def publish_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
     """`publisher` says what the form needs to know; `publish` begins to publish, see long_work.py."""
 
     def publisher(asker: Asker, key: str) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +20,7 @@ from app.tabs.long_work import work_functions
 from app.tabs.publish import publish_functions
 from ganime.models.checkpoint import Checkpoint, save_checkpoint
 from tests.app.job_helpers import PLAN, change, submitted
+from tests.app.tabs.conftest import Functions, by_name
 from tests.hub_server import HubServer
 
 TOKEN, SESSION_TOKEN = "hf_pasted", "hf_session"
@@ -31,7 +32,6 @@ WISHES = {
     "copies_confirmed": False,
     "token": "",
 }
-Functions = dict[str, Callable[..., Any]]
 
 
 @pytest.fixture
@@ -54,8 +54,7 @@ def studio(settings: Settings) -> Iterator[Studio]:
 @pytest.fixture
 def functions(studio: Studio) -> Functions:
     assert studio.jobs
-    named = [*publish_functions(studio, studio.jobs), *work_functions(studio)]
-    return {function.__name__: function for function in named}
+    return by_name([*publish_functions(studio, studio.jobs), *work_functions(studio)])
 
 
 @pytest.fixture
