@@ -65,7 +65,7 @@ def rows_of(report: Audit) -> list[tuple[str, str, str]]:
         ("too small", f"{report.unused.get('too small', 0):,}", ""),
         ("exact duplicates", f"{report.exact_duplicates:,}", f"{kept}; pixels equal to those of another picture"),
         ("near duplicates", f"{report.near_duplicates:,}", f"{kept}; another picture, saved again"),
-        *((f"ignored: {kind}", f"{count:,}", "") for kind, count in sorted(report.passed_over.items())),
+        *((f"ignored: {kind}s", f"{count:,}", "") for kind, count in sorted(report.passed_over.items())),
         ("similar", f"{report.similar:,}", "near another face; similar faces are trained on or held out together"),
         ("width", "{:,.0f} | {:,.0f} | {:,.0f}".format(*report.widths), "px: smallest, median, largest"),
         ("height", "{:,.0f} | {:,.0f} | {:,.0f}".format(*report.heights), "px: smallest, median, largest"),

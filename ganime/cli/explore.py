@@ -30,7 +30,8 @@ from ganime.drawing.projection import Projection, project
 from ganime.drawing.recipe import Recipe, rounded
 from ganime.drawing.sampling import generate_recipes, untruncated
 from ganime.errors import CheckpointError, ConfigError, DataError, RecipeError
-from ganime.faces.reading import decode, read_picture_file
+from ganime.faces.reading import decode
+from ganime.faces.sources import read_picture
 from ganime.files import write_bytes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import EMBEDDED, Checkpoint
@@ -209,7 +210,7 @@ def project_command(
     """Find the face of the model that is nearest to a picture, and report how near it is."""
     checkpoint = open_model(model, home / "hub")
     try:
-        data = read_picture_file(picture.parent, picture.name)
+        data = read_picture(picture)
         target = decode(data, checkpoint.generator.config.image_size).pixels
     except DataError as error:
         raise DataError(f"{picture}: {error}") from error

@@ -11,6 +11,7 @@ import numpy as np
 
 from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset
+from ganime.faces.kinds import TO_MEND
 from ganime.faces.reading import MIN_SIDE
 from ganime.images import sheet
 from ganime.shapes import UInt8
@@ -184,10 +185,19 @@ def advice_on_files(report: Audit) -> Iterator[str]:
         yield f"No face was found in {plural(without, 'picture')}: not used. Crop those that have one yourself."
     if small >= NOTABLE_SHARE * report.used:
         yield f"Smaller than {MIN_SIDE} px and skipped: {plural(small, 'picture')}."
-    if formats := report.passed_over.get("pictures of other formats"):
-        yield f"In formats that are not read, such as TIFF or HEIC: {plural(formats, 'picture')}. Save as PNG or JPEG."
-    if archives := report.passed_over.get("archives inside"):
-        yield f"Not opened: {plural(archives, 'archive')} inside. Unpack them, or name each as a source."
+    formats = [kind for kind in report.passed_over if kind.endswith(("picture", "drawing"))]
+    if formats:
+        yield f"In formats that are not read: {counted(report, formats)}. Save them as PNG or JPEG."
+    archives = [kind for kind in report.passed_over if kind.endswith("archive")]
+    if archives:
+        yield f"Not opened: {counted(report, archives)}. Unpack them, or name each as a source."
+    if pointers := [kind for kind in report.passed_over if kind in TO_MEND and kind not in archives]:
+        yield f"Files that only stand for others: {counted(report, pointers)}. Fetch the files themselves."
+
+
+def counted(report: Audit, kinds: list[str]) -> str:
+    """Kinds of files that were passed over, with their counts."""
+    return ", ".join(plural(report.passed_over[kind], kind) for kind in kinds)
 
 
 def contact_sheet(dataset: FaceDataset, count: int = 64) -> UInt8[np.ndarray, "rows columns 3"]:

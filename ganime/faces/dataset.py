@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -21,16 +20,18 @@ from torch import Tensor
 from ganime.errors import DataError
 from ganime.faces.cropping import FaceFinder
 from ganime.faces.decoding import decode_all
-from ganime.faces.reading import Picture, list_pictures
+from ganime.faces.hub_datasets import local_source
+from ganime.faces.search import Picture, Search
+from ganime.faces.sources import list_pictures
 from ganime.files import atomic_folder, write_json
 from ganime.shapes import Bool, Float, Int, UInt8
-from ganime.text import printable
+from ganime.text import plural, printable
 
 MIN_FACES = 16
 FACES_FILE, CACHE_INDEX = "faces.bin", "index.json"
-DIGESTS_FILE, MAX_DIGESTS = "digests.json", 100  # of zips, so that a zip is hashed once
+DIGESTS_FILE, MAX_DIGESTS = "digests.json", 100  # of large files, so that each is hashed once
 ABANDONED = 24 * 3600  # seconds after which an unfinished cache is deleted
-CACHE_VERSION = 4  # part of the cache's name: caches made by other rules are not used
+CACHE_VERSION = 5  # part of the cache's name: caches made by other rules are not used
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class SourceFacts:
     kinds: of each of `FaceDataset.skipped`, such as "unreadable".
     copies: (name, name of the face that it duplicates, kind) of each duplicate, safe to print.
     duplicates_kept: whether duplicates are among the faces.
-    passed_over: number of files that were not looked into, by kind.
+    passed_over: number of files that are not pictures that are read, by kind.
     """
 
     sizes: Int[np.ndarray, "n 2"]
@@ -135,9 +136,9 @@ def load_faces(
     keep_duplicates: bool = False,
     finder: FaceFinder | None = None,
 ) -> FaceDataset:
-    """Read folders and zips, decode every picture once into `cache`, and open the result.
+    """Find the pictures in the sources, decode every one once into `cache`, and open the result.
 
-    sources: folders and zips of pictures.
+    sources: folders, archives, Parquet files and pictures, or hf://datasets/owner/name on the Hugging Face hub.
     image_size: side of the faces in px.
     cache: folder of caches, keyed by content: a second call with the same pictures only maps files.
     progress: called with (done, total) while pictures are decoded.
@@ -148,13 +149,12 @@ def load_faces(
 
     Raises DataError when a source cannot be read or fewer than 16 faces are usable.
     """
-    paths = [Path(source) for source in sources]
-    if not paths:
-        raise DataError("No faces were named. Give a folder or zip of pictures, or several.")
-    refused: list[tuple[str, str]] = []
-    passed_over: Counter[str] = Counter()
-    with ExitStack() as archives:
-        listed = [(path, list(list_pictures(path, refused, archives, passed_over))) for path in paths]
+    if not sources:
+        raise DataError("No faces were named. Give a folder or archive of pictures, or several.")
+    paths = [local_source(str(source), cache) for source in sources]
+    with ExitStack() as opened:
+        search = Search(opened, scratch=cache)
+        listed = [(path, list(list_pictures(path, search))) for path in paths]
         key = content_key(listed, cache, keep_duplicates, finder.revision if finder else "")
         folder = cache / f"{key[:32]}-{image_size}-v{CACHE_VERSION}"
         if not is_whole(folder, image_size):
@@ -164,37 +164,44 @@ def load_faces(
                 with atomic_folder(folder) as temporary:
                     index = decode_all(pictures, image_size, temporary / FACES_FILE, keep_duplicates, progress, finder)
                     if len(index["names"]) < MIN_FACES:
-                        raise too_few(paths, index, refused)
+                        raise too_few(sources, index, search)
                     (temporary / CACHE_INDEX).write_text(json.dumps(index), encoding="utf-8")
             except OSError:
                 if not appears(folder / CACHE_INDEX):  # else another process made the same folder in the meantime
                     raise
-    return open_cache(folder, image_size, key, refused, passed_over, finder is not None)
+    return open_cache(folder, image_size, key, search, finder is not None)
 
 
 def content_key(
     listed: Sequence[tuple[Path, Sequence[Picture]]], cache: Path, keep_duplicates: bool = False, finder: str = ""
 ) -> str:
-    """SHA-256 of the bytes of every zip, and of the name and bytes of every picture in every folder.
+    """SHA-256 of the bytes of every file that was named, and of the name and bytes of every picture in every folder.
 
-    listed: each source with its pictures. A zip is hashed as a file; its pictures are read only if there is no cache.
-    cache: remembers the hashes of zips. finder: the revision of what cuts the faces out, "" for nothing.
+    listed: each source with its pictures. An archive is hashed as a file; its pictures are read only if there is no
+    cache.
+    cache: remembers the hashes of archives. finder: the revision of what cuts the faces out, "" for nothing.
     """
     digest = hashlib.sha256(b"duplicates kept" if keep_duplicates else b"")
     digest.update(f"faces cut out by {finder}".encode() if finder else b"")
+    archives: dict[Path, bytes] = {}
     for path, pictures in listed:
         if not path.is_dir():
-            digest.update(zip_digest(path, cache))
+            digest.update(archive_digest(path, cache))
             continue
         for picture in pictures:
             digest.update(picture.name.encode(errors="surrogateescape"))
             with suppress(OSError):  # a file that cannot be read is skipped, with the reason, when it is decoded
-                digest.update(file_digest(path / picture.name))
+                if picture.file == path / picture.name:
+                    digest.update(file_digest(picture.file))
+                    continue
+                if picture.file not in archives:
+                    archives[picture.file] = archive_digest(picture.file, cache)
+                digest.update(archives[picture.file])
     return digest.hexdigest()
 
 
-def zip_digest(path: Path, cache: Path) -> bytes:
-    """SHA-256 of a zip, remembered in `cache` for as long as the file stays the same by its size and times."""
+def archive_digest(path: Path, cache: Path) -> bytes:
+    """SHA-256 of an archive, remembered in `cache` for as long as the file stays the same by its size and times."""
     state = path.stat()
     identity = f"{path.resolve()} {state.st_ino} {state.st_size} {state.st_mtime_ns}"
     digests: dict[str, str] = {}
@@ -246,18 +253,11 @@ def appears(path: Path) -> bool:
     return False
 
 
-def open_cache(
-    folder: Path,
-    image_size: int,
-    key: str,
-    refused: Sequence[tuple[str, str]],
-    passed_over: Mapping[str, int],
-    finds_faces: bool,
-) -> FaceDataset:
-    """The dataset in a cache's folder. refused, passed_over: what `list_pictures` found in its sources."""
+def open_cache(folder: Path, image_size: int, key: str, search: Search, finds_faces: bool) -> FaceDataset:
+    """The dataset in a cache's folder. search: what `list_pictures` found in its sources."""
     appears(folder / CACHE_INDEX)
     index = json.loads((folder / CACHE_INDEX).read_text(encoding="utf-8"))
-    unused = [*((name, reason, "unreadable") for name, reason in refused), *index["skipped"]]
+    unused = [*((name, reason, "unreadable") for name, reason in search.skipped), *index["skipped"]]
     if not index["duplicates_kept"]:
         unused += [(name, f"{kind} of {original}", kind) for name, original, kind in index["copies"]]
     shapes = np.array(index["shapes"], np.int64)  # (N, 3)
@@ -278,19 +278,22 @@ def open_cache(
             kinds=[kind for _, _, kind in unused],
             copies=[(printable(name), printable(original), kind) for name, original, kind in index["copies"]],
             duplicates_kept=index["duplicates_kept"],
-            passed_over=dict(passed_over),
+            passed_over=dict(search.left_out.counts),
         ),
     )
 
 
-def too_few(paths: Sequence[Path], index: Mapping[str, Any], refused: Sequence[tuple[str, str]]) -> DataError:
-    """The error for fewer than 16 usable faces, with the reasons for the first three files that are not used."""
-    reasons = [(name, reason) for name, reason, *_ in [*refused, *index["skipped"]]]
+def too_few(sources: Sequence[Path | str], index: Mapping[str, Any], search: Search) -> DataError:
+    """The error for fewer than 16 usable faces: the first three files that are not used and why, and what was found."""
+    reasons = [(name, reason) for name, reason, *_ in [*search.skipped, *index["skipped"]]]
     reasons += [(name, f"{kind} of {original}") for name, original, kind in index["copies"]]
     examples = "; ".join(f"{printable(name)}: {printable(reason)}" for name, reason in reasons[:3])
     more = f"; and {len(reasons) - 3:,} more" if len(reasons) > 3 else ""
+    skipped = f" (skipped: {examples}{more})" if reasons else ""
+    found = search.left_out.in_words()
+    instead = f" Found instead: {found}." if found else "" if reasons or index["names"] else " Nothing else was found."
+    names = ", ".join(str(source) for source in sources)
     return DataError(
-        f"{len(index['names'])} usable faces were found in {', '.join(str(path) for path in paths)}; at least "
-        f"{MIN_FACES} are needed{f' (skipped: {examples}{more})' if reasons else ''}. "
-        "Add PNG, JPEG, WebP, GIF, BMP or AVIF pictures."
+        f"{plural(len(index['names']), 'usable face')} found in {names}; at least {MIN_FACES} are needed{skipped}."
+        f"{instead} Add pictures, such as PNG, JPEG, WebP or HEIC."
     )

@@ -16,7 +16,9 @@ import numpy as np
 from ganime.errors import DataError
 from ganime.faces import duplicates
 from ganime.faces.cropping import FaceFinder, NoFaceError, crop_faces
-from ganime.faces.reading import Face, Picture, TooSmallError, decode, is_grey, map_in_order
+from ganime.faces.pixels import is_grey
+from ganime.faces.reading import Face, TooSmallError, decode, map_in_order
+from ganime.faces.search import Picture
 
 THUMBNAILS_FILE = "thumbnails.bin"  # deleted once duplicates are found
 KINDS = {TooSmallError: "too small", NoFaceError: "no face"}  # of skipped pictures, by their error

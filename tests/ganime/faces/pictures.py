@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -38,6 +39,17 @@ def make_zip(
         for name, data in entries:
             archive.writestr(name, data)
     return path
+
+
+def tar_of(entries: Iterable[tuple[str, bytes]], mode: str = "w") -> bytes:
+    """A tar, with `mode` "w:gz" and its like compressed."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, data in entries:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 def files_below(folder: Path) -> set[Path]:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import EpsImagePlugin, Image, features
 
 from ganime.errors import DataError
-from ganime.faces.reading import Face, is_grey, map_in_order
+from ganime.faces.pixels import is_grey
+from ganime.faces.reading import Face, map_in_order
 from ganime.faces.reading import decode as decode_face
 from tests.ganime.faces.pictures import SIDE, encoded, raw_png
 

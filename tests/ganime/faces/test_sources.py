@@ -25,8 +25,9 @@ from PIL import Image
 
 from ganime.errors import DataError
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.faces.reading import TooManyError, list_pictures
-from tests.ganime.faces.pictures import SIDE, encoded, files_below, make_zip, raw_png
+from ganime.faces.search import Search, TooManyError
+from ganime.faces.sources import list_pictures
+from tests.ganime.faces.pictures import SIDE, encoded, files_below, make_zip, raw_png, tar_of
 
 
 def names_below(folder: Path) -> list[str]:
@@ -69,15 +70,24 @@ def test_hidden_and_foreign_files_are_passed_over_and_counted(
     folder: Path, tmp_path: Path, load: Callable[..., FaceDataset]
 ) -> None:
     good = (folder / "000.png").read_bytes()
-    for name in (".hidden.png", "__MACOSX/a.png", ".git/b.png", "notes.txt", "labels.csv", "c.png.part", "d.tiff"):
+    for name in (".hidden.png", "__MACOSX/a.png", ".git/b.png"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(good)
-    (folder / "pictures.zip").write_bytes(b"any")
+    others = {
+        "notes.txt": b"a",
+        "labels.csv": b"a,b",
+        "c.bin": b"\1\2\xff",
+        "d.jxl": b"\xff\x0a",
+        "e.rar": b"Rar!\x1a\x07",
+    }
+    for name, data in others.items():
+        (folder / name).write_bytes(data)
     expected = {
-        "hidden and system files": 3,
-        "other files": 3,
-        "pictures of other formats": 1,
-        "archives inside": 1,
+        "hidden or system file": 3,
+        "text file": 2,
+        "other file": 1,
+        "JPEG XL picture": 1,
+        "RAR archive": 1,
     }
     zipped = make_zip(tmp_path / "faces.zip", [(name, (folder / name).read_bytes()) for name in names_below(folder)])
     for dataset in (load(folder), load(zipped)):
@@ -91,19 +101,31 @@ def test_files_that_are_passed_over_are_counted_anew_with_a_ready_cache(folder: 
     (folder / "notes.txt").write_text("new")
     dataset = load(folder)
     assert dataset.key == key
-    assert dataset.facts.passed_over == {"other files": 1}
+    assert dataset.facts.passed_over == {"text file": 1}
 
 
-def test_links_are_not_followed(folder: Path, tmp_path: Path, draw_face: Callable, load: Callable) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    draw_face(99).save(outside / "secret.png")
-    (folder / "link.png").symlink_to(outside / "secret.png")
-    (folder / "linked").symlink_to(outside, target_is_directory=True)
+def test_a_folder_of_links_is_read_as_a_snapshot_of_the_hub_is(folder: Path, tmp_path: Path, load: Callable) -> None:
+    snapshot = tmp_path / "snapshots" / "main"
+    (snapshot / "more").mkdir(parents=True)
+    for number, path in enumerate(sorted(folder.iterdir())):
+        path.rename(path := folder / f"{number:064x}")  # as the hub's library names the files themselves
+        (snapshot / ("more" if number > 9 else "") / f"{number:03}.png").symlink_to(path)
+    dataset = load(snapshot)
+    assert (len(dataset.images), dataset.skipped, dataset.facts.passed_over) == (20, [], {})
+
+
+def test_each_folder_is_searched_once_wherever_links_lead(folder: Path, tmp_path: Path, load: Callable) -> None:
+    (folder / "again").symlink_to(folder)
+    (folder / "up").symlink_to(tmp_path)  # leads to the folder itself, and to all others
+    (tmp_path / "outside").mkdir()
+    (folder / "000.png").rename(tmp_path / "outside" / "000.png")
+    for name in ("a", "b"):
+        (folder / name).symlink_to(tmp_path / "outside")
+    (folder / "gone.png").symlink_to(tmp_path / "nothing")
     dataset = load(folder)
     assert len(dataset.images) == 20
-    assert dataset.skipped == [("link.png", "a symbolic link")]
-    assert dataset.facts.passed_over == {"links": 1}
+    assert dataset.skipped == [("gone.png", "a link to something that does not exist")]
+    assert dataset.facts.passed_over == {"repeated folder": 3}
 
 
 def test_a_thousand_folders_in_each_other_are_no_trouble(folder: Path, load: Callable) -> None:
@@ -126,7 +148,7 @@ def test_what_is_named_like_a_picture_and_is_no_file_never_stops(folder: Path, l
 
 def test_a_pipe_is_no_source(tmp_path: Path, load: Callable) -> None:
     os.mkfifo(tmp_path / "faces.zip")
-    with pytest.raises(DataError, match=r"faces\.zip is neither a folder nor a whole zip"):
+    with pytest.raises(DataError, match=r"faces\.zip is neither a folder nor a file"):
         load(tmp_path / "faces.zip")
 
 
@@ -163,7 +185,7 @@ def test_a_file_that_may_not_be_read_never_stops(
 def test_a_skipped_file_is_named_by_its_path_in_the_source(
     folder: Path, load: Callable[..., FaceDataset], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ganime.faces.reading.MAX_PICTURE_BYTES", 50_000)
+    monkeypatch.setattr("ganime.faces.sources.MAX_PICTURE_BYTES", 50_000)
     for name in ("a", "b"):
         (folder / name).mkdir()
         (folder / name / "large.png").write_bytes(b"x" * 60_000)
@@ -191,7 +213,7 @@ METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.
 @pytest.mark.parametrize("data", [b"", b"not a zip", b"PK\x03\x04", b"PK\x05\x06" + bytes(10)])
 def test_what_is_no_zip_is_refused_by_name(tmp_path: Path, load: Callable, data: bytes) -> None:
     (tmp_path / "faces.zip").write_bytes(data)
-    with pytest.raises(DataError, match=r"faces\.zip is neither a folder nor a whole zip"):
+    with pytest.raises(DataError, match=r"faces\.zip is (damaged|an empty file|a text file)"):
         load(tmp_path / "faces.zip")
 
 
@@ -242,13 +264,14 @@ def test_a_zip_of_very_many_entries_is_refused_before_they_are_taken_apart(
     if declared:  # the number that the end of the zip tells is not what zipfile goes by
         data = path.read_bytes()
         path.write_bytes(data[:-14] + struct.pack("<HH", declared, declared) + data[-10:])
-    with ExitStack() as archives:
-        assert len(list(list_pictures(path, [], archives, most_entries=len(pngs)))) == len(pngs)
+    with ExitStack() as opened:
+        assert len(list(list_pictures(path, Search(opened, most_entries=len(pngs))))) == len(pngs)
         monkeypatch.setattr(zipfile, "ZipInfo", None)
-        with pytest.raises(TooManyError, match=r"faces\.zip has 20 entries; at most 19 are read"):
-            list(list_pictures(path, [], archives, most_entries=19))
-        with pytest.raises(TooManyError, match=r"directory of 1,\d\d\d bytes, too much for 2 entries"):
-            list(list_pictures(path, [], archives, most_entries=2))
+        with pytest.raises(TooManyError, match=r"faces\.zip: it has 20 entries; at most 19 are read"):
+            list(list_pictures(path, Search(opened, most_entries=19)))
+        monkeypatch.setattr("ganime.faces.archives.BLOCK", 0)
+        with pytest.raises(TooManyError, match=r"directory or header of 1,\d\d\d bytes"):
+            list(list_pictures(path, Search(opened, most_entries=2)))
 
 
 def changed_header(data: bytes, name: bytes, local: int, central: int, form: str, value: int) -> bytes:
@@ -269,9 +292,10 @@ def changed_header(data: bytes, name: bytes, local: int, central: int, form: str
         (22, 24, "<I", 2**32 - 2, "at most"),
         (22, 24, "<I", 10, "damaged"),
         (14, 16, "<I", 0, "damaged in the zip"),
-        (8, 10, "<H", 99, "damaged in the zip"),
+        (8, 10, "<H", 97, "compressed with wavpack (method 97)"),
+        (8, 10, "<H", 9, "compressed with Deflate64"),
     ],
-    ids=["encrypted", "claims 4 GB", "claims 10 bytes", "wrong checksum", "unknown compression"],
+    ids=["encrypted", "claims 4 GB", "claims 10 bytes", "wrong checksum", "unknown compression", "Deflate64"],
 )
 def test_an_entry_with_a_lying_header_is_passed_over(
     tmp_path: Path,
@@ -306,11 +330,24 @@ def test_an_entry_with_damaged_bytes_is_passed_over(
     assert [name for name, _ in dataset.skipped] == ["007.png"]
 
 
-def test_a_zip_inside_a_zip_is_not_opened(tmp_path: Path, pngs: list[tuple[str, bytes]], load: Callable) -> None:
-    inner = make_zip(tmp_path / "inner.zip", [("inside.png", pngs[-1][1])]).read_bytes()
-    dataset = load(make_zip(tmp_path / "faces.zip", [*pngs[:19], ("inner.zip", inner), ("inner.png", inner)]))
-    assert len(dataset.images) == 19
-    assert [name for name, _ in dataset.skipped] == ["inner.png"]
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_archives_inside_a_source_are_opened_one_level_deep(
+    as_folder: bool, tmp_path: Path, pngs: list[tuple[str, bytes]], load: Callable
+) -> None:
+    deepest = make_zip(tmp_path / "deepest.zip", pngs[:1]).read_bytes()
+    inner = make_zip(tmp_path / "inner.zip", [*pngs[:10], ("deeper.zip", deepest)]).read_bytes()
+    packed = tar_of(pngs[10:], "w:gz")
+    entries = [("a/inner.zip", inner), ("inner.tar.gz", packed), ("inner.png", inner), ("broken.zip", b"PK\3\4any")]
+    if as_folder:
+        for name, data in entries:
+            (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "in" / name).write_bytes(data)
+    dataset = load(tmp_path / "in" if as_folder else make_zip(tmp_path / "faces.zip", entries, zipfile.ZIP_DEFLATED))
+    assert len(dataset.images) == 20
+    assert dataset.names[0] == "a/inner.zip/000.png"
+    assert [name for name, _ in dataset.skipped] == ["broken.zip", "inner.png"]
+    assert "not a picture but an archive" in dict(dataset.skipped)["inner.png"]
+    assert dataset.facts.passed_over == {"archive": 1}
 
 
 def test_a_huge_header_in_a_zip_is_passed_over(tmp_path: Path, pngs: list[tuple[str, bytes]], load: Callable) -> None:
