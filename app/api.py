@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,21 +12,24 @@ import numpy as np
 from gradio.data_classes import FileData
 from starlette.concurrency import run_in_threadpool
 
+from app.arguments import base64_text, choice, number, whole, yes_or_no
 from app.components.bridge import Door, expected_errors, gradio_error
 from app.disk import Results
+from app.errors import JobError
 from app.faces.incoming import MAX_BASE64, MAX_PROJECTED_BYTES, MAX_RECIPE_TEXT, picture_bytes
 from app.faces.library import EMBEDDED_KEY
 from app.faces.loaded_model import MAX_FACES, Drawn, FaceSize, zip_of
 from app.faces.studio import Studio
 from app.faces.walks import FilmSize, Walk, draw_film
-from app.jobs.limits import TrainingPlan
+from app.jobs.arrivals import Upload, delete_uploads, uploaded_files
+from app.jobs.limits import TrainingPlan, check_plan
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload, delete_uploads, uploaded_file
 from app.settings import Settings
 from app.tabs.job_view import job_value
 from app.visitors import visitor_of
+from ganime.config import RECIPES
 from ganime.drawing.directions import MAX_DIRECTIONS
-from ganime.drawing.recipe import Recipe, parse_seed
+from ganime.drawing.recipe import EASINGS, Recipe, parse_seed
 from ganime.errors import DataError, RecipeError
 from ganime.images import SHEET_COLUMNS, png_bytes, sheet, webp_bytes
 from ganime.text import quoted
@@ -102,12 +105,10 @@ class FaceEndpoints:
         second for each face, so that at most 4 are drawn. kind: "png"; "zip" for one ZIP of the files; "sheet" for one
         WebP picture of all faces, 8 in a row, for looking at, which takes less time than the files.
         """
-        if type(size) is not int or size not in FACE_SIZES:
-            raise RecipeError(f"size must be one of {', '.join(map(str, FACE_SIZES))}; got {quoted(size)}.")
-        if kind not in FACE_KINDS:
-            raise RecipeError(f"kind must be one of {', '.join(FACE_KINDS)}; got {quoted(kind)}.")
+        size, kind = one_of("size", size, FACE_SIZES), choice("kind", kind, FACE_KINDS)
+        clarity = None if clarity is None else number("clarity", clarity)
         model = self.studio.open(self.key)
-        recipes = model.recipes(count, seed, truncation, clarity)
+        recipes = model.recipes(whole("count", count), whole("seed", seed), number("truncation", truncation), clarity)
         if size and len(recipes) > MAX_SHARPENED_FACES:
             raise RecipeError(f"At most {MAX_SHARPENED_FACES} faces are sharpened at a time; got {len(recipes)}.")
         if kind == "sheet":
@@ -127,8 +128,9 @@ class FaceEndpoints:
         start, end: 0 to 4294967295. frames: one way, 2 to 120; the film has 2 * frames - 2. easing: "linear", or
         "smooth" to slow down at both faces. kind: "webp" or "png" (APNG), both lossless, "gif", or "mp4".
         """
+        start, end, frames = whole("start", start), whole("end", end), whole("frames", frames)
         first, *_, last = self.studio.open(self.key).path_recipes(start, end, frames)
-        route = Walk((first, last), 2 * int(frames) - 2, True, easing)
+        route = Walk((first, last), 2 * frames - 2, True, choice("easing", easing, EASINGS))
         return await self.film(request, route, f"walk-{start}-{end}", kind)
 
     async def walk(
@@ -150,8 +152,9 @@ class FaceEndpoints:
         speed: frames per second, 1 to 60. size: 0 for the model's own, 256 px, or 512 px for at most 180 frames.
         """
         if not isinstance(faces, list) or len(faces) > MAX_FACES:
-            raise RecipeError(f'Give at most {MAX_FACES} faces, as a list of texts such as ["3", "14"].')
-        route = Walk(tuple(map(self.face, faces)), frames, loop, easing)
+            raise RecipeError(f"Give at most {MAX_FACES} faces, as a list such as [3, 14].")
+        frames, loop = whole("frames", frames), yes_or_no("loop", loop)
+        route = Walk(tuple(map(self.face, faces)), frames, loop, choice("easing", easing, EASINGS))
         return await self.film(request, route, "walk", kind, speed, size)
 
     def vary(self, request: gr.Request, face: str, strength: float = 0.3, count: int = 8, seed: int = 0) -> list[dict]:
@@ -160,7 +163,8 @@ class FaceEndpoints:
         face: a seed, or a recipe as JSON, which the PNGs of this page contain as text under the key `ganime`. strength:
         0 (the face itself) to 1 (nothing in common with it). count: 1 to 64. seed: another one gives other variations.
         """
-        return self.pngs(self.studio.open(self.key).vary(self.face(face), strength, seed, count), "variation")
+        numbers = number("strength", strength), whole("seed", seed), whole("count", count)
+        return self.pngs(self.studio.open(self.key).vary(self.face(face), *numbers), "variation")
 
     def steer(self, request: gr.Request, face: str, amounts: dict) -> dict:
         """Move a face along named directions, such as {"smile": 2, "blonde_hair": -1.5}: a PNG with its recipe inside.
@@ -169,19 +173,20 @@ class FaceEndpoints:
         """
         if not isinstance(amounts, dict) or len(amounts) > MAX_DIRECTIONS:
             raise RecipeError('Give amounts by name, such as {"smile": 2}.')
+        amounts = {name: number(f"The amount of {quoted(name)}", amount) for name, amount in amounts.items()}
         return self.pngs(self.studio.open(self.key).steer(self.face(face), amounts), "steered")[0]
 
     async def project(self, request: gr.Request, picture: str) -> dict:
         """Find the face closest to a picture. This takes several seconds.
 
-        picture: a PNG, JPEG, WebP, GIF, BMP or AVIF file as base64 text, at most 4 MiB; the square in its middle is
-        used. The answer has `file`, a PNG with its recipe inside; `distance`, between the two on the feature network;
-        `typical`, the median distance of two random faces; `percentile`, the share of random pairs that are closer to
-        each other (0 is a match, 50 is no closer than any face); and `seconds`.
+        picture: a PNG, JPEG, WebP, HEIC or similar file as base64 text or as a data: URL, at most 4 MiB; the square in
+        its middle is used. The answer has `file`, a PNG with its recipe inside; `distance`, between the two on the
+        feature network; `typical`, the median distance of two random faces; `percentile`, the share of random pairs
+        that are closer to each other (0 is a match, 50 is no closer than any face); and `seconds`.
         """
-        if not isinstance(picture, str) or len(picture) > MAX_BASE64:
+        if not isinstance(picture, str) or len(picture) > 2 * MAX_BASE64:  # with line breaks and escapes
             raise DataError(f"Give a picture of at most {MAX_PROJECTED_BYTES:,} bytes as base64 text.")
-        steps = self.studio.open(self.key).project(picture_bytes(picture))
+        steps = self.studio.open(self.key).project(picture_bytes(base64_text(picture)))
         result = await self.studio.work.finish("search", self.studio.visitor(request), steps)
         [file] = self.pngs(Drawn([result.recipe], result.face[None]), "nearest")
         return {
@@ -192,8 +197,10 @@ class FaceEndpoints:
             "seconds": result.seconds,
         }
 
-    def face(self, text: str) -> Recipe:
+    def face(self, text: str | float) -> Recipe:
         """The recipe of a face that a client names by seed or recipe. Raises RecipeError for any other text."""
+        if isinstance(text, int | float) and not isinstance(text, bool):
+            text = str(whole("A face", text))
         if not isinstance(text, str) or len(text) > MAX_RECIPE_TEXT:
             raise RecipeError("Give a face as text: a seed, or the recipe in a PNG that Ganime made.")
         if text.strip().isdecimal():
@@ -204,10 +211,7 @@ class FaceEndpoints:
         self, request: gr.Request, route: Walk, name: str, kind: str, speed: float = 20.0, size: int = 0
     ) -> dict[str, Any]:
         """A walk as a film for the client. Raises RecipeError for an unknown kind or size."""
-        if kind not in FILM_KINDS:
-            raise RecipeError(f"kind must be one of {', '.join(FILM_KINDS)}; got {quoted(kind)}.")
-        if size not in FILM_SIZES:
-            raise RecipeError(f"size must be one of {', '.join(map(str, FILM_SIZES))}; got {quoted(size)}.")
+        kind, size, speed = choice("kind", kind, FILM_KINDS), one_of("size", size, FILM_SIZES), number("speed", speed)
         steps = draw_film(self.studio.open(self.key), route, speed, f".{kind}", size)
         film = await self.studio.work.finish("film", self.studio.visitor(request), steps)
         return await run_in_threadpool(self.file, f"{name}.{kind}", film.data)
@@ -246,19 +250,24 @@ class TrainingEndpoints:
     ) -> str:
         """Queue a training job on faces and return its key, the only secret that gives access to the job: keep it.
 
-        files: zips and pictures, each as gradio_client's handle_file makes it. minutes: the longest training time.
-        start: "embedded" to begin from the embedded model closest to image_size, or "scratch". recipe: "modern" or
-        "classic". image_size: 32, 64, 128 or 256 px. images: stop after this many images, 0 for no limit.
+        The faces are read first, so an answer takes a moment; faces that cannot be trained on are refused with the
+        reason. files: archives and pictures, each as gradio_client's handle_file makes it. minutes: the longest
+        training time. start: "embedded" to begin from the embedded model closest to image_size, or "scratch". recipe:
+        "modern" or "classic". image_size: 32, 64, 128 or 256 px. images: stop after this many images, 0 for no limit.
         """
         uploads = client_uploads(files, self.studio.settings)
+        visitor = visitor_of(request, profile, self.studio.settings.proxies)
         try:
+            image_size, recipe = whole("image_size", image_size), choice("recipe", recipe, tuple(RECIPES))
             folder, _ = self.studio.library.beginning(start, image_size)
-            visitor = visitor_of(request, profile, self.studio.settings.proxies)
+            images, minutes = whole("images", images), number("minutes", minutes)
+            plan = TrainingPlan(recipe, image_size, minutes, images, str(name), folder)
+            check_plan(plan, self.jobs.settings)
             key = self.jobs.draft(uploads, visitor, image_size)
         finally:
             delete_uploads(uploads)
         try:
-            plan = TrainingPlan(recipe, image_size, minutes, images, str(name), folder)
+            self.jobs.read_draft(key)
             self.jobs.submit(key, plan, visitor)
         except BaseException:
             self.jobs.delete(key)
@@ -272,8 +281,8 @@ class TrainingEndpoints:
         in the queue, and wait, the estimated seconds until its turn; images seen, and most_images, after which it
         ends; minutes_left, the unused time of an ended job; stopped, whether it was stopped before its limit; activity,
         what it does now, and activity_share of that; share, of the nearest limit that is used up, 0 to 1;
-        images_per_second; seconds_left; the last verdict and measures; losses and measures as [images, value, value];
-        has_model.
+        images_per_second; seconds_left; skipped, the files that are not used and why; the last verdict and measures;
+        losses and measures as [images, value, value]; has_model.
         """
         return job_value(self.jobs, key)
 
@@ -289,6 +298,24 @@ class TrainingEndpoints:
 
 
 def client_uploads(files: Any, settings: Settings) -> list[Upload]:
-    """Files that a client uploaded before. Raises JobError for anything else."""
-    named = [file if isinstance(file, dict) else {} for file in (files if isinstance(files, list) else [files])]
-    return [uploaded_file(file.get("path"), file.get("orig_name"), settings) for file in named]
+    """Files that a client uploaded before. Raises JobError for anything else; what was uploaded is deleted then."""
+    found: list[Upload] = []
+    problems: list[JobError] = []
+    for file in files if isinstance(files, list) else [files]:
+        named = file if isinstance(file, dict) else {}
+        try:
+            found += uploaded_files(named.get("path"), named.get("orig_name"), settings)
+        except JobError as error:
+            problems.append(error)
+    if problems:
+        delete_uploads(found)
+        raise problems[0]
+    return found
+
+
+def one_of(name: str, value: Any, numbers: Sequence[int]) -> int:
+    """Return one of some whole numbers, see `whole`. Raises RecipeError for any other."""
+    found = whole(name, value)
+    if found not in numbers:
+        raise RecipeError(f"{name} must be one of {', '.join(map(str, numbers))}; got {quoted(value)}.")
+    return found

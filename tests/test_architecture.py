@@ -27,6 +27,7 @@ PAGE: dict[str, set[str]] = {
     "visitors": {"settings", "errors"},
     "disk": {"errors"},
     "limits": {"recently_used"},
+    "arguments": set(),
     "recently_used": set(),
     "components": {"errors"},
     "jobs": {"settings", "errors", "visitors", "recently_used"},
@@ -36,7 +37,7 @@ PAGE: dict[str, set[str]] = {
     "static": {"settings", "components", "faces", "server", "tabs"},
     "space": {"settings", "faces", "server", "static"},
     "cli": {"settings", "errors", "jobs", "page"},
-    "api": {"settings", "errors", "disk", "visitors", "components", "jobs", "faces", "tabs"},
+    "api": {"settings", "errors", "disk", "visitors", "arguments", "components", "jobs", "faces", "tabs"},
     "page": {"settings", "errors", "visitors", "components", "jobs", "server", "faces", "tabs", "api"},
 }
 # What loads models and draws; on the page only the rooms "faces" and "jobs" call it, in turns at the device.

@@ -15,7 +15,7 @@ import numpy as np
 from app.faces.library import EMBEDDED_KEY
 from app.faces.loaded_model import MAX_FACES, LoadedModel, feature_net
 from app.faces.studio import Studio
-from app.jobs.uploads import Upload, arrivals_folder
+from app.jobs.arrivals import Upload, arrivals_folder
 from ganime.drawing.example_faces import ExampleFaces, example_faces
 from ganime.drawing.recipe import Recipe
 from ganime.errors import RecipeError

@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 
 from app.errors import JobError, JobMissing, explain_disk_errors
 from app.jobs import limits, uploads
+from app.jobs.arrivals import Upload
 from app.jobs.ending import log_tail
 from app.jobs.folder import JobFolder, download_folder, folder_bytes
 from app.jobs.limits import TrainingPlan
@@ -25,16 +26,17 @@ from app.jobs.options import JobOptions
 from app.jobs.status import JobStatus, minutes_left, status_of
 from app.jobs.store import ACTIVE, DRAFT, ENDED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job, Store, secret_digest
 from app.jobs.supervisor import Supervisor
-from app.jobs.uploads import Upload
 from app.settings import Settings
 from app.visitors import Visitor
 from ganime.config import to_dict
-from ganime.errors import CheckpointError
+from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.files import CONFIG_FILE, atomic_file, atomic_folder
 from ganime.models.checkpoint import load_checkpoint, model_card, model_files
 from ganime.training.publishing import model_to_publish
 from ganime.training.run_folder import read_run
+
+MAX_NAME = 120  # characters of a file's name
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Sources:
     cache: folder for the decoded faces, which the trainer uses as well
     folder: contains all paths
     names: the visitor's names for files, by path in `folder`, such as "pictures/00000001.png"
+    ignored: the visitor's files that are neither pictures nor archives, and why
     """
 
     paths: list[Path]
@@ -53,13 +56,28 @@ class Sources:
     cache: Path
     folder: Path
     names: dict[str, str]
+    ignored: list[uploads.Ignored]
 
     def load(self, progress: Callable[[int, int], None] | None = None) -> FaceDataset:
         """Decode the faces, or open them if they were decoded before. progress: called with (done, total).
 
-        Raises DataError when a file cannot be read or fewer than 16 faces are usable.
+        Raises DataError, with the visitor's names for files, when a file cannot be read or fewer than 16 faces are
+        usable.
         """
-        return load_faces(self.paths, self.image_size, self.cache, progress)
+        try:
+            return load_faces(self.paths, self.image_size, self.cache, progress)
+        except DataError as error:
+            raise DataError(uploads.with_visitor_names(str(error), self.folder)) from error
+
+    def skipped(self, dataset: FaceDataset) -> list[uploads.Ignored]:
+        """Return all files that are not used, by the visitor's names for them, and why."""
+        return [*self.ignored, *((self.visitor_name(name), reason) for name, reason in dataset.skipped)]
+
+    def visitor_name(self, name: str) -> str:
+        """Return the visitor's name for a file that is stored under a number; files in archives have kept theirs."""
+        stored, slash, inside = name.partition("/")
+        known = self.names.get(f"{uploads.PICTURES_FOLDER}/{stored}", stored)
+        return uploads.short_name(f"{known}{slash}{inside}", MAX_NAME)
 
 
 class Jobs:
@@ -93,13 +111,13 @@ class Jobs:
     def draft(self, files: Sequence[Upload], visitor: Visitor, image_size: int, instead: str = "") -> str:
         """Store uploaded faces to be trained on later, and return the key of the new draft.
 
-        A draft is deleted when it is not submitted within six hours. Raises DataError for a damaged zip.
+        A draft is deleted when it is not submitted within six hours. Raises DataError for a damaged archive.
 
         image_size: in px, at which training is planned
         instead: key of a draft that the caller deletes once the new faces are accepted; it does not count for limits
         """
         limits.check_image_size(image_size)
-        usable = uploads.usable_files(files, self.settings)
+        usable, ignored = uploads.sort_files(files, self.settings)
         secret = secrets.token_urlsafe(32)
         job = Job(
             id=secrets.token_hex(8),
@@ -117,7 +135,7 @@ class Jobs:
             session.add(job)
         key, folder = f"{job.id}.{secret}", self.supervisor.folder(job.id)
         try:
-            uploads.store_files(usable, folder.uploads)
+            uploads.store_files(usable, ignored, folder.uploads)
         except BaseException:
             shutil.rmtree(folder.path, ignore_errors=True)
             with contextlib.suppress(JobError):  # then it is deleted as an old draft
@@ -130,8 +148,22 @@ class Jobs:
         """Return the faces of a job."""
         job = self.get(key)
         folder = self.supervisor.folder(job.id)
-        names = uploads.visitor_names(folder.uploads)
-        return Sources(uploads.stored_sources(folder.uploads), job.image_size, folder.cache, folder.uploads, names)
+        paths, names = uploads.stored_sources(folder.uploads), uploads.visitor_names(folder.uploads)
+        ignored = uploads.ignored_files(folder.uploads)
+        return Sources(paths, job.image_size, folder.cache, folder.uploads, names, ignored)
+
+    def read_draft(self, key: str, progress: Callable[[int, int], None] | None = None) -> tuple[Sources, FaceDataset]:
+        """Decode the faces of a draft, and note how many can be used and which files cannot.
+
+        Raises DataError, with the visitor's names for files, when there are too few. progress: see `Sources.load`.
+        """
+        with explain_disk_errors("The faces could not be read"):
+            sources = self.sources(key)
+            dataset = sources.load(progress)
+            uploads.note_skipped(sources.folder, sources.skipped(dataset))
+        with self.changing(key, DRAFT) as (_, job):
+            job.faces = len(dataset.images)
+        return sources, dataset
 
     def training_faces(self, key: str) -> tuple[FaceDataset, bool]:
         """Return the faces that an ended job learned from, and whether it mirrored them. Raises JobError before."""
@@ -186,11 +218,6 @@ class Jobs:
                 raise JobError("This job has no model yet: nothing was saved. Continue it first.")
             job.images, job.trained = saved, self.supervisor.folder(job.id).trained_seconds()
             self.enqueue(session, job, visitor)
-
-    def note_faces(self, key: str, faces: int) -> None:
-        """Note how many faces of a draft can be used, once they were read."""
-        with self.changing(key, DRAFT) as (_, job):
-            job.faces = faces
 
     def stop(self, key: str) -> None:
         """Have a job save and end after its current step, or take it out of the queue; its model is kept."""

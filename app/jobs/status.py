@@ -11,6 +11,7 @@ from typing import Any
 from app.jobs.ending import without_paths
 from app.jobs.folder import JobFolder
 from app.jobs.store import ACTIVE, ENDED, FINISHED, QUEUED, STOPPING, Job
+from app.jobs.uploads import skipped_files
 from ganime.drawing.directions import DIRECTION_INDEX_FILE
 from ganime.nets.clarity import CLARITY_FILE
 
@@ -39,6 +40,7 @@ class JobStatus:
     minutes_left: minutes that an ended job still has, None when it has reached its limit
     verdict, measured: last lines of these kinds in the journal
     notes: notices in the journal
+    skipped: the visitor's files that are not used, each with the reason
     can_resume, has_model: whether it can be continued, and whether it has a model
     has_clarity, sliders: whether that model has a clarity, and how many named sliders
     """
@@ -70,6 +72,7 @@ class JobStatus:
     verdict: dict[str, Any] | None = None
     measured: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     can_resume: bool = False
     has_model: bool = False
     has_clarity: bool = False
@@ -108,6 +111,7 @@ def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, Jo
         verdict=last.get("Verdict"),
         measured=last.get("Measured"),
         notes=[without_paths(line["text"], folder) for line in lines if line["event"] == "Notice"],
+        skipped=skipped_files(folder.uploads),
         can_resume=job.state in ENDED,
         has_model=model is not None,
         has_clarity=model is not None and (model / CLARITY_FILE).is_file(),

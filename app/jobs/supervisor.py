@@ -18,7 +18,7 @@ from typing import IO, Any
 import psutil
 from sqlmodel import col, select
 
-from app.jobs import uploads
+from app.jobs import arrivals, uploads
 from app.jobs.ending import last_line, outcome
 from app.jobs.folder import JobFolder, download_folder, folder_bytes
 from app.jobs.limits import delete_oldest
@@ -173,7 +173,8 @@ class Supervisor:
         """Record how a job ended. status: see `outcome`."""
         folder = self.folder(job.id)
         if job.id not in self.outcomes:  # determined once; writing it may have to be repeated
-            self.outcomes[job.id] = outcome(job, status, folder, job.id in self.killed)
+            state, reason = outcome(job, status, folder, job.id in self.killed)
+            self.outcomes[job.id] = state, uploads.with_visitor_names(reason, folder.uploads)
         state, reason = self.outcomes[job.id]
         size = folder_bytes(folder.path)
         self.change(job, state=state, reason=reason, bytes=size, ended=time.time(), pid=None, pid_time=None)
@@ -245,11 +246,11 @@ class Supervisor:
             expired = (col(Job.created) < old) & (col(Job.queued) < old)
             for draft in session.exec(select(Job).where(Job.state == DRAFT, expired)):
                 draft.deleted = True
-            waiting = sum(uploads.arrival_sizes(self.settings).values())
+            waiting = sum(arrivals.arrival_sizes(self.settings).values())
             delete_oldest(session, self.settings, waiting=waiting)
             known = set(session.exec(select(Job.id)))
             active = session.exec(select(Job.id).where(col(Job.state).in_(ACTIVE))).all()
-        uploads.sweep_arrivals(self.settings)
+        arrivals.sweep_arrivals(self.settings)
         for identity in active:
             self.folder(identity).thin_grids()
         for path in (self.home / "jobs").glob("*"):

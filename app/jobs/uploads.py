@@ -1,84 +1,75 @@
-"""Uploaded faces: check them against the limits of the page, then store them under safe names."""
+"""Uploaded faces: told apart, checked against the limits of the page, then stored under safe names."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import IO
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 from PIL import Image
 
 from app.errors import JobError
+from app.jobs.arrivals import Upload
 from app.settings import MEGABYTE, Settings
-from ganime.errors import DataError
-from ganime.faces.reading import FORMATS, MAX_PICTURE_PIXELS, SUFFIXES, TooManyError, open_zip, picture_entries
-from ganime.files import atomic_file
+from ganime.faces import kinds
+from ganime.faces.reading import FORMATS, MAX_PICTURE_PIXELS
+from ganime.faces.search import Picture, Search, TooManyBytesError, TooManyError
+from ganime.faces.sources import file_entry, kind_of, list_pictures
+from ganime.files import write_json
 
 PICTURES_FOLDER, NAMES_FILE = "pictures", "names.json"
-UPLOAD_SUFFIXES = {*SUFFIXES, ".zip"}
-MIN_REQUEST_BYTES, MIN_FILE_BYTES = MEGABYTE, 8 * 1024  # what an upload request and a file in it count at least
-ARRIVAL_SECONDS = 3_600.0  # for which an upload is kept that no job has taken
-MAX_OTHER_ENTRIES = 1_000  # entries of a zip that are not pictures, such as folders
+IGNORED_FILE, SKIPPED_FILE = "ignored.json", "skipped.json"  # what is no picture, and with it what cannot be read
+MAX_OTHER_ENTRIES = 1_000  # entries of an archive that are not pictures, such as folders
+MAX_SKIPPED = 20  # files that are named
 PIXELS_PER_FACE = 2**18  # on average, at most: 512 x 512
+STORED_NAME = re.compile(r"\b[0-9]{8}\b")
+Ignored = tuple[str, str]  # the visitor's name for a file, and why it is not used
 
 
-@dataclass(frozen=True)
-class Upload:
-    """A file that was uploaded to this machine. name: the visitor's name for it, which is only ever shown."""
+def sort_files(uploads: Sequence[Upload], settings: Settings) -> tuple[list[Upload], list[Ignored]]:
+    """Return the pictures and archives among uploaded files, by their names or contents, and what is neither.
 
-    path: Path
-    name: str
-
-
-@dataclass(frozen=True)
-class PackedPicture:
-    """A picture in an upload. size: in bytes; of a zip's entry, no more is ever read. open: opens it for reading."""
-
-    size: int
-    open: Callable[[], IO[bytes]]
-
-
-def arrivals_folder(settings: Settings) -> Path:
-    """Return the folder in which uploads lie until a job takes them; each request has a separate folder there."""
-    return settings.temporary / "arrivals"
-
-
-def uploaded_file(path: object, name: object, settings: Settings) -> Upload:
-    """Return the uploaded file at `path`, which a client named. Raises JobError if it was not uploaded to this page."""
-    folder = arrivals_folder(settings).resolve()
-    if not isinstance(path, str) or "\0" in path or folder not in Path(path).resolve().parents:
-        raise JobError(
-            "A file was not uploaded to this page for training. Upload it again; with gradio_client, pass it through "
-            "handle_file."
-        )
-    return Upload(Path(path), str(name or Path(path).name))
-
-
-def usable_files(uploads: Sequence[Upload], settings: Settings) -> list[Upload]:
-    """Return the pictures and zips among uploaded files. Raises JobError if there are none or they are too large."""
+    Raises JobError if there are none, or they are too large.
+    """
     if any(not upload.path.exists() for upload in uploads):
         raise JobError("The uploaded files no longer exist. Upload them again.")
-    usable = [
-        upload for upload in uploads if suffix_of(upload) and upload.path.is_file() and not upload.path.is_symlink()
-    ]
+    usable: list[Upload] = []
+    ignored: list[Ignored] = []
+    found = kinds.LeftOut()
+    for upload in uploads:
+        kind = kind_of_upload(upload)
+        if kind in (kinds.PICTURE, kinds.ARCHIVE):
+            usable.append(upload)
+        else:
+            found.note(kind, upload.name)
+            ignored.append((short_name(upload.name), kinds.in_words(kind)))
     if not usable:
-        raise JobError("There is no picture and no zip among the files. Upload a zip, or PNG, JPEG or WebP pictures.")
+        instead = f", but {found.in_words()}" if ignored else ""
+        raise JobError(
+            f"There is no picture and no archive among the files{instead}. Upload a zip, or pictures such as PNG, "
+            "JPEG, WebP or HEIC."
+        )
     megabytes = total_bytes(usable) / MEGABYTE
     if megabytes > settings.upload_megabytes:
         raise JobError(
             f"The files have {megabytes:,.0f} MB together; this page takes {settings.upload_megabytes:,} MB "
             "(GANIME_UPLOAD_MEGABYTES). Upload fewer or smaller pictures; 256 px per side are enough."
         )
-    return usable
+    return usable, ignored
+
+
+def kind_of_upload(upload: Upload) -> str:
+    """Return the kind of an uploaded file, see `ganime.faces.kinds`. Links are never followed."""
+    if kinds.is_hidden(upload.name.replace("\\", "/").rpartition("/")[2]):
+        return kinds.HIDDEN
+    if upload.path.is_symlink() or not upload.path.is_file():
+        return "link" if upload.path.is_symlink() else "folder"
+    return kind_of(file_entry(upload.path, upload.name))
 
 
 def total_bytes(uploads: Sequence[Upload]) -> int:
@@ -89,20 +80,22 @@ def total_bytes(uploads: Sequence[Upload]) -> int:
 def count_pictures(uploads: Sequence[Upload], settings: Settings) -> int:
     """Return how many pictures the files contain, from headers alone: no zip is unpacked, and no picture is decoded.
 
-    Raises JobError when there are too many pictures, uncompressed bytes or pixels, DataError for a damaged zip.
+    Raises JobError when there are too many pictures, uncompressed bytes or pixels, DataError for a damaged archive.
     """
-    pictures, megabytes, megapixels = 0, 0.0, 0.0
+    pictures, size, unpacked, megapixels = 0, 0, 0, 0.0
     most_megapixels = settings.upload_faces * PIXELS_PER_FACE / 1e6
     for upload in uploads:
-        with ExitStack() as archives:
-            packed = pictures_in(upload, archives, settings)
-            pictures += len(packed)
-            megabytes += sum(picture.size for picture in packed) / MEGABYTE
-            check_limit(pictures, settings.upload_faces, "pictures", "GANIME_UPLOAD_FACES")
-            check_limit(megabytes, settings.upload_megabytes, "MB uncompressed", "GANIME_UPLOAD_MEGABYTES")
-            for picture in packed:
+        with ExitStack() as opened:
+            search = search_in(upload, opened, settings)
+            search.unpacked = unpacked
+            for picture in pictures_in(upload, search, settings):
+                pictures += 1
+                size += picture.size
+                check_limit(pictures, settings.upload_faces, "pictures", "GANIME_UPLOAD_FACES")
+                check_limit(size / MEGABYTE, settings.upload_megabytes, "MB uncompressed", "GANIME_UPLOAD_MEGABYTES")
                 megapixels += pixels_of(picture) / 1e6
                 check_limit(megapixels, most_megapixels, "million pixels", "GANIME_UPLOAD_FACES, 512 x 512 px each")
+            unpacked = search.unpacked
     return pictures
 
 
@@ -112,27 +105,30 @@ def check_limit(value: float, limit: float, what: str, setting: str) -> None:
         raise JobError(f"The files contain more than {limit:,.6g} {what}, the limit of this page ({setting}).")
 
 
-def pictures_in(upload: Upload, archives: ExitStack, settings: Settings) -> list[PackedPicture]:
-    """Return the pictures in one uploaded file; a zip stays open until `archives` is closed."""
-    if suffix_of(upload) != ".zip":
-        return [PackedPicture(upload.path.stat().st_size, partial(upload.path.open, "rb"))]
-    most = MAX_OTHER_ENTRIES + 2 * settings.upload_faces  # some systems add a second entry for each picture
+def search_in(upload: Upload, opened: ExitStack, settings: Settings) -> Search:
+    """Return a search within the limits of the page; what it unpacks lies beside the upload."""
+    return Search(
+        opened,
+        scratch=upload.path.parent,
+        most_entries=MAX_OTHER_ENTRIES + 2 * settings.upload_faces,  # some systems add a second entry for each picture
+        most_bytes=settings.upload_megabytes * MEGABYTE,
+    )
+
+
+def pictures_in(upload: Upload, search: Search, settings: Settings) -> list[Picture]:
+    """Return the pictures in one uploaded file. Raises JobError, DataError."""
     try:
-        archive = open_zip(upload.path, archives, most)
-    except TooManyError as error:
-        raise JobError(
-            f"{short_name(upload.name)} contains more than {most:,} entries, the limit of this page "
-            f"(GANIME_UPLOAD_FACES: {settings.upload_faces:,})."
-        ) from error
-    except DataError as error:
-        raise DataError(f"{short_name(upload.name)} is damaged or not a zip file.") from error
-    return [
-        PackedPicture(entry.file_size, partial(archive.open, entry))
-        for entry in picture_entries(archive, [], Counter())
-    ]
+        return list(list_pictures(upload.path, search, short_name(upload.name)))
+    except TooManyBytesError:
+        most = f"{settings.upload_megabytes:,} MB uncompressed"
+        what = f"more than {most}, the limit of this page (GANIME_UPLOAD_MEGABYTES)"
+        raise JobError(f"{short_name(upload.name)} contains {what}.") from None
+    except TooManyError:
+        what = f"more than {search.most_entries:,} entries, the limit of this page (GANIME_UPLOAD_FACES: "
+        raise JobError(f"{short_name(upload.name)} contains {what}{settings.upload_faces:,}).") from None
 
 
-def pixels_of(picture: PackedPicture) -> int:
+def pixels_of(picture: Picture) -> int:
     """Return width times height from a picture's header; 0 for a file that is never decoded."""
     try:
         with warnings.catch_warnings(), picture.open() as file:
@@ -143,73 +139,69 @@ def pixels_of(picture: PackedPicture) -> int:
     return width * height if width * height <= MAX_PICTURE_PIXELS else 0
 
 
-def store_files(uploads: Sequence[Upload], folder: Path) -> None:
-    """Store the files in `folder` under numbers, with the visitor's names for them in a JSON file.
+def store_files(uploads: Sequence[Upload], ignored: Sequence[Ignored], folder: Path) -> None:
+    """Store the files in `folder` under numbers, with the visitor's names for them and the ignored files as JSON.
 
     A file on the same disk is linked, so that it takes no space twice; otherwise it is copied.
     """
     (folder / PICTURES_FOLDER).mkdir(parents=True)
     names = {}
     for number, upload in enumerate(uploads):
-        suffix = suffix_of(upload)
-        name = f"{number:08d}.zip" if suffix == ".zip" else f"{PICTURES_FOLDER}/{number:08d}{suffix}"
+        suffix, is_picture = kinds.suffix_of(upload.name), kind_of_upload(upload) == kinds.PICTURE
+        known = suffix if suffix in kinds.SUFFIXES | kinds.ARCHIVE_SUFFIXES else ""
+        name = f"{f'{PICTURES_FOLDER}/' if is_picture else ''}{number:08d}{known}"
         names[name] = upload.name
         try:
             os.link(upload.path, folder / name)
         except OSError:  # another disk, or a file system without links
             shutil.copyfile(upload.path, folder / name)
-    with atomic_file(folder / NAMES_FILE) as temporary:
-        temporary.write_text(json.dumps(names), encoding="utf-8")
+    write_json(folder / IGNORED_FILE, ignored)
+    write_json(folder / NAMES_FILE, names)
 
 
 def stored_sources(folder: Path) -> list[Path]:
-    """Return the folders and zips that `store_files` wrote."""
+    """Return the folders and archives that `store_files` wrote."""
     pictures = folder / PICTURES_FOLDER
-    return [*([pictures] if any(pictures.iterdir()) else []), *sorted(folder.glob("*.zip"))]
+    return [*([pictures] if any(pictures.iterdir()) else []), *sorted(folder.glob("[0-9]*"))]
 
 
 def visitor_names(folder: Path) -> dict[str, str]:
     """Return the visitor's names for stored files by their path in `folder`, such as "pictures/00000001.png"."""
-    return json.loads((folder / NAMES_FILE).read_text(encoding="utf-8"))
+    path = folder / NAMES_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def delete_uploads(uploads: Sequence[Upload]) -> None:
-    """Delete uploads from the arrivals, and the folders of their request that are empty then."""
-    for upload in uploads:
-        with suppress(OSError):  # deleted already, or the folder is not empty
-            upload.path.unlink(missing_ok=True)
-            upload.path.parent.rmdir()
-            upload.path.parent.parent.rmdir()
+def ignored_files(folder: Path) -> list[Ignored]:
+    """Return the visitor's files that are neither pictures nor archives, and why; none for an older draft."""
+    path = folder / IGNORED_FILE
+    return [(name, reason) for name, reason in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []
 
 
-def arrival_bytes(place: Path) -> int:
-    """Return what the files of one upload request count: small ones and the request itself count a minimum."""
-    total = 0
-    for folder, _, names in os.walk(place):
-        for name in names:
-            with suppress(FileNotFoundError):  # taken meanwhile
-                total += max(Path(folder, name).lstat().st_size, MIN_FILE_BYTES)
-    return max(total, MIN_REQUEST_BYTES)
+def note_skipped(folder: Path, skipped: Sequence[Ignored]) -> None:
+    """Keep which of the visitor's files are not used, now that they were read, and why."""
+    write_json(folder / SKIPPED_FILE, in_words(skipped))
 
 
-def arrival_sizes(settings: Settings) -> dict[Path, int]:
-    """Return `arrival_bytes` by the folder of each upload request that no job has taken."""
-    return {place: arrival_bytes(place) for place in arrivals_folder(settings).glob("*")}
+def skipped_files(folder: Path) -> list[str]:
+    """Return the visitor's files that are not used, each with the reason; then how many more, if they are many."""
+    path = folder / SKIPPED_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else in_words(ignored_files(folder))
 
 
-def sweep_arrivals(settings: Settings) -> None:
-    """Delete uploads that no job has taken for an hour. An upload in progress is written to, so it is never old."""
-    for place in arrivals_folder(settings).glob("*"):
-        with suppress(FileNotFoundError):  # taken meanwhile
-            newest = max(path.stat().st_mtime for path in (place, *place.rglob("*")))
-            if time.time() - newest > ARRIVAL_SECONDS:
-                shutil.rmtree(place, ignore_errors=True)
+def in_words(skipped: Sequence[Ignored]) -> list[str]:
+    """Return the first files with their reasons, and how many more there are."""
+    more = [f"and {len(skipped) - MAX_SKIPPED:,} more"] if len(skipped) > MAX_SKIPPED else []
+    return [*(f"{name}: {reason}" for name, reason in skipped[:MAX_SKIPPED]), *more]
 
 
-def suffix_of(upload: Upload) -> str:
-    """Return the suffix of the visitor's name in lower case if it is a known one, else ""."""
-    suffix = PurePosixPath(upload.name).suffix.lower()
-    return suffix if suffix in UPLOAD_SUFFIXES else ""
+def with_visitor_names(text: str, folder: Path) -> str:
+    """Return an error's text without paths of this machine, and with the visitor's names for the files in `folder`."""
+    text = text.replace(f"{folder}/", "").replace(f"{folder.name}/", "")
+    for stored, name in visitor_names(folder).items() if STORED_NAME.search(text) else ():
+        text = text.replace(stored, short_name(name)).replace(
+            stored.removeprefix(f"{PICTURES_FOLDER}/"), short_name(name)
+        )
+    return text.replace(f"in {PICTURES_FOLDER};", "in your pictures;")
 
 
 def short_name(name: str, most: int = 60) -> str:

@@ -16,18 +16,31 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.errors import JobError, explain_disk_errors
+from app.jobs.arrivals import (
+    ABANDONED_SECONDS,
+    MIN_REQUEST_BYTES,
+    arrival_bytes,
+    arrivals_folder,
+    bundle,
+    delete_abandoned,
+    megabytes,
+    refusal_path,
+)
 from app.jobs.limits import check_visitor, make_room
 from app.jobs.service import Jobs
 from app.jobs.store import secret_digest
-from app.jobs.uploads import MIN_REQUEST_BYTES, arrival_sizes, arrivals_folder
 from app.server.request_limits import UPLOAD_PATH, cut_body, forget_upload
-from app.settings import MEGABYTE
+from app.settings import MEGABYTE, Settings
 from app.visitors import Visitor, profile_of, visitor_of
 
 CLOSED_PATHS = (f"{API_PREFIX}/process_recording", f"{API_PREFIX}/deep_link")  # write files; the page needs neither
 FORM_BYTES = MEGABYTE  # for names and boundaries around the files of a request
 VISITOR_DIGITS = 32  # of a visitor's digest, with which the folders of their uploads begin
-MAX_REQUESTS = 16  # of one visitor whose files wait
+GROUP_DIGITS = 16  # of the digest of an upload's id, which follow: a browser sends a folder in requests of 1,000 files
+MAX_NAMED = (
+    100  # files of a request that are answered by their own paths; of more, the path of their folder stands for all
+)
+API_CLIENT = "gradio_client"  # begins the User-Agent of a client that shows no answer but its status
 UPLOAD_SECONDS = 900.0  # longest duration of a request
 IDLE_SECONDS = 30.0  # without a byte, after which a request is ended: it holds as much disk space as it announced
 STATUS_SECONDS = 60.0  # for which Gradio's progress endpoint can report the end of an upload
@@ -36,7 +49,8 @@ STATUS_SECONDS = 60.0  # for which Gradio's progress endpoint can report the end
 class UploadEndpoint:
     """Stores uploads, each request in a separate folder with a name that cannot be guessed.
 
-    The waiting uploads of one visitor count together, and all uploads count towards the disk space of the page.
+    What is limited is the size of an upload, however many requests it takes, what waits of one visitor, and the disk
+    space of all. Uploads that nobody waits for any more make room for others; what is left of a refused one is deleted.
 
     jobs: None when nobody can train here; `no_jobs` then says why uploads are refused
     upload_seconds, idle_seconds, status_seconds: see UPLOAD_SECONDS, IDLE_SECONDS and STATUS_SECONDS
@@ -53,6 +67,7 @@ class UploadEndpoint:
         self.jobs, self.no_jobs = jobs, no_jobs
         self.upload_seconds, self.idle_seconds, self.status_seconds = upload_seconds, idle_seconds, status_seconds
         self.announced: dict[Path, int] = {}  # bytes of requests in progress, by folder
+        self.sizes: dict[Path, int] = {}  # bytes of the other requests
         self.admitting = threading.Lock()
 
     def routes(self) -> list[Route]:
@@ -72,64 +87,139 @@ class UploadEndpoint:
         if "transfer-encoding" in request.headers or not length.isdecimal():
             return PlainTextResponse("An upload must state its length (Content-Length).", 411)
         visitor = visitor_of(request, profile_of(request), self.jobs.settings.proxies)
+        upload_id = request.query_params.get("upload_id", "")
         try:
             check_visitor(visitor, self.jobs.settings)
         except JobError as error:
-            return PlainTextResponse(str(error), 403)
+            return self.refusal(self.jobs, request, str(error), 403)
         try:
-            place = await run_in_threadpool(self.admit, self.jobs, visitor, int(length))
+            place = await run_in_threadpool(self.admit, self.jobs, visitor, int(length), upload_id)
         except JobError as error:
-            return PlainTextResponse(str(error), 413)
+            return self.refusal(self.jobs, request, str(error), 413)
         receive = cut_body(request.receive, int(length), self.idle_seconds)
         return await self.store(self.jobs, Request(request.scope, receive), place)
 
-    def admit(self, jobs: Jobs, visitor: Visitor, length: int) -> Path:
-        """Return a new folder for a request of `length` bytes. Raises JobError when there is no space for it."""
+    def refusal(self, jobs: Jobs, request: Request, text: str, status: int) -> Response:
+        """Return the answer to a refused upload.
+
+        gradio_client would show the status without the text. It gets a path instead, for which the endpoint that it
+        calls next gives the reason.
+        """
+        if request.headers.get("user-agent", "").startswith(API_CLIENT):
+            return JSONResponse([str(refusal_path(jobs.settings, text))])
+        return PlainTextResponse(text, status)
+
+    def admit(self, jobs: Jobs, visitor: Visitor, length: int, upload_id: str = "") -> Path:
+        """Return a new folder for a request of `length` bytes. Raises JobError when there is no space for it.
+
+        upload_id: the same in all requests of one upload, if the client sends one.
+        """
         settings, needed = jobs.settings, max(length, MIN_REQUEST_BYTES)
         owner = secret_digest(visitor.identity)[:VISITOR_DIGITS]
+        group = secret_digest(upload_id)[:GROUP_DIGITS] if upload_id else secrets.token_hex(GROUP_DIGITS // 2)
         with explain_disk_errors("The upload could not be stored"), self.admitting:
-            waiting = arrival_sizes(settings) | self.announced
-            own = [size for place, size in waiting.items() if place.name.startswith(owner)]
-            check_waiting(own, length, settings.upload_megabytes)
-            with jobs.store.writing() as session:
-                make_room(session, settings, needed, jobs.options.spare_bytes, waiting=sum(waiting.values()))
-                session.rollback()  # deletes no job yet: the bytes are only announced
-            place = arrivals_folder(settings) / f"{owner}-{secrets.token_urlsafe(16)}"
+            waiting = self.waiting(settings)
+            own = {place: size for place, size in waiting.items() if place.name.startswith(owner)}
+            upload = {place: size for place, size in own.items() if place.name.startswith(f"{owner}-{group}")}
+            try:
+                check_size(sum(upload.values()) + length, settings.upload_megabytes)
+                self.make_room_for(jobs, needed, waiting, own, upload)
+            except JobError:
+                for place in upload.keys() - self.announced.keys():
+                    shutil.rmtree(place, ignore_errors=True)
+                raise
+            place = arrivals_folder(settings) / f"{owner}-{group}-{secrets.token_urlsafe(16)}"
             place.mkdir(parents=True, mode=0o700)
             self.announced[place] = needed
         return place
 
+    def waiting(self, settings: Settings) -> dict[Path, int]:
+        """Return the bytes of all uploads that no job has taken, by the folder of their request.
+
+        Each is measured once: a visitor may send thousands of requests.
+        """
+        places = list(arrivals_folder(settings).glob("*"))
+        self.sizes = {place: self.sizes.get(place) or arrival_bytes(place) for place in places}
+        return self.sizes | self.announced
+
+    def make_room_for(
+        self, jobs: Jobs, needed: int, waiting: dict[Path, int], own: dict[Path, int], upload: dict[Path, int]
+    ) -> None:
+        """Delete uploads that nobody waits for until `needed` more bytes fit. Raises JobError if they do not even then.
+
+        waiting, own, upload: sizes of all uploads, of this visitor's, and of the requests of this upload
+        """
+        settings = jobs.settings
+        most = settings.upload_megabytes * settings.visitor_jobs * MEGABYTE + FORM_BYTES
+        deletable = own.keys() - upload.keys() - self.announced.keys()
+        excess = sum(own.values()) + needed - most
+        if excess > 0 and delete_abandoned(deletable, excess, waiting) < excess:
+            raise JobError(
+                f"{megabytes(sum(own.values()))} that were uploaded from your address are waiting to be read, and this "
+                f"page keeps {megabytes(most)} (GANIME_UPLOAD_MEGABYTES and GANIME_VISITOR_JOBS). Try again in "
+                f"{ABANDONED_SECONDS / 60:.0f} minutes, or upload less."
+            )
+        try:
+            self.check_disk(jobs, needed, waiting)
+        except JobError:
+            if not delete_abandoned(waiting.keys() - upload.keys() - self.announced.keys(), needed, waiting):
+                raise
+            self.check_disk(jobs, needed, waiting)
+
+    def check_disk(self, jobs: Jobs, needed: int, waiting: dict[Path, int]) -> None:
+        """Raise JobError unless `needed` more bytes fit on the disk space of the page. No job is deleted for it yet."""
+        with jobs.store.writing() as session:
+            make_room(session, jobs.settings, needed, jobs.options.spare_bytes, waiting=sum(waiting.values()))
+            session.rollback()  # the bytes are only announced
+
     async def store(self, jobs: Jobs, request: Request, place: Path) -> Response:
-        """Read the files of a request into `place`, which is deleted if that fails."""
+        """Read the files of a request into `place`. If that fails, all of the upload's requests are deleted."""
         upload_id = request.query_params.get("upload_id")
         paths: list[Path] = []
         try:
             paths = await self.read_files(request, place, jobs.settings.upload_megabytes, upload_id)
-            return JSONResponse([str(path) for path in paths])
-        except ClientDisconnect:  # or more bytes arrived than were announced
-            return PlainTextResponse("The upload was interrupted. Try again.", 400)
-        except asyncio.TimeoutError:
-            text = (
-                f"The upload stood still for {self.idle_seconds:g} seconds or took more than "
-                f"{self.upload_seconds / 60:.0f} minutes. Try again, with fewer or smaller pictures."
-            )
-            return PlainTextResponse(text, 408)
-        except MultiPartException as error:
-            if "Headers exceeded" in error.message:
-                return PlainTextResponse("The name of a file is too long. Rename it and try again.", 400)
-            if "maximum allowed size" not in error.message:
-                return PlainTextResponse(error.message, 400)
-            most = f"{jobs.settings.upload_megabytes:,} MB"
-            return PlainTextResponse(f"A file is larger than {most}, the limit here (GANIME_UPLOAD_MEGABYTES).", 413)
-        except OSError as error:
-            return PlainTextResponse(f"The upload could not be stored ({error.strerror}). Try again later.", 507)
+            if len(paths) > MAX_NAMED:
+                await run_in_threadpool(bundle, place, paths)
+            return JSONResponse([str(place)] if len(paths) > MAX_NAMED else [str(path) for path in paths])
+        except (ClientDisconnect, asyncio.TimeoutError, MultiPartException, OSError) as error:
+            text, status = self.explained(error, jobs.settings)
+            return self.refusal(jobs, request, text, status)
         finally:
             self.announced.pop(place, None)
             if upload_id:
                 file_upload_statuses.set_done(upload_id)
                 asyncio.get_running_loop().call_later(self.status_seconds, forget_upload, upload_id)
             if not paths:
-                await run_in_threadpool(shutil.rmtree, place, ignore_errors=True)
+                await run_in_threadpool(self.delete_upload, place, bool(upload_id))
+
+    def delete_upload(self, place: Path, in_parts: bool) -> None:
+        """Delete the files of a request that failed, and of the others of the same upload if it came in parts."""
+        group = place.name[: VISITOR_DIGITS + 1 + GROUP_DIGITS]
+        others = place.parent.glob(f"{group}-*") if in_parts else []
+        for part in {place, *others} - self.announced.keys():
+            shutil.rmtree(part, ignore_errors=True)
+
+    def explained(self, error: Exception, settings: Settings) -> tuple[str, int]:
+        """Return in words why an upload could not be read, and the HTTP status."""
+        if isinstance(error, ClientDisconnect):  # or more bytes arrived than were announced
+            return "The upload was interrupted. Try again.", 400
+        if isinstance(error, asyncio.TimeoutError):
+            text = (
+                f"The upload stood still for {self.idle_seconds:g} seconds or took more than "
+                f"{self.upload_seconds / 60:.0f} minutes. Try again, with fewer or smaller pictures."
+            )
+            return text, 408
+        if isinstance(error, OSError):
+            return f"The upload could not be stored ({error.strerror}). Try again later.", 507
+        message = getattr(error, "message", "")
+        if "Headers exceeded" in message:
+            return "The name of a file is too long. Rename it and try again.", 400
+        if "maximum allowed size" in message:
+            return (
+                f"A file is larger than {settings.upload_megabytes:,} MB, the limit here (GANIME_UPLOAD_MEGABYTES).",
+                413,
+            )
+        return message, 400
 
     async def read_files(self, request: Request, place: Path, megabytes: int, upload_id: str | None) -> list[Path]:
         """Write the files of a form to `place` and return their paths. megabytes: largest size of a file."""
@@ -139,19 +229,10 @@ class UploadEndpoint:
         return [Path(path) for path in paths]
 
 
-def check_waiting(sizes: list[int], length: int, most: int) -> None:
-    """Raise JobError when a visitor whose waiting uploads have these sizes may not upload `length` bytes more.
-
-    most: megabytes that the uploads of a visitor may have together
-    """
-    if len(sizes) >= MAX_REQUESTS:
+def check_size(size: int, most: int) -> None:
+    """Raise JobError when an upload of `size` bytes, in all of its requests, has more than `most` megabytes."""
+    if size > most * MEGABYTE + FORM_BYTES:
         raise JobError(
-            f"{len(sizes)} of your uploads are waiting, the most that this page allows. Train on them first, or "
-            "upload a zip, or all pictures at once."
-        )
-    if sum(sizes) + length > most * MEGABYTE + FORM_BYTES:
-        waiting = f" beside {sum(sizes) / MEGABYTE:,.0f} MB that are waiting" if sizes else ""
-        raise JobError(
-            f"This upload has {length / MEGABYTE:,.0f} MB{waiting}; this page takes {most:,} MB in all "
-            "(GANIME_UPLOAD_MEGABYTES). Upload fewer or smaller pictures; 256 px per side are enough."
+            f"This upload has {megabytes(size)} or more; this page takes {most:,} MB (GANIME_UPLOAD_MEGABYTES). Upload "
+            "fewer or smaller pictures; 256 px per side are enough."
         )

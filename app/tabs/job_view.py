@@ -18,11 +18,10 @@ from app.errors import JobError, JobMissing
 from app.faces.studio import Studio
 from app.jobs.service import Jobs, Sources
 from app.jobs.status import was_stopped
-from app.jobs.uploads import PICTURES_FOLDER, short_name
 from app.tabs.long_work import work_functions
 from app.tabs.plain_verdict import plain_verdict
-from ganime.errors import DataError
 from ganime.faces.audit import Audit, audit, contact_sheet
+from ganime.faces.dataset import FaceDataset
 from ganime.images import sheet, webp_bytes
 from ganime.measuring.copies import NearestFaces
 
@@ -38,33 +37,20 @@ LOSS_FIELDS, MEASURE_FIELDS = ("d_loss", "g_loss"), ("frechet", "diversity")
 JobKeys = Annotated[list[str], Field(max_length=MAX_JOB_KEYS)]
 
 
-def faces_value(
-    sources: Sources, progress: Callable[[int, int], None] | None = None, remark: str = ""
-) -> tuple[dict[str, Any], int]:
-    """Decode uploaded faces and return what faces.js shows of them, and how many can be used.
-
-    progress: called with (done, total). remark: the first line of the advice, if there is one.
-
-    Raises DataError, with the visitor's names for files, when they cannot be used.
-    """
-    try:
-        dataset = sources.load(progress)
-    except DataError as error:
-        raise DataError(with_visitor_names(str(error), sources)) from error
-    report = audit(dataset)
-    skipped = report.unused_files[:MAX_SKIPPED]
-    value = {
+def faces_value(sources: Sources, dataset: FaceDataset, remark: str = "") -> dict[str, Any]:
+    """Return what faces.js shows of uploaded faces. remark: the first line of the advice, if there is one."""
+    report, skipped = audit(dataset), sources.skipped(dataset)
+    return {
         "sheet": picture_url("webp", webp_bytes(contact_sheet(dataset))),
-        "rows": count_rows(report),
-        "skipped": [{"name": visitor_name(name, sources), "reason": reason} for name, _, reason in skipped],
-        "more": max(0, len(report.unused_files) - MAX_SKIPPED),
+        "rows": count_rows(report, len(sources.ignored)),
+        "skipped": [{"name": name, "reason": reason} for name, reason in skipped[:MAX_SKIPPED]],
+        "more": max(0, len(skipped) - MAX_SKIPPED),
         "advice": [*([remark] if remark else []), *report.advice],
     }
-    return value, report.used
 
 
-def count_rows(report: Audit) -> list[tuple[str, str]]:
-    """Return the rows of a table about uploaded faces; counts of 0 are left out."""
+def count_rows(report: Audit, ignored: int = 0) -> list[tuple[str, str]]:
+    """Return the rows of a table about uploaded faces; counts of 0 are left out. ignored: files beside the pictures."""
     duplicates = report.exact_duplicates + report.near_duplicates
     counts = [
         ("Faces to learn from", report.train),
@@ -72,7 +58,7 @@ def count_rows(report: Audit) -> list[tuple[str, str]]:
         ("Duplicates, skipped", duplicates),
         ("Unreadable", report.unused.get("unreadable", 0)),
         ("Too small", report.unused.get("too small", 0)),
-        ("Other files", sum(report.passed_over.values())),
+        ("Other files", sum(report.passed_over.values()) + ignored),
         ("Grey", report.grey),
     ]
     rows = [(name, f"{count:,}") for name, count in counts if count]
@@ -84,20 +70,6 @@ def count_rows(report: Audit) -> list[tuple[str, str]]:
         ("Width", f"{narrowest:,.0f} to {widest:,.0f} px"),
         ("Height", f"{lowest:,.0f} to {highest:,.0f} px"),
     ]
-
-
-def visitor_name(name: str, sources: Sources) -> str:
-    """Return the visitor's name for a file that is stored under a number; files in zips have kept their names."""
-    return short_name(sources.names.get(f"{PICTURES_FOLDER}/{name}", name), 120)
-
-
-def with_visitor_names(text: str, sources: Sources) -> str:
-    """Return an error's text without paths of this machine, and with the visitor's names for files."""
-    text = text.replace(f"{sources.folder}/", "")
-    for stored, name in sources.names.items():
-        text = text.replace(stored, short_name(name))
-        text = text.replace(stored.removeprefix(f"{PICTURES_FOLDER}/"), short_name(name))
-    return text
 
 
 def job_value(jobs: Jobs, key: str) -> dict[str, Any]:

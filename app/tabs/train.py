@@ -14,10 +14,10 @@ from app.errors import JobError, explain_disk_errors, visitor_text
 from app.faces.examples import Examples, tray_upload
 from app.faces.studio import Studio
 from app.jobs import speed
+from app.jobs.arrivals import Upload, delete_uploads
 from app.jobs.limits import TrainingPlan, check_visitor, may_train
 from app.jobs.service import Jobs, safe_model_name
 from app.jobs.store import DRAFT
-from app.jobs.uploads import Upload, delete_uploads
 from app.tabs import train_form
 from app.tabs.job_view import archive_file, faces_value, job_functions
 from app.tabs.publish import publish_functions
@@ -275,10 +275,7 @@ def read_draft(jobs: Jobs, key: str, progress: gr.Progress, remark: str = "") ->
     def show_progress(done: int, total: int) -> None:
         show_bar(progress, done, total, "Reading the faces")
 
-    with explain_disk_errors("The faces could not be read"):
-        value, faces = faces_value(jobs.sources(key), show_progress, remark)
-    jobs.note_faces(key, faces)
-    return value
+    return faces_value(*jobs.read_draft(key, show_progress), remark)
 
 
 def show_bar(progress: gr.Progress, done: int, total: int, text: str) -> None:

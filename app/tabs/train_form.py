@@ -11,11 +11,10 @@ from gradio.data_classes import FileData, ListFiles
 from app.components.bridge import clamped, component, remembered
 from app.errors import JobError, visitor_text
 from app.faces.library import EMBEDDED_KEY, LOADED
-from app.jobs.uploads import Upload, uploaded_file
+from app.jobs.arrivals import Upload, uploaded_files
 from app.settings import Settings
 from app.visitors import sign_in_works
 from ganime.config import RECIPES, SCRATCH
-from ganime.faces.reading import SUFFIXES
 
 START_CHOICES = [("Embedded model", EMBEDDED_KEY), ("The model in use", LOADED), ("From scratch", SCRATCH)]
 SIZE_CHOICES, DEFAULT_SIZE = [32, 64, 128], 64  # px; larger models take a GPU and the command line
@@ -78,9 +77,8 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
     gr.Markdown(INTRODUCTION.format(hours=settings.keep_hours))
     with gr.Row():
         files = gr.File(
-            label=f"Faces: a zip or pictures, up to {settings.upload_megabytes:,} MB",
-            file_count="multiple",
-            file_types=[*sorted(SUFFIXES), ".zip"],
+            label=f"Faces: pictures of any kind, or a zip or tar, up to {settings.upload_megabytes:,} MB",
+            file_count="multiple",  # of any type: the server tells them apart by their contents
             height=150,
             scale=4,
             min_width=260,
@@ -145,6 +143,6 @@ def uploads_of(payload: ListFiles | FileData | None, settings: Settings) -> list
     """
     files = payload.root if isinstance(payload, ListFiles) else [payload] if payload else []
     try:
-        return [uploaded_file(file.path, file.orig_name, settings) for file in files]
+        return [upload for file in files for upload in uploaded_files(file.path, file.orig_name, settings)]
     except JobError as error:
         raise gr.Error(visitor_text(error)) from error

@@ -14,9 +14,9 @@ from PIL import Image
 from app.faces.library import START_KEY
 from app.faces.loaded_model import LoadedModel
 from app.faces.studio import Studio
+from app.jobs.arrivals import Upload
 from app.jobs.options import JobOptions
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload
 from app.settings import Settings
 from ganime.drawing.recipe import Recipe
 from tests.app.job_helpers import children_of

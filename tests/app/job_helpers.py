@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 
 from app.errors import JobMissing
+from app.jobs.arrivals import Upload
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload
 from app.visitors import Visitor
 
 ME, OTHER = Visitor("me"), Visitor("other")

@@ -321,7 +321,7 @@ def test_limits_of_the_page_hold_for_clients_too(client: Client, home: Path, fac
         ({"minutes": 10_000}, "GANIME_JOB_MINUTES"),
         ({"recipe": "other"}, "recipe must be one of"),
         ({"files": faces * 3}, "GANIME_UPLOAD_FACES"),
-        ({"files": []}, "no picture and no zip"),
+        ({"files": []}, "no picture and no archive"),
     ):
         with pytest.raises(AppError, match=words):
             start(client, **{"files": faces} | arguments)
@@ -372,7 +372,7 @@ def test_bombs_and_broken_zips_sent_by_raw_http_are_refused_and_deleted(
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(3_000):
             archive.writestr(f"{number}.txt", b"")
-    refused = ((b"PK\x03\x04", "damaged or not a zip file"), (packed.getvalue(), "GANIME_UPLOAD_FACES"))
+    refused = ((b"PK\x03\x04", "damaged or incomplete"), (packed.getvalue(), "GANIME_UPLOAD_FACES"))
     for data, words in refused:
         sent = {"files": ("<b>.zip", data)}
         [path] = http().post(f"{client.src}gradio_api/upload", files=sent).raise_for_status().json()

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from app.cli import commands
 from app.errors import JobMissing
+from app.jobs.arrivals import Upload
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload
 from ganime.errors import GanimeError
 from tests.app.job_helpers import OTHER, PLAN, state_of, submitted
 

@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, expect
 
 from app.faces.studio import Studio
-from app.jobs.uploads import Upload
+from app.jobs.arrivals import Upload
 from app.settings import Settings
 from app.visitors import Visitor
 from ganime.config import ModelConfig

@@ -14,7 +14,7 @@ from PIL import Image
 from app.errors import JobError, JobMissing
 from app.faces.library import EMBEDDED_KEY, LOADED, START_KEY
 from app.faces.studio import Studio
-from app.jobs.uploads import Upload
+from app.jobs.arrivals import Upload
 from app.settings import Settings
 from app.visitors import Visitor
 from ganime.config import SCRATCH, ModelConfig

@@ -20,11 +20,11 @@ import pytest
 from typer.testing import CliRunner
 
 from app.errors import JobError
+from app.jobs.arrivals import Upload
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.jobs.store import DATABASE, ENDED
 from app.jobs.supervisor import ended, train_arguments
-from app.jobs.uploads import Upload
 from app.server.launch import stop_with
 from ganime.cli import app as command_line
 from ganime.models.checkpoint import load_checkpoint

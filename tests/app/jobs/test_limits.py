@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from app.errors import JobError
+from app.jobs.arrivals import Upload
 from app.jobs.limits import bytes_needed, check_plan
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload
 from app.settings import Settings
 from app.visitors import Visitor
 from tests.app.job_helpers import ME, OTHER, PLAN, change, exists, state_of, submitted
@@ -82,7 +82,7 @@ def test_an_upload_in_place_of_another_does_not_count_as_one_more(
     change(jobs, old, bytes=2**28)
     with pytest.raises(JobError, match="GANIME_VISITOR_JOBS"):
         jobs.draft(files, ME, 32)
-    with pytest.raises(JobError, match="no picture and no zip"):
+    with pytest.raises(JobError, match="no picture and no archive"):
         jobs.draft([], ME, 32, instead=old)
     new = jobs.draft(files, ME, 32, instead=old)
     assert (exists(jobs, old), exists(jobs, new)) == (True, True)  # the caller deletes the old one

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from app.errors import JobError, JobMissing
+from app.jobs.arrivals import Upload
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED, FINISHED, QUEUED
 from app.jobs.supervisor import train_arguments
-from app.jobs.uploads import Upload
 from app.tabs.train import read_draft
 from app.visitors import Visitor
 from ganime.drawing.sampling import generate

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from app.jobs.arrivals import Upload
 from app.jobs.service import Jobs
 from app.jobs.speed import UNKNOWN_SPEED, estimate, images_per_second
-from app.jobs.uploads import Upload
 from tests.app.job_helpers import children_of, submitted
 from tests.trainers import write
 

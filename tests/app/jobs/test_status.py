@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from app.jobs import folder as job_folder
+from app.jobs.arrivals import Upload
 from app.jobs.folder import MAX_GRIDS, JobFolder
 from app.jobs.service import Jobs
 from app.jobs.status import seconds_left
 from app.jobs.store import RUNNING, Job
-from app.jobs.uploads import Upload
 from ganime.training.events import PREVIEWS, read_journal
 from tests.app.job_helpers import PLAN, change, submitted, wait_for_steps
 from tests.trainers import write

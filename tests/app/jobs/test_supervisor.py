@@ -14,10 +14,10 @@ import gradio as gr
 import pytest
 
 from app.errors import JobError, JobMissing
+from app.jobs.arrivals import Upload, arrivals_folder
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.jobs.supervisor import cores, train_arguments
-from app.jobs.uploads import Upload, arrivals_folder
 from app.tabs.train import TrainHandlers
 from ganime.errors import GanimeError
 from ganime.models.checkpoint import load_checkpoint

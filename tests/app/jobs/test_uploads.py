@@ -17,8 +17,9 @@ import pytest
 from PIL import Image
 
 from app.errors import JobError
+from app.jobs.arrivals import Upload, arrivals_folder, delete_uploads, uploaded_files
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload, arrivals_folder, delete_uploads, stored_sources, uploaded_file
+from app.jobs.uploads import stored_sources
 from app.settings import Settings
 from app.tabs.job_view import faces_value
 from ganime.errors import DataError, GanimeError
@@ -78,7 +79,7 @@ def zipped(named: list[tuple[str | zipfile.ZipInfo, bytes]], method: int = zipfi
 
 
 def looked_at(jobs: Jobs, files: list[Upload]) -> dict:
-    return faces_value(jobs.sources(jobs.draft(files, ME, 64)))[0]
+    return faces_value(*jobs.read_draft(jobs.draft(files, ME, 64)))
 
 
 def count(value: dict, row: str) -> int:
@@ -126,7 +127,9 @@ def test_zips_that_are_none_or_hold_nothing_are_refused_by_name(
     data: bytes, open_jobs: Callable[..., Jobs], tmp_path: Path
 ) -> None:
     jobs = open_jobs("mock", start=False)
-    with pytest.raises(GanimeError, match=r"^<b>\.zip is damaged|^0 usable faces were found in <b>\.zip") as caught:
+    with pytest.raises(
+        GanimeError, match=r"^<b>\.zip is damaged|0 usable faces found in (<b>\.zip|your pictures)|no archive.*<b>\.zip"
+    ) as caught:
         looked_at(jobs, uploaded(tmp_path, [("<b>.zip", data)]))
     assert str(tmp_path) not in str(caught.value)
 
@@ -175,7 +178,7 @@ def test_a_zip_is_hashed_and_decoded_once_on_its_way_to_the_trainer(
     packed = zipped([(f"{number}.png", data) for number, data in enumerate(pngs)])
     jobs = open_jobs("mock", start=False)
     key = jobs.draft(uploaded(tmp_path, [("faces.zip", packed)]), ME, 64)
-    faces_value(jobs.sources(key))
+    jobs.read_draft(key)
     folder = jobs.folder(key)
     dataset.load_faces(stored_sources(folder.uploads), 64, folder.cache)  # as the trainer does
     assert done == ["file_digest", "decode_all"]
@@ -236,6 +239,8 @@ def test_uploads_beyond_a_limit_are_refused_and_leave_nothing(
     with zipfile.ZipFile(many, "w") as archive:
         for number in range(1_035):
             archive.writestr(f"{number}.txt", b"")
+    notes = tmp_path / "notes"
+    notes.write_text("notes")
     refused = [
         ({"upload_faces": 16}, [Upload(many, "many.zip")], r"more than 1,032 entries.*GANIME_UPLOAD_FACES: 16"),
         ({"upload_megabytes": 1}, [Upload(bomb, "bomb.zip")], "1 MB uncompressed.*GANIME_UPLOAD_MEGABYTES"),
@@ -243,8 +248,8 @@ def test_uploads_beyond_a_limit_are_refused_and_leave_nothing(
         ({"upload_faces": 16}, [Upload(large, "large.png")], r"4\.1943 million pixels.*GANIME_UPLOAD_FACES"),
         ({"upload_megabytes": 0.01}, files, "GANIME_UPLOAD_MEGABYTES"),
         ({"disk_gigabytes": 1e-6}, files, "GANIME_DISK_GIGABYTES"),
-        ({}, [Upload(files[0].path, "notes.txt")], "no picture and no zip"),
-        ({}, [], "no picture and no zip"),
+        ({}, [Upload(notes, "notes.txt")], r"no picture and no archive.*1 text file \(notes\.txt\)"),
+        ({}, [], "no picture and no archive"),
     ]
     for changes, uploads, words in refused:
         jobs = open_jobs("mock", start=False, **changes)
@@ -252,11 +257,11 @@ def test_uploads_beyond_a_limit_are_refused_and_leave_nothing(
             jobs.draft(uploads, ME, 32)
     (tmp_path / "link.png").symlink_to("/etc/passwd")
     broken = tmp_path / "broken.zip"
-    broken.write_bytes(b"PK")
+    broken.write_bytes(b"PK\3\4")
     jobs = open_jobs("mock", start=False)
-    with pytest.raises(JobError, match="no picture and no zip"):
+    with pytest.raises(JobError, match="no picture and no archive"):
         jobs.draft([Upload(tmp_path / "link.png", "link.png")], ME, 32)
-    with pytest.raises(DataError, match=r"^my <faces>\.zip is damaged or not a zip"):
+    with pytest.raises(DataError, match=r"^my <faces>\.zip is damaged or incomplete"):
         jobs.draft([Upload(broken, "my <faces>.zip")], ME, 32)
     assert not list((jobs.settings.home / "jobs").glob("*"))
     assert jobs.overview() == []
@@ -266,7 +271,9 @@ def test_uploads_beyond_a_limit_are_refused_and_leave_nothing(
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "nul\0", "{arrivals}/../x", "{arrivals}", 7, None])
 def test_only_files_that_were_uploaded_to_this_page_are_taken(path: object, settings: Settings) -> None:
     arrivals = arrivals_folder(settings)
-    assert uploaded_file(f"{arrivals}/request/a/faces.zip", "", settings).name == "faces.zip"
-    assert uploaded_file(f"{arrivals}/request/a/x.zip", "My.zip", settings).name == "My.zip"
+    assert uploaded_files(f"{arrivals}/request/a/faces.zip", "", settings)[0].name == "faces.zip"
+    assert uploaded_files(f"{arrivals}/request/a/x.zip", "My.zip", settings)[0].name == "My.zip"
+    with pytest.raises(JobError, match="no longer exist"):  # the folder of a request that is no longer there
+        uploaded_files(f"{arrivals}/request", "", settings)
     with pytest.raises(JobError, match="handle_file"):
-        uploaded_file(path.format(arrivals=arrivals) if isinstance(path, str) else path, "x", settings)
+        uploaded_files(path.format(arrivals=arrivals) if isinstance(path, str) else path, "x", settings)

@@ -26,10 +26,20 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import page as app_main
+from app.errors import JobError
 from app.faces.studio import Studio
+from app.jobs.arrivals import (
+    ABANDONED_SECONDS,
+    ARRIVAL_SECONDS,
+    Upload,
+    arrival_bytes,
+    arrivals_folder,
+    delete_uploads,
+    sweep_arrivals,
+    uploaded_files,
+)
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED, Job
-from app.jobs.uploads import ARRIVAL_SECONDS, Upload, arrival_bytes, arrivals_folder, delete_uploads, sweep_arrivals
 from app.server import upload_endpoint
 from app.server.compression import Compression
 from app.server.page_head import PageHead
@@ -121,11 +131,11 @@ async def test_the_same_file_of_two_visitors_lies_twice_and_one_does_not_remove_
 async def test_what_a_visitor_has_uploaded_and_not_begun_with_counts_together(
     page: Callable[..., httpx.AsyncClient], tmp_path: Path
 ) -> None:
-    client = page()
+    client = page(visitor_jobs=1)
     [first] = (await send(client, bytes(2 * MEGABYTE))).json()
     refused = await send(client, bytes(2 * MEGABYTE - 1))
     assert refused.status_code == 413
-    assert "2 MB beside 2 MB" in refused.text
+    assert "2 MB that were uploaded" in refused.text
     assert "GANIME_UPLOAD_MEGABYTES" in refused.text
     assert (await send(client, bytes(MEGABYTE), "203.0.113.7")).status_code == 200
     delete_uploads([Upload(Path(first), "faces.zip")])
@@ -138,7 +148,7 @@ async def test_what_a_visitor_has_uploaded_and_not_begun_with_counts_together(
 async def test_uploads_that_are_still_on_their_way_count_as_well(
     open_jobs: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2)
+    jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2, visitor_jobs=1)
     client, answers = client_of(UploadEndpoint(jobs, "")), []
     store = upload_endpoint.upload_fn
 
@@ -254,9 +264,7 @@ async def test_what_nobody_begins_with_goes_after_a_while(
     [old] = (await send(client, b"old")).json()
     [young] = (await send(client, b"young")).json()
     then = time.time() - ARRIVAL_SECONDS - 1
-    place = arrivals_folder(jobs.settings) / Path(old).relative_to(arrivals_folder(jobs.settings)).parts[0]
-    for path in (place, *place.rglob("*")):
-        os.utime(path, (then, then))
+    age(Path(old).parents[1], ARRIVAL_SECONDS + 1)
     sweep_arrivals(jobs.settings)
     assert [path.read_bytes() for path in here(tmp_path / "home")] == [b"young"]
     os.utime(Path(young).parent, (then, then))  # its file was written a moment ago: it may still come in
@@ -320,19 +328,90 @@ async def test_no_endpoint_but_the_upload_takes_files(page: Callable[..., httpx.
 async def test_small_and_empty_uploads_cost_too(open_jobs: Callable[..., Jobs], tmp_path: Path) -> None:
     jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2)
     client = client_of(UploadEndpoint(jobs, ""))
-    for _ in range(3):
-        assert (await send(client, b"")).status_code == 200
-    assert (await send(client, b"")).status_code == 413
+    assert (await send(client, b"")).status_code == 200
     many = [("files", (f"{number}.png", bytes([number]))) for number in range(200)]
     told = {"X-Forwarded-For": "203.0.113.7"}
-    [place] = {Path(path).parents[1] for path in (await client.post(UPLOAD, files=many, headers=told)).json()}
-    assert arrival_bytes(place) == 200 * 8 * 1024
-    client, before = client_of(UploadEndpoint(open_jobs("mock", start=False, upload_megabytes=64), "")), place.parent
-    for _ in range(16):
-        assert (await send(client, b"some")).status_code == 200
-    refused = await send(client, b"some")
-    assert (refused.status_code, "16 of your uploads" in refused.text) == (413, True)
-    assert len(list(before.iterdir())) == 3 + 1 + 16
+    [place] = (await client.post(UPLOAD, files=many, headers=told)).json()
+    assert 200 * 8 * 1024 < arrival_bytes(Path(place)) < 204 * 8 * 1024  # with the list of them
+    assert [arrival_bytes(other) for other in Path(place).parent.iterdir() if other != Path(place)] == [16 * 1024]
+
+
+async def test_a_folder_in_many_requests_counts_as_one_upload(open_jobs: Callable[..., Jobs], tmp_path: Path) -> None:
+    jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2, visitor_jobs=1)
+    client, paths = client_of(UploadEndpoint(jobs, "")), []
+
+    async def part(upload_id: str, number: int, size: int = 0) -> httpx.Response:
+        files = [("files", (f"{number}-{name}.png", bytes([name]) + bytes(size))) for name in range(101)]
+        return await client.post(f"{UPLOAD}?upload_id={upload_id}", files=files)
+
+    for number in range(2):
+        paths += (await part("folder", number)).json()
+    assert len(paths) == 2  # a path for each request: 30,000 of them would not fit into the body of an event
+    found = [upload for path in paths for upload in uploaded_files(path, "the first", jobs.settings)]
+    assert [upload.name for upload in found[:2]] == ["0-0.png", "0-1.png"]
+    assert (len(found), all(upload.path.is_file() for upload in found)) == (202, True)
+    refused = await part("folder", 2, 16 * 1024)  # fits alone, but not beside the others
+    assert (refused.status_code, "2 MB (GANIME_UPLOAD_MEGABYTES)" in refused.text) == (413, True)
+    assert here(tmp_path / "home") == []  # nobody takes the rest of a refused upload
+    assert (await part("again", 0)).status_code == 200
+    [other] = (await part("again", 1)).json()
+    delete_uploads(uploaded_files(other, "", jobs.settings))
+    assert len(here(tmp_path / "home")) == 102
+
+
+async def test_single_files_are_limited_by_their_size_and_not_by_their_number(
+    open_jobs: Callable[..., Jobs], tmp_path: Path
+) -> None:
+    jobs = open_jobs("mock", start=False, upload_megabytes=2, visitor_jobs=3)
+    client = client_of(UploadEndpoint(jobs, ""))
+    for number in range(300):
+        assert (await send(client, bytes([number % 256]))).status_code == 200
+    assert (await send(client, bytes(2 * MEGABYTE))).status_code == 200
+    refused = await send(client, bytes(2 * MEGABYTE))
+    assert (refused.status_code, "2 minutes" in refused.text, "GANIME_VISITOR_JOBS" in refused.text) == (
+        413,
+        True,
+        True,
+    )
+    assert len(here(tmp_path / "home")) == 301
+
+
+@pytest.mark.parametrize("after_restart", [False, True])
+async def test_uploads_that_nobody_waits_for_make_room_for_others(
+    after_restart: bool, open_jobs: Callable[..., Jobs], tmp_path: Path
+) -> None:
+    jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2, visitor_jobs=1, disk_gigabytes=4.5 / 1024)
+    endpoint = UploadEndpoint(jobs, "")
+    [mine] = (await send(client_of(endpoint), bytes(2 * MEGABYTE))).json()
+    assert (await send(client_of(endpoint), bytes(MEGABYTE))).status_code == 413  # it was uploaded a moment ago
+    endpoint = UploadEndpoint(jobs, "") if after_restart else endpoint
+    age(Path(mine).parents[1], ABANDONED_SECONDS + 1)
+    assert (await send(client_of(endpoint), bytes(2 * MEGABYTE))).status_code == 200
+    assert not Path(mine).exists()
+    [others] = (await send(client_of(endpoint), bytes(MEGABYTE), "203.0.113.7")).json()
+    age(Path(others).parents[1], ABANDONED_SECONDS + 1)  # the disk space of all is short as well
+    assert (await send(client_of(endpoint), bytes(2 * MEGABYTE), "203.0.113.8")).status_code == 200
+    assert not Path(others).exists()
+
+
+async def test_gradio_client_is_given_the_reason_of_a_refusal(open_jobs: Callable[..., Jobs], tmp_path: Path) -> None:
+    jobs = open_jobs("mock", start=False, upload_megabytes=1)
+    sent = {"files": ("faces.zip", bytes(3 * MEGABYTE))}
+    agent = {"User-Agent": "gradio_client/2.7.2; hf_hub/2.4.0; python/3.11"}
+    answer = await client_of(UploadEndpoint(jobs, "")).post(UPLOAD, files=sent, headers=agent)
+    assert answer.status_code == 200
+    with pytest.raises(JobError, match=r"3 MB.*GANIME_UPLOAD_MEGABYTES"):
+        uploaded_files(answer.json()[0], "faces.zip", jobs.settings)
+    with pytest.raises(JobError, match="refused"):
+        uploaded_files(answer.json()[0][:-3] + "abc", "", jobs.settings)
+    assert here(tmp_path / "home") == []
+
+
+def age(place: Path, seconds: float) -> None:
+    """Have a request been stored some time ago."""
+    then = time.time() - seconds
+    for path in (place, *place.rglob("*")):
+        os.utime(path, (then, then))
 
 
 async def test_a_form_without_files_leaves_no_folder(page: Callable[..., httpx.AsyncClient], tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from app.faces.studio import Studio
+from app.jobs.arrivals import Upload
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload
 from app.settings import Settings
 from app.tabs import job_view as module
 from app.tabs.job_view import card_html, count_rows, existing_jobs, job_functions

@@ -12,8 +12,8 @@ import pytest
 from app.faces.library import EMBEDDED_KEY, START_KEY
 from app.faces.loaded_model import LOCKS
 from app.faces.studio import Studio
+from app.jobs.arrivals import Upload
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload
 from app.settings import Settings
 from app.tabs.model_menu import model_functions, model_value
 from app.visitors import Visitor

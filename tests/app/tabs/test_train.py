@@ -15,8 +15,8 @@ from gradio.data_classes import FileData, ListFiles
 from app.faces import examples
 from app.faces.library import EMBEDDED_KEY
 from app.faces.studio import Studio
+from app.jobs.arrivals import Upload, arrivals_folder
 from app.jobs.service import Jobs
-from app.jobs.uploads import Upload, arrivals_folder
 from app.settings import Settings
 from app.tabs.train import TrainHandlers
 from app.tabs.train_form import uploads_of
