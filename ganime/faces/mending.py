@@ -36,14 +36,19 @@ def nearly_whole(data: bytes, open_picture: Callable[[bytes], Image.Image]) -> I
     pictures = [load_partly(open_picture(version), canvas) for version, canvas in zip(versions, (0, 255), strict=True)]
     if pictures[0].format not in MENDABLE:
         return None
-    first, second = (np.asarray(picture).astype(np.int16) for picture in pictures)  # (H, W) or (H, W, bands)
-    missing: np.ndarray = abs(first - second) > MAX_DIFFERENCE
-    missing = missing.any(2) if missing.ndim == 3 else missing  # (H, W)
+    first, second = map(values_of, pictures)  # (H, W) or (H, W, bands)
+    apart = np.atleast_3d(abs(first - second)).max(2)  # (H, W)
+    missing = apart > MAX_DIFFERENCE
     if pictures[0].format == "GIF":  # has a canvas of its own, in one colour
         missing = np.broadcast_to((first == first[-1, -1]).all(1, keepdims=True), first.shape)
     if missing.mean() > MAX_MISSING:
         return None
     return filled(pictures[0], missing) if missing.any() else pictures[0]
+
+
+def values_of(picture: Image.Image) -> np.ndarray:
+    """The pixels of a picture as numbers that can be subtracted."""
+    return np.asarray(picture.convert("L") if picture.mode == "1" else picture).astype(np.int32)
 
 
 def load_partly(picture: Image.Image, canvas: int) -> Image.Image:
