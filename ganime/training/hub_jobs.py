@@ -21,7 +21,7 @@ from huggingface_hub import errors as hf
 
 from ganime.embedded import TRAINING_FACES, WEIGHTS
 from ganime.errors import ConfigError, HubError, TrainingError
-from ganime.faces.reading import SUFFIXES
+from ganime.faces.kinds import ARCHIVE_SUFFIXES, SUFFIXES, TABLE_SUFFIXES
 from ganime.models.hub import in_time, token_to_send
 from ganime.models.upload import NO_TOKEN, Target, explained, upload
 from ganime.training.events import Event, parse_event
@@ -196,7 +196,7 @@ def pack(source: Path, out: Path) -> str:
         return out.name
     with zipfile.ZipFile(out, "w") as archive:  # pictures are compressed already
         for path in sorted(source.rglob("*")):
-            if path.is_file() and path.suffix.lower() in (*SUFFIXES, ".zip"):
+            if path.is_file() and path.suffix.lower() in SUFFIXES | ARCHIVE_SUFFIXES | TABLE_SUFFIXES:
                 archive.write(path, path.relative_to(source).as_posix())
     return out.name
 
