@@ -20,6 +20,7 @@ from app.server.face_endpoint import FaceEndpoint
 from app.server.first_faces import first_faces
 from app.server.hosts import serves_only_this_machine
 from app.server.launch import free_port, raise_file_limit, stop_with
+from app.server.mcp_tools import offer_tools
 from app.server.model_endpoint import ModelEndpoint
 from app.server.page_head import PageHead
 from app.server.request_limits import RequestLimits, restrict_gradio
@@ -97,6 +98,8 @@ def main() -> None:
     os.environ["GRADIO_TEMP_DIR"] = str(studio.settings.temporary)  # on the disk of the jobs, used by nothing else
     page = create_app(studio)
     restrict_gradio()
+    if studio.settings.mcp:
+        offer_tools()
     page.queue(max_size=256, default_concurrency_limit=2, api_open=False)  # no endpoint bypasses the queue
     closing = None
     if studio.jobs:
@@ -113,6 +116,7 @@ def main() -> None:
             enable_monitoring=False,
             run_history=False,
             state_session_capacity=MAX_SESSIONS,
+            mcp_server=studio.settings.mcp,
             share=False,  # no tunnel, whatever GRADIO_SHARE says
             ssr_mode=False,  # a second server in front of this one would hide visitors' addresses
         )

@@ -80,6 +80,10 @@ class Settings(BaseSettings):
         description="disk space, in GB, for training jobs and uploads; the oldest finished jobs are deleted first",
     )
     keep_hours: float = Field(default=48, ge=0, description="hours for which a finished job is never deleted")
+    mcp: bool = Field(
+        default=False,
+        description="whether language models may draw with the page, over MCP; needs the extra `mcp`",
+    )
     proxies: int = Field(
         default_factory=lambda: int("SPACE_ID" in os.environ),
         ge=0,
