@@ -14,7 +14,9 @@ import psutil
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
+from sqlmodel import select
 
+from app.jobs.store import Job, Store
 from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import load_checkpoint
 from tests.app.job_helpers import children_of, wait_for
@@ -60,6 +62,17 @@ def site(tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Iterator[S
     found.running.close()
     for process in children_of(found.home):  # left over by a test that failed
         process.kill()
+
+
+@pytest.fixture(autouse=True)
+def _no_job_is_left(site: Site) -> Iterator[None]:
+    """Delete what a test has left, so that no job waits for another one's."""
+    yield
+    store = Store(site.home)
+    with store.writing() as session:
+        for job in session.exec(select(Job)):
+            job.deleted = True
+    store.close()
 
 
 @pytest.fixture(autouse=True)
@@ -395,13 +408,10 @@ def test_a_folder_becomes_a_job_with_charts_and_grids_that_goes_on_after_the_pag
 def drag_from_the_start_to_now(page: Page, job: Locator) -> None:
     """Move the divider between the faces at the start and now, by the mouse and by the keyboard."""
     divider, split = job.locator(".divider"), job.locator(".split")
-    job.locator(".compare").scroll_into_view_if_needed()
-    box = job.locator(".compare").bounding_box()
+    box = split.bounding_box()
     assert box
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 60, steps=4)
-    page.mouse.up()
+    middle, quarter = ({"x": box["width"] / parts, "y": 60} for parts in (2, 4))
+    split.drag_to(split, source_position=middle, target_position=quarter)  # type: ignore[arg-type]
     expect(split).to_have_value(re.compile("^2[3-7]$"))
     expect(divider).to_have_attribute("style", re.compile(r"left: 2[3-7]%"))
     split.press("End")
