@@ -77,7 +77,9 @@ def download(repo_id: str, revision: str, inside: str, cache: Path) -> Path:
             )
 
         folder = Path(unless_stalled(fetch, cache))
-    except (OSError, ValueError, hf.RevisionNotFoundError) as error:  # its other errors are OSErrors, too
+    except DataError:
+        raise
+    except Exception as error:
         raise DataError(f"{name} cannot be downloaded: {explained(error)}") from None
     if not (folder / inside).resolve().is_relative_to(cache.resolve()) or not (folder / inside).exists():
         raise DataError(f"{name} has no folder or file {inside}.")
@@ -92,7 +94,9 @@ def check_size(repo_id: str, revision: str, inside: str, name: str) -> None:
             LISTING_SECONDS,
             lambda: api.dataset_info(repo_id, revision=revision, files_metadata=True, timeout=LISTING_SECONDS),
         )
-    except (hf.OfflineModeIsEnabled, TimeoutError, ConnectionError):
+    except (hf.RepositoryNotFoundError, hf.RevisionNotFoundError):
+        raise
+    except Exception:  # a hub that cannot be reached fails in many ways; the download says which, if there is no copy
         return
     files = [
         file

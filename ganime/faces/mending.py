@@ -21,6 +21,7 @@ WEBP_CHUNKS = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"}
 EXIF, ORIENTATION = b"eXIf", 0x0112
 START_OF_SCAN, END_OF_IMAGE = 0xDA, b"\xff\xd9"
 FILLER = bytes(range(1, 250)) * 8  # that a JPEG decoder takes for pixels; the end of a whole one comes before
+RESTART_INTERVAL, RESTARTS, MAX_RESTARTS = b"\xff\xdd\0\4", range(0xD0, 0xD8), 1_000
 PLAIN_MARKERS = {0x01, *range(0xD0, 0xDA)}  # JPEG markers without a segment
 DESCRIBING = {*range(0xE1, 0xEE), 0xEF, 0xFE}  # JPEG segments: APP1 to APP13, APP15 and comments
 
@@ -85,10 +86,20 @@ def rebuilt(data: bytes) -> tuple[bytes, bytes]:
         return (known := rebuilt_png(data)), known
     if data.startswith(JPEG_START):
         known = rebuilt_jpeg(data)
-        return known + END_OF_IMAGE, known + FILLER * (1 + len(known) // 8 // len(FILLER)) + END_OF_IMAGE
+        return known + END_OF_IMAGE, known + filler_for(known) + END_OF_IMAGE
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return (known := rebuilt_webp(data)), known
     return data, data
+
+
+def filler_for(jpeg: bytes) -> bytes:
+    """Bytes that a decoder takes for the pixels of a JPEG that has no end, with restart markers if it has those."""
+    restarts = [jpeg.rfind(bytes([0xFF, marker])) for marker in RESTARTS]
+    if RESTART_INTERVAL not in jpeg or max(restarts) < 0:
+        return FILLER * (1 + len(jpeg) // 8 // len(FILLER))
+    following = restarts.index(max(restarts)) + 1
+    markers = [bytes([0xFF, RESTARTS[(following + number) % len(RESTARTS)]]) for number in range(MAX_RESTARTS)]
+    return b"".join(FILLER + marker for marker in markers)
 
 
 def rebuilt_png(data: bytes) -> bytes:

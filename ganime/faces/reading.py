@@ -7,7 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import TypeVar
@@ -110,20 +110,19 @@ def work_on(image: Image.Image, work: Callable[[Image.Image, int, int], Result],
     width, height = image.size
     if draft_side:
         image.draft("RGB", (draft_side, draft_side))  # JPEG: decodes at a fraction of the size
+    stored = image.size
     with LARGE_PICTURE_LOCK if image.width * image.height > LARGE_PIXELS else nullcontext():
-        upright = turned_upright(image)
-        if upright.size != image.size:
+        turn_upright(image)
+        if image.size != stored:
             width, height = height, width
-        return work(to_rgb(upright), width, height)
+        return work(to_rgb(image), width, height)
 
 
-def turned_upright(image: Image.Image) -> Image.Image:
+def turn_upright(image: Image.Image) -> None:
     """Decode a picture and turn it as its EXIF says; if that cannot be read, the picture stays as it is."""
     image.load()
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # EXIF is parsed by many readers, which raise what they like
-        return image
+    with suppress(Exception):  # EXIF is parsed by many readers, which raise what they like
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def mend(data: bytes) -> Image.Image | None:
@@ -134,7 +133,10 @@ def mend(data: bytes) -> Image.Image | None:
     try:
         with LARGE_PICTURE_LOCK:
             mended = nearly_whole(data, open_picture)
-            return mended and to_rgb(turned_upright(mended))
+            if mended is None:
+                return None
+            turn_upright(mended)
+            return to_rgb(mended)
     except DataError:
         raise
     except Exception:  # see `decode_with`

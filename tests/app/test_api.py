@@ -260,7 +260,7 @@ def test_no_endpoint_is_called_past_the_queue(client: Client, name: str) -> None
     ("odd", "words"),
     [
         ({"faces": ["3"]}, "at least 2"),
-        ({"faces": "3"}, "list of texts"),
+        ({"faces": "3"}, "as a list"),
         ({"faces": ["3", "nonsense"]}, "recipe"),
         ({"faces": ["3", {"seed": 4}]}, "as text"),
         ({"faces": ["3"] * 65}, "most 64 faces"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import struct
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import EpsImagePlugin, Image, features
+from PIL import EpsImagePlugin, Image, ImageCms, ImageOps, features
 
 from ganime.errors import DataError
 from ganime.faces.pixels import is_grey
@@ -22,6 +23,7 @@ from ganime.faces.reading import Face, map_in_order
 from ganime.faces.reading import decode as decode_face
 from tests.ganime.faces.pictures import SIDE, encoded, raw_png
 
+LAB_PROFILES = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
 KINDS = ["PNG", "JPEG", "GIF", "WEBP", "BMP", *(["AVIF"] if features.check("avif") else [])]
 
 
@@ -68,6 +70,20 @@ def assert_like(face: np.ndarray, original: Image.Image, most: float) -> None:
         ("WEBP", "RGBA", {"lossless": True}, 0),
         ("AVIF", "RGB", {"quality": 95}, 5),
         ("AVIF", "RGBA", {"quality": 95}, 5),
+        ("HEIF", "RGB", {"quality": 95}, 4),
+        ("HEIF", "RGBA", {"quality": 95}, 4),
+        ("TIFF", "RGB", {}, 0),
+        ("TIFF", "RGBA", {"compression": "tiff_lzw"}, 0),
+        ("TIFF", "CMYK", {"compression": "tiff_adobe_deflate"}, 1),
+        ("TIFF", "RGB", {"compression": "jpeg", "quality": 95}, 4),
+        ("TIFF", "P", {}, 8),
+        ("TIFF", "LAB", {}, 4),
+        ("JPEG2000", "RGB", {}, 0),
+        ("JPEG2000", "RGB", {"irreversible": True, "quality_layers": [4]}, 5),
+        ("JPEG2000", "L", {"no_jp2": True}, 1),
+        ("PPM", "RGB", {}, 0),
+        ("TGA", "RGBA", {"compression": "tga_rle"}, 0),
+        ("QOI", "RGB", {}, 0),
     ],
 )
 def test_every_kind_of_picture_is_read(
@@ -77,7 +93,10 @@ def test_every_kind_of_picture_is_read(
         pytest.skip("this Pillow was built without AVIF")
     original = draw_face(5)
     grey = original.convert("L").convert("RGB")
+    if mode == "LAB":
+        original = ImageCms.profileToProfile(original, *LAB_PROFILES, outputMode="LAB")  # type: ignore[assignment]
     data = encoded(original.convert(mode), kind, **options)
+    original = draw_face(5)
     assert_like(decode(data, SIDE), grey if mode in ("L", "LA", "1") else original, most)
 
 
@@ -94,6 +113,54 @@ def test_sixteen_bit_colour_is_scaled_to_eight_bits() -> None:
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
     face = decode(raw_png(SIDE, SIDE, 16, 2, rows), SIDE)
     assert abs(face.astype(float) - pixels / 257).max() <= 1
+
+
+def tiff(values: np.ndarray, bits: int, photometric: int = 1, sample: int = 1) -> bytes:
+    """A TIFF of one band by hand. bits: of a value, 12 are packed. sample: 1 for whole numbers, 2 signed, 3 floats."""
+    data = values.tobytes()
+    if bits == 12:
+        first, second = values.reshape(-1, 2).astype(int).T
+        packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], 1)
+        data = packed.astype(np.uint8).tobytes()
+    height, width = values.shape
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: height, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in {**tags, 339: sample}.items())
+    return struct.pack("<4sI", b"II*\0", 8 + len(data)) + data + struct.pack("<H", len(tags) + 1) + entries + bytes(4)
+
+
+RAMP = np.linspace(0, 1, 64)[None].repeat(64, 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "inverted"),
+    [
+        (tiff((RAMP * 4095).astype(np.uint16), 12), False),
+        (tiff((RAMP * 65535).astype(np.uint16), 16), False),
+        (tiff((RAMP * 65535).astype(np.uint16), 16, photometric=0), True),
+        (tiff((RAMP * 32767).astype(np.int16), 16, sample=2), False),
+        (tiff((RAMP * 1e9).astype(np.int32), 32, sample=2), False),
+        (tiff((RAMP * 255).astype(np.uint32), 32), False),
+        (tiff(RAMP.astype(np.float32), 32, sample=3), False),
+        (tiff((RAMP * 255).astype(np.float32), 32, sample=3), False),
+        (tiff(np.where(RAMP == 0, np.nan, RAMP * 9000).astype(np.float32), 32, sample=3), None),
+        (encoded(Image.fromarray((RAMP * 65535).astype(np.uint16)), "JPEG2000"), False),
+        (b"P5 64 64 4095\n" + (RAMP * 4095).astype(">u2").tobytes(), False),
+        (b"P2 64 64 9\n" + " ".join(str(int(value)) for value in (RAMP * 9).round().ravel()).encode(), None),
+        (b"Pf 64 64 -1.0\n" + RAMP.astype("<f4").tobytes(), False),
+    ],
+    ids=[
+        *("12", "16", "16 white is 0", "16 signed", "32 signed", "32 of 8", "float", "float of 8", "NaN"),
+        *("JPEG 2000", "PGM 12", "PGM of 9", "PFM"),
+    ],
+)
+def test_a_ramp_of_any_depth_goes_from_black_to_white(data: bytes, inverted: bool | None) -> None:
+    levels = decode(data, 64)[32, :, 0].astype(int)
+    wanted = (RAMP[0] * 255).round()
+    if inverted is None:  # with other steps
+        assert levels.max() - levels.min() > 30
+        assert (np.diff(levels) >= 0).all()
+    else:
+        assert abs(levels - (255 - wanted if inverted else wanted)).max() <= 2
 
 
 def test_a_transparent_level_of_sixteen_bit_grey_lies_on_white() -> None:
@@ -128,7 +195,7 @@ def test_a_palette_with_a_transparent_colour_lies_on_white() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
 def test_exif_rotation_is_undone(kind: str, orientation: int) -> None:
     turns = Image.Transpose
     stored_as = {
@@ -146,6 +213,19 @@ def test_exif_rotation_is_undone(kind: str, orientation: int) -> None:
     face = decode(encoded(stored, kind, exif=exif), SIDE)
     for found, wanted in zip(corners(face), corners(np.asarray(image)), strict=True):
         assert max(abs(a - b) for a, b in zip(found, wanted, strict=True)) <= 20
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_of_a_phone_is_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = quarters()
+    image.info["exif"] = exif.tobytes()  # from which the file gets the turn that decoders apply
+    face = decode(encoded(image, "HEIF", quality=95), SIDE)
+    with Image.open(io.BytesIO(encoded(quarters(), exif=exif))) as turned:
+        wanted = corners(np.asarray(ImageOps.exif_transpose(turned)))
+    for found, colour in zip(corners(face), wanted, strict=True):
+        assert max(abs(a - b) for a, b in zip(found, colour, strict=True)) <= 20
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])
@@ -177,7 +257,7 @@ def test_a_large_jpeg_looks_the_same_as_one_decoded_in_full(draw_face: Callable[
 
 
 @pytest.mark.parametrize(("orientation", "upright"), [(1, (900, 700)), (3, (900, 700)), (6, (700, 900))])
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
 def test_the_size_of_a_picture_is_that_of_the_whole_of_it_upright(
     kind: str, orientation: int, upright: tuple[int, int]
 ) -> None:
