@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ganime.models.checkpoint import Checkpoint
     from ganime.training.events import Event
 
-__all__ = ["Recipe", "__version__", "evaluate", "generate", "interpolate", "load_model", "sharpen", "train"]
+__all__ = ["Recipe", "__version__", "avatar", "evaluate", "generate", "interpolate", "load_model", "sharpen", "train"]
 
 FacePaths = str | Path | Sequence[str | Path]
 
@@ -90,6 +90,20 @@ def sharpen(faces: np.ndarray, size: int = 512) -> np.ndarray:
     from ganime.drawing.sharpening import sharpened
 
     return np.stack(list(sharpened(faces, size)))
+
+
+def avatar(face: np.ndarray, shape: str = "square", transparent: bool = False) -> np.ndarray:
+    """Crop a face to an avatar, with or without its background: RGBA, uint8, (S, S, 4), or (S, 3 S, 4) for a banner.
+
+    face: a square RGB picture, uint8, (S, S, 3), such as `generate` and `sharpen` give.
+    shape: "square", "circle" or "banner".
+    transparent: remove the background.
+
+    Raises DataError for another shape, and for a face without a plain background.
+    """
+    from ganime.drawing import avatar as avatars
+
+    return avatars.avatar(face, shape, transparent)
 
 
 def interpolate(

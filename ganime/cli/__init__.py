@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from ganime.cli import data, draw, explore, hub, hub_job, measure, models, page, static, train
+from ganime.cli import avatars, data, draw, explore, hub, hub_job, measure, models, page, static, train
 from ganime.errors import GanimeError, reason_of
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ GROUPS = {
         explore.mix_command,
         explore.choose_command,
         explore.project_command,
+        avatars.avatar_command,
+        avatars.grid_command,
         draw.clarity_command,
         explore.directions_command,
         explore.name_direction_command,

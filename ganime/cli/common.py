@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -105,8 +105,8 @@ def read_faces(data: list[Path], image_size: int, home: Path, keep_duplicates: b
 
 
 def draw_in_batches(
-    checkpoint: Checkpoint, seeds: range, truncation: float, clarity: float = 0.0
-) -> Iterator[tuple[range, UInt8[np.ndarray, "b size size 3"]]]:
+    checkpoint: Checkpoint, seeds: Sequence[int], truncation: float, clarity: float = 0.0
+) -> Iterator[tuple[Sequence[int], UInt8[np.ndarray, "b size size 3"]]]:
     """Draw the faces of `seeds` a batch at a time, and show the progress; yields the seeds of a batch and its faces."""
     for start in range(0, len(seeds), DRAWN_AT_ONCE):
         batch = seeds[start : start + DRAWN_AT_ONCE]
@@ -115,7 +115,7 @@ def draw_in_batches(
 
 
 def draw_to_file(
-    checkpoint: Checkpoint, seeds: range, path: Path, truncation: float = 1.0, clarity: float = 0.0
+    checkpoint: Checkpoint, seeds: Sequence[int], path: Path, truncation: float = 1.0, clarity: float = 0.0
 ) -> UInt8[np.ndarray, "n size size 3"]:
     """Draw the faces of `seeds` into a .npy file, and return it as a memory-mapped array."""
     side = checkpoint.generator.config.image_size

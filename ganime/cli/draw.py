@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +41,7 @@ MAX_SHEET = 10_000  # faces; the whole sheet is held in memory, and few programs
 def sample_command(
     count: Annotated[int, typer.Option(help=f"Number of faces, at most {MAX_COUNT:,}.")] = 16,
     seed: Annotated[int, typer.Option(help="Seed of the first face; the others have the seeds that follow.")] = 0,
+    listed: Annotated[str, typer.Option("--seeds", help="Draw these seeds instead: 3,14-16.", show_default=False)] = "",
     truncation: common.TruncationOption = 1.0,
     clarity: common.ClarityOption = None,
     size: common.SizeOption = 0,
@@ -55,23 +56,18 @@ def sample_command(
 ) -> None:
     """Draw one face for each seed; every PNG contains the recipe of its face."""
     check_sample_targets(out, npy, sheet_file, size, sharpen)
-    most = MAX_SHEET if sheet_file else MAX_COUNT
-    if not 1 <= count <= most:
-        raise RecipeError(f"--count must be from 1 to {most:,}{' for --sheet' if sheet_file else ''}; got {count}.")
-    if check_seed(seed) + count - 1 > MAX_SEED:
-        raise RecipeError(f"Seeds end at {MAX_SEED:,}; --seed {seed} with --count {count} goes beyond.")
+    seeds = sampled_seeds(count, seed, listed, MAX_SHEET if sheet_file else MAX_COUNT)
     check_truncation(truncation)
     checkpoint = open_model(model, home / "hub")
     clarity = chosen_clarity(checkpoint, clarity)
-    seeds = range(seed, seed + count)
     if npy:
         with atomic_file(npy) as temporary:
             faces = common.draw_to_file(checkpoint, seeds, temporary, truncation, clarity)
-        print(f"{plural(count, 'face')} in {npy}, {faces.dtype} {faces.shape}")
+        print(f"{plural(len(seeds), 'face')} in {npy}, {faces.dtype} {faces.shape}")
     elif sheet_file:
         with atomic_file(sheet_file) as temporary:
             temporary.write_bytes(png_bytes(sheet_of(checkpoint, seeds, truncation, clarity)))
-        print(f"{plural(count, 'face')} in {sheet_file}")
+        print(f"{plural(len(seeds), 'face')} in {sheet_file}")
     else:
         assert out is not None
         for batch, faces in common.draw_in_batches(checkpoint, seeds, truncation, clarity):
@@ -80,7 +76,18 @@ def sample_command(
                 with atomic_file(out / f"face-{recipe.seed}.png") as temporary:
                     text = replace(recipe, sharpened=sharpen).to_json()
                     temporary.write_bytes(png_bytes(picture, text, size or None))
-        print(f"{plural(count, 'face')} in {out}")
+        print(f"{plural(len(seeds), 'face')} in {out}")
+
+
+def sampled_seeds(count: int, seed: int, listed: str, most: int) -> Sequence[int]:
+    """The seeds to draw: those that are listed, else `count` from `seed` on; at most `most`. Raises RecipeError."""
+    if listed:
+        return parse_seeds(listed, most)
+    if not 1 <= count <= most:
+        raise RecipeError(f"--count must be from 1 to {most:,}; got {count}.")
+    if check_seed(seed) + count - 1 > MAX_SEED:
+        raise RecipeError(f"Seeds end at {MAX_SEED:,}; --seed {seed} with --count {count} goes beyond.")
+    return range(seed, seed + count)
 
 
 def check_sample_targets(out: Path | None, npy: Path | None, sheet_file: Path | None, size: int, sharpen: int) -> None:
@@ -97,7 +104,7 @@ def check_sample_targets(out: Path | None, npy: Path | None, sheet_file: Path | 
     common.check_png("--sheet", sheet_file)
 
 
-def sheet_of(checkpoint: Checkpoint, seeds: range, truncation: float, clarity: float) -> np.ndarray:
+def sheet_of(checkpoint: Checkpoint, seeds: Sequence[int], truncation: float, clarity: float) -> np.ndarray:
     """All faces in one picture, eight in a row: uint8, (rows * H, 8 * W, 3)."""
     rows = [sheet(faces, SHEET_COLUMNS) for _, faces in common.draw_in_batches(checkpoint, seeds, truncation, clarity)]
     return np.concatenate(rows)  # a batch fills whole rows

@@ -1,0 +1,110 @@
+"""Avatars: a face without its background, or cropped to a circle or a banner."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ganime.errors import DataError
+from ganime.shapes import Bool, UInt8
+
+SHAPES = ("square", "circle", "banner")
+BANNER_RATIO = 3  # width of a banner, in heights
+NEAR, FAR = 14.0, 60.0  # distances of a colour from the background's: up to the first it is that, from the second not
+LEAST_BORDER = 0.45  # share of the picture's border that has the background's colour, or the face has no plain one
+LEAST_SHARE, MOST_SHARE = 0.03, 0.85  # of the picture that the background can be
+ROUND_SCALE = 4  # a circle is drawn this many times as large, for a smooth edge
+
+
+def avatar(
+    face: UInt8[np.ndarray, "h w 3"], shape: str = "square", transparent: bool = False
+) -> UInt8[np.ndarray, "h w2 4"]:
+    """A face as RGBA in one of SHAPES; a banner is three times as wide as high, with the face in the middle.
+
+    transparent: without its background; a banner then is transparent beside the face. Otherwise the rest of a banner
+        has the colour of the background, and the outside of a circle is transparent.
+
+    Raises DataError for another shape, and for a face whose background is not plain enough to be removed.
+    """
+    if shape not in SHAPES:
+        raise DataError(f"An avatar's shape is one of {', '.join(SHAPES)}; got {shape[:40]!r}.")
+    alpha = opacity(face) if transparent else np.full(face.shape[:2], 255, np.uint8)
+    picture = np.dstack([without_background(face, alpha) if transparent else face, alpha])  # (H, W, 4)
+    if shape == "circle":
+        picture[..., 3] = np.minimum(picture[..., 3], disc(face.shape[0]))
+    if shape == "banner":
+        picture = banner(picture, border_colour(face), transparent)
+    return picture
+
+
+def opacity(face: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """How opaque each pixel is without the background, 0 to 255.
+
+    The background is what has nearly the colour of most of the border and is connected to the border through such
+    pixels; so the white of an eye stays. Raises DataError for a face without a plain background.
+    """
+    distance = np.linalg.norm(face.astype(np.float32) - border_colour(face), axis=2)  # (H, W)
+    near = distance <= NEAR
+    border = np.concatenate([near[0], near[-1], near[:, 0], near[:, -1]])
+    outside = connected_to_border(near)
+    if border.mean() < LEAST_BORDER or not LEAST_SHARE <= outside.mean() <= MOST_SHARE:
+        raise DataError(
+            "This face has no plain background that could be removed: what surrounds it has several colours. Another "
+            "face may have one; most stand on white."
+        )
+    edge = grown(outside, 2) & ~outside  # where the colours of both are mixed
+    share = np.where(outside, 0.0, 1.0)
+    share[edge] = np.clip((distance[edge] - NEAR) / (FAR - NEAR), 0, 1)
+    return (share * 255).round().astype(np.uint8)
+
+
+def border_colour(face: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
+    """The median colour of the upper half of the border, float32 (3,): below, hair and shoulders cross it."""
+    half = face.shape[0] // 2
+    return np.median(np.concatenate([face[0], face[:half, 0], face[:half, -1]]), axis=0).astype(np.float32)
+
+
+def connected_to_border(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The part of a mask that is connected to the border of the picture."""
+    reached = np.zeros_like(mask)
+    reached[[0, -1]], reached[:, [0, -1]] = mask[[0, -1]], mask[:, [0, -1]]
+    count = -1
+    while count != (count := int(reached.sum())):
+        for _ in range(8):
+            reached = grown(reached, 1) & mask
+    return reached
+
+
+def grown(mask: Bool[np.ndarray, "h w"], pixels: int) -> Bool[np.ndarray, "h w"]:
+    """A mask with the pixels beside it."""
+    for _ in range(pixels):
+        wider = mask.copy()
+        wider[1:] |= mask[:-1]
+        wider[:-1] |= mask[1:]
+        wider[:, 1:] |= mask[:, :-1]
+        wider[:, :-1] |= mask[:, 1:]
+        mask = wider
+    return mask
+
+
+def without_background(face: UInt8[np.ndarray, "h w 3"], alpha: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The colours of a face where the background shines through, without the background's part in them."""
+    share = np.maximum(alpha[..., None].astype(np.float32) / 255, 1 / 255)  # (H, W, 1)
+    own = (face - border_colour(face) * (1 - share)) / share
+    return own.round().clip(0, 255).astype(np.uint8)
+
+
+def disc(side: int) -> UInt8[np.ndarray, "side side"]:
+    """A disc in a square, 255 inside, with a smooth edge."""
+    places = (np.arange(side * ROUND_SCALE) + 0.5) / ROUND_SCALE - side / 2
+    inside = places[:, None] ** 2 + places**2 <= (side / 2) ** 2
+    return (inside.reshape(side, ROUND_SCALE, side, ROUND_SCALE).mean((1, 3)) * 255).round().astype(np.uint8)
+
+
+def banner(picture: UInt8[np.ndarray, "h h 4"], colour: np.ndarray, transparent: bool) -> UInt8[np.ndarray, "h w 4"]:
+    """A picture in the middle of a banner, whose rest has the colour of the background or is transparent."""
+    side = picture.shape[0]
+    wide = np.zeros((side, BANNER_RATIO * side, 4), np.uint8)
+    wide[:] = (*colour.round().clip(0, 255), 0 if transparent else 255)
+    left = (wide.shape[1] - side) // 2
+    wide[:, left : left + side] = picture
+    return wide

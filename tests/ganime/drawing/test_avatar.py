@@ -1,0 +1,70 @@
+"""Avatars: what is removed, what stays, the shapes, and which faces are refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from ganime.drawing.avatar import avatar, opacity
+from ganime.errors import DataError
+from ganime.shapes import UInt8
+
+SIDE = 64
+
+
+@pytest.fixture
+def face() -> UInt8[np.ndarray, "h w 3"]:
+    """A red disc with a white hole in the middle, on nearly white ground."""
+    image = Image.new("RGB", (SIDE, SIDE), (250, 250, 248))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((14, 14, 50, 50), (200, 40, 40))
+    draw.ellipse((28, 28, 36, 36), (250, 250, 248))
+    pixels = np.array(image).astype(int) + np.random.default_rng(0).integers(-3, 4, (SIDE, SIDE, 3))
+    return pixels.clip(0, 255).astype(np.uint8)
+
+
+def test_background_goes_and_what_the_face_encloses_stays(face: np.ndarray) -> None:
+    alpha = opacity(face)
+    assert alpha[0, 0] == alpha[5, 32] == alpha[-1, -1] == 0
+    assert alpha[20, 32] == alpha[32, 32] == 255  # the disc, and the white inside of it
+    assert abs((alpha > 128).mean() - np.pi * 18**2 / SIDE**2) < 0.03
+
+
+def test_pixels_that_mix_with_the_background_lose_its_colour(face: np.ndarray) -> None:
+    large = np.asarray(Image.fromarray(face).resize((SIDE * 2, SIDE * 2), Image.Resampling.BILINEAR))
+    cut = avatar(large, transparent=True)
+    mixed = (cut[..., 3] > 100) & (cut[..., 3] < 255)
+    assert mixed.any()
+    assert cut[mixed][:, 1].mean() < large[mixed][:, 1].mean()  # less white in the red
+
+
+@pytest.mark.parametrize("pixels", [np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)])
+def test_face_without_a_plain_background_is_refused(pixels: np.ndarray) -> None:
+    with pytest.raises(DataError, match="plain background"):
+        avatar(pixels, transparent=True)
+    with pytest.raises(DataError):
+        avatar(np.full((SIDE, SIDE, 3), 255, np.uint8), transparent=True)  # nothing would be left
+    assert avatar(pixels).shape == (SIDE, SIDE, 4)
+
+
+def test_circle_is_round_and_smooth(face: np.ndarray) -> None:
+    alpha = avatar(face, "circle")[..., 3]
+    assert alpha[0, 0] == 0
+    assert alpha[32, 32] == 255
+    assert (alpha / 255).mean() == pytest.approx(np.pi / 4, abs=0.005)
+    assert ((alpha > 0) & (alpha < 255)).any()
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+def test_banner_is_three_times_as_wide_with_the_face_in_the_middle(face: np.ndarray, transparent: bool) -> None:
+    picture = avatar(face, "banner", transparent)
+    assert picture.shape == (SIDE, 3 * SIDE, 4)
+    assert picture[0, 0, 3] == (0 if transparent else 255)
+    assert np.abs(picture[0, 0, :3].astype(int) - (250, 250, 248)).max() <= 4
+    assert tuple(picture[20, 96, :3] // 60) == (3, 0, 0)
+
+
+def test_unknown_shape_is_refused(face: np.ndarray) -> None:
+    with pytest.raises(DataError, match="circle"):
+        avatar(face, "star")
