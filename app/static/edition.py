@@ -27,7 +27,8 @@ from ganime.files import atomic_folder, refuse_to_replace
 
 MOST_BYTES = 25 * MEGABYTE  # of a file; some hosts take no larger ones
 ASSETS = "assets"
-LACKS = ("models", "project", "find", "layers", "copies", "training")  # what only a server can do, see core/model.js
+# What only a server can do, see core/model.js.
+LACKS = ("models", "project", "find", "layers", "copies", "training", "avatars")
 PAGE_FILE, MODEL_FILE, WORKER_FILE = "index.html", "model.json", "service-worker.js"
 OWN_FILES = (PAGE_FILE, MODEL_FILE, WORKER_FILE, ASSETS, "manifest.json", "favicon.ico", "ganime", "licences")
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from app.components.bridge import Answer, ServerFunction, file_function, server_function
+from app.faces.avatars import AvatarShape, avatar_png
 from app.faces.incoming import RecipeText, RecipeTexts, parse_recipes
 from app.faces.loaded_model import FaceSize
 from app.faces.studio import Studio
@@ -24,10 +26,16 @@ def download_functions(studio: Studio) -> list[ServerFunction]:
         end = "" if face.toward is None else f"-{face.toward}-{round(face.position * 100)}"
         return f"face-{face.seed}{end}.png", model.pngs([face], size)[0]
 
+    def avatar_file(key: str, recipe: RecipeText, shape: AvatarShape) -> tuple[str, bytes]:
+        face, model = replace(Recipe.from_json(recipe), sharpened=0), studio.open(key)
+        model.check([face])
+        return f"face-{face.seed}-{shape}.png", avatar_png(model, face, shape)
+
     def zip_file(visitor: str, key: str, recipes: RecipeTexts, size: ZipSize) -> Answer:
         faces, model = parse_recipes(recipes), studio.open(key)
         model.check(faces)
         return {"search": studio.work.begin("zip", visitor, draw_zip(model, faces, size), saving_value)}
 
     door = studio.door(studio.limits.save)
-    return [file_function(face_file, door), server_function(zip_file, visitor_of=studio.visitor)]
+    files = [file_function(face_file, door), file_function(avatar_file, door)]
+    return [*files, server_function(zip_file, visitor_of=studio.visitor)]

@@ -27,16 +27,20 @@ export function createSharing(core) {
     return say(copied ? `Link copied. ${reach}` : `${link} ${reach}`);
   }
 
+  const saveFile = (words, ...question) => attempt(async () => {
+    say(words);
+    const file = await ask(...question);
+    download(file);
+    say(`Saved ${file.name}.`);
+  });
+
   return {
     copyLink,
     copyTrayLink: (recipes) => copyLink("tray", trayToLink(recipes), recipes),
     /** Saves a face. size: side in px, 0 for the model's own. */
-    save: (recipe, size) => attempt(async () => {
-      say(size ? "Sharpening the face…" : "Preparing the file…");
-      const file = await ask("face_file", recipe, size);
-      download(file);
-      say(`Saved ${file.name}.`);
-    }),
+    save: (recipe, size) => saveFile(size ? "Sharpening the face…" : "Preparing the file…", "face_file", recipe, size),
+    /** Saves a face as an avatar. shape: cutout, circle or banner. */
+    saveAvatar: (recipe, shape) => saveFile("Sharpening the face…", "avatar_file", recipe, shape),
     /** Shares the sharpened face with what the device has for that; where it has nothing, copies a link. */
     share: (recipe) => attempt(async () => {
       if (!canShareFiles()) return copyLink("face", recipe, [recipe]);

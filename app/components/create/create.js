@@ -38,6 +38,7 @@ function createFaceActions(view) {
     ...connectUndo(view),
     keep: () => view.tray.toggle(view.current().recipe),
     save: (button) => view.sharing.save(view.current().recipe, Number(button.dataset.size)),
+    avatar: (button) => view.sharing.saveAvatar(view.current().recipe, button.dataset.shape),
     share: () => view.sharing.share(view.current().recipe),
     "copy-recipe": async () => view.say(await copyText(view.current().recipe)
       ? "Recipe copied." : "The browser does not allow copying here. Mark the text to copy it."),

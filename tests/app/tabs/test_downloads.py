@@ -48,6 +48,20 @@ def test_a_face_between_two_seeds_is_named_after_its_place_and_says_that_it_was_
     assert parse_recipes([recipe.to_json()]) == [frame]  # dropped on the page, it is the face again
 
 
+def test_an_avatar_is_sharp_and_cropped_and_a_background_that_cannot_go_is_named(
+    functions: Functions, steered_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [recipe] = steered_studio.open(START_KEY).recipes(1, 5)
+    answer = functions["avatar_file"]([START_KEY, recipe.to_json(), "circle"])
+    assert answer["name"] == "face-5-circle.png"
+    image = picture_in(answer)
+    assert (image.mode, image.size) == ("RGBA", (512, 512))
+    assert Recipe.from_json(image.info["ganime"]) == replace(recipe, sharpened=512)
+    monkeypatch.setattr("ganime.drawing.avatar.LEAST_BORDER", 1.1)  # no background is plain enough
+    assert "plain background" in functions["avatar_file"]([START_KEY, recipe.to_json(), "cutout"])["error"]
+    assert "error" in functions["avatar_file"]([START_KEY, recipe.to_json(), "star"])
+
+
 def test_a_zip_of_faces_is_drawn_one_by_one(functions: Functions, steered_studio: Studio) -> None:
     recipes = steered_studio.open(START_KEY).recipes(3, 5)
     search = functions["zip_file"]([START_KEY, [recipe.to_json() for recipe in recipes], 0])["search"]
