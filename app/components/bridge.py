@@ -22,6 +22,7 @@ from ganime.images import sheet, webp_bytes
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Field = TypeVar("Field", bound=gr.components.Component)
 
 Answer = dict[str, Any]  # what a server function returns to the browser, as JSON
 ServerFunction = Callable[..., Awaitable[Answer]]
@@ -88,7 +89,7 @@ def remembered(value: str) -> gr.Textbox:
 
     A gr.State would be forgotten with the visitor's session, and sessions of others can push that out of memory.
     """
-    return gr.Textbox(value, visible="hidden")
+    return lenient(gr.Textbox(value, visible="hidden"), "")
 
 
 def page_call(name: str) -> str:
@@ -192,6 +193,24 @@ def event_text(event: gr.EventData, name: str) -> str:
     data = event._data
     value = data.get(name) if isinstance(data, dict) else None
     return value if isinstance(value, str) else ""
+
+
+def lenient(block: Field, otherwise: Any) -> Field:
+    """The field of a form, made to take a value that the page never sends as `otherwise`.
+
+    Gradio would raise an error and log the whole value with a traceback.
+    """
+    preprocess = block.preprocess
+
+    def accept(payload: Any) -> Any:
+        try:
+            value = preprocess(payload)
+        except Exception:  # of any kind, for values of any type
+            return otherwise
+        return otherwise if value is None else value
+
+    block.preprocess = accept
+    return block
 
 
 def clamped(slider: gr.Slider) -> gr.Slider:

@@ -15,7 +15,7 @@ from app.faces.examples import Examples, tray_upload
 from app.faces.studio import Studio
 from app.jobs import speed
 from app.jobs.arrivals import Upload, delete_uploads
-from app.jobs.limits import TrainingPlan, check_visitor, may_train
+from app.jobs.limits import TrainingPlan, check_minutes, check_visitor, may_train
 from app.jobs.service import Jobs, safe_model_name
 from app.jobs.store import DRAFT
 from app.tabs import train_form
@@ -71,7 +71,7 @@ class TrainHandlers:
         if not files:
             return [old, gr.skip(), gr.skip(), gr.skip()]
         try:
-            draft, faces, job = self.draft(files, old, (start, int(size), model), request, profile, progress)
+            draft, faces, job = self.draft(files, old, (start, size, model), request, profile, progress)
         finally:
             delete_uploads(files)
         return [draft, faces, None, job]
@@ -93,7 +93,7 @@ class TrainHandlers:
                 upload = self.examples.upload(lambda done, total: show_bar(progress, done, total, "Drawing examples"))
         except GanimeError as error:
             return [old, error_value(error), gr.skip()]
-        return self.draft([upload], old, (start, int(size), model), request, profile, progress)
+        return self.draft([upload], old, (start, size, model), request, profile, progress)
 
     def take_tray(
         self,
@@ -119,7 +119,7 @@ class TrainHandlers:
         except GanimeError as error:
             return [old, error_value(error), gr.skip()]
         try:
-            return self.draft([upload], old, (start, int(size), model), request, profile, progress, remark)
+            return self.draft([upload], old, (start, size, model), request, profile, progress, remark)
         finally:
             delete_uploads([upload])
 
@@ -154,7 +154,8 @@ class TrainHandlers:
     ) -> str:
         """Describe, as HTML, how many images fit into the plan, and how often that is each face of the draft."""
         try:
-            folder, image_size = self.studio.library.beginning(start, int(size), model)
+            check_minutes(minutes, self.jobs.settings)
+            folder, image_size = self.studio.library.beginning(start, size, model)
         except GanimeError as error:
             return paragraph(visitor_text(error))
         name = safe_model_name(folder.name) if folder else ""
@@ -181,8 +182,8 @@ class TrainHandlers:
         try:
             if not draft:
                 raise JobError("There are no faces to train on yet. Add some above first.")
-            folder, image_size = self.studio.library.beginning(start, int(size), model)
-            plan = TrainingPlan(str(recipe), image_size, float(minutes), images or 0, str(name), folder)
+            folder, image_size = self.studio.library.beginning(start, size, model)
+            plan = TrainingPlan(str(recipe), image_size, minutes, images or 0, str(name), folder)
             self.jobs.submit(draft, plan, self.visitor(request, profile))
         except GanimeError as error:
             return [draft, error_value(error), gr.skip()]

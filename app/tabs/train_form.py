@@ -8,7 +8,7 @@ from functools import partial
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
-from app.components.bridge import clamped, component, remembered
+from app.components.bridge import clamped, component, lenient, remembered
 from app.errors import JobError, visitor_text
 from app.faces.library import EMBEDDED_KEY, LOADED
 from app.jobs.arrivals import Upload, uploaded_files
@@ -131,6 +131,8 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
     estimate = gr.HTML("", elem_id="estimate")
     begin = gr.Button("Start training", variant="primary", elem_id="start-training")
     draft, minutes = remembered(""), clamped(minutes)
+    for field, otherwise in ((start, EMBEDDED_KEY), (size, DEFAULT_SIZE), (images, 0), (name, ""), (recipe, "modern")):
+        lenient(field, otherwise)
     return Form(
         body, draft, files, folder, examples, tray, faces, start, size, minutes, images, name, recipe, estimate, begin
     )

@@ -84,7 +84,7 @@ class Direction:
         if self.kind not in DIRECTION_KINDS:
             raise CheckpointError(f"A direction's kind is {', '.join(DIRECTION_KINDS)}; got {quoted(self.kind)}.")
         vector = np.asarray(self.vector, np.float32)
-        length = float(np.linalg.norm(vector))
+        length = float(np.linalg.norm(vector.astype(np.float64)))  # whose squares do not overflow
         if vector.ndim != 1 or not 0 < length <= MAX_DIRECTION_LENGTH:  # also refuses NaN
             raise CheckpointError(
                 f"Direction {self.name}: its vector must be one row of finite numbers of a length above 0 and up to "
