@@ -26,6 +26,7 @@ import httpx
 import numpy as np
 import psutil
 
+from app.faces.library import EMBEDDED_KEY
 from app.server.face_endpoint import QUALITY
 from ganime.drawing.recipe import Recipe, latents
 from ganime.drawing.sampling import render
@@ -72,7 +73,7 @@ class Visitor:
 
     async def draw(self, tool: str, **fields: Any) -> str:
         """Have faces drawn; says "ok", "told" where the request waited, "refused" or "error"."""
-        answer = await self.client.post(f"/ganime/{tool}", json={"key": "start", **fields}, headers=self.headers)
+        answer = await self.client.post(f"/ganime/{tool}", json={"key": EMBEDDED_KEY, **fields}, headers=self.headers)
         if answer.status_code == 503:
             return "refused"
         if answer.status_code != 200:
@@ -85,7 +86,7 @@ class Visitor:
     async def download(self) -> str:
         """A PNG of a face."""
         face = Recipe(MODEL.name, MODEL.revision, self.random.randrange(2**32)).to_json()
-        return await self.call("face_file", "start", face, 0)
+        return await self.call("face_file", EMBEDDED_KEY, face, 0)
 
     async def call(self, name: str, *arguments: Any) -> str:
         """Call a server function of the page."""
