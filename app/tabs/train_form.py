@@ -77,7 +77,7 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
     gr.Markdown(INTRODUCTION.format(hours=settings.keep_hours))
     with gr.Row():
         files = gr.File(
-            label=f"Faces: pictures of any kind, or a zip or tar, up to {settings.upload_megabytes:,} MB",
+            label=f"Pictures, a zip or a tar, up to {settings.upload_megabytes:,} MB",
             file_count="multiple",  # of any type: the server tells them apart by their contents
             height=150,
             scale=4,
@@ -117,11 +117,11 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
             step=1,
             label="Minutes of training",
             info="You can stop at any time and continue later.",
-            min_width=180,
+            min_width=260,
             scale=3,
         )
         images = gr.Number(
-            0, label="Stop after this many images", info="0 = no limit", precision=0, min_width=160, scale=2
+            0, label="Stop after this many images", info="0 = no limit", precision=0, min_width=200, scale=2
         )
     with gr.Row(elem_classes="controls", equal_height=True):
         name = gr.Textbox(label="Name of the model", value="My faces", max_length=60, min_width=160, scale=2)
