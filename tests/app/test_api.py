@@ -336,6 +336,62 @@ def test_limits_of_the_page_hold_for_clients_too(client: Client, home: Path, fac
         call(client, "delete", key)
 
 
+def test_numbers_may_be_texts_and_pictures_data_urls(client: Client, model: Checkpoint) -> None:
+    files = client.predict(count="2", seed="7", truncation="0.8", size="0", api_name="/generate")
+    assert [Path(file).name for file in files] == ["face-7.png", "face-8.png"]
+    film = client.predict(faces=[3, 14.0], frames="4", loop="false", kind="GIF", speed="10", api_name="/walk")
+    with Image.open(film) as walk:
+        assert (walk.format, walk.n_frames) == ("GIF", 4)
+    client.predict(face=7, amounts={"smile": "2"}, api_name="/steer")
+    picture = "data:image/png;base64," + base64.b64encode(png_bytes(generate(model, [5])[0])).decode()
+    assert client.predict(picture=picture, api_name="/project")["percentile"] >= 0
+
+
+def test_pictures_one_by_one_train_and_what_is_not_used_is_named(
+    client: Client, home: Path, pngs: list[bytes], tmp_path: Path
+) -> None:
+    others = {"a.rar": b"Rar!\x1a\x07\0", "notes.txt": b"notes", "cut.heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"}
+    for name, data in {**{f"{number}": data for number, data in enumerate(pngs * 2)}, **others}.items():
+        (tmp_path / name).write_bytes(data)
+    key = start(client, [handle_file(str(path)) for path in sorted(tmp_path.iterdir())])  # a request for each
+    found = status(client, key)
+    assert found["faces"] == 16
+    told = dict(line.split(": ", 1) for line in found["skipped"])
+    assert told["a.rar"] == "a RAR archive: unpack it"
+    assert told["notes.txt"] == "a text file"
+    assert "damaged" in told["cut.heic"]
+    assert sum("duplicate" in reason for reason in told.values()) == 16
+    assert not [path for path in (home / "gradio" / "arrivals").rglob("*") if path.is_file()]
+    call(client, "delete", key)
+
+
+def test_a_client_is_told_why_its_faces_are_refused_and_no_job_is_left(
+    client: Client, home: Path, pngs: list[bytes], tmp_path: Path
+) -> None:
+    before = set(home.glob("jobs/*"))
+    (tmp_path / "large.zip").write_bytes(bytes(4 * 2**20))
+    few = tmp_path / "my few.png"
+    few.write_bytes(pngs[0])
+    with zipfile.ZipFile(tmp_path / "locked.zip", "w") as archive:
+        archive.writestr("a.png", pngs[0])
+    data = (tmp_path / "locked.zip").read_bytes()
+    for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = data.index(mark) + place
+        data = data[:at] + b"\1" + data[at + 1 :]
+    (tmp_path / "locked.zip").write_bytes(data)
+    for name, words in (
+        ("large.zip", "GANIME_UPLOAD_MEGABYTES"),
+        ("locked.zip", r"0 usable faces found in locked\.zip.*a\.png: encrypted"),
+        ("my few.png", "1 usable face found in your pictures"),
+    ):
+        files = [handle_file(str(tmp_path / name)), *([handle_file(str(few))] if name == "large.zip" else [])]
+        with pytest.raises(AppError, match=words) as caught:
+            start(client, files)
+        assert "00000000" not in str(caught.value)
+    assert not [path for path in (home / "gradio" / "arrivals").rglob("*") if path.is_file()]
+    wait_for(lambda: set(home.glob("jobs/*")) <= before)
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "nul\0", "{home}/gradio/../jobs-1.sqlite", 7, ""])
 def test_only_files_that_were_uploaded_are_taken(client: Client, home: Path, path: object) -> None:
     named = path.format(home=home) if isinstance(path, str) else path
