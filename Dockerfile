@@ -1,19 +1,29 @@
+# The packages, by their locked hashes; torch from PyTorch's own index. --build-arg TORCH=cu126 takes a CUDA build.
+FROM python:3.12-slim AS packages
+ARG TORCH=cpu
+WORKDIR /packages
+RUN python -m venv /venv
+ENV PATH=/venv/bin:$PATH \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY container/requirements.lock .
+RUN pip install --require-hashes --no-deps -r requirements.lock \
+    && pip install --index-url "https://download.pytorch.org/whl/${TORCH}" torch==2.13.0
+
 FROM python:3.12-slim
-
-# torch's CPU build keeps the image small; everything else comes from requirements.txt.
 WORKDIR /app
-COPY requirements.txt .
-RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu -r requirements.txt \
-    && useradd --uid 1000 --create-home ganime \
-    && mkdir -p /data/ganime && chown 1000 /data/ganime
-
-COPY --chown=1000 app app
-COPY --chown=1000 ganime ganime
-COPY --chown=1000 weights weights
+RUN useradd --uid 1000 --create-home ganime && mkdir -p /data/ganime && chown 1000 /data/ganime
+COPY --from=packages /venv /venv
+COPY app app
+COPY ganime ganime
+COPY weights weights
 
 USER 1000
-ENV GRADIO_SERVER_NAME=0.0.0.0 \
+ENV PATH=/venv/bin:$PATH \
+    GRADIO_SERVER_NAME=0.0.0.0 \
     GRADIO_SERVER_PORT=7860 \
+    HF_HOME=/data/huggingface \
+    PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 EXPOSE 7860
 VOLUME /data

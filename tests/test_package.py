@@ -15,6 +15,7 @@ import gradio
 import numpy as np
 import pytest
 from gradio import processing_utils, route_utils, routes
+from packaging.requirements import Requirement
 
 import ganime
 from ganime.drawing import sampling
@@ -38,6 +39,16 @@ def requirements(name: str) -> list[str]:
 
 def test_dependencies_are_those_of_requirements_txt() -> None:
     assert sorted(PYPROJECT["project"]["dependencies"]) == sorted(requirements("requirements.txt"))
+
+
+def test_the_container_locks_what_requirements_txt_allows() -> None:
+    lock = (ROOT / "container" / "requirements.lock").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([\w.-]+)==(\S+)", lock, re.MULTILINE))
+    [pins["torch"]] = re.findall(r"torch==(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    for line in map(Requirement, requirements("requirements.txt")):
+        assert line.specifier.contains(pins[line.name]), f"{line}: run container/lock.py"
+    entries = re.split(r"(?m)^(?=[\w.-]+==)", lock)[1:]
+    assert all("--hash=sha256:" in entry for entry in entries)
 
 
 def test_every_optional_dependency_of_users_is_one_of_developers_too() -> None:
@@ -92,7 +103,17 @@ def test_every_private_name_of_gradio_in_the_page_is_listed_above() -> None:
 
 
 def test_the_public_api_is_all_there_and_documented() -> None:
-    expected = {"Recipe", "__version__", "evaluate", "generate", "interpolate", "load_model", "sharpen", "train"}
+    expected = {
+        "Recipe",
+        "__version__",
+        "avatar",
+        "evaluate",
+        "generate",
+        "interpolate",
+        "load_model",
+        "sharpen",
+        "train",
+    }
     assert set(ganime.__all__) == expected
     assert all(getattr(ganime, name).__doc__ for name in expected - {"__version__"})
     assert (ROOT / "ganime" / "py.typed").is_file()
