@@ -27,7 +27,7 @@ from app.jobs.service import Jobs
 from app.settings import Settings
 from app.tabs.job_view import job_value
 from app.visitors import visitor_of
-from ganime.config import RECIPES
+from ganime.config import CROPS, RECIPES
 from ganime.drawing.directions import MAX_DIRECTIONS
 from ganime.drawing.recipe import EASINGS, Recipe, parse_seed
 from ganime.errors import DataError, RecipeError
@@ -247,6 +247,7 @@ class TrainingEndpoints:
         recipe: str = "modern",
         image_size: int = 64,
         images: int = 0,
+        crop: str = "none",
     ) -> str:
         """Queue a training job on faces and return its key, the only secret that gives access to the job: keep it.
 
@@ -254,6 +255,7 @@ class TrainingEndpoints:
         reason. files: archives and pictures, each as gradio_client's handle_file makes it. minutes: the longest
         training time. start: "embedded" to begin from the embedded model closest to image_size, or "scratch". recipe:
         "modern" or "classic". image_size: 32, 64, 128 or 256 px. images: stop after this many images, 0 for no limit.
+        crop: "faces" to cut the faces out of pictures that are more than a face, "none" to take the middle of each.
         """
         uploads = client_uploads(files, self.studio.settings)
         visitor = visitor_of(request, profile, self.studio.settings.proxies)
@@ -263,7 +265,7 @@ class TrainingEndpoints:
             images, minutes = whole("images", images), number("minutes", minutes)
             plan = TrainingPlan(recipe, image_size, minutes, images, str(name), folder)
             check_plan(plan, self.jobs.settings)
-            key = self.jobs.draft(uploads, visitor, image_size)
+            key = self.jobs.draft(uploads, visitor, image_size, crop=choice("crop", crop, CROPS))
         finally:
             delete_uploads(uploads)
         try:

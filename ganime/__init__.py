@@ -21,6 +21,7 @@ from ganime.version import __version__
 if TYPE_CHECKING:
     import numpy as np
 
+    from ganime.config import TrainConfig
     from ganime.faces.dataset import FaceDataset
     from ganime.measuring.report import Report
     from ganime.models.checkpoint import Checkpoint
@@ -142,6 +143,7 @@ def train(
     images: int = 0,
     steps: int = 0,
     minutes: float = 0.0,
+    crop: str = "none",
     device: str = "auto",
     home: str | Path | None = None,
 ) -> Iterator[Event]:
@@ -150,12 +152,13 @@ def train(
     The faces are read at once; the training goes on while the events are consumed. Without a limit it never ends by
     itself. `load_model(run)` then loads its best save; the command `ganime train FACES --resume RUN` continues it.
 
-    faces: folders, archives or pictures, or hf://datasets/owner/name on the Hugging Face hub.
+    faces: folders or zip files of pictures.
     recipe: "modern" or "classic".
     start: the model to start from, as for `load_model`, or "scratch". By default, "modern" starts from the
         nearest embedded model for fewer than 10,000 training faces; otherwise a run starts from scratch.
     image_size: 32, 64, 128 or 256 px; by default that of `start`, else that of the recipe.
     images, steps, minutes: limits, 0 for none; the first one that is reached ends the run.
+    crop: "faces" to cut the faces out of pictures that are more than a face, "none" to take the middle of each.
     device: "auto", "cpu", "cuda" or "mps".
     home: where decoded faces and models from the hub are cached, as for `load_model`.
 
@@ -164,15 +167,17 @@ def train(
     then intact.
     """
     from ganime.faces.dataset import load_faces
+    from ganime.nets.face_detector import face_finder
     from ganime.training import loop
     from ganime.training.beginning import prepare_run
 
     run, sources, caches = Path(run), _paths(faces), _home(home)
 
-    def read(size: int, keep_duplicates: bool) -> FaceDataset:
-        return load_faces(sources, size, caches / "cache", keep_duplicates=keep_duplicates)
+    def read(size: int, config: TrainConfig) -> FaceDataset:
+        kept = config.keep_duplicates
+        return load_faces(sources, size, caches / "cache", keep_duplicates=kept, finder=face_finder(config.crop))
 
-    limits = {"images": images, "steps": steps, "minutes": minutes}
+    limits = {"images": images, "steps": steps, "minutes": minutes, "crop": crop}
     begun = None if start is None else str(start)
     prepared = prepare_run(run, sources, read, caches / "hub", recipe, limits, begun, image_size)
     dataset, config, model = prepared.dataset, prepared.config, prepared.model
@@ -193,7 +198,7 @@ def evaluate(
 ) -> Report:
     """Measure the faces of a model against real faces: quality, variety and, with `trained_on`, copying.
 
-    reference: folders or archives of real faces that the model was not trained on.
+    reference: folders or zip files of real faces that the model was not trained on.
     count, seed: how many faces to draw, and the first of their seeds.
     truncation, clarity: as for `generate`; by default, latents are drawn unchanged.
     trained_on: the faces that the model was trained on, needed to detect copies.

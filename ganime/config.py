@@ -19,6 +19,7 @@ ACTIVATIONS = (
     *("relu6", "hard-swish"),
 )
 LOSSES = ("bce", "hinge")
+CROPS = ("none", "faces")
 AUGMENTS = ("auto", "none", "diffaugment")
 SCRATCH = "scratch"  # TrainConfig.start of a run that begins from random weights
 EYES = ("auto", "anime", "broad", "both")
@@ -223,6 +224,7 @@ class TrainConfig:
     freeze: number of the discriminator's first layers that are not trained (FreezeD, Mo et al. 2020).
     flip: mirror real faces at random.
     keep_duplicates: use duplicate pictures, too.
+    crop: "faces" to cut the faces out of pictures that are more than a face, "none" to take the middle of each.
     precision: "fp32", "bf16" (autocast), or "auto": bf16 if a trial finds it faster.
     deep_layers: how the deep layers compute, as a "convolution", as a matrix product ("matmul",
         `matrix_products.use_products`), or "auto": the faster one for the processor, which is stored with the run.
@@ -251,6 +253,7 @@ class TrainConfig:
     freeze: int = ranged(0, 0, 16)
     flip: bool = True
     keep_duplicates: bool = False
+    crop: str = choice("none", CROPS)
     precision: str = choice("auto", PRECISIONS)
     deep_layers: str = choice("auto", ("auto", "convolution", "matmul"))
     start: str = SCRATCH

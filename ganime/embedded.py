@@ -13,4 +13,5 @@ TRAINING_FACES = WEIGHTS / "anime-faces"  # the embedded models' training faces 
 FEATURES = WEIGHTS / "anime-features"  # the feature network that measures faces
 CRITIC_EYES = WEIGHTS / "anime-critic"  # the feature network that the critic looks through, not the one that measures
 BROAD_EYES = WEIGHTS / "broad-eyes"  # a MobileNetV2 that the critic looks through
+FACE_DETECTOR = WEIGHTS / "face-detector"  # finds the faces in whole drawings
 UPSCALER = WEIGHTS / "real-cugan" / "model.safetensors"  # Real-CUGAN, which enlarges drawings

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from typing import Any
 from app.jobs.store import Job
 from app.recently_used import RecentlyUsed
 from app.settings import Settings
+from ganime.files import write_bytes
 from ganime.models.checkpoint import saved_models
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.training.events import EVENTS_FILE, PREVIEWS, read_journal
 from ganime.training.run_folder import saves
 from ganime.training.run_start import saved_distance
 
+CROP_FILE = "crop-faces"  # there if the faces are to be cut out of the pictures
 MAX_JOURNALS = 16  # kept in memory
 MAX_GRIDS = 240  # sample grids kept for a job; the slider that shows them is a few hundred pixels wide
 # By run: size and modification time of the journal, and its lines.
@@ -48,6 +51,21 @@ class JobFolder:
     @property
     def run(self) -> Path:
         return self.path / "run"
+
+    @property
+    def crop(self) -> str:
+        """How the faces are taken out of the uploaded pictures, one of `ganime.config.CROPS`."""
+        return "faces" if (self.path / CROP_FILE).exists() else "none"
+
+    def set_crop(self, crop: str) -> None:
+        """Take the faces out of the pictures in this way from now on. They are decoded again."""
+        if crop == self.crop:
+            return
+        shutil.rmtree(self.cache, ignore_errors=True)  # so that a draft takes no more space than was reserved for it
+        if crop == "faces":
+            write_bytes(self.path / CROP_FILE, b"")
+        else:
+            (self.path / CROP_FILE).unlink()
 
     def log(self, attempt: int) -> Path:
         return self.path / f"log-{attempt}.txt"

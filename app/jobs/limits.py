@@ -11,11 +11,10 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from app.errors import JobError
-from app.jobs.folder import folder_bytes
 from app.jobs.store import ACTIVE, ENDED, QUEUED, Job, count
 from app.settings import MEGABYTE, Settings
 from app.visitors import Visitor
-from ganime.config import IMAGE_SIZES, RECIPES
+from ganime.config import CROPS, IMAGE_SIZES, RECIPES
 
 SAVE_MEGABYTES = {32: 66, 64: 135, 128: 290, 256: 415}  # by image size, for the recipes' networks and the critic
 SAVE_PER_MODEL = 9  # size of a save, as a multiple of the half-precision model that the run began from
@@ -68,6 +67,12 @@ def check_image_size(image_size: int) -> None:
     """Raise JobError for an image size, in px, that no model has."""
     if image_size not in IMAGE_SIZES:
         raise JobError(f"The image size must be one of {', '.join(map(str, IMAGE_SIZES))}; got {image_size!r}.")
+
+
+def check_crop(crop: str) -> None:
+    """Raise JobError for an unknown way to take faces out of pictures."""
+    if crop not in CROPS:
+        raise JobError(f"crop must be one of {', '.join(CROPS)}; got {str(crop)[:40]!r}.")
 
 
 def check_minutes(minutes: float, settings: Settings) -> None:
@@ -130,8 +135,7 @@ def make_room(
 ) -> None:
     """Delete old jobs until `needed` more bytes fit. Raises JobError if they do not fit even then.
 
-    spare: bytes of the disk that always stay free, beside those that other jobs may still write. The other arguments
-    are those of `delete_oldest`.
+    spare: bytes of the disk that always stay free. The other arguments are those of `delete_oldest`.
     """
     megabytes = f"{needed / MEGABYTE:,.0f} MB"
     if delete_oldest(session, settings, needed, waiting, except_id):
@@ -140,19 +144,12 @@ def make_room(
             f"more do not fit. Finished jobs are deleted after {settings.keep_hours:g} hours (GANIME_KEEP_HOURS) when "
             "space is needed. Upload less, delete what you no longer need, or try again later."
         )
-    if shutil.disk_usage(settings.home).free < needed + spare + promised(session, settings, except_id):
+    if shutil.disk_usage(settings.home).free < needed + spare:
         raise JobError(
             f"The disk of this page is nearly full: {megabytes} more do not fit beside the {spare / MEGABYTE:.0f} MB "
             "that always stay free. Upload less or try again later. The owner of the page can free space or choose "
             "another disk (GANIME_HOME)."
         )
-
-
-def promised(session: Session, settings: Settings, except_id: str = "") -> int:
-    """Return the bytes that jobs, but for `except_id`, reserved and have not written yet."""
-    unfinished = col(Job.state).in_((QUEUED, *ACTIVE)) & col(Job.deleted).is_(False)
-    jobs = session.exec(select(Job).where(unfinished, Job.id != except_id)).all()
-    return sum(max(0, job.bytes - folder_bytes(settings.home / "jobs" / job.id)) for job in jobs)
 
 
 def bytes_needed(uploaded: int, faces: int, image_size: int, start_bytes: int = 0) -> int:

@@ -33,6 +33,7 @@ from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.files import CONFIG_FILE, atomic_file, atomic_folder
 from ganime.models.checkpoint import load_checkpoint, model_card, model_files
+from ganime.nets.face_detector import face_finder
 from ganime.training.publishing import model_to_publish
 from ganime.training.run_folder import read_run
 
@@ -47,6 +48,7 @@ class Sources:
     image_size: in px, as the job trains them
     cache: folder for the decoded faces, which the trainer uses as well
     folder: contains all paths
+    crop: one of `ganime.config.CROPS`
     names: the visitor's names for files, by path in `folder`, such as "pictures/00000001.png"
     ignored: the visitor's files that are neither pictures nor archives, and why
     """
@@ -57,6 +59,7 @@ class Sources:
     folder: Path
     names: dict[str, str]
     ignored: list[uploads.Ignored]
+    crop: str
 
     def load(self, progress: Callable[[int, int], None] | None = None) -> FaceDataset:
         """Decode the faces, or open them if they were decoded before. progress: called with (done, total).
@@ -65,7 +68,8 @@ class Sources:
         usable.
         """
         try:
-            return load_faces(self.paths, self.image_size, self.cache, progress)
+            finder = face_finder(self.crop)
+            return load_faces(self.paths, self.image_size, self.cache, progress, finder=finder)
         except DataError as error:
             raise DataError(uploads.with_visitor_names(str(error), self.folder)) from error
 
@@ -75,9 +79,9 @@ class Sources:
 
     def visitor_name(self, name: str) -> str:
         """Return the visitor's name for a file that is stored under a number; files in archives have kept theirs."""
-        stored, slash, inside = name.partition("/")
+        stored = re.split(r"/| \(face \d+\)\Z", name)[0]  # without the place in an archive and the number of a face
         known = self.names.get(f"{uploads.PICTURES_FOLDER}/{stored}", stored)
-        return uploads.short_name(f"{known}{slash}{inside}", MAX_NAME)
+        return uploads.short_name(known + name.removeprefix(stored), MAX_NAME)
 
 
 class Jobs:
@@ -108,14 +112,18 @@ class Jobs:
         self.store.close()
 
     @explain_disk_errors("The files could not be stored")
-    def draft(self, files: Sequence[Upload], visitor: Visitor, image_size: int, instead: str = "") -> str:
+    def draft(
+        self, files: Sequence[Upload], visitor: Visitor, image_size: int, instead: str = "", crop: str = "none"
+    ) -> str:
         """Store uploaded faces to be trained on later, and return the key of the new draft.
 
         A draft is deleted when it is not submitted within six hours. Raises DataError for a damaged archive.
 
         image_size: in px, at which training is planned
         instead: key of a draft that the caller deletes once the new faces are accepted; it does not count for limits
+        crop: one of `ganime.config.CROPS`
         """
+        limits.check_crop(crop)
         limits.check_image_size(image_size)
         usable, ignored = uploads.sort_files(files, self.settings)
         secret = secrets.token_urlsafe(32)
@@ -136,6 +144,7 @@ class Jobs:
         key, folder = f"{job.id}.{secret}", self.supervisor.folder(job.id)
         try:
             uploads.store_files(usable, ignored, folder.uploads)
+            folder.set_crop(crop)
         except BaseException:
             shutil.rmtree(folder.path, ignore_errors=True)
             with contextlib.suppress(JobError):  # then it is deleted as an old draft
@@ -150,7 +159,7 @@ class Jobs:
         folder = self.supervisor.folder(job.id)
         paths, names = uploads.stored_sources(folder.uploads), uploads.visitor_names(folder.uploads)
         ignored = uploads.ignored_files(folder.uploads)
-        return Sources(paths, job.image_size, folder.cache, folder.uploads, names, ignored)
+        return Sources(paths, job.image_size, folder.cache, folder.uploads, names, ignored, folder.crop)
 
     def read_draft(self, key: str, progress: Callable[[int, int], None] | None = None) -> tuple[Sources, FaceDataset]:
         """Decode the faces of a draft, and note how many can be used and which files cannot.
@@ -218,6 +227,13 @@ class Jobs:
                 raise JobError("This job has no model yet: nothing was saved. Continue it first.")
             job.images, job.trained = saved, self.supervisor.folder(job.id).trained_seconds()
             self.enqueue(session, job, visitor)
+
+    @explain_disk_errors("The faces could not be read")
+    def set_crop(self, key: str, crop: str) -> None:
+        """Take the faces of a draft out of its pictures in this way, one of `ganime.config.CROPS`, from now on."""
+        limits.check_crop(crop)
+        with self.changing(key, DRAFT) as (_, job):
+            self.supervisor.folder(job.id).set_crop(crop)
 
     def stop(self, key: str) -> None:
         """Have a job save and end after its current step, or take it out of the queue; its model is kept."""

@@ -58,6 +58,8 @@ def count_rows(report: Audit, ignored: int = 0) -> list[tuple[str, str]]:
         ("Duplicates, skipped", duplicates),
         ("Unreadable", report.unused.get("unreadable", 0)),
         ("Too small", report.unused.get("too small", 0)),
+        ("Pictures without a face", report.unused.get("no face", 0)),
+        ("Cut out of pictures", report.cropped),
         ("Other files", sum(report.passed_over.values()) + ignored),
         ("Grey", report.grey),
     ]

@@ -60,18 +60,19 @@ class TrainHandlers:
         model: str,
         start: str,
         size: int,
+        crop: str,
         request: gr.Request,
         profile: gr.OAuthProfile | None,
         progress: gr.Progress = PROGRESS_BAR,
     ) -> Any:
         """Make a draft of uploaded files, in place of the draft `old`; that one stays if the files are rejected.
 
-        model, start, size: values of the form; the faces are decoded at the size at which they will be trained
+        model, start, size, crop: values of the form; the faces are decoded at the size at which they will be trained
         """
         if not files:
-            return [old, gr.skip(), None, gr.skip()]  # gr.skip() would take its preprocessing from the source of files
+            return [old, gr.skip(), gr.skip(), gr.skip()]
         try:
-            draft, faces, job = self.draft(files, old, (start, size, model), request, profile, progress)
+            draft, faces, job = self.draft(files, old, (start, size, model), crop, request, profile, progress)
         finally:
             delete_uploads(files)
         return [draft, faces, None, job]
@@ -82,6 +83,7 @@ class TrainHandlers:
         model: str,
         start: str,
         size: int,
+        crop: str,
         request: gr.Request,
         profile: gr.OAuthProfile | None,
         progress: gr.Progress = PROGRESS_BAR,
@@ -93,7 +95,7 @@ class TrainHandlers:
                 upload = self.examples.upload(lambda done, total: show_bar(progress, done, total, "Drawing examples"))
         except GanimeError as error:
             return [old, error_value(error), gr.skip()]
-        return self.draft([upload], old, (start, size, model), request, profile, progress)
+        return self.draft([upload], old, (start, size, model), crop, request, profile, progress)
 
     def take_tray(
         self,
@@ -102,6 +104,7 @@ class TrainHandlers:
         model: str,
         start: str,
         size: int,
+        crop: str,
         request: gr.Request,
         profile: gr.OAuthProfile | None,
         progress: gr.Progress = PROGRESS_BAR,
@@ -119,7 +122,7 @@ class TrainHandlers:
         except GanimeError as error:
             return [old, error_value(error), gr.skip()]
         try:
-            return self.draft([upload], old, (start, size, model), request, profile, progress, remark)
+            return self.draft([upload], old, (start, size, model), crop, request, profile, progress, remark)
         finally:
             delete_uploads([upload])
 
@@ -128,6 +131,7 @@ class TrainHandlers:
         files: list[Upload],
         old: str,
         beginning: tuple[str, int, str],
+        crop: str,
         request: gr.Request,
         profile: gr.OAuthProfile | None,
         progress: gr.Progress,
@@ -135,12 +139,13 @@ class TrainHandlers:
     ) -> list[Any]:
         """Make a draft of files in place of the draft `old`; return its key and what faces.js and job.js show.
 
-        beginning: start, image size and model key, see `Library.beginning`. remark: about the faces.
+        beginning: start, image size and model key, see `Library.beginning`. crop: one of `ganime.config.CROPS`.
+        remark: about the faces.
         """
         key = ""
         try:
             _, image_size = self.studio.library.beginning(*beginning)
-            key = self.jobs.draft(files, self.visitor(request, profile), image_size, instead=old)
+            key = self.jobs.draft(files, self.visitor(request, profile), image_size, old, crop)
             value = read_draft(self.jobs, key, progress, remark)
         except GanimeError as error:
             delete_draft(self.jobs, key)
@@ -213,9 +218,23 @@ class TrainHandlers:
         """Put an earlier draft into the form again, or a job that was taken out of the queue."""
         key = event_text(event, "key")
         try:
-            return [key, read_draft(self.jobs, key, progress), draft_value(key)]
+            return [key, read_draft(self.jobs, key, progress), draft_value(key), self.jobs.folder(key).crop]
         except GanimeError as error:
-            return [old, error_value(error), gr.skip()]
+            return [old, error_value(error), gr.skip(), gr.skip()]
+
+    def change_crop(self, draft: str, crop: str, progress: gr.Progress = PROGRESS_BAR) -> Any:
+        """Read the pictures of the draft again, with or without cropping; if that fails, it stays as it was."""
+        if not draft:
+            return [gr.skip(), gr.skip()]
+        before = crop
+        try:
+            before = self.jobs.folder(draft).crop
+            self.jobs.set_crop(draft, crop)
+            return [read_draft(self.jobs, draft, progress), gr.skip()]
+        except GanimeError as error:
+            with suppress(JobError):  # deleted, or submitted meanwhile
+                self.jobs.set_crop(draft, before)
+            return [error_value(error), before]
 
 
 def build(studio: Studio, model_key: gr.Textbox, opened: Trigger) -> None:
@@ -240,7 +259,7 @@ def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Tex
     private: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
     reading: dict[str, Any] = private | {"show_progress_on": form.files}  # which is large enough for a bar
     aside = private | {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 4}
-    beginning = [form.draft, model_key, form.start, form.size]
+    beginning = [form.draft, model_key, form.start, form.size, form.crop]
     drafted = [form.draft, form.faces, job]
     plan: list[Any] = [model_key, form.start, form.minutes, form.images, form.recipe, form.size]
     for source in (form.files, form.folder):
@@ -254,7 +273,8 @@ def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Tex
     form.begin.click(handlers.submit, [form.draft, *plan, form.name], [form.draft, job, form.faces], **private)
     job.resume(handlers.resume, None, job, **private)
     job.finish(handlers.finish, None, job, **private)
-    job.reconsider(handlers.reopen_draft, form.draft, drafted, **private)
+    job.reconsider(handlers.reopen_draft, form.draft, [*drafted, form.crop], **private)
+    form.crop.input(handlers.change_crop, [form.draft, form.crop], [form.faces, form.crop], **reading)
     opened(handlers.show_form, None, form.body, **aside)
     # A link contains the key of a job behind its `#`, which browsers do not send to the server.
     opened(None, None, None, js=page_call("takeJobLinks"), api_visibility="private")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
-from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
 from app.components.bridge import clamped, component, lenient, remembered
 from app.errors import JobError, visitor_text
@@ -19,6 +17,7 @@ from app.visitors import sign_in_works
 from ganime.config import RECIPES, SCRATCH
 
 START_CHOICES = [("Embedded model", EMBEDDED_KEY), ("The model in use", LOADED), ("From scratch", SCRATCH)]
+CROP_CHOICES = [("Off", "none"), ("Where needed", "faces")]
 SIZE_CHOICES, DEFAULT_SIZE = [32, 64, 128], 64  # px; larger models take a GPU and the command line
 DEFAULT_MINUTES = 15
 HEADING = "## Train on your own faces"
@@ -41,6 +40,7 @@ class Form:
     body: contains all others; hidden from visitors who may not train
     draft: key of the uploaded faces
     examples, tray: buttons that take example faces, or those of the visitor's tray, instead of files
+    crop: whether faces are cut out of the pictures
     faces: shows what was uploaded
     start, size: model to begin from, and image size in px
     estimate: shows how many images fit into the training time
@@ -52,6 +52,7 @@ class Form:
     folder: gr.UploadButton
     examples: gr.Button
     tray: gr.Button
+    crop: gr.Radio
     faces: gr.HTML
     start: gr.Radio
     size: gr.Radio
@@ -91,8 +92,14 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
             examples = gr.Button("Try it with 300 example faces", size="md", elem_id="example-faces")
             tray = gr.Button("Use my tray", size="md", elem_id="tray-faces")
     for source in (files, folder):
-        source.data_model = LenientFiles
         source.preprocess = partial(uploads_of, settings=settings)  # pyright: ignore[reportAttributeAccessIssue]
+    crop = gr.Radio(
+        CROP_CHOICES,
+        value="none",
+        label="Crop to the faces",
+        info="Cuts the faces out of whole drawings. Pictures that are faces already stay as they are.",
+        elem_id="crop-faces",
+    )
     faces = component("faces", [], "faces")
     with gr.Row(elem_classes="controls", equal_height=True):
         start = gr.Radio(
@@ -134,24 +141,34 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
     estimate = gr.HTML("", elem_id="estimate")
     begin = gr.Button("Start training", variant="primary", elem_id="start-training")
     draft, minutes = remembered(""), clamped(minutes)
-    for field, otherwise in ((start, EMBEDDED_KEY), (size, DEFAULT_SIZE), (images, 0), (name, ""), (recipe, "modern")):
+    defaults = (
+        (start, EMBEDDED_KEY),
+        (size, DEFAULT_SIZE),
+        (images, 0),
+        (name, ""),
+        (recipe, "modern"),
+        (crop, "none"),
+    )
+    for field, otherwise in defaults:
         lenient(field, otherwise)
     return Form(
-        body, draft, files, folder, examples, tray, faces, start, size, minutes, images, name, recipe, estimate, begin
+        body=body,
+        draft=draft,
+        files=files,
+        folder=folder,
+        examples=examples,
+        tray=tray,
+        crop=crop,
+        faces=faces,
+        start=start,
+        size=size,
+        minutes=minutes,
+        images=images,
+        name=name,
+        recipe=recipe,
+        estimate=estimate,
+        begin=begin,
     )
-
-
-class LenientFiles(ListFiles):
-    """Uploaded files; none for a value that the page never sends, which Gradio would log with a traceback."""
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def accept(cls, value: Any, validate: ModelWrapValidatorHandler[LenientFiles]) -> LenientFiles:
-        """The files, or none."""
-        try:
-            return validate(value)
-        except ValidationError:
-            return cls(root=[])
 
 
 def uploads_of(payload: ListFiles | FileData | None, settings: Settings) -> list[Upload]:
@@ -163,4 +180,4 @@ def uploads_of(payload: ListFiles | FileData | None, settings: Settings) -> list
     try:
         return [upload for file in files for upload in uploaded_files(file.path, file.orig_name, settings)]
     except JobError as error:
-        raise gr.Error(visitor_text(error), print_exception=False) from error
+        raise gr.Error(visitor_text(error)) from error

@@ -12,13 +12,16 @@ import numpy as np
 import torch
 import typer
 
+from ganime.config import CROPS
 from ganime.drawing.clarity import DEFAULT_CLARITY, default_clarity
 from ganime.drawing.recipe import MAX_CLARITY, Recipe, parse_seed
 from ganime.drawing.sampling import generate, recipes_for
 from ganime.errors import ConfigError, RecipeError
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.models.checkpoint import Checkpoint
+from ganime.nets.face_detector import face_finder
 from ganime.shapes import UInt8
+from ganime.text import quoted
 
 T = TypeVar("T")
 DEFAULT_HOME = Path(".ganime")
@@ -26,9 +29,7 @@ MODEL_HELP = "A model folder, a training run, or owner/name[@revision] on the Hu
 ModelArgument = Annotated[str, typer.Argument(help=MODEL_HELP)]
 ModelOption = Annotated[str, typer.Option("--model", help=MODEL_HELP, show_default=False)]
 ModelFolderOption = Annotated[Path, typer.Option("--out", help="Model folder to write.")]
-DataArgument = Annotated[
-    list[Path], typer.Argument(help="Faces: folders, archives or pictures, or hf://datasets/owner/name.")
-]
+DataArgument = Annotated[list[Path], typer.Argument(help="Folders or zip files of face pictures.")]
 HomeOption = Annotated[
     Path, typer.Option(envvar="GANIME_HOME", help="Cache of decoded faces and of models from the hub.")
 ]
@@ -52,6 +53,14 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 ThreadsOption = Annotated[int, typer.Option(help="Number of CPU threads; 0 lets torch decide.")]
 DuplicatesOption = Annotated[
     bool, typer.Option("--keep-duplicates", help="Use pictures that occur several times, too.")
+]
+CropOption = Annotated[
+    str,
+    typer.Option(
+        help=f"One of {', '.join(CROPS)}: faces cuts the faces out of pictures that are more than a face, with the "
+        "margin of the embedded models' training faces, and leaves out pictures without one; none takes the square in "
+        "the middle of every picture."
+    ),
 ]
 FaceArgument = Annotated[str, typer.Argument(help="A face: a seed, or a PNG made by Ganime.")]
 FacesArgument = Annotated[list[str], typer.Argument(help="Faces: seeds, or PNGs made by Ganime.")]
@@ -93,8 +102,15 @@ def read_face(checkpoint: Checkpoint, face: str) -> Recipe:
     return replace(recipe, sharpened=0)
 
 
-def read_faces(data: list[Path], image_size: int, home: Path, keep_duplicates: bool = False) -> FaceDataset:
-    """Load the faces of folders and zip files; if they have to be decoded first, show the progress."""
+def read_faces(
+    data: list[Path], image_size: int, home: Path, keep_duplicates: bool = False, crop: str = "none"
+) -> FaceDataset:
+    """Load the faces of folders and zip files; if they have to be decoded first, show the progress.
+
+    Raises ConfigError for a crop that is none of CROPS.
+    """
+    if crop not in CROPS:
+        raise ConfigError(f"--crop must be one of {', '.join(CROPS)}; got {quoted(crop)}.")
 
     def show(done: int, total: int) -> None:
         text = f"decoding faces: {done:,}/{total:,}"
@@ -103,7 +119,7 @@ def read_faces(data: list[Path], image_size: int, home: Path, keep_duplicates: b
         else:
             show_progress(text)
 
-    return load_faces(data, image_size, home / "cache", show, keep_duplicates)
+    return load_faces(data, image_size, home / "cache", show, keep_duplicates, face_finder(crop))
 
 
 def draw_in_batches(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -38,13 +39,14 @@ def audit_command(
         1
     ].image_size,
     keep_duplicates: common.DuplicatesOption = False,
+    crop: common.CropOption = "none",
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the report to this file.")] = None,
     sheet_file: Annotated[Path | None, typer.Option("--sheet", help="Also write a PNG with 64 of the faces.")] = None,
     home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Report what a set of faces contains, which files will be used, and how to improve it."""
     common.check_png("--sheet", sheet_file)
-    dataset = common.read_faces(data, image_size, home, keep_duplicates)
+    dataset = common.read_faces(data, image_size, home, keep_duplicates, crop)
     report = audit(dataset)
     print_audit(report)
     if json_file:
@@ -63,6 +65,7 @@ def rows_of(report: Audit) -> list[tuple[str, str, str]]:
         ("used", f"{report.used:,}", f"{report.train:,} for training, {report.held_out:,} held out"),
         ("unreadable", f"{report.unused.get('unreadable', 0):,}", ""),
         ("too small", f"{report.unused.get('too small', 0):,}", ""),
+        *(rows_of_search(report) if report.finds_faces else ()),
         ("exact duplicates", f"{report.exact_duplicates:,}", f"{kept}; pixels equal to those of another picture"),
         ("near duplicates", f"{report.near_duplicates:,}", f"{kept}; another picture, saved again"),
         *((f"ignored: {kind}s", f"{count:,}", "") for kind, count in sorted(report.passed_over.items())),
@@ -74,6 +77,13 @@ def rows_of(report: Audit) -> list[tuple[str, str, str]]:
         ("oblong", f"{report.oblong:,}", "a third or more is cropped away"),
         ("grey", f"{report.grey:,}", "without colour"),
     ]
+
+
+def rows_of_search(report: Audit) -> Iterator[tuple[str, str, str]]:
+    """The rows about faces that were searched for in pictures."""
+    yield "without a face", f"{report.unused.get('no face', 0):,}", ""
+    yield "cropped", f"{report.cropped:,}", "faces cut out of pictures that are more than a face"
+    yield "further faces", f"{report.further:,}", "in pictures with several faces"
 
 
 def print_audit(report: Audit) -> None:
@@ -96,6 +106,7 @@ def remember_faces_command(
     ] = None,
     flip: FlipOption = True,
     keep_duplicates: common.DuplicatesOption = False,
+    crop: common.CropOption = "none",
     home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Store numbers that describe a model's training faces, without pictures, so that `copies` can detect copies."""
@@ -103,7 +114,7 @@ def remember_faces_command(
     folder = out or checkpoints[0].folder
     assert folder is not None
     common.check_folder(folder)
-    training_faces = training_faces_in(common.read_faces(data, FEATURE_SIDE, home, keep_duplicates), flip)
+    training_faces = training_faces_in(common.read_faces(data, FEATURE_SIDE, home, keep_duplicates, crop), flip)
     save_training_faces(training_faces, {checkpoint.name: checkpoint.revision for checkpoint in checkpoints}, folder)
     size = (folder / VECTORS_FILE).stat().st_size / 1e6
     print(
@@ -124,6 +135,7 @@ def copies_command(
     ] = None,
     flip: FlipOption = True,
     keep_duplicates: common.DuplicatesOption = False,
+    crop: common.CropOption = "none",
     home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Report for each face of a model whether it is a copy of a training face."""
@@ -132,7 +144,7 @@ def copies_command(
     common.check_png("--out", out)
     checkpoint = open_model(model, home / "hub")
     if train_faces:
-        dataset = common.read_faces(train_faces, checkpoint.generator.config.image_size, home, keep_duplicates)
+        dataset = common.read_faces(train_faces, checkpoint.generator.config.image_size, home, keep_duplicates, crop)
         training_faces, images = training_faces_in(dataset, flip), dataset.images
     else:
         training_faces, images = find_training_faces(checkpoint), None

@@ -177,6 +177,7 @@ def clarity_command(
     replace_it: Annotated[
         bool, typer.Option("--replace", help="Replace a clarity; faces drawn with it will change.")
     ] = False,
+    crop: common.CropOption = "none",
     home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Fit a clarity to a model: which latents it draws well, and how to move the others there."""
@@ -189,7 +190,7 @@ def clarity_command(
             f"{folder} has a clarity. Another one would change the faces that it drew; --replace replaces it."
         )
     if data:
-        dataset = common.read_faces(data, min(side, LARGEST_SIDE), home)
+        dataset = common.read_faces(data, min(side, LARGEST_SIDE), home, crop=crop)
         reference = joined(real_reference(net, dataset.images, dataset.train, side))
     else:
         reference = embedded_reference(net, side)

@@ -38,6 +38,7 @@ def evaluate_command(
     truncation: common.TruncationOption = 1.0,
     clarity: Annotated[float, typer.Option(help="As for `sample`; by default, latents are drawn unchanged.")] = 0.0,
     keep_duplicates: common.DuplicatesOption = False,
+    crop: common.CropOption = "none",
     inception: Annotated[bool, typer.Option("--inception", help="Also compute the FID (Inception network).")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
     home: common.HomeOption = common.DEFAULT_HOME,
@@ -47,8 +48,8 @@ def evaluate_command(
         raise ConfigError("--split takes the training faces from --reference; leave out --train.")
     check_truncation(truncation)
     check_clarity(clarity)
-    real = common.read_faces(reference, FEATURE_SIDE, home, keep_duplicates)
-    seen = common.read_faces(train_faces, FEATURE_SIDE, home, keep_duplicates) if train_faces else None
+    real = common.read_faces(reference, FEATURE_SIDE, home, keep_duplicates, crop)
+    seen = common.read_faces(train_faces, FEATURE_SIDE, home, keep_duplicates, crop) if train_faces else None
     faces, training_faces = reference_faces(real, seen, split)
     with faces_to_measure(model, range(seed, seed + count), truncation, clarity, home) as measured:
         report = evaluate(load_features(), measured, faces, training_faces)

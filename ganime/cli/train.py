@@ -12,7 +12,7 @@ import typer
 from ganime.cli import common
 from ganime.cli.hub_job import ON_HUB, train_there
 from ganime.cli.progress import show, signal_requests
-from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH
+from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH, TrainConfig
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
@@ -66,6 +66,7 @@ def train_command(
         typer.Option("--clarity/--no-clarity", help="At the end, fit a clarity and check the sliders."),
     ] = True,
     keep_duplicates: common.DuplicatesOption = False,
+    crop: common.CropOption = "none",
     device: common.DeviceOption = "auto",
     threads: common.ThreadsOption = 0,
     on: Annotated[
@@ -85,6 +86,7 @@ def train_command(
         "eyes": eyes,
         "seed": seed,
         "keep_duplicates": keep_duplicates or None,
+        "crop": crop if crop != "none" else None,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     given = {"generator_lr": generator_lr, "discriminator_lr": discriminator_lr}
@@ -104,16 +106,16 @@ def train_command(
     workers = Processes.join(device)
     common.set_threads(threads)
 
-    def read(size: int, keep: bool) -> FaceDataset:
+    def read(size: int, config: TrainConfig) -> FaceDataset:
         with workers.in_turn():
-            return common.read_faces(data, size, home, keep)
+            return common.read_faces(data, size, home, config.keep_duplicates, config.crop)
 
     if resume:
         check_unchanged({"from": start, "recipe": recipe, "image_size": image_size, **changes})
         check_run_folder(run, data)
         config, model = read_run(resume)
         config = replace(config, **free)
-        prepared = PreparedRun(read(model.image_size, config.keep_duplicates), config, model)
+        prepared = PreparedRun(read(model.image_size, config), config, model)
     else:
         prepared = prepare_run(run, data, read, home / "hub", recipe or "modern", changes | free, start, image_size)
     if workers.leads:

@@ -39,11 +39,7 @@ class FeatureNet(nn.Module):
     def __init__(self, attributes: Sequence[str], features: int = FEATURE_COUNT) -> None:
         super().__init__()
         self.attributes, self.features = tuple(attributes), features
-        stages: list[nn.Module] = [conv_layer(3, FEATURE_WIDTHS[0])]
-        for inputs, outputs in pairwise(FEATURE_WIDTHS):
-            same = [conv_layer(outputs, outputs)] if outputs != FEATURE_WIDTHS[-1] else []
-            stages.append(nn.Sequential(conv_layer(inputs, outputs, stride=2), *same))
-        self.stages = nn.ModuleList(stages)
+        self.stages = make_stages()
         self.head = nn.Linear(FEATURE_WIDTHS[-1] * 4 * 4, len(self.attributes))
         pooled = sum(width * squares**2 for width, squares in zip(FEATURE_WIDTHS, POOLED_SQUARES, strict=True))
         self.register_buffer("mean", torch.zeros(pooled))
@@ -72,6 +68,15 @@ class FeatureNet(nn.Module):
         return self.head(deepest.flatten(1))  # (B, 256, 4, 4) -> (B, A)
 
 
+def make_stages() -> nn.ModuleList:
+    """The convolutions of a feature network: at the full side, then each stage at half the side of the one before."""
+    stages: list[nn.Module] = [conv_layer(3, FEATURE_WIDTHS[0])]
+    for inputs, outputs in pairwise(FEATURE_WIDTHS):
+        same = [conv_layer(outputs, outputs)] if outputs != FEATURE_WIDTHS[-1] else []
+        stages.append(nn.Sequential(conv_layer(inputs, outputs, stride=2), *same))
+    return nn.ModuleList(stages)
+
+
 def activations(stages: Iterable[nn.Module], images: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b c side side"]]:
     """The activations after each of a network's stages, of pictures resized to 64 px."""
     levels = [resize_pictures(FEATURE_SIDE, images)]
@@ -87,9 +92,9 @@ def resize_pictures(side: int, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor
     return F.interpolate(images, (side, side), mode="bicubic", antialias=True).clamp(-1, 1)
 
 
-def conv_layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution, BatchNorm, ReLU: (B, C, H, W) -> (B, C', H / stride, W / stride)."""
-    conv = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+def conv_layer(inputs: int, outputs: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    """Convolution, by default 3x3, BatchNorm, ReLU: (B, C, H, W) -> (B, C', H / stride, W / stride)."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 

@@ -45,7 +45,7 @@ class PreparedRun:
 def prepare_run(
     run: Path,
     sources: Sequence[Path],
-    read: Callable[[int, bool], FaceDataset],
+    read: Callable[[int, TrainConfig], FaceDataset],
     hub_cache: Path,
     recipe: str,
     changes: Mapping[str, Any],
@@ -56,7 +56,7 @@ def prepare_run(
 
     run: its folder.
     sources: the folders and zips of faces.
-    read: reads them, at an image size in px, with or without duplicates.
+    read: reads them at an image size in px, as the configuration says.
     hub_cache: where models from the hub are kept.
     recipe: one of RECIPES.
     changes: fields of TrainConfig that differ from the recipe.
@@ -75,7 +75,7 @@ def prepare_run(
     begun = open_model(start, hub_cache, with_discriminator=True) if start not in (None, SCRATCH) else None
     size = image_size or (begun.generator.config if begun else model).image_size
     model = replace(model, image_size=size)
-    dataset = read(size, config.keep_duplicates)
+    dataset = read(size, config)
     faces = len(dataset.train)
     if start is None:
         begun = default_start(config, size, faces)

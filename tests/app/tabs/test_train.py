@@ -9,14 +9,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
+import numpy as np
 import pytest
 from gradio.data_classes import FileData, ListFiles
+from PIL import Image
 
 from app.faces import examples
 from app.faces.library import EMBEDDED_KEY
 from app.faces.studio import Studio
 from app.jobs.arrivals import Upload, arrivals_folder
 from app.jobs.service import Jobs
+from app.jobs.supervisor import train_arguments
 from app.settings import Settings
 from app.tabs.train import TrainHandlers
 from app.tabs.train_form import uploads_of
@@ -41,8 +44,15 @@ def no_bar(*_: object, **__: object) -> None:
     """Stand in for Gradio's progress bar."""
 
 
-def take(handlers: TrainHandlers, files: list[Upload], old: str = "", start: str = "scratch", size: int = 32) -> list:
-    return handlers.take_files(files, old, "", start, size, REQUEST, None, lambda *_, **__: None)  # type: ignore[arg-type]
+def take(
+    handlers: TrainHandlers,
+    files: list[Upload],
+    old: str = "",
+    start: str = "scratch",
+    size: int = 32,
+    crop: str = "none",
+) -> list:
+    return handlers.take_files(files, old, "", start, size, crop, REQUEST, None, lambda *_, **__: None)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -87,6 +97,40 @@ def test_rejected_uploads_leave_the_draft_before_and_accepted_ones_replace_it(
     assert (exists(jobs, old), exists(jobs, new)) == (False, True)
 
 
+class Finder:
+    """Takes every picture for a face, or finds no face anywhere."""
+
+    revision, finds = "test", True
+
+    def find(self, picture: Image.Image) -> np.ndarray:
+        return np.array([[0.0, 0.0, picture.width, 0.9]] if self.finds else []).reshape(-1, 4)
+
+
+def test_the_switch_crops_the_draft_and_its_training_and_a_failure_leaves_both_as_they_were(
+    open_jobs: Callable[..., Jobs], copies: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finder = Finder()
+    monkeypatch.setattr("app.jobs.service.face_finder", lambda crop: finder if crop == "faces" else None)
+    jobs = open_jobs("mock", start=False)
+    handlers = handlers_of(jobs)
+    key, value, _, _ = take(handlers, copies, crop="faces")
+
+    def trained_with() -> str:
+        words = train_arguments(jobs.get(key), jobs.folder(key), 1)
+        return words[words.index("--crop") + 1]
+
+    assert "sheet" in value
+    assert trained_with() == "faces"
+    value, switch = handlers.change_crop(key, "none", no_bar)  # type: ignore[arg-type]
+    assert "sheet" in value
+    assert trained_with() == "none"
+    finder.finds = False
+    value, switch = handlers.change_crop(key, "faces", no_bar)  # type: ignore[arg-type]
+    assert "0 usable faces" in value["error"]
+    assert (switch, trained_with()) == ("none", "none")
+    assert "sideways" in handlers.change_crop(key, "sideways", no_bar)[0]["error"]  # type: ignore[arg-type]
+
+
 def test_a_model_that_may_not_be_trained_on_is_refused_and_uploads_are_deleted(
     open_jobs: Callable[..., Jobs], copies: list[Upload]
 ) -> None:
@@ -118,7 +162,7 @@ def test_faces_of_the_tray_are_trained_on_with_variations_where_they_are_few(
     elsewhere = replace(embedded.recipes(1, seed=9)[0], revision="0" * 12).to_json()
 
     def use(tray: object) -> list:
-        return handlers.take_tray({"tray": tray}, "", EMBEDDED_KEY, "scratch", 32, REQUEST, None, no_bar)  # type: ignore[arg-type]
+        return handlers.take_tray({"tray": tray}, "", EMBEDDED_KEY, "scratch", 32, "none", REQUEST, None, no_bar)  # type: ignore[arg-type]
 
     key, value, _ = use([*kept, elsewhere])
     assert "31 variations of each" in value["advice"][0]
@@ -144,7 +188,7 @@ def test_example_faces_are_drawn_once_and_become_a_draft(
         bars.append(done)
 
     def take_examples(old: str) -> list:
-        return handlers.take_examples(old, EMBEDDED_KEY, "scratch", 32, REQUEST, None, bar)  # type: ignore[arg-type]
+        return handlers.take_examples(old, EMBEDDED_KEY, "scratch", 32, "none", REQUEST, None, bar)  # type: ignore[arg-type]
 
     key, value, _ = take_examples("")
     assert jobs.status(key).faces == 24

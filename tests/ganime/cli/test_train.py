@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -108,6 +109,36 @@ def test_train_and_evaluate_keep_duplicates_where_asked(
     assert "not the ones" not in answer.out
     options = ("--reference", folder, "--count", 20, "--keep-duplicates")
     assert "20 faces against 70 real ones" in ganime("evaluate", tiny_folder, *options).out
+
+
+class Finder:
+    """Takes square pictures for faces, and finds two faces in any other."""
+
+    revision = "test"
+
+    def find(self, picture: Image.Image) -> np.ndarray:
+        width, height = picture.size
+        return np.array([[0, 0, height, 0.9], [width - height, 0, height, 0.8]][: 1 if width == height else 2])
+
+
+@pytest.mark.usefixtures("quick_recipe")
+def test_train_and_audit_cut_faces_out_where_asked_and_a_resumed_run_does_so_again(
+    ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ganime.cli.common.face_finder", lambda crop: Finder() if crop == "faces" else None)
+    folder = shutil.copytree(faces_folder, tmp_path / "faces")
+    pair = np.concatenate([np.asarray(Image.open(folder / f"00{number}.png").rotate(180)) for number in (1, 2)], 1)
+    Image.fromarray(pair).save(folder / "pair.png")
+    report = ganime("audit", folder, "--crop", "faces", "--image-size", 32).out
+    assert re.search(r"cropped +2 .*\n.*further faces +1 ", report)
+    options = ("--from", "scratch", "--steps", 1, "--crop", "faces", *TRAIN)
+    answer = ganime("train", folder, "--out", tmp_path / "run", *options)
+    assert "60 faces for training, 6 held out, 0 skipped" in answer.out
+    answer = ganime("train", folder, "--resume", tmp_path / "run", "--steps", 2)
+    assert "60 faces for training, 6 held out, 0 skipped" in answer.out
+    assert "not the ones" not in answer.out
+    assert_refused(ganime("train", folder, "--resume", tmp_path / "run", "--crop", "faces"), "--crop")
+    assert_refused(ganime("audit", folder, "--crop", "eyes"), "eyes", "faces")
 
 
 @pytest.mark.usefixtures("quick_recipe")
