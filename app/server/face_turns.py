@@ -17,7 +17,7 @@ from app.recently_used import RecentlyUsed
 
 PATIENCE = 0.4  # seconds after which a request that still waits is told its place
 NOTICE_SECONDS = 1.0  # between two notices
-MAX_ANSWERS = 64  # that are kept, of about 100 kB each
+MAX_ANSWERS, MAX_KEPT = 64, 400_000  # answers that are kept, and bytes of each at most; 16 faces have 90 kB
 MEDIA_TYPE = "application/octet-stream"
 
 
@@ -70,7 +70,7 @@ class FaceTurns:
                 return await asyncio.wrap_future(wanted.answer)
             wanted.begun = True
             response = await run_in_threadpool(make)
-            if keep and response.status_code == 200:
+            if keep and response.status_code == 200 and len(response.body) <= MAX_KEPT:
                 self.answers.add(name, response)
             wanted.answer.set_result(response)
             return response
