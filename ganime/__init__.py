@@ -152,7 +152,7 @@ def train(
     The faces are read at once; the training goes on while the events are consumed. Without a limit it never ends by
     itself. `load_model(run)` then loads its best save; the command `ganime train FACES --resume RUN` continues it.
 
-    faces: folders or zip files of pictures.
+    faces: folders, archives or pictures, or hf://datasets/owner/name on the Hugging Face hub.
     recipe: "modern" or "classic".
     start: the model to start from, as for `load_model`, or "scratch". By default, "modern" starts from the
         nearest embedded model for fewer than 10,000 training faces; otherwise a run starts from scratch.
@@ -198,7 +198,7 @@ def evaluate(
 ) -> Report:
     """Measure the faces of a model against real faces: quality, variety and, with `trained_on`, copying.
 
-    reference: folders or zip files of real faces that the model was not trained on.
+    reference: folders or archives of real faces that the model was not trained on.
     count, seed: how many faces to draw, and the first of their seeds.
     truncation, clarity: as for `generate`; by default, latents are drawn unchanged.
     trained_on: the faces that the model was trained on, needed to detect copies.

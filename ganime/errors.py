@@ -3,7 +3,7 @@
 GanimeError
 ├── ConfigError        a setting outside its range, or settings that contradict each other
 ├── RecipeError        a seed, truncation, count or walk that names no face
-├── DataError          a folder or zip of faces that cannot be read
+├── DataError          a folder, archive or other source of faces that cannot be read
 ├── CheckpointError    a model folder or weight file that is missing, damaged or has another shape
 ├── HubError           the hub is down, slow, private, or has no such model
 └── TrainingError      a run that cannot start, continue or resume

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from app.errors import JobError
+from app.jobs.folder import folder_bytes
 from app.jobs.store import ACTIVE, ENDED, QUEUED, Job, count
 from app.settings import MEGABYTE, Settings
 from app.visitors import Visitor
@@ -135,7 +136,8 @@ def make_room(
 ) -> None:
     """Delete old jobs until `needed` more bytes fit. Raises JobError if they do not fit even then.
 
-    spare: bytes of the disk that always stay free. The other arguments are those of `delete_oldest`.
+    spare: bytes of the disk that always stay free, beside those that other jobs may still write. The other arguments
+    are those of `delete_oldest`.
     """
     megabytes = f"{needed / MEGABYTE:,.0f} MB"
     if delete_oldest(session, settings, needed, waiting, except_id):
@@ -144,12 +146,19 @@ def make_room(
             f"more do not fit. Finished jobs are deleted after {settings.keep_hours:g} hours (GANIME_KEEP_HOURS) when "
             "space is needed. Upload less, delete what you no longer need, or try again later."
         )
-    if shutil.disk_usage(settings.home).free < needed + spare:
+    if shutil.disk_usage(settings.home).free < needed + spare + promised(session, settings, except_id):
         raise JobError(
             f"The disk of this page is nearly full: {megabytes} more do not fit beside the {spare / MEGABYTE:.0f} MB "
             "that always stay free. Upload less or try again later. The owner of the page can free space or choose "
             "another disk (GANIME_HOME)."
         )
+
+
+def promised(session: Session, settings: Settings, except_id: str = "") -> int:
+    """Return the bytes that jobs, but for `except_id`, reserved and have not written yet."""
+    unfinished = col(Job.state).in_((QUEUED, *ACTIVE)) & col(Job.deleted).is_(False)
+    jobs = session.exec(select(Job).where(unfinished, Job.id != except_id)).all()
+    return sum(max(0, job.bytes - folder_bytes(settings.home / "jobs" / job.id)) for job in jobs)
 
 
 def bytes_needed(uploaded: int, faces: int, image_size: int, start_bytes: int = 0) -> int:

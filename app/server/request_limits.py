@@ -12,6 +12,7 @@ import gradio as gr
 from gradio import processing_utils, route_utils
 from gradio.route_utils import API_PREFIX, GradioMultiPartParser, MultiPartException
 from gradio.routes import file_upload_statuses
+from gradio.state_holder import SessionState
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -205,8 +206,15 @@ async def refuse_to_fetch(url: str, cache_dir: str = "") -> NoReturn:
     raise gr.Error("This page does not fetch anything from the web for a visitor. Upload the file itself.")
 
 
+def keep_no_value(state: SessionState, key: int, value: object) -> None:
+    """Stand in for the method with which Gradio notes what a visitor has sent, to restore it from a deep link.
+
+    Each of a thousand sessions could keep as many bytes as a request may have.
+    """
+
+
 def restrict_gradio() -> None:
-    """Replace the functions with which Gradio fetches URLs and parses forms; it looks them up at each call.
+    """Replace the functions with which Gradio fetches URLs, parses forms and keeps values, which it looks up each time.
 
     Raises AttributeError when another version of Gradio has other names for them.
     """
@@ -214,7 +222,8 @@ def restrict_gradio() -> None:
         "async_ssrf_protected_download": (processing_utils, refuse_to_fetch),
         "async_ssrf_protected_get": (processing_utils, refuse_to_fetch),
         "GradioMultiPartParser": (route_utils, FilesOnlyParser),
+        "_update_value_in_config": (SessionState, keep_no_value),
     }
-    for name, (module, replacement) in replacements.items():
-        getattr(module, name)
-        setattr(module, name, replacement)
+    for name, (place, replacement) in replacements.items():
+        getattr(place, name)
+        setattr(place, name, replacement)

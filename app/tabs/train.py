@@ -70,7 +70,7 @@ class TrainHandlers:
         model, start, size, crop: values of the form; the faces are decoded at the size at which they will be trained
         """
         if not files:
-            return [old, gr.skip(), gr.skip(), gr.skip()]
+            return [old, gr.skip(), None, gr.skip()]  # gr.skip() would take its preprocessing from the source of files
         try:
             draft, faces, job = self.draft(files, old, (start, size, model), crop, request, profile, progress)
         finally:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
+from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
 from app.components.bridge import clamped, component, lenient, remembered
 from app.errors import JobError, visitor_text
@@ -92,6 +94,7 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
             examples = gr.Button("Try it with 300 example faces", size="md", elem_id="example-faces")
             tray = gr.Button("Use my tray", size="md", elem_id="tray-faces")
     for source in (files, folder):
+        source.data_model = LenientFiles
         source.preprocess = partial(uploads_of, settings=settings)  # pyright: ignore[reportAttributeAccessIssue]
     crop = gr.Radio(
         CROP_CHOICES,
@@ -171,6 +174,19 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
     )
 
 
+class LenientFiles(ListFiles):
+    """Uploaded files; none for a value that the page never sends, which Gradio would log with a traceback."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def accept(cls, value: Any, validate: ModelWrapValidatorHandler[LenientFiles]) -> LenientFiles:
+        """The files, or none."""
+        try:
+            return validate(value)
+        except ValidationError:
+            return cls(root=[])
+
+
 def uploads_of(payload: ListFiles | FileData | None, settings: Settings) -> list[Upload]:
     """Return uploaded files with the visitor's names for them, which Gradio's own preprocessing changes.
 
@@ -180,4 +196,4 @@ def uploads_of(payload: ListFiles | FileData | None, settings: Settings) -> list
     try:
         return [upload for file in files for upload in uploaded_files(file.path, file.orig_name, settings)]
     except JobError as error:
-        raise gr.Error(visitor_text(error)) from error
+        raise gr.Error(visitor_text(error), print_exception=False) from error

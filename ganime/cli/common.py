@@ -29,7 +29,9 @@ MODEL_HELP = "A model folder, a training run, or owner/name[@revision] on the Hu
 ModelArgument = Annotated[str, typer.Argument(help=MODEL_HELP)]
 ModelOption = Annotated[str, typer.Option("--model", help=MODEL_HELP, show_default=False)]
 ModelFolderOption = Annotated[Path, typer.Option("--out", help="Model folder to write.")]
-DataArgument = Annotated[list[Path], typer.Argument(help="Folders or zip files of face pictures.")]
+DataArgument = Annotated[
+    list[Path], typer.Argument(help="Faces: folders, archives or pictures, or hf://datasets/owner/name.")
+]
 HomeOption = Annotated[
     Path, typer.Option(envvar="GANIME_HOME", help="Cache of decoded faces and of models from the hub.")
 ]

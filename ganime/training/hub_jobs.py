@@ -190,7 +190,9 @@ def requirements() -> list[str]:
 
 
 def pack(source: Path, out: Path) -> str:
-    """Write the pictures in a folder, or a zip as it is, to the zip `out`; returns its name."""
+    """Write the pictures in a folder, or a file as it is, to `out`; returns its name. Raises ConfigError without it."""
+    if not source.exists():
+        raise ConfigError(f"{source} is not on this machine, from where faces are uploaded. Download it first.")
     if source.is_file():
         shutil.copyfile(source, out)
         return out.name

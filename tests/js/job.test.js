@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { linePath, ticksOf } from "../../app/components/job/charts.js";
+import { createNotifying } from "../../app/components/job/notify.js";
 import { nameOfSample } from "../../app/components/job/samples.js";
 import {
   bringsOf, canBeFinished, describeState, formatDuration, nameOf, paceOf, reasonOf, restOf, shareOf, stateOf,
@@ -19,6 +20,32 @@ test("a running job says what it does and how long it takes", () => {
   assert.equal(describeState({ ...JOB, activity: "sampling" }), "First sample");
   assert.doesNotMatch(paceOf({ ...JOB, state: "finished" }), /left/);
   assert.doesNotMatch(paceOf({ ...JOB, activity: "fitting clarity" }), /left/);
+});
+
+test("a notification comes once, when a job that was asked for has ended", async () => {
+  const [shown, said] = [[], []];
+  class Notification {
+    static requestPermission = async () => "granted";
+    constructor(title, { body }) { shown.push([title, body]); }
+  }
+  const notifying = createNotifying((words) => said.push(words), Notification);
+  assert.ok(notifying.canAsk("k", JOB));
+  await notifying.ask("k");
+  assert.ok(notifying.isWaiting() && !notifying.canAsk("k", JOB));
+  const ended = { ...JOB, name: "Mine", state: "failed", reason: "The disk is full." };
+  for (const [key, job] of [["k", JOB], ["other", ended], ["k", ended], ["k", ended]]) notifying.update(key, job);
+  assert.deepEqual(shown, [["Mine: Failed", "The disk is full."]]);
+  assert.ok(!notifying.isWaiting() && !notifying.canAsk("k", ended));
+  assert.match(said[0], /notification/);
+});
+
+test("a browser without notifications, or that forbids them, is not waited for", async () => {
+  assert.ok(!createNotifying(() => {}, undefined).canAsk("k", JOB));
+  const said = [];
+  const notifying = createNotifying((words) => said.push(words), { requestPermission: async () => "denied" });
+  await notifying.ask("k");
+  assert.ok(!notifying.isWaiting());
+  assert.match(said[0], /does not allow/);
 });
 
 test("a bar is full by the share of what is done now, and only moves where that is unknown", () => {

@@ -30,7 +30,7 @@ function createComparison({ $, picked, request, say, complain }) {
 
 /** Creates the actions of the buttons. refresh(): requests the job's status; forget(key): takes it off the list. */
 export function createActions(view, refresh, forget) {
-  const { $, element, ask, picked, request, trigger, say, complain } = view;
+  const { $, element, ask, picked, request, trigger, say, complain, notifying } = view;
   const comparison = createComparison(view);
 
   async function accepted(call) {
@@ -74,6 +74,7 @@ export function createActions(view, refresh, forget) {
       say("Stopped.");
     },
     save: (key) => send(ask("save_now", key), "Saving after this step…"),
+    notify: (key) => notifying.ask(key).then(refresh),
     stop: (key) => send(ask("stop", key), ""),
     forget,
     delete: () => confirm(true),

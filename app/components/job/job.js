@@ -11,6 +11,7 @@ import { createBar } from "./bar.js";
 import { drawChart } from "./charts.js";
 import { createFold } from "./fold.js";
 import { createJobList, keepJobs } from "./list.js";
+import { createNotifying } from "./notify.js";
 import { createPublishing } from "./publish.js";
 import { createSamples } from "./samples.js";
 import {
@@ -36,6 +37,7 @@ function createView(component) {
   const { element, server } = component;
   const $ = finder(element);
   const trigger = createTrigger(component.trigger);
+  const say = (words) => setText($(".status"), words);
   const state = { picked: "", job: null }; // the key of the selected job, and its last status
   return {
     ...component,
@@ -46,7 +48,8 @@ function createView(component) {
     job: () => state.job,
     showShare: createBar($(".bar")),
     select(key, job = null) { Object.assign(state, { picked: key, job }); },
-    say: (words) => setText($(".status"), words),
+    say,
+    notifying: createNotifying(say),
     complain: (words) => setText($(".alert"), words),
     async ask(name, ...values) {
       const answer = (await server[name](values).catch(() => null)) || null;
@@ -62,10 +65,11 @@ function showProgress({ $, showShare }, job) {
   setText($(".pace"), paceOf(job));
 }
 
-function showButtons({ $ }, job) {
+function showButtons({ $, notifying, picked }, job) {
   const waiting = job.state === "queued";
   const possible = {
     archive: job.has_model, nearest: job.has_model && job.can_resume, finish: canBeFinished(job),
+    notify: notifying.canAsk(picked(), job),
     save: job.state === "running", stop: isActive(job) || waiting, reconsider: job.state === "draft",
   };
   for (const [action, on] of Object.entries(possible)) $(`[data-action="${action}"]`).hidden = !on;
@@ -136,6 +140,7 @@ function showJob(view, job) {
   showCharts(view, job);
   showDetails(view, job);
   showSheet(view, job);
+  view.notifying.update(view.picked(), job);
 }
 
 function showAway({ $ }, key) {
@@ -269,7 +274,8 @@ export function mount(component) {
   listenOutside(element, window, "ganime-link", ({ detail }) => jobs.pick(detail)); // see page.js
   const timer = setInterval(() => {
     if (!element.isConnected) return clearInterval(timer);
-    if (document.visibilityState !== "visible" || !isLaidOut(element)) return undefined;
+    const isSeen = document.visibilityState === "visible" && isLaidOut(element);
+    if (!isSeen && !view.notifying.isWaiting()) return undefined;
     if (jobs.list.isStale()) jobs.list.update();
     return jobs.refresh();
   }, SECONDS * 1000);

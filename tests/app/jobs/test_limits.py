@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from app.errors import JobError
+from app.jobs import limits
 from app.jobs.arrivals import Upload
 from app.jobs.limits import bytes_needed, check_plan
 from app.jobs.service import Jobs
@@ -128,3 +130,20 @@ def test_a_draft_reserves_what_its_training_may_need(open_jobs: Callable[..., Jo
 def test_reserved_bytes_cover_everything_that_a_job_may_write() -> None:
     assert bytes_needed(10, 1000, 64) > 10 + 1000 * 64 * 64 * 3 + 3 * 94_192_563  # a save as measured
     assert bytes_needed(10, 1000, 64, 10**8) > 2.4e9  # networks that are larger than those of the recipes
+
+
+def test_what_other_jobs_may_still_write_is_not_given_away(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    first = submitted(jobs, files)
+    with jobs.store.reading() as session:
+        owed = limits.promised(session, jobs.settings)
+    assert 0 < owed < jobs.get(first).bytes  # the faces are written already
+    needed = jobs.get(jobs.draft(files, OTHER, PLAN.image_size)).bytes
+    free = needed + jobs.options.spare_bytes + owed
+    monkeypatch.setattr(limits.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free - 1))
+    with pytest.raises(JobError, match="nearly full"):
+        jobs.draft(files, OTHER, PLAN.image_size)
+    monkeypatch.setattr(limits.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    jobs.draft(files, OTHER, PLAN.image_size)

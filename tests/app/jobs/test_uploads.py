@@ -25,6 +25,7 @@ from app.tabs.job_view import faces_value
 from ganime.errors import DataError, GanimeError
 from ganime.faces import dataset
 from tests.app.job_helpers import ME
+from tests.ganime.faces.pictures import tar_of
 
 LONG = "あ" * 83 + "12.png"  # 255 bytes
 NAMES = [
@@ -277,3 +278,67 @@ def test_only_files_that_were_uploaded_to_this_page_are_taken(path: object, sett
         uploaded_files(f"{arrivals}/request", "", settings)
     with pytest.raises(JobError, match="handle_file"):
         uploaded_files(path.format(arrivals=arrivals) if isinstance(path, str) else path, "x", settings)
+
+
+def test_pictures_of_phones_tars_and_archives_inside_archives_are_taken_whatever_their_names(
+    open_jobs: Callable[..., Jobs], pngs: list[bytes], tmp_path: Path
+) -> None:
+    heic = io.BytesIO()
+    Image.open(io.BytesIO(pngs[0])).save(heic, "HEIF", quality=95)
+    named = [(f"{number}.png", data) for number, data in enumerate(pngs)]
+    files = [
+        ("IMG_1.HEIC", heic.getvalue()),
+        ("no ending", pngs[1]),
+        ("faces.tar.gz", tar_of(named[2:8], "w:gz")),
+        ("all of it", zipped([("inner.zip", zipped(named[8:12])), ("inner.tar", tar_of(named[12:16])), *named[16:]])),
+        ("faces.rar", b"Rar!\x1a\x07\0"),
+        ("table.parquet", b"PAR1"),
+        (".DS_Store", b"x"),
+    ]
+    jobs = open_jobs("mock", start=False)
+    key = jobs.draft(uploaded(tmp_path, files), ME, 32)
+    assert jobs.get(key).faces == 20
+    sources, dataset = jobs.read_draft(key)
+    assert len(dataset.images) == 20
+    assert [name for name, _ in sources.skipped(dataset)] == ["faces.rar", "table.parquet", ".DS_Store"]
+    assert jobs.status(key).skipped[0] == "faces.rar: a RAR archive: unpack it"
+    value = faces_value(sources, dataset)
+    assert count(value, "Other files") == 3
+    assert value["skipped"][1]["reason"] == "a Parquet or Arrow file"
+
+
+def test_limits_hold_in_archives_inside_archives(
+    open_jobs: Callable[..., Jobs], pngs: list[bytes], tmp_path: Path
+) -> None:
+    inner = zipped([(f"{number}.png", data) for number, data in enumerate(pngs)])
+    many = zipped([(f"{number}.zip", inner) for number in range(3)])
+    text = zipped([(f"{number}.txt", b"") for number in range(1_100)])
+    noise = os.urandom(5_000) * 200
+    packed = tar_of([(f"{number}.bmp", noise[number:]) for number in range(4)], "w:xz")
+    for changes, data, words in (
+        ({"upload_faces": 50}, many, r"more than 50 pictures.*GANIME_UPLOAD_FACES"),
+        ({"upload_faces": 20}, zipped([("a.zip", text)]), r"my\.zip contains more than 1,040 entries"),
+        ({"upload_megabytes": 2}, packed, r"my\.zip contains more than 2 MB uncompressed.*GANIME_UPLOAD_MEGABYTES"),
+        ({"upload_megabytes": 2}, zipped([("a.tar.xz", packed)]), r"my\.zip contains more than 2 MB uncompressed"),
+    ):
+        jobs = open_jobs("mock", start=False, **changes)
+        with pytest.raises(JobError, match=words):
+            jobs.draft(uploaded(tmp_path, [("my.zip", data)]), ME, 32)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name.startswith("tmp")]
+
+
+def test_links_in_uploads_are_never_followed(open_jobs: Callable[..., Jobs], pngs: list[bytes], tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "face.png").write_bytes(pngs[0])
+    links = []
+    for name, target in (("face.png", "secret/face.png"), ("folder", "secret"), ("gone.png", "nothing")):
+        (tmp_path / f"link {name}").symlink_to(tmp_path / target)
+        links.append(Upload(tmp_path / f"link {name}", name))
+    jobs = open_jobs("mock", start=False)
+    files = uploaded(tmp_path, [(f"{number}.png", data) for number, data in enumerate(pngs[1:])])
+    key = jobs.draft([*files, *links[:2]], ME, 32)
+    sources, dataset = jobs.read_draft(key)
+    assert len(dataset.images) == len(pngs) - 1
+    assert [(name, reason) for name, reason in sources.ignored] == [("face.png", "a link"), ("folder", "a link")]
+    with pytest.raises(JobError, match="no longer exist"):
+        jobs.draft([*files, links[2]], ME, 32)

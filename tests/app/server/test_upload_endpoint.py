@@ -18,6 +18,7 @@ import httpx
 import pytest
 from gradio import processing_utils, route_utils
 from gradio.routes import file_upload_statuses
+from gradio.state_holder import SessionState
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -76,6 +77,7 @@ def _closed_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
         (processing_utils, "async_ssrf_protected_download"),
         (processing_utils, "async_ssrf_protected_get"),
         (route_utils, "GradioMultiPartParser"),
+        (SessionState, "_update_value_in_config"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
     restrict_gradio()
@@ -316,6 +318,16 @@ async def test_the_page_fetches_no_url_for_a_visitor(page: Callable[..., httpx.A
         assert (await page().get(f"/gradio_api/{path}")).status_code == 403, path
         assert (await page().get(f"/{path}")).status_code == 403, path
     assert (await page().get("/gradio_api/file=/tmp/http.png")).status_code == 404
+
+
+async def test_no_session_keeps_what_a_visitor_has_sent() -> None:
+    with gr.Blocks() as blocks:
+        box = gr.Textbox("as built")
+        box.submit(lambda text: text, box, box)
+    [function] = blocks.fns.values()
+    state = SessionState(blocks)
+    await blocks.process_api(function, ["x" * 1_000], state)
+    assert state.config_values[box._id]["props"]["value"] == "as built"
 
 
 async def test_no_endpoint_but_the_upload_takes_files(page: Callable[..., httpx.AsyncClient]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ganime.models.checkpoint import Checkpoint, save_checkpoint
 from tests.ganime.cli.common import Answer, assert_refused
 from tests.hub_server import HubServer
 
@@ -37,6 +39,22 @@ def test_push_needs_provenance_and_licence(ganime: Callable[..., Answer], tiny_f
     assert hub.models == {}
 
 
+def test_push_asks_a_person_for_what_is_missing_and_whether_copies_may_be_shown(
+    ganime: Callable[..., Answer], tiny: Checkpoint, tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(replace(tiny, training={"verdict": "copying"}), tmp_path / "model")
+    answers = {"--provenance": "my own drawings", "--licence": "mit", "copies": False}
+    monkeypatch.setattr("ganime.cli.hub.sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("typer.prompt", lambda text: answers["--licence" if "Licence" in text else "--provenance"])
+    monkeypatch.setattr("typer.confirm", lambda text: answers["copies"])
+    assert_refused(ganime("push", tmp_path / "model", REPO), "copies")
+    assert hub.models == {}
+    answers["copies"] = True
+    assert ganime("push", tmp_path / "model", REPO).status == 0
+    card = hub.models[REPO].files["README.md"]
+    assert all(part in card for part in (b"> my own drawings", b"license: mit", b"This model copies"))
+
+
 def test_push_reports_what_the_hub_refuses(ganime: Callable[..., Answer], tiny_folder: Path, hub: HubServer) -> None:
     assert_refused(ganime("push", tiny_folder, "bob/tiny", *SAID), "bob/tiny", "HTTP 403")
     assert_refused(ganime("push", tiny_folder, "tiny", *SAID), "owner/name")
@@ -47,6 +65,7 @@ def test_push_space_publishes_the_page_with_a_model_of_the_hub(
 ) -> None:
     hub.add_model(REPO, tiny_folder)
     monkeypatch.setattr("app.space.PARTS", ("app", "requirements.txt"))  # without the large weights
+    monkeypatch.setattr("app.space.thumbnail", lambda model, home: b"")
     answer = ganime("push-space", "ada/page", "--model", REPO, "--hardware", "zero-a10g", "--home", tmp_path)
     assert answer.status == 0, answer.error
     space = hub.spaces["ada/page"]
