@@ -12,8 +12,8 @@ from PIL import Image
 
 from ganime.shapes import Bool, UInt8
 
-MAX_MISSING = 0.05  # share of the pixels that may be missing; they are filled with the row above
-MAX_DIFFERENCE = 24  # levels; a progressive JPEG without its last bits differs by less
+MAX_MISSING = 0.1  # share of the pixels that may be missing; they are filled with the row above
+MAX_DIFFERENCE = 12  # levels; a progressive JPEG without its last bits differs by less
 MENDABLE = {"PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP"}
 PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 PNG_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT"}  # make the pixels; all others only describe the picture
@@ -27,7 +27,7 @@ DESCRIBING = {*range(0xE1, 0xEE), 0xEF, 0xFE}  # JPEG segments: APP1 to APP13, A
 
 
 def nearly_whole(data: bytes, open_picture: Callable[[bytes], Image.Image]) -> Image.Image | None:
-    """A damaged picture with what is missing of it filled in; None if that is more than a twentieth.
+    """A damaged picture with what is missing of it filled in; None if that is more than a tenth.
 
     It is decoded twice, with another content in place of what is missing: that is where the two differ.
 
@@ -141,7 +141,7 @@ def rebuilt_jpeg(data: bytes) -> bytes:
 
 
 def rebuilt_webp(data: bytes) -> bytes:
-    """A WebP of the chunks that are whole. Of one chunk a twentieth of the bytes may be missing, which become zeros:
+    """A WebP of the chunks that are whole. Of one chunk a tenth of the bytes may be missing, which become zeros:
     its decoder takes nothing else there."""
     parts, place = [], 12
     while place + 8 <= len(data):

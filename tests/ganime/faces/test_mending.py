@@ -126,3 +126,9 @@ def test_a_mended_picture_keeps_to_the_limits() -> None:
     huge = raw_png(8_000, 8_000, 8, 2, b"\0" * 1000)
     with pytest.raises(DataError, match="at most 50,000,000"):
         decode(huge[:-20], SIDE)
+
+
+@pytest.mark.parametrize("side", [48, 64, 128])
+def test_a_small_jpeg_may_lack_its_last_block(picture: Image.Image, side: int) -> None:
+    data = encoded(picture.resize((side, side)), "JPEG", quality=90)
+    assert_nearly(data[:-20], data, 6)
