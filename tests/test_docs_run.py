@@ -59,6 +59,11 @@ def workplace(
     embedded = load_checkpoint(EMBEDDED)
     [recipe] = recipes_for(embedded, [7])
     (folder / "face-7.png").write_bytes(png_bytes(generate(embedded, [7])[0], recipe.to_json()))
+    (folder / "drawings").mkdir()
+    for number, face in enumerate(generate(embedded, range(24), clarity=0.7)):
+        drawing = Image.new("RGB", (200, 150), "white")
+        drawing.paste(Image.fromarray(face).resize((100, 100)), (60, 30))
+        drawing.save(folder / "drawings" / f"{number}.png")
     (folder / "weights").symlink_to(ROOT / "weights")
     return folder
 
