@@ -47,7 +47,7 @@ def refusal_of_call(blocks: gr.Blocks, name: str, fields: dict[str, Any], direct
         function = next((each for each in blocks.fns.values() if name and each.api_name == name), None)
     else:
         return None  # Gradio says what is wrong with it
-    if function is None:
+    if function is None or function.fn is None:  # the latter runs in the browser alone
         return unknown("function")
     needed = sum(not isinstance(block, gr.State) for block in function.inputs)  # clients leave out states
     given = fields.get("data")

@@ -106,10 +106,9 @@ def test_cve_2026_28416_the_page_fetches_no_address_for_a_visitor(running: str, 
             for target in (address, address.replace("://", ":/"), address.replace(":", "%3a")):
                 assert_gives_nothing_away(raw_get(running, f"{route}{target}"))
         file = {"path": address, "url": address, "orig_name": "x.png", "meta": {"_type": "gradio.FileData"}}
-        body = {"data": [[file], 1, "", "scratch", "modern", 32, 0], "session_hash": "ssrf"}
-        started = http.post("/gradio_api/call/train_start", json=body)
+        started = http.post("/gradio_api/call/v2/train_start", json={"files": [file]})
         assert started.status_code == 200
-        ended = http.get(f"/gradio_api/call/train_start/{started.json()['event_id']}").text
+        ended = http.get(f"/gradio_api/call/v2/train_start/{started.json()['event_id']}").text
         assert "event: error" in ended
 
 

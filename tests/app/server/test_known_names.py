@@ -18,9 +18,10 @@ INDEX = 3  # of the only function, which takes two inputs and a state
 @pytest.fixture(scope="module")
 def app() -> SimpleNamespace:
     """Gradio's app, as far as the refusals look at it; tests/app/test_api.py has the whole one."""
-    function = SimpleNamespace(api_name="double", queue=True, inputs=["number", gr.State(), "number"])
+    function = SimpleNamespace(api_name="double", queue=True, inputs=["number", gr.State(), "number"], fn=print)
+    in_browser = SimpleNamespace(api_name="jump", queue=True, inputs=[], fn=None)
     queue = SimpleNamespace(event_ids_to_events={"running": 1}, pending_event_ids_session={"s": {"ended"}})
-    blocks = SimpleNamespace(fns={INDEX: function}, blocks={7: object()}, _queue=queue)
+    blocks = SimpleNamespace(fns={INDEX: function, INDEX + 1: in_browser}, blocks={7: object()}, _queue=queue)
     return SimpleNamespace(get_blocks=lambda: blocks)
 
 
@@ -39,6 +40,7 @@ def refusal(app: Any, path: str, fields: dict[str, Any] | None = None) -> Respon
         ("call/nope", {"data": []}),
         ("call/v2/nope", {"number": 1}),
         ("queue/join", {"data": [], "fn_index": 99999, **SESSION}),
+        ("queue/join", {"data": [], "fn_index": INDEX + 1, **SESSION}),
         ("queue/join", {"data": [], **SESSION}),
         ("queue/join", {"data": [], "fn_index": 10**30, **SESSION}),
         ("component_server", {"component_id": 99999, "fn_name": "draw", "data": [], **SESSION}),
