@@ -2,7 +2,8 @@
 
 Every costly request passes one of the doors of `Limits`. Behind a door a few requests are served at a time; the others
 wait their turn without holding a thread. Turns go round the visitors, so whoever sends many requests waits for those of
-their own. A request that would have to wait for long is refused.
+their own. A request that would have to wait for long is refused. When too many wait, it is the newest request of the
+visitor who has the most that is refused.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import os
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -21,6 +22,8 @@ from app.recently_used import RecentlyUsed
 from ganime.errors import GanimeError
 
 MAX_WAITING = 500  # requests behind one door
+BUSY = "The server is busy with other visitors. Try again in a moment."
+TOO_MANY = "Too many requests are waiting, most of them yours. Send the next ones when some are done."
 MAX_VISITORS = 1_000  # whose rates are remembered
 SMOOTHING = 0.1  # weight of the latest request in the mean duration
 CORES = os.cpu_count() or 1
@@ -32,7 +35,7 @@ class Busy(GanimeError):
 
 @dataclass(eq=False)
 class Turn:
-    """A request that waits for its turn or has it. granted: done as soon as it is its turn."""
+    """A request that waits for its turn or has it. granted: done as soon as it is its turn, or is refused with Busy."""
 
     visitor: str
     granted: Future[None] = field(default_factory=Future)
@@ -42,33 +45,39 @@ class Turn:
 class Turns:
     """Turns at one kind of work, fairly by visitor. Any thread and any event loop may call any method."""
 
-    def __init__(self, places: int, longest: float, seconds: float = 0.1) -> None:
+    def __init__(self, places: int, longest: float, seconds: float = 0.1, each: int | None = None) -> None:
         """places: requests that are served at a time. longest: seconds for which a request may have to wait.
-        seconds: that one is expected to take before any was measured.
+        seconds: that one is expected to take before any was measured. each: requests of one visitor that are served at
+        a time, where visitors or other servers decide how long one takes; None for as many as there are places.
         """
-        self.places, self.longest, self.seconds = places, longest, seconds
+        self.places, self.longest, self.seconds, self.each = places, longest, seconds, each or places
         self.lock = threading.Lock()
-        self.serving = 0
+        self.having: Counter[str] = Counter()  # requests that have their turn, by visitor
         self.waiting: OrderedDict[str, deque[Turn]] = OrderedDict()  # by visitor, the next one first
+
+    @property
+    def serving(self) -> int:
+        """How many requests have their turn."""
+        return self.having.total()
 
     def join(self, visitor: str) -> Turn:
         """Queue a request; the caller has to `leave`. Raises Busy if it would have to wait for too long."""
         turn = Turn(visitor)
         with self.lock:
             self.waiting.setdefault(visitor, deque()).append(turn)
-            seconds = self.wait_of(self.ahead_of(turn))
-            full = sum(map(len, self.waiting.values())) > MAX_WAITING
-            if self.serving >= self.places and (full or seconds > self.longest):
-                self.forget(turn)
-                raise Busy("The server is busy with other visitors. Try again in a moment.")
             self.grant()
+            if not turn.granted.done() and self.wait_of(self.ahead_of(turn)) > self.longest:
+                self.forget(turn)
+                raise Busy(BUSY)
+            if sum(map(len, self.waiting.values())) > MAX_WAITING and self.refuse_one(turn) is turn:
+                raise Busy(TOO_MANY)
         return turn
 
     def leave(self, turn: Turn) -> None:
         """End a turn, or give up waiting for it."""
         with self.lock:
             if turn.began:
-                self.serving -= 1
+                self.having -= Counter([turn.visitor])  # which forgets visitors without any
                 self.seconds += SMOOTHING * (time.monotonic() - turn.began - self.seconds)
                 turn.began = 0.0
             else:
@@ -85,15 +94,30 @@ class Turns:
 
     def grant(self) -> None:
         """Give free places to those who are next. The caller holds the lock."""
-        while self.waiting and self.serving < self.places:
-            visitor, turns = self.waiting.popitem(last=False)
+        while self.serving < self.places:
+            visitor = next((visitor for visitor in self.waiting if self.having[visitor] < self.each), None)
+            if visitor is None:
+                return
+            turns = self.waiting.pop(visitor)
             turn = turns.popleft()
             if turns:
                 self.waiting[visitor] = turns  # behind all other visitors
             if turn.granted.set_running_or_notify_cancel():  # nobody has given it up
                 turn.began = time.monotonic()
-                self.serving += 1
+                self.having[visitor] += 1
                 turn.granted.set_result(None)
+
+    def refuse_one(self, latest: Turn) -> Turn:
+        """Refuse the newest request of the visitor who has the most waiting. The caller holds the lock.
+
+        latest: the request that has just joined; it is refused if it is among those that could be.
+        """
+        turns = max(self.waiting.values(), key=lambda turns: (len(turns), turns[-1] is latest))
+        refused = turns[-1]
+        self.forget(refused)
+        if refused.granted.set_running_or_notify_cancel():
+            refused.granted.set_exception(Busy(TOO_MANY))
+        return refused
 
     def forget(self, turn: Turn) -> None:
         """Remove a waiting request, if it is there. The caller holds the lock."""
@@ -162,9 +186,9 @@ class Limits:
         self.draw = Turns(min(max(2, CORES), 8), longest=30.0)
         self.sharpen = Turns(1, longest=8.0, seconds=0.5)
         self.save = Turns(2, longest=60.0, seconds=0.5)
-        self.models = Turns(2, longest=60.0, seconds=2.0)
-        self.arriving = Turns(4, longest=60.0, seconds=2.0)
-        self.imports = Turns(1, longest=120.0, seconds=5.0)
+        self.models = Turns(2, longest=60.0, seconds=2.0, each=1)
+        self.arriving = Turns(4, longest=60.0, seconds=2.0, each=1)
+        self.imports = Turns(2, longest=120.0, seconds=5.0, each=1)
         self.card = Turns(1, longest=15.0, seconds=1.0)
         self.new_cards = Rate(20, seconds=60)
         self.model_files = Rate(6, seconds=600)

@@ -8,17 +8,19 @@ import json
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from app.limits import Turn, Turns
+from app.limits import BUSY, Busy, Turn, Turns
 from app.recently_used import RecentlyUsed
 
 PATIENCE = 0.4  # seconds after which a request that still waits is told its place
 NOTICE_SECONDS = 1.0  # between two notices
 MAX_ANSWERS, MAX_KEPT = 64, 400_000  # answers that are kept, and bytes of each at most; 16 faces have 90 kB
 MEDIA_TYPE = "application/octet-stream"
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -55,7 +57,7 @@ class FaceTurns:
         task.add_done_callback(self.tasks.discard)
         done, _ = await asyncio.wait({task}, timeout=PATIENCE)
         if done or turn.granted.done():
-            return await task
+            return await asyncio.shield(task)  # identical requests may wait for the same drawing
         return StreamingResponse(self.notices(turns, turn, task), media_type=MEDIA_TYPE)
 
     async def served(self, turns: Turns, turn: Turn, name: str, make: Callable[[], Response], keep: bool) -> Response:
@@ -63,21 +65,18 @@ class FaceTurns:
         wanted = self.wanted.setdefault(name, Wanted())
         wanted.requests += 1
         try:
-            both = {asyncio.wrap_future(turn.granted), asyncio.wrap_future(wanted.answer)}
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            granted, answered = in_loop(turn.granted), in_loop(wanted.answer)
+            await asyncio.wait({granted, answered}, return_when=asyncio.FIRST_COMPLETED)
             if wanted.begun:  # by an identical request; the turn is for others
                 turns.leave(turn)
-                return await asyncio.wrap_future(wanted.answer)
+                return await answered
+            granted.result()  # raises Busy if the request was refused while it waited
             wanted.begun = True
-            response = await run_in_threadpool(make)
+            response = await made(wanted, make)
             if keep and response.status_code == 200 and len(response.body) <= MAX_KEPT:
                 self.answers.add(name, response)
             wanted.answer.set_result(response)
             return response
-        except Exception as error:
-            if not wanted.answer.done():
-                wanted.answer.set_exception(error)
-            raise
         finally:
             turns.leave(turn)
             wanted.requests -= 1
@@ -91,7 +90,11 @@ class FaceTurns:
                 ahead, seconds = turns.place(turn)
                 yield headed({"ahead": ahead, "seconds": round(seconds, 1)})
                 await asyncio.wait({task}, timeout=NOTICE_SECONDS)
-            response = task.result()
+            try:
+                response = task.result()
+            except Busy as error:
+                yield headed({"error": str(error), "status": 503})
+                return
             if response.media_type != MEDIA_TYPE:  # a refusal, whose status can no longer be sent
                 yield headed(json.loads(bytes(response.body)) | {"status": response.status_code})
             else:
@@ -99,6 +102,22 @@ class FaceTurns:
         finally:
             if not turn.granted.done():
                 task.cancel()
+
+
+async def made(wanted: Wanted, make: Callable[[], Response]) -> Response:
+    """Make an answer in a thread. If that fails or is given up, so do the identical requests that wait for it."""
+    try:
+        return await run_in_threadpool(make)
+    except BaseException as error:
+        wanted.answer.set_exception(error if isinstance(error, Exception) else Busy(BUSY))
+        raise
+
+
+def in_loop(future: Future[T]) -> asyncio.Future[T]:
+    """A future for the event loop of the caller, which does not log that nobody asked for an exception in it."""
+    found = asyncio.wrap_future(future)
+    found.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return found
 
 
 def headed(head: dict[str, object], rest: bytes = b"") -> bytes:

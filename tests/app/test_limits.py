@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import limits
-from app.limits import Busy, Rate, Turn, Turns
+from app.limits import Busy, Limits, Rate, Turn, Turns
 
 
 def order_of(turns: Turns, waiting: list[Turn]) -> list[Turn]:
@@ -67,6 +67,58 @@ def test_a_request_is_refused_only_if_it_would_wait_for_long() -> None:
         turns.join("greedy")
     assert not turns.join("modest").granted.done()  # the same line, but only one is ahead
     assert sum(map(len, turns.waiting.values())) == 4
+
+
+def test_a_visitor_with_hundreds_of_requests_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_WAITING", 6)
+    turns = Turns(1, longest=60)
+    working = turns.join("greedy")
+    many = [turns.join("greedy") for _ in range(6)]
+    with pytest.raises(Busy):
+        turns.join("greedy")
+    others = [turns.join(visitor) for visitor in "abcde"]
+    with pytest.raises(Busy):  # everybody waits with one
+        turns.join("f")
+    assert [turn.granted.done() for turn in many] == [False] + [True] * 5
+    for turn in many[1:]:
+        assert isinstance(turn.granted.exception(), Busy)
+        turns.leave(turn)
+    turns.leave(working)
+    assert order_of(turns, [many[0], *others]) == [many[0], *others]
+
+
+def test_who_is_refused_while_waiting_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait(turns: Turns) -> None:
+        async with turns.turn("greedy"):
+            pytest.fail("it was refused")
+
+    async def check() -> None:
+        monkeypatch.setattr(limits, "MAX_WAITING", 2)
+        turns = Turns(1, longest=60)
+        for _ in range(2):
+            turns.join("greedy")
+        waiting = asyncio.create_task(wait(turns))
+        await asyncio.sleep(0)
+        turns.join("modest")
+        with pytest.raises(Busy):
+            await waiting
+
+    asyncio.run(check())
+
+
+def test_one_visitor_leaves_places_for_others_where_visitors_decide_how_long_a_turn_takes() -> None:
+    doors = Limits()
+    for turns in (doors.models, doors.arriving, doors.imports):
+        slow = [turns.join("slow") for _ in range(6)]
+        assert [turn.granted.done() for turn in slow] == [True] + [False] * 5
+        other = turns.join("other")
+        assert other.granted.done()
+        turns.leave(other)
+        turns.leave(slow[0])
+        assert slow[1].granted.done()
+        for turn in slow:
+            turns.leave(turn)
+        assert (turns.serving, turns.waiting, turns.having) == (0, {}, {})
 
 
 def test_what_is_given_up_waits_no_longer() -> None:
