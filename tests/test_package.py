@@ -29,7 +29,16 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-WEIGHTS = {"anime-128", "anime-64", "anime-critic", "anime-faces", "anime-features", "broad-eyes", "real-cugan"}
+WEIGHTS = {
+    "anime-128",
+    "anime-64",
+    "anime-critic",
+    "anime-faces",
+    "anime-features",
+    "broad-eyes",
+    "face-detector",
+    "real-cugan",
+}
 
 
 def requirements(name: str) -> list[str]:
