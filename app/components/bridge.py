@@ -89,7 +89,7 @@ def remembered(value: str) -> gr.Textbox:
 
     A gr.State would be forgotten with the visitor's session, and sessions of others can push that out of memory.
     """
-    return lenient(gr.Textbox(value, visible="hidden"), "")
+    return lenient(gr.Textbox(value, visible="hidden", elem_classes="remembered"), "")
 
 
 def page_call(name: str) -> str:

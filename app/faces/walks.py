@@ -102,7 +102,7 @@ def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: in
         raise RecipeError(
             f"A film of {size} px has at most {MAX_LARGE_FRAMES} frames; got {route.frames}. Choose a smaller size."
         )
-    recipe = film_recipe(route.faces, route.frames, fps, route.loop, route.easing)
+    recipe = film_recipe(route.faces, route.frames, fps, route.loop, route.easing, size)
     sharp = size >= max(SHARPENED_SIZE, model.image_size + 1)
     drawing = DRAWING_SHARE_OF_SHARP if sharp else DRAWING_SHARE
     z = route.latents(model)  # (N, latent)

@@ -9,13 +9,13 @@ from typing import Any
 from ganime.drawing.recipe import Recipe
 
 
-def film_recipe(faces: Sequence[Recipe], frames: int, fps: float, loop: bool, easing: str) -> str:
+def film_recipe(faces: Sequence[Recipe], frames: int, fps: float, loop: bool, easing: str, side: int = 0) -> str:
     """The recipe of a film as JSON in ASCII, in the form of the page's links to films.
 
     It names the model of the first face and then lists the faces, each without what is the same or has its default.
 
     faces: that the film passes, in order. frames: of the whole film. fps: frames per second. loop, easing: as for
-    `ganime.drawing.recipe.walk`.
+    `ganime.drawing.recipe.walk`. side: of the saved pictures in px, 0 to leave it out.
     """
     model, revision = faces[0].model, faces[0].revision
     legs = len(faces) if loop else max(1, len(faces) - 1)
@@ -28,7 +28,7 @@ def film_recipe(faces: Sequence[Recipe], frames: int, fps: float, loop: bool, ea
         "seconds": round(seconds, 3),
         "loop": loop,
         "easing": easing,
-    }
+    } | ({"side": side} if side else {})
     return json.dumps(film)
 
 

@@ -198,6 +198,8 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     page.wait_for_selector(".tile", state="attached")
     page.get_by_role("tab", name="Train").click()
     expect(job.locator(".name")).to_have_text("<b>mine</b>")
+    expect(page.locator("#train-form")).to_be_hidden()  # the job comes first
+    expect(page.locator(".remembered")).to_be_hidden()
     expect(job.locator(".grid")).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert serious(page) == []

@@ -143,6 +143,7 @@ def test_a_link_opens_the_same_film_elsewhere_and_a_reload_keeps_it(create: Page
         create.wait_for_function("location.hash.includes('film=')")
         create.reload()
     create.get_by_role("tab", name="Create").click()
+    expect(create.locator(".variations .mug")).to_have_count(8)  # of the face that was set while Interpolate was open
     press(create, "dice")
     create.go_back()
     slots(create, 1, 2, 3)

@@ -43,6 +43,7 @@ export async function arrive(core) {
   else await returnTo(core, core.place.read());
   if (!core.current()) await showFirst(core);
   core.onModel((_, brought) => { // a face that has brought its model is shown in a moment
-    if (!brought && !core.isOfModel(core.current().recipe)) showFirst(core);
+    const face = core.current(); // null where the first one could not be drawn
+    if (!brought && !(face && core.isOfModel(face.recipe))) showFirst(core);
   });
 }

@@ -1,7 +1,7 @@
 // The Create tab: one large face, tools that change it and look into it, its variations, and a gallery.
 import { coreReady } from "../core/core.js";
 import { openFile } from "../dock/files.js";
-import { connectButtons, copyText, fillRanges, finder, onChosenFile } from "../shared/dom.js";
+import { connectButtons, copyText, fillRanges, finder, onChosenFile, onLaidOut } from "../shared/dom.js";
 import { connectArrows, markHearts } from "../shared/tiles.js";
 import { connectUndo } from "../shared/undo-buttons.js";
 import { createCopies } from "./copies.js";
@@ -63,6 +63,11 @@ function createParts(view) {
   view.onModel(() => {
     searches.stop(); // what is searched for belongs to the other model
     copies.stop();
+  });
+  onLaidOut(view.element, () => {
+    if (!view.current()) return;
+    stage.restore(); // what was not on view was not made sharp
+    variations.refresh();
   });
   view.attachCreate((kind, value) => (kind === "tool" ? tools.open(value) : pictureSearch.search(value)));
   onChosenFile(view.$(".chosen-file"), (file) => openFile(view, file));

@@ -33,6 +33,8 @@ export function createVariations(view, locks) {
   view.onFace(soon);
   $(".strength").addEventListener("change", update);
   return {
+    /** Requests those of the current face, unless they are there. */
+    refresh: () => (shown === view.current().recipe ? undefined : update()),
     actions: {
       others() {
         seed = randomSeed();

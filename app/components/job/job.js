@@ -217,7 +217,7 @@ function createJobView(view) {
     view.say("");
     if (again || key) list.update();
     if (key) refresh();
-    else form.update("");
+    else form.update(null);
   }
 
   async function refresh() {
@@ -236,7 +236,7 @@ function createJobView(view) {
   function showMissing(key) {
     const before = view.job()?.state;
     view.select(key, { state: "away" });
-    form.update("");
+    form.update(null);
     showAway(view, key);
     if (before && before !== "away") list.update();
   }
@@ -248,7 +248,7 @@ function createJobView(view) {
     showJob(view, job);
     samples.show(job);
     for (const part of [folds, publishing]) part.update(job);
-    form.update(view.picked(), job);
+    form.update(job);
     if (before && before !== job.state) list.update();
     if (arriving === view.picked()) $(".job").scrollIntoView({ block: "start" });
     arriving = "";

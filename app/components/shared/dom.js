@@ -29,6 +29,16 @@ export const formatNumber = (number) => Number(number || 0).toLocaleString("en")
 /** Whether an element is laid out, which it is not while another tab of the page is open. */
 export const isLaidOut = (element) => element.offsetParent !== null;
 
+/** Calls act() whenever an element is laid out that was not, as when its tab is opened. */
+export function onLaidOut(element, act) {
+  let before = isLaidOut(element);
+  new ResizeObserver(() => {
+    const now = isLaidOut(element);
+    if (now && !before) act();
+    before = now;
+  }).observe(element);
+}
+
 /** Loads and decodes the picture at a URL. */
 export async function loadPicture(url) {
   const image = new Image();

@@ -25,7 +25,8 @@ def test_a_film_names_its_model_once_and_every_face_by_what_is_its_own() -> None
 @pytest.mark.parametrize(("frames", "loop", "seconds"), [(40, True, 1.0), (41, False, 2.0)])
 def test_the_seconds_of_a_film_are_those_from_face_to_face(frames: int, loop: bool, seconds: float) -> None:
     faces = [Recipe("tiny", "0123", seed) for seed in (1, 2)]
-    assert json.loads(film_recipe(faces, frames, 20, loop, "linear"))["seconds"] == seconds
+    film = json.loads(film_recipe(faces, frames, 20, loop, "linear", 512))
+    assert (film["seconds"], film["side"]) == (seconds, 512)
 
 
 def test_the_recipe_is_ascii_as_the_comment_of_a_gif_has_to_be() -> None:
