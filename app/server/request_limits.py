@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import time
+from collections import Counter
 from typing import NoReturn
 
 import gradio as gr
@@ -27,6 +28,7 @@ UPLOAD_PATH, PROGRESS_PATH = f"{API_PREFIX}/upload", f"{API_PREFIX}/upload_progr
 MAX_BODY = 6 * MEGABYTE  # of any request but an upload; the largest, a picture to project, has 5.6 MB as base64
 MAX_VALUES = 20_000  # in a JSON body; parsing and checking millions of them would block every other request
 MAX_BUFFERED = 128 * MEGABYTE  # of all bodies that are being read or handled
+SHARE = 8  # one visitor's bodies may have an eighth of MAX_BUFFERED
 BODY_SECONDS = 60.0  # for a body to arrive
 MAX_UPLOAD_ID = 64  # characters
 MAX_EVENTS = 24  # of one visitor in Gradio's queue
@@ -51,7 +53,7 @@ class RequestLimits:
         """
         self.app, self.body_seconds, self.max_buffered = app, body_seconds, max_buffered
         self.local, self.proxies = local, proxies
-        self.buffered = 0  # bytes of bodies
+        self.buffered: Counter[str] = Counter()  # bytes of bodies, by visitor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,24 +61,25 @@ class RequestLimits:
         request, path = Request(scope), scope["path"].rstrip("/")
         if refusal := refusal_of_host(request, self.local) or refusal_of(request, path):
             return await refusal(scope, receive, send)
-        body = bytearray()
+        body, visitor = bytearray(), address_of(request, self.proxies)
         try:
             if not path.endswith((UPLOAD_PATH, MODEL_PATH)):
-                receive, refusal = await self.read_body(receive, body)
+                receive, refusal = await self.read_body(receive, body, visitor)
                 if not refusal and API_PREFIX in path:
                     refusal = refusal_of_content(scope, path, body) or refusal_of_crowd(scope, path, self.proxies)
             await (refusal or self.app)(scope, receive, send)
         finally:
-            self.buffered -= len(body)
+            self.buffered -= Counter({visitor: len(body)})  # which forgets visitors without any
             upload_id = request.query_params.get("upload_id", "")
             if path.endswith(PROGRESS_PATH) and upload_id not in file_upload_statuses._statuses:
                 forget_upload(upload_id)  # Gradio notes the id of any upload that is asked about
 
-    async def read_body(self, receive: Receive, body: bytearray) -> tuple[Receive, Response | None]:
+    async def read_body(self, receive: Receive, body: bytearray, visitor: str) -> tuple[Receive, Response | None]:
         """Read a whole body into `body` before anything parses it.
 
         Returns a `receive` that delivers the body again, and a refusal when the body is too large, holds too many
-        values (counted by their separators, in time linear in the number of bytes) or arrives too slowly.
+        values (counted by their separators, in time linear in the number of bytes), arrives too slowly, or when too
+        many bytes of this visitor or of all are being read or handled.
         """
         values, more, until = 1, True, time.monotonic() + self.body_seconds
         while more:
@@ -89,12 +92,15 @@ class RequestLimits:
                 return replay_first(message, receive), None
             chunk = message.get("body", b"")
             body += chunk
-            self.buffered += len(chunk)
+            self.buffered[visitor] += len(chunk)
             values += sum(chunk.count(mark) for mark in b",[{")
             more = message.get("more_body", False)
             if len(body) > MAX_BODY:
                 return receive, body_too_large()
-            if self.buffered > self.max_buffered:
+            if self.buffered[visitor] > self.max_buffered // SHARE:
+                text = "Too many requests of yours are arriving. Send the next ones when some are done."
+                return receive, PlainTextResponse(text, 429)
+            if self.buffered.total() > self.max_buffered:
                 return receive, PlainTextResponse("Too many requests are arriving. Try again in a moment.", 503)
             if values > MAX_VALUES:
                 text = f"A request may contain at most {MAX_VALUES:,} values; send fewer at a time."

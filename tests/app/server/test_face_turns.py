@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import threading
+from typing import Any
 
 import pytest
 from starlette.responses import Response, StreamingResponse
@@ -40,6 +41,11 @@ class Drawing:
         if self.error:
             raise self.error
         return Response(b"faces", media_type=MEDIA_TYPE)
+
+
+def head_of(part: Any) -> dict[str, Any]:
+    """A part of a streamed answer that is a head only."""
+    return json.loads(part[4:])
 
 
 async def drawn_for_two(faces: FaceTurns, drawing: Drawing) -> list[asyncio.Task[Response]]:
@@ -95,8 +101,8 @@ async def test_a_request_that_is_refused_while_it_waits_is_told_so(monkeypatch: 
     answer = await faces.answer(turns, "greedy", "one", Drawing(), False)
     assert isinstance(answer, StreamingResponse)
     parts = aiter(answer.body_iterator)
-    places = json.loads(bytes(await anext(parts))[4:])
+    places = head_of(await anext(parts))
     turns.join("modest")
-    refusal = json.loads(bytes(await anext(parts))[4:])
+    refusal = head_of(await anext(parts))
     assert (places["ahead"], refusal["status"]) == (1, 503)
     assert [part async for part in parts] == []

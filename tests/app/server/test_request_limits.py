@@ -29,9 +29,33 @@ async def echo(request: Request) -> Response:
     return Response(await request.body())
 
 
+def middleware(**limits: float) -> RequestLimits:
+    return RequestLimits(Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST"])]), **limits)  # type: ignore[arg-type]
+
+
+def from_address(app: RequestLimits, address: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(address, 1)), base_url="http://page")
+
+
 def client(**limits: float) -> httpx.AsyncClient:
-    app = RequestLimits(Starlette(routes=[Route("/{path:path}", echo, methods=["GET", "POST"])]), **limits)  # type: ignore[arg-type]
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page")
+    return from_address(middleware(**limits), "127.0.0.1")
+
+
+async def stall(app: RequestLimits, address: str, size: int) -> None:
+    """A request from an address whose body stops after `size` bytes."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"x" * size
+        await asyncio.sleep(30)
+        yield b""
+
+    await from_address(app, address).post("/echo", content=body())
+
+
+async def give_up(requests: list[asyncio.Task[None]]) -> None:
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)
 
 
 GRADIOS = ["/gradio_api/queue/join", "/gradio_api/component_server", "/below/a/proxy/gradio_api/run/predict"]
@@ -69,10 +93,24 @@ async def test_a_body_that_does_not_arrive_is_given_up() -> None:
 
 
 async def test_bodies_of_all_requests_together_have_a_limit() -> None:
-    limited = client(max_buffered=1000)
-    assert (await limited.post("/echo", content=b"x" * 1001)).status_code == 503
+    limited = middleware(max_buffered=8000)
+    stalled = [asyncio.create_task(stall(limited, f"192.0.2.{number}", 900)) for number in range(8)]
+    await asyncio.sleep(0)
+    assert (await from_address(limited, "192.0.2.9").post("/echo", content=b"x" * 900)).status_code == 503
+    await give_up(stalled)
+    assert (await from_address(limited, "192.0.2.9").post("/echo", content=b"x" * 900)).content == b"x" * 900
+
+
+async def test_stalled_bodies_of_one_visitor_hold_nobody_else_up() -> None:
+    limited = middleware(max_buffered=8000)
+    stalled = [asyncio.create_task(stall(limited, "192.0.2.1", 900)) for _ in range(20)]
+    await asyncio.sleep(0)
+    assert sum(limited.buffered.values()) <= 1000
+    assert (await from_address(limited, "192.0.2.1").post("/echo", content=b"x" * 900)).status_code == 429
     for _ in range(5):  # what was answered counts no longer
-        assert (await limited.post("/echo", content=b"x" * 900)).content == b"x" * 900
+        assert (await from_address(limited, "192.0.2.2").post("/echo", content=b"x" * 900)).content == b"x" * 900
+    await give_up(stalled)
+    assert limited.buffered == {}
 
 
 async def test_a_get_request_with_a_body_is_refused() -> None:
