@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import lzma
 import os
 import secrets
@@ -12,19 +13,21 @@ import sys
 import threading
 import zipfile
 import zlib
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 
 from app.errors import visitor_text
 from app.settings import MEGABYTE
 from ganime.errors import CheckpointError
+from ganime.faces.search import TooManyError
+from ganime.faces.zips import BOUNDED_METHODS, open_zip
 from ganime.files import atomic_folder
 from ganime.models.checkpoint import FILES_FOR_TRAINING, MODEL_FILES, load_checkpoint
 from ganime.nets.dcgan import CONFIG_FILE, WEIGHTS_FILE
 
 MAX_BROUGHT = 32  # models on the disk, of all visitors; the least recently used are deleted first
 MAX_ENTRIES = 200  # of a ZIP
-MAX_DIRECTORY = MEGABYTE  # bytes of the list of entries in a ZIP, which is read whole
+MAX_DIRECTORY_ENTRIES = 10_000  # of a ZIP whose first entries are looked at
 END_OF_ZIP = 2**16 + 22  # bytes in which its end record lies
 IMPORT_SECONDS = 60  # of processor time for a file of another program
 DRAWING_FILES = set(MODEL_FILES) - set(FILES_FOR_TRAINING)  # what is only trained on stays behind
@@ -103,13 +106,20 @@ def is_own_zip(path: Path) -> bool:
     end = tail.rfind(b"PK\5\6")
     if end < 0:
         return False
-    if int.from_bytes(tail[end + 12 : end + 16], "little") > MAX_DIRECTORY:
-        raise CheckpointError("This ZIP holds too many files to be a model.")
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
+    with ExitStack() as opened:
+        archive = open_model(path, opened)
         names = {PurePosixPath(name).name for name in archive.namelist()[:MAX_ENTRIES]}
     return {CONFIG_FILE, WEIGHTS_FILE} <= names
+
+
+def open_model(path: Path, opened: ExitStack) -> zipfile.ZipFile:
+    """Open a ZIP until `opened` is closed. Raises CheckpointError for too many entries, and what zipfile raises."""
+    try:
+        return open_zip(opened.enter_context(io.FileIO(path)), MAX_DIRECTORY_ENTRIES, opened)
+    except TooManyError as error:
+        raise CheckpointError("This ZIP holds too many files to be a model.") from error
 
 
 def unpack(path: Path, folder: Path, most: int) -> None:
@@ -117,11 +127,16 @@ def unpack(path: Path, folder: Path, most: int) -> None:
 
     Raises CheckpointError for more.
     """
-    with zipfile.ZipFile(path) as archive:
+    with ExitStack() as opened:
+        archive = open_model(path, opened)
         entries = [(PurePosixPath(entry.filename).name, entry) for entry in archive.infolist()[:MAX_ENTRIES]]
         wanted = {name: entry for name, entry in entries if name in DRAWING_FILES and not entry.is_dir()}
         if sum(entry.file_size for entry in wanted.values()) > most:
             raise CheckpointError(f"The model in this ZIP has more than {most // MEGABYTE} MB, which is too much here.")
+        if odd := [name for name, entry in wanted.items() if entry.compress_type not in BOUNDED_METHODS]:
+            raise CheckpointError(
+                f"{odd[0]} in this ZIP is compressed in an unusual way. Pack it again as a plain ZIP."
+            )
         for name, entry in wanted.items():
             with archive.open(entry) as source, (folder / name).open("wb") as target:
                 left = entry.file_size  # of a ZIP that states less than it holds, no more is read

@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
-import stat
 import tarfile
-import zipfile
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from threading import Lock
 from typing import IO, Any
 
 from ganime.errors import DataError, reason_of
 from ganime.faces import kinds
+from ganime.faces.packing import MAX_RATIO, Placed, unpacked_blocks
 from ganime.faces.search import MAX_PICTURE_BYTES, Entry, Search, TooManyBytesError, TooManyError
+from ganime.faces.zips import LINK, zip_entries
 
-ENTRY_SIGNATURE = b"PK\x01\x02"  # starts each entry in a zip's directory
-ENTRY_BYTES = 512  # allowed per entry in a zip's directory
-MAX_HEADER_BYTES = 2**20  # of an entry in a tar; long names and their like
-MAX_RATIO = 200  # unpacked to packed bytes; pictures are already compressed
-MAX_DICTIONARY_BYTES = 512 * 2**20  # of memory for unpacking xz
-BLOCK = 2**20
-UTF8_NAME = 0x800  # flag of a zip entry
-METHOD_NAMES: dict[int, str] = zipfile.compressor_names  # type: ignore[attr-defined]
-UNREAD_METHODS = {9: "Deflate64", 98: "PPMd", 99: "AES encryption"}  # Windows takes the first for large files
-READ_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
-LINK = "a symbolic link"
-
-
-class GuardedFile(io.BufferedReader):
-    """A file for zipfile and tarfile, which read whole directories and headers at once.
-
-    While an archive is being opened, `check` is called with each block that is read, before anything parses it.
-    """
-
-    def __init__(self, raw: io.FileIO, most: int, check: Callable[[bytes], None]) -> None:
-        super().__init__(raw)
-        self.most, self.check, self.opening = most, check, True
-
-    def read(self, size: int | None = -1) -> bytes:
-        if self.opening and (size or 0) > self.most:
-            raise TooManyError(f"it has a directory or header of {size:,} bytes; at most {self.most:,} are read")
-        data = super().read(size)
-        if self.opening:
-            self.check(data)
-        return data
+MAX_HEADER_BYTES = 2**17  # of an entry in a tar, all parts together: long names, maps of sparse files and their like
 
 
 def open_archive(raw: io.FileIO, name: str, search: Search) -> list[Entry]:
@@ -87,92 +54,32 @@ def entries_of(raw: io.FileIO, head: bytes, search: Search) -> Iterator[Entry]:
         yield from zip_entries(raw, search)
 
 
-# --- zip
-
-
-def zip_entries(raw: io.FileIO, search: Search) -> Iterator[Entry]:
-    """The files in a zip. Entries are counted in the bytes of the directory, whatever number the zip declares."""
-    most = search.most_entries - search.entries
-
-    def check(data: bytes) -> None:
-        if (entries := data.count(ENTRY_SIGNATURE)) > most:
-            raise TooManyError(f"it has {entries:,} entries; at most {search.most_entries:,} are read")
-
-    file = search.opened.enter_context(GuardedFile(raw, max(most * ENTRY_BYTES, BLOCK), check))
-    archive = search.opened.enter_context(zipfile.ZipFile(file))
-    file.opening = False
-    search.count_entries(len(archive.infolist()), "it")
-    lock = Lock()
-    for entry in archive.infolist():
-        if not entry.filename.endswith("/"):  # is_dir() fails for an entry without a name
-            read, opened = partial(read_zip_entry, archive, lock, entry), partial(archive.open, entry)
-            yield Entry(readable_name(entry), entry.file_size, refusal_of(entry), read, opened)  # type: ignore[arg-type]
-
-
-def refusal_of(entry: zipfile.ZipInfo) -> str:
-    """The reason not to read an entry of a zip, or an empty string."""
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        return LINK
-    if entry.flag_bits & 0x1:
-        return "encrypted"
-    method = entry.compress_type
-    if method in UNREAD_METHODS or (method not in READ_METHODS and not has_method(method)):
-        name = UNREAD_METHODS.get(method) or f"{METHOD_NAMES.get(method, 'a method')} (method {method})"
-        return f"compressed with {name}, which is not read: pack it again as a plain zip"
-    return refusal_of_ratio(entry.file_size, entry.compress_size)
-
-
-def has_method(method: int) -> bool:
-    """Whether this version of Python decompresses a method that the oldest supported one does not."""
-    try:
-        zipfile._get_decompressor(method)  # type: ignore[attr-defined]
-    except Exception:
-        return False
-    return True
-
-
-def refusal_of_ratio(size: int, packed: int) -> str:
-    """The reason not to read an entry of so many bytes, unpacked and packed, or an empty string."""
-    if size > MAX_RATIO * max(1, packed):
-        return f"unpacks to over {MAX_RATIO} times its packed size, which no picture does"
-    return ""
-
-
-def read_zip_entry(archive: zipfile.ZipFile, lock: Lock, entry: zipfile.ZipInfo, most: int) -> bytes:
-    """At most `most` bytes of an entry, never more than it declares; `lock` lets one thread at a time read the archive.
-
-    Raises DataError when the entry is damaged.
-    """
-    try:
-        with lock, archive.open(entry) as file:
-            return file.read(min(most, entry.file_size))
-    except Exception as error:  # the errors of zlib, lzma and others have no common base
-        raise DataError(f"damaged in the zip: {error}") from error
-
-
-def readable_name(entry: zipfile.ZipInfo) -> str:
-    """The name of an entry; where it is not marked as UTF-8 but is that or Shift-JIS, as such."""
-    if entry.flag_bits & UTF8_NAME or entry.filename.isascii():
-        return entry.filename
-    for encoding in ("utf-8", "cp932"):
-        try:
-            return entry.filename.encode("cp437").decode(encoding)
-        except UnicodeError:
-            continue
-    return entry.filename
-
-
 # --- tar
+
+
+class HeaderFile(io.BufferedReader):
+    """A tar for tarfile, which may read `left` more bytes of it; contents are read from the file itself."""
+
+    left = MAX_HEADER_BYTES
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= self.left:
+            raise TooManyError(f"it has a header of over {MAX_HEADER_BYTES:,} bytes, the most that are read")
+        self.left -= size
+        return super().read(size)
 
 
 def tar_entries(raw: io.FileIO, search: Search) -> Iterator[Entry]:
     """The files in a tar that is not compressed. What follows a damaged header is lost, and noted as skipped."""
-    file = search.opened.enter_context(GuardedFile(raw, MAX_HEADER_BYTES, lambda _: None))
     lock, last = Lock(), ""
-    with tarfile.open(fileobj=file, mode="r:") as archive:
+    headers = search.opened.enter_context(HeaderFile(raw))
+    with tarfile.open(fileobj=headers, mode="r:") as archive:
         while True:
+            headers.left = MAX_HEADER_BYTES
             try:
                 member = archive.next()
+                if member and member.size < 0:  # the next header would be one before this
+                    raise tarfile.ReadError(f"a size of {member.size:,} bytes")
             except tarfile.TarError as error:
                 if not last:
                     raise
@@ -181,10 +88,11 @@ def tar_entries(raw: io.FileIO, search: Search) -> Iterator[Entry]:
             if member is None:
                 return
             archive.members.clear()  # type: ignore[attr-defined]  # which would grow with every file
+            archive.pax_headers.clear()  # type: ignore[attr-defined]  # which too would grow
             search.count_entries(1, "it")
             last = member.name
             if not member.isdir():
-                yield slice_entry(member.name, refusal_of_member(member), file, lock, member.offset_data, member.size)
+                yield slice_entry(member.name, refusal_of_member(member), raw, lock, member.offset_data, member.size)
 
 
 def refusal_of_member(member: tarfile.TarInfo) -> str:
@@ -196,22 +104,12 @@ def refusal_of_member(member: tarfile.TarInfo) -> str:
     return ""
 
 
-class Slice(io.RawIOBase):
+class Slice(Placed):
     """The bytes of `file` from `start` on, as a file; `lock` lets one thread at a time read `file`."""
 
     def __init__(self, file: IO[bytes] | io.FileIO, lock: Lock, start: int, size: int) -> None:
-        super().__init__()
-        self.file, self.lock, self.start, self.length, self.place = file, lock, start, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self.place = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.length}[whence])
-        return self.place
+        super().__init__(size)
+        self.file, self.lock, self.start = file, lock, start
 
     def readinto(self, buffer: Any) -> int:
         wanted = min(len(buffer), max(0, self.length - self.place))
@@ -247,45 +145,6 @@ def unpack(raw: io.FileIO, packing: str, search: Search) -> io.FileIO:
         out.write(block)
     out.seek(0)
     return out
-
-
-def unpacked_blocks(raw: io.FileIO, packing: str) -> Iterator[bytes]:
-    """The content of a compressed file in blocks of at most a megabyte."""
-    if packing == "gz":
-        with gzip.GzipFile(fileobj=raw) as file:
-            while block := file.read(BLOCK):
-                yield block
-        return
-    make: Callable[[], Any] = {"bz2": bz2.BZ2Decompressor, "xz": xz_decompressor, "zst": zstd_decompressor}[packing]
-    decompressor, waiting = make(), b""
-    while True:
-        waiting = waiting or (raw.read(BLOCK) or b"" if decompressor.needs_input or decompressor.eof else b"")
-        if decompressor.eof:  # another compressed stream, or nothing, follows
-            if not waiting.strip(b"\0"):
-                return
-            decompressor = make()
-        elif not waiting and decompressor.needs_input:
-            raise EOFError("the file ends too early")
-        block = decompressor.decompress(waiting, BLOCK)
-        waiting = decompressor.unused_data if decompressor.eof else b""
-        if block:
-            yield block
-
-
-def xz_decompressor() -> lzma.LZMADecompressor:
-    return lzma.LZMADecompressor(memlimit=MAX_DICTIONARY_BYTES)
-
-
-def zstd_decompressor() -> Any:
-    """Python's own from 3.14 on, else that of the package backports.zstd. Raises DataError without either."""
-    try:
-        from compression import zstd  # type: ignore[import-not-found]
-    except ImportError:
-        try:
-            from backports import zstd  # type: ignore[import-not-found,no-redef]
-        except ImportError as error:
-            raise DataError("is compressed with Zstandard: unpack it, or pip install backports.zstd.") from error
-    return zstd.ZstdDecompressor()
 
 
 # --- 7z

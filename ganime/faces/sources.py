@@ -11,10 +11,12 @@ from pathlib import Path, PurePath
 
 from ganime.errors import DataError, reason_of
 from ganime.faces import kinds
-from ganime.faces.archives import BLOCK, LINK, open_archive
+from ganime.faces.archives import open_archive
 from ganime.faces.kinds import ARCHIVE, ARCHIVE_SUFFIXES, OTHER, PICTURE, TABLE
+from ganime.faces.packing import BLOCK
 from ganime.faces.search import MAX_INNER_ARCHIVES, MAX_PICTURE_BYTES, Entry, Picture, Search, TooManyError
 from ganime.faces.tables import table_pictures
+from ganime.faces.zips import LINK
 
 BROKEN_LINK, CLOSED_FOLDER = "a link to something that does not exist", "a folder that cannot be opened"
 SEARCHED = "repeated folder"  # that a link leads to

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -59,9 +61,41 @@ def test_encrypted_and_oddly_packed_zips_are_refused_in_words(packed: Path, file
         while (place := changed.find(b"PK\x01\x02", place + 1)) >= 0:
             changed[place + offset : place + offset + 2] = value
         (tmp_path / name).write_bytes(bytes(changed))
-        with pytest.raises(CheckpointError, match="could not be read"):
+        with pytest.raises(CheckpointError, match=r"could not be read|compressed in an unusual way"):
             files.add(tmp_path / name)
     assert list(files.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_that_unpacks_to_more_than_it_declares_takes_no_memory(
+    method: int, files: ModelFiles, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("config.json", bytes(2**25))
+        archive.writestr("model.safetensors", b"")
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    data[(place := data.index(b"PK\1\2") + 24) : place + 4] = (1_000).to_bytes(4, "little")
+    (tmp_path / "a.zip").write_bytes(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match=r"config\.json in this ZIP is compressed in an unusual way"):
+            files.add(tmp_path / "a.zip")
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_zip_of_very_many_entries_is_refused_before_they_are_taken_apart(files: ModelFiles, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("config.json", b"")
+    data = (tmp_path / "a.zip").read_bytes()
+    start = data.index(b"PK\1\2")
+    directory = data[start:-22] * 10_001
+    large = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, 10_001, 10_001, len(directory), start)
+    locator = b"PK\6\7" + struct.pack("<IQI", 0, start + len(directory), 1)  # only this tells how much is read
+    (tmp_path / "a.zip").write_bytes(data[:start] + directory + large + locator + data[-22:])
+    with pytest.raises(CheckpointError, match="too many files"):
+        files.add(tmp_path / "a.zip")
 
 
 def test_keys_that_were_not_handed_out_open_nothing(files: ModelFiles, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import io
 import lzma
 import sys
 import tarfile
+import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import pytest
@@ -130,8 +131,84 @@ def test_a_header_of_a_tar_that_would_fill_the_memory_is_refused(pngs: Entries, 
     member = tarfile.TarInfo("long.png")
     member.pax_headers = {"comment": "x" * 2_000_000}
     (tmp_path / "faces.tar").write_bytes(member.tobuf(tarfile.PAX_FORMAT) + tar_of(pngs))
-    with pytest.raises(TooManyError, match="header of 2,"):
+    with pytest.raises(TooManyError, match="header of over 131,072"):
         load(tmp_path / "faces.tar")
+
+
+def header_of(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """A header of a tar; a size below 0 as GNU tar writes large numbers."""
+    member = tarfile.TarInfo(name)
+    member.type, member.size = kind, abs(size)
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT)[:512])
+    if size < 0:
+        header[124:136] = b"\xff" + (256**11 + size).to_bytes(11, "big")
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+def pax_of(values: dict[str, str], kind: bytes = tarfile.XHDTYPE) -> bytes:
+    """A header with values for the next member of a tar, or for all that follow."""
+    member = tarfile.TarInfo("x")
+    create = member._create_pax_generic_header  # type: ignore[attr-defined]
+    return create(values, kind, "utf-8")
+
+
+def test_the_map_of_a_sparse_file_takes_no_memory(tmp_path: Path) -> None:
+    size = 4 * 2**20
+    sparse = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a.png", "GNU.sparse.realsize": "9"}
+    places = (b"%d\n" % (size // 4 - 10) + b"0\n" * (size // 2 - 20)).ljust(size, b"0")
+    (tmp_path / "a.tar").write_bytes(pax_of(sparse) + header_of("a.png", size) + places + bytes(1024))
+    assert peak_of_listing(tmp_path / "a.tar", TooManyError) < 2 * 2**20
+
+
+def test_headers_for_all_that_follows_do_not_add_up(tmp_path: Path, pngs: Entries) -> None:
+    parts = [
+        pax_of({f"{n}.{m}": "x" for m in range(2_000)}, tarfile.XGLTYPE) + header_of("a.txt", 0) for n in range(40)
+    ]
+    (tmp_path / "a.tar").write_bytes(b"".join(parts) + tar_of(pngs))
+    assert peak_of_listing(tmp_path / "a.tar") < 2**20
+
+
+def peak_of_listing(path: Path, error: type[Exception] | None = None) -> int:
+    """Bytes of memory that listing the pictures of an archive takes at most; `error`: that it ends in."""
+    with ExitStack() as opened, pytest.raises(error) if error else nullcontext():
+        tracemalloc.start()
+        try:
+            list(list_pictures(path, Search(opened)))
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("size", [-1, -512, -(10**12)])
+def test_a_size_below_zero_is_a_damaged_header(size: int, pngs: Entries, tmp_path: Path, load: Callable) -> None:
+    data = b"".join(header_of(name, len(png)) + png + bytes(-len(png) % 512) for name, png in pngs)
+    (tmp_path / "a.tar").write_bytes(data + header_of("z.png", size) + bytes(1024))
+    dataset = load(tmp_path / "a.tar")
+    assert len(dataset.images) == len(pngs)
+    assert f"a size of {size:,} bytes" in " ".join(reason for _, reason in dataset.skipped)
+
+
+def test_large_pictures_in_a_tar_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(tar_of([("a.png", bytes(3_000_000)), ("b.png", b"b" * 2_000_000)]))
+    with ExitStack() as opened:
+        pictures = list(list_pictures(tmp_path / "a.tar", Search(opened)))
+        assert [picture.read() for picture in pictures] == [bytes(3_000_000), b"b" * 2_000_000]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_very_many_empty_streams_are_refused_at_once(
+    pack: Callable[[bytes], bytes], pngs: Entries, tmp_path: Path, load: Callable
+) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(pack(b"") * 1_100 + pack(tar_of(pngs)))
+    with pytest.raises(DataError, match="over 1,000 compressed streams"):
+        load(tmp_path / "a.tar.gz")
+    tar = tar_of(pngs).ljust(2**19, b"\0")
+    blocks = b"".join(pack(tar[place : place + 2**16]) for place in range(0, len(tar), 2**16))  # as bgzip and pbzip2 do
+    (tmp_path / "a.tar.gz").write_bytes(pack(b"") * 900 + blocks)
+    assert len(load(tmp_path / "a.tar.gz").images) == len(pngs)
 
 
 def test_an_archive_of_a_missing_package_says_what_to_install(

@@ -269,8 +269,8 @@ def test_a_zip_of_very_many_entries_is_refused_before_they_are_taken_apart(
         monkeypatch.setattr(zipfile, "ZipInfo", None)
         with pytest.raises(TooManyError, match=r"faces\.zip: it has 20 entries; at most 19 are read"):
             list(list_pictures(path, Search(opened, most_entries=19)))
-        monkeypatch.setattr("ganime.faces.archives.BLOCK", 0)
-        with pytest.raises(TooManyError, match=r"directory or header of 1,\d\d\d bytes"):
+        monkeypatch.setattr("ganime.faces.zips.BLOCK", 0)
+        with pytest.raises(TooManyError, match=r"directory of 1,\d\d\d bytes"):
             list(list_pictures(path, Search(opened, most_entries=2)))
 
 
