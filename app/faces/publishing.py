@@ -17,8 +17,10 @@ from ganime.training.publishing import copies, model_to_publish, publish
 
 __all__ = ["LICENCES", "MAX_PROVENANCE", "Statement", "Target", "Uploaded", "is_copying", "publication"]
 
-PUBLISHING = threading.BoundedSemaphore(4)  # models at a time, also those whose visitors have left
+MOST = 4  # models that are published at a time, one of each visitor, also if the visitor has left
 PATIENCE = 0.2  # seconds between two looks at what the thread has done
+running: set[str] = set()  # visitors whose model a thread is publishing
+lock = threading.Lock()  # of `running`
 
 
 def is_copying(jobs: Jobs, key: str) -> bool:
@@ -28,6 +30,7 @@ def is_copying(jobs: Jobs, key: str) -> bool:
 
 def publication(
     jobs: Jobs,
+    visitor: str,
     key: str,
     target: Target,
     statement: Statement,
@@ -37,6 +40,7 @@ def publication(
 ) -> Iterator[str | Uploaded]:
     """Publish the model of an ended job: yields what is being done, in words, and at last where the model is.
 
+    visitor: an identity, see `app.visitors.Visitor`.
     token: of the visitor. It is used for this alone and is not kept.
     drawing: entered while faces are drawn.
 
@@ -45,28 +49,35 @@ def publication(
     if jobs.get(key).state not in ENDED:
         raise JobError("A model can be published once its job has ended.")
     checkpoint = model_to_publish(jobs.model(key))
-    return in_background(lambda: publish(checkpoint, target, statement, token, copies_confirmed, drawing))
+    return in_background(visitor, lambda: publish(checkpoint, target, statement, token, copies_confirmed, drawing))
 
 
-def in_background(work: Callable[[], Iterator[str | Uploaded]]) -> Iterator[str | Uploaded]:
+def in_background(visitor: str, work: Callable[[], Iterator[str | Uploaded]]) -> Iterator[str | Uploaded]:
     """The items of `work`, which runs in a thread; the latest is repeated until there is another.
 
-    The thread goes on if nobody asks for the next item. Raises JobError while too many others run.
+    The thread goes on if nobody asks for the next item. Raises JobError while one of this visitor, or too many of
+    others, run.
     """
     items: queue.SimpleQueue[str | Uploaded | Exception | None] = queue.SimpleQueue()
 
     def run() -> None:
+        failed = None
         try:
             for item in work():
                 items.put(item)
-            items.put(None)
         except Exception as error:
-            items.put(error)
+            failed = error
         finally:
-            PUBLISHING.release()
+            with lock:
+                running.discard(visitor)
+        items.put(failed)
 
-    if not PUBLISHING.acquire(blocking=False):
-        raise JobError("Other models are being published. Try again in a minute.")
+    with lock:
+        if visitor in running:
+            raise JobError("Another model of yours is being published. Try again when that is done.")
+        if len(running) >= MOST:
+            raise JobError("Other models are being published. Try again in a minute.")
+        running.add(visitor)
     threading.Thread(target=run, name="publishing", daemon=True).start()
     latest: str | Uploaded = "reading the model"
     while True:

@@ -59,7 +59,7 @@ def publish_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
             raise JobError("Paste a token of the Hugging Face hub that may write, or sign in.")
         target = Target(wishes.repo_id.strip(), wishes.private)
         statement = Statement(wishes.provenance, wishes.licence)
-        steps = publication(jobs, key, target, statement, token, wishes.copies_confirmed, studio.device.lock)
+        steps = publication(jobs, visitor, key, target, statement, token, wishes.copies_confirmed, studio.device.lock)
         return {"search": studio.work.begin("publication", visitor, steps, publication_value)}
 
     def asker_of(request: Any) -> Asker:

@@ -27,6 +27,7 @@ from ganime.version import __version__
 
 UPLOAD_SECONDS = 120.0  # for a folder of any size, and more for a large one:
 SLOWEST = 50_000  # bytes a second
+ACCOUNT_SECONDS = 30.0  # for the hub to say whose a token is
 NO_TOKEN = "There is no token that may write to the hub. Run `hf auth login`, or set HF_TOKEN."
 
 
@@ -85,10 +86,7 @@ def upload(
 
     Raises HubError, with a text that contains no token. What has arrived by then is not sent again the next time.
     """
-    sent = token_to_send(token)
-    if not sent:
-        raise HubError(NO_TOKEN)
-    api = HfApi(target.endpoint, sent, library_name="ganime", library_version=__version__)
+    api, sent = api_of(target, token)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
     def work() -> Uploaded:
@@ -98,6 +96,27 @@ def upload(
             raise explained(error, target, sent) from None
 
     return in_time(seconds or UPLOAD_SECONDS + size / SLOWEST, target.host, work)
+
+
+def check_token(target: Target, token: str | bool | None = None) -> None:
+    """Raise HubError, as `upload` does, unless the hub knows the token. Whether it may write is not known before."""
+    api, sent = api_of(target, token)
+
+    def work() -> None:
+        try:
+            api.whoami()
+        except Exception as error:
+            raise explained(error, target, sent) from None
+
+    in_time(ACCOUNT_SECONDS, target.host, work)
+
+
+def api_of(target: Target, token: str | bool | None) -> tuple[HfApi, str]:
+    """The client of the hub for a repository, and the token that it sends. Raises HubError if there is none."""
+    sent = token_to_send(token)
+    if not sent:
+        raise HubError(NO_TOKEN)
+    return HfApi(target.endpoint, sent, library_name="ganime", library_version=__version__), sent
 
 
 def commit(

@@ -19,7 +19,7 @@ from ganime.files import CONFIG_FILE, write_json
 from ganime.images import sheet, webp_bytes
 from ganime.models.checkpoint import CARD_FILE, MODEL_FILES, RUN_SAVES, Checkpoint, load_checkpoint, model_files
 from ganime.models.published_card import COPYING, FIGURES, Contents, Statement, published_card
-from ganime.models.upload import Target, Uploaded, upload
+from ganime.models.upload import Target, Uploaded, check_token, upload
 from ganime.training.events import EVENTS_FILE, read_journal
 
 SAMPLES, SAMPLES_FILE = 64, "faces.webp"
@@ -59,6 +59,7 @@ def publish(
     not take it.
     """
     check_originality(checkpoint, copies_confirmed)
+    check_token(target, token)  # before the work
     with tempfile.TemporaryDirectory(prefix="ganime-") as name:
         folder = Path(name)
         yield "drawing sample faces"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from app.errors import JobError
+from app.faces import publishing
+from app.faces.publishing import in_background
 from app.faces.studio import Studio
 from app.jobs.store import FINISHED
 from app.jobs.uploads import Upload
@@ -164,3 +169,23 @@ def test_a_model_that_copies_is_published_only_when_that_is_confirmed(
     assert "copies" in published(functions, key, token=TOKEN)["error"]
     assert hub.requests == []
     assert "url" in published(functions, key, token=TOKEN, copies_confirmed=True)
+
+
+def test_one_visitor_publishes_one_model_at_a_time_and_leaves_places_for_others() -> None:
+    goes_on, begun = threading.Event(), []
+
+    def work() -> Iterator[str]:
+        yield "uploading"
+        goes_on.wait(20)
+
+    for visitor in ("a", "b", "a"):  # who leaves after the first answer
+        steps = in_background(visitor, work)
+        with pytest.raises(JobError) if visitor in begun else nullcontext():
+            assert next(steps) in ("reading the model", "uploading")
+            begun.append(visitor)
+        steps.close()  # type: ignore[attr-defined]
+    goes_on.set()
+    until = time.monotonic() + 20
+    while publishing.running and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (begun, publishing.running) == (["a", "b"], set())

@@ -15,7 +15,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from ganime.config import ModelConfig
-from ganime.errors import CheckpointError, ConfigError
+from ganime.errors import CheckpointError, ConfigError, HubError
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.hub import pull
 from ganime.models.published_card import FIGURES, Contents, Statement, published_card
@@ -142,7 +142,7 @@ def test_directions_of_other_weights_are_not_published(run: Path, hub: HubServer
     shutil.copyfile(weights / "model.safetensors", run / "saves" / "best" / "model.safetensors")
     with pytest.raises(CheckpointError, match="directions"):
         published(run, hub)
-    assert hub.requests == []
+    assert hub.models == {}
 
 
 @pytest.mark.parametrize(
@@ -158,3 +158,10 @@ def test_card_of_a_model_without_figures_has_no_model_index(tiny_config: ModelCo
     assert "model-index" not in yaml.safe_load(card.split("---")[1])
     assert "Measured" not in card
     assert r"a \| b" in card
+
+
+def test_a_token_that_the_hub_does_not_know_is_refused_before_anything_is_drawn(run: Path, hub: HubServer) -> None:
+    steps = publish(model_to_publish(run), Target(REPO, endpoint=hub.endpoint), STATEMENT, "hf_unknown")
+    with pytest.raises(HubError, match="401"):
+        next(steps)
+    assert hub.models == {}
