@@ -16,7 +16,9 @@ from PIL import Image
 from app.errors import JobError
 from app.jobs.arrivals import Upload
 from app.settings import MEGABYTE, Settings
+from ganime.errors import DataError
 from ganime.faces import kinds
+from ganime.faces.mending import pixels_to_mend
 from ganime.faces.reading import FORMATS, MAX_PICTURE_PIXELS
 from ganime.faces.search import Picture, Search, TooManyBytesError, TooManyError
 from ganime.faces.sources import file_entry, kind_of, list_pictures
@@ -134,8 +136,11 @@ def pixels_of(picture: Picture) -> int:
         with warnings.catch_warnings(), picture.open() as file:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             width, height = Image.open(file, formats=FORMATS).size
-    except Exception:  # a damaged header raises errors of many kinds; decoding the faces reports the file
-        return 0
+    except Exception:  # a damaged header raises errors of many kinds; decoding mends or reports the file
+        try:
+            return pixels_to_mend(picture.read())
+        except (DataError, OSError):
+            return 0
     return width * height if width * height <= MAX_PICTURE_PIXELS else 0
 
 

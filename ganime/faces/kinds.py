@@ -12,7 +12,7 @@ HEAD_BYTES = 512  # that tell what a file is; the mark of a tar lies at 257
 SUFFIXES = {
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp", ".dib", ".avif"),
     *(".heic", ".heif", ".hif", ".tif", ".tiff", ".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".ico", ".psd"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".qoi", ".psd"),
 }  # of pictures that are read
 ARCHIVE_SUFFIXES = {
     ".zip",
@@ -46,6 +46,7 @@ NAMED_BY_SUFFIX = {
     **{suffix: f"{name} archive" for suffix, name in UNREAD_ARCHIVES.items()},
     **dict.fromkeys(ARCHIVE_SUFFIXES, "archive"),  # ARCHIVE
     **dict.fromkeys(TABLE_SUFFIXES, "Parquet or Arrow file"),  # TABLE
+    ".ico": "icon",
     ".jxl": "JPEG XL picture",
     ".svg": "SVG drawing",
     ".exr": "OpenEXR picture",
@@ -81,6 +82,7 @@ BEGINNINGS = (
     (b"\xff\x0a", "JPEG XL picture"),
     (b"\0\0\0\x0cJXL ", "JPEG XL picture"),
     (b"\x76\x2f\x31\x01", "OpenEXR picture"),
+    (b"\0\0\1\0", "icon"),
     (b"gimp xcf", "GIMP picture"),
     (b"\x1aE\xdf\xa3", "film"),
     (b"%PDF", "PDF document"),

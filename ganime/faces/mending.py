@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from PIL import Image
 from ganime.shapes import Bool, UInt8
 
 MAX_MISSING = 0.1  # share of the pixels that may be missing; they are filled with the row above
+MAX_MENDED_PIXELS = 4_000_000  # of a picture; it is decoded three times
+ROWS = 64  # that are compared at a time
 MAX_DIFFERENCE = 12  # levels; a progressive JPEG without its last bits differs by less
 MENDABLE = {"PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP"}
 PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
@@ -33,18 +36,44 @@ def nearly_whole(data: bytes, open_picture: Callable[[bytes], Image.Image]) -> I
 
     open_picture: opens a picture without decoding it. Raises what that and Pillow raise.
     """
-    versions = rebuilt(data)
-    pictures = [load_partly(open_picture(version), canvas) for version, canvas in zip(versions, (0, 255), strict=True)]
-    if pictures[0].format not in MENDABLE:
+    opened = [open_picture(version) for version in rebuilt(data)]
+    if opened[0].format not in MENDABLE or any(size_of(picture) > MAX_MENDED_PIXELS for picture in opened):
         return None
-    first, second = map(values_of, pictures)  # (H, W) or (H, W, bands)
-    apart = np.atleast_3d(abs(first - second)).max(2)  # (H, W)
-    missing = apart > MAX_DIFFERENCE
-    if pictures[0].format == "GIF":  # has a canvas of its own, in one colour
-        missing = np.broadcast_to((first == first[-1, -1]).all(1, keepdims=True), first.shape)
+    pictures = [load_partly(picture, canvas) for picture, canvas in zip(opened, (0, 255), strict=True)]
+    missing = one_colour(pictures[0]) if pictures[0].format == "GIF" else differing(*pictures)
     if missing.mean() > MAX_MISSING:
         return None
     return filled(pictures[0], missing) if missing.any() else pictures[0]
+
+
+def size_of(picture: Image.Image) -> int:
+    """The number of pixels of a picture."""
+    return picture.width * picture.height
+
+
+def pixels_to_mend(data: bytes) -> int:
+    """How many pixels are decoded of a picture whose own header cannot be read, by that of the mended one; or 0."""
+    try:
+        picture = Image.open(io.BytesIO(rebuilt(data)[0]), formats=tuple(MENDABLE - {"MPO"}))
+    except Exception:  # see `reading.decode_with`
+        return 0
+    return size_of(picture) if size_of(picture) <= MAX_MENDED_PIXELS else 0
+
+
+def differing(first: Image.Image, second: Image.Image) -> Bool[np.ndarray, "height width"]:
+    """Where two pictures differ; a few rows are compared at a time, in numbers that can be subtracted."""
+    parts = []
+    for top in range(0, first.height, ROWS):
+        box = (0, top, first.width, min(first.height, top + ROWS))
+        one, other = (values_of(picture.crop(box)) for picture in (first, second))
+        parts.append(np.atleast_3d(abs(one - other)).max(2) > MAX_DIFFERENCE)
+    return np.concatenate(parts)
+
+
+def one_colour(picture: Image.Image) -> Bool[np.ndarray, "height width"]:
+    """The rows of a GIF that have only the colour of its last pixel: its decoder has a canvas of its own."""
+    pixels = np.asarray(picture)
+    return np.broadcast_to((pixels == pixels[-1, -1]).all(1, keepdims=True), pixels.shape)
 
 
 def values_of(picture: Image.Image) -> np.ndarray:

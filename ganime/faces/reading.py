@@ -25,9 +25,10 @@ from ganime.shapes import UInt8
 Value = TypeVar("Value")
 Result = TypeVar("Result")
 # Accepted contents, whatever the suffix. TGA has no mark, so anything may be taken for one: it comes last.
+# Opening any of these decodes nothing; Pillow would decode an ICO then, before its size is known.
 FORMATS = (
     *("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF", "HEIF", "TIFF", "JPEG2000"),
-    *("PPM", "QOI", "PSD", "ICO", "DIB", "TGA"),
+    *("PPM", "QOI", "PSD", "DIB", "TGA"),
 )
 MIN_SIDE = 16  # px; a smaller picture cannot show a face
 MAX_PICTURE_PIXELS = 50_000_000

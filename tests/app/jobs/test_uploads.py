@@ -236,6 +236,10 @@ def test_uploads_beyond_a_limit_are_refused_and_leave_nothing(
         archive.writestr("a.bmp", os.urandom(20_000) * 60)  # more than a megabyte in a few kilobytes
     large = tmp_path / "large.png"
     large.write_bytes(header(2_300, 2_300))
+    damaged = tmp_path / "damaged.png"
+    changed = bytearray(header(1_500, 1_500))
+    changed[29] ^= 1  # the checksum of its header: it will be mended
+    damaged.write_bytes(changed)
     many = tmp_path / "many.zip"
     with zipfile.ZipFile(many, "w") as archive:
         for number in range(1_035):
@@ -247,6 +251,7 @@ def test_uploads_beyond_a_limit_are_refused_and_leave_nothing(
         ({"upload_megabytes": 1}, [Upload(bomb, "bomb.zip")], "1 MB uncompressed.*GANIME_UPLOAD_MEGABYTES"),
         ({"upload_faces": 15}, files, "GANIME_UPLOAD_FACES"),
         ({"upload_faces": 16}, [Upload(large, "large.png")], r"4\.1943 million pixels.*GANIME_UPLOAD_FACES"),
+        ({"upload_faces": 16}, [Upload(damaged, "a.png"), Upload(damaged, "b.png")], r"4\.1943 million pixels"),
         ({"upload_megabytes": 0.01}, files, "GANIME_UPLOAD_MEGABYTES"),
         ({"disk_gigabytes": 1e-6}, files, "GANIME_DISK_GIGABYTES"),
         ({}, [Upload(notes, "notes.txt")], r"no picture and no archive.*1 text file \(notes\.txt\)"),

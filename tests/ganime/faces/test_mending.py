@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -126,6 +127,28 @@ def test_a_mended_picture_keeps_to_the_limits() -> None:
     huge = raw_png(8_000, 8_000, 8, 2, b"\0" * 1000)
     with pytest.raises(DataError, match="at most 50,000,000"):
         decode(huge[:-20], SIDE)
+
+
+@pytest.mark.parametrize("damage", ["header", "end"])
+def test_a_large_damaged_picture_is_not_mended(damage: str) -> None:
+    data = bytearray(encoded(Image.new("RGBA", (2_500, 2_000)), "PNG"))
+    if damage == "header":
+        data[29] ^= 1  # the checksum of its header
+    else:
+        del data[-60:]
+    with pytest.raises(DataError, match="damaged picture"):
+        decode(bytes(data), SIDE)
+
+
+def test_mending_takes_little_more_memory_than_the_picture() -> None:
+    data = bytearray(encoded(Image.new("RGBA", (2_000, 2_000)), "PNG"))
+    data[29] ^= 1
+    tracemalloc.start()
+    try:
+        decode(bytes(data), SIDE)
+        assert tracemalloc.get_traced_memory()[1] < 2 * 4 * 2_000 * 2_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("side", [48, 64, 128])

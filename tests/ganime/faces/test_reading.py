@@ -19,7 +19,7 @@ from PIL import EpsImagePlugin, Image, ImageCms, ImageOps, features
 
 from ganime.errors import DataError
 from ganime.faces.pixels import is_grey
-from ganime.faces.reading import Face, map_in_order
+from ganime.faces.reading import FORMATS, Face, map_in_order, open_picture
 from ganime.faces.reading import decode as decode_face
 from tests.ganime.faces.pictures import SIDE, encoded, raw_png
 
@@ -98,6 +98,19 @@ def test_every_kind_of_picture_is_read(
     data = encoded(original.convert(mode), kind, **options)
     original = draw_face(5)
     assert_like(decode(data, SIDE), grey if mode in ("L", "LA", "1") else original, most)
+
+
+@pytest.mark.parametrize("kind", sorted({*FORMATS} - {"PSD"}))  # which Pillow does not write
+def test_opening_a_picture_decodes_nothing(draw_face: Callable[..., Image.Image], kind: str) -> None:
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow was built without AVIF")
+    assert open_picture(encoded(draw_face(5), kind))._im is None  # type: ignore[attr-defined]
+
+
+def test_an_icon_is_refused_before_it_is_decoded() -> None:
+    png = encoded(Image.new("L", (64, 64)))
+    with pytest.raises(DataError, match="an icon"):
+        decode(struct.pack("<3H4B2H2L", 0, 1, 1, 64, 64, 0, 0, 1, 32, len(png), 22) + png, SIDE)
 
 
 def test_sixteen_bit_grey_is_scaled_to_eight_bits() -> None:
