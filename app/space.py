@@ -16,15 +16,16 @@ from app.settings import ROOT, Settings
 from app.static import edition
 from app.static.page import card_of
 from ganime.errors import ConfigError
+from ganime.own_files import own_files
 
 PARTS = ("app", "ganime", "weights", "requirements.txt", "LICENSE")  # of the repository
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "make")  # the last one made the weights
+MAKING = Path("weights", "make")  # made the weights; a Space does not need it
 THUMBNAIL = "thumbnail.jpg"
 ZERO_GPU_TORCH = "torch>=2.8,<2.12 # ZeroGPU accepts no later one"
 
 
 def write_gradio_space(out: Path, repo_id: str, model: str, home: Path) -> None:
-    """Copy the repository to the folder `out`, with a picture for links and a torch that ZeroGPU accepts.
+    """Copy the repository's own files to the folder `out`, with a picture for links and a torch that ZeroGPU accepts.
 
     model: on the hub, with which the page starts; empty for the embedded one.
 
@@ -32,12 +33,10 @@ def write_gradio_space(out: Path, repo_id: str, model: str, home: Path) -> None:
     """
     if not (ROOT / "requirements.txt").is_file():
         raise ConfigError("A Gradio Space is made of the repository. Run this in a clone of it, or add --static.")
-    for name in PARTS:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, out / name, ignore=LEFT_OUT)
-        else:
-            shutil.copyfile(source, out / name)
+    for path in own_files(ROOT, PARTS):
+        if not path.is_relative_to(MAKING):
+            (out / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / path, out / path)
     requirements = (out / "requirements.txt").read_text(encoding="utf-8")
     (out / "requirements.txt").write_text(re.sub(r"(?m)^torch\b.*$", ZERO_GPU_TORCH, requirements), encoding="utf-8")
     (out / THUMBNAIL).write_bytes(thumbnail(model, home))

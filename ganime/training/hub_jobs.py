@@ -19,11 +19,12 @@ from typing import TypeVar
 from huggingface_hub import HfApi, JobStage, Volume
 from huggingface_hub import errors as hf
 
-from ganime.embedded import TRAINING_FACES, WEIGHTS
+from ganime.embedded import TRAINING_FACES
 from ganime.errors import ConfigError, HubError, TrainingError
 from ganime.faces.kinds import ARCHIVE_SUFFIXES, SUFFIXES, TABLE_SUFFIXES
 from ganime.models.hub import in_time, token_to_send
 from ganime.models.upload import NO_TOKEN, Target, explained, upload
+from ganime.own_files import own_files
 from ganime.training.events import Event, parse_event
 from ganime.version import __version__
 
@@ -33,6 +34,8 @@ RUN_FOLDER = "run"  # of the dataset
 PREPARING_MINUTES = 30  # for a job to install its packages, to finish its model, and to upload it
 ANSWER_SECONDS = 60.0
 PACKAGE = Path(__file__).resolve().parents[1]
+NEEDED = (PACKAGE.name, "weights")  # the code of a job
+NOT_NEEDED = {"make", TRAINING_FACES.name}  # folders of the weights
 T = TypeVar("T")
 
 
@@ -169,10 +172,10 @@ def dataset_name(run: str) -> str:
 
 def write_needs(folder: Path, faces: Sequence[Path]) -> list[str]:
     """Write what a job needs into a folder; returns the names of the zips of faces in it."""
-    ignored = shutil.ignore_patterns("__pycache__", "make", TRAINING_FACES.name, "*.webp")
-    shutil.copytree(PACKAGE, folder / "code" / "ganime", ignore=ignored)
-    if not (folder / "code" / "ganime" / "weights").exists():
-        shutil.copytree(WEIGHTS, folder / "code" / "weights", ignore=ignored)
+    for path in own_files(PACKAGE.parent, NEEDED):
+        if not (NOT_NEEDED.intersection(path.parts) or path.suffix == ".webp"):
+            (folder / "code" / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(PACKAGE.parent / path, folder / "code" / path)
     (folder / "requirements.txt").write_text("\n".join(requirements()) + "\n", encoding="utf-8")
     (folder / "faces").mkdir()
     return [pack(path, folder / "faces" / f"{number}.zip") for number, path in enumerate(faces)]

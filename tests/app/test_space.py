@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,21 @@ def test_gradio_space_holds_the_repository_without_what_it_does_not_need(gradio_
     assert not (gradio_space / "weights" / "make").exists()
     assert not list(gradio_space.rglob("__pycache__"))
     assert {path.name for path in gradio_space.iterdir()} == {*space.PARTS, "README.md", "thumbnail.jpg"}
+
+
+def test_what_merely_lies_in_a_checkout_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, out = tmp_path / "checkout", tmp_path / "space"
+    own = ["README.md", "requirements.txt", "LICENSE", "app/page.py", "ganime/drawing/recipe.py", "weights/mine/a.json"]
+    for name in (*own, "weights/make/note.md", "app/secret.py", "app/.env", "weights/private/model.safetensors"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("torch", encoding="utf-8")
+    for command in (["init", "-q"], ["add", *own, "weights/make"]):
+        subprocess.run(["git", "-C", str(root), *command], check=True)
+    monkeypatch.setattr(space, "ROOT", root)
+    monkeypatch.setattr(space, "thumbnail", lambda model, home: b"jpeg")
+    write_gradio_space(out, "ada/page", "", tmp_path)
+    written = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert written == {*own, "thumbnail.jpg"}
 
 
 def test_gradio_space_asks_for_a_torch_that_zero_gpu_accepts(gradio_space: Path) -> None:
