@@ -40,6 +40,7 @@ THEME = gr.themes.Base(
     input_border_color="#e3d3d9",
     input_border_color_dark="#463a52",
     input_border_width="1px",
+    checkbox_border_color_dark="#8f819c",
     button_primary_background_fill="#b4234f",
     button_primary_background_fill_hover="#961b41",
     button_primary_background_fill_dark="#b4234f",

@@ -95,7 +95,7 @@ def closeness(percentile: float) -> str:
     percentile: of random pairs of faces, how many are closer to each other, 0 to 100.
     """
     share = "99% or more" if percentile <= 1 else f"{100 - percentile:.0f}%"
-    closer = f"It is closer to your picture than {share} of random pairs of faces are to each other."
+    closer = f"Closer than {share} of random pairs of faces."
     if percentile < 5:
         return f"A close match. {closer}"
     if percentile < 40:

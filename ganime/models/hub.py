@@ -80,7 +80,9 @@ def parse_reference(text: str) -> ModelReference:
         with contextlib.suppress(HFValidationError):
             validate_repo_id(match[1])
             return ModelReference(match[1], match[2] and unquote(match[2]))
-    raise HubError(f"{text[:200]!r} is no model; give owner/name, owner/name@revision or its huggingface.co address.")
+    raise HubError(
+        f"{text[:200]!r} is not the name of a model. Enter owner/name, owner/name@revision or its huggingface.co address."
+    )
 
 
 def pull(

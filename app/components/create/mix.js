@@ -38,7 +38,7 @@ export function createMix(view) {
     const here = tray.drawable();
     $(".mix-hint").textContent = here.length < 2
       ? "Keep two or more faces in the tray first; then you can mix them here."
-      : "Pick 2 to 16 faces to breed. For A − B + C, the order of the first three counts.";
+      : "Pick 2 to 16 faces to breed. A − B + C adds to face C what A has and B lacks; pick them in that order.";
     $(".parents").replaceChildren(...here.map((recipe) => createParent(recipe, chosen.indexOf(recipe))));
     $('[data-do="breed"]').disabled = chosen.length < 2;
     $('[data-do="sum"]').disabled = chosen.length < 3;

@@ -22,7 +22,7 @@ function createComparison({ $, picked, request, say, complain }) {
     $(".likeness").hidden = false;
     $(".pairs").src = answer.url;
     $(".pairs").alt = "Rows of faces drawn by the model; below each row, the training faces closest to them";
-    setText($(".likeness figcaption"), `Top: generated. Below: the closest training face. ${answer.text}`);
+    setText($(".likeness figcaption"), `Generated faces and, below each, the closest training face. ${answer.text}`);
   }
 
   return { run, stop: work.stop };

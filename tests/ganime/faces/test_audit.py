@@ -154,7 +154,7 @@ def advised(dataset: FaceDataset, used: int, **changes: Any) -> str:
     ("used", "words"),
     [
         (16, "16 faces are very few"),
-        (212, "212 faces: below about 1,000"),
+        (212, "212 faces: with fewer than about 1,000"),
         (2_000, "2,000 faces: few"),
         (7_000, "7,000 faces: enough"),
         (30_000, "30,000 faces: plenty"),
