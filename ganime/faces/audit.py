@@ -130,9 +130,7 @@ def advice_on_count(report: Audit) -> str:
             "and add several hundred more if you can."
         )
     if report.used < COPIED_BELOW:
-        return (
-            f"{faces}: with fewer than about 1,000, a model from scratch tends to copy. Start from the embedded model."
-        )
+        return f"{faces}: with fewer than about 1,000, a new model tends to copy. Start from the embedded model."
     if report.used < SCARCE:
         return (
             f"{faces}: few for a model from scratch. Start from the embedded model, leave augmentation on, and watch "

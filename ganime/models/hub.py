@@ -81,7 +81,7 @@ def parse_reference(text: str) -> ModelReference:
             validate_repo_id(match[1])
             return ModelReference(match[1], match[2] and unquote(match[2]))
     raise HubError(
-        f"{text[:200]!r} is not the name of a model. Enter owner/name, owner/name@revision or its huggingface.co address."
+        f"{text[:200]!r} is not a model name. Enter owner/name, owner/name@revision or its huggingface.co address."
     )
 
 
