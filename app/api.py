@@ -15,13 +15,12 @@ from starlette.concurrency import run_in_threadpool
 from app.arguments import base64_text, choice, number, whole, yes_or_no
 from app.components.bridge import Door, expected_errors, gradio_error
 from app.disk import Results
-from app.errors import JobError
 from app.faces.incoming import MAX_BASE64, MAX_PROJECTED_BYTES, MAX_RECIPE_TEXT, picture_bytes
 from app.faces.library import EMBEDDED_KEY
 from app.faces.loaded_model import MAX_FACES, Drawn, FaceSize, zip_of
 from app.faces.studio import Studio
 from app.faces.walks import FilmSize, Walk, draw_film
-from app.jobs.arrivals import Upload, delete_uploads, uploaded_files
+from app.jobs.arrivals import Upload, all_uploads, delete_uploads
 from app.jobs.limits import TrainingPlan, check_plan
 from app.jobs.service import Jobs
 from app.settings import Settings
@@ -301,18 +300,8 @@ class TrainingEndpoints:
 
 def client_uploads(files: Any, settings: Settings) -> list[Upload]:
     """Files that a client uploaded before. Raises JobError for anything else; what was uploaded is deleted then."""
-    found: list[Upload] = []
-    problems: list[JobError] = []
-    for file in files if isinstance(files, list) else [files]:
-        named = file if isinstance(file, dict) else {}
-        try:
-            found += uploaded_files(named.get("path"), named.get("orig_name"), settings)
-        except JobError as error:
-            problems.append(error)
-    if problems:
-        delete_uploads(found)
-        raise problems[0]
-    return found
+    named = [file if isinstance(file, dict) else {} for file in (files if isinstance(files, list) else [files])]
+    return all_uploads([(file.get("path"), file.get("orig_name")) for file in named], settings)
 
 
 def one_of(name: str, value: Any, numbers: Sequence[int]) -> int:

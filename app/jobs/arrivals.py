@@ -19,6 +19,7 @@ from app.settings import MEGABYTE, Settings
 MIN_REQUEST_BYTES, MIN_FILE_BYTES = 16 * 1024, 8 * 1024  # what an upload request and a file in it count at least
 ARRIVAL_SECONDS = 3_600.0  # for which an upload is kept that no job has taken, while there is room
 ABANDONED_SECONDS = 120.0  # after which it makes room for others: a visitor's files are taken as soon as they are here
+MAX_OTHER_FILES = 1_000  # in an upload beside twice as many files as it may have faces
 BUNDLE_FILE = "files.json"  # lists the files of a request whose answer names its folder alone
 REFUSED = "refused"  # folder in the paths of refusals; nothing lies there
 REFUSALS: RecentlyUsed[str] = RecentlyUsed(4_096)  # reasons by the last part of such a path
@@ -57,6 +58,35 @@ def uploaded_files(path: object, name: object, settings: Settings) -> list[Uploa
         listed = json.loads((place / BUNDLE_FILE).read_text(encoding="utf-8"))
         return [Upload(place / inside, Path(inside).name) for inside in listed]
     raise JobError("The uploaded files no longer exist. Upload them again.")
+
+
+def all_uploads(named: Sequence[tuple[object, object]], settings: Settings) -> list[Upload]:
+    """Return the uploaded files that a client names by their (path, name), each path once.
+
+    Raises JobError for a path that is named twice, and for more files than a job can use; then, as for a file that was
+    not uploaded here, what was uploaded is deleted.
+    """
+    most = 2 * settings.upload_faces + MAX_OTHER_FILES
+    found: list[Upload] = []
+    problems: list[JobError] = []
+    seen: set[str] = set()
+    for path, name in named[:most]:
+        if (place := os.path.normpath(str(path))) in seen:
+            problems.append(JobError("A file is named twice. Name each upload once."))
+            break
+        if len(found) > most:
+            break
+        seen.add(place)
+        try:
+            found += uploaded_files(path, name, settings)
+        except JobError as error:
+            problems.append(error)
+    if len(named) > most or len(found) > most:
+        problems.append(JobError(f"There are more than {most:,} files. Upload fewer, or pack them in an archive."))
+    if problems:
+        delete_uploads(found)
+        raise problems[0]
+    return found
 
 
 def bundle(place: Path, paths: Sequence[Path]) -> None:

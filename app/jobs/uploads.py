@@ -20,7 +20,7 @@ from ganime.errors import DataError
 from ganime.faces import kinds
 from ganime.faces.mending import pixels_to_mend
 from ganime.faces.reading import FORMATS, MAX_PICTURE_PIXELS
-from ganime.faces.search import Picture, Search, TooManyBytesError, TooManyError
+from ganime.faces.search import MAX_INNER_ARCHIVES, Picture, Search, TooManyBytesError, TooManyError
 from ganime.faces.sources import file_entry, kind_of, list_pictures
 from ganime.files import write_json
 
@@ -41,12 +41,14 @@ def sort_files(uploads: Sequence[Upload], settings: Settings) -> tuple[list[Uplo
     if any(not upload.path.exists() for upload in uploads):
         raise JobError("The uploaded files no longer exist. Upload them again.")
     usable: list[Upload] = []
+    archives = 0
     ignored: list[Ignored] = []
     found = kinds.LeftOut()
     for upload in uploads:
         kind = kind_of_upload(upload)
         if kind in (kinds.PICTURE, kinds.ARCHIVE):
             usable.append(upload)
+            archives += kind == kinds.ARCHIVE
         else:
             found.note(kind, upload.name)
             ignored.append((short_name(upload.name), kinds.in_words(kind)))
@@ -55,6 +57,10 @@ def sort_files(uploads: Sequence[Upload], settings: Settings) -> tuple[list[Uplo
         raise JobError(
             f"There is no picture and no archive among the files{instead}. Upload a zip, or pictures such as PNG, "
             "JPEG, WebP or HEIC."
+        )
+    if archives > MAX_INNER_ARCHIVES:  # each stays open while the pictures are read
+        raise JobError(
+            f"There are {archives:,} archives; at most {MAX_INNER_ARCHIVES} are read. Pack fewer, larger ones."
         )
     megabytes = total_bytes(usable) / MEGABYTE
     if megabytes > settings.upload_megabytes:

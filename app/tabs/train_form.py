@@ -13,7 +13,7 @@ from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 from app.components.bridge import clamped, component, lenient, remembered
 from app.errors import JobError, visitor_text
 from app.faces.library import EMBEDDED_KEY, LOADED
-from app.jobs.arrivals import Upload, uploaded_files
+from app.jobs.arrivals import Upload, all_uploads
 from app.settings import Settings
 from app.visitors import sign_in_works
 from ganime.config import RECIPES, SCRATCH
@@ -194,6 +194,6 @@ def uploads_of(payload: ListFiles | FileData | None, settings: Settings) -> list
     """
     files = payload.root if isinstance(payload, ListFiles) else [payload] if payload else []
     try:
-        return [upload for file in files for upload in uploaded_files(file.path, file.orig_name, settings)]
+        return all_uploads([(file.path, file.orig_name) for file in files], settings)
     except JobError as error:
         raise gr.Error(visitor_text(error), print_exception=False) from error

@@ -12,14 +12,15 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from PIL import Image
 
 from app.errors import JobError
-from app.jobs.arrivals import Upload, arrivals_folder, delete_uploads, uploaded_files
+from app.jobs.arrivals import Upload, all_uploads, arrivals_folder, bundle, delete_uploads, uploaded_files
 from app.jobs.service import Jobs
-from app.jobs.uploads import stored_sources
+from app.jobs.uploads import sort_files, stored_sources
 from app.settings import Settings
 from app.tabs.job_view import faces_value
 from ganime.errors import DataError, GanimeError
@@ -283,6 +284,34 @@ def test_only_files_that_were_uploaded_to_this_page_are_taken(path: object, sett
         uploaded_files(f"{arrivals}/request", "", settings)
     with pytest.raises(JobError, match="handle_file"):
         uploaded_files(path.format(arrivals=arrivals) if isinstance(path, str) else path, "x", settings)
+
+
+def test_naming_an_upload_many_times_is_refused_at_once(settings: Settings) -> None:
+    place = arrivals_folder(settings) / "request"
+    files = [place / str(number) / "a.png" for number in range(100)]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    bundle(place, files)
+    assert len(all_uploads([(str(place), "")], settings)) == 100
+    with patch("app.jobs.arrivals.Upload") as made, pytest.raises(JobError, match="named twice"):
+        all_uploads([(str(place), ""), *[(f"{place}/./", "")] * 1_000], settings)
+    assert made.call_count == 100
+    file = place.parent / "other" / "0" / "7.png"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    with pytest.raises(JobError, match="more than 1,002 files"):
+        all_uploads(
+            [(f"{place.parent}/other/0/{n}.png", "") for n in range(1_003)],
+            settings.model_copy(update={"upload_faces": 1}),
+        )
+    assert not file.exists()
+
+
+def test_more_archives_than_stay_open_are_refused(settings: Settings, tmp_path: Path) -> None:
+    [file] = uploaded(tmp_path, [("a.zip", b"PK\5\6" + bytes(18))])
+    with pytest.raises(JobError, match="257 archives; at most 256"):
+        sort_files([file] * 257, settings)
 
 
 def test_pictures_of_phones_tars_and_archives_inside_archives_are_taken_whatever_their_names(
