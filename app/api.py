@@ -49,7 +49,8 @@ def publish(studio: Studio, cache: str) -> None:
         add(endpoint)
     if studio.jobs:
         training = TrainingEndpoints(studio, studio.jobs)
-        for endpoint in (training.train_start, training.train_status, training.train_stop, training.train_result):
+        add(in_turns(training.train_start, studio.door(studio.limits.starting)), "starting")
+        for endpoint in (training.train_status, training.train_stop, training.train_result):
             add(endpoint, concurrency_id="training", concurrency_limit=4)
 
 

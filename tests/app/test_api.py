@@ -9,6 +9,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -18,6 +19,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from app import api
+from app.limits import Limits
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes, interpolate
 from ganime.images import png_bytes
@@ -98,13 +101,22 @@ def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     assert all(endpoint["description"] for endpoint in endpoints["named_endpoints"].values())
     start = endpoints["named_endpoints"]["/train_start"]["parameters"]
     assert [entry["parameter_name"] for entry in start] == [
-        *("files", "minutes", "name", "start", "recipe", "image_size", "images")
+        *("files", "minutes", "name", "start", "recipe", "image_size", "images", "crop")
     ]
     parameters = endpoints["named_endpoints"]["/generate"]["parameters"]
     assert [(entry["parameter_name"], entry["python_type"]["type"]) for entry in parameters] == [
         ("count", "int"), ("seed", "int"), ("truncation", "float"), ("clarity", "None | float"), ("size", "int"),
         ("kind", "str"),
     ]  # fmt: skip
+
+
+def test_jobs_that_are_being_started_hold_up_no_other_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places: dict[str, str] = {}
+    monkeypatch.setattr(api.gr, "api", lambda _, **given: places.update({given["api_name"]: given["concurrency_id"]}))
+    library = SimpleNamespace(start=SimpleNamespace(key=""))
+    studio: Any = SimpleNamespace(jobs=object(), library=library, limits=Limits(), door=lambda turns: turns.turn)
+    api.publish(studio, str(tmp_path))
+    assert places["train_start"] not in {place for name, place in places.items() if name != "train_start"}
 
 
 def test_generate_returns_png_files_with_recipes(client: Client, model: Checkpoint) -> None:
