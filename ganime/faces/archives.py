@@ -11,7 +11,8 @@ from typing import IO, Any
 from ganime.errors import DataError, reason_of
 from ganime.faces import kinds
 from ganime.faces.packing import MAX_RATIO, Placed, unpacked_blocks
-from ganime.faces.search import MAX_PICTURE_BYTES, Entry, Search, TooManyBytesError, TooManyError
+from ganime.faces.search import Entry, Search, TooManyBytesError, TooManyError
+from ganime.faces.seven_zips import unpacked_elsewhere
 from ganime.faces.zips import LINK, zip_entries
 
 MAX_HEADER_BYTES = 2**17  # of an entry in a tar, all parts together: long names, maps of sparse files and their like
@@ -152,78 +153,11 @@ def unpack(raw: io.FileIO, packing: str, search: Search) -> io.FileIO:
 
 def seven_zip_entries(raw: io.FileIO, search: Search) -> Iterator[Entry]:
     """The files in a 7z, which are unpacked to a file without a name. Raises DataError without py7zr."""
-    try:
-        import py7zr
-    except ImportError as error:
-        raise DataError("is a 7z archive: unpack it, or install py7zr (pip install 'ganime[7z]').") from error
-    packed = raw.seek(0, io.SEEK_END)
-    raw.seek(0)
-    with py7zr.SevenZipFile(raw) as archive:  # type: ignore[arg-type]
-        if archive.needs_password():
-            raise DataError("is encrypted. Unpack it first.")
-        listed = archive.list()
-        search.count_entries(len(listed), "it")
-        wanted = [info for info in listed if info.is_file and info.uncompressed <= MAX_PICTURE_BYTES]
-        size = sum(info.uncompressed for info in wanted)
-        if size > MAX_RATIO * packed:
-            raise TooManyBytesError(f"it unpacks to over {MAX_RATIO} times its size, which no pictures do")
-        search.count_unpacked(size, "it")
-        unpacked = UnpackedFiles(search.new_file())
-        archive.extract(targets=[info.filename for info in wanted], factory=unpacked.factory())
-    read = {info.filename for info in wanted}
-    for info in listed:
-        if info.filename not in read and not info.is_directory:
-            refusal = "" if info.is_file else LINK if info.is_symlink else "neither a plain file nor a folder"
-            yield Entry(info.filename, info.uncompressed, refusal, lambda _: b"", io.BytesIO)
-    for name, start, length in unpacked.slices:
-        yield slice_entry(name, "", unpacked.file, unpacked.lock, start, length)
-
-
-class UnpackedFiles:
-    """Files that py7zr unpacks, one after the other in a single file. slices: (name, start, length) of each."""
-
-    def __init__(self, file: io.FileIO) -> None:
-        self.file, self.lock = file, Lock()
-        self.slices: list[tuple[str, int, int]] = []
-
-    def append(self, name: str, data: memoryview) -> None:
-        """Add a whole file."""
-        with self.lock:
-            self.slices.append((name, self.file.seek(0, io.SEEK_END), len(data)))
-            while data:
-                data = data[self.file.write(data) :]
-
-    def factory(self) -> Any:
-        """What py7zr asks for a place to write each file to, and tells when the file is whole."""
-        from py7zr.io import Py7zIO, WriterFactory
-
-        append = self.append
-
-        class OneFile(Py7zIO):
-            def __init__(self, name: str) -> None:
-                self.name, self.content = name, io.BytesIO()
-
-            def write(self, s: bytes | bytearray) -> int:
-                return self.content.write(s)
-
-            def read(self, size: int | None = None) -> bytes:
-                return self.content.read(size)
-
-            def seek(self, offset: int, whence: int = 0) -> int:
-                return self.content.seek(offset, whence)
-
-            def flush(self) -> None:
-                self.content.flush()
-
-            def size(self) -> int:
-                return self.content.getbuffer().nbytes
-
-            def close(self) -> None:
-                append(self.name, self.content.getbuffer())
-                self.content = io.BytesIO()
-
-        class Files(WriterFactory):
-            def create(self, filename: str) -> OneFile:
-                return OneFile(filename)
-
-        return Files()
+    file, lock = search.new_file(), Lock()
+    found = unpacked_elsewhere(raw, file, search)
+    search.count_entries(found["entries"], "it")
+    search.count_unpacked(found["bytes"], "it")
+    for name, size, refusal in found["unread"]:
+        yield Entry(name, size, refusal, lambda _: b"", io.BytesIO)
+    for name, start, length in found["slices"]:
+        yield slice_entry(name, "", file, lock, start, length)

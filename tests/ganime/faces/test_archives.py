@@ -6,9 +6,12 @@ import bz2
 import gzip
 import io
 import lzma
+import resource
+import struct
 import sys
 import tarfile
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -209,6 +212,28 @@ def test_very_many_empty_streams_are_refused_at_once(
     blocks = b"".join(pack(tar[place : place + 2**16]) for place in range(0, len(tar), 2**16))  # as bgzip and pbzip2 do
     (tmp_path / "a.tar.gz").write_bytes(pack(b"") * 900 + blocks)
     assert len(load(tmp_path / "a.tar.gz").images) == len(pngs)
+
+
+def number_of_7z(value: int) -> bytes:
+    """A number as 7z writes it, of four bytes."""
+    return bytes([0xE0 | value >> 24]) + (value & 0xFFFFFF).to_bytes(3, "little")
+
+
+def test_a_7z_that_claims_a_million_files_takes_no_memory(tmp_path: Path, load: Callable) -> None:
+    pytest.importorskip("py7zr")
+    files = 1_000_000
+    header = b"\1\5" + number_of_7z(files) + b"\x19" + number_of_7z(files + 16) + bytes(files + 18)
+    packed = lzma.compress(header, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": 2**20}])
+    sizes = number_of_7z(len(packed)), number_of_7z(len(header))
+    coder = b"\x23\3\1\1" + number_of_7z(5) + b"\x5d" + (2**20).to_bytes(4, "little")
+    end = b"\x17\6\0\1\x09" + sizes[0] + b"\0\7\x0b\1\0\1" + coder + b"\x0c" + sizes[1] + b"\0\0"
+    start = struct.pack("<QQI", len(packed), len(end), zlib.crc32(end))
+    head = b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(start)) + start
+    (tmp_path / "a.7z").write_bytes(head + packed + end)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match=r"a\.7z"):
+        load(tmp_path / "a.7z")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kB
 
 
 def test_an_archive_of_a_missing_package_says_what_to_install(
