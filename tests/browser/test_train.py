@@ -199,7 +199,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     page.get_by_role("tab", name="Train").click()
     expect(job.locator(".name")).to_have_text("<b>mine</b>")
     expect(page.locator("#train-form")).to_be_hidden()  # the job comes first
-    expect(page.locator(".remembered")).to_be_hidden()
+    expect(page.locator(".remembered >> visible=true")).to_have_count(0)
     expect(job.locator(".grid")).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert serious(page) == []
@@ -391,6 +391,7 @@ def test_a_folder_becomes_a_job_with_charts_and_grids_that_goes_on_after_the_pag
     expect(grid).to_have_attribute("src", first, timeout=PATIENCE)
 
     key = page.evaluate(f"{FIRST}.key")
+    expect(job.get_by_role("button", name="Use this model")).to_be_visible(timeout=PATIENCE)  # there is a save
     assert complaints == []
     site.kill()
     expect(page.locator("#job .lost")).to_contain_text("The server does not answer", timeout=PATIENCE)

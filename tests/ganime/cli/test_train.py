@@ -221,7 +221,7 @@ def test_train_shrinks_the_embedded_model_for_few_small_faces(
 
 
 @pytest.mark.parametrize(
-    ("name", "word"), [("nowhere", "does not exist"), ("empty", "0 usable faces"), ("text.zip", "neither a folder")]
+    ("name", "word"), [("nowhere", "does not exist"), ("empty", "0 usable faces"), ("text.zip", "damaged")]
 )
 def test_train_refuses_faces_that_cannot_be_read(
     ganime: Callable[..., Answer], tmp_path: Path, name: str, word: str

@@ -26,7 +26,18 @@ COUNT = 96  # faces for a measurement
 def dataset(embedded: Checkpoint) -> FaceDataset:
     """Faces of the embedded model in the place of real ones: 240 to learn from, 80 held out."""
     faces = generate(embedded, range(320))
-    facts = SourceFacts(np.full((320, 2), 64), np.zeros(320, bool), np.arange(320), [], [], False, {})
+    facts = SourceFacts(
+        sizes=np.full((320, 2), 64),
+        grey=np.zeros(320, bool),
+        cropped=np.zeros(320, bool),
+        further=0,
+        finds_faces=False,
+        groups=np.arange(320),
+        kinds=[],
+        copies=[],
+        duplicates_kept=False,
+        passed_over={},
+    )
     return FaceDataset(faces, np.arange(240), np.arange(240, 320), [str(n) for n in range(320)], [], "key", facts)
 
 
