@@ -82,8 +82,10 @@ def test_nonsense_is_no_tray_and_the_tray_stays_as_it_was(create: Page, revision
     for number, text in enumerate((*everything, json.dumps(many))):
         path = tmp_path / f"tray-{number}.json"
         path.write_text(text)
+        before = on_stage(create)
         create.locator('#create [data-do="share"]').focus()
         create.keyboard.press("d")  # which takes the last refusal away
+        another_face(create, before)
         alert(create).to_be_empty()
         create.locator(".tray-file").set_input_files(path)
         alert(create).not_to_be_empty()
