@@ -82,7 +82,8 @@ DRAG = """async (seconds) => {
   const stage = () => document.querySelector(".now").dataset.recipe;
   let [shown, faces] = [stage(), 0];
   while (performance.now() - begun < seconds * 1000) {
-    slider.value = 2.5 * Math.sin((performance.now() - begun) / 400);
+    const swing = (1 + Math.sin((performance.now() - begun) / 400)) / 2; // within what the slider allows
+    slider.value = Number(slider.min) + swing * (slider.max - slider.min);
     slider.dispatchEvent(new Event("input", { bubbles: true }));
     await new Promise(requestAnimationFrame);
     if (stage() !== shown) [shown, faces] = [stage(), faces + 1];
@@ -200,6 +201,7 @@ def using(browser: Browser, address: str, rounds: int) -> list[Target]:
     page.set_default_timeout(PATIENCE)
     traffic = Traffic(context.new_cdp_session(page))
     visit(page, address)
+    page.keyboard.press("Shift")  # as any touch of the page, this ends the motion of the first face
     page.wait_for_timeout(3000)  # the sharp picture of the first face has arrived
     times, sizes = [], []
     for _ in range(rounds):
