@@ -186,7 +186,7 @@ class TrainHandlers:
         """Queue the draft for training."""
         try:
             if not draft:
-                raise JobError("There are no faces to train on yet. Add some above first.")
+                raise JobError("There are no faces to train on yet. Add some above, and wait until they are shown.")
             folder, image_size = self.studio.library.beginning(start, size, model)
             plan = TrainingPlan(str(recipe), image_size, minutes, images or 0, str(name), folder)
             self.jobs.submit(draft, plan, self.visitor(request, profile))

@@ -24,6 +24,7 @@ const SECONDS = 2;
 function createTrigger(trigger) {
   const acts = {
     use: ({ key }, core) => core.attempt(async () => {
+      core.say("Loading the model…");
       await core.use("job_model", key);
       openTab("Create");
     }),
