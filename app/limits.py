@@ -1,7 +1,7 @@
 """The limits that keep the page usable for everyone: what visitors may do at once, how often, and who is next.
 
 Every costly request passes one of the doors of `Limits`. Behind a door a few requests are served at a time; the others
-wait their turn without holding a thread. Turns go round the visitors, so whoever sends many requests waits for those of
+wait their turn without holding a thread. Turns go round the visitors, so one who sends many requests waits behind
 their own. A request that would have to wait for long is refused. When too many wait, it is the newest request of the
 visitor who has the most that is refused.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
-import os
 import secrets
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from app.errors import visitor_text
 from app.settings import MEGABYTE
+from ganime.background import child_variables
 from ganime.errors import CheckpointError
 from ganime.faces.search import TooManyError
 from ganime.faces.zips import BOUNDED_METHODS, open_zip
@@ -33,7 +33,6 @@ IMPORT_SECONDS = 60  # of processor time for a file of another program
 DRAWING_FILES = set(MODEL_FILES) - set(FILES_FOR_TRAINING)  # what is only trained on stays behind
 # What zipfile raises for files that are damaged, encrypted, or packed in a way that it does not know.
 UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError, EOFError)
-CHILD_VARIABLES = ("PATH", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR", "TEMP")  # no secrets
 
 
 class ModelFiles:
@@ -151,7 +150,7 @@ def import_elsewhere(path: Path, folder: Path, most: int) -> None:
     most: bytes of the imported model. Raises CheckpointError with the reason that the import gives.
     """
     command = [sys.executable, "-m", "app.faces.import_child", str(path), str(folder), str(most), str(IMPORT_SECONDS)]
-    variables = {name: os.environ[name] for name in CHILD_VARIABLES if name in os.environ}
+    variables = child_variables()
     variables |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     variables["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     try:

@@ -1,4 +1,4 @@
-"""Publishing a job's model on the hub, for a visitor and with the visitor's own token, in a thread of its own."""
+"""Publishes the model of a job on the hub with the visitor's own token, in a separate thread."""
 
 from __future__ import annotations
 

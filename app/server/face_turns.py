@@ -1,4 +1,4 @@
-"""Requests for faces wait their turn here, are told their place meanwhile, and identical ones are drawn once."""
+"""Has requests for faces wait their turn and tells them their place; identical requests are drawn once."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures as futures
 import re
-import threading
 from collections.abc import Callable
 from glob import escape
 from pathlib import Path
@@ -15,6 +14,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub import errors as hf
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
+from ganime.background import begun
 from ganime.errors import DataError
 from ganime.faces.kinds import ARCHIVE_SUFFIXES, SUFFIXES, TABLE_SUFFIXES, suffix_of
 from ganime.version import __version__
@@ -23,6 +23,7 @@ LISTING_SECONDS = 60.0
 STALLED_SECONDS = 300.0  # without a new byte on the disk, after which a download is given up
 MAX_BYTES = 64 * 2**30  # of the files of a data set that are downloaded
 FOLDER = "hub"  # of downloaded data sets, in the folder of caches
+THREAD = "ganime-datasets"
 HEADERS = {"user-agent": f"ganime/{__version__}"}
 WANTED = sorted(SUFFIXES | ARCHIVE_SUFFIXES | TABLE_SUFFIXES)
 # hf://datasets/owner/name[@revision][/folder], or the same as an address. A path has lost one of the two slashes.
@@ -141,7 +142,7 @@ def explained(error: Exception) -> str:
 
 def in_time(seconds: float, work: Callable[[], T]) -> T:
     """Return or raise what `work()` does. Raises TimeoutError after `seconds`; the thread is abandoned then."""
-    future = begun(work)
+    future = begun(work, THREAD)
     try:
         return future.result(seconds)
     except futures.TimeoutError:
@@ -153,7 +154,7 @@ def unless_stalled(work: Callable[[], T], folder: Path) -> T:
 
     No time limit of huggingface_hub bounds how long it waits when the hub tells it to come back later.
     """
-    future, before = begun(work), -1
+    future, before = begun(work, THREAD), -1
     while True:
         try:
             return future.result(STALLED_SECONDS)
@@ -162,17 +163,3 @@ def unless_stalled(work: Callable[[], T], folder: Path) -> T:
             if size == before:
                 raise TimeoutError from None
             before = size
-
-
-def begun(work: Callable[[], T]) -> futures.Future[T]:
-    """Begin to do `work` in a thread that does not keep the program from ending."""
-    future: futures.Future[T] = futures.Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="ganime-datasets", daemon=True).start()
-    return future

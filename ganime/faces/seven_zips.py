@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import IO, Any
 
+from ganime.background import child_variables
 from ganime.errors import DataError
 from ganime.faces.packing import MAX_RATIO
 from ganime.faces.search import MAX_PICTURE_BYTES, Search, TooManyBytesError, TooManyError
@@ -24,7 +25,6 @@ from ganime.faces.zips import ENTRY_BYTES, LINK
 
 MAX_MEMORY = 2**30  # of the process
 MAX_REPORT_BYTES = 2**20  # beside ENTRY_BYTES for each entry
-CHILD_VARIABLES = ("PATH", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR", "TEMP")
 ERRORS = {error.__name__: error for error in (TooManyBytesError, TooManyError, DataError)}
 
 
@@ -37,8 +37,10 @@ def unpacked_elsewhere(raw: io.FileIO, file: io.FileIO, search: Search) -> dict[
     if find_spec("py7zr") is None:
         raise DataError("is a 7z archive: unpack it, or install py7zr (pip install 'ganime[7z]').")
     limits = (search.most_entries, search.entries, search.most_bytes, search.unpacked)
-    variables = {name: os.environ[name] for name in CHILD_VARIABLES if name in os.environ}
-    variables |= {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OPENBLAS_NUM_THREADS": "1"}
+    variables = child_variables() | {
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     command = [sys.executable, "-m", "ganime.faces.seven_zips", *map(str, limits)]
     raw.seek(0)
     with search.new_file() as report:

@@ -11,7 +11,6 @@ import concurrent.futures as futures
 import contextlib
 import hashlib
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import HFValidationError, get_token_to_send, validate_repo_id
 
+from ganime.background import begun
 from ganime.errors import ConfigError, HubError
 from ganime.files import write_bytes
 from ganime.models.checkpoint import FILES_FOR_TRAINING, MODEL_FILES, Checkpoint, load_checkpoint
@@ -259,17 +259,8 @@ def in_time(seconds: float, host: str, work: Callable[[], T]) -> T:
 
     It runs in a separate thread: no timeout of the library bounds a DNS lookup, dripping headers or a Retry-After.
     """
-    future: futures.Future[T] = futures.Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="ganime-hub", daemon=True).start()
     try:
-        return future.result(seconds)
+        return begun(work, "ganime-hub").result(seconds)
     except futures.TimeoutError:
         raise HubUnreachable(f"{host} was not done within {seconds:g} seconds. Try again later.") from None
 

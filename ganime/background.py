@@ -1,0 +1,31 @@
+"""Work beside the program: in a thread that may be abandoned, or in a process that is told no secrets."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+CHILD_VARIABLES = ("PATH", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR", "TEMP")
+T = TypeVar("T")
+
+
+def begun(work: Callable[[], T], name: str) -> Future[T]:
+    """Begin to do `work` in a thread that does not keep the program from ending. name: of the thread."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
+def child_variables() -> dict[str, str]:
+    """The variables of the environment that a process needs to start; tokens and passwords are not among them."""
+    return {name: os.environ[name] for name in CHILD_VARIABLES if name in os.environ}
