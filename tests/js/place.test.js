@@ -47,15 +47,26 @@ test("only numbers that a slider can show are amounts", () => {
   }
 });
 
-test("the address follows the first change at once and the latest a moment later", (context) => {
+/** A page of its own at an address; returns the addresses it then has. */
+function openPage(context, hash = "") {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const addresses = [];
-  const location = { hash: "", pathname: "/" };
-  const history = { replaceState: (state, title, address) => addresses.push(address) };
+  const location = { hash, pathname: "/", href: `http://127.0.0.1/${hash}` };
+  const history = {
+    replaceState(state, title, address) {
+      location.hash = address.slice(1);
+      location.href = `http://127.0.0.1${address}`;
+      addresses.push(address);
+    },
+  };
   const events = { addEventListener() {}, querySelectorAll: () => [] };
   Object.assign(globalThis, { location, history, window: events, document: events });
   context.after(() => { for (const name of ["location", "history", "window", "document"]) delete globalThis[name]; });
+  return addresses;
+}
 
+test("the address follows the first change at once and the latest a moment later", (context) => {
+  const addresses = openPage(context);
   const place = createPlace({ onFace() {} });
   for (const seed of ["1", "2", "3"]) place.set({ seed });
   assert.deepEqual(addresses, ["/#seed=1"]);
@@ -64,4 +75,13 @@ test("the address follows the first change at once and the latest a moment later
   context.mock.timers.tick(1000);
   place.set({ count: "4" });
   assert.deepEqual(addresses, ["/#seed=1", "/#seed=3", "/#seed=3&count=4"]);
+});
+
+test("a face that the page itself has put into its address is none that a link names", (context) => {
+  const [addresses, faces] = [openPage(context), []];
+  const place = createPlace({ onFace: (listener) => faces.push(listener) });
+  for (const listener of faces) listener({ recipe: FACE });
+  assert.match(addresses.at(-1), /face=/);
+  assert.equal(place.named, false);
+  assert.equal(createPlace({ onFace() {} }).named, true); // as after a reload
 });

@@ -5,6 +5,7 @@ import { parseRecipe } from "../shared/recipes.js";
 
 const PAUSE = 300; // ms at least between two changes of the address, of which browsers allow only so many
 const MOST = 6000; // characters
+const NAMED = /[?#&](face|tray|walk)=/; // in an address: a face, a tray or a film
 
 /** The place that an address names, {} for none. Its values are texts, of which `face` and `base` are recipes. */
 export function readPlace(hash) {
@@ -35,6 +36,7 @@ export function readAmounts(text) {
 
 /** Creates the place. */
 export function createPlace(core) {
+  const named = NAMED.test(location.href);
   let place = readPlace(location.hash);
   let timer = 0; // 0 where the address may follow at once
   let late = false; // whether it does not say yet what `place` is
@@ -77,6 +79,8 @@ export function createPlace(core) {
   });
   if (place.tab && !isTabOpen(place.tab)) openTab(place.tab);
   return {
+    /** Whether the address of which the page was opened names something to look at. */
+    named,
     /** What the address says now. */
     read: () => place,
     /** Notes changes; "" takes a value away. */

@@ -9,7 +9,6 @@ const SECONDS = { wait: 3.5, morph: 2.6, rest: 3.2 };
 const TOUCHES = ["pointerdown", "keydown", "wheel", "focusin", "dragenter"];
 const IDLE_FACES = 4; // after which the motion begins again with the first one, without new requests
 const CLICK = 400; // ms from the press of a button to its click
-const NAMED = /[?#&](face|tray|walk)=/; // in the address: what a link names stays on view
 
 const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
 const isPlain = (recipe) => { const { vector, toward } = parseRecipe(recipe); return !vector && toward === undefined; };
@@ -103,7 +102,7 @@ export function createMorph(view, stage) {
   }
   view.onFace(motion.end); // a face that is chosen ends every motion
   view.onFirstFace((face) => {
-    if (isPlain(face.recipe) && !reducedMotion.matches && !NAMED.test(location.href)) idle(face);
+    if (isPlain(face.recipe) && !reducedMotion.matches && !view.place.named) idle(face); // a link's stays
   });
   return {
     actions: {
