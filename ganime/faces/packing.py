@@ -12,7 +12,7 @@ from typing import IO, Any
 from ganime.errors import DataError
 
 MAX_RATIO = 200  # unpacked to packed bytes; pictures are already compressed
-MAX_DICTIONARY_BYTES = 512 * 2**20  # of memory for unpacking xz
+MAX_XZ_MEGABYTES = 272  # of memory for unpacking xz; dictionaries of 256 MB are the largest that programs offer
 MAX_EMPTY_STREAMS = 1_000  # in a compressed file
 STREAM_BYTES = 4_096  # that each further one holds on average, at least
 PACKED_BLOCK, BLOCK = 2**16, 2**20
@@ -46,8 +46,9 @@ def refusal_of_ratio(size: int, packed: int) -> str:
 def unpacked_blocks(raw: IO[bytes] | io.FileIO, packing: str) -> Iterator[bytes]:
     """The content of a compressed file in blocks of at most a megabyte.
 
-    packing: see `kinds.packing_of`. Raises DataError for a file of too many streams that hold next to nothing, each of
-    which takes time to begin; EOFError, and what the libraries raise, when it is damaged.
+    packing: see `kinds.packing_of`. Raises DataError for a file that needs too much memory, or is made of too many
+    streams that hold next to nothing, each of which takes time to begin; EOFError, and what the libraries raise, when
+    it is damaged.
     """
     make: Callable[[], Any] = {
         "gz": GzipDecompressor,
@@ -66,11 +67,24 @@ def unpacked_blocks(raw: IO[bytes] | io.FileIO, packing: str) -> Iterator[bytes]
                 raise DataError(f"is made of over {streams - 1:,} compressed streams that hold next to nothing.")
         elif not waiting and decompressor.needs_input:
             raise EOFError("the file ends too early")
-        block = decompressor.decompress(waiting, BLOCK)
+        block = decompressed(decompressor, waiting)
         waiting = decompressor.unused_data if decompressor.eof else b""
         size += len(block)
         if block:
             yield block
+
+
+def decompressed(decompressor: Any, packed: bytes) -> bytes:
+    """At most a megabyte more of what is unpacked. Raises DataError where that would need too much memory."""
+    try:
+        return decompressor.decompress(packed, BLOCK)
+    except lzma.LZMAError as error:
+        if "Memory usage limit" not in str(error):
+            raise
+        raise DataError(
+            f"needs over {MAX_XZ_MEGABYTES} MB of memory to be unpacked. Pack it with a smaller dictionary, as "
+            f"`xz -9` does."
+        ) from error
 
 
 class GzipDecompressor:
@@ -97,7 +111,7 @@ class GzipDecompressor:
 
 
 def xz_decompressor() -> lzma.LZMADecompressor:
-    return lzma.LZMADecompressor(memlimit=MAX_DICTIONARY_BYTES)
+    return lzma.LZMADecompressor(memlimit=MAX_XZ_MEGABYTES * 2**20)
 
 
 def zstd_decompressor() -> Any:

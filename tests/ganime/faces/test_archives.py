@@ -57,6 +57,21 @@ def test_the_faces_of_every_kind_of_archive_are_those_of_its_folder(
     assert not [file for file in files_below(tmp_path) if file.suffix == ".png" and folder not in file.parents]
 
 
+@pytest.mark.parametrize(("code", "reason"), [(32, ""), (34, "needs over 272 MB of memory")])  # for 256 and 512 MB
+def test_an_xz_file_may_ask_for_as_much_memory_as_programs_offer_and_no_more(
+    code: int, reason: str, pngs: Entries, tmp_path: Path, load: Callable[..., FaceDataset]
+) -> None:
+    data = bytearray(lzma.compress(tar_of(pngs)))
+    block = slice(12, 12 + 4 * (data[12] + 1) - 4)  # the header of the first block, less its checksum
+    assert data[14:16] == b"\x21\x01"  # LZMA2, with one byte that stands for the size of its dictionary
+    data[16] = code
+    data[block.stop : block.stop + 4] = struct.pack("<I", zlib.crc32(data[block]))
+    path = tmp_path / "faces.tar.xz"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=f"faces.tar.xz {reason}") if reason else nullcontext():
+        assert len(load(path).images) == len(pngs)
+
+
 def test_links_and_devices_in_a_tar_are_refused_and_names_never_become_paths(
     pngs: Entries, tmp_path: Path, load: Callable
 ) -> None:
