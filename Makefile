@@ -1,12 +1,13 @@
 # make run starts the page, make test runs every check; both set up what they need, and are quick the second time.
 # PYTHON=/path/to/python chooses the interpreter of the virtual environment; by default it is the newest one that fits.
+MAKEFLAGS += --jobs=4
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 FITS := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))
 
-.PHONY: run test test-fast fuzz lint setup setup-dev chromium clean
+.PHONY: run test test-fast fuzz lint lint-python lint-js setup setup-dev chromium clean
 
 run: setup
 	$(BIN)/python -m app
@@ -24,13 +25,17 @@ test-fast: setup-dev node_modules/.installed
 fuzz: setup-dev
 	GANIME_FUZZ=$(or $(FUZZ),100) $(PYTEST) --timeout 0 tests/app/test_fuzz.py tests/ganime/test_fuzz.py $(ARGS)
 
-lint: setup-dev node_modules/.installed
+lint: lint-python lint-js
+
+lint-python: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/hadolint Dockerfile
+
+lint-js: node_modules/.installed
 	npx eslint app/components tests/js eslint.config.js
-	find app/components tests/js -name '*.js' -print0 | xargs -0 -n 1 node --check
+	find app/components tests/js -name '*.js' -print0 | xargs -0 -n 1 -P 2 node --check
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev

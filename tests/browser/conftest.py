@@ -49,13 +49,14 @@ COMING_AND_GOING = f"""
         setTimeout(() => console.debug("{HERE}"), 1000);
     }});
 """
+PATIENCE = 60_000  # milliseconds for what a page does on a busy machine
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _patient() -> None:
-    """Two cores may have a page, its trainer and a browser to serve, and those of the other process of tests."""
-    expect.set_options(timeout=20_000)
+    """Two cores may have a page, its trainer and a browser to serve, and those of the other processes of tests."""
+    expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +74,7 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def warm_context(browser: Browser, browser_context_args: dict[str, Any]) -> Iterator[BrowserContext]:
     context = browser.new_context(**browser_context_args)
+    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 

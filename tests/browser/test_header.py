@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from ganime.models.checkpoint import EMBEDDED
-from tests.browser.conftest import stand_in
+from tests.browser.conftest import PATIENCE, stand_in
 from tests.browser.create_tab import alert, another_face, on_stage, press, status, this_face, visit
 from tests.hub_server import HubServer
 
@@ -41,6 +41,7 @@ def test_model_of_the_hub_draws_and_the_embedded_one_is_a_click_away(opened: Pag
     expect(opened.locator(".clarity")).to_be_disabled()
     expect(opened.locator(".swatches")).to_be_empty()
     visitor = opened.context.browser.new_page()  # type: ignore[union-attr]
+    visitor.set_default_timeout(PATIENCE)
     visitor.goto(address)
     expect(visitor.locator(NAME)).to_have_text(EMBEDDED.name)  # one visitor's model is not another's
     visitor.close()

@@ -29,7 +29,7 @@ from ganime.drawing.recipe import Recipe
 from ganime.errors import ConfigError
 from ganime.images import recipe_in
 from tests.browser.accessibility import serious_in_themes
-from tests.browser.conftest import DESKTOP, PHONE, is_complaint, is_outside
+from tests.browser.conftest import DESKTOP, PATIENCE, PHONE, is_complaint, is_outside
 
 MOST_DIFFERENCE = 2  # levels of 255 between a pixel here and on the server
 DRAWN, GALLERY = ".now[data-recipe]", "#create .gallery .mug"
@@ -92,9 +92,10 @@ def visit(context: BrowserContext, address: str, complaints: list[str]) -> Page:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: complaints.append(request.url) if is_outside(request.url) else None)
     page.goto(address)
-    page.wait_for_selector(DRAWN, timeout=120_000)
+    page.set_default_timeout(PATIENCE)
+    page.wait_for_selector(DRAWN, timeout=2 * PATIENCE)
     page.wait_for_selector("#first-faces", state="detached")
-    expect(page.locator(GALLERY)).to_have_count(16, timeout=60_000)
+    expect(page.locator(GALLERY)).to_have_count(16)
     return page
 
 
@@ -240,7 +241,7 @@ def test_what_needs_a_server_is_not_offered(site: Site, fresh: BrowserContext, t
         expect(page.locator("#dock .alert")).to_contain_text("server")
         foreign = Recipe("someone/else", "0" * 12, 7)
         page.goto(f"{address}?{linked(foreign)}")
-        expect(page.locator("#dock .alert")).to_contain_text("someone/else", timeout=60_000)
+        expect(page.locator("#dock .alert")).to_contain_text("someone/else")
         expect(page.locator("#dock .offer")).to_be_hidden()
     assert complaints == []
 

@@ -347,7 +347,7 @@ def test_jobs_that_are_not_here_are_kept_until_the_visitor_removes_them_and_a_lo
     assert page.evaluate(KEPT) == 2
 
     page.route(SERVER, lambda route: route.abort())
-    expect(page.locator("#job .lost")).to_contain_text("The server does not answer", timeout=20_000)
+    expect(page.locator("#job .lost")).to_contain_text("The server does not answer")
     page.get_by_role("button", name="Away <b> · Not available").click()
     page.unroute(SERVER)
     expect(page.locator("#job .lost")).to_be_empty(timeout=20_000)
