@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +12,7 @@ from gradio.data_classes import FileData
 from starlette.concurrency import run_in_threadpool
 
 from app.arguments import base64_text, choice, number, whole, yes_or_no
-from app.components.bridge import Door, expected_errors, gradio_error
+from app.components.bridge import expected_errors, gradio_error, in_turns
 from app.disk import Results
 from app.faces.incoming import MAX_BASE64, MAX_PROJECTED_BYTES, MAX_RECIPE_TEXT, picture_bytes
 from app.faces.library import EMBEDDED_KEY
@@ -49,34 +48,15 @@ def publish(studio: Studio, cache: str) -> None:
         add(endpoint)
     if studio.jobs:
         training = TrainingEndpoints(studio, studio.jobs)
-        add(in_turns(training.train_start, studio.door(studio.limits.starting)), "starting")
-        for endpoint in (training.train_status, training.train_stop, training.train_result):
-            add(endpoint, concurrency_id="training", concurrency_limit=4)
+        add(in_turns(training.train_start, studio.door(studio.limits.reading)))
+        add(in_turns(training.train_result, studio.door(studio.limits.save)))
+        add(training.train_status)
+        add(training.train_stop)
 
 
-def add(endpoint: Callable[..., Any], concurrency_id: str = "drawing", concurrency_limit: int | None = None) -> None:
-    """Add an endpoint by the name of its function.
-
-    Those that draw wait for their turns with everything else on the page, see app/limits.py, and not in Gradio's queue,
-    which serves whoever came first.
-    """
-    gr.api(
-        expected_errors(gradio_error)(endpoint),
-        api_name=endpoint.__name__,
-        concurrency_id=concurrency_id,
-        concurrency_limit=concurrency_limit,
-    )
-
-
-def in_turns(endpoint: Callable[..., Any], door: Door) -> Callable[..., Any]:
-    """The endpoint, run in a thread once it is its turn. Its first argument is the request."""
-
-    @functools.wraps(endpoint)
-    async def wrapped(request: gr.Request, *args: Any, **kwargs: Any) -> Any:
-        async with door(request):
-            return await run_in_threadpool(endpoint, request, *args, **kwargs)
-
-    return wrapped
+def add(endpoint: Callable[..., Any]) -> None:
+    """Add an endpoint by the name of its function."""
+    gr.api(expected_errors(gradio_error)(endpoint), api_name=endpoint.__name__)
 
 
 class FaceEndpoints:
@@ -293,7 +273,7 @@ class TrainingEndpoints:
         self.jobs.stop(key)
         return job_value(self.jobs, key)
 
-    def train_result(self, key: str) -> dict:
+    def train_result(self, request: gr.Request, key: str) -> dict:
         """The current model of a job: a zip of the folder `ganime-model`."""
         path = self.jobs.archive(key)
         return FileData(path=str(path), orig_name=path.name, size=path.stat().st_size).model_dump()

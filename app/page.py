@@ -16,6 +16,7 @@ from app.faces.studio import Studio
 from app.server import icons
 from app.server.card_endpoint import CardEndpoint
 from app.server.compression import Compression
+from app.server.connections import limit_connections
 from app.server.face_endpoint import FaceEndpoint
 from app.server.first_faces import first_faces
 from app.server.hosts import serves_only_this_machine
@@ -32,6 +33,7 @@ from app.tabs import dock as tab_dock
 from app.tabs import train as tab_train
 from app.tabs.job_view import existing_jobs
 
+MAX_EVENTS = 256  # of all visitors; each is under way at once, and waits for its turn at a door of app/limits.py
 MAX_SESSIONS = 1_000  # of visitors in memory; the least recently used are dropped first
 
 
@@ -93,14 +95,14 @@ def main() -> None:
     Raises GanimeError if that port is not free.
     """
     port = free_port()
-    raise_file_limit()
     studio = Studio(Settings())
+    limit_connections(raise_file_limit(), studio.settings.proxies)
     os.environ["GRADIO_TEMP_DIR"] = str(studio.settings.temporary)  # on the disk of the jobs, used by nothing else
     page = create_app(studio)
     restrict_gradio()
     if studio.settings.mcp:
         offer_tools()
-    page.queue(max_size=256, default_concurrency_limit=2, api_open=False)  # no endpoint bypasses the queue
+    page.queue(max_size=MAX_EVENTS, default_concurrency_limit=None, api_open=False)  # no endpoint bypasses the queue
     closing = None
     if studio.jobs:
         studio.jobs.start()
@@ -112,6 +114,7 @@ def main() -> None:
             css=CSS,
             show_error=False,  # the texts of unexpected errors stay on the server
             footer_links=[],
+            max_threads=MAX_EVENTS,  # Gradio has as many events under way
             app_kwargs={"routes": own_routes(studio), "middleware": own_middleware(studio)},
             enable_monitoring=False,
             run_history=False,

@@ -14,7 +14,7 @@ from typing import Any
 import gradio
 import numpy as np
 import pytest
-from gradio import processing_utils, route_utils, routes
+from gradio import processing_utils
 from packaging.requirements import Requirement
 
 import ganime
@@ -83,12 +83,6 @@ def test_the_pin_of_gradio_and_of_the_space_agree() -> None:
 PRIVATE_NAMES: dict[str, tuple[Any, str]] = {
     "not_fetched in app/server/request_limits.py": (processing_utils, "async_ssrf_protected_download"),
     "not_fetched too": (processing_utils, "async_ssrf_protected_get"),
-    "FilesOnly in app/server/request_limits.py": (route_utils, "GradioMultiPartParser"),
-    "uploads whose progress is followed": (routes.file_upload_statuses, "_statuses"),
-    "and their signals": (routes.file_upload_statuses, "_signals"),
-    "app/server/upload_endpoint.py": (route_utils, "upload_fn"),
-    "when an upload has ended": (routes.file_upload_statuses, "set_done"),
-    "when nobody follows it any more": (routes.file_upload_statuses, "stop_tracking"),
 }
 
 
@@ -105,9 +99,7 @@ def test_every_private_name_of_gradio_in_the_page_is_listed_above() -> None:
     used = set()
     for path in (ROOT / "app").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        used |= set(re.findall(r"\bfile_upload_statuses\.(\w+)", text))
         used |= set(re.findall(r'"(\w+)": \((?:processing_utils|route_utils), ', text))
-        used |= {"upload_fn"} & set(re.findall(r"\w+", text))
     assert used <= listed
 
 

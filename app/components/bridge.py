@@ -137,6 +137,18 @@ def server_function(
     return answer
 
 
+def in_turns(handler: Callable[..., Any], door: Door) -> Callable[..., Any]:
+    """The handler of an event or endpoint, run in a thread once it is the turn of the request among its arguments."""
+
+    @functools.wraps(handler)
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        request = next((each for each in args if isinstance(each, gr.Request)), None)
+        async with door(request):
+            return await run_in_threadpool(handler, *args, **kwargs)
+
+    return wrapped
+
+
 def file_function(function: Callable[..., tuple[str, bytes]], door: Door) -> ServerFunction:
     """A server function whose work returns (file name, bytes); the browser receives them as `file_answer`."""
     return server_function(function, file_answer, door, "This download is unknown. Reload the page.")

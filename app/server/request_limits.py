@@ -10,9 +10,8 @@ from collections import Counter
 from typing import NoReturn
 
 import gradio as gr
-from gradio import processing_utils, route_utils
-from gradio.route_utils import API_PREFIX, GradioMultiPartParser, MultiPartException
-from gradio.routes import file_upload_statuses
+from gradio import processing_utils
+from gradio.route_utils import API_PREFIX
 from gradio.state_holder import SessionState
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -24,7 +23,7 @@ from app.server.model_endpoint import MODEL_PATH
 from app.settings import MEGABYTE
 from app.visitors import address_of
 
-UPLOAD_PATH, PROGRESS_PATH = f"{API_PREFIX}/upload", f"{API_PREFIX}/upload_progress"
+UPLOAD_PATH = f"{API_PREFIX}/upload"
 MAX_BODY = 6 * MEGABYTE  # of any request but an upload; the largest, a picture to project, has 5.6 MB as base64
 MAX_VALUES = 20_000  # in a JSON body; parsing and checking millions of them would block every other request
 MAX_BUFFERED = 128 * MEGABYTE  # of all bodies that are being read or handled
@@ -32,6 +31,7 @@ SHARE = 8  # one visitor's bodies may have an eighth of MAX_BUFFERED
 BODY_SECONDS = 60.0  # for a body to arrive
 MAX_UPLOAD_ID = 64  # characters
 MAX_EVENTS = 24  # of one visitor in Gradio's queue
+MAX_OPEN = 512  # unanswered requests of one visitor; a page holds two, and many may share an address
 MAX_NAME = 200  # characters of a session's hash, an event's id or a function's name; Gradio keeps session hashes
 MAX_PATH = 2_000  # characters
 FETCHING = re.compile(r"/(file|proxy)[=/]\s*https?:", re.IGNORECASE)
@@ -54,6 +54,7 @@ class RequestLimits:
         self.app, self.body_seconds, self.max_buffered = app, body_seconds, max_buffered
         self.local, self.proxies = local, proxies
         self.buffered: Counter[str] = Counter()  # bytes of bodies, by visitor
+        self.open: Counter[str] = Counter()  # requests that are not answered yet, by visitor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,6 +63,9 @@ class RequestLimits:
         if refusal := refusal_of_host(request, self.local) or refusal_of(request, path):
             return await refusal(scope, receive, send)
         body, visitor = bytearray(), address_of(request, self.proxies)
+        if self.open[visitor] >= MAX_OPEN:
+            return await too_many_open()(scope, receive, send)
+        self.open[visitor] += 1
         try:
             if not path.endswith((UPLOAD_PATH, MODEL_PATH)):
                 receive, refusal = await self.read_body(receive, body, visitor)
@@ -70,9 +74,7 @@ class RequestLimits:
             await (refusal or self.app)(scope, receive, send)
         finally:
             self.buffered -= Counter({visitor: len(body)})  # which forgets visitors without any
-            upload_id = request.query_params.get("upload_id", "")
-            if path.endswith(PROGRESS_PATH) and upload_id not in file_upload_statuses._statuses:
-                forget_upload(upload_id)  # Gradio notes the id of any upload that is asked about
+            self.open -= Counter([visitor])
 
     async def read_body(self, receive: Receive, body: bytearray, visitor: str) -> tuple[Receive, Response | None]:
         """Read a whole body into `body` before anything parses it.
@@ -160,6 +162,13 @@ def names_too_long() -> Response:
     return PlainTextResponse(f"A path may have at most {MAX_PATH:,} characters, a name or hash {MAX_NAME}.", 400)
 
 
+def too_many_open() -> Response:
+    """Return the response to a visitor who holds MAX_OPEN requests open."""
+    return PlainTextResponse(
+        f"{MAX_OPEN:,} requests of yours are under way. Send the next ones when some are done.", 429
+    )
+
+
 def body_too_large() -> Response:
     """Return the response to a body of more than MAX_BODY bytes."""
     text = f"A request may have a body of at most {MAX_BODY // MEGABYTE} MB; upload files to {UPLOAD_PATH}."
@@ -176,35 +185,22 @@ def replay_first(first: Message, receive: Receive) -> Receive:
     return replay
 
 
-def cut_body(receive: Receive, most: int, idle_seconds: float) -> Receive:
-    """Return a `receive` that reports a disconnected client once a body has more than `most` bytes.
+def cut_body(receive: Receive, length: int, idle_seconds: float, least: float) -> Receive:
+    """Return a `receive` that reports a disconnected client once a body has more than `length` bytes.
 
-    It raises asyncio.TimeoutError when nothing arrives for `idle_seconds`.
+    It raises asyncio.TimeoutError when less than `least` of the body, a share, arrives in `idle_seconds`.
     """
-    received = 0
+    received, counted, until = 0, 0, time.monotonic() + idle_seconds
 
     async def receive_counted() -> Message:
-        nonlocal received
-        message = await asyncio.wait_for(receive(), idle_seconds)
+        nonlocal received, counted, until
+        message = await asyncio.wait_for(receive(), until - time.monotonic())
         received += len(message.get("body", b""))
-        return message if received <= most else {"type": "http.disconnect"}
+        if received - counted >= max(1, least * length):
+            counted, until = received, time.monotonic() + idle_seconds
+        return message if received <= length else {"type": "http.disconnect"}
 
     return receive_counted
-
-
-def forget_upload(upload_id: str) -> None:
-    """Remove an upload from Gradio's tables of progress."""
-    file_upload_statuses.stop_tracking(upload_id)
-    file_upload_statuses._signals.pop(upload_id, None)
-
-
-class FilesOnlyParser(GradioMultiPartParser):
-    """A parser of forms that contain only files. Gradio would collect other fields in memory, whatever their size."""
-
-    def on_headers_finished(self) -> None:
-        super().on_headers_finished()
-        if self._current_part.file is None:
-            raise MultiPartException("Every part of an upload must be a file with a filename; this one has others.")
 
 
 async def refuse_to_fetch(url: str, cache_dir: str = "") -> NoReturn:
@@ -220,14 +216,13 @@ def keep_no_value(state: SessionState, key: int, value: object) -> None:
 
 
 def restrict_gradio() -> None:
-    """Replace the functions with which Gradio fetches URLs, parses forms and keeps values, which it looks up each time.
+    """Replace the functions with which Gradio fetches URLs and keeps values, which it looks up each time.
 
     Raises AttributeError when another version of Gradio has other names for them.
     """
     replacements = {
         "async_ssrf_protected_download": (processing_utils, refuse_to_fetch),
         "async_ssrf_protected_get": (processing_utils, refuse_to_fetch),
-        "GradioMultiPartParser": (route_utils, FilesOnlyParser),
         "_update_value_in_config": (SessionState, keep_no_value),
     }
     for name, (place, replacement) in replacements.items():

@@ -1,4 +1,4 @@
-"""The upload endpoint: Gradio's own, behind limits on who may upload, how much, and on how much disk space."""
+"""The upload endpoint, in the place of Gradio's: who may upload, how much, and on how much disk space."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import shutil
 import threading
 from pathlib import Path
 
-from gradio.route_utils import API_PREFIX, MultiPartException, upload_fn
-from gradio.routes import file_upload_statuses
+from gradio.route_utils import API_PREFIX
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -29,7 +28,9 @@ from app.jobs.arrivals import (
 from app.jobs.limits import check_visitor, make_room
 from app.jobs.service import Jobs
 from app.jobs.store import secret_digest
-from app.server.request_limits import UPLOAD_PATH, cut_body, forget_upload
+from app.server.multipart import FormError, FormFiles
+from app.server.request_limits import UPLOAD_PATH, cut_body
+from app.server.upload_progress import UploadProgress
 from app.settings import MEGABYTE, Settings
 from app.visitors import Visitor, profile_of, visitor_of
 
@@ -42,8 +43,8 @@ MAX_NAMED = (
 )
 API_CLIENT = "gradio_client"  # begins the User-Agent of a client that shows no answer but its status
 UPLOAD_SECONDS = 900.0  # longest duration of a request
-IDLE_SECONDS = 30.0  # without a byte, after which a request is ended: it holds as much disk space as it announced
-STATUS_SECONDS = 60.0  # for which Gradio's progress endpoint can report the end of an upload
+IDLE_SECONDS = 30.0  # in which LEAST of a request has to arrive: it holds as much disk space as it announced
+LEAST = IDLE_SECONDS / UPLOAD_SECONDS / 4  # a quarter of the pace at which it arrives in time
 
 
 class UploadEndpoint:
@@ -53,7 +54,7 @@ class UploadEndpoint:
     space of all. Uploads that nobody waits for any more make room for others; what is left of a refused one is deleted.
 
     jobs: None when nobody can train here; `no_jobs` then says why uploads are refused
-    upload_seconds, idle_seconds, status_seconds: see UPLOAD_SECONDS, IDLE_SECONDS and STATUS_SECONDS
+    upload_seconds, idle_seconds: see UPLOAD_SECONDS and IDLE_SECONDS
     """
 
     def __init__(
@@ -62,10 +63,10 @@ class UploadEndpoint:
         no_jobs: str,
         upload_seconds: float = UPLOAD_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
-        status_seconds: float = STATUS_SECONDS,
     ) -> None:
         self.jobs, self.no_jobs = jobs, no_jobs
-        self.upload_seconds, self.idle_seconds, self.status_seconds = upload_seconds, idle_seconds, status_seconds
+        self.upload_seconds, self.idle_seconds = upload_seconds, idle_seconds
+        self.progress = UploadProgress()
         self.announced: dict[Path, int] = {}  # bytes of requests in progress, by folder
         self.sizes: dict[Path, int] = {}  # bytes of the other requests
         self.admitting = threading.Lock()
@@ -73,7 +74,7 @@ class UploadEndpoint:
     def routes(self) -> list[Route]:
         """Return the routes that take precedence over Gradio's own."""
         closed = [Route(path, self.not_found, methods=["GET", "POST"]) for path in CLOSED_PATHS]
-        return [Route(UPLOAD_PATH, self.upload, methods=["POST"]), *closed]
+        return [Route(UPLOAD_PATH, self.upload, methods=["POST"]), self.progress.route(), *closed]
 
     async def not_found(self, request: Request) -> Response:
         """Answer a request to an endpoint that this page does not offer."""
@@ -96,7 +97,7 @@ class UploadEndpoint:
             place = await run_in_threadpool(self.admit, self.jobs, visitor, int(length), upload_id)
         except JobError as error:
             return self.refusal(self.jobs, request, str(error), 413)
-        receive = cut_body(request.receive, int(length), self.idle_seconds)
+        receive = cut_body(request.receive, int(length), self.idle_seconds, LEAST)
         return await self.store(self.jobs, Request(request.scope, receive), place)
 
     def refusal(self, jobs: Jobs, request: Request, text: str, status: int) -> Response:
@@ -122,7 +123,7 @@ class UploadEndpoint:
             own = {place: size for place, size in waiting.items() if place.name.startswith(owner)}
             upload = {place: size for place, size in own.items() if place.name.startswith(f"{owner}-{group}")}
             try:
-                check_size(sum(upload.values()) + length, settings.upload_megabytes)
+                check_size(sum(upload.values()) + length, settings.upload_megabytes, FORM_BYTES)
                 self.make_room_for(jobs, needed, waiting, own, upload)
             except JobError:
                 for place in upload.keys() - self.announced.keys():
@@ -174,21 +175,24 @@ class UploadEndpoint:
 
     async def store(self, jobs: Jobs, request: Request, place: Path) -> Response:
         """Read the files of a request into `place`. If that fails, all of the upload's requests are deleted."""
-        upload_id = request.query_params.get("upload_id")
-        paths: list[Path] = []
+        upload_id = request.query_params.get("upload_id", "")
+        progress, paths = self.progress.begin(upload_id), []
         try:
-            paths = await self.read_files(request, place, jobs.settings.upload_megabytes, upload_id)
+            form = FormFiles(request.headers.get("content-type", ""), place, progress.add)
+            arrived = await asyncio.wait_for(form.read(request.stream()), self.upload_seconds)
+            check_size(form.size, jobs.settings.upload_megabytes)
+            paths = arrived
             if len(paths) > MAX_NAMED:
                 await run_in_threadpool(bundle, place, paths)
             return JSONResponse([str(place)] if len(paths) > MAX_NAMED else [str(path) for path in paths])
-        except (ClientDisconnect, asyncio.TimeoutError, MultiPartException, OSError) as error:
-            text, status = self.explained(error, jobs.settings)
+        except (ClientDisconnect, asyncio.TimeoutError, FormError, OSError) as error:
+            text, status = self.explained(error)
             return self.refusal(jobs, request, text, status)
+        except JobError as error:
+            return self.refusal(jobs, request, str(error), 413)
         finally:
+            progress.done = True
             self.announced.pop(place, None)
-            if upload_id:
-                file_upload_statuses.set_done(upload_id)
-                asyncio.get_running_loop().call_later(self.status_seconds, forget_upload, upload_id)
             if not paths:
                 await run_in_threadpool(self.delete_upload, place, bool(upload_id))
 
@@ -199,39 +203,24 @@ class UploadEndpoint:
         for part in {place, *others} - self.announced.keys():
             shutil.rmtree(part, ignore_errors=True)
 
-    def explained(self, error: Exception, settings: Settings) -> tuple[str, int]:
+    def explained(self, error: Exception) -> tuple[str, int]:
         """Return in words why an upload could not be read, and the HTTP status."""
         if isinstance(error, ClientDisconnect):  # or more bytes arrived than were announced
             return "The upload was interrupted. Try again.", 400
         if isinstance(error, asyncio.TimeoutError):
             text = (
-                f"The upload stood still for {self.idle_seconds:g} seconds or took more than "
+                f"The upload stood nearly still for {self.idle_seconds:g} seconds or took more than "
                 f"{self.upload_seconds / 60:.0f} minutes. Try again, with fewer or smaller pictures."
             )
             return text, 408
         if isinstance(error, OSError):
             return f"The upload could not be stored ({error.strerror}). Try again later.", 507
-        message = getattr(error, "message", "")
-        if "Headers exceeded" in message:
-            return "The name of a file is too long. Rename it and try again.", 400
-        if "maximum allowed size" in message:
-            return (
-                f"A file is larger than {settings.upload_megabytes:,} MB, the limit here (GANIME_UPLOAD_MEGABYTES).",
-                413,
-            )
-        return message, 400
-
-    async def read_files(self, request: Request, place: Path, megabytes: int, upload_id: str | None) -> list[Path]:
-        """Write the files of a form to `place` and return their paths. megabytes: largest size of a file."""
-        progress = file_upload_statuses if upload_id else None
-        reading = upload_fn(request, place, megabytes * MEGABYTE, upload_id, upload_progress=progress)
-        paths, _, _ = await asyncio.wait_for(reading, self.upload_seconds)
-        return [Path(path) for path in paths]
+        return str(error), 400
 
 
-def check_size(size: int, most: int) -> None:
-    """Raise JobError when an upload of `size` bytes, in all of its requests, has more than `most` megabytes."""
-    if size > most * MEGABYTE + FORM_BYTES:
+def check_size(size: int, most: int, around: int = 0) -> None:
+    """Raise JobError when an upload of `size` bytes has more than `most` megabytes. around: bytes beside the files."""
+    if size > most * MEGABYTE + around:
         raise JobError(
             f"This upload has {megabytes(size)} or more; this page takes {most:,} MB (GANIME_UPLOAD_MEGABYTES). Upload "
             "fewer or smaller pictures; 256 px per side are enough."

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from app.components.bridge import Trigger, component, event_text, file_function, page_call
+from app.components.bridge import (
+    Trigger,
+    component,
+    event_text,
+    expected_errors,
+    file_function,
+    gradio_error,
+    in_turns,
+    page_call,
+)
 from app.errors import JobError, explain_disk_errors, visitor_text
 from app.faces.examples import Examples, tray_upload
 from app.faces.studio import Studio
@@ -214,7 +224,9 @@ class TrainHandlers:
             return error_value(error)
         return {"chosen": key, "time": time.time()}
 
-    def reopen_draft(self, event: gr.EventData, old: str, progress: gr.Progress = PROGRESS_BAR) -> Any:
+    def reopen_draft(
+        self, event: gr.EventData, old: str, request: gr.Request, progress: gr.Progress = PROGRESS_BAR
+    ) -> Any:
         """Put an earlier draft into the form again, or a job that was taken out of the queue."""
         key = event_text(event, "key")
         try:
@@ -222,7 +234,7 @@ class TrainHandlers:
         except GanimeError as error:
             return [old, error_value(error), gr.skip(), gr.skip()]
 
-    def change_crop(self, draft: str, crop: str, progress: gr.Progress = PROGRESS_BAR) -> Any:
+    def change_crop(self, draft: str, crop: str, request: gr.Request, progress: gr.Progress = PROGRESS_BAR) -> Any:
         """Read the pictures of the draft again, with or without cropping; if that fails, it stays as it was."""
         if not draft:
             return [gr.skip(), gr.skip()]
@@ -255,26 +267,31 @@ def build(studio: Studio, model_key: gr.Textbox, opened: Trigger) -> None:
 
 
 def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Textbox, opened: Trigger) -> None:
-    """Connect events to their handlers."""
-    private: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
+    """Connect events to their handlers. Those that read faces wait for their turn."""
+    private: dict[str, Any] = {"api_visibility": "private"}
     reading: dict[str, Any] = private | {"show_progress_on": form.files}  # which is large enough for a bar
-    aside = private | {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 4}
+    aside: dict[str, Any] = private | {"show_progress": "hidden", "trigger_mode": "always_last"}
+    door = handlers.studio.door(handlers.studio.limits.reading)
+
+    def read(handler: Callable[..., Any]) -> Callable[..., Any]:
+        return expected_errors(gradio_error)(in_turns(handler, door))
+
     beginning = [form.draft, model_key, form.start, form.size, form.crop]
     drafted = [form.draft, form.faces, job]
     plan: list[Any] = [model_key, form.start, form.minutes, form.images, form.recipe, form.size]
     for source in (form.files, form.folder):
         outputs = [form.draft, form.faces, source, job]
-        source.upload(handlers.take_files, [source, *beginning], outputs, **reading)
-    form.examples.click(handlers.take_examples, beginning, drafted, **reading)
-    form.tray.click(handlers.take_tray, [form.faces, *beginning], drafted, js=page_call("withTray"), **reading)
+        source.upload(read(handlers.take_files), [source, *beginning], outputs, **reading)
+    form.examples.click(read(handlers.take_examples), beginning, drafted, **reading)
+    form.tray.click(read(handlers.take_tray), [form.faces, *beginning], drafted, js=page_call("withTray"), **reading)
     # One event for everything that the estimate depends on, so that the last change is the one that is shown.
     fields = [form.draft, *plan]
     gr.on([opened, *(field.change for field in fields)], handlers.estimate, fields, form.estimate, **aside)
     form.begin.click(handlers.submit, [form.draft, *plan, form.name], [form.draft, job, form.faces], **private)
     job.resume(handlers.resume, None, job, **private)
     job.finish(handlers.finish, None, job, **private)
-    job.reconsider(handlers.reopen_draft, form.draft, [*drafted, form.crop], **private)
-    form.crop.input(handlers.change_crop, [form.draft, form.crop], [form.faces, form.crop], **reading)
+    job.reconsider(read(handlers.reopen_draft), form.draft, [*drafted, form.crop], **private)
+    form.crop.input(read(handlers.change_crop), [form.draft, form.crop], [form.faces, form.crop], **reading)
     opened(handlers.show_form, None, form.body, **aside)
     # A link contains the key of a job behind its `#`, which browsers do not send to the server.
     opened(None, None, None, js=page_call("takeJobLinks"), api_visibility="private")

@@ -9,7 +9,6 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -19,8 +18,6 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from app import api
-from app.limits import Limits
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes, interpolate
 from ganime.images import png_bytes
@@ -108,15 +105,6 @@ def test_only_the_documented_endpoints_are_public(client: Client) -> None:
         ("count", "int"), ("seed", "int"), ("truncation", "float"), ("clarity", "None | float"), ("size", "int"),
         ("kind", "str"),
     ]  # fmt: skip
-
-
-def test_jobs_that_are_being_started_hold_up_no_other_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    places: dict[str, str] = {}
-    monkeypatch.setattr(api.gr, "api", lambda _, **given: places.update({given["api_name"]: given["concurrency_id"]}))
-    library = SimpleNamespace(start=SimpleNamespace(key=""))
-    studio: Any = SimpleNamespace(jobs=object(), library=library, limits=Limits(), door=lambda turns: turns.turn)
-    api.publish(studio, str(tmp_path))
-    assert places["train_start"] not in {place for name, place in places.items() if name != "train_start"}
 
 
 def test_generate_returns_png_files_with_recipes(client: Client, model: Checkpoint) -> None:

@@ -108,7 +108,7 @@ def test_who_is_refused_while_waiting_is_told_so(monkeypatch: pytest.MonkeyPatch
 
 def test_one_visitor_leaves_places_for_others_where_visitors_decide_how_long_a_turn_takes() -> None:
     doors = Limits()
-    for turns in (doors.models, doors.arriving, doors.imports, doors.starting):
+    for turns in (doors.models, doors.arriving, doors.imports, doors.reading):
         slow = [turns.join("slow") for _ in range(6)]
         assert [turn.granted.done() for turn in slow] == [True] + [False] * 5
         other = turns.join("other")

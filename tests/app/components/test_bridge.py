@@ -8,7 +8,15 @@ import time
 import gradio as gr
 import pytest
 
-from app.components.bridge import Answer, clamped, error_answer, expected_errors, gradio_error, server_function
+from app.components.bridge import (
+    Answer,
+    clamped,
+    error_answer,
+    expected_errors,
+    gradio_error,
+    in_turns,
+    server_function,
+)
 from app.errors import JobMissing
 from app.limits import Turns
 from ganime.errors import GanimeError, RecipeError
@@ -41,6 +49,25 @@ def test_a_request_that_would_wait_for_long_is_refused_in_words() -> None:
     assert "busy" in asyncio.run(call([]))["error"]
     turns.leave(working)
     assert asyncio.run(call([])) == {}
+
+
+def test_a_handler_waits_for_the_turn_of_its_visitor_wherever_the_request_stands_among_its_arguments() -> None:
+    turns, mine, others = Turns(2, longest=60, each=1), gr.Request(username="me"), gr.Request(username="other")
+
+    def handler(word: str, request: gr.Request, end: str = "!") -> str:
+        return word + end
+
+    waiting = in_turns(handler, lambda request: turns.turn(request.username if request else ""))
+    first = turns.join("me")
+
+    async def ask() -> str:
+        mine_later = asyncio.create_task(waiting("mine", mine))
+        assert await waiting("others", others, end="?") == "others?"
+        assert not mine_later.done()
+        turns.leave(first)
+        return await mine_later
+
+    assert asyncio.run(ask()) == "mine!"
 
 
 def test_arguments_of_a_server_function_are_checked_against_their_type_hints() -> None:

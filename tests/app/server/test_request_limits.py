@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.server import request_limits
 from app.server.request_limits import MAX_EVENTS, MAX_NAME, RequestLimits, refusal_of_crowd
 
 pytestmark = pytest.mark.anyio
@@ -90,6 +91,21 @@ async def test_a_body_that_does_not_arrive_is_given_up() -> None:
 
     answer = await client(body_seconds=0.2).post("/echo", content=stalling())
     assert (answer.status_code, "0.2 seconds" in answer.text) == (408, True)
+
+
+async def test_a_visitor_may_hold_so_many_requests_open_and_others_are_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(request_limits, "MAX_OPEN", 2)
+    app = middleware()
+    held = [asyncio.create_task(stall(app, "192.0.2.1", 1)) for _ in range(2)]
+    while app.open["192.0.2.1"] < 2:
+        await asyncio.sleep(0)
+    assert (await from_address(app, "192.0.2.1").get("/echo")).status_code == 429
+    assert (await from_address(app, "192.0.2.2").get("/echo")).status_code == 200
+    await give_up(held)
+    assert (await from_address(app, "192.0.2.1").get("/echo")).status_code == 200
+    assert not app.open
 
 
 async def test_bodies_of_all_requests_together_have_a_limit() -> None:

@@ -16,8 +16,7 @@ from typing import Any
 import gradio as gr
 import httpx
 import pytest
-from gradio import processing_utils, route_utils
-from gradio.routes import file_upload_statuses
+from gradio import processing_utils
 from gradio.state_holder import SessionState
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -41,8 +40,9 @@ from app.jobs.arrivals import (
 )
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED, Job
-from app.server import upload_endpoint
+from app.server import upload_progress
 from app.server.compression import Compression
+from app.server.multipart import FormFiles
 from app.server.page_head import PageHead
 from app.server.request_limits import MAX_BODY, MAX_VALUES, RequestLimits, restrict_gradio
 from app.server.security_headers import SecurityHeaders
@@ -76,7 +76,6 @@ def _closed_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
         (processing_utils, "async_ssrf_protected_download"),
         (processing_utils, "async_ssrf_protected_get"),
-        (route_utils, "GradioMultiPartParser"),
         (SessionState, "_update_value_in_config"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
@@ -152,15 +151,15 @@ async def test_uploads_that_are_still_on_their_way_count_as_well(
 ) -> None:
     jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2, visitor_jobs=1)
     client, answers = client_of(UploadEndpoint(jobs, "")), []
-    store = upload_endpoint.upload_fn
+    read = FormFiles.read
 
-    async def slow(*arguments: object, **options: object) -> object:
+    async def slow(form: FormFiles, pieces: AsyncIterator[bytes]) -> list[Path]:
         if not answers:
             answers.append("asked")
             answers.append(await send(client, bytes(2 * MEGABYTE)))
-        return await store(*arguments, **options)  # type: ignore[arg-type]
+        return await read(form, pieces)
 
-    monkeypatch.setattr(upload_endpoint, "upload_fn", slow)
+    monkeypatch.setattr(FormFiles, "read", slow)
     assert (await send(client, bytes(2 * MEGABYTE))).status_code == 200
     assert answers[1].status_code == 413
 
@@ -176,11 +175,11 @@ async def test_a_full_disk_is_told_with_its_setting_and_nothing_is_left(
         refused = await send(page(), bytes(MEGABYTE))
     assert (refused.status_code, "nearly full" in refused.text, "GANIME_HOME" in refused.text) == (413, True, True)
 
-    async def full(request: object, place: Path, *rest: object, **options: object) -> None:
-        (place / "half").write_bytes(b"half a file")
+    async def full(form: FormFiles, pieces: AsyncIterator[bytes]) -> None:
+        (form.folder / "half").write_bytes(b"half a file")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/place")
 
-    monkeypatch.setattr(upload_endpoint, "upload_fn", full)
+    monkeypatch.setattr(FormFiles, "read", full)
     failed = await send(page(), b"some")
     assert (failed.status_code, failed.text) == (
         507,
@@ -219,8 +218,7 @@ async def test_uploads_that_are_none_or_do_not_say_their_length_leave_nothing(
     assert (await client.post(UPLOAD, content=parts(), headers=kind)).status_code == 411  # type: ignore[arg-type]
     for content in (b"", b"--x\r\n\r\n", b"--x\r\nContent-Disposition: form-data\r\n\r\nsome\r\n--x--\r\n"):
         answer = await client.post(UPLOAD, content=content, headers=kind | {"Content-Length": str(len(content))})
-        assert answer.status_code in (200, 400), content
-        assert answer.text == "[]" or answer.status_code == 400
+        assert answer.status_code == 400, content
     assert (await client.post(UPLOAD, content=b"{}", headers={"Content-Type": "text/json"})).status_code == 400
     assert here(tmp_path / "home") == []
 
@@ -421,19 +419,13 @@ def age(place: Path, seconds: float) -> None:
         os.utime(path, (then, then))
 
 
-async def test_a_form_without_files_leaves_no_folder(page: Callable[..., httpx.AsyncClient], tmp_path: Path) -> None:
-    body = form(b'; name="others"; filename="a.png"\r\n\r\nsome')
-    assert (await page().post(UPLOAD, content=body, headers=FORM)).json() == []
-    assert list((tmp_path / "home" / "gradio" / "arrivals").iterdir()) == []
-
-
 async def test_an_upload_that_stalls_is_given_up_and_its_room_is_free_first(
     open_jobs: Callable[..., Jobs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint = UploadEndpoint(open_jobs("mock", start=False), "", upload_seconds=0.05)
     announced, remove = [], shutil.rmtree
 
-    async def stalled(*arguments: object, **options: object) -> None:
+    async def stalled(form: FormFiles, pieces: AsyncIterator[bytes]) -> None:
         announced.append(len(endpoint.announced))
         await asyncio.sleep(60)
 
@@ -441,7 +433,7 @@ async def test_an_upload_that_stalls_is_given_up_and_its_room_is_free_first(
         announced.append(len(endpoint.announced))
         remove(place, ignore_errors=ignore_errors)
 
-    monkeypatch.setattr(upload_endpoint, "upload_fn", stalled)
+    monkeypatch.setattr(FormFiles, "read", stalled)
     monkeypatch.setattr(shutil, "rmtree", removing)
     assert (await send(client_of(endpoint), b"some")).status_code == 408
     assert announced == [1, 0]
@@ -462,6 +454,15 @@ async def test_an_upload_that_announces_much_and_sends_nothing_soon_gives_its_ro
     assert (answer.status_code, "0.2 seconds" in answer.text) == (408, True)
     assert endpoint.announced == {}
     assert list((tmp_path / "home" / "gradio" / "arrivals").iterdir()) == []
+
+    async def trickling() -> AsyncIterator[bytes]:
+        yield b"--x\r\n"
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"x"
+
+    answer = await client_of(endpoint).post(UPLOAD, content=trickling(), headers=headers)
+    assert (answer.status_code, endpoint.announced) == (408, {})
 
 
 async def test_a_name_that_is_too_long_is_said_to_be_that(open_jobs: Callable[..., Jobs]) -> None:
@@ -490,28 +491,39 @@ async def test_uploads_delete_old_jobs_only_once_they_have_arrived(open_jobs: Ca
     assert kept == [True, False]
 
 
-async def test_names_of_uploads_are_short_and_forgotten(
-    open_jobs: Callable[..., Jobs],
+async def test_names_of_uploads_are_short_and_their_progress_can_be_followed(
+    open_jobs: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, long = client_of(UploadEndpoint(open_jobs("mock", start=False), "", status_seconds=0.2)), "x" * 65
+    monkeypatch.setattr(upload_progress, "START_SECONDS", 0.0)
+    endpoint, long = UploadEndpoint(open_jobs("mock", start=False), ""), "x" * 65
+    client = client_of(endpoint)
     for path in (UPLOAD, f"{UPLOAD}_progress"):
         assert (await client.post(f"{path}?upload_id={long}", files={"files": ("a", b"some")})).status_code == 400
         assert (await client.get(f"{path}?upload_id=a&upload_id={long}")).status_code == 400
     short = FORM | {"Content-Length": "2"}
+    assert (await client.get(f"{UPLOAD}_progress?upload_id=mine")).status_code == 404
     assert (await client.post(f"{UPLOAD}?upload_id=mine", content=b"--x\r\n", headers=short)).status_code == 400
-    assert file_upload_statuses.is_done("mine")
-    await asyncio.sleep(0.4)
-    file_upload_statuses._signals["nobodys"].clear()  # as who asks about an upload that never comes leaves it
-    await client.get(f"{UPLOAD}_progress?upload_id=nobodys")
-    tables = file_upload_statuses._statuses.keys() | file_upload_statuses._signals.keys()
-    assert not tables & {"mine", "nobodys", long}
+    ended = await client.get(f"{UPLOAD}_progress?upload_id=mine")
+    assert (ended.status_code, ended.text) == (200, 'data: {"msg": "done"}\n\n')
+    begun = endpoint.progress.begin("mine")
+    following = endpoint.progress.events(begun)
+    first = asyncio.ensure_future(anext(following))
+    while not begun.followers:
+        await asyncio.sleep(0)
+    begun.add("a.png", 2)
+    begun.add("a.png", 3)
+    assert json.loads((await first).removeprefix("data: ")) == {"orig_name": "a.png", "chunk_size": 5}
+    begun.done = True
+    assert [event async for event in following] == ['data: {"msg": "done"}\n\n']
+    begun.add("a.png", 1)  # nobody follows it any more
+    assert not begun.arrived
 
 
 async def test_the_page_starts_closed_with_few_sessions_and_no_history(
     steered_studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: dict[str, Any] = {}
-    closing = ("async_ssrf_protected_download", processing_utils), ("GradioMultiPartParser", route_utils)
+    closing = ("async_ssrf_protected_download", processing_utils), ("async_ssrf_protected_get", processing_utils)
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")
     for name, module in closing:
         monkeypatch.setattr(module, name, "open")
@@ -520,7 +532,10 @@ async def test_the_page_starts_closed_with_few_sessions_and_no_history(
         gr.Markdown("some")
     monkeypatch.setattr(app_main, "create_app", lambda studio: page)
     monkeypatch.setattr(page, "launch", lambda **options: started.update(options))
+    monkeypatch.setattr(app_main, "limit_connections", lambda files, proxies: started.update(files=files))
     app_main.main()
+    assert started["files"] > 0
+    assert page._queue.default_concurrency_limit is None  # requests wait at the doors of app/limits.py, by visitor
     assert all(getattr(module, name) != "open" for name, module in closing)
     assert (started["state_session_capacity"], started["run_history"]) == (1000, False)
     middleware = [each.cls for each in started["app_kwargs"]["middleware"]]

@@ -121,14 +121,14 @@ def test_the_switch_crops_the_draft_and_its_training_and_a_failure_leaves_both_a
 
     assert "sheet" in value
     assert trained_with() == "faces"
-    value, switch = handlers.change_crop(key, "none", no_bar)  # type: ignore[arg-type]
+    value, switch = handlers.change_crop(key, "none", REQUEST, no_bar)  # type: ignore[arg-type]
     assert "sheet" in value
     assert trained_with() == "none"
     finder.finds = False
-    value, switch = handlers.change_crop(key, "faces", no_bar)  # type: ignore[arg-type]
+    value, switch = handlers.change_crop(key, "faces", REQUEST, no_bar)  # type: ignore[arg-type]
     assert "0 usable faces" in value["error"]
     assert (switch, trained_with()) == ("none", "none")
-    assert "sideways" in handlers.change_crop(key, "sideways", no_bar)[0]["error"]  # type: ignore[arg-type]
+    assert "sideways" in handlers.change_crop(key, "sideways", REQUEST, no_bar)[0]["error"]  # type: ignore[arg-type]
 
 
 def test_a_model_that_may_not_be_trained_on_is_refused_and_uploads_are_deleted(
