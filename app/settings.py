@@ -52,9 +52,6 @@ class Settings(BaseSettings):
     cache_megabytes: int = Field(
         default=2048, ge=64, description="disk space, in MB, for hub models; the least recently used are deleted first"
     )
-    models_in_memory: int = Field(
-        default=4, ge=1, le=64, description="number of models that stay loaded beside the one at the start"
-    )
     training: Literal["open", "login", "off"] = Field(
         default_factory=lambda: "login" if "SPACE_ID" in os.environ else "open",
         description="who may train: everyone (`open`), visitors who are signed in (`login`), or nobody (`off`)",

@@ -36,6 +36,7 @@ UNNAMED_MODEL = "trained here"  # the name of a model whose job has none
 TRAINED = "trained on this page"
 BROUGHT_MODEL = "brought model"  # the name of a model from a file
 MAX_LOADING = 2  # models at a time; each is in memory twice while it is checked
+MODELS_IN_MEMORY = 4  # beside those that always are
 MAX_KEYS = 10_000  # keys of hub models that are remembered; the least recently used are forgotten first
 
 
@@ -70,7 +71,7 @@ class Library:
         self.jobs = jobs
         self.lock = threading.Lock()
         self.loading = threading.BoundedSemaphore(MAX_LOADING)
-        self.recent: RecentlyUsed[Checkpoint] = RecentlyUsed(settings.models_in_memory)
+        self.recent: RecentlyUsed[Checkpoint] = RecentlyUsed(MODELS_IN_MEMORY)
         self.files = ModelFiles(settings.home / "brought", settings.model_megabytes)
         self.issued: RecentlyUsed[str] = RecentlyUsed(MAX_KEYS)  # keys of hub models that visitors may use
         self.permanent = {EMBEDDED_KEY: load_checkpoint(EMBEDDED)}

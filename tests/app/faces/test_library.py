@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from app.errors import JobError, JobMissing
+from app.faces import library
 from app.faces.library import EMBEDDED_KEY, LOADED, START_KEY
 from app.faces.studio import Studio
 from app.jobs.arrivals import Upload
@@ -43,8 +44,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Studio:
-    return Studio(Settings(home=tmp_path / "home", models_in_memory=2, hub_timeout=2))
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
+    monkeypatch.setattr(library, "MODELS_IN_MEMORY", 2)
+    return Studio(Settings(home=tmp_path / "home", hub_timeout=2))
 
 
 def test_a_loaded_model_is_found_by_its_key_also_after_eviction_from_memory(studio: Studio, hub: HubServer) -> None:
