@@ -124,6 +124,31 @@ def test_gradio_13608_no_address_leads_away_from_the_page(running: str) -> None:
         assert all(urlsplit(address).netloc in ("", own) and not address.startswith("//") for address in led), target
 
 
+def test_ghsa_j36p_7w88_g82j_no_event_makes_a_path_of_what_it_is_sent(http: httpx.Client, secret: Path) -> None:
+    """Gradio's file explorer joined to its folder whatever parts of a path a client sent."""
+    config = http.get("/config").json()
+    kinds = {part["id"]: part["type"] for part in config["components"]}
+    assert "fileexplorer" not in kinds.values()
+    events = [
+        each for each in config["dependencies"] if {"file", "uploadbutton"} & {kinds[id] for id in each["inputs"]}
+    ]
+    assert len(events) == 2  # the files and the folder of the Train tab
+    for event in events:
+        for path in (["..", "secret.txt"], ["..", "..", "etc", "passwd"], [str(secret)], ["/etc", "passwd"]):
+            sent = [[path] if kinds[each] == "file" else path for each in event["inputs"][:1]]
+            body = {
+                "fn_index": event["id"],
+                "session_hash": "segments",
+                "data": [*sent, "", "start", "embedded", 64, "none"],
+            }
+            assert http.post("/gradio_api/queue/join", json=body).status_code == 200
+            with http.stream("GET", "/gradio_api/queue/data", params={"session_hash": "segments"}) as stream:
+                told = next(line for line in stream.iter_lines() if "process_completed" in line)
+            assert SECRET not in told
+            assert "root:" not in told
+            assert "sheet" not in told
+
+
 def test_a_name_of_another_site_that_leads_here_is_refused(http: httpx.Client) -> None:
     assert http.get("/config", headers={"Host": "evil.example"}).status_code == 421
     assert http.get("/", headers={"X-Forwarded-Host": "[::1"}).status_code == 400
