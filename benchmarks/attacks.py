@@ -1,0 +1,396 @@
+"""What the page answers to requests that once stopped it: starts it on this machine, sends them, and prints a table.
+
+`python -m benchmarks.attacks [NAME ...]`
+
+Each attack comes from addresses of its own, as behind a proxy; meanwhile another visitor asks for four faces every
+quarter of a second. `others` is the longest that this visitor waited, in seconds; `MB` is the page's memory before,
+at most and after; `log` is what the page's log grew by, in kB. Only this machine is visited. The whole takes about ten
+minutes, and faces of 49 million pixels need 1 GB of memory here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from PIL import Image
+
+from app.faces.library import EMBEDDED_KEY
+from benchmarks.load import MODEL
+from benchmarks.target import API, MEGABYTE, Others, Target, call, in_words, opened, run_event, told
+from ganime.drawing.recipe import Recipe
+from ganime.drawing.sampling import generate
+from ganime.embedded import EMBEDDED_MODELS
+from ganime.images import png_bytes
+
+# The page, begun with the limit of open files that many systems have.
+FEW_FILES = """
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_NOFILE, (1024, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+runpy.run_module("app", run_name="__main__")
+"""
+PRIVATE = "secretowner/private-model"
+HEADINGS = ("attack", "before", "answer", "s", "others", "MB", "log")
+Answers = Counter[str]
+
+
+def body_of(value: str, megabytes: float) -> str:
+    """A JSON list of many equal values."""
+    return f"[{','.join([value] * int(megabytes * MEGABYTE / (len(value) + 1)))}]"
+
+
+def values_in_a_body(target: Target) -> Answers:
+    """F1: bodies of 15 MB, one alone and four at once."""
+    generate_body = f'{{"fn_index":{target.endpoint("generate")},"session_hash":"s","data":[%s,0,1.0]}}'
+    dock = target.component("dock")
+    function_body = f'{{"component_id":{dock},"fn_name":"face_file","session_hash":"s","data":%s}}'
+    sent = [
+        (f"{API}/queue/join", generate_body % body_of("[]", 15)),
+        (f"{API}/component_server", function_body % body_of("{}", 15)),
+        (f"{API}/component_server", function_body % body_of("1", 15)),
+    ]
+    sent += [sent[0]] * 4
+    return sent_at_once(target, sent)
+
+
+def most_that_is_taken(target: Target) -> Answers:
+    """F1: the most that a body may have: 20,000 values, or 6 MB of text; 16 visitors at once."""
+    dock = target.component("dock")
+    function_body = f'{{"component_id":{dock},"fn_name":"face_file","session_hash":"s","data":%s}}'
+    many = function_body % f"[{','.join(['[]'] * 9_990)}]"
+    large = function_body % json.dumps(["x" * (6 * MEGABYTE - 1_000)])
+    return sent_at_once(target, [(f"{API}/component_server", body) for body in [many, large] * 16])
+
+
+def sent_at_once(target: Target, sent: list[tuple[str, str]]) -> Answers:
+    """Send bodies, each from another visitor."""
+
+    def send(number: int) -> str:
+        path, body = sent[number]
+        with target.client(number) as client:
+            return told(client.post(path, content=body, headers={"Content-Type": "application/json"}))
+
+    with ThreadPoolExecutor(len(sent)) as pool:
+        return Counter(pool.map(send, range(len(sent))))
+
+
+def past_the_queue(target: Target) -> Answers:
+    """F2: 40 clients call /run/generate for 20 s."""
+    until = time.monotonic() + 20
+
+    def send(number: int) -> Answers:
+        answers: Answers = Counter()
+        with target.client(number) as client:
+            while time.monotonic() < until:
+                answers[told(client.post(f"{API}/run/generate", json={"data": [64, number, 1.0]}))] += 1
+        return answers
+
+    with ThreadPoolExecutor(40) as pool:
+        return sum(pool.map(send, range(40)), Counter())
+
+
+def private_models(target: Target) -> Answers:
+    """F3: draw with a model that lies in the cache of what the owner's token fetched."""
+    answers: Answers = Counter()
+    with target.client(1) as client:
+        for key in (PRIVATE, f"{PRIVATE}@main", f"{PRIVATE}@{'a' * 40}", f"https://huggingface.co/{PRIVATE}"):
+            face = Recipe("private-model", MODEL.revision, 1).to_json()
+            answers[told(client.post("/ganime/draw", json={"key": key, "recipes": [face]}))] += 1
+            answers[told(call(client, target, "known_model", key))] += 1
+            answers[told(call(client, target, "hub_model", key))] += 1
+    return answers
+
+
+def results_on_the_disk(target: Target) -> Answers:
+    """F4: large films from 8 visitors for 60 s."""
+    until = time.monotonic() + 60
+
+    def send(number: int) -> Answers:
+        answers: Answers = Counter()
+        with target.client(number) as client:
+            while time.monotonic() < until:
+                data = [["1", "2"], 240, True, "linear", "png", 20.0, 256]
+                answers[in_words(run_event(client, target.endpoint("walk"), data, f"s{number}"))] += 1
+        return answers
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = sum(pool.map(send, range(8)), Counter())
+    size = sum(path.stat().st_size for path in (target.home / "gradio").rglob("*") if path.is_file())
+    answers[f"{size / MEGABYTE:.0f} MB on the disk, where 512 are the limit"] += 1
+    return answers
+
+
+def invented_sessions(target: Target) -> Answers:
+    """F6: one visitor gives faces, another invents 2,200 sessions, then the first one trains."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for number, face in enumerate(generate(MODEL, range(32))):
+            file.writestr(f"{number}.png", png_bytes(face))
+    with target.client(1) as visitor, target.client(2) as stranger:
+        [path] = visitor.post(f"{API}/upload", files={"files": ("faces.zip", archive.getvalue())}).json()
+        uploaded = [{"path": path, "orig_name": "faces.zip", "meta": {"_type": "gradio.FileData"}}]
+        fields = [uploaded, "", EMBEDDED_KEY, EMBEDDED_KEY, 64, "none"]
+        draft = run_event(visitor, target.event("faces-files", "upload"), fields, "a")["data"][0]
+        for number in range(2_200):
+            call(stranger, target, "embedded_model", session=f"invented{number}")
+        plan = [draft, EMBEDDED_KEY, EMBEDDED_KEY, 1, 320, "modern", 64, "mine"]
+        output = run_event(visitor, target.event("start-training", "click"), plan, "a")["data"]
+    return Counter([str(output[1].get("error", "the job is queued"))])
+
+
+def held_places(target: Target) -> Answers:
+    """F7: two addresses begin films and ask for them every 2.4 s; how long a third waits for its own."""
+    faces = [Recipe(MODEL.name, MODEL.revision, seed).to_json() for seed in (1, 2)]
+    film = (EMBEDDED_KEY, faces, 600, True, "linear", 20.0, ".png", 256)
+    ended = threading.Event()
+
+    def hold(number: int) -> None:
+        with target.client(number) as client:
+            key = call(client, target, "film", *film).json()["search"]
+            while not ended.wait(2.4):
+                answer = call(client, target, "ask", key).json()
+                if "error" in answer or "data" in answer:
+                    return
+
+    def wait() -> str:
+        begun = time.monotonic()
+        with target.client(9) as client:
+            key = call(client, target, "film", EMBEDDED_KEY, faces, 10, *film[3:]).json()["search"]
+            while time.monotonic() < begun + 120:
+                answer = call(client, target, "ask", key).json()
+                if "data" in answer:
+                    return f"the film of the third visitor was there after {time.monotonic() - begun:.0f} s"
+                time.sleep(0.3)
+        return "none in two minutes"
+
+    with ThreadPoolExecutor(2) as pool:
+        holders = [pool.submit(hold, number) for number in (1, 2)]
+        time.sleep(3)
+        answer = wait()
+        ended.set()
+        [holder.result() for holder in holders]
+    return Counter([answer])
+
+
+def heartbeats(target: Target) -> Answers:
+    """F8: 1,100 heartbeats of one address, on a page that began with a limit of 1,024 open files."""
+    return held_open(target, 1_100)
+
+
+def very_many_heartbeats(target: Target) -> Answers:
+    """F8: 1,100 heartbeats each of three addresses."""
+    return held_open(target, 1_100, 3)
+
+
+def held_open(target: Target, count: int, addresses: int = 1) -> Answers:
+    answers: Answers = Counter()
+    with ExitStack() as stack:
+        held = []
+        for number in range(count * addresses):
+            connection = stack.enter_context(socket.create_connection(target.place, timeout=10))
+            head = f"GET {API}/heartbeat/{number} HTTP/1.1\r\nHost: page\r\n"
+            connection.sendall(f"{head}X-Forwarded-For: 10.2.0.{number % addresses}\r\n\r\n".encode())
+            held.append(connection)
+        with target.client(3, timeout=10) as client:
+            for _ in range(10):
+                try:
+                    answers[f"GET / {client.get('/').status_code}"] += 1
+                except httpx.HTTPError as error:
+                    answers[f"GET / {type(error).__name__}"] += 1
+                time.sleep(0.5)
+        for connection in held:
+            connection.settimeout(1)
+            try:
+                answers[f"heartbeat {connection.recv(12).decode()[9:] or 'closed'}"] += 1
+            except OSError as error:
+                answers[f"heartbeat {type(error).__name__}"] += 1
+    return answers
+
+
+def long_arguments(target: Target) -> Answers:
+    """F10: texts of 15 and of 5.9 MB as numbers."""
+    answers: Answers = Counter()
+    with target.client(1) as client:
+        for megabytes in (15.0, 5.9):
+            text = "9" * int(megabytes * MEGABYTE)
+            body = {
+                "fn_index": target.endpoint("interpolate"),
+                "session_hash": "l",
+                "data": [0, 1, text, "linear", "webp"],
+            }
+            answer = client.post(f"{API}/queue/join", json=body)
+            answers[told(answer) if answer.status_code != 200 else "200"] += 1
+            text = "\x00\u202e" + text[:MEGABYTE]
+            output = run_event(client, target.endpoint("generate"), [text, 0, 1.0, None, 0, "png"], f"l{megabytes}")
+            answers[f"{len(json.dumps(output))} bytes: {in_words(output)}"] += 1
+    return answers
+
+
+def large_pictures(target: Target) -> Answers:
+    """F11: a ZIP of 40 PNGs of 7000 x 7000."""
+    picture, archive = Image.linear_gradient("L").resize((7_000, 7_000)).convert("RGB"), io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for number in range(40):
+            picture.putpixel((number, number), (255, 0, number))  # each is another picture
+            data = io.BytesIO()
+            picture.save(data, "PNG", compress_level=1)
+            file.writestr(f"{number}.png", data.getvalue())
+    with target.client(1, timeout=600) as client:
+        [path] = client.post(f"{API}/upload", files={"files": ("faces.zip", archive.getvalue())}).json()
+        uploaded = [{"path": path, "orig_name": "faces.zip", "meta": {"_type": "gradio.FileData"}}]
+        fields = [uploaded, "", EMBEDDED_KEY, EMBEDDED_KEY, 64, "none"]
+        output = run_event(client, target.event("faces-files", "upload"), fields, "large")
+    shown = output["data"][1] if "data" in output else output
+    return Counter([str(shown.get("error") or f"{shown.get('count', 'some')} faces")[:90]])
+
+
+def announced_and_not_sent(target: Target) -> Answers:
+    """F12: 42 addresses announce 512 MB each and send little; when another visitor may upload as much."""
+    length = 512 * MEGABYTE
+
+    def announce(stack: ExitStack, address: str) -> socket.socket:
+        connection = stack.enter_context(socket.create_connection(target.place, timeout=5))
+        head = f"POST {API}/upload HTTP/1.1\r\nHost: page\r\nX-Forwarded-For: {address}\r\n"
+        head += f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {length}\r\n\r\n--x\r\n"
+        connection.sendall(head.encode())
+        return connection
+
+    begun, answers = time.monotonic(), Counter()
+    with ExitStack() as stack:
+        held = [announce(stack, f"10.3.0.{number}") for number in range(42)]
+        time.sleep(2)
+        while time.monotonic() < begun + 300:
+            for connection in held:
+                send_little(connection)  # a byte now and then
+            connection = announce(stack, "10.3.1.1")
+            connection.settimeout(2)
+            try:
+                answers[f"{connection.recv(12).decode()[9:]} at first"] += 1
+            except TimeoutError:  # it waits for the rest of the upload
+                return Counter([f"an upload of 512 MB is taken after {time.monotonic() - begun:.0f} s"])
+            time.sleep(3)
+    return Counter(["none is taken in five minutes"])
+
+
+def send_little(connection: socket.socket) -> None:
+    """Send a byte, unless the page has given the request up."""
+    with suppress(OSError):
+        connection.send(b" ")
+
+
+def wrong_words(target: Target) -> Answers:
+    """F13: a file with a name of 5,000 characters."""
+    with target.client(1) as client:
+        return Counter([told(client.post(f"{API}/upload", files={"files": ("x" * 5_000 + ".png", b"some")}))])
+
+
+def what_is_not_there(target: Target) -> Answers:
+    """F14: functions and components that the page does not have."""
+    with target.client(1) as client:
+        answers = [client.post(f"{API}/run/nope", json={"data": []})]
+        answers += [
+            client.post(f"{API}/{way}", json={"fn_index": 99_999, "data": [], "session_hash": "n"})
+            for way in ("run/predict", "queue/join")
+        ]
+        body = {"component_id": 99_999, "fn_name": "draw", "session_hash": "n", "data": []}
+        answers.append(client.post(f"{API}/component_server", json=body))
+    return Counter(map(told, answers))
+
+
+def headers(target: Target) -> Answers:
+    """F15: the headers of the page, and a server function called by a page of another site."""
+    wanted = ("X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy")
+    with target.client(1) as client:
+        page = client.get("/")
+        body = {"component_id": target.component("dock"), "fn_name": "start_model", "session_hash": "h", "data": []}
+        kind = {"Content-Type": "text/plain", "Origin": "https://evil.example"}
+        foreign = client.post(f"{API}/component_server", content=json.dumps(body), headers=kind)
+    present = [name for name in wanted if name in page.headers]
+    return Counter([f"{len(present)} of 3 headers", f"another site: {told(foreign)}"])
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A request or many. before: what the page did before it had its limits."""
+
+    name: str
+    send: Callable[[Target], Answers]
+    before: str
+
+
+ATTACKS = (
+    Attack("F1 values in JSON bodies, 15 MB", values_in_a_body, "200 after 18.5 s, others 18.2 s, 8,285 MB"),
+    Attack("F1 the most that is taken, 32 at once", most_that_is_taken, ""),
+    Attack("F2 past the queue, 40 clients", past_the_queue, "drawn; others 9.6 s, 1,592 MB"),
+    Attack("F3 a private model by its name", private_models, "drawn, and its weights were downloaded"),
+    Attack("F4 results, 8 clients for 60 s", results_on_the_disk, "2.1 to 3.4 MB/s without a limit"),
+    Attack("F6 2,200 invented sessions", invented_sessions, '"no faces to train on yet"'),
+    Attack("F7 holders of both places", held_places, "27 of 28 requests refused"),
+    Attack("F8 1,100 heartbeats, 1,024 files", heartbeats, "nobody was answered, log 37,600 kB"),
+    Attack("F8 from three addresses", very_many_heartbeats, ""),
+    Attack("F10 long arguments", long_arguments, "15.7 MB answered, log 30,000 kB"),
+    Attack("F11 40 pictures of 49 MP", large_pictures, "31.9 s, others 0.08 s, 2,001 MB"),
+    Attack("F12 42 uploads announced", announced_and_not_sent, "15 minutes"),
+    Attack("F13 a long file name", wrong_words, "413 A file has more than 512 MB"),
+    Attack("F14 what is not there", what_is_not_there, "500"),
+    Attack("F15 headers, other sites", headers, "none; drawn"),
+)
+
+
+def tried(attack: Attack, target: Target) -> list[str]:
+    """Send an attack; the row of the table."""
+    before, log = target.memory, target.log_bytes
+    others = Others(target)
+    others.start()
+    time.sleep(1)
+    begun = time.monotonic()
+    answers = attack.send(target)
+    seconds = time.monotonic() - begun
+    others.ended.set()
+    others.join()
+    time.sleep(2)
+    words = "; ".join(f"{count} x {answer}" if count > 1 else answer for answer, count in answers.most_common(6))
+    waited = f"{others.longest:.2f}" + (f", {others.failed} failed" if others.failed else "")
+    memory = f"{before:.0f} / {others.most:.0f} / {target.memory:.0f}"
+    grown = f"{(target.log_bytes - log) / 1000:.1f}"
+    return [attack.name, attack.before, words.replace("|", "/"), f"{seconds:.1f}", waited, memory, grown]
+
+
+def lay_private_model(home: Path) -> None:
+    """A model in the cache of what the owner's token fetched."""
+    place = home / "hub" / f"models--{PRIVATE.replace('/', '--')}"
+    shutil.copytree(EMBEDDED_MODELS[64], place / "snapshots" / ("a" * 40))
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("a" * 40)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="such as F1; all without any")
+    names = parser.parse_args().names
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        lay_private_model(home)
+        with opened(home, ("-c", FEW_FILES), HF_ENDPOINT="http://127.0.0.1:1") as target:
+            print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}")
+            for attack in ATTACKS:
+                if not names or attack.name.split()[0] in names:
+                    print(f"| {' | '.join(tried(attack, target))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
