@@ -34,7 +34,6 @@ FILE_PREFIX = "file:"  # of the key of a model that a visitor brought; the rest 
 PRIVATE_PREFIXES = (JOB_PREFIX, FILE_PREFIX)  # of keys whose rest is a secret
 UNNAMED_MODEL = "trained here"  # the name of a model whose job has none
 TRAINED = "trained on this page"
-BROUGHT_MODEL = "brought model"  # the name of a model from a file
 MAX_LOADING = 2  # models at a time; each is in memory twice while it is checked
 MODELS_IN_MEMORY = 4  # beside those that always are
 MAX_KEYS = 10_000  # keys of hub models that are remembered; the least recently used are forgotten first
@@ -134,7 +133,7 @@ class Library:
 
         Raises CheckpointError, with a text for the visitor, for a file that holds no model, or one that cannot draw.
         """
-        secret = self.files.add(path)
+        secret = self.files.add(path, name)
         key = f"{FILE_PREFIX}{secret}"
         try:
             with self.loading:
@@ -149,8 +148,15 @@ class Library:
         return describe(key, checkpoint, f"from {printable(name, 80)}")
 
     def brought(self, key: str) -> Checkpoint:
-        """The model of a key from `load_file`, from the disk. Its name tells nothing that would open it."""
-        return replace(load_checkpoint(self.files.folder(key.removeprefix(FILE_PREFIX))), name=BROUGHT_MODEL)
+        """The model of a key from `load_file`, from the disk, with its own name or that of its file.
+
+        No name is that of one of the page's own models, whose faces anyone can draw.
+        """
+        secret = key.removeprefix(FILE_PREFIX)
+        name = self.files.name(secret)
+        if any(name == checkpoint.name for checkpoint in self.permanent.values()):
+            name = f"{name}, brought"
+        return replace(load_checkpoint(self.files.folder(secret)), name=name)
 
     def load_job(self, job_key: str) -> ModelInfo:
         """Make the current model of a training job available under its key."""

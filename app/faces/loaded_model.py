@@ -25,7 +25,17 @@ from ganime.drawing.layers import Inside, look_inside
 from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_between, recipes_of, vary
 from ganime.drawing.projection import Projection, ProjectionProgress, project
 from ganime.drawing.ranges import usable_ranges, whole_ranges
-from ganime.drawing.recipe import MAX_SEED, Recipe, check_clarity, check_seed, decoded, latents, rounded, walk
+from ganime.drawing.recipe import (
+    MAX_SEED,
+    Recipe,
+    check_clarity,
+    check_seed,
+    decoded,
+    file_stem,
+    latents,
+    rounded,
+    walk,
+)
 from ganime.drawing.sampling import latents_of, recipes_for, untruncated
 from ganime.drawing.sharpening import sharpened
 from ganime.errors import DataError, GanimeError, RecipeError
@@ -373,10 +383,9 @@ def check_count(count: int) -> int:
 
 
 def file_names(recipes: list[Recipe]) -> list[str]:
-    """face-SEED.png for each recipe; further faces of the same seed are numbered: face-SEED-2.png."""
-    names, uses = [], Counter[int]()
-    for recipe in recipes:
-        uses[recipe.seed] += 1
-        number = f"-{uses[recipe.seed]}" if uses[recipe.seed] > 1 else ""
-        names.append(f"face-{recipe.seed}{number}.png")
+    """`file_stem` and .png for each recipe; further faces of the same name are numbered: face-SEED-2.png."""
+    names, uses = [], Counter[str]()
+    for stem in map(file_stem, recipes):
+        uses[stem] += 1
+        names.append(f"{stem}-{uses[stem]}.png" if uses[stem] > 1 else f"{stem}.png")
     return names

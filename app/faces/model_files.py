@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
+import re
 import secrets
 import shutil
 import subprocess
@@ -22,14 +23,19 @@ from ganime.errors import CheckpointError
 from ganime.faces.search import TooManyError
 from ganime.faces.zips import BOUNDED_METHODS, open_zip
 from ganime.files import atomic_folder
-from ganime.models.checkpoint import FILES_FOR_TRAINING, MODEL_FILES, load_checkpoint
+from ganime.models.checkpoint import CARD_FILE, FILES_FOR_TRAINING, MODEL_FILES, load_checkpoint
 from ganime.nets.dcgan import CONFIG_FILE, WEIGHTS_FILE
+from ganime.text import printable
 
 MAX_BROUGHT = 32  # models on the disk, of all visitors; the least recently used are deleted first
 MAX_ENTRIES = 200  # of a ZIP
 MAX_DIRECTORY_ENTRIES = 10_000  # of a ZIP whose first entries are looked at
 END_OF_ZIP = 2**16 + 22  # bytes in which its end record lies
 IMPORT_SECONDS = 60  # of processor time for a file of another program
+NAME_FILE = "called"  # in the folder of a model: its name
+MAX_NAME, MAX_CARD = 80, 10_000  # characters
+UNNAMED = "brought model"
+UNTITLED = ("unnamed", "best")  # in the cards of models that nobody has named; others are numbers
 DRAWING_FILES = set(MODEL_FILES) - set(FILES_FOR_TRAINING)  # what is only trained on stays behind
 # What zipfile raises for files that are damaged, encrypted, or packed in a way that it does not know.
 UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError, EOFError)
@@ -56,19 +62,30 @@ class ModelFiles:
             folder.touch()  # the least recently used are deleted first
         return folder
 
-    def add(self, path: Path) -> str:
+    def name(self, secret: str) -> str:
+        """What a brought model is called."""
+        with suppress(FileNotFoundError):  # earlier versions wrote none
+            return (self.folder(secret) / NAME_FILE).read_text(encoding="utf-8")
+        return UNNAMED
+
+    def add(self, path: Path, name: str = "") -> str:
         """Store the model in a file and return the secret that opens it.
+
+        name: of the file as the visitor has it, by default that of `path`. A model without a name has this one.
 
         Raises CheckpointError, with a text for the visitor, for a file that holds no model or a too large one.
         """
-        secret = secrets.token_hex(16)
+        secret, called = secrets.token_hex(16), ""
         try:
             if is_own_zip(path):
                 with atomic_folder(self.place(secret)) as folder:
                     unpack(path, folder, self.most)
                     load_checkpoint(folder)
+                    called = name_in_card(folder)
             else:
                 import_elsewhere(path, self.place(secret), self.most)
+            called = called or PurePosixPath(name or path.name).stem or UNNAMED
+            (self.place(secret) / NAME_FILE).write_text(printable(called, MAX_NAME), encoding="utf-8")
         except UNREADABLE as error:
             if isinstance(error, CheckpointError):
                 raise
@@ -92,6 +109,16 @@ class ModelFiles:
                         used.append((folder.stat().st_mtime, folder))
             for _, folder in sorted(used, reverse=True)[MAX_BROUGHT:]:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def name_in_card(folder: Path) -> str:
+    """The name that a model's card begins with, without the owner of a repository; "" for none."""
+    card = folder / CARD_FILE
+    with suppress(OSError, UnicodeError):
+        title = re.search(r"^# ([\w.-]+/(?=[\w.-]+$))?(.+)$", card.read_text(encoding="utf-8")[:MAX_CARD], re.MULTILINE)
+        name = title[2].strip() if title else ""
+        return "" if name in UNTITLED or name.isdigit() else name
+    return ""
 
 
 def is_own_zip(path: Path) -> bool:

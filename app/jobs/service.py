@@ -32,7 +32,7 @@ from ganime.config import to_dict
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.files import CONFIG_FILE, atomic_file, atomic_folder
-from ganime.models.checkpoint import load_checkpoint, model_card, model_files
+from ganime.models.checkpoint import CARD_FILE, load_checkpoint, model_card, model_files
 from ganime.nets.face_detector import face_finder
 from ganime.training.publishing import model_to_publish
 from ganime.training.run_folder import read_run
@@ -292,6 +292,8 @@ class Jobs:
             for file in model_files(model.folder):
                 if file.name == CONFIG_FILE:
                     archive.writestr(f"ganime-model/{CONFIG_FILE}", json.dumps(config, indent=2) + "\n")
+                elif file.name == CARD_FILE:  # with the visitor's name for the model, by which it can be brought back
+                    archive.writestr(f"ganime-model/{CARD_FILE}", self.card(key))
                 else:
                     archive.write(file, f"ganime-model/{file.name}")
         return path

@@ -12,7 +12,7 @@ from app.faces.loaded_model import FaceSize
 from app.faces.studio import Studio
 from app.faces.walks import draw_zip
 from app.tabs.walks import saving_value
-from ganime.drawing.recipe import Recipe
+from ganime.drawing.recipe import Recipe, file_stem
 
 ZipSize = Literal[0, 512]  # side in px; 0 for the model's own
 
@@ -23,13 +23,12 @@ def download_functions(studio: Studio) -> list[ServerFunction]:
     def face_file(key: str, recipe: RecipeText, size: FaceSize) -> tuple[str, bytes]:
         face, model = Recipe.from_json(recipe), studio.open(key)
         model.check([face])
-        end = "" if face.toward is None else f"-{face.toward}-{round(face.position * 100)}"
-        return f"face-{face.seed}{end}.png", model.pngs([face], size)[0]
+        return f"{file_stem(face)}.png", model.pngs([face], size)[0]
 
     def avatar_file(key: str, recipe: RecipeText, shape: AvatarShape) -> tuple[str, bytes]:
         face, model = replace(Recipe.from_json(recipe), sharpened=0), studio.open(key)
         model.check([face])
-        return f"face-{face.seed}-{shape}.png", avatar_png(model, face, shape)
+        return f"{file_stem(face)}-{shape}.png", avatar_png(model, face, shape)
 
     def zip_file(visitor: str, key: str, recipes: RecipeTexts, size: ZipSize) -> Answer:
         faces, model = parse_recipes(recipes), studio.open(key)

@@ -82,7 +82,7 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     return {
         **asdict(status),
         "key": key,
-        "plain": plain_verdict(status.state, lines, distance),
+        "plain": plain_verdict(status.state, lines, distance, status.activity),
         "notes": status.notes[-MAX_NOTES:],
         "grids": list(folder.grids()),
         "losses": chart_points(lines, "Step", LOSS_FIELDS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.jobs.store import ACTIVE
+from app.jobs.store import ACTIVE, STOPPING
 
 UNCHANGED, MUCH_BETTER = 0.95, 0.7  # times the distance at the start
 MORE = "Continue for 15 minutes."
@@ -30,14 +30,19 @@ PROBLEMS = {
         AGAIN,
     ),
 }
+FINISHING = ("fitting clarity", "checking sliders")  # what a job does after its training
+FITTING = "Training has ended. Clarity and sliders are being fitted to the model; then it is ready."
+SAVING = "The job is stopping. Its model is being saved."
 WORSE = "The faces are worse than at the start."
 KEPT_START = "The model of this job is therefore the one that it started from."
 
 
-def plain_verdict(state: str, lines: list[dict[str, Any]], frechet: float | None) -> dict[str, Any] | None:
+def plain_verdict(
+    state: str, lines: list[dict[str, Any]], frechet: float | None, activity: str = ""
+) -> dict[str, Any] | None:
     """Return {"headline", "advice", "details", "technical"} for a job, None before the first verdict.
 
-    state: of the job
+    state, activity: of the job
     lines: its journal
     frechet: the Fréchet distance of the model that the job stands for, None if it was not measured
     """
@@ -46,6 +51,8 @@ def plain_verdict(state: str, lines: list[dict[str, Any]], frechet: float | None
         return None
     measures = [line for line in lines if line["event"] == "Measured"]
     headline, advice = sentences(verdict, measures, state in ACTIVE)
+    if activity in FINISHING or state == STOPPING:  # nothing can be decided meanwhile
+        advice = FITTING if activity in FINISHING else SAVING
     return {
         "headline": headline,
         "advice": advice,

@@ -12,9 +12,9 @@ HAIR, EYES, EXPRESSION, OTHER, UNNAMED = "Hair colour", "Eye colour", "Expressio
 SECTIONS = (HAIR, EYES, EXPRESSION, OTHER, UNNAMED)  # of sliders and attributes, in the order of the page
 EXPRESSIONS = ("smile", "open_mouth", "blush")
 ENDS = {  # of a slider, by direction; first the one at negative amounts
-    "smile": ("Serious", "Smiling"),
-    "open_mouth": ("Mouth closed", "Mouth open"),
-    "blush": ("Pale", "Blushing"),
+    "smile": ("Serious", "Smile"),
+    "open_mouth": ("Closed mouth", "Open mouth"),
+    "blush": ("Pale", "Blush"),
     "hair_length": ("Short hair", "Long hair"),
     "brightness": ("Darker", "Brighter"),
     "twintails": ("No twintails", "Twintails"),

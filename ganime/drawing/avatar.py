@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ganime.errors import DataError
-from ganime.shapes import Bool, UInt8
+from ganime.shapes import Bool, Float, UInt8
 
 SHAPES = ("square", "circle", "banner")
 BANNER_RATIO = 3  # width of a banner, in heights
-NEAR, FAR = 14.0, 60.0  # distances of a colour from the background's: up to the first it is that, from the second not
+NEAR = 20.0  # distance of a colour from the background's up to which it is that
+BLUR = 32  # the edge of a face is at most this part of the picture's side wide
 LEAST_BORDER = 0.45  # share of the picture's border that has the background's colour, or the face has no plain one
 LEAST_SHARE, MOST_SHARE = 0.03, 0.85  # of the picture that the background can be
 ROUND_SCALE = 4  # a circle is drawn this many times as large, for a smooth edge
@@ -48,13 +49,38 @@ def opacity(face: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
     outside = connected_to_border(near)
     if border.mean() < LEAST_BORDER or not LEAST_SHARE <= outside.mean() <= MOST_SHARE:
         raise DataError(
-            "This face has no plain background that could be removed: what surrounds it has several colours. Another "
-            "face may have one; most stand on white."
+            "The background of this face cannot be removed: it is no plain background of one colour, or the face fills "
+            "the picture. Try another face; most stand on white."
         )
-    edge = grown(outside, 2) & ~outside  # where the colours of both are mixed
-    share = np.where(outside, 0.0, 1.0)
-    share[edge] = np.clip((distance[edge] - NEAR) / (FAR - NEAR), 0, 1)
+    outside = ~flooded(~outside & middle(outside.shape), ~outside)  # specks and smudges beside the face go, too
+    share = np.where(outside, 0.0, edge_share(distance, outside, max(2, len(face) // BLUR)))
     return (share * 255).round().astype(np.uint8)
+
+
+def edge_share(
+    distance: Float[np.ndarray, "h w"], outside: Bool[np.ndarray, "h w"], width: int
+) -> Float[np.ndarray, "h w"]:
+    """The share that a face has in the colour of each pixel, 1 but for its edge, where the background shines through.
+
+    From the background inwards the distance to its colour rises until the face's own colour is reached, such as that of
+    its outline; a pixel on the way has the share of that distance. width: px of the edge, at most.
+    """
+    reached, low = outside, np.where(outside, distance, 0.0)
+    for _ in range(width):
+        ring = grown(reached, 1) & ~reached & (distance > neighbours(low).max(0))
+        reached, low = reached | ring, np.where(ring, distance, low)
+    edge = reached & ~outside
+    higher = neighbours(distance) > distance  # (4, H, W)
+    own = distance
+    for _ in range(width):
+        own = np.where(edge, np.maximum(own, np.where(higher, neighbours(own), 0.0).max(0)), own)
+    return np.where(edge, distance / np.maximum(own, NEAR), 1.0)
+
+
+def neighbours(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "4 h w"]:
+    """The values above, below, left and right of each pixel; 0 outside the picture."""
+    wide = np.pad(values, 1)
+    return np.stack([wide[:-2, 1:-1], wide[2:, 1:-1], wide[1:-1, :-2], wide[1:-1, 2:]])
 
 
 def border_colour(face: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
@@ -65,9 +91,21 @@ def border_colour(face: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
 
 def connected_to_border(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """The part of a mask that is connected to the border of the picture."""
-    reached = np.zeros_like(mask)
-    reached[[0, -1]], reached[:, [0, -1]] = mask[[0, -1]], mask[:, [0, -1]]
-    count = -1
+    border = np.zeros_like(mask)
+    border[[0, -1]], border[:, [0, -1]] = mask[[0, -1]], mask[:, [0, -1]]
+    return flooded(border, mask)
+
+
+def middle(shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """The middle of a picture, half as high and wide as it is, where faces are."""
+    mask = np.zeros(shape, bool)
+    mask[shape[0] // 4 : -(shape[0] // 4), shape[1] // 4 : -(shape[1] // 4)] = True
+    return mask
+
+
+def flooded(start: Bool[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The part of a mask that is connected to `start`, which lies in it."""
+    reached, count = start, -1
     while count != (count := int(reached.sum())):
         for _ in range(8):
             reached = grown(reached, 1) & mask

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import math
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,6 +127,17 @@ class Recipe:
                 raise
             reason = "it lacks a part, or has one too many" if isinstance(error, TypeError) else error
             raise RecipeError(f"This is no recipe: {reason}.") from error
+
+
+def file_stem(recipe: Recipe) -> str:
+    """A face's file name without its ending: face-SEED; between two seeds face-A-B-PERCENT.
+
+    An edited face's is face-SEED-edited-CODE; the code is the CRC-32 of its vector, so that each has its own name.
+    """
+    if recipe.vector is not None:
+        return f"face-{recipe.seed}-edited-{zlib.crc32(recipe.vector.encode()):08x}"
+    end = "" if recipe.toward is None else f"-{recipe.toward}-{round(recipe.position * 100)}"
+    return f"face-{recipe.seed}{end}"
 
 
 def encoded(z: Float[np.ndarray, " latent"]) -> str:

@@ -73,12 +73,15 @@ def test_first_face_is_there_without_a_click_and_moves_until_somebody_touches_th
     [exact] = sharpened(generate_recipes(MODEL, [of_model(first)]), 512)
     assert abs(sharp.astype(int) - exact).mean() < 4  # a picture to look at, of quality 90
     page.wait_for_selector(".now:not([data-sharp])")
-    page.wait_for_timeout(900)  # well on the way to another face
-    this_face(page, first)  # what moves is no step that undo takes back
-    expect(page.locator('[data-do="undo"]')).to_be_disabled()
+    another_face(page, first)  # well on the way to it
+    expect(page.locator('[data-do="undo"]')).to_be_disabled()  # what moves is no step that undo takes back
     page.locator("h1").click()
-    on_view = of_model(another_face(page, first))
+    on_view = of_model(on_stage(page))
     assert (on_view.toward is not None) or on_view.seed != of_model(first).seed
+    name = page.locator(".made-by").inner_text()
+    assert f"to {on_view.toward}" in name or f"Seed {on_view.seed}" in name
+    expect(page.locator(".now")).to_have_attribute("aria-label", f"The current face: {name}")
+    expect(page.locator('[data-do="undo"]')).to_be_enabled()
     page.wait_for_selector(".now[data-sharp]")
     [exact] = sharpened(generate_recipes(MODEL, [on_view]), 512)
     assert abs(pixels(page, ".now").astype(int) - exact).mean() < 4

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
-  describeRecipe, expandRecipe, isHubName, MAX_SEED, parseRecipe, randomSeed, recipeOfSeed, shortenRecipe, withSettings,
+  describeLook, describeRecipe, expandRecipe, isHubName, MAX_SEED, parseRecipe, randomSeed, recipeOfSeed, shortenRecipe,
+  withSettings,
 } from "../../app/components/shared/recipes.js";
 
 const MODEL = { model: "owner/name", revision: "0123456789ab" };
@@ -17,8 +18,15 @@ test("a face is described by what makes it", () => {
   const describe = (face) => describeRecipe(expandRecipe(face, MODEL));
   assert.equal(describe({ seed: 3 }), "Seed 3");
   assert.match(describe({ seed: 3, toward: 14, position: 0.256 }), /26%.*3.*14/);
-  assert.match(describe({ seed: 25, vector: "abc" }), /seed 25/);
+  assert.match(describe({ seed: 25, vector: "abc" }), /Edited.*seed 25/);
   assert.doesNotMatch(describe({ seed: 0, vector: "abc" }), /seed/);
+});
+
+test("clarity and boldness are described where they are not those of new faces", () => {
+  const look = (face) => describeLook(JSON.stringify({ model: "tiny", seed: 3, ...face }), 0.35);
+  assert.equal(look({ clarity: 0.35 }), "");
+  assert.equal(look({ vector: "abc" }), "as drawn"); // as a face that was searched for
+  assert.equal(look({ clarity: 0.8, truncation: 1.1 }), "clarity 0.8 · boldness 1.1");
 });
 
 test("a shortened face becomes the same recipe again", () => {

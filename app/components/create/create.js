@@ -22,18 +22,7 @@ import { createVariations } from "./variations.js";
 
 /** What the buttons below the face do. */
 function createFaceActions(view) {
-  const { $ } = view;
-
-  view.onFace(() => showKept());
-  view.tray.onTray(() => showKept());
-
-  function showKept() {
-    const kept = Boolean(view.current()) && view.tray.has(view.current().recipe);
-    $('[data-do="keep"]').setAttribute("aria-pressed", String(kept));
-    $('[data-do="keep"]').textContent = kept ? "♥ Kept" : "♥ Keep";
-    markHearts(view, view.element);
-  }
-
+  view.tray.onTray(() => markHearts(view, view.element));
   return {
     ...connectUndo(view),
     keep: () => view.tray.toggle(view.current().recipe),

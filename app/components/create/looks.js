@@ -4,6 +4,15 @@ import { parseRecipe, withSettings } from "../shared/recipes.js";
 
 const SETTLE = 60; // ms after a move, until which further ones join it
 
+/** What is said where a face has a look of its own, "" where it has that of new faces. Both: {clarity, truncation}. */
+export function noteOf(face, usual) {
+  const parts = [
+    face.clarity !== usual.clarity && `clarity ${usual.clarity}`,
+    face.truncation !== usual.truncation && `boldness ${usual.truncation}`,
+  ].filter(Boolean);
+  return parts.length ? `This face is shown as it was found. New faces have ${parts.join(" and ")}.` : "";
+}
+
 /** Creates the two sliders. */
 export function createLooks(view, gallery) {
   const { $, settings } = view;
@@ -14,14 +23,6 @@ export function createLooks(view, gallery) {
   let waiting = false;
   let behind = false; // whether the gallery has yet to follow
 
-  /** What the sliders say; the one that was moved holds for new faces, too. */
-  function read() {
-    const looks = { clarity: Number(clarity.value), truncation: Number(boldness.value) };
-    const moved = name === "clarity" ? "clarity" : "truncation";
-    settings[moved] = looks[moved];
-    return looks;
-  }
-
   async function apply() {
     timer = 0;
     if (running) {
@@ -30,11 +31,15 @@ export function createLooks(view, gallery) {
     }
     running = true;
     const { recipe, base, amounts } = view.current();
-    const looks = read();
+    const [looks, before] = [{ clarity: Number(clarity.value), truncation: Number(boldness.value) }, { ...settings }];
+    const moved = name === "clarity" ? "clarity" : "truncation";
+    settings[moved] = looks[moved]; // the one that was moved holds for new faces, too
     const step = { recipe: withSettings(recipe, looks), slider: name };
     if (base) Object.assign(step, { base: withSettings(base, looks), amounts });
-    await view.show(step, view.current().slider === name); // its moves are one step to undo
+    const shown = await view.show(step, view.current().slider === name); // its moves are one step to undo
+    if (shown === undefined) Object.assign(settings, before); // it could not be drawn: the sliders go back
     running = false;
+    show();
     if (waiting) {
       waiting = false;
       await apply();
@@ -61,11 +66,14 @@ export function createLooks(view, gallery) {
     clarity.disabled = !model.clarity;
     clarity.closest("label").title = model.clarity ? "" : "No clarity was fitted to this model.";
   });
-  view.onFace(({ recipe }) => {
-    if (timer || (running && waiting)) return; // a slider is in the visitor's hand
-    const face = parseRecipe(recipe);
-    clarity.value = face.clarity || 0;
-    boldness.value = face.truncation ?? 1;
+
+  function show() {
+    if (timer || waiting) return; // a slider is in the visitor's hand
+    const { clarity: clear = 0, truncation = 1 } = parseRecipe(view.current().recipe);
+    [clarity.value, boldness.value] = [clear, truncation];
     for (const input of [clarity, boldness]) fillRange(input);
-  });
+    $(".looks-note").textContent = noteOf({ clarity: clear, truncation }, settings);
+  }
+
+  view.onFace(show);
 }

@@ -6,7 +6,8 @@ import { parseRecipe, randomSeed } from "../shared/recipes.js";
 
 const FRAMES = 20; // drawn from one face to the next; between them pictures are mixed
 const SECONDS = { wait: 3.5, morph: 2.6, rest: 3.2 };
-const TOUCHES = ["pointerdown", "keydown", "wheel", "focusin", "dragenter"];
+// A click without a press comes from assistive technology.
+const TOUCHES = ["pointerdown", "keydown", "wheel", "click", "focusin", "dragenter"];
 const IDLE_FACES = 4; // after which the motion begins again with the first one, without new requests
 const CLICK = 400; // ms from the press of a button to its click
 
@@ -30,6 +31,12 @@ function createMotion(view, stage, ended) {
     return [from, ...between, last].map((recipe) => ({ recipe, picture: pictures.get(recipe) }));
   }
 
+  function stand(mine, recipe) {
+    if (recipe === mine.standing) return;
+    mine.standing = recipe;
+    stage.describe(recipe);
+  }
+
   async function play(way, mine) {
     const start = performance.now();
     for (let share = 0; share < 1;) {
@@ -39,7 +46,7 @@ function createMotion(view, stage, ended) {
       const at = share * share * (3 - 2 * share) * (way.length - 1);
       const index = Math.min(way.length - 2, Math.floor(at));
       stage.paintOver(way[index].picture, way[index + 1].picture, at - index);
-      mine.standing = way[Math.round(at)].recipe;
+      stand(mine, way[Math.round(at)].recipe);
     }
     stage.preview(mine.standing);
   }
@@ -53,7 +60,8 @@ function createMotion(view, stage, ended) {
     if (!motion) return false;
     const { standing } = motion;
     end();
-    if (standing !== view.current().recipe) view.show({ recipe: standing });
+    if (standing === view.current().recipe) stage.restore(); // a mixture with the next one is on view
+    else view.show({ recipe: standing });
     return true;
   }
 

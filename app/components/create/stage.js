@@ -1,7 +1,7 @@
 // The large face: plain at once, sharp a moment later.
 import { isLaidOut } from "../shared/dom.js";
 import { paintMix, reducedMotion } from "../shared/motion.js";
-import { describeRecipe, parseRecipe } from "../shared/recipes.js";
+import { describeLook, describeRecipe, parseRecipe } from "../shared/recipes.js";
 import { createSharpener } from "../shared/sharp.js";
 
 const SIDE = 512; // px
@@ -12,16 +12,28 @@ export function createStage(view) {
   const canvas = $(".now");
   const sharpen = createSharpener(canvas, view.drawing);
 
-  function paint({ recipe }) {
+  function showKept() {
+    const kept = view.tray.has(canvas.dataset.recipe);
+    $('[data-do="keep"]').setAttribute("aria-pressed", String(kept));
+    $('[data-do="keep"]').textContent = kept ? "♥ Kept" : "♥ Keep";
+  }
+
+  /** Says which face is on view, which in motion is not the current one. */
+  function describe(recipe) {
     const { model, revision, truncation = 1, clarity = 0 } = parseRecipe(recipe);
     const words = describeRecipe(recipe);
-    pictures.paint(canvas, recipe, SIDE);
     canvas.dataset.recipe = recipe;
     canvas.setAttribute("aria-label", `The current face: ${words}`);
-    sharpen(recipe);
-    $(".made-by").textContent = words;
+    $(".made-by").textContent = [words, describeLook(recipe, view.model.clarity)].filter(Boolean).join(" · ");
     $(".recipe").textContent = [
       model, `weights ${revision}`, words.toLowerCase(), `clarity ${clarity}`, `truncation ${truncation}`].join(" · ");
+    showKept();
+  }
+
+  function paint({ recipe }) {
+    pictures.paint(canvas, recipe, SIDE);
+    sharpen(recipe);
+    describe(recipe);
   }
 
   /** Scrolls to the large face where a face was clicked far below it, as on a phone. */
@@ -41,6 +53,7 @@ export function createStage(view) {
   view.onFace(takeFirst);
   view.onFace(paint);
   view.onFace(scrollTo);
+  view.tray.onTray(showKept);
   view.onModel(({ side }) => { $(".own-size").textContent = `${side} px, exact`; });
   view.onBusy((busy) => $(".window").setAttribute("aria-busy", String(busy)));
   return {
@@ -51,11 +64,9 @@ export function createStage(view) {
       canvas.width = canvas.height = SIDE;
       paintMix(canvas, first, second, share);
     },
-    /** Shows a face that is not the current one yet, sharp a moment later. */
-    preview(recipe) {
-      pictures.paint(canvas, recipe, SIDE);
-      sharpen(recipe);
-    },
+    describe,
+    /** Shows a face that need not be the current one, sharp a moment later. */
+    preview: (recipe) => paint({ recipe }),
     /** Shows the current face again. */
     restore: () => paint(view.current()),
   };

@@ -59,7 +59,7 @@ export function connectTray(core, element) {
     if (!recipes.includes(marked)) marked = "";
     $(".when-kept").hidden = !recipes.length;
     $(".count").textContent = recipes.length ? `${formatNumber(recipes.length)} of ${core.model.most}` : "";
-    $(".tray-hint").textContent = recipes.length ? "" : "Faces that you keep with ♥ wait here, in this browser only.";
+    $(".tray-hint").textContent = recipes.length ? "" : "Keep faces with ♥. They wait here, in this browser only.";
     keepFocus($(".favourites"), () => $(".favourites").replaceChildren(...recipes.map(place)));
     element.querySelectorAll(".when-marked").forEach((button) => { button.disabled = !marked; });
     element.querySelectorAll(".when-some").forEach((button) => { button.disabled = !recipes.length; });

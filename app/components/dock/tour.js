@@ -1,5 +1,7 @@
 // The guided first minute: a few steps, each of which waits until it has been done.
-import { openTab } from "../shared/page-tabs.js";
+import { isLaidOut, setText } from "../shared/dom.js";
+import { reducedMotion } from "../shared/motion.js";
+import { isTabOpen, openTab } from "../shared/page-tabs.js";
 import { readStored, writeStored } from "../shared/storage.js";
 
 const NAME = "ganime-tour";
@@ -8,55 +10,81 @@ const STEPS = [
     words: "Roll a gallery of faces.", tab: "Create", where: '#create [data-do="roll"]',
   },
   {
-    words: "Pick the one that you like best.", tab: "Create", where: "#create .gallery",
+    words: "Click the one that you like best.", tab: "Create", where: "#create .gallery",
   },
   {
-    words: "Give it another hair colour, and a smile.", tab: "Create", where: "#create .swatches",
+    words: "Change it: choose a hair colour, or move a slider.", tab: "Create", tool: "sliders",
+    where: '#create [data-panel="sliders"]',
   },
   {
     words: "Keep it with ♥. It then waits in the tray below.", tab: "Create", where: '#create [data-do="keep"]',
   },
   {
-    words: "Keep a second face, such as one of its variations.", tab: "Create", where: "#create .variations",
+    words: "Keep a second face: press ♥ on one of the variations.", tab: "Create", where: "#create .variations",
   },
   {
-    words: "Turn your faces into a film.", tab: "Create", where: '#dock [data-do="film"]',
+    words: "Turn both into a film.", tab: "Create", where: '#dock [data-do="film"]',
   },
   {
-    words: "Save the film, or go back and save a face. Have fun!", tab: "Interpolate", where: "#interpolate .save",
+    words: "This is your film. Save it, or look around. Have fun!", tab: "Interpolate", where: "#interpolate .save",
   },
 ];
 
-/** Whether a step is over. kept, slots: how many faces the tray and the film have. */
-export function isDone(step, { rolled, picked, steered, kept, slots }) {
-  return [rolled, picked, steered, kept > 0, kept > 1, slots > 1, false][step];
+const FILM = 5; // the step that needs two kept faces
+const TOO_FEW = { ...STEPS[4], words: "A film needs two faces: keep some with ♥ first." };
+const LOOKS = { pause: 100, most: 50 }; // ms between them; for what a step points at, in a tab that is being opened
+
+/** Whether a step is over. kept: how many faces were kept during the tour. */
+export function isDone(step, { rolled, picked, changed, kept, filmed }) {
+  return [rolled, picked, changed, kept > 0, kept > 1, filmed, false][step];
+}
+
+/** Outlines what a step points at and brings it into view, once it is laid out. */
+function createPointer() {
+  let timer = 0;
+
+  function point(where, looks = LOOKS.most) {
+    clearTimeout(timer);
+    document.querySelectorAll(".toured").forEach((element) => element.classList.remove("toured"));
+    const element = where && document.querySelector(where);
+    if (!element || !isLaidOut(element)) {
+      if (where && looks) timer = setTimeout(point, LOOKS.pause, where, looks - 1);
+      return;
+    }
+    element.classList.add("toured");
+    if (element.closest("#dock")) return; // always in view
+    const block = element.offsetHeight > innerHeight / 2 ? "start" : "center";
+    element.scrollIntoView({ block, behavior: reducedMotion.matches ? "auto" : "smooth" });
+  }
+
+  return point;
 }
 
 /** Connects the tour; returns the actions of its buttons. */
 export function connectTour(core, $) {
+  const point = createPointer();
   let step = -1; // no tour
   let state = {};
+  let before = []; // the tray at the start
 
-  function highlight() {
-    document.querySelectorAll(".toured").forEach((element) => element.classList.remove("toured"));
-    const element = step < 0 ? null : document.querySelector(STEPS[step].where);
-    element?.classList.add("toured");
-    element?.scrollIntoView({ block: "center", behavior: "smooth" });
-  }
+  const present = () => (step === FILM && core.tray.drawable().length < 2 ? TOO_FEW : STEPS[step]);
 
   function show() {
-    $(".tour").hidden = step < 0;
-    if (step >= 0) {
-      $(".tour-words").textContent = STEPS[step].words;
-      $(".tour-step").textContent = `${step + 1} of ${STEPS.length}`;
-      openTab(STEPS[step].tab);
-    }
-    setTimeout(highlight, 300); // a tab that was opened is laid out by then
+    const { words = "", where = "" } = present() || {};
+    $(".tour").hidden = !words;
+    setText($(".tour-words"), words);
+    $(".tour-step").textContent = `${step + 1} of ${STEPS.length}`;
+    $('[data-do="tour-next"]').textContent = step === STEPS.length - 1 ? "Done" : "Next";
+    $('[data-do="tour-end"]').hidden = step === STEPS.length - 1;
+    point(where);
   }
 
   function go(to) {
     step = to < STEPS.length ? to : -1;
     if (step < 0) writeStored(NAME, "done");
+    const { tab, tool } = STEPS[step] || {};
+    if (tool) core.openTool(tool);
+    else if (tab && !isTabOpen(tab)) openTab(tab);
     show();
   }
 
@@ -67,17 +95,20 @@ export function connectTour(core, $) {
     if (isDone(step, state)) go(step + 1);
   }
 
-  core.onFace(({ base }) => note(base ? { steered: true } : {}));
-  core.tray.onTray((recipes) => note({ kept: recipes.length }));
-  core.slots.onFilm(({ faces }) => note({ slots: faces.length }));
+  core.onFace(({ base, slider }) => note(base || slider ? { changed: true } : {}));
+  core.tray.onTray((recipes) => {
+    note({ kept: recipes.filter((recipe) => !before.includes(recipe)).length });
+    if (step === FILM) show();
+  });
   document.addEventListener("click", ({ target }) => {
     if (target.closest?.('#create [data-do="roll"]')) note({ rolled: true });
     if (target.closest?.("#create .gallery .mug")) note({ picked: true });
+    if (target.closest?.('#dock [data-do="film"]')) note({ filmed: true });
   });
   $('[data-do="tour"]').hidden = readStored(NAME) === "done";
   return {
     tour() {
-      state = { kept: core.tray.recipes().length };
+      [state, before] = [{}, core.tray.recipes()];
       go(0);
     },
     "tour-next": () => go(step + 1),

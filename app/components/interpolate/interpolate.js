@@ -69,6 +69,7 @@ function lackOf({ slots, isOfModel }) {
   const { faces } = slots.film();
   const strangers = faces.filter((recipe) => !isOfModel(recipe)).length;
   if (!strangers) return faces.length < 2 ? "A film needs two or more faces." : "";
+  if (strangers === faces.length) return "Other models drew all of these faces. Choose one to load its model.";
   return `Another model drew ${strangers} of these faces, so the film leaves them out. Choose one to load its model.`;
 }
 

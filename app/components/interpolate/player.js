@@ -13,9 +13,10 @@ function createProjection(view, reel, screen, moved) {
   function moveTo(next) {
     place = next;
     const slot = reel.slotAt(place);
-    if (slot === undefined) return;
-    screen.moveTo(place, `Near face ${slot + 1} of ${view.slots.film().faces.length}`);
-    moved(slot);
+    const count = view.slots.film().faces.length;
+    const words = slot === undefined ? "There is no film" : `Near face ${slot + 1} of ${count}`;
+    screen.moveTo(place, words);
+    moved(slot ?? -1);
   }
 
   return {

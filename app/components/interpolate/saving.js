@@ -23,7 +23,7 @@ export function createSaving(view, player) {
   function describe() {
     const legs = player.legs();
     const { seconds, side } = slots.film();
-    $(".save").disabled = !legs;
+    for (const button of view.element.querySelectorAll('[data-do="save"]')) button.disabled = !legs;
     $(".length").textContent = legs ? `${player.faces().length} faces, ${describeSeconds(legs * seconds)}` : "";
     const { rate } = legs ? length() : { rate: CHOPPY };
     const fewer = side === 512 ? "At 512 px this film" : "A film of this length";

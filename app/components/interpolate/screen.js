@@ -37,6 +37,7 @@ export function createScreen({ $, element, pictures, drawing }) {
     setLength(frames, legs) {
       slider.max = Math.max(1, frames);
       slider.disabled = button.disabled = !legs;
+      $(".marks").hidden = !legs;
       $(".marks").style.setProperty("--legs", Math.max(1, legs));
     },
     setPlaying(playing) {

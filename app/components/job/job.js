@@ -15,7 +15,7 @@ import { createNotifying } from "./notify.js";
 import { createPublishing } from "./publish.js";
 import { createSamples } from "./samples.js";
 import {
-  bringsOf, canBeFinished, describeState, isActive, nameOf, paceOf, reasonOf, restOf, shareOf,
+  bringsOf, canBeFinished, describeState, isActive, nameOf, paceOf, reasonOf, restOf, shareOf, triesOf,
 } from "./words.js";
 
 const SECONDS = 2;
@@ -78,7 +78,7 @@ function showButtons({ $, notifying, picked }, job) {
   setText($('[data-action="stop"]'), waiting ? "Leave the queue" : "Stop and keep");
   $(".next").hidden = !job.has_model;
   $('[data-action="use"]').classList.toggle("primary", job.can_resume);
-  setText($(".brings"), job.can_resume ? bringsOf(job) : "You can try it while it trains on.");
+  setText($(".brings"), job.can_resume ? bringsOf(job) : triesOf(job));
 }
 
 function showContinuation({ $ }, job) {

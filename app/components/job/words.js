@@ -58,6 +58,13 @@ export function paceOf(job) {
 /** Why a job is in its state, "" where the state says it already. */
 export const reasonOf = (job) => (job.stopped && job.reason === "Stopped." ? "" : job.reason || "");
 
+/** Whether a job's training has ended, and what comes after it has not. */
+const isFitting = ({ activity }) => ["fitting clarity", "checking sliders"].includes(activity);
+
+/** What can be done with the model of a job that is running. */
+export const triesOf = (job) => (isFitting(job)
+  ? "You can try it now. Clear faces and sliders follow in a moment." : "You can try it while it trains on.");
+
 /** What comes with a job's model when it is used. */
 export function bringsOf(job) {
   const sliders = job.sliders === 1 ? "1 named slider" : `${job.sliders} named sliders`;

@@ -33,8 +33,16 @@ export function withSettings(text, { clarity, truncation }) {
 /** Describes a face in a few words. */
 export function describeRecipe(text) {
   const { seed, toward, position, vector } = parseRecipe(text) || {};
-  if (vector) return seed ? `Edited from seed ${seed}` : "Edited";
+  if (vector) return seed ? `Edited face, from seed ${seed}` : "Edited face";
   return toward === undefined ? `Seed ${seed}` : `${Math.round(position * 100)}% from seed ${seed} to ${toward}`;
+}
+
+/** What a face's clarity and boldness add to that, "" for those of new faces. usual: the clarity of the model. */
+export function describeLook(text, usual) {
+  const { clarity = 0, truncation = 1 } = parseRecipe(text);
+  return [
+    clarity !== usual && (clarity ? `clarity ${clarity}` : "as drawn"), truncation !== 1 && `boldness ${truncation}`,
+  ].filter(Boolean).join(" · ");
 }
 
 /** The face of a recipe without its model and without what has its default, for a link. */

@@ -3,6 +3,7 @@ import { writeFilm } from "../core/film-text.js";
 import { asciiOf, base64Of } from "./encoding.js";
 import { placesAmong } from "./frames.js";
 import { createLongWorks } from "./long-works.js";
+import { crc32 } from "./png.js";
 import { record, recordableKinds, STOPPED } from "./recording.js";
 import { zipOf } from "./zip.js";
 
@@ -19,21 +20,23 @@ const NEEDS_SERVER = "This edition of the page runs in the browser alone and can
 const suffixOf = (name) => name.slice(name.lastIndexOf("."));
 const fileOf = (name, bytes) => ({ name, data: base64Of(bytes), type: TYPES[suffixOf(name)] });
 
-/** The name of a face's file. */
-export function faceName(text) {
-  const { seed, toward, position } = JSON.parse(text);
-  const end = toward === undefined ? "" : `-${toward}-${Math.round(position * 100)}`;
-  return `face-${seed}${end}.png`;
+/** A face's file name without its ending; the same as file_stem of ganime/drawing/recipe.py. */
+function fileStem(text) {
+  const { seed, toward, position, vector } = JSON.parse(text);
+  if (vector) return `face-${seed}-edited-${crc32(new TextEncoder().encode(vector)).toString(16).padStart(8, "0")}`;
+  return `face-${seed}${toward === undefined ? "" : `-${toward}-${Math.round(position * 100)}`}`;
 }
 
-/** face-SEED.png for each recipe; further faces of the same seed are numbered: face-SEED-2.png. */
+/** The name of a face's file. */
+export const faceName = (text) => `${fileStem(text)}.png`;
+
+/** The names of faces in a ZIP; further faces of the same name are numbered: face-SEED-2.png. */
 export function zipNames(texts) {
   const uses = new Map();
-  return texts.map((text) => {
-    const { seed } = JSON.parse(text);
-    const use = (uses.get(seed) || 0) + 1;
-    uses.set(seed, use);
-    return use < FIRST_NUMBERED ? `face-${seed}.png` : `face-${seed}-${use}.png`;
+  return texts.map(fileStem).map((stem) => {
+    const use = (uses.get(stem) || 0) + 1;
+    uses.set(stem, use);
+    return use < FIRST_NUMBERED ? `${stem}.png` : `${stem}-${use}.png`;
   });
 }
 

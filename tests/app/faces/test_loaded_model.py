@@ -19,7 +19,7 @@ from app.faces.studio import Studio
 from app.settings import Settings
 from ganime.drawing.clarity import DEFAULT_CLARITY
 from ganime.drawing.direction_search import group
-from ganime.drawing.recipe import Recipe, decoded
+from ganime.drawing.recipe import Recipe, decoded, encoded, file_stem
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.errors import CheckpointError, RecipeError
 from ganime.images import png_bytes
@@ -70,13 +70,19 @@ def test_a_png_names_the_model_that_drew_it_whatever_the_recipe_claims(model: Lo
 def test_a_zip_has_one_file_for_each_recipe_and_the_recipe_in_it(model: LoadedModel, recipe: Recipe) -> None:
     recipes = [recipe, *model.vary(recipe, 0.4, 3).recipes]
     with zipfile.ZipFile(io.BytesIO(model.faces_zip(recipes))) as archive:
-        assert archive.namelist() == ["face-7.png", *(f"face-7-{number}.png" for number in range(2, 10))]
-        assert recipe_in(archive.read("face-7-4.png")) == recipes[3]
+        assert archive.namelist() == [f"{file_stem(recipe)}.png" for recipe in recipes]
+        assert recipe_in(archive.read(archive.namelist()[3])) == recipes[3]
         assert Image.open(io.BytesIO(archive.read("face-7.png"))).size == (32, 32)
 
 
-def test_file_names_number_only_the_further_faces_of_a_seed() -> None:
+def test_file_names_say_what_was_edited_and_number_only_the_further_faces_of_a_name() -> None:
     assert file_names([Recipe("", "", seed) for seed in (3, 4, 3)]) == ["face-3.png", "face-4.png", "face-3-2.png"]
+    edited = [Recipe("", "", 3, vector=encoded(np.full(8, value, np.float32))) for value in (0, 1, 1)]
+    between = Recipe("", "", 3, toward=14, position=0.25)
+    names = file_names([*edited, between])
+    assert all(name.startswith("face-3-edited-") for name in names[:3])
+    assert len(set(names)) == 4
+    assert (names[2], names[3]) == (names[1].replace(".png", "-2.png"), "face-3-14-25.png")
 
 
 def test_threads_that_draw_at_once_draw_the_same_faces(model: LoadedModel) -> None:

@@ -36,9 +36,31 @@ def test_the_zip_of_the_page_draws_as_before(packed: Path, tiny: Checkpoint, tmp
     studio = Studio(Settings(home=tmp_path / "home", training="off"))
     info = studio.library.load_file(packed, "mine.zip")
     model = studio.open(info.key)
-    assert (info.revision, info.origin) == (tiny.revision, "from mine.zip")
+    assert (info.revision, info.origin, info.name) == (tiny.revision, "from mine.zip", "tiny")
     studio.library.recent.discard(info.key)  # from the disk again
+    assert studio.open(info.key).checkpoint.name == info.name
     assert np.array_equal(studio.open(info.key).draw(model.recipes(2, 0)).faces, model.draw(model.recipes(2, 0)).faces)
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("# Red <b>hair</b>", "Red <b>hair</b>"),
+        ("# owner/red-hair", "red-hair"),
+        ("# best", "my model"),
+        ("# anime-128", "anime-128, brought"),
+        ("", "my model"),
+    ],
+)
+def test_a_brought_model_has_its_own_name_or_that_of_its_file(
+    title: str, name: str, tiny: Checkpoint, tmp_path: Path
+) -> None:
+    save_checkpoint(tiny, tmp_path / "model", f"---\ntags: [gan]\n---\n\n{title}\n\nText\n")
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+        for file in (tmp_path / "model").iterdir():
+            archive.write(file, file.name)
+    library = Studio(Settings(home=tmp_path / "home", training="off")).library
+    assert library.load_file(tmp_path / "model.zip", "my model.zip").name == name
 
 
 def test_what_a_recipe_says_opens_no_brought_model(packed: Path, tmp_path: Path) -> None:
@@ -112,7 +134,7 @@ def test_files_in_a_zip_are_written_by_their_last_name_and_only_those_that_draw(
         archive.writestr("../../outside.txt", "x")
         archive.writestr("../config.json.exe", "x")
     folder = files.folder(files.add(packed))
-    assert {file.name for file in folder.iterdir()} <= {"config.json", "model.safetensors", "README.md"}
+    assert {file.name for file in folder.iterdir()} <= {"config.json", "model.safetensors", "README.md", "called"}
     assert not (files.root.parent / "outside.txt").exists()
 
 

@@ -187,10 +187,14 @@ def test_a_deleted_job_takes_its_download_with_it(
     for name in ("directions.json", "directions.safetensors", "known.json", "known.safetensors"):
         (model / name).write_text(name)
     (model / "other.txt").write_text("not a file of the model")
+    with jobs.changing(key) as (_, row):
+        row.name = "red hair"
     archive = jobs.archive(key)
     with zipfile.ZipFile(archive) as packed:
         names = {Path(name).name for name in packed.namelist()}
+        card = packed.read("ganime-model/README.md").decode()
     assert names == {path.name for path in model.iterdir()} - {"other.txt"}
+    assert "\n# red hair\n" in card  # by which it can be brought back
     assert not {part for word in key.split(".") for part in archive.parts if word in part}
     jobs.start()
     jobs.delete(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,15 +55,16 @@ def test_an_animated_png_holds_every_frame_its_pace_and_the_recipe() -> None:
 
 def test_a_zip_is_whole_and_its_files_are_named_as_the_server_names_them() -> None:
     recipes = [Recipe("m", "0" * 12, seed) for seed in (7, 8, 7, 7)]
+    recipes += [replace(recipes[0], vector="AAAAAAAAAAA"), replace(recipes[0], toward=9, position=0.3)]
     [names] = called(["studio", "zipNames", [recipe.to_json() for recipe in recipes]])
     assert names == file_names(recipes)
     contents = [bytes([number]) * (100 * number) for number in range(len(names))]
-    files = [{"name": name, "data": list(data)} for name, data in zip([*names[:3], "ü.png"], contents, strict=True)]
+    files = [{"name": name, "data": list(data)} for name, data in zip([*names[:5], "ü.png"], contents, strict=True)]
     [data] = called(["zip", "zipOf", files])
     with zipfile.ZipFile(io.BytesIO(bytes(data))) as archive:
         assert archive.testzip() is None
         assert [archive.read(name) for name in archive.namelist()] == contents
-        assert archive.namelist() == [*names[:3], "ü.png"]
+        assert archive.namelist() == [*names[:5], "ü.png"]
 
 
 @pytest.mark.parametrize("loop", [True, False])
