@@ -216,6 +216,7 @@ def test_clarity_and_boldness_stand_in_the_recipe_and_in_the_saved_file(opened: 
     assert (face.clarity, face.truncation, face.vector) == (0.3, 0.9, None)
     tiles = opened.locator(".gallery .mug")
     expect(tiles.first).to_have_attribute("data-recipe", re.compile('"truncation": ?0.9'))
+    expect(opened.locator(".made-by")).to_contain_text("clarity 0.3 · boldness 0.9")
     opened.locator(".made-by").click()
     expect(opened.locator(".recipe")).to_contain_text("clarity 0.3 · truncation 0.9")
     [exact] = generate_recipes(MODEL, [face])

@@ -4,6 +4,7 @@ import test from "node:test";
 globalThis.matchMedia = () => ({ matches: false }); // asked for when a module is loaded
 const { togglePicked } = await import("../../app/components/create/find.js");
 const { wholeNumber } = await import("../../app/components/create/gallery.js");
+const { noteOf } = await import("../../app/components/create/looks.js");
 const { surpriseOf } = await import("../../app/components/create/steer.js");
 
 test("of the colours of a group one is picked at a time, of other traits several", () => {
@@ -43,4 +44,11 @@ test("a surprise has one hair colour, one eye colour and stays within every rang
   assert.equal(seen.size, 4);
   assert.deepEqual(surpriseOf([]), {});
   assert.deepEqual(surpriseOf([others[3]]), {});
+});
+
+test("a face whose look is not that of new faces says so", () => {
+  const usual = { clarity: 0.35, truncation: 1 };
+  assert.equal(noteOf(usual, usual), "");
+  assert.match(noteOf({ clarity: 0, truncation: 1 }, usual), /as it was found.*clarity 0\.35\./);
+  assert.match(noteOf({ clarity: 0.35, truncation: 1.1 }, usual), /boldness 1\./);
 });

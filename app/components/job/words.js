@@ -46,7 +46,7 @@ export function paceOf(job) {
   const training = job.state === "running" && BEFORE_THE_END.includes(job.activity);
   const facts = [
     job.image_size && `${job.image_size} px`,
-    `${formatNumber(job.faces)} faces`,
+    `${formatNumber(job.faces)} ${job.faces === 1 ? "face" : "faces"}`,
     job.images && `${formatNumber(job.images)} images seen`,
     training && job.images_per_second && `${job.images_per_second.toFixed(1)} images/s`,
     training && job.seconds_left >= 1 && `${formatDuration(job.seconds_left)} left`,
