@@ -29,6 +29,7 @@ from app.server.security_headers import SecurityHeaders
 from app.server.upload_endpoint import UploadEndpoint
 from app.server.words import TITLE
 from app.settings import Settings
+from app.static.browser_files import BrowserFiles
 from app.tabs import dock as tab_dock
 from app.tabs import train as tab_train
 from app.tabs.job_view import existing_jobs
@@ -74,6 +75,7 @@ def own_routes(studio: Studio) -> list[BaseRoute]:
         *modules.routes(),
         *icons.routes(),
         *CardEndpoint(studio).routes(),
+        *BrowserFiles(studio).routes(),
         *faces.routes(),
     ]
 

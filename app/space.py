@@ -13,8 +13,8 @@ from app.faces.studio import Studio
 from app.server.page_head import CARD_PATH
 from app.server.words import DESCRIPTION
 from app.settings import ROOT, Settings
-from app.static import edition
 from app.static.page import card_of
+from app.static.runtime import PACKAGE, PROGRAM, SCRIPT, find_runtime
 from ganime.errors import ConfigError
 from ganime.own_files import own_files
 
@@ -22,12 +22,15 @@ PARTS = ("app", "ganime", "weights", "requirements.txt", "LICENSE")  # of the re
 MAKING = Path("weights", "make")  # made the weights; a Space does not need it
 THUMBNAIL = "thumbnail.jpg"
 ZERO_GPU_TORCH = "torch>=2.8,<2.12 # ZeroGPU accepts no later one"
+ONNX = "onnx>=1.17,<2 # for visitors' browsers, which draw faces with it"
 
 
-def write_gradio_space(out: Path, repo_id: str, model: str, home: Path) -> None:
+def write_gradio_space(out: Path, repo_id: str, model: str, home: Path, runtime: Path | None = None) -> bool:
     """Copy the repository's own files to the folder `out`, with a picture for links and a torch that ZeroGPU accepts.
 
-    model: on the hub, with which the page starts; empty for the embedded one.
+    ONNX Runtime for browsers is taken along where it is found, and the answer is whether it was.
+
+    model: on the hub, with which the page starts; empty for the embedded one. runtime: see `find_runtime`.
 
     Raises ConfigError in an installed package, and for a model that cannot be opened.
     """
@@ -41,6 +44,27 @@ def write_gradio_space(out: Path, repo_id: str, model: str, home: Path) -> None:
     (out / "requirements.txt").write_text(re.sub(r"(?m)^torch\b.*$", ZERO_GPU_TORCH, requirements), encoding="utf-8")
     (out / THUMBNAIL).write_bytes(thumbnail(model, home))
     write_readme(out, repo_id, model, THUMBNAIL)
+    return add_runtime(out, runtime)
+
+
+def add_runtime(out: Path, runtime: Path | None) -> bool:
+    """Add ONNX Runtime for browsers to a Space, where its page looks for it; returns False where it is not found.
+
+    Raises ConfigError if it is not in the folder `runtime`.
+    """
+    try:
+        found = find_runtime(runtime)
+    except ConfigError:
+        if runtime:
+            raise
+        return False
+    folder = out / "node_modules" / PACKAGE / "dist"
+    folder.mkdir(parents=True)
+    (folder / SCRIPT).write_bytes(found.script)
+    (folder / PROGRAM).write_bytes(found.program)
+    with (out / "requirements.txt").open("a", encoding="utf-8") as file:
+        file.write(f"{ONNX}\n")
+    return True
 
 
 def write_static_space(out: Path, repo_id: str, model: str, hub_model: str, runtime: Path | None, home: Path) -> None:
@@ -48,6 +72,8 @@ def write_static_space(out: Path, repo_id: str, model: str, hub_model: str, runt
 
     hub_model: the model if it is on the hub, else empty.
     """
+    from app.static import edition  # needs the extra `onnx`
+
     address = re.sub(r"[^a-z0-9]+", "-", repo_id.lower()).strip("-")
     edition.build(model, out, runtime, f"https://{address}.static.hf.space", home)
     write_readme(out, repo_id, hub_model, CARD_PATH, static=True)

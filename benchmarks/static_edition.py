@@ -30,7 +30,7 @@ PREPARE = """async () => {
   const about = await (await fetch("model.json")).json();
   const page = await import(new URL(about.files.page.path, document.baseURI).href);
   const start = async (part) => {
-    const worker = page.default["static/workers.js"].createWorker(new URL(about.files.worker.path, document.baseURI));
+    const worker = page.default["shared/workers.js"].createWorker(new URL(about.files.worker.path, document.baseURI));
     await worker.call("start", [{ base: document.baseURI, about, part }]);
     return worker;
   };

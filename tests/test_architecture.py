@@ -38,7 +38,7 @@ PAGE: dict[str, set[str]] = {
     "space": {"settings", "faces", "server", "static"},
     "cli": {"settings", "errors", "jobs", "page"},
     "api": {"settings", "errors", "disk", "visitors", "arguments", "components", "jobs", "faces", "tabs"},
-    "page": {"settings", "errors", "visitors", "components", "jobs", "server", "faces", "tabs", "api"},
+    "page": {"settings", "errors", "visitors", "components", "jobs", "server", "faces", "tabs", "static", "api"},
 }
 # What loads models and draws; on the page only the rooms "faces" and "jobs" call it, in turns at the device.
 COMPUTING = ("ganime.nets", "ganime.models", "ganime.training", "ganime.drawing.sampling")

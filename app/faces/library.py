@@ -104,6 +104,11 @@ class Library:
         self.start_is_private = True
         return open_model(reference, self.owner_cache, timeout=timeout)
 
+    @property
+    def shares_start(self) -> bool:
+        """Whether visitors may have the weights of the model that the page starts with."""
+        return self.start.key == EMBEDDED_KEY or not self.start_is_private or self.settings.share_model
+
     def embedded(self) -> ModelInfo:
         """The embedded model, which is always available."""
         return describe(EMBEDDED_KEY, self.permanent[EMBEDDED_KEY], "embedded")
@@ -269,7 +274,7 @@ class Library:
 
         Raises CheckpointError for the owner's private model, unless GANIME_SHARE_MODEL is set.
         """
-        if key == START_KEY and self.start_is_private and not self.settings.share_model:
+        if key == START_KEY and not self.shares_start:
             raise CheckpointError(
                 f"{self.start.name} is private, and its weights could be downloaded from a job that starts from it. "
                 "Start from the embedded model, or have the owner of this page set GANIME_SHARE_MODEL=true."

@@ -82,9 +82,9 @@ def write_edition(studio: Studio, out: Path, runtime: Runtime, address: str = ""
         raise ConfigError(info.note)
     model = studio.open(info.key)
     folder = Folder()
-    about = add_model(folder, model) | {"model": model_value(studio, info)}
-    add_program(folder, runtime)
-    sharpens = "upscaler" in folder.assets
+    about = add_drawing(folder, model, runtime) | {"model": model_value(studio, info)}
+    sharpens = add_upscaler(folder, model)
+    add_program(folder)
     lacks = [*LACKS, *([] if sharpens else ["sharpen"])]
     about["model"] |= {"key": "static", "lacks": lacks, "attributes": [], "training": False, "embedded": info.name}
     add_page(folder, model, about, address)
@@ -97,26 +97,34 @@ def write_edition(studio: Studio, out: Path, runtime: Runtime, address: str = ""
     return Edition(info.name, info.revision, sizes, sharpens)
 
 
-def add_model(folder: Folder, model: LoadedModel) -> dict[str, Any]:
-    """Add what draws the faces; returns its description for the page's JavaScript."""
+def add_drawing(folder: Folder, model: LoadedModel, runtime: Runtime) -> dict[str, Any]:
+    """Add the worker that draws faces, with ONNX Runtime and the model; returns what the worker is told of it.
+
+    The large file of ONNX Runtime is packed: not every server packs files.
+    """
     folder.add("generator", "generator.onnx", exported_generator(model))
-    upscaler = exported_upscaler(model)
-    if upscaler:
-        folder.add("upscaler", "upscaler.onnx", upscaler)
     artist, numbers = exported_numbers(model)
     folder.add("numbers", "numbers.bin", numbers.data)
-    return {"artist": artist, "numbers": numbers.index}
-
-
-def add_program(folder: Folder, runtime: Runtime) -> None:
-    """Add the page's JavaScript, and ONNX Runtime, of which the large file is packed: not every server packs files."""
-    folder.add("page", "page.js", modules.joined([*(f"{part}/{part}.js" for part in PARTS), "static/host.js"]))
     folder.add("worker", "worker.js", modules.joined(["static/worker.js"]))
-    folder.add("start", "start.js", modules.MODULES["static/start.js"].encode())
-    folder.add("style", "style.css", style_sheet(PARTS).encode())
     folder.add("runtime", "ort.mjs", runtime.script)
     folder.add("wasm", "ort.wasm.gz", gzip.compress(runtime.program, mtime=0))
     folder.files |= licences()
+    return {"artist": artist, "numbers": numbers.index}
+
+
+def add_upscaler(folder: Folder, model: LoadedModel) -> bool:
+    """Add the upscaler. Returns False for a model whose faces it cannot sharpen."""
+    upscaler = exported_upscaler(model)
+    if upscaler:
+        folder.add("upscaler", "upscaler.onnx", upscaler)
+    return upscaler is not None
+
+
+def add_program(folder: Folder) -> None:
+    """Add the page's JavaScript and its style sheet."""
+    folder.add("page", "page.js", modules.joined([*(f"{part}/{part}.js" for part in PARTS), "static/host.js"]))
+    folder.add("start", "start.js", modules.MODULES["static/start.js"].encode())
+    folder.add("style", "style.css", style_sheet(PARTS).encode())
 
 
 def licences() -> dict[str, bytes]:

@@ -95,7 +95,8 @@ def push_space_command(
         if static:
             space.write_static_space(folder, repo_id, model or str(EMBEDDED), hub_model, runtime, home)
         else:
-            space.write_gradio_space(folder, repo_id, hub_model, home)
+            if not space.write_gradio_space(folder, repo_id, hub_model, home, runtime):
+                show_progress("without ONNX Runtime for browsers, so the Space draws all faces: see docs/hosting.md")
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         show_progress(f"uploading {size / 1e6:.1f} MB")
         uploaded = upload(folder, target, f"Ganime {__version__}", obsolete=("assets/*",) if static else ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from app import space
 from app.settings import ROOT
 from app.space import write_gradio_space, write_static_space
+from app.static.runtime import find_runtime
 from ganime.errors import ConfigError
 
 RUNTIME = {"ort.wasm.bundle.min.mjs": b"export default 0;", "ort-wasm-simd-threaded.wasm": b"\0asm"}
@@ -25,9 +27,17 @@ def front_matter(folder: Path) -> SpaceCardData:
 
 
 @pytest.fixture(scope="module")
-def gradio_space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runtime")
+    for name, data in RUNTIME.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gradio_space(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gradio") / "space"
-    write_gradio_space(folder, "ada/page", "", tmp_path_factory.mktemp("home"))
+    assert write_gradio_space(folder, "ada/page", "", tmp_path_factory.mktemp("home"), runtime)
     return folder
 
 
@@ -47,7 +57,19 @@ def test_gradio_space_holds_the_repository_without_what_it_does_not_need(gradio_
         assert (gradio_space / name).read_bytes() == (ROOT / name).read_bytes()
     assert not (gradio_space / "weights" / "make").exists()
     assert not list(gradio_space.rglob("__pycache__"))
-    assert {path.name for path in gradio_space.iterdir()} == {*space.PARTS, "README.md", "thumbnail.jpg"}
+    assert {path.name for path in gradio_space.iterdir()} == {
+        *space.PARTS,
+        "README.md",
+        "thumbnail.jpg",
+        "node_modules",
+    }
+
+
+def test_gradio_space_takes_along_what_browsers_draw_with(gradio_space: Path) -> None:
+    found = find_runtime(places=[gradio_space])
+    assert (found.script, found.program) == tuple(RUNTIME.values())
+    [line] = [line for line in (gradio_space / "requirements.txt").read_text().splitlines() if line.startswith("onnx")]
+    assert f'"{line.partition(" #")[0]}"' in (ROOT / "pyproject.toml").read_text()
 
 
 def test_what_merely_lies_in_a_checkout_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +82,8 @@ def test_what_merely_lies_in_a_checkout_is_not_published(tmp_path: Path, monkeyp
         subprocess.run(["git", "-C", str(root), *command], check=True)
     monkeypatch.setattr(space, "ROOT", root)
     monkeypatch.setattr(space, "thumbnail", lambda model, home: b"jpeg")
-    write_gradio_space(out, "ada/page", "", tmp_path)
+    monkeypatch.setattr(space, "find_runtime", partial(find_runtime, places=[root]))
+    assert not write_gradio_space(out, "ada/page", "", tmp_path)
     written = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert written == {*own, "thumbnail.jpg"}
 
@@ -72,14 +95,10 @@ def test_gradio_space_asks_for_a_torch_that_zero_gpu_accepts(gradio_space: Path)
     assert re.fullmatch(r"torch>=2\.8,<2\.12\b.*", line)
     assert [line for line in its if not line.startswith("torch")] == [
         line for line in ours if not line.startswith("torch")
-    ]
+    ] + [space.ONNX]
 
 
-def test_static_space_is_the_page_without_a_server(tiny_folder: Path, tmp_path: Path) -> None:
-    runtime = tmp_path / "runtime"
-    runtime.mkdir()
-    for name, data in RUNTIME.items():
-        (runtime / name).write_bytes(data)
+def test_static_space_is_the_page_without_a_server(tiny_folder: Path, runtime: Path, tmp_path: Path) -> None:
     out = tmp_path / "space"
     write_static_space(out, "Ada/My_Page", str(tiny_folder), "ada/faces@v1", runtime, tmp_path / "home")
     front = front_matter(out)

@@ -50,6 +50,8 @@ COMING_AND_GOING = f"""
     }});
 """
 PATIENCE = 60_000  # milliseconds for what a page does on a busy machine
+# Runs before the page's scripts: a visitor who saves data, for whom the server draws all faces.
+SAVES_DATA = "Object.defineProperty(navigator, 'connection', { value: { saveData: true } });"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -75,13 +77,17 @@ def chromium() -> str:
 def warm_context(browser: Browser, browser_context_args: dict[str, Any]) -> Iterator[BrowserContext]:
     context = browser.new_context(**browser_context_args)
     context.set_default_timeout(PATIENCE)
+    context.add_init_script(SAVES_DATA)
     yield context
     context.close()
 
 
 @pytest.fixture
 def context(warm_context: BrowserContext) -> Iterator[BrowserContext]:
-    """One context for all tests, which keeps Gradio's files and their compiled code; what a test stores is deleted."""
+    """One context for all tests, which keeps Gradio's files and their compiled code; what a test stores is deleted.
+
+    Its visitors save data, so that the server draws all faces.
+    """
     yield warm_context
     warm_context.clear_cookies()
     warm_context.clear_permissions()

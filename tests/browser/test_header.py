@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Browser, Page, expect
 
+from app.faces.studio import Studio
+from app.settings import Settings
+from app.static.runtime import find_runtime
+from ganime.errors import ConfigError
 from ganime.models.checkpoint import EMBEDDED
-from tests.browser.conftest import PATIENCE, stand_in
+from tests.browser.conftest import DESKTOP, PATIENCE, is_complaint, is_outside, stand_in
 from tests.browser.create_tab import alert, another_face, on_stage, press, status, this_face, visit
+from tests.browser.test_static import GALLERY, assert_same, tiles
 from tests.hub_server import HubServer
 
 NAME = ".model-name"
+DRAWN = re.compile(r"/ganime/(draw|roll|vary|steer|breed|between|mix)$")  # in the address of a request for faces
+# How fast a machine is decides whether its browser draws. With this clock every one is fast.
+SLOW_CLOCK = "const real = performance.now.bind(performance); performance.now = () => real() / 1000;"
 
 
 def open_menu(page: Page) -> None:
@@ -131,3 +141,48 @@ def test_menu_stays_open_while_a_model_is_loading_and_closes_at_a_click_elsewher
     expect(opened.locator(".from-hub .field-error")).to_have_text("There is no such model.")
     opened.locator("#hub-name").press("z")  # writes, and undoes nothing
     expect(opened.locator("#hub-name")).to_have_value("owner/namez")
+
+
+def test_the_browser_draws_the_faces_of_the_start_model_once_it_has_passed_a_trial(
+    browser: Browser, address: str, tmp_path: Path
+) -> None:
+    try:
+        find_runtime()
+    except ConfigError as error:
+        pytest.skip(str(error))
+    asked: list[str] = []
+    complaints: list[str] = []
+    page = browser.new_page(viewport=DESKTOP, reduced_motion="reduce")  # type: ignore[arg-type]
+    page.add_init_script(SLOW_CLOCK)
+    page.on("console", lambda message: complaints.append(message.text) if is_complaint(message) else None)
+    page.on("request", lambda request: complaints.append(request.url) if is_outside(request.url) else None)
+    page.on("request", lambda request: asked.append(request.url) if DRAWN.search(request.url) else None)
+    visit(page, address)
+    expect(page.locator(GALLERY)).to_have_count(16)
+    here = page.locator("#header .here")
+    expect(here).to_be_hidden()
+    for _ in range(3):
+        dice(page)
+    expect(here).to_be_visible(timeout=120_000)
+    asked.clear()
+    for _ in range(10):
+        dice(page)
+    page.click('[data-swatch="blue_hair"]')
+    expect(page.locator(".now")).to_have_attribute("data-recipe", re.compile("vector"))
+    first = page.locator(GALLERY).first.get_attribute("data-recipe") or ""
+    press(page, "roll")
+    expect(page.locator(GALLERY).first).not_to_have_attribute("data-recipe", first)
+    assert asked == []
+    assert_same(Studio(Settings(home=tmp_path, training="off")).open("embedded"), tiles(page, GALLERY))
+    load(page, "tester/tiny")  # which the server draws
+    expect(here).to_be_hidden()
+    expect(page.locator(f"{GALLERY} canvas").first).to_have_js_property("width", 32)
+    assert asked
+    assert complaints == []
+    page.close()
+
+
+def dice(page: Page) -> None:
+    before = on_stage(page)
+    press(page, "dice")
+    another_face(page, before)

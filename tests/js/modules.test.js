@@ -23,7 +23,7 @@ const ROOMS = {
   ".": ["shared"], shared: [], core: ["shared"], dock: ["core", "shared"], header: ["core", "shared"],
   create: ["core", "dock", "shared"],
   interpolate: ["core", "dock", "shared"], job: ["core", "shared"], faces: ["shared"],
-  static: ["core", "interpolate"],
+  static: ["core", "interpolate", "shared"],
 };
 
 test("the folders are those on disk, and modules import only from those that theirs may use", () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { gzipSync } from "node:zlib";
 
+import { createWorker } from "../../app/components/shared/workers.js";
 import { download, numbersOf } from "../../app/components/static/downloads.js";
 import { halvesOf } from "../../app/components/static/encoding.js";
 import { createLongWorks } from "../../app/components/static/long-works.js";
@@ -9,7 +10,6 @@ import { createRandom } from "../../app/components/static/random.js";
 import { recordableKinds } from "../../app/components/static/recording.js";
 import { createSharpener, createStudio, faceName } from "../../app/components/static/studio.js";
 import { serve } from "../../app/components/static/worker.js";
-import { createWorker } from "../../app/components/static/workers.js";
 
 const MODEL = { model: "tiny", revision: "0123456789ab" };
 const recipeOf = (values) => JSON.stringify({ ...MODEL, seed: 7, truncation: 1, position: 0, ...values });

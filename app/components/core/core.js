@@ -2,6 +2,7 @@
 // The dock starts it; every other component waits for `coreReady`.
 import { createDrawing } from "./drawing.js";
 import { createFaces } from "./faces.js";
+import { createHandover } from "./handover.js";
 import { createModels } from "./model.js";
 import { createOwnSliders } from "./own-sliders.js";
 import { createPictures } from "./pictures.js";
@@ -71,13 +72,15 @@ function createMailbox() {
 }
 
 /** Creates the state. component: the dock's; where it has draw(tool, fields), that draws instead of the server. */
-function createCore({ server, trigger, draw }) {
+function createCore({ server, trigger, props, draw }) {
   const messages = createMessages();
   let models = null;
   const request = createRequest({ server, trigger: () => models.returnToStart() });
   const base = { ...messages, server, request, pictures: createPictures() };
   models = createModels(base, (key) => trigger("model", { key }));
-  base.drawing = createDrawing(Object.assign(Object.create(models), base), () => models.returnToStart(), draw);
+  base.handover = createHandover(props.value.key);
+  const withBase = Object.assign(Object.create(models), base);
+  base.drawing = createDrawing(withBase, () => models.returnToStart(), draw || base.handover.request);
   const withModels = Object.assign(Object.create(models), base);
   const faces = createFaces(withModels);
   const core = Object.assign(Object.create(withModels), faces);

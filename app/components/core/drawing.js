@@ -1,12 +1,10 @@
 // The one way in which the page has faces drawn: recipes in, pictures out. Behind it is the server, or the browser.
-import { requestFaces } from "../shared/face-requests.js";
-
 /**
  * Creates the drawing. Each of its functions returns recipes as the server writes them, whose pictures are then in
  * `pictures`; it throws an Error with a message for the visitor. gone(): called where the model in use was deleted.
- * request(tool, fields): draws, as requestFaces does.
+ * request(tool, fields, waiting): draws, as requestFaces in shared/face-requests.js does.
  */
-export function createDrawing(core, gone, request = requestFaces) {
+export function createDrawing(core, gone, request) {
   async function ask(tool, fields) {
     let waited = false;
     const waiting = (place) => {

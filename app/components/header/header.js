@@ -67,10 +67,13 @@ export async function mount({ element, server }) {
 
   function show() {
     const { model } = core;
+    const isHere = core.handover.isHere(model);
+    $(".here").hidden = !isHere;
     $(".model-name").textContent = model.model;
     const parameters = `${formatNumber(model.parameters)} parameters`;
     $(".details").textContent = [
-      model.model, model.origin, `${model.side} px`, parameters, `weights ${model.revision}`].join(" · ");
+      model.model, model.origin, `${model.side} px`, parameters, `weights ${model.revision}`,
+      ...(isHere ? ["drawn in your browser"] : [])].join(" · ");
     $(".known").replaceChildren(...entriesOf(core, own).map(({ name, about, key = model.key, load: act }) => {
       const words = [create("span", { textContent: name }), create("small", { textContent: about })];
       const button = create("button", { type: "button" }, ...words);
@@ -97,4 +100,5 @@ export async function mount({ element, server }) {
   $(".from-file").addEventListener("click", () => $(".model-file").click());
   onChosenFile($(".model-file"), (file) => load(async () => core.use("known_model", await sendModel(file))));
   core.onModel(show);
+  core.handover.onChange(show);
 }

@@ -2,8 +2,9 @@
 
 const MAGIC = [0x1f, 0x8b]; // of gzip; servers that unpack such files themselves leave none
 
-/** The browser's cache of a name; null where it keeps nothing, as without https, in some frames, or on full disks. */
+/** The browser's cache of a name; null for none, and where it keeps nothing: without https, or on a full disk. */
 async function cacheOf(name) {
+  if (!name) return null;
   try {
     return await globalThis.caches.open(name);
   } catch {
@@ -43,7 +44,8 @@ async function unpacked(bytes) {
 /**
  * Fetches a file, or takes it from what the browser keeps under a name; returns its bytes, unpacked.
  *
- * report(bytes): called with how many more are there.
+ * name: none where the server's headers say how long files are kept. report(bytes): called with how many more are
+ * there.
  */
 export async function download(name, url, report) {
   const cache = await cacheOf(name);

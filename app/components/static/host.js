@@ -1,7 +1,7 @@
 // The page without a server: loads what draws, and mounts the components as Gradio does on the server's page.
+import { createWorker } from "../shared/workers.js";
 import { recordableKinds } from "./recording.js";
 import { createStudio } from "./studio.js";
-import { createWorker } from "./workers.js";
 
 const DRAWN = ".now[data-recipe]"; // there is a face on the page
 

@@ -1,5 +1,6 @@
 // What the page asks a server for elsewhere, answered in the browser: drawing, files and films.
 import { writeFilm } from "../core/film-text.js";
+import { bitmapOf, drawIn } from "../shared/workers.js";
 import { asciiOf, base64Of } from "./encoding.js";
 import { placesAmong } from "./frames.js";
 import { createLongWorks } from "./long-works.js";
@@ -82,7 +83,6 @@ export function createSharpener(begin, now = () => performance.now()) {
   };
 }
 
-const bitmapOf = (pixels, width) => createImageBitmap(new ImageData(pixels, width));
 
 /** The files that are saved. */
 function createFiles(artist, sharpener) {
@@ -166,12 +166,11 @@ export function createStudio(artist, begin, model) {
 
   return {
     /** As requestFaces in shared/face-requests.js, without a server. */
-    async draw(tool, asked) {
-      const fields = { ...asked };
-      delete fields.key;
-      const { pixels, width, ...answer } = await artist.call("draw", [tool, fields]);
-      const picture = tool === "sharp" ? await sharpener.view({ side: answer.side, pixels }) : { side: width, pixels };
-      return { ...answer, picture: await bitmapOf(picture.pixels, picture.side) };
+    async draw(tool, fields) {
+      if (tool !== "sharp") return drawIn(artist, tool, fields);
+      const { pixels, ...answer } = await artist.call("draw", [tool, fields]);
+      const large = await sharpener.view({ side: answer.side, pixels });
+      return { ...answer, picture: await bitmapOf(large.pixels, large.side) };
     },
     server: asServer({
       start_model: () => model,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.static.runtime import PROGRAM, SCRIPT
 from ganime.models.checkpoint import Checkpoint, save_checkpoint
 from tests.ganime.cli.common import Answer, assert_refused
 from tests.hub_server import HubServer
@@ -66,11 +67,17 @@ def test_push_space_publishes_the_page_with_a_model_of_the_hub(
     hub.add_model(REPO, tiny_folder)
     monkeypatch.setattr("app.space.PARTS", ("app", "requirements.txt"))  # without the large weights
     monkeypatch.setattr("app.space.thumbnail", lambda model, home: b"")
-    answer = ganime("push-space", "ada/page", "--model", REPO, "--hardware", "zero-a10g", "--home", tmp_path)
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    for name in (SCRIPT, PROGRAM):
+        (runtime / name).write_text(name)
+    options = ("--hardware", "zero-a10g", "--home", tmp_path, "--runtime", runtime)
+    answer = ganime("push-space", "ada/page", "--model", REPO, *options)
     assert answer.status == 0, answer.error
     space = hub.spaces["ada/page"]
     assert (space.sdk, space.hardware, space.variables) == ("gradio", "zero-a10g", {"GANIME_MODEL": REPO})
     assert space.files["app/__main__.py"]
+    assert space.files[f"node_modules/onnxruntime-web/dist/{PROGRAM}"]
     assert f"models:\n- {REPO}".encode() in space.files["README.md"]
 
 

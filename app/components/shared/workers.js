@@ -35,3 +35,12 @@ export function createWorker(url) {
     },
   };
 }
+
+/** Has a worker draw with a tool; answers as requestFaces in face-requests.js does. artist: a worker that draws. */
+export async function drawIn(artist, tool, fields) {
+  const { pixels, width, ...answer } = await artist.call("draw", [tool, fields]);
+  return { ...answer, picture: await bitmapOf(pixels, width) };
+}
+
+/** RGBA pixels as an ImageBitmap. */
+export const bitmapOf = (pixels, width) => createImageBitmap(new ImageData(pixels, width));
