@@ -238,7 +238,7 @@ def creating(page: Page, address: str, rounds: int) -> list[Row]:
 
     page.wait_for_selector(".variations .mug")
     for count in (16, 64):
-        page.locator(".count").select_option(str(count))
+        page.locator("#create .count").select_option(str(count))
         page.wait_for_function(f"document.querySelectorAll('.gallery .mug').length === {count}")
         rows.append((f"roll {count} faces", [timed(lambda: roll(page)) for _ in range(rounds)], []))
     watched("roll a face", click('[data-do="dice"]'))

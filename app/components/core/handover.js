@@ -6,7 +6,7 @@ import { createWorker, drawIn } from "../shared/workers.js";
 const ENOUGH = 3; // requests of a visitor who has touched the page: a second roll, or a slider that is moved
 const MOST_DIFFERENCE = 2; // of 255 levels, between a pixel of the browser and of the server
 const QUICK = 33; // ms for a face
-const PATIENCE = 20_000; // ms for an answer
+const PATIENCE = 60_000; // ms for an answer; a worker that lacks memory may end without a word
 const SLOW = ["slow-2g", "2g", "3g"]; // connections, as browsers name them
 
 /** Whether a visitor's connection suits the 12 MB that draw the embedded model's faces. */
@@ -70,9 +70,14 @@ async function loadArtist() {
   };
 }
 
-/** Whether an artist draws what the server has drawn. samples: {tool, fields, recipes, milliseconds}, its answers. */
-async function isGoodEnough(artist, samples, now) {
-  if (!(await inTime(artist.difference()) <= MOST_DIFFERENCE)) return false;
+/**
+ * Throws an Error unless an artist draws what the server has drawn, and in time.
+ *
+ * samples: {tool, fields, recipes, milliseconds}, the server's answers.
+ */
+async function check(artist, samples, now) {
+  const difference = await inTime(artist.difference());
+  if (!(difference <= MOST_DIFFERENCE)) throw new Error(`pixels differ by ${difference}`);
   let [here, there, faces] = [0, 0, 0];
   for (const { tool, fields, recipes, milliseconds } of samples) {
     await inTime(artist.draw(tool, fields)); // warms up
@@ -81,9 +86,10 @@ async function isGoodEnough(artist, samples, now) {
     here += now() - begun;
     there += milliseconds;
     faces += recipes.length;
-    if (drawn.recipes.join() !== recipes.join()) return false;
+    if (drawn.recipes.join() !== recipes.join()) throw new Error(`the tool ${tool} gives other recipes`);
   }
-  return here <= Math.max(there, QUICK * faces);
+  const [mine, its] = [here, there].map((time) => Math.round(time / faces));
+  if (here > Math.max(there, QUICK * faces)) throw new Error(`a face takes ${mine} ms, from the server ${its} ms`);
 }
 
 /**
@@ -112,12 +118,13 @@ export function createHandover(key, {
     await idle();
     const found = await load();
     if (!found) return;
-    const passed = await isGoodEnough(found, [...samples.values()], now).catch((error) => {
-      console.info(`Faces are drawn by the server: ${error.message}`);
-      return false;
-    });
-    if (passed) hand(found);
-    else found.end();
+    try {
+      await check(found, [...samples.values()], now);
+    } catch (error) {
+      found.end();
+      throw error;
+    }
+    hand(found);
   }
 
   /** Notes what the server has drawn, and begins the trial once there is reason for one. */
@@ -126,7 +133,7 @@ export function createHandover(key, {
     asked += isActive() ? 1 : 0;
     if (begun || asked < ENOUGH || !isWelcome()) return;
     begun = true;
-    tryOut().catch((error) => console.info(`Faces are drawn by the server: ${error.message}`));
+    tryOut().catch((error) => console.info(`The server draws all faces: ${error.message}.`));
   }
 
   async function served(tool, fields, waiting) {
