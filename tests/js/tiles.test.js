@@ -1,12 +1,32 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { createPictures } from "../../app/components/core/pictures.js";
 import { cornerOf } from "../../app/components/shared/sheets.js";
 import { groupItems, stepOfArrow } from "../../app/components/shared/tiles.js";
 
 test("tiles of a sheet stand in rows", () => {
   const layout = { columns: 8, side: 64 };
   assert.deepEqual([0, 7, 8, 17].map((index) => cornerOf(index, layout)), [[0, 0], [448, 0], [0, 64], [64, 128]]);
+});
+
+test("a face is painted straight from its sheet, and cut out of it once where its picture is asked for", () => {
+  const drawn = [];
+  const canvasOf = () => ({
+    append() {}, getContext: () => ({ drawImage: (sheet, ...place) => drawn.push([sheet, ...place]) }),
+  });
+  globalThis.document = { createElement: canvasOf };
+  const pictures = createPictures(2);
+  pictures.add({ picture: "sheet", recipes: ["a", "b", "c"], columns: 2, side: 64 });
+  assert.deepEqual(["a", "b", "c"].map(pictures.has), [false, true, true]); // the oldest was evicted
+  pictures.paint(canvasOf(), "c", 512);
+  assert.deepEqual(drawn, [["sheet", 0, 64, 64, 64, 0, 0, 512, 512]]);
+  const canvas = pictures.get("c");
+  assert.equal(pictures.get("c"), canvas);
+  assert.equal(drawn.length, 2);
+  pictures.paint(canvasOf(), "c");
+  assert.deepEqual(drawn[2], [canvas, 0, 0, 64, 64, 0, 0, 64, 64]);
+  assert.equal(pictures.get("a"), undefined);
 });
 
 test("items stand in their groups in the order in which they came", () => {

@@ -4,18 +4,18 @@ import { create } from "./dom.js";
 /** The upper left corner of a tile, [x, y] in pixels. */
 export const cornerOf = (index, { columns, side }) => [(index % columns) * side, Math.floor(index / columns) * side];
 
-/** Draws a tile of a sheet onto a context of at least its size. */
-export function drawTile(context, sheet, layout, index) {
+/** Draws a tile of a sheet over the whole of a canvas. */
+export function drawTile(canvas, sheet, layout, index) {
   const [x, y] = cornerOf(index, layout);
   const { side } = layout;
-  context.drawImage(sheet, x, y, side, side, 0, 0, side, side);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(sheet, x, y, side, side, 0, 0, canvas.width, canvas.height);
 }
 
-/** Cuts the first `count` tiles out of a sheet; returns their canvases. */
-export function cutTiles(sheet, layout, count) {
-  return Array.from({ length: count }, (_, index) => {
-    const canvas = create("canvas", { width: layout.side, height: layout.side });
-    drawTile(canvas.getContext("2d"), sheet, layout, index);
-    return canvas;
-  });
+/** Cuts a tile out of a sheet; returns its canvas. */
+export function cutTile(sheet, layout, index) {
+  const canvas = create("canvas", { width: layout.side, height: layout.side });
+  drawTile(canvas, sheet, layout, index);
+  return canvas;
 }
