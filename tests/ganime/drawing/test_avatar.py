@@ -39,6 +39,16 @@ def test_pixels_that_mix_with_the_background_lose_its_colour(face: np.ndarray) -
     assert cut[mixed][:, 1].mean() < large[mixed][:, 1].mean()  # less white in the red
 
 
+def test_enlarged_face_has_no_pale_rim_and_no_specks_beside_it(face: np.ndarray) -> None:
+    face[4:7, 56:59] = (200, 200, 210)
+    large = np.asarray(Image.fromarray(face).resize((SIDE * 8, SIDE * 8), Image.Resampling.BICUBIC))
+    cut = avatar(large, transparent=True)
+    rows, columns = np.mgrid[: SIDE * 8, : SIDE * 8] - SIDE * 4
+    rim = np.hypot(rows, columns) > 14 * 8  # beyond the hole in the middle
+    assert cut[rim & (cut[..., 3] > 25)][:, 1].max() < 110  # red; the background would be 250
+    assert cut[: 10 * 8, 54 * 8 :, 3].max() == 0
+
+
 @pytest.mark.parametrize("pixels", [np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)])
 def test_face_without_a_plain_background_is_refused(pixels: np.ndarray) -> None:
     with pytest.raises(DataError, match="plain background"):
