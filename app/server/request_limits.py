@@ -26,7 +26,7 @@ from app.visitors import address_of
 UPLOAD_PATH = f"{API_PREFIX}/upload"
 MAX_BODY = 6 * MEGABYTE  # of any request but an upload; the largest, a picture to project, has 5.6 MB as base64
 MAX_VALUES = 20_000  # in a JSON body; parsing and checking millions of them would block every other request
-MAX_BUFFERED = 128 * MEGABYTE  # of all bodies that are being read or handled
+MAX_BUFFERED = 48 * MEGABYTE  # of all bodies that are being read or handled, which take several times as much memory
 SHARE = 8  # one visitor's bodies may have an eighth of MAX_BUFFERED
 BODY_SECONDS = 60.0  # for a body to arrive
 MAX_UPLOAD_ID = 64  # characters
