@@ -27,7 +27,7 @@ from tests.browser.test_static import GALLERY, tiles
 
 HERE = "#header .here"
 TOOL = re.compile(r"/ganime/(\w+)$")  # in the address of a request for faces
-MANY = 64  # faces
+FEW, MANY = 16, 64  # faces
 BYTES = """async () => {
   const { files } = await (await fetch(new URL("ganime/browser/model.json", document.baseURI))).json();
   return Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0);
@@ -76,9 +76,7 @@ def print_handover(page: Page) -> None:
 def print_speeds(served: Page, own: Page, rounds: int) -> None:
     """Faces a second of a large roll, and on the stage while a slider is dragged."""
     for page in (served, own):
-        page.locator("#create .count").select_option(str(MANY))
-        page.wait_for_function(f"document.querySelectorAll('{GALLERY}').length === {MANY}")
-        page.wait_for_timeout(3000)  # until variations and the sharp picture are there
+        show(page, MANY)
     rolls: dict[str, list[float]] = {"server": [], "browser": []}
     drags: dict[str, list[float]] = {"server": [], "browser": []}
     for _ in range(rounds):
@@ -92,6 +90,13 @@ def print_speeds(served: Page, own: Page, rounds: int) -> None:
         print(f"{what}: server {medians['server']:.0f}, browser {medians['browser']:.0f} faces a second")
 
 
+def show(page: Page, count: int) -> None:
+    """Have so many faces in the gallery, and wait for what is loaded after them."""
+    page.locator("#create .count").select_option(str(count))
+    page.wait_for_function(f"document.querySelectorAll('{GALLERY}').length === {count}")
+    page.wait_for_timeout(3000)
+
+
 def print_difference(page: Page, home: Path) -> None:
     """The largest difference between a pixel on view and one that the server draws."""
     studio = Studio(Settings(home=home / "other", training="off"))
@@ -103,6 +108,7 @@ def print_difference(page: Page, home: Path) -> None:
 
 def requests(page: Page, seconds: float) -> dict[str, int]:
     """Play for some seconds; returns how many requests for faces the server had, by tool."""
+    show(page, FEW)
     found: Counter[str] = Counter()
     page.on("request", lambda request: found.update(TOOL.findall(request.url)))
     end = time.perf_counter() + seconds
