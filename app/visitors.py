@@ -81,7 +81,11 @@ def address_of(request: Any, proxies: int) -> str:
         entries = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
         hops = [entry.strip() for entry in entries if entry.strip()]
     hops.append(request.client.host if request.client else "")
-    address = hops[max(0, len(hops) - 1 - proxies)]
+    return network_of(hops[max(0, len(hops) - 1 - proxies)])
+
+
+def network_of(address: str) -> str:
+    """Return the address; for IPv6, its /64 network."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:  # not an address, but its text still distinguishes visitors

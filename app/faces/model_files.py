@@ -114,8 +114,8 @@ class ModelFiles:
 def name_in_card(folder: Path) -> str:
     """The name that a model's card begins with, without the owner of a repository; "" for none."""
     card = folder / CARD_FILE
-    with suppress(OSError, UnicodeError):
-        title = re.search(r"^# ([\w.-]+/(?=[\w.-]+$))?(.+)$", card.read_text(encoding="utf-8")[:MAX_CARD], re.MULTILINE)
+    with suppress(OSError, UnicodeError), card.open(encoding="utf-8") as file:
+        title = re.search(r"^# ([\w.-]+/(?=[\w.-]+$))?(.+)$", file.read(MAX_CARD), re.MULTILINE)
         name = title[2].strip() if title else ""
         return "" if name in UNTITLED or name.isdigit() else name
     return ""

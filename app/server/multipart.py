@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
+from anyio import CapacityLimiter, to_thread
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
-from starlette.concurrency import run_in_threadpool
 
 from app.errors import JobError
 
@@ -57,11 +57,14 @@ class FormFiles:
         except FormParserError as error:
             raise FormError("The boundary of this form is too long.") from error
 
-    async def read(self, pieces: AsyncIterator[bytes]) -> list[Path]:
-        """Write all files, and return their paths. Raises FormError, OSError, and what `pieces` raises."""
+    async def read(self, pieces: AsyncIterator[bytes], threads: CapacityLimiter) -> list[Path]:
+        """Write all files, and return their paths. Raises FormError, OSError, and what `pieces` raises.
+
+        threads: a limit on those that write, which all forms share: a form may be nothing but tiny files.
+        """
         try:
             async for piece in pieces:
-                await run_in_threadpool(self.write, piece)
+                await to_thread.run_sync(self.write, piece, limiter=threads)
         finally:
             if self.file:
                 self.file.close()
@@ -75,7 +78,7 @@ class FormFiles:
             self.parser.write(piece)
         except FormParserError as error:
             if "header" in str(error).lower():
-                raise self.head_too_long() from error
+                raise self.bad_head() from error
             raise FormError("The form is damaged. Upload the files again.") from error
 
     def part_begin(self) -> None:
@@ -100,8 +103,9 @@ class FormFiles:
             raise FormError("Every part of an upload must be a file with a filename; this one has others.")
         if len(self.paths) == MAX_FILES:
             raise FormError(f"A form may have at most {MAX_FILES:,} files. Send several, or pack the files.")
-        self.name = options[b"filename"].decode("utf-8", errors="replace")
-        path = self.folder / str(len(self.paths)) / safe_name(self.name)
+        name = options[b"filename"].decode("utf-8", errors="replace")
+        self.name = name[:MAX_NAME]
+        path = self.folder / str(len(self.paths)) / safe_name(name)
         path.parent.mkdir(parents=True)
         self.paths.append(path)
         self.file = path.open("xb")
@@ -123,10 +127,10 @@ class FormFiles:
         """Count bytes of a part's headers. Raises FormError beyond the limit."""
         self.head_bytes += count
         if self.head_bytes > MAX_HEAD:
-            raise self.head_too_long()
+            raise self.bad_head()
 
-    def head_too_long(self) -> FormError:
-        return FormError("The name of a file is too long. Rename it and try again.")
+    def bad_head(self) -> FormError:
+        return FormError("The name of a file is too long or has characters that no name has. Rename it and try again.")
 
 
 def safe_name(name: str) -> str:

@@ -188,16 +188,19 @@ def replay_first(first: Message, receive: Receive) -> Receive:
 def cut_body(receive: Receive, length: int, idle_seconds: float, least: float) -> Receive:
     """Return a `receive` that reports a disconnected client once a body has more than `length` bytes.
 
-    It raises asyncio.TimeoutError when less than `least` of the body, a share, arrives in `idle_seconds`.
+    It raises asyncio.TimeoutError when less than `least` of the body, a share, arrives in `idle_seconds`. Only the time
+    counts for which the client was waited for.
     """
-    received, counted, until = 0, 0, time.monotonic() + idle_seconds
+    received, counted, waited = 0, 0, 0.0
 
     async def receive_counted() -> Message:
-        nonlocal received, counted, until
-        message = await asyncio.wait_for(receive(), until - time.monotonic())
+        nonlocal received, counted, waited
+        start = time.monotonic()
+        message = await asyncio.wait_for(receive(), idle_seconds - waited)
+        waited += time.monotonic() - start
         received += len(message.get("body", b""))
         if received - counted >= max(1, least * length):
-            counted, until = received, time.monotonic() + idle_seconds
+            counted, waited = received, 0.0
         return message if received <= length else {"type": "http.disconnect"}
 
     return receive_counted

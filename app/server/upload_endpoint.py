@@ -8,6 +8,7 @@ import shutil
 import threading
 from pathlib import Path
 
+from anyio import CapacityLimiter, to_thread
 from gradio.route_utils import API_PREFIX
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -44,6 +45,7 @@ MAX_NAMED = (
 API_CLIENT = "gradio_client"  # begins the User-Agent of a client that shows no answer but its status
 UPLOAD_SECONDS = 900.0  # longest duration of a request
 IDLE_SECONDS = 30.0  # in which LEAST of a request has to arrive: it holds as much disk space as it announced
+THREADS = 2  # that store uploads at the same time, apart from those that draw
 LEAST = IDLE_SECONDS / UPLOAD_SECONDS / 4  # a quarter of the pace at which it arrives in time
 
 
@@ -67,6 +69,7 @@ class UploadEndpoint:
         self.jobs, self.no_jobs = jobs, no_jobs
         self.upload_seconds, self.idle_seconds = upload_seconds, idle_seconds
         self.progress = UploadProgress()
+        self.threads = CapacityLimiter(THREADS)
         self.announced: dict[Path, int] = {}  # bytes of requests in progress, by folder
         self.sizes: dict[Path, int] = {}  # bytes of the other requests
         self.admitting = threading.Lock()
@@ -179,7 +182,7 @@ class UploadEndpoint:
         progress, paths = self.progress.begin(upload_id), []
         try:
             form = FormFiles(request.headers.get("content-type", ""), place, progress.add)
-            arrived = await asyncio.wait_for(form.read(request.stream()), self.upload_seconds)
+            arrived = await asyncio.wait_for(form.read(request.stream(), self.threads), self.upload_seconds)
             check_size(form.size, jobs.settings.upload_megabytes)
             paths = arrived
             if len(paths) > MAX_NAMED:
@@ -191,10 +194,10 @@ class UploadEndpoint:
         except JobError as error:
             return self.refusal(jobs, request, str(error), 413)
         finally:
-            progress.done = True
+            progress.end()
             self.announced.pop(place, None)
             if not paths:
-                await run_in_threadpool(self.delete_upload, place, bool(upload_id))
+                await to_thread.run_sync(self.delete_upload, place, bool(upload_id), limiter=self.threads)
 
     def delete_upload(self, place: Path, in_parts: bool) -> None:
         """Delete the files of a request that failed, and of the others of the same upload if it came in parts."""

@@ -39,8 +39,14 @@ class Upload:
     def add(self, name: str, count: int) -> None:
         """Note that bytes of a file have arrived, if anybody follows. Any thread may call it."""
         with self.lock:
-            if self.followers:
+            if self.followers and not self.done:
                 self.arrived[name] += count
+
+    def end(self) -> None:
+        """Note that the upload has ended; what nobody was told by then is forgotten."""
+        with self.lock:
+            self.done = True
+            self.arrived.clear()
 
     def take(self) -> Counter[str]:
         """What has arrived since the last call."""

@@ -32,7 +32,7 @@ LOG = logging.getLogger(__name__)
 MODEL_FILE = "model.json"
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".txt": "text/plain", ".json": "application/json"}
 OTHER = "application/octet-stream"
-PIECE = 256 * 1024  # bytes of a large file that wait in memory for a slow browser
+PIECE = 64 * 1024  # bytes of a large file that wait in memory for a slow browser
 # A worker obeys the policy of its own file, not that of the page. ONNX Runtime compiles WebAssembly and nothing else.
 POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
 
@@ -73,7 +73,9 @@ class BrowserFiles:
             return files_of(self.studio.open(library.start.key), find_runtime(self.runtime))
         except GanimeError as error:
             LOG.info("Faces are drawn by this server, not by browsers. %s", error)
-            return {}
+        except Exception:  # of the libraries that write networks, for a model of the owner's own
+            LOG.exception("Faces are drawn by this server, not by browsers, for which its model could not be written.")
+        return {}
 
 
 def files_of(model: LoadedModel, runtime: Runtime) -> dict[str, bytes]:

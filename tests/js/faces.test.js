@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { createFaces } from "../../app/components/core/faces.js";
-import { recipeOfSeed } from "../../app/components/shared/recipes.js";
+import { createSteering } from "../../app/components/create/steer.js";
+import { recipeOfSeed, withSettings } from "../../app/components/shared/recipes.js";
 
 const MODEL = { model: "tiny", revision: "0123456789ab", clarity: 0.7 };
 
@@ -56,4 +57,48 @@ test("the first face is where undo begins, and every other one can be undone and
   await faces.go(1);
   assert.equal(faces.current().recipe, face(3));
   assert.deepEqual(can.at(-1), [true, false]);
+});
+
+test("a slider that is moved while the face of another is on its way changes the face after it", async () => {
+  const faces = facesOf();
+  const asked = [];
+  let answer = null;
+  const drawing = {
+    steer(base, amounts) {
+      asked.push({ base, amounts });
+      return new Promise((resolve) => { answer = () => resolve([face(9, { vector: `${asked.length}` })]); });
+    },
+  };
+  const own = { vectorsOf: () => ({}) };
+  const view = Object.assign(Object.create(faces), { drawing, own, attempt: (work) => work() });
+  const steering = createSteering(view, () => {});
+  view.onFace(() => steering.follow());
+  const settled = () => new Promise((resolve) => { setTimeout(resolve); });
+  const change = (looks) => faces.inOrder(() => { // as the sliders of clarity and boldness do
+    const { recipe, base, amounts } = faces.current();
+    return faces.show({ recipe: withSettings(recipe, looks), base: withSettings(base || recipe, looks), amounts });
+  });
+
+  await faces.show({ recipe: face(1) });
+  steering.move("smile", 2);
+  await settled();
+  const changed = change({ clarity: 0.8, truncation: 1 });
+  steering.move("blush", 1); // while both are under way
+  answer();
+  await changed;
+  assert.deepEqual(faces.current().amounts, { smile: 2 });
+  await settled();
+  assert.deepEqual(asked.map(({ amounts }) => amounts), [{ smile: 2 }, { smile: 2, blush: 1 }]);
+  answer();
+  await faces.inOrder(() => {});
+  assert.deepEqual(faces.current().amounts, { smile: 2, blush: 1 });
+  assert.equal(JSON.parse(faces.current().base).clarity, 0.8);
+
+  steering.move("smile", 1);
+  await faces.show({ recipe: face(2) }); // another face: the move was not meant for it
+  await settled();
+  answer();
+  await settled();
+  assert.equal(faces.current().recipe, face(2));
+  assert.equal(faces.current().amounts, undefined);
 });

@@ -75,6 +75,7 @@ export function createFaces(core) {
   const settings = { clarity: 0, truncation: 1 };
   const waiting = []; // for the first face
   let face = null;
+  let changing = Promise.resolve(); // until the latest of the changes that follow one another is there
   const dices = {}; // by tab
   const parts = { face: { words: "", put } };
   const undo = createUndo(core, { wanted, current: () => face }, parts);
@@ -113,6 +114,11 @@ export function createFaces(core) {
     faceOfSeed,
     show,
     current: () => face,
+    /** Runs work(), which changes the current face, once all such work before it is done. */
+    inOrder(work) {
+      changing = changing.then(work, work);
+      return changing;
+    },
     /** Called with the current face, now where there is one and whenever it is another one. */
     onFace(listener) {
       listeners.on(listener);

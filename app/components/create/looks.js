@@ -20,7 +20,7 @@ export function createLooks(view, gallery) {
   let timer = 0;
   let name = ""; // of the slider that was moved last
   let running = false;
-  let waiting = false;
+  let waiting = false; // whether a slider was moved since the last face was requested
   let behind = false; // whether the gallery has yet to follow
 
   async function apply() {
@@ -29,7 +29,21 @@ export function createLooks(view, gallery) {
       waiting = true;
       return;
     }
-    running = true;
+    [running, waiting] = [true, true];
+    await view.inOrder(change);
+    running = false;
+    show();
+    if (waiting) {
+      await apply();
+    } else if (behind) {
+      behind = false;
+      gallery.redraw();
+    }
+  }
+
+  /** Shows the face with the looks that the sliders stand for. */
+  async function change() {
+    waiting = false;
     const { recipe, base, amounts } = view.current();
     const [looks, before] = [{ clarity: Number(clarity.value), truncation: Number(boldness.value) }, { ...settings }];
     const moved = name === "clarity" ? "clarity" : "truncation";
@@ -38,24 +52,12 @@ export function createLooks(view, gallery) {
     if (base) Object.assign(step, { base: withSettings(base, looks), amounts });
     const shown = await view.show(step, view.current().slider === name); // its moves are one step to undo
     if (shown === undefined) Object.assign(settings, before); // it could not be drawn: the sliders go back
-    running = false;
-    show();
-    if (waiting) {
-      waiting = false;
-      await apply();
-    } else if (behind) {
-      behind = false;
-      gallery.redraw();
-    }
   }
 
   for (const input of [clarity, boldness]) {
     input.addEventListener("input", () => {
       name = input.className;
-      timer = timer || setTimeout(() => {
-        timer = 0;
-        apply();
-      }, SETTLE);
+      timer = timer || setTimeout(apply, SETTLE);
     });
     input.addEventListener("change", () => {
       if (timer || running) behind = true;

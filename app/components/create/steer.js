@@ -1,5 +1,6 @@
 // Sliders and swatches that change the current face. They stand for the way from `base` to that face.
 import { create, fillRange } from "../shared/dom.js";
+import { isSameFace } from "../shared/recipes.js";
 
 const COLOURS = ["Hair colour", "Eye colour"]; // groups, as app/tabs/sliders.py calls them
 const FIRST = ["smile", "open_mouth", "blush", "hair_length"]; // shown above the fold
@@ -8,7 +9,7 @@ const NO_NAMES = "This model has no named sliders. These patterns were found in 
   + "what it does.";
 
 /** Requests a face at a time; of moves that arrive meanwhile the last one counts. */
-function createSteering(view, refresh) {
+export function createSteering(view, refresh) {
   const { drawing, attempt, own } = view;
   let running = false;
   let target = null; // {base, amounts, name}: where the sliders stand while the stage is not there yet
@@ -21,17 +22,20 @@ function createSteering(view, refresh) {
 
   async function steer() {
     if (running || !moved) return undefined;
-    const { base, amounts, name } = target;
-    [running, moved] = [true, false];
-    const before = view.current();
-    const used = Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount));
-    await attempt(async () => {
+    running = true;
+    let before = null;
+    await view.inOrder(() => attempt(async () => {
+      before = view.current();
+      if (!moved) return; // given up meanwhile
+      moved = false;
+      const { base, amounts, name } = target;
+      const used = Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount));
       const steered = Object.keys(used).length > 0;
       const [recipe] = steered ? await drawing.steer(base, used, own.vectorsOf(used)) : [base];
       if (before !== view.current()) return; // the visitor has gone elsewhere meanwhile
       const sameSlider = before.slider === name && before.base === base; // its moves are one step to undo
       await view.show({ recipe, base, amounts: used, slider: name }, sameSlider);
-    });
+    }));
     running = false;
     if (moved && before === view.current()) moved = false; // it could not be shown: the sliders go back
     if (moved) return steer();
@@ -53,10 +57,13 @@ function createSteering(view, refresh) {
       moved = true;
       steer();
     },
-    /** Gives up moves of another face than the one on the view. */
+    /** Gives up moves of another face than the one on the view; that face in another look is none. */
     follow() {
       const { base, recipe } = view.current();
-      if (target && target.base !== (base || recipe)) [target, moved] = [null, false];
+      const now = base || recipe;
+      if (!target || target.base === now) return;
+      if (isSameFace(target.base, now)) target.base = now;
+      else [target, moved] = [null, false];
     },
   };
 }

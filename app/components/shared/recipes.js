@@ -30,6 +30,13 @@ export function withSettings(text, { clarity, truncation }) {
   return JSON.stringify(recipe);
 }
 
+/** Whether two recipes are of one face, whatever its clarity and boldness. */
+export function isSameFace(text, otherText) {
+  const [face, other] = [parseRecipe(text), parseRecipe(otherText)];
+  const names = ["model", "revision", "seed", "toward", "position", "vector"];
+  return names.every((name) => (face[name] || 0) === (other[name] || 0));
+}
+
 /** Describes a face in a few words. */
 export function describeRecipe(text) {
   const { seed, toward, position, vector } = parseRecipe(text) || {};

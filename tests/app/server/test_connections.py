@@ -70,6 +70,25 @@ def test_a_connection_that_asks_for_nothing_is_closed(port: int, monkeypatch: py
         assert answer(silent, b"") == b""
 
 
+@pytest.mark.parametrize("next_one", [b"", b"GET / HTTP/1.1\r\nHost:"])
+def test_a_connection_is_closed_as_well_when_no_other_request_follows(
+    next_one: bytes, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LimitedConnection, "silent_seconds", 0.3)
+    with connected(port) as once:
+        assert b"204" in answer(once)
+        assert answer(once, next_one) == b""
+
+
+def test_connections_of_one_network_count_together(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.server.connections.network_of", lambda address: "one network")
+    addresses = [("127.0.0.1", 0), ("127.0.0.2", 0), ("127.0.0.3", 0), ("127.0.0.4", 0)]
+    held = [socket.create_connection(("127.0.0.1", port), timeout=60, source_address=own) for own in addresses]
+    assert [b"204" in answer(connection) for connection in held] == [True, True, True, False]
+    for connection in held:
+        connection.close()
+
+
 @pytest.mark.parametrize(
     ("files", "proxies", "most"), [(65_536, 0, MAX_OPEN), (400, 0, 100), (0, 0, MAX_OPEN), (400, 1, 400)]
 )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from anyio import CapacityLimiter
 
 from app.server.multipart import MAX_FILES, FormError, FormFiles, safe_name
 
@@ -30,7 +31,9 @@ async def read(body: bytes, folder: Path, size: int = 64_000, arrived: Counter[s
             yield body[start : start + size]
 
     counts = arrived if arrived is not None else Counter()
-    return await FormFiles(FORM, folder, lambda name, count: counts.update({name: count})).read(pieces())
+    return await FormFiles(FORM, folder, lambda name, count: counts.update({name: count})).read(
+        pieces(), CapacityLimiter(1)
+    )
 
 
 @pytest.mark.parametrize("size", [1, 7, 64_000])

@@ -16,6 +16,7 @@ from typing import Any
 import gradio as gr
 import httpx
 import pytest
+from anyio import CapacityLimiter
 from gradio import processing_utils
 from gradio.state_holder import SessionState
 from starlette.applications import Starlette
@@ -153,11 +154,11 @@ async def test_uploads_that_are_still_on_their_way_count_as_well(
     client, answers = client_of(UploadEndpoint(jobs, "")), []
     read = FormFiles.read
 
-    async def slow(form: FormFiles, pieces: AsyncIterator[bytes]) -> list[Path]:
+    async def slow(form: FormFiles, pieces: AsyncIterator[bytes], threads: CapacityLimiter) -> list[Path]:
         if not answers:
             answers.append("asked")
             answers.append(await send(client, bytes(2 * MEGABYTE)))
-        return await read(form, pieces)
+        return await read(form, pieces, threads)
 
     monkeypatch.setattr(FormFiles, "read", slow)
     assert (await send(client, bytes(2 * MEGABYTE))).status_code == 200
@@ -175,7 +176,7 @@ async def test_a_full_disk_is_told_with_its_setting_and_nothing_is_left(
         refused = await send(page(), bytes(MEGABYTE))
     assert (refused.status_code, "nearly full" in refused.text, "GANIME_HOME" in refused.text) == (413, True, True)
 
-    async def full(form: FormFiles, pieces: AsyncIterator[bytes]) -> None:
+    async def full(form: FormFiles, pieces: AsyncIterator[bytes], threads: CapacityLimiter) -> None:
         (form.folder / "half").write_bytes(b"half a file")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/secret/place")
 
@@ -425,7 +426,7 @@ async def test_an_upload_that_stalls_is_given_up_and_its_room_is_free_first(
     endpoint = UploadEndpoint(open_jobs("mock", start=False), "", upload_seconds=0.05)
     announced, remove = [], shutil.rmtree
 
-    async def stalled(form: FormFiles, pieces: AsyncIterator[bytes]) -> None:
+    async def stalled(form: FormFiles, pieces: AsyncIterator[bytes], threads: CapacityLimiter) -> None:
         announced.append(len(endpoint.announced))
         await asyncio.sleep(60)
 
@@ -513,10 +514,11 @@ async def test_names_of_uploads_are_short_and_their_progress_can_be_followed(
     begun.add("a.png", 2)
     begun.add("a.png", 3)
     assert json.loads((await first).removeprefix("data: ")) == {"orig_name": "a.png", "chunk_size": 5}
-    begun.done = True
-    assert [event async for event in following] == ['data: {"msg": "done"}\n\n']
-    begun.add("a.png", 1)  # nobody follows it any more
+    begun.add("a.png", 1)
+    begun.end()
+    begun.add("a.png", 1)  # too late to be told
     assert not begun.arrived
+    assert [event async for event in following] == ['data: {"msg": "done"}\n\n']
 
 
 async def test_the_page_starts_closed_with_few_sessions_and_no_history(

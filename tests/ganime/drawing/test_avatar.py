@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from ganime.drawing.avatar import avatar, opacity
+from ganime.drawing.avatar import avatar, flooded, opacity
 from ganime.errors import DataError
 from ganime.shapes import UInt8
 
@@ -78,3 +78,24 @@ def test_banner_is_three_times_as_wide_with_the_face_in_the_middle(face: np.ndar
 def test_unknown_shape_is_refused(face: np.ndarray) -> None:
     with pytest.raises(DataError, match="circle"):
         avatar(face, "star")
+
+
+def test_a_path_through_the_whole_picture_is_followed_to_its_end() -> None:
+    path = np.zeros((64, 64), bool)
+    path[::2] = True  # rows, joined at alternating ends
+    path[1::4, -1] = path[3::4, 0] = True
+    start, other = np.zeros_like(path), np.zeros_like(path)
+    start[0, 0] = True
+    other[::2] = True
+    assert (flooded(start, path) == path).all()
+    assert (flooded(start, other) == (np.arange(64) == 0)[:, None]).all()  # the first row alone
+
+
+def test_each_pixel_is_visited_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    visited, unique = [], np.unique
+    monkeypatch.setattr(np, "unique", lambda pixels: visited.append(unique(pixels)) or visited[-1])
+    everything = np.ones((40, 40), bool)
+    corner = np.zeros_like(everything)
+    corner[0, 0] = True
+    assert flooded(corner, everything).all()
+    assert len(np.concatenate(visited)) == everything.size - 1
