@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from ganime.drawing.clarity import DEFAULT_CLARITY
 from ganime.drawing.direction_search import group
@@ -148,6 +148,20 @@ def test_swatches_and_sliders_change_the_face_and_say_where_it_is(opened: Page) 
     smiling = set_slider(opened, '[data-steer="smile"]', 1)
     assert (ways("smile") @ (latent(smiling) - latent(pink)))[0] > 0
     assert of_model(smiling).clarity == DEFAULT_CLARITY
+    held: list[Route] = []
+    opened.route("**/ganime/steer*", lambda route: held.append(route))
+    opened.locator('[data-steer="blush"]').fill("1")
+    while not held:
+        opened.wait_for_timeout(50)
+    opened.locator(".clarity").fill("0.8")  # before the other answer is there
+    opened.wait_for_timeout(300)
+    held[0].continue_()
+    expect(opened.locator(".made-by")).to_contain_text("clarity 0.8")
+    expect(opened.locator('[data-steer="blush"]')).to_have_value("1")
+    opened.unroute("**/ganime/steer*")
+    press(opened, "undo")
+    press(opened, "undo")
+    this_face(opened, smiling)
     smile = opened.locator('[data-steer="smile"]')
     limits = {end: float(smile.get_attribute(end) or "nan") for end in ("min", "max")}
     assert -3 <= limits["min"] < 0 < limits["max"] <= 3

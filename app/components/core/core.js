@@ -17,6 +17,7 @@ import { createRequest } from "../shared/requests.js";
 const NO_SEARCH = "This page opens faces, films and trays that were saved with Ganime. To search for the face that is "
   + "closest to another picture, it would need a server.";
 
+const WORTH_SAYING = 2; // s of waiting
 const ORDINALS = { one: "st", two: "nd", few: "rd", other: "th" };
 const ordinal = (number) => `${number}${ORDINALS[new Intl.PluralRules("en", { type: "ordinal" }).select(number)]}`;
 
@@ -38,7 +39,7 @@ function createMessages() {
     say: (words) => said.tell(words),
     /** Says how long a request waits for its turn, while a visitor waits for it. place: {ahead, seconds}. */
     sayPlace(place) {
-      if (running) said.tell(wordsOfPlace(place));
+      if (running && place.seconds >= WORTH_SAYING) said.tell(wordsOfPlace(place));
     },
     /** Shows an error; "" takes it away. recipe: a face whose model could be loaded. */
     complain: (words, recipe = "") => complained.tell(words, recipe),

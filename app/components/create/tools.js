@@ -1,6 +1,8 @@
 // The panels of the tools, one of which is open.
+import { reducedMotion } from "../shared/motion.js";
 
 const FIRST = "sliders";
+const SEEN = 240; // px of a panel that can be seen, at least, with the dock that covers the end of the window
 
 /** Creates the panels. Each tool is {open(), close()}, called when its panel opens and when another one does. */
 export function createTools({ element, $, place, onFace }) {
@@ -19,7 +21,12 @@ export function createTools({ element, $, place, onFace }) {
 
   const isOpen = (name) => !$(`[data-panel="${name}"]`).hidden;
   element.querySelectorAll("[data-tool]").forEach((button) => {
-    button.addEventListener("click", () => open(button.dataset.tool));
+    button.addEventListener("click", () => {
+      open(button.dataset.tool);
+      const panel = $(`[data-panel="${button.dataset.tool}"]`);
+      const isBelow = panel.getBoundingClientRect().top > innerHeight - SEEN; // as on a phone
+      if (isBelow) panel.scrollIntoView({ behavior: reducedMotion.matches ? "auto" : "smooth", block: "start" });
+    });
   });
   const { tool } = place.read();
   open(exists(tool) ? tool : FIRST);

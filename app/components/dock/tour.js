@@ -105,6 +105,9 @@ export function connectTour(core, $) {
     if (target.closest?.("#create .gallery .mug")) note({ picked: true });
     if (target.closest?.('#dock [data-do="film"]')) note({ filmed: true });
   });
+  document.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape" && step >= 0 && !document.querySelector("dialog[open], details.menu[open]")) go(STEPS.length);
+  });
   $('[data-do="tour"]').hidden = readStored(NAME) === "done";
   return {
     tour() {
