@@ -5,7 +5,7 @@ import { createWorker, drawIn } from "../shared/workers.js";
 
 const ENOUGH = 3; // requests of a visitor who has touched the page: a second roll, or a slider that is moved
 const MOST_DIFFERENCE = 2; // of 255 levels, between a pixel of the browser and of the server
-const QUICK = 33; // ms for a face
+const QUICK = 8; // ms for a face, with which a roll of 16 feels immediate
 const PATIENCE = 60_000; // ms for an answer; a worker that lacks memory may end without a word
 const SLOW = ["slow-2g", "2g", "3g"]; // connections, as browsers name them
 
