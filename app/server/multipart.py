@@ -16,7 +16,7 @@ from app.errors import JobError
 
 MAX_FILES = 1_000  # in a form; browsers send a folder in several
 MAX_HEAD = 4_096  # bytes of what stands before a file: above all its name
-MAX_NAME = 200  # bytes of a name on the disk
+MAX_NAME = 200  # bytes of a name on the disk, and characters of it in the progress
 UNSAFE = re.compile(r'[<>:"|?*\x00-\x1f\x7f]')  # in names, on one file system or another
 
 
@@ -27,7 +27,7 @@ class FormError(JobError):
 class FormFiles:
     """The files of a form while it is read: every part of it has to be one.
 
-    folder: in which each file is stored, in a folder of its own, since names may be the same.
+    folder: where each file is stored, in a separate folder, since names may be the same.
     paths, size: of the files so far, in their order, and their bytes together.
     """
 

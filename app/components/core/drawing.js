@@ -1,4 +1,5 @@
 // The one way in which the page has faces drawn: recipes in, pictures out. Behind it is the server, or the browser.
+
 /**
  * Creates the drawing. Each of its functions returns recipes as the server writes them, whose pictures are then in
  * `pictures`; it throws an Error with a message for the visitor. gone(): called where the model in use was deleted.

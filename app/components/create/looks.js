@@ -4,7 +4,7 @@ import { parseRecipe, withSettings } from "../shared/recipes.js";
 
 const SETTLE = 60; // ms after a move, until which further ones join it
 
-/** What is said where a face has a look of its own, "" where it has that of new faces. Both: {clarity, truncation}. */
+/** What is said of a face whose clarity or boldness differs from `usual`, those of new faces; "" where neither does. */
 export function noteOf(face, usual) {
   const parts = [
     face.clarity !== usual.clarity && `clarity ${usual.clarity}`,

@@ -1,6 +1,6 @@
 // The large face: plain at once, sharp a moment later.
 import { isLaidOut } from "../shared/dom.js";
-import { paintMix, reducedMotion } from "../shared/motion.js";
+import { paintMix, scrollTo } from "../shared/motion.js";
 import { describeLook, describeRecipe, parseRecipe } from "../shared/recipes.js";
 import { createSharpener } from "../shared/sharp.js";
 
@@ -37,10 +37,10 @@ export function createStage(view) {
   }
 
   /** Scrolls to the large face where a face was clicked far below it, as on a phone. */
-  function scrollTo() {
+  function scrollUp() {
     const { bottom } = canvas.getBoundingClientRect();
     if (bottom > 120 || !isLaidOut(canvas) || !document.activeElement?.closest("#create .mug")) return;
-    $(".scene").scrollIntoView({ behavior: reducedMotion.matches ? "auto" : "smooth", block: "start" });
+    scrollTo($(".scene"));
   }
 
   /** Takes over the sharp picture of the first face from the page's HTML, see app/server/first_faces.py. */
@@ -52,7 +52,7 @@ export function createStage(view) {
 
   view.onFace(takeFirst);
   view.onFace(paint);
-  view.onFace(scrollTo);
+  view.onFace(scrollUp);
   view.tray.onTray(showKept);
   view.onModel(({ side }) => { $(".own-size").textContent = `${side} px, exact`; });
   view.onBusy((busy) => $(".window").setAttribute("aria-busy", String(busy)));

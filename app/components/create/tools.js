@@ -1,5 +1,5 @@
 // The panels of the tools, one of which is open.
-import { reducedMotion } from "../shared/motion.js";
+import { scrollTo } from "../shared/motion.js";
 
 const FIRST = "sliders";
 const SEEN = 240; // px of a panel that can be seen, at least, with the dock that covers the end of the window
@@ -25,7 +25,7 @@ export function createTools({ element, $, place, onFace }) {
       open(button.dataset.tool);
       const panel = $(`[data-panel="${button.dataset.tool}"]`);
       const isBelow = panel.getBoundingClientRect().top > innerHeight - SEEN; // as on a phone
-      if (isBelow) panel.scrollIntoView({ behavior: reducedMotion.matches ? "auto" : "smooth", block: "start" });
+      if (isBelow) scrollTo(panel);
     });
   });
   const { tool } = place.read();

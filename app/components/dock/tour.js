@@ -1,6 +1,6 @@
 // The guided first minute: a few steps, each of which waits until it has been done.
 import { isLaidOut, setText } from "../shared/dom.js";
-import { reducedMotion } from "../shared/motion.js";
+import { scrollTo } from "../shared/motion.js";
 import { isTabOpen, openTab } from "../shared/page-tabs.js";
 import { readStored, writeStored } from "../shared/storage.js";
 
@@ -54,7 +54,7 @@ function createPointer() {
     element.classList.add("toured");
     if (element.closest("#dock")) return; // always in view
     const block = element.offsetHeight > innerHeight / 2 ? "start" : "center";
-    element.scrollIntoView({ block, behavior: reducedMotion.matches ? "auto" : "smooth" });
+    scrollTo(element, block);
   }
 
   return point;

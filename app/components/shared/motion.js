@@ -4,6 +4,11 @@ import { isLaidOut } from "./dom.js";
 /** Matches for people who have asked for less motion; nothing moves then unless they start it. */
 export const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
+/** Scrolls to an element, smoothly where motion is welcome. block: "start" or "center", where it comes. */
+export function scrollTo(element, block = "start") {
+  element.scrollIntoView({ block, behavior: reducedMotion.matches ? "auto" : "smooth" });
+}
+
 /** Creates a clock that calls step(seconds) at the display's rate; seconds: since the call before. */
 export function createClock(element, step) {
   let request = 0;

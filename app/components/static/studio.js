@@ -83,7 +83,6 @@ export function createSharpener(begin, now = () => performance.now()) {
   };
 }
 
-
 /** The files that are saved. */
 function createFiles(artist, sharpener) {
   /** Faces as PNG files, one after the other. */
