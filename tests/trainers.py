@@ -112,13 +112,12 @@ def app(kind: str) -> None:
     from dataclasses import replace
     from functools import partial
 
-    from app.faces import examples
-    from app.jobs import service
+    from app.faces import examples, studio
     from ganime.drawing import projection
 
     examples.EXAMPLE_COUNT = 24
     projection.FIRST_STEPS = projection.LAST_STEPS = 4
-    service.Jobs = partial(service.Jobs, options=replace(options_for(kind), save=0.0, niceness=0))  # type: ignore[misc]
+    studio.Jobs = partial(studio.Jobs, options=replace(options_for(kind), save=0.0, niceness=0))  # type: ignore[misc]
     sys.argv[1:] = []
     runpy.run_module("app", run_name="__main__")
 

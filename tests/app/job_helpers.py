@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,11 @@ def wait_for(condition: Callable[[], object], seconds: float = 180) -> None:
     while not condition():
         assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.02)
+
+
+def paths_below(folder: Path) -> list[Path]:
+    """Return all paths below a folder; unlike `Path.rglob`, it does not mind folders that vanish meanwhile."""
+    return [Path(root, name) for root, folders, files in os.walk(folder) for name in (*folders, *files)]
 
 
 def children_of(home: Path) -> list[psutil.Process]:
