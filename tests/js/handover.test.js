@@ -103,6 +103,30 @@ test("a browser that is slower than the server is quick enough at 8 ms a face", 
   assert.equal(quick.handover.isHere(MODEL), true);
 });
 
+test("a browser that was too slow is tried again once the server has been slower five times in a row", async () => {
+  let busy = 100;
+  let time = 0;
+  const { counts, handover, play } = standIn({ milliseconds: 0 }, {
+    now: () => time,
+    server: async (tool, { seed }) => { time += busy; return { recipes: [`face ${seed}`] }; },
+    load: async () => {
+      counts.loaded += 1;
+      return {
+        async draw(tool, { seed }) { time += 150; return { recipes: [`face ${seed}`] }; },
+        difference: async () => 0,
+        end() {},
+      };
+    },
+  });
+  await play(20);
+  assert.equal(counts.loaded, 1); // the server is quicker
+  busy = 200;
+  await play(4);
+  assert.equal(counts.loaded, 1);
+  await play(1);
+  assert.deepEqual([counts.loaded, handover.isHere(MODEL)], [2, true]);
+});
+
 test("where the browser fails later, the server answers, then and from then on", async () => {
   const { counts, artist, handover, draw, play } = standIn();
   await play();

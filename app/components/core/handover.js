@@ -6,6 +6,8 @@ import { createWorker, drawIn } from "../shared/workers.js";
 const ENOUGH = 3; // requests of a visitor who has touched the page: a second roll, or a slider that is moved
 const MOST_DIFFERENCE = 2; // of 255 levels, between a pixel of the browser and of the server
 const QUICK = 8; // ms for a face, with which a roll of 16 feels immediate
+const RECENT = 5; // answers of the server that all have to be slower than the browser before that is tried again
+const MOST_TRIALS = 3; // each draws on the visitor's processor for some seconds
 const PATIENCE = 60_000; // ms for an answer; a worker that lacks memory may end without a word
 const SLOW = ["slow-2g", "2g", "3g"]; // connections, as browsers name them
 
@@ -71,25 +73,73 @@ async function loadArtist() {
 }
 
 /**
- * Throws an Error unless an artist draws what the server has drawn, and in time.
+ * Milliseconds for a face of an artist. Throws an Error unless it draws what the server has drawn.
  *
  * samples: {tool, fields, recipes, milliseconds}, the server's answers.
  */
 async function check(artist, samples, now) {
   const difference = await inTime(artist.difference());
   if (!(difference <= MOST_DIFFERENCE)) throw new Error(`pixels differ by ${difference}`);
-  let [here, there, faces] = [0, 0, 0];
-  for (const { tool, fields, recipes, milliseconds } of samples) {
+  let milliseconds = 0;
+  for (const { tool, fields, recipes } of samples) {
     await inTime(artist.draw(tool, fields)); // warms up
     const begun = now();
     const drawn = await inTime(artist.draw(tool, fields));
-    here += now() - begun;
-    there += milliseconds;
-    faces += recipes.length;
+    milliseconds += now() - begun;
     if (drawn.recipes.join() !== recipes.join()) throw new Error(`the tool ${tool} gives other recipes`);
   }
-  const [mine, its] = [here, there].map((time) => Math.round(time / faces));
-  if (here > Math.max(there, QUICK * faces)) throw new Error(`a face takes ${mine} ms, from the server ${its} ms`);
+  return milliseconds / facesIn(samples);
+}
+
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+const facesIn = (samples) => sum(samples.map(({ recipes }) => recipes.length));
+const paceOf = (samples) => sum(samples.map(({ milliseconds }) => milliseconds)) / facesIn(samples);
+
+/**
+ * Creates a function that notes what the server has drawn, and begins a trial of the browser once there is a reason:
+ * a visitor who plays and, after a trial in which the browser was too slow, a server that has become slower than it.
+ *
+ * onPassed(artist): called once a trial has been passed. Returns note(sample), see check.
+ */
+function createTrials(onPassed, { load, isWelcome, isActive, now }) {
+  const samples = new Map(); // by tool, the latest answer of the server
+  let recent = []; // the last answers, of whatever tool
+  let asked = 0; // requests of the visitor
+  let trials = 0;
+  let isOver = false; // while a trial runs, and for good unless the browser was merely too slow
+  let pace = 0; // ms for a face that the browser took in a trial
+
+  async function tryOut() {
+    await idle();
+    const artist = await load();
+    if (!artist) return;
+    const compared = [...samples.values()];
+    try {
+      pace = await check(artist, compared, now);
+    } catch (error) {
+      artist.end();
+      throw error;
+    }
+    const most = Math.max(paceOf(compared), QUICK);
+    if (pace <= most) return onPassed(artist);
+    artist.end();
+    recent = [];
+    samples.clear(); // a busy server is judged by what comes now
+    isOver = trials >= MOST_TRIALS;
+    throw new Error(`a face takes ${Math.round(pace)} ms, at most ${Math.round(most)} are welcome`);
+  }
+
+  const isBusy = () => recent.length === RECENT && recent.every((sample) => paceOf([sample]) > pace);
+
+  return (sample) => {
+    samples.set(sample.tool, sample);
+    recent = [...recent, sample].slice(-RECENT);
+    asked += isActive() ? 1 : 0;
+    if (isOver || asked < ENOUGH || !isWelcome() || (trials && !isBusy())) return;
+    isOver = true;
+    trials += 1;
+    tryOut().catch((error) => console.info(`The server draws all faces: ${error.message}.`));
+  };
 }
 
 /**
@@ -104,9 +154,6 @@ export function createHandover(key, {
   now = () => performance.now(),
 } = {}) {
   const changed = createListeners();
-  const samples = new Map(); // by tool, the latest answer of the server
-  let asked = 0; // requests of the visitor
-  let begun = false;
   let artist = null;
 
   function hand(to) {
@@ -114,27 +161,7 @@ export function createHandover(key, {
     changed.tell();
   }
 
-  async function tryOut() {
-    await idle();
-    const found = await load();
-    if (!found) return;
-    try {
-      await check(found, [...samples.values()], now);
-    } catch (error) {
-      found.end();
-      throw error;
-    }
-    hand(found);
-  }
-
-  /** Notes what the server has drawn, and begins the trial once there is reason for one. */
-  function note(sample) {
-    samples.set(sample.tool, sample);
-    asked += isActive() ? 1 : 0;
-    if (begun || asked < ENOUGH || !isWelcome()) return;
-    begun = true;
-    tryOut().catch((error) => console.info(`The server draws all faces: ${error.message}.`));
-  }
+  const note = createTrials(hand, { load, isWelcome, isActive, now });
 
   async function served(tool, fields, waiting) {
     const start = now();
