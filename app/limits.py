@@ -179,7 +179,8 @@ class Limits:
     save: files that are encoded for saving.
     models: models that are fetched from the hub or read from the disk.
     arriving, imports: model files that arrive, and that are unpacked or imported.
-    reading: faces to train on, which are counted and decoded.
+    uploads: faces to train on, which arrive; many at a time, since they cost little but the disk's time.
+    reading: the same, which are counted and decoded.
     card: previews of links.
     """
 
@@ -190,6 +191,7 @@ class Limits:
         self.models = Turns(2, longest=60.0, seconds=2.0, each=1)
         self.arriving = Turns(4, longest=60.0, seconds=2.0, each=1)
         self.imports = Turns(2, longest=120.0, seconds=5.0, each=1)
+        self.uploads = Turns(64, longest=600.0, seconds=5.0, each=4)
         self.reading = Turns(2, longest=600.0, seconds=10.0, each=1)
         self.card = Turns(1, longest=15.0, seconds=1.0)
         self.new_cards = Rate(20, seconds=60)

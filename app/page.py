@@ -68,7 +68,7 @@ def model_in_use(event: gr.EventData) -> str:
 def own_routes(studio: Studio) -> list[BaseRoute]:
     """The routes that take precedence over Gradio's own."""
     faces = FaceEndpoint(studio)
-    uploads = UploadEndpoint(studio.jobs, studio.no_jobs)
+    uploads = UploadEndpoint(studio.jobs, studio.no_jobs, studio.limits)
     return [
         *uploads.routes(),
         *ModelEndpoint(studio).routes(),

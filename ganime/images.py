@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from importlib.util import find_spec
+from itertools import count as count_up
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -21,6 +25,16 @@ MP4_COMMENT = b"\xa9cmt"  # the metadata box that holds it in an MP4 file: size,
 ANIMATION_FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".mp4": "MP4"}
 MAX_SIDE = 2048
 SHEET_COLUMNS = 8  # tiles in a row of a sheet
+PALETTE_FRAMES = 64  # of a GIF, from which its colours are chosen
+PNG_START = b"\x89PNG\r\n\x1a\n"
+
+
+class Frames(Protocol):
+    """Pictures of one size, uint8 (H, W, 3) each, such as an array of all."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Any: ...
 
 
 def png_bytes(face: UInt8[np.ndarray, "h w 3"], recipe: str = "", size: int | None = None) -> bytes:
@@ -110,7 +124,7 @@ def sheet(faces: UInt8[np.ndarray, "n h w 3"], columns: int = SHEET_COLUMNS) -> 
 
 
 def save_animation(
-    frames: UInt8[np.ndarray, "n h w 3"],
+    frames: Frames,
     path: Path,
     fps: float = 20.0,
     size: int | None = None,
@@ -119,7 +133,8 @@ def save_animation(
     """Write frames as an animation in the format of the suffix of `path`; all formats except MP4 loop.
 
     GIF: one palette of 256 colours for all frames, dithered, at most 50 frames a second. APNG: exact. WebP: exact at
-    the size of the frames, quality 90 when scaled. MP4: H.264, which needs PyAV.
+    the size of the frames, quality 90 when scaled. MP4: H.264, which needs PyAV. Each frame is asked for when it is
+    written, in order; of a GIF some are asked for before.
 
     fps: frames per second, 1 to 60. size: side in px to scale to, by default that of the frames. recipe: JSON in ASCII
     to store in the file; `recipe_in` reads it.
@@ -127,26 +142,93 @@ def save_animation(
     Raises GanimeError for another suffix, and for MP4 without PyAV.
     """
     kind = animation_kind(path)
-    if kind == "MP4":
-        with atomic_file(path) as temporary:
-            write_mp4(frames, temporary, fps, size, recipe)
-        return
-    pictures = [resize_picture(Image.fromarray(frame), size) for frame in frames]
-    options = recipe_option(kind, recipe) if recipe else {}
     duration = round(1000 / fps)  # ms
-    if kind == "WEBP":
-        options |= {"method": 2, "quality": 90, "lossless": pictures[0].size == frames.shape[2:0:-1]}
-    if kind == "GIF":
-        duration = max(20, 10 * round(100 / fps))  # GIF counts in hundredths; browsers slow 1 down to 10
-        palette = Image.fromarray(sheet(frames, SHEET_COLUMNS)).quantize(256, Image.Quantize.MEDIANCUT)
-        pictures = [image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for image in pictures]
     with atomic_file(path) as temporary:
-        options |= {"duration": duration, "loop": 0}
-        pictures[0].save(temporary, kind, save_all=True, append_images=pictures[1:], **options)
+        if kind == "MP4":
+            write_mp4(frames, temporary, fps, size, recipe)
+        elif kind == "PNG":
+            write_apng(pictures_of(frames, size), len(frames), temporary, duration, recipe)
+        elif kind == "GIF":
+            write_gif(frames, temporary, fps, size, recipe)
+        else:
+            film = film_of(frames, size)
+            options = recipe_option(kind, recipe) | {"lossless": film.size == frames[0].shape[1::-1]}
+            film.save(temporary, kind, save_all=True, method=2, quality=90, duration=duration, loop=0, **options)
+
+
+def pictures_of(frames: Frames, size: int | None) -> Iterator[Image.Image]:
+    """Frames as pictures, scaled to `size` px, one at a time."""
+    return (resize_picture(Image.fromarray(frames[number]), size) for number in range(len(frames)))
+
+
+def film_of(frames: Frames, size: int | None) -> Image.Image:
+    """Frames as one picture of many, of which one is in memory: Pillow calls `seek` to have the next one there."""
+    film = resize_picture(Image.fromarray(frames[0]), size).copy()
+
+    def seek(number: int) -> None:
+        film.paste(resize_picture(Image.fromarray(frames[number]), size))
+
+    film.n_frames, film.seek = len(frames), seek  # type: ignore[attr-defined, method-assign]
+    return film
+
+
+def write_gif(frames: Frames, path: Path, fps: float, size: int | None, recipe: str) -> None:
+    """Write frames as GIF, for which all are in memory with a byte for each pixel."""
+    some = np.linspace(0, len(frames) - 1, min(len(frames), PALETTE_FRAMES)).round().astype(int).tolist()
+    palette = Image.fromarray(sheet(np.stack([frames[number] for number in some]), SHEET_COLUMNS))
+    palette = palette.quantize(256, Image.Quantize.MEDIANCUT)
+    first, *rest = (
+        picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for picture in pictures_of(frames, size)
+    )
+    duration = max(20, 10 * round(100 / fps))  # GIF counts in hundredths; browsers slow 1 down to 10
+    options = recipe_option("GIF", recipe)
+    first.save(path, "GIF", save_all=True, append_images=rest, duration=duration, loop=0, **options)
+
+
+def write_apng(pictures: Iterable[Image.Image], count: int, path: Path, duration: int, recipe: str) -> None:
+    """Write `count` pictures of one size as APNG, one at a time; Pillow would have two copies of each in memory.
+
+    duration: of a frame, in ms. The format: https://www.w3.org/TR/png-3/#apng-frame-based-animation
+    """
+    sequence = count_up()
+    with path.open("wb") as file:
+        for number, picture in enumerate(pictures):
+            buffer = io.BytesIO()
+            picture.save(buffer, "PNG", **(recipe_option("PNG", recipe) if number == 0 else {}))
+            control = struct.pack(">IIIIIHHBB", next(sequence), *picture.size, 0, 0, duration, 1000, 0, 0)
+            begun = False  # whether the pixels of this frame have
+            for name, data in png_chunks(buffer.getvalue()):
+                if name == b"IDAT" and not begun:
+                    begun = True
+                    if number == 0:
+                        file.write(png_chunk(b"acTL", struct.pack(">II", count, 0)))
+                    file.write(png_chunk(b"fcTL", control))
+                if number == 0 and name != b"IEND":
+                    file.write(PNG_START if name == b"IHDR" else b"")
+                    file.write(png_chunk(name, data))
+                elif name == b"IDAT":
+                    file.write(png_chunk(b"fdAT", struct.pack(">I", next(sequence)) + data))
+        file.write(png_chunk(b"IEND", b""))
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of a PNG that is whole: their names and contents."""
+    place = len(PNG_START)
+    while place < len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        yield data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
+        place += 12 + length  # length, name, content, checksum
+
+
+def png_chunk(name: bytes, content: bytes) -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
 def recipe_option(kind: str, recipe: str) -> dict[str, Any]:
-    """What Pillow takes to store a recipe in an animation of a kind."""
+    """What Pillow takes to store a recipe in an animation of a kind; nothing for an empty one."""
+    if not recipe:
+        return {}
     if kind == "GIF":
         return {"comment": recipe.encode("ascii")}
     if kind == "WEBP":
@@ -176,9 +258,7 @@ def mp4_works() -> bool:
     return find_spec("av") is not None
 
 
-def write_mp4(
-    frames: UInt8[np.ndarray, "n h w 3"], path: Path, fps: float, size: int | None = None, comment: str = ""
-) -> None:
+def write_mp4(frames: Frames, path: Path, fps: float, size: int | None = None, comment: str = "") -> None:
     """Write frames as H.264 in MP4, in the form that every player supports. size: as for `save_animation`.
 
     Its colours have half the size (yuv420p), so both sides must be even: the last line of an odd side is repeated.
@@ -186,15 +266,15 @@ def write_mp4(
     import av  # 100 MB that only films need
 
     rate = Fraction(fps).limit_denominator(1000)
-    sides = (size, size) if size else frames.shape[1:3]
+    sides = (size, size) if size else frames[0].shape[:2]
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as film:
         if comment:
             film.metadata["comment"] = comment
         stream = film.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "fast"})
         stream.height, stream.width = (side + side % 2 for side in sides)
         stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            pixels = np.asarray(resize_picture(Image.fromarray(frame), size))  # (H, W, 3)
+        for picture in pictures_of(frames, size):
+            pixels = np.asarray(picture)  # (H, W, 3)
             pixels = np.pad(pixels, ((0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)), "edge")
             film.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         film.mux(stream.encode(None))

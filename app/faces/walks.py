@@ -18,7 +18,7 @@ from ganime.images import animation_kind, mp4_works, save_animation
 from ganime.shapes import Float, Int, UInt8
 from ganime.text import quoted
 
-MAX_WALK_FRAMES = 600  # 25 s at 24 frames a second; at 256 px they take 118 MB while the film is encoded
+MAX_WALK_FRAMES = 600  # 25 s at 24 frames a second; of a model of 256 px they take 118 MB
 MAX_LARGE_FRAMES = 180  # of a film of 512 px
 SHARPENED_FRAMES = 60  # of them at most are drawn and sharpened, about a second each; the others are mixed from those
 DRAWING_SHARE = 0.6  # of a film's progress; the rest is encoding
@@ -79,11 +79,12 @@ class SavedFile:
 
 def draw_walk(model: LoadedModel, z: Float[np.ndarray, "n latent"]) -> Iterator[Progress | Frames]:
     """Draw latents in batches, between which other visitors have their turns: Progress, then the Frames."""
-    frames = []
+    frames, done = np.empty((len(z), model.image_size, model.image_size, 3), np.uint8), 0
     for batch in model.batches(z):
-        frames.append(batch)  # (B, H, W, 3)
-        yield Progress(sum(map(len, frames)) / len(z))
-    yield Frames(np.concatenate(frames))
+        frames[done : done + len(batch)] = batch  # (B, H, W, 3)
+        done += len(batch)
+        yield Progress(done / len(z))
+    yield Frames(frames)
 
 
 def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: int) -> Iterator[Progress | SavedFile]:
@@ -118,26 +119,35 @@ def draw_film(model: LoadedModel, route: Walk, fps: float, suffix: str, size: in
             for picture in model.sharpened(frames, size):
                 pictures.append(picture)
                 yield Progress(drawing + SHARPENING_SHARE * len(pictures) / len(frames))
-            frames = mixed(np.stack(pictures), places, len(z))
+            frames = MixedFrames(np.stack(pictures), places, len(z))
         yield SavedFile(f"film{suffix}", encode_film(frames, suffix, fps, size, recipe))
 
 
-def mixed(
-    pictures: UInt8[np.ndarray, "k h w 3"], places: Int[np.ndarray, " k"], count: int
-) -> UInt8[np.ndarray, "count h w 3"]:
-    """Frames of a film, of which pictures are given; between two of them their colours are mixed.
+@dataclass(frozen=True, eq=False)
+class MixedFrames:
+    """Frames of a film, of which pictures are given; between two of them their colours are mixed when one is asked for.
 
-    places: of the pictures among the frames, ascending from the first to the last frame. count: number of frames.
+    pictures: uint8, (K, H, W, 3). places: (K,), of the pictures among the frames, ascending from the first to the last
+    frame. count: number of frames.
     """
-    frames = np.empty((count, *pictures.shape[1:]), np.uint8)
-    for number in range(count):
-        after = int(np.searchsorted(places, number))
-        if places[after] == number:
-            frames[number] = pictures[after]
-            continue
-        share = np.float32((number - places[after - 1]) / (places[after] - places[after - 1]))
-        frames[number] = (pictures[after - 1] * (1 - share) + pictures[after] * share).round()  # (H, W, 3)
-    return frames
+
+    pictures: UInt8[np.ndarray, "k h w 3"]
+    places: Int[np.ndarray, " k"]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: int) -> UInt8[np.ndarray, "h w 3"]:
+        if not 0 <= number < self.count:
+            raise IndexError(number)
+        after = int(np.searchsorted(self.places, number))
+        if self.places[after] == number:
+            return self.pictures[after]
+        before, then = self.places[after - 1], self.places[after]
+        share = np.float32((number - before) / (then - before))
+        mixed = self.pictures[after - 1] * (1 - share) + self.pictures[after] * share  # (H, W, 3)
+        return mixed.round().astype(np.uint8)
 
 
 def draw_zip(model: LoadedModel, recipes: list[Recipe], size: int) -> Iterator[Progress | SavedFile]:
@@ -149,7 +159,7 @@ def draw_zip(model: LoadedModel, recipes: list[Recipe], size: int) -> Iterator[P
     yield SavedFile("faces.zip", zip_of(recipes, pngs))
 
 
-def encode_film(frames: UInt8[np.ndarray, "n h w 3"], suffix: str, fps: float, size: int, recipe: str) -> bytes:
+def encode_film(frames: Sequence[UInt8[np.ndarray, "h w 3"]], suffix: str, fps: float, size: int, recipe: str) -> bytes:
     """The bytes of an animation that repeats for ever. suffix, size: as for `draw_film`. recipe: to store inside."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"film{suffix}"

@@ -7,13 +7,15 @@ import json
 import re
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import NoReturn
 
 import gradio as gr
 from gradio import processing_utils
 from gradio.route_utils import API_PREFIX
 from gradio.state_holder import SessionState
-from starlette.requests import Request
+from starlette._utils import get_route_path
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,6 +30,8 @@ MAX_BODY = 6 * MEGABYTE  # of any request but an upload; the largest, a picture 
 MAX_VALUES = 20_000  # in a JSON body; parsing and checking millions of them would block every other request
 MAX_BUFFERED = 48 * MEGABYTE  # of all bodies that are being read or handled, which take several times as much memory
 SHARE = 8  # one visitor's bodies may have an eighth of MAX_BUFFERED
+MAX_UNSENT = 64 * MEGABYTE  # of answers in memory that one visitor has not taken yet
+PIECE = 65_536  # bytes of an answer that are sent at a time
 BODY_SECONDS = 60.0  # for a body to arrive
 MAX_UPLOAD_ID = 64  # characters
 MAX_EVENTS = 24  # of one visitor in Gradio's queue
@@ -55,6 +59,7 @@ class RequestLimits:
         self.local, self.proxies = local, proxies
         self.buffered: Counter[str] = Counter()  # bytes of bodies, by visitor
         self.open: Counter[str] = Counter()  # requests that are not answered yet, by visitor
+        self.unsent: Counter[str] = Counter()  # bytes of large answers that are on their way, by visitor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,25 +68,58 @@ class RequestLimits:
         if refusal := refusal_of_host(request, self.local) or refusal_of(request, path):
             return await refusal(scope, receive, send)
         body, visitor = bytearray(), address_of(request, self.proxies)
-        if self.open[visitor] >= MAX_OPEN:
-            return await too_many_open()(scope, receive, send)
+        if refusal := self.refusal_of_many(visitor):
+            return await refusal(scope, receive, send)
         self.open[visitor] += 1
         try:
-            if not path.endswith((UPLOAD_PATH, MODEL_PATH)):
-                receive, refusal = await self.read_body(receive, body, visitor)
-                if not refusal and API_PREFIX in path:
-                    refusal = refusal_of_content(scope, path, body) or refusal_of_crowd(scope, path, self.proxies)
-            await (refusal or self.app)(scope, receive, send)
+            with suppress(ClientDisconnect):  # nobody is left to be answered
+                if not takes_files(scope):
+                    receive, refusal = await self.read_body(receive, body, visitor)
+                    if not refusal and API_PREFIX in path:
+                        refusal = refusal_of_content(scope, path, body) or refusal_of_crowd(scope, path, self.proxies)
+                await (refusal or self.app)(scope, receive, self.in_pieces(send, visitor))
         finally:
             self.buffered -= Counter({visitor: len(body)})  # which forgets visitors without any
             self.open -= Counter([visitor])
+
+    def refusal_of_many(self, visitor: str) -> Response | None:
+        """Return the response to a visitor who has many requests under way, or leaves many answers; else None."""
+        if self.open[visitor] >= MAX_OPEN:
+            return PlainTextResponse(
+                f"{MAX_OPEN:,} requests of yours are under way. Send the next ones when some are done.", 429
+            )
+        if self.unsent[visitor] >= MAX_UNSENT:
+            text = f"{MAX_UNSENT // MEGABYTE} MB of answers to you are still on their way. Try again when they arrived."
+            return PlainTextResponse(text, 429)
+        return None
+
+    def in_pieces(self, send: Send, visitor: str) -> Send:
+        """Return a `send` that gives large bodies away in pieces, each once the client has taken those before.
+
+        An answer in one piece would lie in the server's memory after its request had ended, where nothing counts it.
+        """
+
+        async def send_in_pieces(message: Message) -> None:
+            body = message.get("body", b"")
+            if len(body) <= PIECE:
+                return await send(message)
+            self.unsent[visitor] += len(body)
+            try:
+                for start in range(0, len(body), PIECE):
+                    end = start + PIECE
+                    more = message.get("more_body", False) or end < len(body)
+                    await send(message | {"body": body[start:end], "more_body": more})
+            finally:
+                self.unsent -= Counter({visitor: len(body)})
+
+        return send_in_pieces
 
     async def read_body(self, receive: Receive, body: bytearray, visitor: str) -> tuple[Receive, Response | None]:
         """Read a whole body into `body` before anything parses it.
 
         Returns a `receive` that delivers the body again, and a refusal when the body is too large, holds too many
         values (counted by their separators, in time linear in the number of bytes), arrives too slowly, or when too
-        many bytes of this visitor or of all are being read or handled.
+        many bytes of this visitor or of all are being read or handled. Raises ClientDisconnect.
         """
         values, more, until = 1, True, time.monotonic() + self.body_seconds
         while more:
@@ -90,8 +128,8 @@ class RequestLimits:
             except asyncio.TimeoutError:
                 text = f"The request's body did not arrive within {self.body_seconds:g} seconds. Try again."
                 return receive, PlainTextResponse(text, 408)
-            if message["type"] != "http.request":  # the client has disconnected
-                return replay_first(message, receive), None
+            if message["type"] != "http.request":
+                raise ClientDisconnect
             chunk = message.get("body", b"")
             body += chunk
             self.buffered[visitor] += len(chunk)
@@ -110,6 +148,14 @@ class RequestLimits:
         return replay_first({"type": "http.request", "body": bytes(body), "more_body": False}, receive), None
 
 
+def takes_files(scope: Scope) -> bool:
+    """Whether a request goes to an endpoint that takes files, and has limits of its own for its body.
+
+    It is found as the router finds it: the same path below a mount leads elsewhere.
+    """
+    return scope["method"] == "POST" and get_route_path(scope) in (UPLOAD_PATH, MODEL_PATH)
+
+
 def refusal_of(request: Request, path: str) -> Response | None:
     """Return the response to a request whose path and headers are enough to refuse it; None for all others."""
     if FETCHING.search(path):
@@ -118,7 +164,7 @@ def refusal_of(request: Request, path: str) -> Response | None:
         return PlainTextResponse(f"upload_id may have at most {MAX_UPLOAD_ID} characters; choose a shorter one.", 400)
     if len(path) > MAX_PATH or any(len(name) > MAX_NAME for name in request.query_params.getlist("session_hash")):
         return names_too_long()
-    if path.endswith((UPLOAD_PATH, MODEL_PATH)):  # which have limits of their own
+    if takes_files(request.scope):
         return None
     length = request.headers.get("content-length", "")
     if request.method in ("GET", "HEAD") and (length.strip("0") or "transfer-encoding" in request.headers):
@@ -160,13 +206,6 @@ def refusal_of_crowd(scope: Scope, path: str, proxies: int) -> Response | None:
 def names_too_long() -> Response:
     """Return the response to a request whose path, session or other name is too long."""
     return PlainTextResponse(f"A path may have at most {MAX_PATH:,} characters, a name or hash {MAX_NAME}.", 400)
-
-
-def too_many_open() -> Response:
-    """Return the response to a visitor who holds MAX_OPEN requests open."""
-    return PlainTextResponse(
-        f"{MAX_OPEN:,} requests of yours are under way. Send the next ones when some are done.", 429
-    )
 
 
 def body_too_large() -> Response:

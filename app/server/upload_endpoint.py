@@ -29,6 +29,7 @@ from app.jobs.arrivals import (
 from app.jobs.limits import check_visitor, make_room
 from app.jobs.service import Jobs
 from app.jobs.store import secret_digest
+from app.limits import Busy, Limits
 from app.server.multipart import FormError, FormFiles
 from app.server.request_limits import UPLOAD_PATH, cut_body
 from app.server.upload_progress import UploadProgress
@@ -56,6 +57,7 @@ class UploadEndpoint:
     space of all. Uploads that nobody waits for any more make room for others; what is left of a refused one is deleted.
 
     jobs: None when nobody can train here; `no_jobs` then says why uploads are refused
+    limits: the doors of the page; uploads of a visitor that are too many at a time wait for their turn
     upload_seconds, idle_seconds: see UPLOAD_SECONDS and IDLE_SECONDS
     """
 
@@ -63,10 +65,11 @@ class UploadEndpoint:
         self,
         jobs: Jobs | None,
         no_jobs: str,
+        limits: Limits,
         upload_seconds: float = UPLOAD_SECONDS,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        self.jobs, self.no_jobs = jobs, no_jobs
+        self.jobs, self.no_jobs, self.limits = jobs, no_jobs, limits
         self.upload_seconds, self.idle_seconds = upload_seconds, idle_seconds
         self.progress = UploadProgress()
         self.threads = CapacityLimiter(THREADS)
@@ -91,17 +94,25 @@ class UploadEndpoint:
         if "transfer-encoding" in request.headers or not length.isdecimal():
             return PlainTextResponse("An upload must state its length (Content-Length).", 411)
         visitor = visitor_of(request, profile_of(request), self.jobs.settings.proxies)
-        upload_id = request.query_params.get("upload_id", "")
         try:
             check_visitor(visitor, self.jobs.settings)
         except JobError as error:
             return self.refusal(self.jobs, request, str(error), 403)
         try:
-            place = await run_in_threadpool(self.admit, self.jobs, visitor, int(length), upload_id)
+            async with self.limits.uploads.turn(visitor.identity):
+                return await self.take(self.jobs, visitor, request, int(length))
+        except Busy as error:
+            return self.refusal(self.jobs, request, str(error), 503)
+
+    async def take(self, jobs: Jobs, visitor: Visitor, request: Request, length: int) -> Response:
+        """Store an upload of `length` bytes whose turn it is."""
+        try:
+            upload_id = request.query_params.get("upload_id", "")
+            place = await run_in_threadpool(self.admit, jobs, visitor, length, upload_id)
         except JobError as error:
-            return self.refusal(self.jobs, request, str(error), 413)
-        receive = cut_body(request.receive, int(length), self.idle_seconds, LEAST)
-        return await self.store(self.jobs, Request(request.scope, receive), place)
+            return self.refusal(jobs, request, str(error), 413)
+        receive = cut_body(request.receive, length, self.idle_seconds, LEAST)
+        return await self.store(jobs, Request(request.scope, receive), place)
 
     def refusal(self, jobs: Jobs, request: Request, text: str, status: int) -> Response:
         """Return the answer to a refused upload.

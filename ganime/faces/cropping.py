@@ -56,9 +56,9 @@ def crop_faces(data: bytes, sizes: Sequence[int], finder: FaceFinder) -> tuple[l
 
     def cut(picture: Image.Image, width: int, height: int) -> list[tuple[Face, ...]]:
         found = finder.find(picture)
-        if is_face(width, height, found):
+        if is_face(*picture.size, found):
             return []
-        squares = squares_inside(width, height, found)
+        squares = squares_inside(*picture.size, found)
         if not squares:
             raise NoFaceError("no face was found in it")
         return [tuple(cut_out(picture, square, size) for size in sizes) for square in squares]

@@ -17,7 +17,7 @@ from ganime.errors import DataError
 from ganime.faces import duplicates
 from ganime.faces.cropping import FaceFinder, NoFaceError, crop_faces
 from ganime.faces.pixels import is_grey
-from ganime.faces.reading import Face, TooSmallError, decode, map_in_order
+from ganime.faces.reading import FILES, Face, TooSmallError, decode, map_in_order
 from ganime.faces.search import Picture
 
 THUMBNAILS_FILE = "thumbnails.bin"  # deleted once duplicates are found
@@ -158,11 +158,12 @@ def examine(image_size: int, finder: FaceFinder | None, picture: Picture) -> lis
     """The faces in a picture, or the reason why there is none."""
     sizes = (image_size,) if image_size == COMPARED_SIDE else (image_size, COMPARED_SIDE)
     try:
-        data = picture.read()
-        if finder is None:
-            faces, cropped = [tuple(decode(data, size) for size in sizes)], False
-        else:
-            faces, cropped = crop_faces(data, sizes, finder)
+        with FILES.taken(picture.size):
+            data = picture.read()
+            if finder is None:
+                faces, cropped = [tuple(decode(data, size) for size in sizes)], False
+            else:
+                faces, cropped = crop_faces(data, sizes, finder)
     except (DataError, OSError) as error:
         return error
     names = [picture.name]

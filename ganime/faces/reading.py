@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Lock
+from threading import Condition, Lock
 from typing import TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from ganime.errors import DataError
 from ganime.faces.kinds import HEAD_BYTES, PICTURE, in_words, kind_by_content
 from ganime.faces.mending import nearly_whole
 from ganime.faces.pixels import to_rgb
+from ganime.faces.search import MAX_PICTURE_BYTES
 from ganime.shapes import UInt8
 
 Value = TypeVar("Value")
@@ -32,10 +33,47 @@ FORMATS = (
 )
 MIN_SIDE = 16  # px; a smaller picture cannot show a face
 MAX_PICTURE_PIXELS = 50_000_000
-LARGE_PIXELS = 16_000_000  # larger pictures are decoded one at a time, to limit the memory of many threads
-LARGE_PICTURE_LOCK = Lock()
 MAX_THREADS = 8
+ORIENTATION = 0x0112  # in EXIF
+TURNS = {  # that undo an orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = (TURNS[5], TURNS[6], TURNS[7], TURNS[8])  # change width and height
+BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # of a pixel in Pillow's memory
+RGB_BYTES = 4  # of all other modes, RGB too
 pillow_heif.register_heif_opener(decode_threads=1)  # pictures are decoded in threads of their own
+
+
+class Room:
+    """Memory that threads share: who needs more than is free waits for it, each after those who came before."""
+
+    def __init__(self, size: int) -> None:
+        self.size = self.free = size  # in bytes
+        self.first, self.changed = Lock(), Condition()
+
+    @contextmanager
+    def taken(self, size: int) -> Iterator[None]:
+        """Have so many bytes, all of them if there are fewer."""
+        size = min(size, self.size)
+        with self.first, self.changed:  # whoever is first waits; the others wait for that
+            self.changed.wait_for(lambda: self.free >= size)
+            self.free -= size
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.free += size
+                self.changed.notify()
+
+
+PICTURES = Room(RGB_BYTES * MAX_PICTURE_PIXELS)  # of all pictures that are decoded
+FILES = Room(MAX_PICTURE_BYTES)  # of all encoded pictures
 
 
 class TooSmallError(DataError):
@@ -74,8 +112,9 @@ def decode_with(data: bytes, work: Callable[[Image.Image, int, int], Result], dr
     A picture that is slightly damaged is read as browsers show it.
 
     draft_side: a JPEG is decoded at a fraction of its size, but with no side below this, in px; None for its full size.
-    The width and height are those of the full picture. A large picture is in memory only while `work` runs, one at a
-    time.
+    The width and height are those of the full picture. A picture is in memory only while `work` runs, and all together
+    have as much as the largest one; one that would need much more while it is converted or turned is read at half its
+    sides.
 
     Raises DataError with a short reason when the data are no picture, damaged or too large, TooSmallError when the
     picture is smaller than 16 x 16 px.
@@ -111,19 +150,23 @@ def work_on(image: Image.Image, work: Callable[[Image.Image, int, int], Result],
     width, height = image.size
     if draft_side:
         image.draft("RGB", (draft_side, draft_side))  # JPEG: decodes at a fraction of the size
-    stored = image.size
-    with LARGE_PICTURE_LOCK if image.width * image.height > LARGE_PIXELS else nullcontext():
-        turn_upright(image)
-        if image.size != stored:
+    stored, needed = image.size, image.width * image.height * (BYTES.get(image.mode, RGB_BYTES) + RGB_BYTES)
+    with PICTURES.taken(needed):  # for itself and a copy
+        image.load()
+        turn = turn_of(image)
+        if (image.size != stored) != (turn in SIDEWAYS):  # Pillow turns a TIFF by itself
             width, height = height, width
-        return work(to_rgb(image), width, height)
+        copied = turn is not None or image.mode != "RGB"
+        picture = to_rgb(image, factor=2 if copied and needed > PICTURES.size else 1)
+        del image
+        return work(picture if turn is None else picture.transpose(turn), width, height)
 
 
-def turn_upright(image: Image.Image) -> None:
-    """Decode a picture and turn it as its EXIF says; if that cannot be read, the picture stays as it is."""
-    image.load()
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """What turns a decoded picture as its EXIF says; None where it stays as it is, or where that cannot be read."""
     with suppress(Exception):  # EXIF is parsed by many readers, which raise what they like
-        ImageOps.exif_transpose(image, in_place=True)
+        return TURNS.get(image.getexif().get(ORIENTATION, 1))
+    return None
 
 
 def mend(data: bytes) -> Image.Image | None:
@@ -132,12 +175,13 @@ def mend(data: bytes) -> Image.Image | None:
     Raises DataError as `open_picture` does.
     """
     try:
-        with LARGE_PICTURE_LOCK:
+        with PICTURES.taken(PICTURES.size):  # it is decoded three times
             mended = nearly_whole(data, open_picture)
             if mended is None:
                 return None
-            turn_upright(mended)
-            return to_rgb(mended)
+            turn = turn_of(mended)
+            picture = to_rgb(mended)
+            return picture if turn is None else picture.transpose(turn)
     except DataError:
         raise
     except Exception:  # see `decode_with`

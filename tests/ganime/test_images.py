@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 from pathlib import Path
@@ -194,6 +195,28 @@ def test_animations_can_be_scaled(tmp_path: Path, suffix: str) -> None:
     save_animation(noise(3), path, size=48)
     found, _, _ = read_frames(path)
     assert [frame.shape for frame in found] == [(48, 48, 3)] * 3
+
+
+class Counting:
+    """Frames that note how many coloured pictures of their size are in memory when one of them is asked for."""
+
+    def __init__(self, frames: np.ndarray) -> None:
+        self.frames, self.most = frames, 0
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        pictures = [each for each in gc.get_objects() if issubclass(type(each), Image.Image) and each.mode == "RGB"]
+        self.most = max(self.most, sum(picture.size == (33, 33) for picture in pictures))
+        return self.frames[number]
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".mp4"])
+def test_one_frame_of_an_animation_is_in_memory_at_a_time(tmp_path: Path, suffix: str) -> None:
+    frames = Counting(noise(9))
+    save_animation(frames, tmp_path / f"film{suffix}", size=33)
+    assert frames.most <= 2
 
 
 @pytest.mark.parametrize(("fps", "size", "side"), [(20, None, 16), (12.5, 33, 34), (60, 48, 48)])

@@ -14,7 +14,7 @@ from PIL import Image
 
 from app.faces import walks
 from app.faces.loaded_model import LoadedModel
-from app.faces.walks import Frames, SavedFile, Walk, draw_film, draw_walk, mixed
+from app.faces.walks import Frames, MixedFrames, SavedFile, Walk, draw_film, draw_walk
 from ganime import images
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate_recipes
@@ -73,7 +73,8 @@ def test_frames_of_a_large_film_are_limited(model: LoadedModel, recipe: Recipe) 
 
 def test_frames_between_given_ones_are_mixed_from_both() -> None:
     black, white = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 200, np.uint8)
-    frames = mixed(np.stack([black, white, black]), np.array([0, 4, 6]), 7)
+    mixed = MixedFrames(np.stack([black, white, black]), np.array([0, 4, 6]), 7)
+    frames = np.stack([mixed[number] for number in range(len(mixed))])
     assert frames.dtype == np.uint8
     assert frames[:, 0, 0, 0].tolist() == [0, 50, 100, 150, 200, 100, 0]
 

@@ -11,12 +11,20 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from app.server import request_limits
-from app.server.request_limits import MAX_EVENTS, MAX_NAME, RequestLimits, refusal_of_crowd
+from app.server.request_limits import (
+    MAX_BODY,
+    MAX_EVENTS,
+    MAX_NAME,
+    PIECE,
+    RequestLimits,
+    refusal_of_crowd,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +101,71 @@ async def test_a_body_that_does_not_arrive_is_given_up() -> None:
     assert (answer.status_code, "0.2 seconds" in answer.text) == (408, True)
 
 
+def scope_of(path: str, address: str = "192.0.2.1", app: object = None) -> dict[str, Any]:
+    headers = [(b"host", b"page")]
+    base = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    return base | {"client": (address, 1), "app": app}
+
+
+@pytest.mark.parametrize("path", ["/echo", "/gradio_api/upload"])
+async def test_a_client_that_leaves_while_its_body_arrives_leaves_no_error(path: str) -> None:
+    """At an endpoint that takes files the body is left to it; what it raises goes no further."""
+    messages = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"x", "more_body": True}]
+
+    async def receive() -> Message:
+        return messages.pop()
+
+    async def send(message: Message) -> None:
+        raise AssertionError("There is nobody to answer.")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()  # raises ClientDisconnect
+
+    with pytest.raises(ClientDisconnect):
+        await app(scope_of(path), receive, send)
+    messages += [{"type": "http.disconnect"}, {"type": "http.request", "body": b"x", "more_body": True}]
+    limited = RequestLimits(app)
+    await limited(scope_of(path), receive, send)
+    assert (messages, limited.open, limited.buffered) == ([], {}, {})
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/upload", "/ganime/model"])
+async def test_only_the_endpoints_that_take_files_take_large_bodies(path: str) -> None:
+    body = b"x" * (MAX_BODY + 1)
+    assert (await client().post(path, content=body)).content == body
+    for other in (f"/gradio_api/mcp{path}", f"/gradio_api/mcp/{path}", f"/below{path}", f"{path}/"):
+        assert (await client().post(other, content=body)).status_code == 413
+
+
+async def test_a_large_answer_is_sent_in_pieces_and_counts_until_its_client_has_taken_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(request_limits, "MAX_UNSENT", 2 * PIECE)
+    whole, sizes, go_on = bytes(range(256)) * (PIECE // 100), [], asyncio.Event()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sizes.append(len(message.get("body", b"")))
+        if len(sizes) > 2:
+            await go_on.wait()
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(whole)(scope, receive, send)
+
+    limited = RequestLimits(answer)
+    slow = asyncio.create_task(limited(scope_of("/"), receive, send))
+    while len(sizes) < 3:
+        await asyncio.sleep(0)
+    assert (await from_address(limited, "192.0.2.1").post("/")).status_code == 429
+    assert (await from_address(limited, "192.0.2.2").post("/")).content == whole
+    go_on.set()
+    await slow
+    assert (sum(sizes), max(sizes), limited.unsent) == (len(whole), PIECE, {})
+    assert (await from_address(limited, "192.0.2.1").post("/")).content == whole
+
+
 async def test_a_visitor_may_hold_so_many_requests_open_and_others_are_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -142,18 +215,15 @@ async def test_other_bodies_reach_the_page_unchanged(body: bytes) -> None:
 
 @pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/below/gradio_api/call/walk", "/gradio_api/call/v2/walk"])
 async def test_a_visitor_cannot_fill_gradios_queue_which_all_share(path: str) -> None:
-    def scope_of(address: str) -> dict[str, Any]:
-        return {"type": "http", "method": "POST", "path": path, "headers": [], "client": (address, 1), "app": app}
-
     events = {number: SimpleNamespace(request=None) for number in range(MAX_EVENTS)}
     blocks = SimpleNamespace(_queue=SimpleNamespace(event_ids_to_events=events))
     app = SimpleNamespace(get_blocks=lambda: blocks)
     for event in events.values():
-        event.request = Request(scope_of("192.0.2.1"))
-    refusal = refusal_of_crowd(scope_of("192.0.2.1"), path, 0)
+        event.request = Request(scope_of(path, "192.0.2.1", app))
+    refusal = refusal_of_crowd(scope_of(path, "192.0.2.1", app), path, 0)
     assert refusal
     assert refusal.status_code == 429
-    assert refusal_of_crowd(scope_of("192.0.2.2"), path, 0) is None
-    assert refusal_of_crowd(scope_of("192.0.2.1"), "/gradio_api/component_server", 0) is None
+    assert refusal_of_crowd(scope_of(path, "192.0.2.2", app), path, 0) is None
+    assert refusal_of_crowd(scope_of(path, "192.0.2.1", app), "/gradio_api/component_server", 0) is None
     events.popitem()
-    assert refusal_of_crowd(scope_of("192.0.2.1"), path, 0) is None
+    assert refusal_of_crowd(scope_of(path, "192.0.2.1", app), path, 0) is None

@@ -41,6 +41,7 @@ from app.jobs.arrivals import (
 )
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED, Job
+from app.limits import Limits
 from app.server import upload_progress
 from app.server.compression import Compression
 from app.server.multipart import FormFiles
@@ -89,7 +90,7 @@ def page(open_jobs: Callable[..., Jobs]) -> Callable[..., httpx.AsyncClient]:
 
     def make(**changes: object) -> httpx.AsyncClient:
         jobs = open_jobs("mock", start=False, **({"proxies": 1, "upload_megabytes": 2} | changes))
-        return client_of(UploadEndpoint(jobs, ""))
+        return client_of(UploadEndpoint(jobs, "", Limits()))
 
     return make
 
@@ -151,7 +152,7 @@ async def test_uploads_that_are_still_on_their_way_count_as_well(
     open_jobs: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2, visitor_jobs=1)
-    client, answers = client_of(UploadEndpoint(jobs, "")), []
+    client, answers = client_of(UploadEndpoint(jobs, "", Limits())), []
     read = FormFiles.read
 
     async def slow(form: FormFiles, pieces: AsyncIterator[bytes], threads: CapacityLimiter) -> list[Path]:
@@ -163,6 +164,30 @@ async def test_uploads_that_are_still_on_their_way_count_as_well(
     monkeypatch.setattr(FormFiles, "read", slow)
     assert (await send(client, bytes(2 * MEGABYTE))).status_code == 200
     assert answers[1].status_code == 413
+
+
+async def test_many_uploads_of_one_visitor_wait_for_their_turn_and_others_are_taken(
+    open_jobs: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = Limits()
+    client = client_of(UploadEndpoint(open_jobs("mock", start=False, proxies=1), "", limits))
+    read, begun, go_on = FormFiles.read, [], asyncio.Event()
+
+    async def held(form: FormFiles, pieces: AsyncIterator[bytes], threads: CapacityLimiter) -> list[Path]:
+        begun.append(form)
+        if len(begun) <= limits.uploads.each:
+            await go_on.wait()
+        return await read(form, pieces, threads)
+
+    monkeypatch.setattr(FormFiles, "read", held)
+    many = [asyncio.create_task(send(client, b"some")) for _ in range(limits.uploads.each + 5)]
+    while len(begun) < limits.uploads.each:
+        await asyncio.sleep(0.01)
+    assert (await send(client, b"some", "203.0.113.7")).status_code == 200
+    assert len(begun) == limits.uploads.each + 1
+    go_on.set()
+    assert {(await upload).status_code for upload in many} == {200}
+    assert (limits.uploads.serving, limits.uploads.waiting) == (0, {})
 
 
 async def test_a_full_disk_is_told_with_its_setting_and_nothing_is_left(
@@ -203,7 +228,7 @@ async def test_who_may_not_train_may_not_upload(page: Callable[..., httpx.AsyncC
     refused = await send(client, b"some")
     assert (refused.status_code, "GANIME_TRAINING=login" in refused.text) == (403, True)
     assert (await send(client, b"some", Cookie="mine")).status_code == 200
-    off = await send(client_of(UploadEndpoint(None, "Switched off (GANIME_TRAINING=off).")), b"some")
+    off = await send(client_of(UploadEndpoint(None, "Switched off (GANIME_TRAINING=off).", Limits())), b"some")
     assert (off.status_code, off.text) == (403, "Switched off (GANIME_TRAINING=off).")
     assert len(here(tmp_path / "home")) == 1
 
@@ -338,7 +363,7 @@ async def test_no_endpoint_but_the_upload_takes_files(page: Callable[..., httpx.
 
 async def test_small_and_empty_uploads_cost_too(open_jobs: Callable[..., Jobs], tmp_path: Path) -> None:
     jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2)
-    client = client_of(UploadEndpoint(jobs, ""))
+    client = client_of(UploadEndpoint(jobs, "", Limits()))
     assert (await send(client, b"")).status_code == 200
     many = [("files", (f"{number}.png", bytes([number]))) for number in range(200)]
     told = {"X-Forwarded-For": "203.0.113.7"}
@@ -349,7 +374,7 @@ async def test_small_and_empty_uploads_cost_too(open_jobs: Callable[..., Jobs], 
 
 async def test_a_folder_in_many_requests_counts_as_one_upload(open_jobs: Callable[..., Jobs], tmp_path: Path) -> None:
     jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2, visitor_jobs=1)
-    client, paths = client_of(UploadEndpoint(jobs, "")), []
+    client, paths = client_of(UploadEndpoint(jobs, "", Limits())), []
 
     async def part(upload_id: str, number: int, size: int = 0) -> httpx.Response:
         files = [("files", (f"{number}-{name}.png", bytes([name]) + bytes(size))) for name in range(101)]
@@ -374,7 +399,7 @@ async def test_single_files_are_limited_by_their_size_and_not_by_their_number(
     open_jobs: Callable[..., Jobs], tmp_path: Path
 ) -> None:
     jobs = open_jobs("mock", start=False, upload_megabytes=2, visitor_jobs=3)
-    client = client_of(UploadEndpoint(jobs, ""))
+    client = client_of(UploadEndpoint(jobs, "", Limits()))
     for size in [1] * 40 + [2 * MEGABYTE] * 3:
         assert (await send(client, bytes(size))).status_code == 200
     refused = await send(client, bytes(2 * MEGABYTE))
@@ -387,10 +412,10 @@ async def test_uploads_that_nobody_waits_for_make_room_for_others(
     after_restart: bool, open_jobs: Callable[..., Jobs], tmp_path: Path
 ) -> None:
     jobs = open_jobs("mock", start=False, proxies=1, upload_megabytes=2, visitor_jobs=1, disk_gigabytes=4.5 / 1024)
-    endpoint = UploadEndpoint(jobs, "")
+    endpoint = UploadEndpoint(jobs, "", Limits())
     [mine] = (await send(client_of(endpoint), bytes(2 * MEGABYTE))).json()
     assert (await send(client_of(endpoint), bytes(MEGABYTE))).status_code == 413  # it was uploaded a moment ago
-    endpoint = UploadEndpoint(jobs, "") if after_restart else endpoint
+    endpoint = UploadEndpoint(jobs, "", Limits()) if after_restart else endpoint
     age(Path(mine).parents[1], ABANDONED_SECONDS + 1)
     assert (await send(client_of(endpoint), bytes(2 * MEGABYTE))).status_code == 200
     assert not Path(mine).exists()
@@ -404,7 +429,7 @@ async def test_gradio_client_is_given_the_reason_of_a_refusal(open_jobs: Callabl
     jobs = open_jobs("mock", start=False, upload_megabytes=1)
     sent = {"files": ("faces.zip", bytes(3 * MEGABYTE))}
     agent = {"User-Agent": "gradio_client/2.7.2; hf_hub/2.4.0; python/3.11"}
-    answer = await client_of(UploadEndpoint(jobs, "")).post(UPLOAD, files=sent, headers=agent)
+    answer = await client_of(UploadEndpoint(jobs, "", Limits())).post(UPLOAD, files=sent, headers=agent)
     assert answer.status_code == 200
     with pytest.raises(JobError, match=r"3 MB.*GANIME_UPLOAD_MEGABYTES"):
         uploaded_files(answer.json()[0], "faces.zip", jobs.settings)
@@ -423,7 +448,7 @@ def age(place: Path, seconds: float) -> None:
 async def test_an_upload_that_stalls_is_given_up_and_its_room_is_free_first(
     open_jobs: Callable[..., Jobs], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    endpoint = UploadEndpoint(open_jobs("mock", start=False), "", upload_seconds=0.05)
+    endpoint = UploadEndpoint(open_jobs("mock", start=False), "", Limits(), upload_seconds=0.05)
     announced, remove = [], shutil.rmtree
 
     async def stalled(form: FormFiles, pieces: AsyncIterator[bytes], threads: CapacityLimiter) -> None:
@@ -444,7 +469,7 @@ async def test_an_upload_that_stalls_is_given_up_and_its_room_is_free_first(
 async def test_an_upload_that_announces_much_and_sends_nothing_soon_gives_its_room_back(
     open_jobs: Callable[..., Jobs], tmp_path: Path
 ) -> None:
-    endpoint = UploadEndpoint(open_jobs("mock", start=False), "", idle_seconds=0.2)
+    endpoint = UploadEndpoint(open_jobs("mock", start=False), "", Limits(), idle_seconds=0.2)
 
     async def silent() -> AsyncIterator[bytes]:
         yield b"--x\r\n"
@@ -467,7 +492,7 @@ async def test_an_upload_that_announces_much_and_sends_nothing_soon_gives_its_ro
 
 
 async def test_a_name_that_is_too_long_is_said_to_be_that(open_jobs: Callable[..., Jobs]) -> None:
-    client = client_of(UploadEndpoint(open_jobs("mock", start=False), ""))
+    client = client_of(UploadEndpoint(open_jobs("mock", start=False), "", Limits()))
     answer = await client.post(UPLOAD, files={"files": ("x" * 50_000 + ".png", b"some")})
     assert (answer.status_code, "name" in answer.text, "512" in answer.text) == (400, True, False)
 
@@ -476,7 +501,7 @@ async def test_uploads_delete_old_jobs_only_once_they_have_arrived(open_jobs: Ca
     jobs = open_jobs("mock", start=False, disk_gigabytes=3 / 1024, upload_megabytes=2)
     with jobs.store.writing() as session:
         session.add(Job(id="0" * 16, key="", visitor="", state=ENDED[0], ended=1.0, bytes=2 * MEGABYTE))
-    client, kept = client_of(UploadEndpoint(jobs, "")), []
+    client, kept = client_of(UploadEndpoint(jobs, "", Limits())), []
 
     async def announce(length: int, data: bytes) -> int:
         headers = FORM | {"Content-Length": str(length)}
@@ -496,7 +521,7 @@ async def test_names_of_uploads_are_short_and_their_progress_can_be_followed(
     open_jobs: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upload_progress, "START_SECONDS", 0.0)
-    endpoint, long = UploadEndpoint(open_jobs("mock", start=False), ""), "x" * 65
+    endpoint, long = UploadEndpoint(open_jobs("mock", start=False), "", Limits()), "x" * 65
     client = client_of(endpoint)
     for path in (UPLOAD, f"{UPLOAD}_progress"):
         assert (await client.post(f"{path}?upload_id={long}", files={"files": ("a", b"some")})).status_code == 400

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from app.faces.loaded_model import LoadedModel, file_names
-from app.faces.walks import mixed
+from app.faces.walks import MixedFrames
 from ganime.drawing.film import film_recipe
 from ganime.drawing.recipe import Recipe
 from ganime.images import read_recipe
@@ -98,7 +98,8 @@ def test_frames_between_sharpened_ones_are_mixed_as_on_the_server() -> None:
     given = [picture(seed) for seed in range(most)]
     film = {"pictures": [one for one, _ in given], "places": places.tolist(), "count": count}
     [frames] = called(["frames", "allFrames", film])
-    expected = mixed(np.stack([pixels for _, pixels in given]), places, count)
-    for frame, pixels in zip(frames, expected, strict=True):
+    expected = MixedFrames(np.stack([pixels for _, pixels in given]), places, count)
+    assert len(frames) == len(expected)
+    for number, frame in enumerate(frames):
         shown = np.array(frame["pixels"], np.uint8).reshape(SIDE, SIDE, 4)[..., :3]
-        assert np.abs(shown.astype(int) - pixels).max() <= 1
+        assert np.abs(shown.astype(int) - expected[number]).max() <= 1

@@ -1,0 +1,99 @@
+"""The memory that pictures take while they are decoded, converted and turned, however many threads do so."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganime.faces import pixels, reading
+from ganime.faces.pixels import to_rgb
+from ganime.faces.reading import Room, decode_with
+from tests.ganime.faces.pictures import encoded
+
+NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
+PALETTE = Image.fromarray(NOISE[..., :3]).quantize(16)
+PALETTE.info["transparency"] = 3
+NUMBERS = NOISE[..., 0].astype(np.int32) * 300 + NOISE[..., 1]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(NOISE),
+        Image.fromarray(NOISE[..., 0]),
+        Image.fromarray(NOISE[..., :2], "LA"),
+        Image.fromarray(NOISE, "CMYK"),
+        PALETTE,
+        Image.fromarray(NUMBERS.astype(np.uint16)),
+        Image.fromarray(NUMBERS),
+        Image.fromarray(NUMBERS.astype(np.float32)),
+    ],
+    ids=lambda image: image.mode,
+)
+def test_a_picture_is_converted_a_few_rows_at_a_time_with_the_same_result(
+    image: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, sizes, convert = np.asarray(to_rgb(image)), [], pixels.band_to_rgb
+
+    def noted(band: Image.Image, scale: pixels.Scale | None) -> Image.Image:
+        sizes.append(band.width * band.height)
+        return convert(band, scale)
+
+    monkeypatch.setattr(pixels, "band_to_rgb", noted)
+    monkeypatch.setattr(pixels, "BAND_PIXELS", 100)
+    assert np.array_equal(np.asarray(to_rgb(image)), whole)
+    assert (len(sizes), max(sizes)) == (14, 90)
+    half = np.asarray(to_rgb(image, factor=2)).astype(int)
+    assert abs(half - whole.reshape(20, 2, 15, 2, 3).mean((1, 3))).max() <= 1
+
+
+def test_pictures_that_are_decoded_at_once_have_the_memory_of_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "PICTURES", Room(64 * 64 * 8 + 32 * 32 * 8))  # for one of 64 px and one of 32
+    data, held, most = [encoded(Image.new("RGB", (side, side))) for side in (64, 32, 64, 32, 64)], [], []
+
+    def hold(picture: Image.Image, width: int, height: int) -> None:
+        held.append(width)
+        time.sleep(0.02)
+        most.append(sum(held))
+        held.remove(width)
+
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda one: decode_with(one, hold), data))
+    assert max(most) <= 96
+    assert reading.PICTURES.free == reading.PICTURES.size
+
+
+def test_who_needs_much_memory_comes_before_those_who_ask_later() -> None:
+    room, order = Room(10), []
+
+    def take(size: int) -> None:
+        with room.taken(size):
+            order.append(size)
+
+    with ThreadPoolExecutor(2) as pool:
+        with room.taken(3):
+            large = pool.submit(take, 99)  # which has all that there is
+            while not room.first.locked():
+                time.sleep(0.001)
+            small = pool.submit(take, 1)
+            time.sleep(0.02)
+            assert order == []
+        large.result(60)
+        small.result(60)
+    assert (order, room.free) == ([99, 1], 10)
+
+
+@pytest.mark.parametrize(("mode", "orientation", "halved"), [("RGB", 1, False), ("RGBA", 1, True), ("RGB", 6, True)])
+def test_a_very_large_picture_that_would_be_in_memory_twice_is_halved(
+    mode: str, orientation: int, halved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PICTURES", Room(64 * 48 * 6))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    found = decode_with(encoded(Image.new(mode, (64, 48)), exif=exif), lambda picture, *size: (picture.size, size))
+    upright = (48, 64) if orientation == 6 else (64, 48)
+    assert found == ((upright[0] // 2, upright[1] // 2) if halved else upright, upright)
