@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent import futures
 from typing import TypeVar
 
 CHILD_VARIABLES = ("PATH", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR", "TEMP")
 T = TypeVar("T")
 
 
-def begun(work: Callable[[], T], name: str) -> Future[T]:
+def begun(work: Callable[[], T], name: str) -> futures.Future[T]:
     """Begin to do `work` in a thread that does not keep the program from ending. name: of the thread."""
-    future: Future[T] = Future()
+    future: futures.Future[T] = futures.Future()
 
     def run() -> None:
         try:
@@ -24,6 +24,15 @@ def begun(work: Callable[[], T], name: str) -> Future[T]:
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return future
+
+
+def in_time(seconds: float, work: Callable[[], T], name: str) -> T:
+    """Return or raise what `work()` does. Raises TimeoutError after `seconds`; the thread is abandoned then."""
+    future = begun(work, name)
+    try:
+        return future.result(seconds)
+    except futures.TimeoutError:
+        raise TimeoutError from None  # Python 3.10 has two of that name
 
 
 def child_variables() -> dict[str, str]:

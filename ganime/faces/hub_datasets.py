@@ -14,7 +14,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub import errors as hf
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
-from ganime.background import begun
+from ganime.background import begun, in_time
 from ganime.errors import DataError
 from ganime.faces.kinds import ARCHIVE_SUFFIXES, SUFFIXES, TABLE_SUFFIXES, suffix_of
 from ganime.version import __version__
@@ -94,6 +94,7 @@ def check_size(repo_id: str, revision: str, inside: str, name: str) -> None:
         info = in_time(
             LISTING_SECONDS,
             lambda: api.dataset_info(repo_id, revision=revision, files_metadata=True, timeout=LISTING_SECONDS),
+            THREAD,
         )
     except (hf.RepositoryNotFoundError, hf.RevisionNotFoundError):
         raise
@@ -140,19 +141,11 @@ def explained(error: Exception) -> str:
     return "the hub cannot be reached. Check the network, or try again later."
 
 
-def in_time(seconds: float, work: Callable[[], T]) -> T:
-    """Return or raise what `work()` does. Raises TimeoutError after `seconds`; the thread is abandoned then."""
-    future = begun(work, THREAD)
-    try:
-        return future.result(seconds)
-    except futures.TimeoutError:
-        raise TimeoutError from None
-
-
 def unless_stalled(work: Callable[[], T], folder: Path) -> T:
-    """The same for a download to `folder`, with as much time as it takes while bytes arrive there.
+    """Return or raise what `work()` does: a download to `folder`, which has all its time while bytes arrive there.
 
-    No time limit of huggingface_hub bounds how long it waits when the hub tells it to come back later.
+    Raises TimeoutError once none do. No time limit of huggingface_hub bounds how long it waits when the hub tells it to
+    come back later.
     """
     future, before = begun(work, THREAD), -1
     while True:

@@ -7,7 +7,6 @@ An abandoned download may still finish in the background; a later call then find
 
 from __future__ import annotations
 
-import concurrent.futures as futures
 import contextlib
 import hashlib
 import re
@@ -23,7 +22,7 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import HFValidationError, get_token_to_send, validate_repo_id
 
-from ganime.background import begun
+from ganime.background import in_time
 from ganime.errors import ConfigError, HubError
 from ganime.files import write_bytes
 from ganime.models.checkpoint import FILES_FOR_TRAINING, MODEL_FILES, Checkpoint, load_checkpoint
@@ -115,8 +114,8 @@ def pull(
     hub = Hub(reference, cache, (endpoint or constants.ENDPOINT).rstrip("/"), token)
     names = [name for name in MODEL_FILES if with_discriminator or name not in FILES_FOR_TRAINING]
     try:
-        commit, files = in_time(timeout, hub.host, lambda: hub.list_files(names, timeout, max_bytes))
-        in_time(download_seconds, hub.host, lambda: hub.download(commit, files, timeout))
+        commit, files = bounded(timeout, hub.host, lambda: hub.list_files(names, timeout, max_bytes))
+        bounded(download_seconds, hub.host, lambda: hub.download(commit, files, timeout))
     except HubUnreachable as error:
         copy = try_to_load_from_cache(reference.repo_id, WEIGHTS_FILE, cache_dir=cache, revision=reference.revision)
         if not (isinstance(copy, str) and Path(copy).with_name(CONFIG_FILE).is_file()):
@@ -254,14 +253,14 @@ def delete_cached(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def in_time(seconds: float, host: str, work: Callable[[], T]) -> T:
+def bounded(seconds: float, host: str, work: Callable[[], T]) -> T:
     """Return or raise what `work()` does. Raises HubUnreachable if that takes longer than `seconds`.
 
     It runs in a separate thread: no timeout of the library bounds a DNS lookup, dripping headers or a Retry-After.
     """
     try:
-        return begun(work, "ganime-hub").result(seconds)
-    except futures.TimeoutError:
+        return in_time(seconds, work, "ganime-hub")
+    except TimeoutError:
         raise HubUnreachable(f"{host} was not done within {seconds:g} seconds. Try again later.") from None
 
 

@@ -18,8 +18,8 @@ from ganime.models.hub import (
     NOT_A_HUB,
     HubUnreachable,
     ModelReference,
+    bounded,
     host_of,
-    in_time,
     parse_reference,
     token_to_send,
 )
@@ -95,7 +95,7 @@ def upload(
         except Exception as error:
             raise explained(error, target, sent) from None
 
-    return in_time(seconds or UPLOAD_SECONDS + size / SLOWEST, target.host, work)
+    return bounded(seconds or UPLOAD_SECONDS + size / SLOWEST, target.host, work)
 
 
 def check_token(target: Target, token: str | bool | None = None) -> None:
@@ -108,7 +108,7 @@ def check_token(target: Target, token: str | bool | None = None) -> None:
         except Exception as error:
             raise explained(error, target, sent) from None
 
-    in_time(ACCOUNT_SECONDS, target.host, work)
+    bounded(ACCOUNT_SECONDS, target.host, work)
 
 
 def api_of(target: Target, token: str | bool | None) -> tuple[HfApi, str]:

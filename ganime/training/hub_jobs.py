@@ -22,7 +22,7 @@ from huggingface_hub import errors as hf
 from ganime.embedded import TRAINING_FACES
 from ganime.errors import ConfigError, HubError, TrainingError
 from ganime.faces.kinds import ARCHIVE_SUFFIXES, SUFFIXES, TABLE_SUFFIXES
-from ganime.models.hub import in_time, token_to_send
+from ganime.models.hub import bounded, token_to_send
 from ganime.models.upload import NO_TOKEN, Target, explained, upload
 from ganime.own_files import own_files
 from ganime.training.events import Event, parse_event
@@ -82,7 +82,7 @@ class HubJobs:
             except Exception as error:
                 raise explained(error, target, self.token) from None
 
-        return in_time(ANSWER_SECONDS, target.host, work)
+        return bounded(ANSWER_SECONDS, target.host, work)
 
     def target(self, name: str) -> Target:
         """The private dataset of this name."""
