@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,6 +29,7 @@ from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.anime_features import FeatureNet, load_features
 from ganime.nets.dcgan import Discriminator, Generator
+from tests import nursery
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -168,10 +171,14 @@ def waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[floa
 
 @pytest.fixture
 def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run Python in another process, in the root of the repository, on one thread: run_python("-m", "ganime")."""
+    """Run Python in another process, in the root of the repository, on one thread: run_python("-m", "ganime").
 
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, *(str(argument) for argument in arguments)]
+    fresh: whether it is a process that has imported nothing yet.
+    """
+
+    def run(*arguments: str | Path, fresh: bool = False) -> subprocess.CompletedProcess[str]:
+        words = [str(argument) for argument in arguments]
+        command = (sys.executable, *words) if fresh else nursery.command(*words)
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120)
 
@@ -200,6 +207,14 @@ OPENED = (
     "browser/test_layout.py",
 )
 TOGETHER = {f"tests/{name}": files[0] for files in (FORKING, RUNNING, STEERED, OPENED) for name in files}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the nursery of this run, which all its processes share."""
+    if nursery.VARIABLE not in os.environ:
+        folder = tempfile.mkdtemp(prefix="ganime-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ[nursery.VARIABLE] = nursery.place_for(os.getpid(), folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests import nursery
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 240
@@ -28,7 +29,7 @@ def serve(home: Path, command: tuple[str, ...] = ("-m", "app"), **variables: str
     address, log = f"http://127.0.0.1:{port}", home / "app.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
+            nursery.command(*command), cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             wait_until_answering(address, process, log)

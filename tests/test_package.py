@@ -122,7 +122,7 @@ def test_the_public_api_is_all_there_and_documented() -> None:
 
 def test_importing_the_package_does_not_import_torch(run_python: Callable) -> None:
     code = "import sys, ganime; ganime.Recipe; print([name for name in ('torch', 'gradio') if name in sys.modules])"
-    assert run_python("-c", code).stdout.strip() == "[]"
+    assert run_python("-c", code, fresh=True).stdout.strip() == "[]"
 
 
 def test_load_model_takes_the_embedded_model_a_folder_or_a_run(tiny: Checkpoint, tiny_folder: Path) -> None:

@@ -26,7 +26,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def trainer(kind: str) -> tuple[str, ...]:
     """Return the command that starts a stand-in."""
-    return (sys.executable, *(["-S"] if kind == "mock" else []), str(ROOT / "tests" / "trainers.py"), kind)
+    from tests import nursery
+
+    program = (str(ROOT / "tests" / "trainers.py"), kind)
+    return (sys.executable, "-S", *program) if kind == "mock" else nursery.command(*program)
 
 
 def options_for(kind: str) -> JobOptions:

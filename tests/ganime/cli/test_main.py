@@ -47,5 +47,5 @@ def test_models_that_cannot_be_read_are_refused(
 
 
 def test_a_refusal_of_the_real_command_has_no_traceback(run_python: Callable, tmp_path: Path) -> None:
-    answer = run_python("-m", "ganime", "sample", "--out", tmp_path / "faces", "--truncation", "nan")
+    answer = run_python("-m", "ganime", "sample", "--out", tmp_path / "faces", "--truncation", "nan", fresh=True)
     assert_refused(Answer(answer.returncode, answer.stdout, answer.stderr), "truncation")

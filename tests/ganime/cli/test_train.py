@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from ganime.config import ModelConfig
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.dcgan import Discriminator, Generator
+from tests import nursery
 from tests.ganime.cli.common import Answer, assert_refused
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -252,7 +252,7 @@ def test_train_refuses_to_change_the_settings_of_a_resumed_run(
 @pytest.mark.slow
 def test_stop_saves_a_resumable_checkpoint(faces_folder: Path, tmp_path: Path, small_run: Path) -> None:
     run = shutil.copytree(small_run, tmp_path / "run")
-    command = [sys.executable, "-m", "ganime", "train", str(faces_folder), "--resume", str(run)]
+    command = nursery.command("-m", "ganime", "train", str(faces_folder), "--resume", str(run))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, env=environment) as process:

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from ganime.training.events import Measured, Saved
 from ganime.training.loop import train
 from ganime.training.run_folder import RUN_FILE, STATE_FILE, discard_unsaved, read_run, saves
 from ganime.training.session import Reporting
+from tests import nursery
 from tests.forking import in_process, refused_command
 from tests.ganime.training.common import (
     BATCH,
@@ -199,13 +199,14 @@ def test_a_crash_while_saving_leaves_the_earlier_saves_whole(
 @pytest.mark.slow
 def test_a_killed_run_goes_on_from_a_whole_save(run: Run, tmp_path: Path, faces_folder: Path) -> None:
     run(tmp_path / "run", steps=3, save_minutes=OFTEN)
-    command = [sys.executable, "-m", "ganime", "train", str(faces_folder), "--resume", str(tmp_path / "run")]
+    command = nursery.command("-m", "ganime", "train", str(faces_folder), "--resume", str(tmp_path / "run"))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         assert process.stdout
         told = (line for line in process.stdout if line.startswith("saved"))
         assert len(list(itertools.islice(told, 2))) == 2
         process.send_signal(signal.SIGKILL)
+        process.stdout.read()  # to the end, which comes with its own
     assert process.returncode == -signal.SIGKILL
     assert_sound(tmp_path / "run")
     killed_at = int(saves(tmp_path / "run")[-1].name) // BATCH
