@@ -174,7 +174,7 @@ class Rate:
 class Limits:
     """The doors of the page.
 
-    draw: drawing, and what takes as long. Two or more, so that one is drawn while another is encoded.
+    draw: drawing, and what takes as long. More than there are cores, so that they draw while another is encoded.
     sharpen: sharp pictures of the face on view, without which the visitor has the plain one.
     save: files that are encoded for saving.
     models: models that are fetched from the hub or read from the disk.
@@ -185,7 +185,7 @@ class Limits:
     """
 
     def __init__(self) -> None:
-        self.draw = Turns(min(max(2, CORES), 8), longest=30.0)
+        self.draw = Turns(min(CORES + 1, 8), longest=30.0)
         self.sharpen = Turns(1, longest=8.0, seconds=0.5)
         self.save = Turns(2, longest=60.0, seconds=0.5)
         self.models = Turns(2, longest=60.0, seconds=2.0, each=1)

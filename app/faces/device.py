@@ -1,30 +1,42 @@
-"""The device that draws, shared by all visitors: one batch at a time, so that nobody waits long for a turn."""
+"""The device that draws, shared by all visitors: a few faces at a time, so that nobody waits long for a turn."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
 
+from app.limits import CORES
 from ganime.drawing.sampling import render
+from ganime.nets.device import single_core_threads
 from ganime.nets.prepared import PreparedGenerator
 from ganime.shapes import Float, UInt8
 
-TURN_FACES = 16  # faces drawn before another visitor has a turn
+THREADS = min(CORES, 8)
+TURN_FACES = 8  # faces that a thread draws before another visitor has a turn; more at a time take longer for each
 PATIENCE = 2.0  # seconds
 WorkStep = TypeVar("WorkStep")
 
 
+@cache
+def drawing_threads() -> ThreadPoolExecutor:
+    """The threads that draw for all visitors."""
+    return single_core_threads(THREADS)
+
+
 class Device:
-    """A lock around all work of the networks, with the ways to take turns at it."""
+    """Threads that draw, a lock around all other work of the networks, and the ways to take turns at both."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.sharpening = threading.Lock()  # held beside `lock`, so that one sharpening at most competes with drawing
-        self.drawing = 0  # threads that wait to draw, or do
+        self.drawing = 0  # requests that wait to draw, or do
         self.counting = threading.Lock()
 
     def render(self, generator: PreparedGenerator, z: Float[np.ndarray, "n latent"]) -> UInt8[np.ndarray, "n h w 3"]:
@@ -40,9 +52,18 @@ class Device:
     def batches(
         self, generator: PreparedGenerator, z: Float[np.ndarray, "n latent"]
     ) -> Iterator[UInt8[np.ndarray, "b h w 3"]]:
-        """The same faces, in batches of at most TURN_FACES."""
-        starts = range(0, len(z), TURN_FACES)
-        return self.run(render(generator, z[start : start + TURN_FACES]) for start in starts)
+        """The same faces, in batches of at most TURN_FACES.
+
+        Of one request no more batches than threads are under way, so that others have their turns.
+        """
+        size = max(1, min(TURN_FACES, -(-len(z) // THREADS)))
+        under_way: deque[Future[UInt8[np.ndarray, "b h w 3"]]] = deque()
+        for start in range(0, len(z), size):
+            under_way.append(drawing_threads().submit(render, generator, z[start : start + size]))
+            if len(under_way) == THREADS:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
 
     def sharpen(self, steps: Iterator[WorkStep]) -> Iterator[WorkStep]:
         """The same items, each computed under the lock while nobody waits to draw; others sharpen between them.

@@ -239,7 +239,7 @@ class LoadedModel:
         """Latents with what is locked taken from a face. Raises RecipeError for an unknown lock."""
         if unknown := set(locks) - LOCKS.keys():
             raise RecipeError(f"Nothing is called {quoted(min(unknown))}; lock {', '.join(LOCKS)}.")
-        ways = [item.vector for item in locked_by(self.directions(), locks)]
+        ways = [item.vector for item in locked_by(self.directions(), locks)] if locks else []
         return held(z, face, np.stack(ways)) if ways else z
 
     def steer(self, recipe: Recipe, amounts: Mapping[str, float], own: Mapping[str, str] = NO_VECTORS) -> Drawn:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -34,6 +36,27 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"The device {name!r} is not available here; use auto, cpu, cuda or mps.") from error
     return device
+
+
+def single_core_threads(count: int) -> ThreadPoolExecutor:
+    """Threads in which torch computes with one core each; in all others it computes with as many as before.
+
+    Several batches are computed faster by such threads than one after the other by all cores, which wait for each other
+    in every layer, above all on a machine that has other work. What comes out does not depend on the number of cores.
+    """
+    cores, ready = torch.get_num_threads(), threading.Barrier(count + 1)
+
+    def begin() -> None:
+        torch.get_num_threads()  # has this thread take over the number of all; it would do so later
+        torch.set_num_threads(1)
+        ready.wait()
+
+    threads = ThreadPoolExecutor(count, "drawing", begin)
+    for _ in range(count):
+        threads.submit(int)
+    ready.wait()
+    torch.set_num_threads(cores)
+    return threads
 
 
 def precision_context(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

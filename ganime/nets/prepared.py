@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LEAST_ROWS = 4  # of a matrix product; products of fewer are computed in another order, with other last bits
+
+
 class PreparedGenerator:
     """Draws what `generator` draws, up to rounding: the pictures differ by less than 0.01 of 255 levels.
+
+    On one core a latent gives the same picture, bit for bit, in any batch.
 
     Each BatchNorm is folded into the weights before it, the first layer is a matrix product, and all maps are
     channels-last. The weights are copied in fp32, so training the generator later does not change them; there are no
@@ -50,7 +55,8 @@ class PreparedGenerator:
         """Pictures in [-1, 1] for latents from N(0, 1)."""
         if self.copy:
             return self.copy(z)
-        x = torch.addmm(self.stem_bias, z, self.stem_weight).relu_()  # (B, 16 C)
+        rows = F.pad(z, (0, 0, 0, max(0, LEAST_ROWS - len(z))))  # (max(B, 4), Z)
+        x = torch.addmm(self.stem_bias, rows, self.stem_weight)[: len(z)].relu_()  # (B, 16 C)
         x = x.view(-1, 4, 4, self.stem_channels).permute(0, 3, 1, 2)  # (B, C, 4, 4), channels-last in memory
         for weight, bias in self.blocks:
             x = F.conv_transpose2d(x, weight, bias, stride=2, padding=1).relu_()  # (B, C', 2H, 2W)

@@ -1,4 +1,4 @@
-"""Turns at the device: work in steps holds it during each step only."""
+"""Turns at the device: work in steps holds it during each step only, and threads with one core each draw."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import torch
 
-from app.faces.device import Device
+from app.faces.device import TURN_FACES, Device, drawing_threads
 from app.faces.sliced_work import SlicedWork
+from ganime.drawing.recipe import latents
+from ganime.embedded import EMBEDDED_MODELS
+from ganime.models.checkpoint import load_checkpoint
+from ganime.nets.device import single_core_threads
 
 
 def test_work_holds_the_device_during_a_step_and_not_between_requests() -> None:
@@ -90,3 +95,47 @@ def test_drawing_is_counted_even_if_it_fails() -> None:
     with pytest.raises(AttributeError):
         device.render(None, np.zeros((1, 8), np.float32))  # pyright: ignore[reportArgumentType]
     assert device.drawing == 0
+
+
+def test_of_one_request_as_many_batches_are_under_way_as_there_are_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.faces.device.THREADS", 2)
+    drawn: list[int] = []
+
+    def render(generator: None, z: np.ndarray) -> np.ndarray:
+        drawn.extend(int(row[0]) for row in z)
+        return z
+
+    monkeypatch.setattr("app.faces.device.render", render)
+    z, parts = np.arange(35, dtype=np.float32)[:, None], []
+    for batch in Device().batches(None, z):  # pyright: ignore[reportArgumentType]
+        parts.append(batch)
+        assert len(drawn) <= sum(map(len, parts)) + TURN_FACES
+    assert [len(part) for part in parts] == [8, 8, 8, 8, 3]
+    assert np.array_equal(np.concatenate(parts), z)
+    assert [len(batch) for batch in Device().batches(None, z[:6])] == [3, 3]  # pyright: ignore[reportArgumentType]
+
+
+def test_threads_that_draw_have_one_core_each_and_take_none_from_others() -> None:
+    cores = torch.get_num_threads()
+    threads = single_core_threads(2)
+    torch.set_num_threads(3)
+    try:
+        numbers = threads.map(lambda _: (torch.ones(10**6).exp().sum().item(), torch.get_num_threads())[1], range(8))
+        assert set(numbers) == {1}
+        assert torch.get_num_threads() == 3
+        others: list[int] = []
+        thread = threading.Thread(target=lambda: others.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert others == [3]
+    finally:
+        torch.set_num_threads(cores)
+        threads.shutdown()
+
+
+def test_a_latent_gives_the_same_face_bit_for_bit_in_any_batch() -> None:
+    checkpoint = load_checkpoint(EMBEDDED_MODELS[64])
+    z = torch.from_numpy(latents(range(16), checkpoint.generator.config.latent_dim))
+    whole, *parts = drawing_threads().map(checkpoint.prepared, [z, *(z[:count] for count in (1, 2, 3, 4, 5, 7))])
+    for part in parts:
+        assert torch.equal(part, whole[: len(part)])
