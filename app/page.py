@@ -115,7 +115,7 @@ def main() -> None:
             theme=THEME,
             css=CSS,
             show_error=False,  # the texts of unexpected errors stay on the server
-            footer_links=[],
+            footer_links=["api"],
             max_threads=MAX_EVENTS,  # Gradio has as many events under way
             app_kwargs={"routes": own_routes(studio), "middleware": own_middleware(studio)},
             enable_monitoring=False,
