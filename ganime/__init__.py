@@ -157,7 +157,8 @@ def train(
     start: the model to start from, as for `load_model`, or "scratch". By default, "modern" starts from the
         nearest embedded model for fewer than 10,000 training faces; otherwise a run starts from scratch.
     image_size: 32, 64, 128 or 256 px; by default that of `start`, else that of the recipe.
-    images, steps, minutes: limits, 0 for none; the first one that is reached ends the run.
+    images, steps, minutes: limits, 0 for none; the first one that is reached ends the run. Minutes are those of
+        training.
     crop: "faces" to cut the faces out of pictures that are more than a face, "none" to take the middle of each.
     device: "auto", "cpu", "cuda" or "mps".
     home: where decoded faces and models from the hub are cached, as for `load_model`.

@@ -230,7 +230,8 @@ class TrainConfig:
         `matrix_products.use_products`), or "auto": the faster one for the processor, which is stored with the run.
     start: "scratch", or the name of the model whose weights the run starts from.
     seed: of all randomness in the run.
-    images, steps, minutes: limits, 0 for none; the run ends at the first one that it reaches.
+    images, steps, minutes: limits, 0 for none; the run ends at the first one that it reaches. Minutes are those of
+        training: reading the faces, measuring and saving do not count.
     save_minutes: minutes between saves.
     preview_images: images between sample grids; the first ones come sooner.
     measure_images: images between measures of the faces, 0 for none.

@@ -1,13 +1,14 @@
-"""An estimate of how many images a training job will see, from the speed of earlier jobs of the same kind."""
+"""Estimates for a training job, from earlier jobs of the same kind: the images that it sees, and when it is done."""
 
 from __future__ import annotations
 
 import statistics
+from typing import Any
 
 from sqlmodel import col, select
 
 from app.jobs.service import Jobs
-from app.jobs.store import Job
+from app.jobs.store import FINISHED, Job
 from ganime.text import plural
 
 MAX_JOBS = 8  # newest jobs of a kind that are searched for a speed
@@ -32,13 +33,43 @@ def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> f
     return None
 
 
-def estimate(rate: float | None, minutes: float, images: int = 0, faces: int = 0) -> str:
-    """Describe what fits into a plan.
+def seconds_after(jobs: Jobs, image_size: int) -> float | None:
+    """Return how long the newest finished job of this image size, in px, took after its last step; None without one."""
+    same = select(Job).where(Job.image_size == image_size, Job.state == FINISHED, Job.reason == "")
+    with jobs.store.reading() as session:
+        newest = session.exec(same.order_by(col(Job.started).desc()).limit(MAX_JOBS)).all()
+    for job in newest:
+        if (seconds := seconds_of_end(jobs.supervisor.folder(job.id).journal())) is not None:
+            return seconds
+    return None
+
+
+def seconds_of_end(lines: list[dict[str, Any]]) -> float | None:
+    """Return the time from the last step to the end of a run that was not stopped; None for any other journal."""
+    step = seconds = None
+    for line in lines:
+        if line["event"] == "Step":
+            step = line["time"]
+        elif line["event"] == "Done":
+            seconds = line["time"] - step if step and line["reason"] != "stopped" else seconds
+            step = None  # what is fitted later, to a run that was stopped, is no measure
+    return seconds
+
+
+def estimate(rate: float | None, minutes: float, images: int = 0, faces: int = 0, after: float | None = None) -> str:
+    """Describe what fits into a plan, and what comes on top.
 
     rate: images per second
     images: after which training ends, 0 for no limit
     faces: to train on, 0 if unknown
+    after: seconds that follow the training, None if unknown
     """
+    time = f"about {duration_text(after)}" if after else "a little time"
+    return f"{images_text(rate, minutes, images, faces)} Measuring the model and fitting its sliders take {time} more."
+
+
+def images_text(rate: float | None, minutes: float, images: int, faces: int) -> str:
+    """Describe how many images fit into a plan; see `estimate`."""
     if not rate:
         return UNKNOWN_SPEED
     seen = rate * minutes * 60

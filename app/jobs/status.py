@@ -36,7 +36,7 @@ class JobStatus:
     activity: what an active job does, "reading" before it reports, then one of ganime's ACTIVITIES; else ""
     activity_share: share of that activity that is done, 0 to 1, None if unknown
     share: progress towards the nearest limit, 0 to 1
-    seconds_left: estimated remaining seconds, None if unknown
+    seconds_left: estimated remaining seconds of training, None if unknown
     minutes_left: minutes that an ended job still has, None when it has reached its limit
     verdict, measured: last lines of these kinds in the journal
     notes: notices in the journal
@@ -106,7 +106,7 @@ def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, Jo
         activity_share=activity_share,
         share=step["progress"] if step else float(job.state == FINISHED),
         images_per_second=step["images_per_second"] if step else 0.0,
-        seconds_left=seconds_left(job, step, now) if job.state in ACTIVE else None,
+        seconds_left=training_left(job, folder, now) if job.state in ACTIVE else None,
         minutes_left=minutes_left(job, folder),
         verdict=last.get("Verdict"),
         measured=last.get("Measured"),
@@ -159,24 +159,41 @@ def wait_after(jobs: list[tuple[Job, JobFolder]], places: int, now: float) -> fl
         if job.minutes <= 0:
             return None
         if job.state != STOPPING:
-            step = current_step(job, folder.journal())
-            free[free.index(min(free))] += seconds_left(job, step, now) if step else job.minutes * 60
+            free[free.index(min(free))] += training_left(job, folder, now)
     return min(free)
 
 
 def minutes_left(job: Job, folder: JobFolder) -> float | None:
     """Return the minutes that an ended job still has after its newest save; None when it has reached its limit."""
     stopped = job.state in ENDED and (job.state != FINISHED or was_stopped(job))
-    if not stopped or 0 < job.images <= folder.saved_images():
+    if not stopped or has_all_images(job, folder):
         return None
     return max(MIN_MINUTES, job.minutes - (folder.trained_seconds() - job.trained) / 60)
 
 
+def has_all_images(job: Job, folder: JobFolder) -> bool:
+    """Return whether the images after which a job ends were seen at its newest save."""
+    return 0 < job.images <= folder.saved_images()
+
+
+def training_left(job: Job, folder: JobFolder, now: float) -> float:
+    """Return the seconds of training until the nearest limit of a job that runs or waits; see `seconds_left`."""
+    lines = folder.journal()
+    last = next((line for line in reversed(lines) if line["event"] in ("Step", "Working")), {})
+    if last.get("activity", "training") != "training":
+        now = last.get("time", now)  # the training has paused, or has ended
+    return 0.0 if has_all_images(job, folder) else seconds_left(job, current_step(job, lines), now)
+
+
 def seconds_left(job: Job, step: dict[str, Any], now: float) -> float:
-    """Return the seconds until the nearest limit, from the last Step line of this attempt, empty before the first."""
+    """Return the seconds of training until the nearest limit.
+
+    step: the last Step line of this attempt, empty before the first; no time has counted before. now: seconds since
+    1970, at which the training goes on or has paused.
+    """
     limits = []
     if not step:
-        return max(0.0, job.minutes * 60 - (now - job.started))
+        return job.minutes * 60
     share_of_images = step["images"] / job.images if job.images else 0.0
     if step["progress"] > share_of_images:  # else `progress` follows the images, which include earlier attempts
         limits.append((1 - step["progress"]) * job.minutes * 60)

@@ -150,12 +150,17 @@ class Supervisor:
             process.kill()
         elif job.state == STOPPING:
             self.stop(job, process)
-        elif time.time() - job.started > job.minutes * 60 + self.options.overtime:
-            minutes = f"{self.options.overtime / 60:.0f} minutes"
-            self.change(job, state=STOPPING, reason=f"Stopped by this page: it took {minutes} longer than allowed.")
+        elif time.time() - job.started > self.longest(job):
+            minutes = f"{self.longest(job) / 60:.0f} minutes"
+            text = f"Stopped by this page: with reading, measuring and fitting, a job of its length may take {minutes}."
+            self.change(job, state=STOPPING, reason=text)
         elif job.save and last_line(job, self.folder(job.id)):  # before its first line the signal would end it
             process.send_signal(signal.SIGUSR1)
             self.change(job, save=False)
+
+    def longest(self, job: Job) -> float:
+        """Return the seconds that a job may take in all."""
+        return job.minutes * 60 * (1 + self.options.pauses) + self.options.overtime
 
     def stop(self, job: Job, process: psutil.Process) -> None:
         """Request a trainer to stop; kill it once everything is saved, or when it takes too long."""

@@ -16,6 +16,7 @@ from pydantic import Field
 from app.components.bridge import picture_url, server_function
 from app.errors import JobError, JobMissing
 from app.faces.studio import Studio
+from app.jobs import speed
 from app.jobs.service import Jobs, Sources
 from app.jobs.status import was_stopped
 from app.tabs.long_work import work_functions
@@ -82,6 +83,7 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     return {
         **asdict(status),
         "key": key,
+        "after": speed.seconds_after(jobs, status.image_size) if status.activity else None,
         "plain": plain_verdict(status.state, lines, distance, status.activity),
         "notes": status.notes[-MAX_NOTES:],
         "grids": list(folder.grids()),

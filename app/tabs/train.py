@@ -178,7 +178,7 @@ class TrainHandlers:
         faces = 0
         with suppress(JobError):  # no faces yet
             faces = self.jobs.get(draft).faces if draft else 0
-        return paragraph(speed.estimate(rate, minutes, images or 0, faces))
+        return paragraph(speed.estimate(rate, minutes, images or 0, faces, speed.seconds_after(self.jobs, image_size)))
 
     def submit(
         self,
@@ -230,7 +230,8 @@ class TrainHandlers:
         """Put an earlier draft into the form again, or a job that was taken out of the queue."""
         key = event_text(event, "key")
         try:
-            return [key, read_draft(self.jobs, key, progress), draft_value(key), self.jobs.folder(key).crop]
+            faces, job = read_draft(self.jobs, key, progress), draft_value(key) | {"reopened": True}
+            return [key, faces, job, self.jobs.folder(key).crop]
         except GanimeError as error:
             return [old, error_value(error), gr.skip(), gr.skip()]
 

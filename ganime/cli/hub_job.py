@@ -14,7 +14,7 @@ from ganime.cli.progress import show_events
 from ganime.config import TrainConfig
 from ganime.errors import ConfigError, TrainingError
 from ganime.training.events import Event
-from ganime.training.hub_jobs import PREPARING_MINUTES, HubJob, HubJobs, dataset_name
+from ganime.training.hub_jobs import HubJob, HubJobs, dataset_name, longest_minutes
 from ganime.training.run_folder import discard_unsaved
 
 ON_HUB = "hf-jobs"
@@ -26,7 +26,7 @@ def train_there(
 ) -> None:
     """Train on a machine of the hub, print what happens there, and fetch the run.
 
-    given: the options of `train` that were given, by name. minutes: at least; the price follows from it.
+    given: the options of `train` that were given, by name. minutes: of training; the price follows from it.
     """
     if out is None:
         raise ConfigError(f"--on {ON_HUB} begins a new run: name its folder with --out.")
@@ -37,11 +37,11 @@ def train_there(
     discard_unsaved(out)
     hub = HubJobs()
     machine = hub.machine(flavor)
-    hours = (minutes + PREPARING_MINUTES) / 60
+    most = longest_minutes(minutes)
     dataset = f"{hub.owner}/{dataset_name(out.name)}"
     print(
         f"{machine.flavor}: {machine.description}, ${machine.dollars:.2f} an hour. This job takes {minutes:g} minutes "
-        f"of training and at most {PREPARING_MINUTES} more, so it costs at most ${machine.dollars * hours:.2f}.\n"
+        f"of training and at most {most - minutes:.0f} more, so it costs at most ${machine.dollars * most / 60:.2f}.\n"
         f"Your faces, this code and your token go to the account {hub.owner}, the faces into the private dataset "
         f"{dataset}."
     )

@@ -40,7 +40,7 @@ def train_command(
     image_size: Annotated[int | None, typer.Option(help="32, 64, 128 or 256 px.")] = None,
     images: Annotated[int, typer.Option(help="Stop after this many images, in total over all resumptions.")] = 0,
     steps: Annotated[int, typer.Option(help="Stop after this many steps, in total over all resumptions.")] = 0,
-    minutes: Annotated[float, typer.Option(help="Stop after this many minutes.")] = 0.0,
+    minutes: Annotated[float, typer.Option(help="Stop after this many minutes of training.")] = 0.0,
     save_minutes: Annotated[float | None, typer.Option(help="Minutes between saves, 5 by default.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per step.")] = None,
     generator_lr: Annotated[float | None, typer.Option(help="Learning rate; can change on --resume.")] = None,

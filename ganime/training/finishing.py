@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ganime.drawing.clarity_fitting import ClarityFit, fit_clarity, real_reference
@@ -21,6 +22,7 @@ from ganime.nets.clarity import save_clarity
 from ganime.training.events import Done, Event, Notice, Working
 from ganime.training.run_start import directions_of, start_directions
 
+LONGEST = 600.0  # s for which a clarity and directions are fitted; what is not done by then is left out
 LEAST_FACES = 100  # for training; fewer say too little about which faces are clear
 CLARITY_BY_HAND = "Fit it with: ganime clarity RUN FACES."
 SLIDERS_BY_HAND = "Find them with: ganime directions RUN."
@@ -42,39 +44,51 @@ def finished(
 ) -> Iterator[Event]:
     """The events of a run, and before its end a clarity and directions for its best model, unless it was stopped.
 
-    What cannot be fitted or stored is reported; the run ends as it would have ended without.
+    What cannot be fitted or stored, or not within `LONGEST`, is reported; the run ends as it would have ended without.
 
     should_stop: whether a stop was requested; the rest is then left out.
     wanted: False leaves out both.
     """
     for event in events:
         if isinstance(event, Done) and event.reason != "stopped" and wanted:
+            ending = Ending(event.images, should_stop, time.monotonic() + LONGEST)
             if len(dataset.train) >= LEAST_FACES:
-                task = fit_to_run(run, dataset)
-                yield from reported(event.images, "fitting clarity", task, should_stop, CLARITY_BY_HAND)
-            yield from reported(event.images, "checking sliders", give_directions(run), should_stop, SLIDERS_BY_HAND)
+                yield from reported(ending, "fitting clarity", fit_to_run(run, dataset), CLARITY_BY_HAND)
+            yield from reported(ending, "checking sliders", give_directions(run), SLIDERS_BY_HAND)
         yield event
 
 
-def reported(
-    images: int, activity: str, task: Task, should_stop: Callable[[], bool], by_hand: str
-) -> Iterator[Working | Notice]:
-    """The events of a task: its progress, and a notice of what came of it, of an error, or of a stop."""
+@dataclass(frozen=True)
+class Ending:
+    """The end of a run: images seen, whether a stop was requested, and the monotonic time at which tasks are left."""
+
+    images: int
+    should_stop: Callable[[], bool]
+    deadline: float
+
+
+def reported(ending: Ending, activity: str, task: Task, by_hand: str) -> Iterator[Working | Notice]:
+    """The events of a task: its progress, and a notice of what came of it, of an error, of a stop, or of its length."""
     text, shown = "", -1.0
     try:
         for item in task:
             if isinstance(item, str):
                 text = item
-            elif should_stop():
+            elif ending.should_stop():
                 text = f"The run was stopped during: {activity}. {by_hand}"
+                break
+            elif time.monotonic() > ending.deadline:
+                text = (
+                    f"Left out, because it would have taken more than {LONGEST / 60:g} minutes: {activity}. {by_hand}"
+                )
                 break
             elif item >= shown + REPORTED_SHARE:
                 shown = item
-                yield Working(images, activity, round(item, 2))
+                yield Working(ending.images, activity, round(item, 2))
     except Exception as error:  # whatever it is, the model is trained and saved
         text = f"Failed: {activity} ({reason_of(error)}). {by_hand}"
     if text:
-        yield Notice(images, text)
+        yield Notice(ending.images, text)
 
 
 def fit_to_run(run: Path, dataset: FaceDataset) -> Task:

@@ -31,6 +31,7 @@ from ganime.version import __version__
 IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"  # Python, and uv, which installs packages
 PLACE, REMOTE_RUN = "/job", "/tmp/run"  # where the dataset is mounted, and where the job trains
 RUN_FOLDER = "run"  # of the dataset
+PAUSES = 0.1  # of a job's minutes, for measuring and saving beside the training
 PREPARING_MINUTES = 30  # for a job to install its packages, to finish its model, and to upload it
 ANSWER_SECONDS = 60.0
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -103,7 +104,10 @@ class HubJobs:
     def begin(
         self, name: str, faces: Sequence[Path], options: Sequence[str], machine: Machine, minutes: float
     ) -> HubJob:
-        """Upload what a job needs, and start it. name: of the run. options: for `ganime train`. minutes: its limit."""
+        """Upload what a job needs, and start it.
+
+        name: of the run. options: for `ganime train`. minutes: of training.
+        """
         target = self.target(dataset_name(name))
         with tempfile.TemporaryDirectory(prefix="ganime-") as folder:
             packed = write_needs(Path(folder), faces)
@@ -116,7 +120,7 @@ class HubJobs:
                 command=command,
                 flavor=machine.flavor,
                 secrets={"HF_TOKEN": self.token},
-                timeout=round(60 * (minutes + PREPARING_MINUTES)),
+                timeout=round(60 * longest_minutes(minutes)),
                 volumes=[Volume(type="dataset", source=target.repo_id, mount_path=PLACE)],
                 namespace=self.owner,
                 name=dataset_name(name),
@@ -163,6 +167,11 @@ class HubJobs:
         """Upload the folder of a run to a dataset, as a job does at its end."""
         target = Target(dataset, True, "dataset", endpoint=self.endpoint)
         upload(run, target, f"The run {run.name}", self.token, inside=RUN_FOLDER)
+
+
+def longest_minutes(minutes: float) -> float:
+    """The minutes after which the hub ends a job that trains for some minutes."""
+    return minutes * (1 + PAUSES) + PREPARING_MINUTES
 
 
 def dataset_name(run: str) -> str:

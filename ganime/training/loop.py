@@ -96,7 +96,8 @@ def train_steps(session: Session, should_stop: Callable[[], bool], should_save: 
     """Train step by step until a limit is reached or a stop is requested; see `train`."""
     state, processes, reporting = session.state, session.processes, session.reporting
     means = MeanFigures(processes.device)
-    last_save, measured_until = session.began, 0.0
+    session.began = last_save = time.monotonic()
+    measured_until = 0.0
     next_preview = preview_after(state.images, session.config.preview_images)
     next_measure = state.images + session.config.measure_images
     if session.leads:
@@ -120,9 +121,9 @@ def train_steps(session: Session, should_stop: Callable[[], bool], should_save: 
         now = time.monotonic()
         elapsed = now - session.began
         state.seconds = session.earlier_seconds + elapsed
-        limit = limit_reached(config, state, elapsed)
+        limit = limit_reached(config, state, elapsed if session.leads else 0.0)
         slow = now - means.since >= reporting.report_seconds
-        stop, late, asked, slow = processes.any([should_stop(), limit == "minutes", should_save(), slow])  # own clocks
+        stop, late, asked, slow = processes.any([should_stop(), limit == "minutes", should_save(), slow])
         reason = "minutes" if late else limit or ("stopped" if stop else "")
         if state.step % reporting.report_steps and not slow and not reason and not asked:
             continue
@@ -169,6 +170,10 @@ def train_steps(session: Session, should_stop: Callable[[], bool], should_save: 
             if reason:
                 yield Done(state.images, reason, folder)
                 return
+
+        # --- count only the training
+        session.began += time.monotonic() - now
+        means.restart()
 
 
 class MeanFigures:

@@ -52,6 +52,7 @@ class Session:
 
     resumed: the save that the run continues from, None for a new run.
     notice: what to report about the resumed run, empty if nothing.
+    began: monotonic time at which it would have begun if it had only trained, without measuring, showing or saving.
     """
 
     dataset: FaceDataset

@@ -8,8 +8,8 @@ import pytest
 
 from app.jobs.arrivals import Upload
 from app.jobs.service import Jobs
-from app.jobs.speed import UNKNOWN_SPEED, estimate, images_per_second
-from tests.app.job_helpers import children_of, submitted
+from app.jobs.speed import UNKNOWN_SPEED, estimate, images_per_second, seconds_after
+from tests.app.job_helpers import change, children_of, submitted
 from tests.trainers import write
 
 
@@ -51,4 +51,26 @@ def test_the_estimate_says_how_often_each_face_is_seen() -> None:
 
 
 def test_without_an_earlier_job_the_estimate_is_left_to_the_job() -> None:
-    assert estimate(None, 15) == UNKNOWN_SPEED
+    assert estimate(None, 15).startswith(UNKNOWN_SPEED)
+
+
+def test_what_follows_the_training_is_expected_to_take_as_long_as_in_the_newest_job_that_came_to_its_end(
+    open_jobs: Callable[..., Jobs], files: list[Upload]
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = submitted(jobs, files)
+    run = jobs.folder(key).run
+    run.mkdir()
+    events = [
+        ("Step", 10, ""),
+        ("Done", 12, "stopped"),
+        ("Step", 100, ""),
+        ("Done", 160, "minutes"),
+        ("Done", 999, "images"),
+    ]
+    for event, time, reason in events:
+        write(run, event, 64, time=time, reason=reason)
+    assert seconds_after(jobs, 32) is None  # it is not known to have finished
+    change(jobs, key, state="finished")
+    assert (seconds_after(jobs, 32), seconds_after(jobs, 64)) == (60, None)
+    assert "about 60 s more" in estimate(64.0, 15, after=60)

@@ -52,15 +52,19 @@ def test_a_job_says_what_it_does_from_the_first_second(open_jobs: Callable[..., 
     run = jobs.folder(key).run
     run.mkdir(parents=True)
     assert jobs.status(key).activity == ""
-    change(jobs, key, state=RUNNING, started=time.time() - 1)
+    began = time.time() - 100
+    change(jobs, key, state=RUNNING, started=began)
     status = jobs.status(key)
     assert (status.activity, status.activity_share, status.share) == ("reading", None, 0.0)
-    assert status.seconds_left == pytest.approx(299, abs=5)  # of its five minutes
+    assert status.seconds_left == 300  # none of its five minutes has been spent
     write(run, "Working", 0, activity="measuring")
     write(run, "Notice", 0, text="hello")
     assert jobs.status(key).activity == "measuring"
     write(run, "Step", 64, progress=0.25, images_per_second=64.0)
     assert jobs.status(key).activity == "training"
+    write(run, "Step", 64, progress=0.25, images_per_second=64.0, time=began + 20)
+    write(run, "Working", 64, activity="measuring", time=began + 30)
+    assert jobs.status(key).seconds_left == 215  # the time stands still meanwhile
     write(run, "Working", 64, activity="checking sliders", progress=0.5)
     assert (jobs.status(key).activity, jobs.status(key).activity_share) == ("checking sliders", 0.5)
     change(jobs, key, started=time.time() + 5)  # it was started again: what came before does not count

@@ -61,7 +61,7 @@ def test_job_is_started_followed_and_its_run_fetched(
     answer = train(ganime, faces_folder, out, "--yes", "--image-size", 32, "--recipe", "classic", "--no-clarity")
     assert answer.status == 0, answer.error
     assert "$0.40 an hour" in answer.out
-    assert "at most $0.60" in answer.out  # 60 minutes, and 30 for what comes before and after
+    assert "at most $0.64" in answer.out  # 60 minutes, 6 for pauses, and 30 for what comes before and after
     for line in ("installing packages", "Step: 8 [D loss: 1.5000", "healthy: it learns", "ended (minutes)"):
         assert line in answer.out
     assert (out / "run.json").read_bytes() == (small_run / "run.json").read_bytes()
@@ -69,7 +69,7 @@ def test_job_is_started_followed_and_its_run_fetched(
 
     [job] = hub.jobs
     assert job.wanted["flavor"] == "t4-small"
-    assert job.wanted["timeoutSeconds"] == 90 * 60
+    assert job.wanted["timeoutSeconds"] == 96 * 60
     assert job.wanted["secrets"] == {"HF_TOKEN": TOKEN}
     [volume] = job.wanted["volumes"]
     assert (volume["type"], volume["source"], volume["mountPath"]) == ("dataset", DATASET, "/job")

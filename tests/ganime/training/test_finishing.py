@@ -75,6 +75,14 @@ def test_a_stopped_run_ends_at_once_and_so_does_one_that_wants_nothing(run: Path
     assert load_checkpoint(run).clarity is None
 
 
+def test_what_takes_too_long_is_left_out(run: Path, many: FaceDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finishing, "LONGEST", -60.0)
+    *_, notice, done = finishing.finished(events(run, "images"), run, many, never)
+    assert isinstance(notice, Notice)
+    assert "more than" in notice.text
+    assert isinstance(done, Done)
+
+
 def test_too_few_faces_get_no_clarity(run: Path, faces: FaceDataset) -> None:
     assert list(finishing.finished(events(run, "images"), run, faces, never)) == list(events(run, "images"))
 

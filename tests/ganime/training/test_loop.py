@@ -8,6 +8,7 @@ import random
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.averaging import ema_decay, quasirandom_latents, settle_statistics
-from ganime.training import validation
+from ganime.nets.dcgan import Generator
+from ganime.training import loop, validation
 from ganime.training.events import Done, Measured, Notice, Preview, Saved, Step, Verdict, Working, record
 from ganime.training.loop import preview_after, train
 from ganime.training.run_folder import STATE_FILE, TrainingState, read_run, saves
@@ -118,6 +120,31 @@ def test_a_run_ends_after_the_minutes_it_was_given(run: Run, tmp_path: Path) -> 
     assert events[-1].reason == "minutes"
     assert time.monotonic() - begun >= 0.6
     assert of_kind(events, Step)[-1].progress == 1
+
+
+def test_minutes_are_those_of_training_without_what_comes_between(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = 0.0
+    preview, update_ema = loop.preview, loop.update_ema
+
+    def late_preview(ema: Generator) -> np.ndarray:
+        nonlocal seconds
+        seconds += 1_000
+        return preview(ema)
+
+    def after_a_step(*nets_and_decay: Any) -> None:
+        nonlocal seconds
+        seconds += 1
+        update_ema(*nets_and_decay)
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: seconds))
+    monkeypatch.setattr(loop, "preview", late_preview)
+    monkeypatch.setattr(loop, "update_ema", after_a_step)
+    plan = {"minutes": 5 / 60, "steps": 9, "preview_images": BATCH, "reporting": replace(FEW, report_steps=1)}
+    events = run(tmp_path / "run", **plan)
+    assert (events[-1].reason, events[-1].images) == ("minutes", 5 * BATCH)
+    assert load_checkpoint(tmp_path / "run").training["seconds"] == 5
 
 
 def test_stop_saves_a_resumable_checkpoint(run: Run, tmp_path: Path) -> None:
