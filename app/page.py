@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 from app import api
 from app.components import modules
 from app.components.bridge import LIVE, component, event_text, remembered, server_function
-from app.components.theme import CSS, THEME
+from app.components.theme import CSS, FORM_CSS, THEME
 from app.faces.studio import Studio
 from app.server import icons
 from app.server.card_endpoint import CardEndpoint
@@ -113,7 +113,7 @@ def main() -> None:
         page.launch(
             server_port=port,  # no other one, which Gradio would look for
             theme=THEME,
-            css=CSS,
+            css=CSS + FORM_CSS,
             show_error=False,  # the texts of unexpected errors stay on the server
             footer_links=["api"],
             max_threads=MAX_EVENTS,  # Gradio has as many events under way

@@ -1,4 +1,4 @@
-"""The theme of the page, and the style sheet of what is not inside a component."""
+"""The theme of the page, and the style sheets of what is not inside a component."""
 
 from __future__ import annotations
 
@@ -57,4 +57,6 @@ THEME = gr.themes.Base(
     slider_color_dark="#e0557f",
 )
 
-CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+FOLDER = Path(__file__).parent
+CSS = (FOLDER / "page.css").read_text(encoding="utf-8")
+FORM_CSS = (FOLDER / "train-form.css").read_text(encoding="utf-8")

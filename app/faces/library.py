@@ -23,6 +23,7 @@ from ganime.drawing.sampling import generate
 from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
 from ganime.models.hub import names_folder, open_model, parse_reference, pull
+from ganime.nets.clarity import CLARITY_FILE
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.text import printable, quoted
 from ganime.training.beginning import nearest_embedded
@@ -170,6 +171,15 @@ class Library:
             key = f"{JOB_PREFIX}{job_key}@{checkpoint.revision}"
             self.add_recent(key, checkpoint)
         return describe(key, checkpoint, TRAINED)
+
+    def renew(self, key: str) -> ModelInfo:
+        """Read the model of a job again, with the clarity that may have been fitted to it; never another revision."""
+        known = self.checkpoint(key)
+        if known.clarity is None and known.folder and (known.folder / CLARITY_FILE).is_file():
+            checkpoint = self.trained(job_of(key))
+            if checkpoint.revision == known.revision:
+                self.add_recent(key, checkpoint)
+        return self.info(key)
 
     def trained(self, job_key: str) -> Checkpoint:
         """The current model of a job, loaded from the disk, with the name that the visitor gave the job."""

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import partial
 from typing import Annotated
 
 from pydantic import Field
 
 from app.components.bridge import Answer, ServerFunction, server_function
-from app.errors import visitor_text
+from app.errors import JobError, visitor_text
 from app.faces.incoming import MAX_OWN, RecipeText
-from app.faces.library import JOB_PREFIX, PRIVATE_PREFIXES, ModelInfo
+from app.faces.library import JOB_PREFIX, PRIVATE_PREFIXES, ModelInfo, job_of
 from app.faces.loaded_model import LOCKS, MAX_FACES, feature_net, locked_by
 from app.faces.studio import Studio
 from app.faces.walks import MAX_LARGE_FRAMES, MAX_WALK_FRAMES, film_suffixes
+from app.jobs.store import RUNNING
 from app.tabs.job_view import JobKeys
+from app.tabs.plain_verdict import FINISHING
 from app.tabs.sliders import attribute_values, slider_values
+from ganime.drawing.directions import Directions
 from ganime.drawing.recipe import MAX_CLARITY, Recipe
 from ganime.errors import CheckpointError, GanimeError
 
 Key = Annotated[str, Field(max_length=200)]
 LOG = logging.getLogger(__name__)
+NO_SLIDERS = "This model has no sliders: its directions are damaged or belong to other weights."
+TRAINED_ON = "This model has no sliders, because its job has trained on. Choose “Use this model” there again."
+FITTED_NOW = "Its sliders are not ready yet: they are being fitted, and appear as soon as they are there."
+FITTED_LATER = (
+    "Its sliders are not ready yet: they are fitted when the training ends. Choose “Use this model” again then."
+)
 
 
 def model_functions(studio: Studio) -> list[ServerFunction]:
@@ -46,6 +56,10 @@ def model_functions(studio: Studio) -> list[ServerFunction]:
         """A model that was loaded before, or brought as a file."""
         return studio.library.info(key)
 
+    def renewed_model(key: Key) -> ModelInfo:
+        """The same model of a job, with what was fitted to it since it was loaded."""
+        return studio.library.renew(key)
+
     def drawing_model(recipe: RecipeText, current: Key, jobs: JobKeys) -> Answer:
         """The model that drew a face; {"final": text} where a second attempt would fail, too."""
         face = Recipe.from_json(recipe)
@@ -56,7 +70,7 @@ def model_functions(studio: Studio) -> list[ServerFunction]:
         return model_value(studio, studio.library.info(key))
 
     to_answer, door = partial(model_value, studio), studio.door(studio.limits.models)
-    own, loads = (start_model, embedded_model), (hub_model, job_model, known_model)
+    own, loads = (start_model, embedded_model), (hub_model, job_model, known_model, renewed_model)
     return [
         *(server_function(function, to_answer) for function in own),
         *(server_function(function, to_answer, door) for function in loads),
@@ -76,7 +90,7 @@ def model_value(studio: Studio, info: ModelInfo) -> Answer:
         ranges = model.ranges(directions)
     except GanimeError as error:  # damaged, or of other weights; everything else works without them
         LOG.warning("%s", error)
-        note = f"{note} This model has no sliders: its directions are damaged or belong to other weights.".strip()
+        note = f"{note} {TRAINED_ON if info.key.startswith(JOB_PREFIX) else NO_SLIDERS}".strip()
     return {
         "key": info.key,
         "model": info.name,
@@ -100,4 +114,20 @@ def model_value(studio: Studio, info: ModelInfo) -> Answer:
         "largeFrames": MAX_LARGE_FRAMES,
         "endings": film_suffixes(),
         "training": studio.jobs is not None,
+        "awaited": "" if has_names(directions) else awaited(studio, info.key),
     }
+
+
+def has_names(directions: Directions | None) -> bool:
+    """Whether a model has sliders that say what they change."""
+    return directions is not None and any(item.kind == "attribute" for item in directions.items)
+
+
+def awaited(studio: Studio, key: str) -> str:
+    """What is said of sliders that the job of a model has yet to fit; empty for any other model."""
+    if studio.jobs and key.startswith(JOB_PREFIX):
+        with suppress(JobError):  # deleted meanwhile
+            status = studio.jobs.status(job_of(key))
+            if status.state == RUNNING:
+                return FITTED_NOW if status.activity in FINISHING else FITTED_LATER
+    return ""

@@ -51,8 +51,10 @@ def plain_verdict(
         return None
     measures = [line for line in lines if line["event"] == "Measured"]
     headline, advice = sentences(verdict, measures, state in ACTIVE)
-    if activity in FINISHING or state == STOPPING:  # nothing can be decided meanwhile
-        advice = FITTING if activity in FINISHING else SAVING
+    if state == STOPPING:  # nothing can be decided meanwhile
+        advice = SAVING
+    elif activity in ("saving", *FINISHING):
+        advice = FITTING
     return {
         "headline": headline,
         "advice": advice,

@@ -22,12 +22,14 @@ START_CHOICES = [("Embedded model", EMBEDDED_KEY), ("The model in use", LOADED),
 CROP_CHOICES = [("Off", "none"), ("Where needed", "faces")]
 SIZE_CHOICES, DEFAULT_SIZE = [32, 64, 128], 64  # px; larger models take a GPU and the command line
 DEFAULT_MINUTES = 15
+# What fields become whose value the page never sends.
+LENIENT = {"start": EMBEDDED_KEY, "size": DEFAULT_SIZE, "images": 0, "name": "", "recipe": "modern", "crop": "none"}
 HEADING = "## Train on your own faces"
 INTRODUCTION = """\
 Add a few hundred faces, choose how long to train, and watch. Your faces and your model are private: only this browser
-has the key. (Whoever runs this page can see them too.) Finished jobs are kept for at least {hours:g} hours; after that
-the oldest may be deleted when the disk is full.
+has the key. (Whoever runs this page can see them too.)
 """
+KEPT = "A finished job is kept for at least {hours:g} hours; after that it may be deleted when the disk is full."
 LOGIN = "Only visitors who are signed in may train on this page."
 NO_LOGIN = (
     f"{LOGIN} There is no way to sign in here yet. The owner can enable it on a Hugging Face Space, with "
@@ -78,24 +80,38 @@ def build_form(settings: Settings) -> Form:
 
 
 def build_fields(settings: Settings, body: gr.Column) -> Form:
-    """Build the components inside `body`."""
-    gr.Markdown(INTRODUCTION.format(hours=settings.keep_hours))
-    with gr.Row():
-        files = gr.File(
-            label=f"Pictures, a zip or a tar, up to {settings.upload_megabytes:,} MB",
-            file_count="multiple",  # of any type: the server tells them apart by their contents
-            height=150,
-            scale=4,
-            min_width=260,
-            elem_id="faces-files",
-        )
-        with gr.Column(scale=2, min_width=220, elem_id="other-faces"):
-            folder = gr.UploadButton("Choose a folder", file_count="directory", size="md", elem_id="faces-folder")
-            examples = gr.Button("Try it with 300 example faces", size="md", elem_id="example-faces")
-            tray = gr.Button("Use my tray", size="md", elem_id="tray-faces")
+    """Build the components inside `body`: the faces on one side, and how to train on the other."""
+    gr.Markdown(INTRODUCTION)
+    with gr.Row(elem_id="train-steps"):
+        with gr.Column(scale=3, min_width=320, elem_classes="train-step"):
+            fields = build_sources(settings)
+        with gr.Column(scale=2, min_width=320, elem_classes="train-step"):
+            fields |= build_plan(settings)
+            fields["estimate"] = gr.HTML("", elem_id="estimate")
+            fields["begin"] = gr.Button("Start training", variant="primary", elem_id="start-training")
+            gr.HTML(f"<p>{KEPT.format(hours=settings.keep_hours)}</p>", elem_id="kept")
+    for name, otherwise in LENIENT.items():
+        lenient(fields[name], otherwise)
+    return Form(body=body, draft=remembered(""), **fields)
+
+
+def build_sources(settings: Settings) -> dict[str, Any]:
+    """Build the first step, where the faces come from and what they are; returns its components by field of Form."""
+    gr.Markdown("### 1. Your faces")
+    files = gr.File(
+        label=f"Pictures, a zip or a tar, up to {settings.upload_megabytes:,} MB",
+        file_count="multiple",  # of any type: the server tells them apart by their contents
+        height=150,
+        elem_id="faces-files",
+    )
+    with gr.Row(elem_id="other-faces"):
+        folder = gr.UploadButton("Choose a folder", file_count="directory", size="md", elem_id="faces-folder")
+        examples = gr.Button("Try it with 300 example faces", size="md", elem_id="example-faces")
+        tray = gr.Button("Use my tray", size="md", elem_id="tray-faces")
     for source in (files, folder):
         source.data_model = LenientFiles
         source.preprocess = partial(uploads_of, settings=settings)  # pyright: ignore[reportAttributeAccessIssue]
+    faces = component("faces", [], "faces")
     crop = gr.Radio(
         CROP_CHOICES,
         value="none",
@@ -103,75 +119,32 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
         info="Cuts the faces out of whole drawings. Pictures that are faces already stay as they are.",
         elem_id="crop-faces",
     )
-    faces = component("faces", [], "faces")
-    with gr.Row(elem_classes="controls", equal_height=True):
-        start = gr.Radio(
-            START_CHOICES,
-            value=EMBEDDED_KEY,
-            label="Start from",
-            info="Starting from a model needs less time and fewer faces.",
-            min_width=320,
-            scale=3,
-        )
-        size = gr.Radio(
-            SIZE_CHOICES,
-            value=DEFAULT_SIZE,
-            label="Image size, px",
-            info="The model in use keeps its size.",
-            min_width=200,
-            scale=2,
-        )
-    with gr.Row(elem_classes="controls", equal_height=True):
-        longest = settings.job_minutes
-        minutes = gr.Slider(
-            min(1, longest),
-            longest,
-            value=min(DEFAULT_MINUTES, longest),
-            step=1,
-            label="Minutes of training",
-            info="You can stop at any time and continue later.",
-            min_width=260,
-            scale=3,
-        )
-        images = gr.Number(
-            0, label="Stop after this many images", info="0 = no limit", precision=0, min_width=200, scale=2
-        )
-    with gr.Row(elem_classes="controls", equal_height=True):
-        name = gr.Textbox(label="Name of the model", value="My faces", max_length=60, min_width=160, scale=2)
-    with gr.Accordion("Advanced", open=False):
+    return {"files": files, "folder": folder, "examples": examples, "tray": tray, "crop": crop, "faces": faces}
+
+
+def build_plan(settings: Settings) -> dict[str, Any]:
+    """Build the second step, how to train; returns its components by field of Form."""
+    gr.Markdown("### 2. Your model")
+    longest = settings.job_minutes
+    minutes = gr.Slider(
+        min(1, longest),
+        longest,
+        value=min(DEFAULT_MINUTES, longest),
+        step=1,
+        label="Minutes of training",
+        info="You can stop at any time and continue later.",
+    )
+    name = gr.Textbox(label="Name of the model", value="My faces", max_length=60)
+    with gr.Accordion("More choices", open=False, elem_id="more-choices"):
+        info = "Starting from a model needs less time and fewer faces."
+        start = gr.Radio(START_CHOICES, value=EMBEDDED_KEY, label="Start from", info=info)
+        info = "The model in use keeps its size."
+        size = gr.Radio(SIZE_CHOICES, value=DEFAULT_SIZE, label="Image size, px", info=info)
+        images = gr.Number(0, label="Stop after this many images", info="0 = no limit", precision=0)
         info = "modern: hinge loss, averaged weights. classic: the DCGAN of 2015."
         recipe = gr.Radio(sorted(RECIPES, reverse=True), value="modern", label="Training recipe", info=info)
-    estimate = gr.HTML("", elem_id="estimate")
-    begin = gr.Button("Start training", variant="primary", elem_id="start-training")
-    draft, minutes = remembered(""), clamped(minutes)
-    defaults = (
-        (start, EMBEDDED_KEY),
-        (size, DEFAULT_SIZE),
-        (images, 0),
-        (name, ""),
-        (recipe, "modern"),
-        (crop, "none"),
-    )
-    for field, otherwise in defaults:
-        lenient(field, otherwise)
-    return Form(
-        body=body,
-        draft=draft,
-        files=files,
-        folder=folder,
-        examples=examples,
-        tray=tray,
-        crop=crop,
-        faces=faces,
-        start=start,
-        size=size,
-        minutes=minutes,
-        images=images,
-        name=name,
-        recipe=recipe,
-        estimate=estimate,
-        begin=begin,
-    )
+    plan: dict[str, Any] = {"start": start, "size": size, "images": images, "name": name, "recipe": recipe}
+    return plan | {"minutes": clamped(minutes)}
 
 
 class LenientFiles(ListFiles):

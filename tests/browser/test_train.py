@@ -103,10 +103,11 @@ def uploaded(tmp_path_factory: pytest.TempPathFactory, draw_face: Callable[..., 
 def begun(page: Page, minutes: int = 15, state: str = "running") -> Locator:
     """The job that is started on the faces that are on their way, in this state."""
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
+    more_choices(page)
     page.get_by_label("From scratch").check()
     page.get_by_label("number input for Minutes of training").fill(str(minutes))
     page.get_by_label("32", exact=True).check()
-    page.locator("#faces .start").click()  # does what the button at the end of the form does
+    page.locator("#start-training").click()
     job = page.locator("#job .job")
     expect(job).to_have_attribute("data-state", state, timeout=PATIENCE)
     expect(job.locator(".name")).to_be_in_viewport()
@@ -114,6 +115,12 @@ def begun(page: Page, minutes: int = 15, state: str = "running") -> Locator:
     if state == "running":
         expect(job.locator(".pace")).to_contain_text("images seen", timeout=PATIENCE)
     return job
+
+
+def more_choices(page: Page) -> None:
+    """Open the part of the form that few need."""
+    if not page.get_by_label("From scratch").is_visible():
+        page.get_by_role("button", name="More choices").click()
 
 
 def unfold(page: Page) -> None:
@@ -177,6 +184,9 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     job.get_by_role("button", name="Train on these faces").click()
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
     expect(job).to_be_hidden()
+    expect(page.locator("#start-training")).to_be_focused()
+    expect(page.locator("#start-training")).to_be_in_viewport()
+    more_choices(page)
     page.get_by_label("From scratch").check()
     page.get_by_label("Name of the model").fill("<b>mine</b>")
     page.locator("#start-training").click()
@@ -187,7 +197,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     assert serious(page) == []
 
     unfold(page)
-    page.get_by_label("From scratch").check()  # as the job that is running
+    expect(page.get_by_label("From scratch")).to_be_checked()  # as the job that is running
     page.get_by_label("Stop after this many images").fill("")  # the same as 0
     expect(page.locator("#estimate")).to_contain_text(RATE, timeout=PATIENCE)
     page.get_by_label("Stop after this many images").fill("10")
@@ -483,7 +493,7 @@ def test_hostile_files_are_named_beside_good_faces_whose_job_starts_stops_and_go
     assert serious(page) == []
     job.get_by_role("button", name="Continue").click()
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
-    expect(job.locator(".pace")).to_contain_text("min left", timeout=PATIENCE)
+    expect(job.locator(".plan")).to_contain_text("min of training left", timeout=PATIENCE)
     [child] = children_of(site.home)
     assert 6 < float(dict(pairwise(child.cmdline()))["--minutes"]) <= 7
 
@@ -494,5 +504,5 @@ def test_hostile_files_are_named_beside_good_faces_whose_job_starts_stops_and_go
     expect(job.locator(".state")).to_contain_text("number 1 in the queue")
     expect(job.locator(".pace")).to_contain_text(re.compile("begins in about [67] min"))
     delete(job)
-    expect(job.locator(".pace")).to_contain_text("min left", timeout=PATIENCE)
+    expect(job.locator(".plan")).to_contain_text("min of training left", timeout=PATIENCE)
     delete(job)

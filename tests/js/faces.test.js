@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { createDrawing } from "../../app/components/core/drawing.js";
 import { createFaces } from "../../app/components/core/faces.js";
 import { createSteering } from "../../app/components/create/steer.js";
 import { recipeOfSeed, withSettings } from "../../app/components/shared/recipes.js";
@@ -18,6 +19,18 @@ function facesOf(answers = []) {
 }
 
 const face = (seed, changes = {}) => JSON.stringify({ ...JSON.parse(recipeOfSeed(MODEL, seed)), ...changes });
+
+test("a face on view that another model has drawn is not asked for again", async () => {
+  const asked = [];
+  const core = { model: MODEL, isOfModel: (recipe) => recipe === face(1), pictures: { add: (answer) => answer } };
+  const drawing = createDrawing(core, () => {}, async (tool) => { asked.push(tool); return { picture: "sharp" }; });
+  await assert.rejects(drawing.sharp(face(2)), /another model/);
+  await assert.rejects(drawing.vary(face(2), 0.3, 0, []), /another model/);
+  assert.deepEqual(asked, []);
+  assert.equal(await drawing.sharp(face(1)), "sharp");
+  await drawing.vary(face(1), 0.3, 0, []);
+  assert.deepEqual(asked, ["sharp", "vary"]);
+});
 
 test("new faces have the looks of the current one, unless its clarity is in its vector", async () => {
   const faces = facesOf();
@@ -37,7 +50,8 @@ test("an old answer never replaces a newer one", async () => {
   const faces = facesOf([undefined, late]);
   await faces.show({ recipe: face(1) });
   const first = faces.show({ recipe: face(2) });
-  await faces.show({ recipe: face(3) });
+  faces.show({ recipe: face(3) });
+  assert.equal(await faces.shown(), true);
   answer([face(2)]);
   assert.equal(await first, false);
   assert.equal(faces.current().recipe, face(3));

@@ -5,7 +5,7 @@ import { linePath, ticksOf } from "../../app/components/job/charts.js";
 import { createNotifying } from "../../app/components/job/notify.js";
 import { nameOfSample } from "../../app/components/job/samples.js";
 import {
-  bringsOf, canBeFinished, describeState, formatDuration, nameOf, paceOf, reasonOf, restOf, shareOf, stateOf,
+  bringsOf, canBeFinished, describeState, formatDuration, nameOf, paceOf, planOf, reasonOf, restOf, shareOf, stateOf,
   triesOf,
 } from "../../app/components/job/words.js";
 
@@ -15,12 +15,19 @@ const JOB = {
 };
 
 test("a running job says what it does and how long it takes", () => {
-  assert.equal(paceOf(JOB), "64 px · 1,234 faces · 5,000 images seen · 9.0 images/s · 2 min left");
+  assert.equal(paceOf(JOB), "64 px · 1,234 faces · 5,000 images seen · 9.0 images/s");
   assert.equal(describeState(JOB), "Training");
   assert.equal(describeState({ ...JOB, activity: "reading" }), "Reading 1,234 faces");
-  assert.equal(describeState({ ...JOB, activity: "sampling" }), "First sample");
-  assert.doesNotMatch(paceOf({ ...JOB, state: "finished" }), /left/);
-  assert.doesNotMatch(paceOf({ ...JOB, activity: "fitting clarity" }), /left/);
+  assert.equal(describeState({ ...JOB, activity: "sampling" }), "Drawing the first sample");
+});
+
+test("a running job says what comes before, during and after its minutes of training", () => {
+  const early = { ...JOB, activity: "measuring", images: 0, images_per_second: 0, seconds_left: 300 };
+  assert.match(planOf(early), /^Then 5 min of training, and a little time to measure/);
+  assert.match(planOf({ ...JOB, after: 60 }), /^2 min of training left, then about 60 s to measure/);
+  assert.match(planOf({ ...JOB, activity: "fitting clarity", after: 60 }), /done.*about 60 s in all/);
+  assert.match(planOf({ ...JOB, activity: "reading", seconds_left: 0 }), /done.*at most/); // it only gets its sliders
+  assert.equal(planOf({ ...JOB, state: "finished" }), "");
 });
 
 test("a notification comes once, when a job that was asked for has ended", async () => {

@@ -39,6 +39,28 @@ test("a change of the model is told once, to the server and to every part of the
   assert.deepEqual(heard.asked.at(-1), ["inside", "me/tiny@1", "a face"]);
 });
 
+test("sliders that are awaited are told as soon as they are there, and then nothing is asked", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const awaited = { ...MINE, awaited: "They are being fitted.", steers: [] };
+  const answers = { job_model: awaited, renewed_model: awaited };
+  const { models, heard } = modelsOf(answers, context);
+  const met = [];
+  models.onModel(({ steers }) => met.push(steers?.length));
+  await models.use("job_model", "1.secret");
+  const moment = async () => {
+    context.mock.timers.tick(3000);
+    await new Promise(setImmediate);
+  };
+  await moment();
+  assert.deepEqual(met, [undefined, 0]);
+  answers.renewed_model = { ...awaited, awaited: "", steers: [{ name: "smile" }] };
+  await moment();
+  await moment();
+  assert.deepEqual(met, [undefined, 0, 1]);
+  assert.deepEqual(heard.asked.slice(1), [["renewed_model", MINE.key], ["renewed_model", MINE.key]]);
+  assert.deepEqual(heard.changed, [MINE.key]); // to the server it is the same model
+});
+
 test("a model that is gone gives way to the start model, and that is said", async (context) => {
   const { models, heard } = modelsOf({ start_model: EMBEDDED }, context);
   models.meet(MINE);

@@ -24,12 +24,18 @@ export function createDrawing(core, gone, request) {
 
   const draw = async (tool, fields) => core.pictures.add(await ask(tool, fields));
 
+  /** A face that the model in use has drawn; after a change of the model the one on view is not, for a moment. */
+  function checked(recipe) {
+    if (!core.isOfModel(recipe)) throw new Error("This face is of another model.");
+    return recipe;
+  }
+
   return {
     draw: (recipes) => draw("draw", { recipes }),
     /** The faces of seeds, with what is locked taken from a face. */
     rollBeside: (recipe, seeds, locks) => draw("roll", { recipe, seeds, locks }),
     /** Eight variations of a face. strength: 0 to 1. */
-    vary: (recipe, strength, seed, locks) => draw("vary", { recipe, strength, seed, locks }),
+    vary: async (recipe, strength, seed, locks) => draw("vary", { recipe: checked(recipe), strength, seed, locks }),
     /** A face moved along directions. amounts: by name; own: vectors of the visitor's own, by name. */
     steer: (recipe, amounts, own) => draw("steer", { recipe, amounts, own }),
     breed: (recipes, mutation, seed) => draw("breed", { recipes, mutation, seed }),
@@ -38,6 +44,6 @@ export function createDrawing(core, gone, request) {
     /** The face A - B + C. */
     mix: (a, b, c) => draw("mix", { a, b, c }),
     /** The picture of a face at 512 px. */
-    sharp: async (recipe) => (await ask("sharp", { recipe })).picture,
+    sharp: async (recipe) => (await ask("sharp", { recipe: checked(recipe) })).picture,
   };
 }

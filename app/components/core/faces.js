@@ -75,6 +75,7 @@ export function createFaces(core) {
   const settings = { clarity: 0, truncation: 1 };
   const waiting = []; // for the first face
   let face = null;
+  let showing = Promise.resolve(); // until the face that was asked for last is there
   let changing = Promise.resolve(); // until the latest of the changes that follow one another is there
   const dices = {}; // by tab
   const parts = { face: { words: "", put } };
@@ -91,7 +92,7 @@ export function createFaces(core) {
   /** Makes a face the current one; returns whether it is. extend: it continues the step before, as for undo. */
   function show(step, extend = false) {
     const ticket = wanted.next();
-    return attempt(async () => {
+    showing = attempt(async () => {
       let shown = step;
       if (!pictures.has(step.recipe) || !isOfModel(step.recipe)) {
         const [recipe] = await drawing.draw([step.recipe]);
@@ -102,6 +103,7 @@ export function createFaces(core) {
       put(shown);
       return true;
     }, step.recipe);
+    return showing;
   }
 
   /** The recipe of a seed with the present settings. */
@@ -113,6 +115,8 @@ export function createFaces(core) {
     settings,
     faceOfSeed,
     show,
+    /** A promise of the face that was asked for last. */
+    shown: () => showing,
     current: () => face,
     /** Runs work(), which changes the current face, once all such work before it is done. */
     inOrder(work) {

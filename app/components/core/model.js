@@ -6,6 +6,7 @@ import { readStored, writeStored } from "../shared/storage.js";
 
 const RECENT = "ganime-models"; // in this browser's storage, the latest last
 const MOST_RECENT = 12;
+const SECONDS = 3; // from one question to the next about what is being fitted to the model in use
 
 /** The models from the hub and from files that this browser had in use: {key, model, revision, origin}. */
 function recentModels() {
@@ -19,13 +20,30 @@ function keepRecent({ key, model, revision, origin }) {
   writeStored(RECENT, [...others, { key, model, revision, origin }].slice(-MOST_RECENT));
 }
 
+/** Whether two values say the same about the same model; a clarity and sliders may be fitted to it later. */
+const isSame = (value, other) => other?.steers?.length === value.steers?.length
+  && ["key", "revision", "awaited", "clarity"].every((name) => value[name] === other?.[name]);
+
+/** Whether anyone may load the model of a face, on a page whose embedded model has this name. */
+const isOpen = (face, embedded) => isHubName(face.model) || face.model === embedded;
+
+/** Reads the model in use again a moment later, in case its clarity and its sliders are there. */
+async function renew(request, inUse, meet) {
+  const model = inUse();
+  await new Promise((resolve) => { setTimeout(resolve, SECONDS * 1000); });
+  if (inUse() !== model) return;
+  const isSeen = globalThis.document?.visibilityState !== "hidden";
+  const answer = isSeen ? await request("renewed_model", model.key).catch(() => null) : model;
+  if (inUse() === model && answer) meet(answer);
+}
+
 /**
  * Creates the access to models. changed(key): tells the server which one is in use.
  *
  * Its `model` is what model_value says of the one in use: {key, model, revision, origin, parameters, note, trained,
  * private, embedded, side, clarity, mostClarity, openers, steers, locks, attributes, most, mostOwn, frames,
- * largeFrames, endings, training}. A page that lacks what only some servers do names it in `lacks`; elements with
- * data-needs are hidden there.
+ * largeFrames, endings, training, awaited}, the last one what is said of sliders that are still being fitted. A page
+ * that lacks what only some servers do names it in `lacks`; elements with data-needs are hidden there.
  */
 export function createModels({ request, attempt, complain }, changed) {
   const listeners = createListeners();
@@ -37,8 +55,9 @@ export function createModels({ request, attempt, complain }, changed) {
     model = value;
     known.set(value.revision, value);
     if (!value.trained && value.model !== value.embedded) keepRecent(value);
-    if (value.key === before?.key && value.revision === before?.revision) return;
-    if (before) changed(value.key);
+    if (value.awaited) renew(request, () => model, meet);
+    if (isSame(value, before)) return;
+    if (before && value.key !== before.key) changed(value.key);
     listeners.tell(value, brought);
   }
 
@@ -65,8 +84,8 @@ export function createModels({ request, attempt, complain }, changed) {
     /** Goes back to the model that the page starts with, because the one in use is gone. */
     async returnToStart() {
       const gone = model;
-      const start = await request("start_model").catch(() => null);
-      if (!start || gone !== model || start.key === gone?.key) return;
+      const start = await request("start_model").catch(() => gone);
+      if (gone !== model || start?.key === gone?.key) return;
       meet(start);
       complain(`That model was deleted with its job, so the page is back to ${start.model}.`);
     },
@@ -96,13 +115,12 @@ export function createModels({ request, attempt, complain }, changed) {
     canBring(recipe) {
       const face = parseRecipe(recipe);
       if (!face || !model || face.revision === model.revision || !can("models")) return false;
-      const { model: name, revision } = face;
-      return isHubName(name) || name === model.embedded || Boolean(find(revision)) || keptJobs.keys().length > 0;
+      return isOpen(face, model.embedded) || Boolean(find(face.revision)) || keptJobs.keys().length > 0;
     },
     /** Whether only the holder of a job's key can load the model of a face. */
     isPrivate(recipe) {
-      const { model: name, revision } = parseRecipe(recipe);
-      return known.get(revision)?.private ?? !(isHubName(name) || name === model.embedded);
+      const face = parseRecipe(recipe);
+      return known.get(face.revision)?.private ?? !isOpen(face, model.embedded);
     },
   };
 }

@@ -201,10 +201,10 @@ export function createSteer(view) {
   }
 
   function build() {
-    const { steers, note } = view.model;
+    const { steers, note, awaited } = view.model;
     for (const part of parts) part.build(steers);
     const unnamed = steers.length > 0 && steers.every(({ group }) => group === "Unnamed");
-    $(".steer-note").textContent = note || (unnamed ? NO_NAMES : "");
+    $(".steer-note").textContent = note || awaited || (unnamed ? NO_NAMES : "");
     if (view.current()) set();
   }
 

@@ -21,7 +21,6 @@ function show($, value) {
 /** Starts the view of uploaded faces in its element. */
 export function mount({ element, props, watch }) {
   const update = () => show(finder(element), props.value || {});
-  element.querySelector(".start").addEventListener("click", () => document.querySelector("#start-training").click());
   watch("value", update);
   update();
 }

@@ -10,12 +10,19 @@ export function createFold({ $ }) {
     $(".unfold").setAttribute("aria-expanded", String(!on));
   }
 
-  $(".unfold").addEventListener("click", () => {
+  function unfold() {
     opened = true;
     fold(false);
     form()?.scrollIntoView({ block: "start" });
-  });
+  }
+
+  $(".unfold").addEventListener("click", unfold);
   return {
+    /** Opens the form for faces that are chosen already, with the focus where it is sent. */
+    open() {
+      unfold();
+      document.querySelector("#start-training")?.focus();
+    },
     /** Folds the form for a job that was just started. */
     close() { opened = false; },
     update(job) { fold(!opened && Boolean(job) && job.state !== "draft"); },

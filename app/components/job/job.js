@@ -1,6 +1,7 @@
 // A visitor's training jobs: a list, and a view of the selected job that is updated every 2 s.
-// props.value = {chosen: key, name} for a job just started or continued, {draft: key, gone: key} for the faces in the
-// form above and those that they replace, or {error}. All texts are shown as text.
+// props.value = {chosen: key, name} for a job just started or continued, or {draft: key, gone: key, reopened} for the
+// faces in the form above, those that they replace, and whether they were chosen here, or {error}. All texts are shown
+// as text.
 import { coreReady } from "../core/core.js";
 import { create, finder, isLaidOut, listenOutside, setText } from "../shared/dom.js";
 import { keptJobs } from "../shared/kept-jobs.js";
@@ -15,7 +16,7 @@ import { createNotifying } from "./notify.js";
 import { createPublishing } from "./publish.js";
 import { createSamples } from "./samples.js";
 import {
-  bringsOf, canBeFinished, describeState, isActive, nameOf, paceOf, reasonOf, restOf, shareOf, triesOf,
+  bringsOf, canBeFinished, describeState, isActive, nameOf, paceOf, planOf, reasonOf, restOf, shareOf, triesOf,
 } from "./words.js";
 
 const SECONDS = 2;
@@ -26,7 +27,9 @@ function createTrigger(trigger) {
     use: ({ key }, core) => core.attempt(async () => {
       core.say("Loading the model…");
       await core.use("job_model", key);
+      await core.shown(); // a face of it
       openTab("Create");
+      core.say([`${core.model.model} draws now.`, core.model.awaited].filter(Boolean).join(" "));
     }),
     gone: (_, core) => core.recheck(),
   };
@@ -64,6 +67,7 @@ function showProgress({ $, showShare }, job) {
   $(".bar").hidden = !isActive(job);
   showShare(shareOf(job));
   setText($(".pace"), paceOf(job));
+  setText($(".plan"), planOf(job));
 }
 
 function showButtons({ $, notifying, picked }, job) {
@@ -71,7 +75,8 @@ function showButtons({ $, notifying, picked }, job) {
   const possible = {
     archive: job.has_model, nearest: job.has_model && job.can_resume, finish: canBeFinished(job),
     notify: notifying.canAsk(picked(), job),
-    save: job.state === "running", stop: isActive(job) || waiting, reconsider: job.state === "draft",
+    save: job.state === "running" && ["measuring", "training"].includes(job.activity),
+    stop: isActive(job) || waiting, reconsider: job.state === "draft",
   };
   for (const [action, on] of Object.entries(possible)) $(`[data-action="${action}"]`).hidden = !on;
   $('[data-action="stop"]').disabled = job.state === "stopping";
@@ -103,14 +108,15 @@ function showDetails({ $ }, { plain, notes, losses }) {
   $(".notes").replaceChildren(...notes.map((textContent) => create("li", { textContent })));
 }
 
-function showCharts({ $ }, { losses, measures }) {
+function showCharts({ $ }, job) {
+  const { losses, measures } = job;
   drawChart($(".measures"), {
     title: "Distance to your faces: lower is better", lines: ["now"], points: measures, start: true,
   });
-  drawChart($(".losses"), {
-    title: "Losses: they compete, so neither should stay at 0", lines: ["discriminator", "generator"], points: losses,
-    digits: 3,
-  });
+  for (const [figure, points] of [[$(".losses"), losses], [$(".live"), isActive(job) ? losses : []]]) {
+    const title = "Losses: they compete, so neither should stay at 0";
+    drawChart(figure, { title, lines: ["discriminator", "generator"], points, digits: 3 });
+  }
 }
 
 /** Shows the faces of a job that has drawn none yet. */
@@ -184,6 +190,7 @@ function receive(view, jobs, value) {
   if ("draft" in value) {
     jobs.list.setDraft(value.draft);
     jobs.list.update();
+    if (value.reopened) jobs.form.open();
   } else if (value.chosen) jobs.arrive(value.chosen);
 }
 
@@ -263,7 +270,7 @@ function createJobView(view) {
     pick(key);
   }
 
-  return { list, pick, arrive, refresh };
+  return { list, form, pick, arrive, refresh };
 }
 
 /** Starts the view of training jobs in its element. */

@@ -6,10 +6,11 @@ const STATES = {
   finished: "Finished", failed: "Failed", interrupted: "Interrupted", away: "Not available",
 };
 const ACTIVITIES = {
-  sampling: "First sample", measuring: "Measuring", training: "Training", saving: "Saving",
-  "fitting clarity": "Learning which faces are clear", "checking sliders": "Checking the sliders",
+  sampling: "Drawing the first sample", measuring: "Measuring the faces", training: "Training", saving: "Saving",
+  "fitting clarity": "Learning which faces are clear", "checking sliders": "Fitting the sliders",
 };
 const BEFORE_THE_END = ["reading", "sampling", "measuring", "training"];
+const LONGEST_END = "10 min"; // as ganime/training/finishing.py limits it
 
 /** What a job is called. */
 export const nameOf = (job) => job.name || (job.state === "draft" ? "Uploaded faces" : "Unnamed");
@@ -49,10 +50,24 @@ export function paceOf(job) {
     `${formatNumber(job.faces)} ${job.faces === 1 ? "face" : "faces"}`,
     job.images && `${formatNumber(job.images)} images seen`,
     training && job.images_per_second && `${job.images_per_second.toFixed(1)} images/s`,
-    training && job.seconds_left >= 1 && `${formatDuration(job.seconds_left)} left`,
     job.wait !== null && (job.wait < 1 ? "begins in a moment" : `begins in about ${formatDuration(job.wait)}`),
   ];
   return facts.filter(Boolean).join(" · ");
+}
+
+/** What is still to come of a running job, in a sentence. */
+export function planOf(job) {
+  if (job.state !== "running") return "";
+  const after = job.after ? `about ${formatDuration(job.after)}` : "a little time";
+  const rest = `${after} to measure the model and to fit its sliders.`;
+  const isOver = job.activity !== "training" && !(job.seconds_left >= 1);
+  if (isOver || !BEFORE_THE_END.includes(job.activity)) {
+    const time = job.after ? `about ${formatDuration(job.after)} in all` : `${LONGEST_END} at most`;
+    return `Its training is done. The rest takes ${time}.`;
+  }
+  const left = formatDuration(Math.max(1, job.seconds_left));
+  const trains = job.activity === "training" || job.images_per_second;
+  return trains ? `${left} of training left, then ${rest}` : `Then ${left} of training, and ${rest}`;
 }
 
 /** Why a job is in its state, "" where the state says it already. */

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.faces.library import EMBEDDED_KEY, START_KEY
@@ -14,16 +17,20 @@ from app.faces.loaded_model import LOCKS
 from app.faces.studio import Studio
 from app.jobs.arrivals import Upload
 from app.jobs.service import Jobs
+from app.jobs.store import RUNNING
 from app.settings import Settings
 from app.tabs.model_menu import model_functions, model_value
 from app.visitors import Visitor
 from ganime.drawing.clarity import DEFAULT_CLARITY
-from ganime.drawing.directions import DIRECTION_INDEX_FILE, MAX_STRENGTH
+from ganime.drawing.directions import DIRECTION_FILES, DIRECTION_INDEX_FILE, MAX_STRENGTH
 from ganime.drawing.recipe import Recipe
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, save_checkpoint
-from ganime.nets.clarity import CLARITY_FILE
+from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.nets.clarity import CLARITY_FILE, QUANTILES, WIDTHS, Clarity, save_clarity
+from ganime.nets.dcgan import Generator
+from tests.app.job_helpers import change
 from tests.app.tabs.conftest import Functions, by_name
 from tests.hub_server import HubServer
+from tests.trainers import write
 
 
 def test_a_model_is_described_with_its_sliders_and_limits(steered_studio: Studio) -> None:
@@ -152,3 +159,37 @@ def test_a_private_model_of_a_job_is_had_with_its_key_alone(
     face = Recipe("<b>mine</b>", value["revision"], 1).to_json()
     assert functions["drawing_model"]([face, "", [key]])["key"] == value["key"]
     assert list(functions["drawing_model"]([face, "", []])) == ["final"]  # to those without the key
+
+
+def flat_clarity(dim: int) -> Clarity:
+    """A clarity to which all faces are equally clear."""
+    sides = list(pairwise((dim, *WIDTHS, 1)))
+    weights, biases = [np.zeros(shape) for shape in sides], [np.zeros(outputs) for _, outputs in sides]
+    return Clarity(tuple(weights), tuple(biases), np.eye(dim)[:1], np.zeros(QUANTILES))
+
+
+def test_sliders_that_a_job_has_yet_to_fit_are_awaited_and_come_with_the_clarity_without_loading_the_model_anew(
+    open_jobs: Callable[..., Jobs], files: list[Upload], steered_folder: Path, settings: Settings
+) -> None:
+    studio = Studio(settings)
+    assert studio.jobs
+    key = studio.jobs.draft(files, Visitor("me"), 32)
+    tiny, folder = load_checkpoint(steered_folder), studio.jobs.folder(key).run / "saves" / "best"
+    save_checkpoint(tiny, folder)
+    functions = by_name(model_functions(studio))
+    assert functions["job_model"]([key])["awaited"] == ""
+    change(studio.jobs, key, state=RUNNING, started=time.time() - 1)
+    run = studio.jobs.folder(key).run
+    write(run, "Working", 64, activity="training")
+    value = functions["job_model"]([key])
+    assert "when the training ends" in value["awaited"]
+    write(run, "Working", 64, activity="checking sliders", progress=0.5)
+    assert "being fitted" in functions["renewed_model"]([value["key"]])["awaited"]
+    for name in DIRECTION_FILES:
+        shutil.copyfile(steered_folder / name, folder / name)
+    save_clarity(flat_clarity(tiny.generator.config.latent_dim), tiny.revision, folder)
+    renewed = functions["renewed_model"]([value["key"]])
+    assert (renewed["key"], renewed["awaited"], len(renewed["steers"])) == (value["key"], "", 2)
+    assert renewed["clarity"] > value["clarity"] == 0
+    save_checkpoint(Checkpoint(Generator(tiny.generator.config).eval()), folder)  # it has trained on
+    assert functions["renewed_model"]([value["key"]])["revision"] == value["revision"]

@@ -48,7 +48,8 @@ def test_a_run_without_problems_is_told_by_how_far_it_has_come(distances: tuple[
     assert "15 minutes" in finished
     assert "15 minutes" not in running
     assert "Go on" not in running + finished
-    for state, activity in (("running", "fitting clarity"), ("running", "checking sliders"), ("stopping", "training")):
+    activities = ("saving", "fitting clarity", "checking sliders")
+    for state, activity in (*(("running", activity) for activity in activities), ("stopping", "training")):
         found = plain_verdict(state, journal("early", *distances), None, activity)
         assert found
         assert "Keep" not in found["advice"]  # its training has ended
