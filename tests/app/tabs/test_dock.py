@@ -16,4 +16,4 @@ def test_every_function_that_the_page_calls_is_offered(functions: Functions) -> 
     called = {name: set(CALL.findall(source)) for name, source in SHARED.items()}
     called["core/drawing.js"] -= TOOLS.keys()  # which the endpoint for faces answers
     assert set().union(*called.values()) <= functions.keys()
-    assert called["core/model.js"] == {"start_model", "drawing_model", "known_model"}
+    assert called["core/model.js"] == {"start_model", "drawing_model", "known_model", "renewed_model"}
