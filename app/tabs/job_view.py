@@ -80,10 +80,13 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     status, folder = jobs.status(key), jobs.folder(key)
     lines = folder.journal()
     distance = folder.distance()
+    after = speed.seconds_after(jobs, status.image_size) if status.activity or status.place else None
+    turns = math.ceil(status.place / jobs.settings.jobs)  # that come to their end before this one begins
     return {
         **asdict(status),
         "key": key,
-        "after": speed.seconds_after(jobs, status.image_size) if status.activity else None,
+        "wait": status.wait + turns * (after or 0.0) if status.wait else status.wait,
+        "after": after,
         "plain": plain_verdict(status.state, lines, distance, status.activity),
         "notes": status.notes[-MAX_NOTES:],
         "grids": list(folder.grids()),

@@ -89,6 +89,7 @@ function showButtons({ $, notifying, picked }, job) {
 function showContinuation({ $ }, job) {
   $(".more").hidden = !job.can_resume;
   $(".minutes").value = job.minutes_left === null ? "15" : "";
+  $(".minutes").placeholder = String(Math.max(1, Math.round(job.minutes_left || 0)));
   setText($(".rest"), restOf(job));
 }
 

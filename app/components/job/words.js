@@ -77,8 +77,10 @@ export const reasonOf = (job) => (job.stopped && job.reason === "Stopped." ? "" 
 const isFitting = ({ activity }) => ["fitting clarity", "checking sliders"].includes(activity);
 
 /** What can be done with the model of a job that is running. */
-export const triesOf = (job) => (isFitting(job)
-  ? "You can try it now. Clear faces and sliders follow in a moment." : "You can try it while it trains on.");
+export function triesOf(job) {
+  if (isFitting(job)) return "You can try it now. Clear faces and sliders follow in a moment.";
+  return job.state === "stopping" ? "You can try it now." : "You can try it while it trains on.";
+}
 
 /** What comes with a job's model when it is used. */
 export function bringsOf(job) {

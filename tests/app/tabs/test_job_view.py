@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +12,17 @@ import numpy as np
 import pytest
 
 from app.faces.studio import Studio
+from app.jobs import speed
 from app.jobs.arrivals import Upload
 from app.jobs.service import Jobs
+from app.jobs.store import RUNNING
 from app.settings import Settings
 from app.tabs import job_view as module
-from app.tabs.job_view import card_html, count_rows, existing_jobs, job_functions
+from app.tabs.job_view import card_html, count_rows, existing_jobs, job_functions, job_value
 from ganime.faces.audit import audit
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import NearestFaces
-from tests.app.job_helpers import ME, PLAN, submitted
+from tests.app.job_helpers import ME, PLAN, change, submitted
 from tests.app.tabs.conftest import by_name
 
 Spread = tuple[float, float, float]
@@ -100,6 +103,18 @@ def test_only_jobs_of_the_given_keys_are_listed(
         (mine, "one", True),
         (waiting, "two", False),
     ]
+
+
+def test_a_job_that_waits_counts_what_follows_the_training_of_those_before_it(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    first, _, third = (submitted(jobs, files) for _ in range(3))
+    assert job_value(jobs, first)["wait"] == 0
+    change(jobs, first, state=RUNNING, started=time.time())
+    assert job_value(jobs, third)["wait"] == 2 * PLAN.minutes * 60
+    monkeypatch.setattr(speed, "seconds_after", lambda *_: 60.0)
+    assert job_value(jobs, third)["wait"] == 2 * PLAN.minutes * 60 + 120
 
 
 @pytest.mark.parametrize("arguments", [None, [], [7], ["x"], [["x"] * 51], ["x", -1], ["x", 10**9], {"key": "x"}])
