@@ -69,23 +69,23 @@ def search_value(event: SearchProgress | ChosenFaces | ProjectionProgress | Proj
         return {"progress": 0.0, "text": ""}
     if isinstance(event, ChosenFaces):
         matches, faces = int(event.carries.sum()), list(event.recipes)
-        text = f"{matches} of {len(faces)} match. ({event.looked_at} faces checked in {event.seconds:.1f} s)"
+        text = f"{matches} of {len(faces)} match. ({event.looked_at:,} faces looked at in {event.seconds:.1f} s)"
         return tiles_value(Drawn(faces, event.faces)) | {"text": text, "carries": event.carries.tolist()}
     if isinstance(event, Projection):
         return tiles_value(Drawn([event.recipe], event.face[None])) | {
             "text": f"{closeness(event.percentile)} ({event.seconds:.1f} s)",
         }
     if isinstance(event, ProjectionProgress):
-        # The vector makes a recipe of the face, so that it can be kept when the search is stopped.
         return {
             "progress": event.progress,
             "face": picture_url("webp", webp_bytes(event.face)),
-            "vector": encoded(event.z),
+            "recipe": event.recipe.to_json(),
         }
-    adjusting = " Too few match, so some are being adjusted." if event.searching else ""
+    adjusting = " The others are being made from faces that come close." if event.searching else ""
     return {
         "progress": event.found / TOOL_FACES,
-        "text": f"{event.found} found among {event.looked_at} faces.{adjusting}",
+        "text": f"{event.found} of {TOOL_FACES} found, {event.looked_at:,} faces looked at.{adjusting}",
+        "found": [recipe.to_json() for recipe in event.recipes],
     }
 
 

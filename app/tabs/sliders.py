@@ -8,7 +8,7 @@ from typing import Any
 from ganime.drawing.direction_search import group
 from ganime.drawing.directions import Direction
 
-HAIR, EYES, EXPRESSION, OTHER, UNNAMED = "Hair colour", "Eye colour", "Expression", "More", "Unnamed"
+HAIR, EYES, EXPRESSION, OTHER, UNNAMED = "Hair colour", "Eye colour", "Expression", "More", "Without a name"
 SECTIONS = (HAIR, EYES, EXPRESSION, OTHER, UNNAMED)  # of sliders and attributes, in the order of the page
 EXPRESSIONS = ("smile", "open_mouth", "blush")
 ENDS = {  # of a slider, by direction; first the one at negative amounts
@@ -37,39 +37,53 @@ COLOURS = {  # of swatches, as faces show them
     "aqua": "#74cfd0",
     "yellow": "#e8c93f",
 }
-UNNAMED_LABELS = {"sefa": "pattern", "pca": "variation"}  # by the method that found the direction
-METHODS = {
-    "sefa": "A direction that the first layer responds to most strongly, computed from its weights (SeFa).",
-    "pca": "A direction in which the first layer's responses vary most from face to face (PCA).",
+UNNAMED_KINDS = {  # of directions without a name, with how they were found
+    "sefa": "What the first layer of the network answers to most strongly, computed from its weights (SeFa).",
+    "pca": "That in which the answers of the first layer differ most from face to face (PCA).",
 }
 
 
 def slider_values(directions: Iterable[Direction], ranges: Mapping[str, tuple[float, float]]) -> list[dict[str, Any]]:
     """Sliders as steer.js shows them, by section. ranges: the amounts at which faces survive, by name."""
-    unnamed: dict[str, int] = {}
-    values = []
+    values, unnamed = [], 0
     for item in directions:
-        if item.kind in UNNAMED_LABELS:  # numbered without gaps, whichever of them were kept
-            unnamed[item.kind] = unnamed.get(item.kind, 0) + 1
-        values.append(slider_value(item, ranges[item.name], unnamed.get(item.kind, 0)))
+        if item.kind in UNNAMED_KINDS:
+            unnamed += 1  # numbered without gaps, whichever of them were kept
+            values.append(unnamed_value(item, ranges[item.name], unnamed))
+        else:
+            values.append(slider_value(item, ranges[item.name]))
     return by_section(values)
 
 
-def slider_value(direction: Direction, limits: tuple[float, float], number: int) -> dict[str, Any]:
-    """One slider. number: of an unnamed direction among those of its kind."""
-    name, kind = direction.name, direction.kind
-    text = f"{UNNAMED_LABELS[kind]} {number}".capitalize() if kind in UNNAMED_LABELS else label(name)
+def slider_value(direction: Direction, limits: tuple[float, float]) -> dict[str, Any]:
+    """A slider with a name."""
+    name = direction.name
+    text, part = label(name), section(name)
     low, high = ENDS.get(name, (f"Less {text.lower()}", f"More {text.lower()}"))
-    part = UNNAMED if kind in UNNAMED_LABELS else section(name)
     return {
         "name": name,
         "label": text,
         "group": part,
-        "title": METHODS.get(kind, ""),
+        "title": "",
         "low": low,
         "high": high,
         "range": list(limits),
         "colour": colour(name) if part in (HAIR, EYES) else "",
+    }
+
+
+def unnamed_value(direction: Direction, limits: tuple[float, float], number: int) -> dict[str, Any]:
+    """A slider without a name: its number, and what it changes most where that was measured."""
+    text = f"Change {number}"
+    return {
+        "name": direction.name,
+        "label": text,
+        "group": UNNAMED,
+        "title": UNNAMED_KINDS[direction.kind],
+        "low": text,
+        "high": f"mostly {label(direction.effect.attribute).lower()}" if direction.effect else "",
+        "range": list(limits),
+        "colour": "",
     }
 
 

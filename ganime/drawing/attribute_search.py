@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,14 +32,19 @@ PRESENT = 0.5  # probability above which a face has an attribute
 class SearchProgress:
     """Progress of `choose_faces`.
 
-    found: faces that match so far.
+    recipes: of the faces that match so far, at most as many as were asked for.
     looked_at: faces examined; each optimisation step of a face counts.
     searching: whether latents are being optimised.
     """
 
-    found: int
+    recipes: tuple[recipe.Recipe, ...]
     looked_at: int
     searching: bool
+
+    @property
+    def found(self) -> int:
+        """How many faces match so far."""
+        return len(self.recipes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,26 +101,29 @@ def choose_faces(
     places, dim = attribute_columns(net, wanted), checkpoint.generator.config.latent_dim
     count, seed = recipe.check_whole("The number of faces", count, 1, MAX_CHILDREN), recipe.check_seed(seed)
     truncation = recipe.check_number("A truncation", truncation, 0.1, recipe.MAX_TRUNCATION)
+
+    def drawn_recipes(numbers: Iterable[int]) -> list[recipe.Recipe]:
+        seeds = [(seed + number) % (recipe.MAX_SEED + 1) for number in numbers]
+        return recipes_for(checkpoint, seeds, truncation, clarity)
+
     z, seen = np.empty((0, dim), np.float32), np.empty((0, len(places)), np.float32)
     while len(z) % FACES_PER_ROUND or (len(z) < MAX_DRAWN and (seen.min(1) > PRESENT).sum() < count):
-        seeds = [(seed + number) % (recipe.MAX_SEED + 1) for number in range(len(z), len(z) + FACES_PER_REPORT)]
-        drawn = latents_of(checkpoint, recipes_for(checkpoint, seeds, truncation, clarity))
+        drawn = latents_of(checkpoint, drawn_recipes(range(len(z), len(z) + FACES_PER_REPORT)))
         probabilities = extract(net, render(checkpoint.generator, drawn))[1][:, places]  # (FACES_PER_REPORT, K)
         z, seen = np.concatenate([z, drawn]), np.concatenate([seen, probabilities])
-        yield SearchProgress(min(count, int((seen.min(1) > PRESENT).sum())), len(z), searching=False)
+        matches = np.flatnonzero(seen.min(1) > PRESENT)[:count].tolist()
+        yield SearchProgress(tuple(drawn_recipes(matches)), len(z), searching=False)
 
     log_odds = np.log(seen.clip(1e-6)) - np.log((1 - seen).clip(1e-6))  # (N, K)
     order = [int(i) for i in np.argsort(-np.minimum(log_odds, TARGET_LOG_ODDS).sum(1), kind="stable")]
     found = [i for i in order if seen[i].min() > PRESENT][:count]
     missing = [i for i in order if seen[i].min() <= PRESENT][: count - len(found)]
-    looked_at, searched = len(z), z[missing]
-    for better in ascent(checkpoint.generator, net, z[missing], places) if missing else ():
-        looked_at, searched = looked_at + len(missing), recipe.rounded(better)
-        yield SearchProgress(len(found), looked_at, searching=True)
-    numbers = [(seed + i) % (recipe.MAX_SEED + 1) for i in (*found, *missing)]
-    recipes = recipes_for(checkpoint, numbers[: len(found)], truncation, clarity)
-    for number, row in zip(numbers[len(found) :], searched, strict=True):
-        recipes += recipes_of(checkpoint, row[None], recipe.Recipe(checkpoint.name, checkpoint.revision, number))
+    recipes, origins = drawn_recipes(found), [(seed + i) % (recipe.MAX_SEED + 1) for i in missing]
+    looked_at, adjusted = len(z), recipes_from(checkpoint, z[missing], origins)
+    for better, matching in ascent(checkpoint.generator, net, z[missing], places) if missing else ():
+        looked_at, adjusted = looked_at + len(missing), recipes_from(checkpoint, recipe.rounded(better), origins)
+        yield SearchProgress((*recipes, *(adjusted[i] for i in np.flatnonzero(matching))), looked_at, searching=True)
+    recipes += adjusted
     faces = generate_recipes(checkpoint, recipes)
     probabilities = extract(net, faces)[1][:, places]  # (N, K)
     order = np.argsort(-probabilities.min(1), kind="stable")
@@ -132,8 +140,11 @@ def choose_faces(
 
 def ascent(
     generator: Generator, net: FeatureNet, start: Float[np.ndarray, "n latent"], places: list[int]
-) -> Iterator[Float[np.ndarray, "n latent"]]:
-    """Yield the latents after each step of Adam that raises the attributes' log odds; their lengths stay constant."""
+) -> Iterator[tuple[Float[np.ndarray, "n latent"], Bool[np.ndarray, " n"]]]:
+    """Raise the attributes' log odds of latents, whose lengths stay constant.
+
+    Yields after each step of Adam the latents, and which of them have reached TARGET_LOG_ODDS and are moved no further.
+    """
     z = torch.from_numpy(start).to(generator.device, copy=True).requires_grad_(True)
     length = z.detach().norm(dim=1, keepdim=True)  # (N, 1)
     optimizer = torch.optim.Adam([z], lr=ASCENT_RATE)
@@ -148,7 +159,15 @@ def ascent(
         with torch.no_grad():
             z *= length / z.norm(dim=1, keepdim=True).clamp(min=1e-6)
             z[lacking == 0] = before[lacking == 0]  # momentum would move faces that already match
-        yield z.detach().cpu().numpy().copy()
+        yield z.detach().cpu().numpy().copy(), (lacking == 0).cpu().numpy()
+
+
+def recipes_from(checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"], seeds: Sequence[int]) -> list[recipe.Recipe]:
+    """The recipes of latents that were optimised from the faces of `seeds`."""
+    return [
+        recipes_of(checkpoint, row[None], recipe.Recipe(checkpoint.name, checkpoint.revision, seed))[0]
+        for row, seed in zip(z, seeds, strict=True)
+    ]
 
 
 def attribute_columns(net: FeatureNet, wanted: Sequence[str]) -> list[int]:

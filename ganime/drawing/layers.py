@@ -64,12 +64,12 @@ class Inside:
     def verdict(self) -> str:
         """The discriminator's opinion of the face as a sentence, compared with other faces of the model."""
         if self.logit is None or self.others is None:
-            return "This model has no discriminator."
+            return "This model has no discriminator, the network that judges faces."
         opinion = "real" if self.logit > 0 else "generated"
         below = int((self.others < self.logit).sum())
         return (
-            f"The discriminator considers this face {opinion}: its logit is {self.logit:+.2f}, and above 0 means real. "
-            f"It gives {below} of {len(self.others)} other faces of this model a lower logit."
+            f"The second network, the discriminator, considers this face {opinion}: its score is {self.logit:+.2f}, "
+            f"and above 0 means real. {below} of {len(self.others)} other faces of this model score lower."
         )
 
 

@@ -36,12 +36,12 @@ class ProjectionProgress:
 
     progress: 0 to 1.
     loss: the smallest so far; infinite before the descent.
-    z, face: the best so far, (latent,) and (S, S, 3).
+    recipe, face: the best so far, (S, S, 3).
     """
 
     progress: float
     loss: float
-    z: Float[np.ndarray, " latent"]
+    recipe: Recipe
     face: UInt8[np.ndarray, "size size 3"]
 
 
@@ -92,7 +92,7 @@ def project(
         done = CANDIDATES_SHARE * len(faces) / CANDIDATES
         faces, features = np.concatenate([faces, more]), np.concatenate([features, extract(net, more)[0]])
         nearest = int(np.linalg.norm(features - target, axis=1).argmin())
-        yield ProjectionProgress(done, math.inf, drawn[nearest], faces[nearest])
+        yield ProjectionProgress(done, math.inf, recipes_of(checkpoint, drawn[[nearest]])[0], faces[nearest])
     strangers = torch.pdist(torch.from_numpy(features.astype(np.float64))).numpy()  # (pairs,)
     typical = float(np.median(strangers))
     apart = (faces.astype(np.float32) - picture).reshape(CANDIDATES, -1)
@@ -109,7 +109,7 @@ def project(
             if step % STEPS_PER_IMAGE == 0:
                 shown_z, shown = z[best], render(generator, z[best : best + 1])[0]
             progress = CANDIDATES_SHARE + (1 - CANDIDATES_SHARE) * done / whole
-            yield ProjectionProgress(progress, float(losses[best]), shown_z, shown)
+            yield ProjectionProgress(progress, float(losses[best]), recipes_of(checkpoint, shown_z[None])[0], shown)
         z = z[np.argsort(losses, kind="stable")[:kept]]
     [found] = rounded(z)
     face = render(generator, found[None])

@@ -16,7 +16,7 @@ from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.drawing.sharpening import sharpened
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
-from tests.browser.conftest import DESKTOP
+from tests.browser.conftest import DESKTOP, SERVER, stand_in
 from tests.browser.create_tab import (
     alert,
     another_face,
@@ -207,11 +207,18 @@ def test_face_is_steered_by_dragging_on_it(opened: Page) -> None:
     opened.mouse.move(x + 3, y)  # a press that trembles is none
     opened.wait_for_timeout(200)
     this_face(opened, first)
+    held: list[Route] = []
+    opened.route("**/ganime/steer*", lambda route: held.append(route))
     opened.mouse.move(x + 100, y - 60, steps=6)
-    dragged = another_face(opened, first)
-    opened.mouse.up()
-    opened.mouse.move(x - 100, y + 60)
     brightness = opened.locator('[data-steer="brightness"]')
+    expect(brightness).to_have_value("1.2")  # the sliders go along, however late the face is
+    expect(opened.locator(".made-by")).to_contain_text("Seed")
+    opened.mouse.up()
+    held[0].continue_()
+    opened.unroute("**/ganime/steer*")
+    another_face(opened, first)
+    expect(opened.locator(".variations")).to_have_attribute("aria-busy", "false")
+    opened.mouse.move(x - 100, y + 60)
     expect(brightness).to_have_value("1.2")
     assert float(opened.locator('[data-steer="smile"]').input_value()) > 0.5
     opened.wait_for_timeout(300)
@@ -302,12 +309,20 @@ def test_faces_with_traits_are_found_and_a_search_can_be_stopped(opened: Page) -
     expect(opened.locator('[data-chip="pink_hair"]')).to_have_attribute("aria-pressed", "false")
     opened.locator('[data-chip="hat"]').click()
     opened.locator('[data-chip="glasses"]').click()
+    found_first = [Recipe(MODEL.name, MODEL.revision, seed).to_json() for seed in (40, 41)]
+    progress = {"progress": 0.25, "text": "2 of 8 found, 64 faces looked at.", "found": found_first}
+    stand_in(opened, choose={"search": "a"}, ask=progress, leave={})
     find.focus()
     opened.keyboard.press("Enter")
     expect(opened.locator(".find-bar")).to_be_visible()
     expect(opened.locator('[data-do="stop-find"]')).to_be_focused()
+    expect(opened.locator(".gallery .to-come")).to_have_count(6)  # faces are on view as soon as they are found
     opened.keyboard.press("Enter")
     expect(opened.locator(".find-bar")).to_be_hidden()
+    expect(opened.locator(".gallery .to-come")).to_have_count(0)
+    assert seeds(opened, ".gallery") == [40, 41]
+    expect(opened.locator(".found-text")).to_have_text("Stopped. 2 of 8 found.")
+    opened.unroute(SERVER)
     expect(find).to_be_focused()
     expect(find).to_be_enabled()
     opened.locator('[data-chip="hat"]').click()

@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
 from app.tabs.create import search_value
+from ganime.drawing.mixing import recipes_of
 from ganime.drawing.projection import ProjectionProgress
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes
@@ -39,8 +40,8 @@ def test_face_turns_into_the_one_closest_to_a_picture_and_stop_keeps_the_best_so
     [face] = generate(model, [99])
     Image.fromarray(face).resize((900, 700)).save(tmp_path / "<b>any.jpg")
     best = Recipe("tiny", model.revision, 0, 1.0, vector=Recipe("tiny", model.revision, 98).vector)
-    z = np.random.default_rng(1).standard_normal(8).astype(np.float32)
-    report = search_value(ProjectionProgress(0.3, 1.0, z, np.full((32, 32, 3), 200, np.uint8)))
+    [so_far] = recipes_of(model, np.random.default_rng(1).standard_normal((1, 8)).astype(np.float32))
+    report = search_value(ProjectionProgress(0.3, 1.0, so_far, np.full((32, 32, 3), 200, np.uint8)))
     stand_in(create, project={"search": "a"}, ask=report, leave={})
     create.locator(".chosen-file").set_input_files(tmp_path / "<b>any.jpg")
     expect(create.locator('[data-panel="picture"]')).to_be_visible()
@@ -54,11 +55,19 @@ def test_face_turns_into_the_one_closest_to_a_picture_and_stop_keeps_the_best_so
           return [...Array(16).keys()].every((place) => Math.abs(data[place * 60_000] - 200) < 3);
         }"""
     )  # the whole stage shows the face so far
-    this_face(create, first)  # which is no step that undo takes back
+    this_face(create, so_far.to_json())
+    expect(create.locator(".made-by")).to_have_text("The closest face so far")
+    expect(create.locator(".variations")).to_have_attribute("aria-busy", "true")  # they are still the other face's
+    expect(create.locator('[data-do="undo"]')).to_be_disabled()  # it is no step that undo takes back
+    press(create, "keep")
+    expect(create.locator(".favourites .mug").last).to_have_attribute("data-recipe", so_far.to_json())
+    press(create, "undo")
     with create.expect_request(lambda request: '"leave"' in (request.post_data or "")):
         press(create, "stop-search")
-    kept = Recipe.from_json(another_face(create, first))
-    assert kept.vector == report["vector"]
+    expect(create.locator(".made-by")).to_have_text("Edited face")
+    kept = Recipe.from_json(on_stage(create))
+    assert kept == so_far
+    expect(create.locator(".variations")).to_have_attribute("aria-busy", "false")
     assert (kept.model, best.vector) == ("tiny", None)
     expect(create.locator(".near-text")).to_contain_text("closest face so far")
     expect(create.locator(".near-bar")).to_be_hidden()
@@ -182,9 +191,12 @@ def test_layers_and_the_copy_check_follow_the_face(create: Page, steered_address
     choose_tool(create, "inside")
     shown = create.locator('.net[aria-label="Generator"] img')
     expect(shown.first).to_be_visible()
-    expect(create.locator(".layers figcaption").first).to_contain_text("latent 8")
-    expect(create.locator('.net[aria-label="Discriminator"]')).to_contain_text("multiply-adds for a face")
-    expect(create.locator(".logit")).to_contain_text("its logit is")
+    expect(create.locator(".layers figcaption").first).to_contain_text("Random numbers")
+    totals = create.locator('.net[aria-label="Discriminator"]').get_by_text("multiply-adds for a face")
+    expect(totals).to_be_hidden()
+    create.locator(".with-costs").check()
+    expect(totals).to_be_visible()
+    expect(create.locator(".logit")).to_contain_text("its score is")
     last = shown.last.get_attribute("src") or ""
     press(create, "dice")
     expect(shown.last).not_to_have_attribute("src", last)

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 globalThis.matchMedia = () => ({ matches: false }); // asked for when a module is loaded
-const { togglePicked } = await import("../../app/components/create/find.js");
+const { inOrder, togglePicked } = await import("../../app/components/create/find.js");
 const { wholeNumber } = await import("../../app/components/create/gallery.js");
 const { noteOf } = await import("../../app/components/create/looks.js");
 const { surpriseOf } = await import("../../app/components/create/steer.js");
@@ -14,6 +14,12 @@ test("of the colours of a group one is picked at a time, of other traits several
   assert.deepEqual([...picked].sort(), ["long_hair", "red_hair", "smile"]);
   assert.deepEqual([...togglePicked(new Set(["smile"]), "smile", group)], []);
   assert.deepEqual([...togglePicked(new Set(["blue_eyes"]), "blue_hair", group)].sort(), ["blue_eyes", "blue_hair"]);
+});
+
+test("faces that were found keep their places, and others come after them", () => {
+  assert.deepEqual(inOrder([], ["b", "a"]), ["b", "a"]);
+  assert.deepEqual(inOrder(["b", "a"], ["a", "c", "b"]), ["b", "a", "c"]);
+  assert.deepEqual(inOrder(["b", "a", "d"], ["c", "d", "b"]), ["b", "d", "c"]); // the best eight of more
 });
 
 test("a whole number is one that is typed as such and in range", () => {
@@ -29,7 +35,7 @@ test("a surprise has one hair colour, one eye colour and stays within every rang
     { name, group: name.endsWith("hair") ? "Hair colour" : "Eye colour", range: [-1, 1.5] }));
   const others = [
     { name: "smile", group: "Expression", range: [-0.5, 2] }, { name: "hair_length", group: "More", range: [-3, 3] },
-    { name: "hat", group: "More", range: [-3, 3] }, { name: "sefa-1", group: "Unnamed", range: [-3, 3] },
+    { name: "hat", group: "More", range: [-3, 3] }, { name: "sefa-1", group: "Without a name", range: [-3, 3] },
   ];
   const seen = new Set();
   for (let turn = 0; turn < 200; turn += 1) {

@@ -76,6 +76,7 @@ export function createFaces(core) {
   const waiting = []; // for the first face
   let face = null;
   let showing = Promise.resolve(); // until the face that was asked for last is there
+  let standIn = ""; // the recipe of a face in motion that is on view in place of the current one
   let changing = Promise.resolve(); // until the latest of the changes that follow one another is there
   const dices = {}; // by tab
   const parts = { face: { words: "", put } };
@@ -83,6 +84,7 @@ export function createFaces(core) {
 
   function put(step) {
     face = step;
+    standIn = "";
     const { clarity = 0, truncation = 1, vector } = parseRecipe(step.recipe);
     if (!vector || clarity) Object.assign(settings, { clarity, truncation });
     listeners.tell(face);
@@ -118,6 +120,10 @@ export function createFaces(core) {
     /** A promise of the face that was asked for last. */
     shown: () => showing,
     current: () => face,
+    /** Says that a face in motion is on view in place of the current one, until another one is shown. */
+    standIn(recipe) { standIn = recipe; },
+    /** The recipe of the face on view. */
+    onView: () => standIn || face.recipe,
     /** Runs work(), which changes the current face, once all such work before it is done. */
     inOrder(work) {
       changing = changing.then(work, work);

@@ -25,11 +25,11 @@ function createFaceActions(view) {
   view.tray.onTray(() => markHearts(view, view.element));
   return {
     ...connectUndo(view),
-    keep: () => view.tray.toggle(view.current().recipe),
-    save: (button) => view.sharing.save(view.current().recipe, Number(button.dataset.size)),
-    avatar: (button) => view.sharing.saveAvatar(view.current().recipe, button.dataset.shape),
-    share: () => view.sharing.share(view.current().recipe),
-    "copy-recipe": async () => view.say(await copyText(view.current().recipe)
+    keep: () => view.tray.toggle(view.onView()),
+    save: (button) => view.sharing.save(view.onView(), Number(button.dataset.size)),
+    avatar: (button) => view.sharing.saveAvatar(view.onView(), button.dataset.shape),
+    share: () => view.sharing.share(view.onView()),
+    "copy-recipe": async () => view.say(await copyText(view.onView())
       ? "Recipe copied." : "The browser does not allow copying here. Mark the text to copy it."),
   };
 }

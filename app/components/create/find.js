@@ -3,6 +3,8 @@ import { create } from "../shared/dom.js";
 import { randomSeed } from "../shared/recipes.js";
 import { groupItems } from "../shared/tiles.js";
 
+const FACES = 8; // that a search finds
+
 /** Whether a trait is a colour, of which one can be picked at a time in its group. */
 const isColour = (name) => /_(hair|eyes)$/.test(name) && !/^(long|short)_/.test(name);
 
@@ -14,9 +16,63 @@ export function togglePicked(picked, name, group) {
   return new Set(dropped ? others : [...others, name]);
 }
 
+/** Faces in the order in which they came: those on view that were found still, then the others that were found. */
+export const inOrder = (onView, found) => (
+  [...onView.filter((recipe) => found.includes(recipe)), ...found.filter((recipe) => !onView.includes(recipe))]);
+
+/** Shows the faces that a search finds in the gallery, as they are found. */
+function createFinding(view, searches, gallery) {
+  const { $, ask, attempt, drawing, pictures } = view;
+  let run = 0; // number of searches and stops so far
+  let shown = []; // the faces that were found so far
+
+  /** Shows the faces found so far, which are drawn first. */
+  async function showSome(found, mine) {
+    const missing = found.filter((recipe) => !pictures.has(recipe));
+    if (mine === run && missing.length) await drawing.draw(missing);
+    if (mine !== run) return; // stopped meanwhile
+    shown = inOrder(shown, found);
+    gallery.showFound(shown, { toCome: FACES - shown.length });
+  }
+
+  return {
+    async find(traits) {
+      const mine = ++run;
+      let drawn = Promise.resolve(); // once the faces that were reported are on view
+      shown = [];
+
+      function report({ text, found = [] }) {
+        $(".found-text").textContent = text;
+        const isNew = found.some((recipe) => !shown.includes(recipe));
+        if (isNew) drawn = drawn.then(() => attempt(() => showSome(found, mine)));
+      }
+
+      const answer = await searches.run("find", "Searching…", () => ask("choose", traits, randomSeed()), report);
+      if (!answer) return;
+      await drawn;
+      const recipes = await pictures.addSheet(answer);
+      if (mine !== run) return;
+      shown = inOrder(shown, recipes);
+      gallery.showFound(shown, { dim: shown.map((recipe) => !answer.carries[recipes.indexOf(recipe)]) });
+      $(".found-text").textContent = answer.text;
+    },
+    /** Ends the search; the faces that it has found stay. */
+    stop() {
+      run += 1;
+      searches.stop();
+      if (shown.length) gallery.showFound(shown);
+      $(".found-text").textContent = shown.length
+        ? `Stopped. ${shown.length} of ${FACES} found.` : "Stopped before a face was found.";
+    },
+    /** Shows no more of what was searched for. */
+    drop() { run += 1; },
+  };
+}
+
 /** Creates the search. */
 export function createFind(view, searches, gallery) {
-  const { $, element, ask, attempt, pictures } = view;
+  const { $, element, attempt } = view;
+  const finding = createFinding(view, searches, gallery);
   let picked = new Set();
 
   function pick(traits) {
@@ -25,7 +81,7 @@ export function createFind(view, searches, gallery) {
       chip.setAttribute("aria-pressed", String(picked.has(chip.dataset.chip)));
     });
     $('[data-do="find"]').disabled = !picked.size;
-    $('[data-do="find"]').textContent = picked.size ? "Find 8 faces" : "Pick something first";
+    $('[data-do="find"]').textContent = picked.size ? `Find ${FACES} faces` : "Pick something first";
   }
 
   function createChip({ name, label, colour }, group) {
@@ -46,20 +102,14 @@ export function createFind(view, searches, gallery) {
 
   if (matchMedia("(max-width: 900px)").matches) $(".find").open = false;
   view.onModel(({ attributes }) => {
+    finding.drop(); // what was searched for belongs to the other model
     $(".chips").replaceChildren(...[...groupItems(attributes)].map(createRow));
     pick(new Set());
   });
   return {
     actions: {
-      find: () => attempt(async () => {
-        const begin = () => ask("choose", [...picked], randomSeed());
-        const report = ({ text }) => { $(".found-text").textContent = text; };
-        const answer = await searches.run("find", "Searching…", begin, report);
-        if (!answer) return;
-        gallery.showFound(await pictures.addSheet(answer), answer.carries.map((carries) => !carries));
-        report(answer);
-      }),
-      "stop-find": searches.stop,
+      find: () => attempt(() => finding.find([...picked])),
+      "stop-find": finding.stop,
     },
   };
 }

@@ -1,9 +1,11 @@
 // The gallery: 1 to 64 faces of consecutive seeds, in tiles as large as the room allows.
+import { create } from "../shared/dom.js";
 import { randomSeed } from "../shared/recipes.js";
 import { showTiles } from "../shared/tiles.js";
 
 const MOST_SEED = 4294967295;
 const SIZES = [1, 4, 16, 64]; // of the grid, see create.css
+const FOUND_SIZE = 16; // the same for one face as for all eight, so that none changes its size as others are found
 const FIRST = { seed: 3, count: 16 };
 
 /** A whole number between two others, null for a text that is none. */
@@ -25,10 +27,12 @@ export function createGallery(view, locks) {
   let latest = 0;
   let found = false; // whether it shows faces that were searched for
 
-  function show(list, dim = []) {
+  /** Shows faces in a grid for `size` of them. toCome: empty tiles after them; dim: those that do not quite match. */
+  function show(list, { size = SIZES.find((number) => list.length <= number), toCome = 0, dim = [] } = {}) {
     recipes = list;
-    $(".gallery").dataset.count = SIZES.find((size) => list.length <= size);
+    $(".gallery").dataset.count = size;
     showTiles(view, $(".gallery"), list, dim);
+    $(".gallery").append(...Array.from({ length: toCome }, () => create("div", { className: "to-come" })));
   }
 
   const redraw = () => attempt(async () => {
@@ -64,11 +68,11 @@ export function createGallery(view, locks) {
   view.onFirstFace(() => roll(seed)); // which comes before all others
   return {
     redraw,
-    /** Shows faces that were searched for. */
-    showFound(list, dim) {
+    /** Shows faces that were searched for; toCome and dim as above. */
+    showFound(list, { toCome = 0, dim = [] } = {}) {
       found = true;
       latest += 1;
-      show(list, dim);
+      show(list, { size: FOUND_SIZE, toCome, dim });
     },
     actions: {
       roll: () => roll(randomSeed()),

@@ -1,21 +1,34 @@
-// See inside: what each layer of both nets makes of the face on the stage.
+// Layers: what each layer of both networks makes of the face on the stage.
 import { create, formatNumber } from "../shared/dom.js";
 
-function layerFigure({ name, shape, tiles, url, kind, parameters, multiplyAdds }) {
+const NETS = { Generator: "How the face is made", Discriminator: "How it is judged" };
+const NAMES = { latent: "Random numbers, the beginning", to_rgb: "The picture", smaller: "The face" };
+const VERDICT = "A single number, the verdict";
+
+/** What a layer is called. number: its place in its network; url: "" where it has no picture. */
+const nameOf = ({ name, url }, number) => NAMES[name] || (url ? `Layer ${number}` : VERDICT);
+
+function costsOf({ name, shape, kind, parameters, multiplyAdds }) {
   const costs = kind
-    ? `${kind}: ${formatNumber(parameters)} parameters, ${formatNumber(multiplyAdds)} multiply-adds`
-    : "Random numbers";
-  const title = create("strong", { textContent: name });
-  const caption = create("figcaption", {}, title, ` ${shape}`, create("br"), costs);
+    ? `: ${kind}, ${formatNumber(parameters)} parameters, ${formatNumber(multiplyAdds)} multiply-adds` : "";
+  return `${name} ${shape}${costs}`;
+}
+
+function layerFigure(layer, number) {
+  const { name, tiles, url } = layer;
+  const caption = create("figcaption", {}, create("strong", { textContent: nameOf(layer, number) }),
+    create("span", { className: "costs", textContent: costsOf(layer) }));
   const picture = create("img", { src: url, alt: `${tiles} maps of the layer ${name}` });
-  return create("figure", {}, caption, ...(url ? [picture] : [])); // a single number has no picture
+  return create("figure", {}, caption, ...(url ? [picture] : []));
 }
 
 function netSection({ name, layers, parameters, multiplyAdds }) {
-  const totals = `${formatNumber(parameters)} parameters, ${formatNumber(multiplyAdds)} multiply-adds for a face`;
-  const hint = create("p", { className: "hint", textContent: totals });
-  const figures = create("div", { className: "layers" }, ...layers.map(layerFigure));
-  return create("section", { className: "net", ariaLabel: name }, create("h3", { textContent: name }), hint, figures);
+  const sums = `${formatNumber(parameters)} parameters, ${formatNumber(multiplyAdds)} multiply-adds for a face`;
+  const costs = create("p", { className: "hint costs", textContent: `${name}: ${sums}` });
+  const first = layers[0].name === "latent" ? 0 : 1; // what the numbers of the layers begin with
+  const figures = layers.map((layer, place) => layerFigure(layer, place + first));
+  return create("section", { className: "net", ariaLabel: name }, create("h3", { textContent: NETS[name] }), costs,
+    create("div", { className: "layers" }, ...figures));
 }
 
 /** Creates the tool. */

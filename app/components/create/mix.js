@@ -1,4 +1,4 @@
-// Mix: children of faces in the tray, and sums of three of them.
+// Mix: new faces from those in the tray, and what one has and another lacks given to a third.
 import { create } from "../shared/dom.js";
 import { randomSeed } from "../shared/recipes.js";
 import { createTile, showTiles } from "../shared/tiles.js";
@@ -38,7 +38,7 @@ export function createMix(view) {
     const here = tray.drawable();
     $(".mix-hint").textContent = here.length < 2
       ? "Keep two or more faces in the tray first; then you can mix them here."
-      : "Pick 2 to 16 faces to breed. A − B + C adds to face C what A has and B lacks; pick them in that order.";
+      : "Pick the faces to mix, 2 to 16. You get eight new faces, each with something of all of them.";
     $(".parents").replaceChildren(...here.map((recipe) => createParent(recipe, chosen.indexOf(recipe))));
     $('[data-do="breed"]').disabled = chosen.length < 2;
     $('[data-do="sum"]').disabled = chosen.length < 3;

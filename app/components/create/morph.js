@@ -21,7 +21,7 @@ const isPlain = (recipe) => { const { vector, toward } = parseRecipe(recipe); re
  */
 function createMotion(view, stage, ended) {
   const { pictures, drawing } = view;
-  let motion = null; // {standing}: the recipe of the face that is on view while the current one is another
+  let motion = null; // {first, standing}: the face at its beginning; the recipe of the one on view
 
   const visible = () => document.visibilityState === "visible" && isLaidOut(stage.canvas);
 
@@ -48,8 +48,10 @@ function createMotion(view, stage, ended) {
       stage.paintOver(way[index].picture, way[index + 1].picture, at - index);
       stand(mine, way[Math.round(at)].recipe);
     }
-    stage.preview(mine.standing);
   }
+
+  /** Makes the face on view the current one; all of a motion are one step to undo. */
+  const become = ({ first, standing }) => view.show({ recipe: standing }, view.current() !== first);
 
   function end() {
     motion = null;
@@ -58,19 +60,19 @@ function createMotion(view, stage, ended) {
 
   function halt() {
     if (!motion) return false;
-    const { standing } = motion;
+    const halted = motion;
     end();
-    if (standing === view.current().recipe) stage.restore(); // a mixture with the next one is on view
-    else view.show({ recipe: standing });
+    if (halted.standing === view.current().recipe) stage.restore(); // a mixture with the next one is on view
+    else become(halted);
     return true;
   }
 
+  view.onFace(({ recipe }) => motion && recipe !== motion.standing && end()); // one that was chosen meanwhile
   return {
-    end,
     halt,
-    /** Turns the face into others. next(step): the recipe after so many steps. */
-    async move(next) {
-      const mine = { standing: view.current().recipe };
+    /** Turns the face into others, next(step) after so many steps. follow: whether each becomes the current one. */
+    async move(next, follow) {
+      const mine = { first: view.current(), standing: view.current().recipe };
       const ways = new Map(); // that come again, so that a page left open asks for nothing
       motion = mine;
       for (let step = 1; motion === mine; step += 1) {
@@ -81,6 +83,7 @@ function createMotion(view, stage, ended) {
         if (ways.size <= IDLE_FACES) ways.set(name, way);
         do await sleep(step === 1 ? 0.2 : SECONDS.rest); while (motion === mine && !visible());
         if (motion === mine) await play(way, mine);
+        if (motion === mine) await (follow ? become(mine) : stage.preview(mine.standing));
       }
       if (motion === mine) halt();
     },
@@ -99,7 +102,7 @@ export function createMorph(view, stage) {
     const { openers } = view.model;
     await sleep(SECONDS.wait);
     const untouched = !touched && first === view.current() && isTabOpen("Create");
-    if (untouched) await motion.move((step) => view.faceOfSeed(openers[step % IDLE_FACES]));
+    if (untouched) await motion.move((step) => view.faceOfSeed(openers[step % IDLE_FACES]), false);
   }
 
   for (const type of TOUCHES) {
@@ -108,7 +111,6 @@ export function createMorph(view, stage) {
       if (motion.halt()) halted = performance.now();
     }, { capture: true, passive: true });
   }
-  view.onFace(motion.end); // a face that is chosen ends every motion
   view.onFirstFace((face) => {
     if (isPlain(face.recipe) && !reducedMotion.matches && !view.place.named) idle(face); // a link's stays
   });
@@ -117,7 +119,7 @@ export function createMorph(view, stage) {
       show() {
         if (performance.now() - halted < CLICK) return; // this very click has ended it
         button.setAttribute("aria-pressed", "true");
-        motion.move(() => view.faceOfSeed(randomSeed()));
+        motion.move(() => view.faceOfSeed(randomSeed()), true); // so that sliders and variations follow
       },
     },
   };

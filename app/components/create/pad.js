@@ -1,5 +1,6 @@
 // Dragging on the large face: sideways changes one trait, up and down another.
 import { create } from "../shared/dom.js";
+import { groupItems } from "../shared/tiles.js";
 
 const CHOICES = { x: ["hair_length", "brightness"], y: ["smile", "open_mouth"] }; // preferred, in this order
 const START = 6; // px before a press is a drag
@@ -16,7 +17,8 @@ export function createPad(view, steer) {
     canvas.classList.toggle("draggable", steers.length >= 2);
     for (const [axis, select] of Object.entries(axes)) {
       const before = select.value;
-      select.replaceChildren(...steers.map(({ name, label }) => create("option", { value: name, textContent: label })));
+      select.replaceChildren(...[...groupItems(steers)].map(([label, items]) => (
+        create("optgroup", { label }, ...items.map((item) => new Option(item.label, item.name))))));
       const wanted = [before, ...CHOICES[axis], steers[axis === "x" ? 0 : 1]?.name];
       select.value = wanted.find((name) => steers.some((item) => item.name === name)) || "";
     }

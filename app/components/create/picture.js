@@ -5,13 +5,16 @@ import { squareOf } from "../shared/square.js";
 const SHOWN = 256; // px of the picture beside the face
 const FADE = 450; // ms from one face to the next closer one
 
-/** Lets the large face turn into closer ones as they are found. */
-function createApproach(stage) {
+/** Lets the large face turn into closer ones as they are found; the variations are still those of the face before. */
+function createApproach({ $ }, stage) {
+  const markOld = (old) => $(".variations").setAttribute("aria-busy", String(old));
   let shown = null;
   let request = 0;
 
-  function turnInto(picture) {
+  function turnInto(picture, recipe) {
     cancelAnimationFrame(request);
+    stage.describe(recipe, "The closest face so far");
+    markOld(true);
     const before = shown || picture;
     const start = performance.now();
     shown = picture;
@@ -29,34 +32,35 @@ function createApproach(stage) {
       cancelAnimationFrame(request);
       shown = null;
     },
+    /** Shows the face before again. */
+    goBack() {
+      stage.restore();
+      markOld(false);
+    },
   };
+}
+
+/** Shows the picture that is searched for. */
+function showWanted($, square) {
+  $(".wanted-figure").hidden = false;
+  const canvas = $(".wanted");
+  canvas.width = canvas.height = SHOWN;
+  canvas.getContext("2d").drawImage(square, 0, 0, SHOWN, SHOWN);
 }
 
 /** Creates the tool. Its search(file) looks for the closest face. */
 export function createPictureSearch(view, tools, stage, searches) {
   const { $, ask, pictures, say, complain } = view;
-  const approach = createApproach(stage);
-  let best = ""; // the vector of the closest face so far, while a search is running
+  const approach = createApproach(view, stage);
+  let best = ""; // the recipe of the closest face so far, while a search is running
+  let stopped = false; // whether the visitor has ended the search with a face that is being shown
 
-  function showWanted(square) {
-    $(".wanted-figure").hidden = false;
-    const canvas = $(".wanted");
-    canvas.width = canvas.height = SHOWN;
-    canvas.getContext("2d").drawImage(square, 0, 0, SHOWN, SHOWN);
-  }
-
-  /** The recipe of the closest face so far. */
-  const soFar = () => {
-    const { model, revision } = view.model;
-    return JSON.stringify({ model, revision, seed: 0, truncation: 1, vector: best });
-  };
-
-  async function report({ face, vector }, before) {
+  async function report({ face, recipe }, before) {
     if (!face || before !== view.current()) return;
     const closer = await loadPicture(face);
     if (before !== view.current()) return;
-    best = vector;
-    approach.turnInto(closer);
+    best = recipe;
+    approach.turnInto(closer, best);
   }
 
   async function finish(answer, before) {
@@ -71,15 +75,19 @@ export function createPictureSearch(view, tools, stage, searches) {
     const square = await squareOf(file);
     const before = view.current();
     tools.open("picture");
-    showWanted(square);
+    showWanted($, square);
     $(".near-text").textContent = "";
     const picture = square.toDataURL("image/jpeg", 0.95).split(",")[1];
-    best = "";
+    [best, stopped] = ["", false];
     const begin = () => ask("project", picture);
-    const answer = await searches.run("pick", "Searching…", begin, (event) => report(event, before));
-    approach.end();
-    if (answer) return finish(answer, before);
-    return before === view.current() && !best ? stage.restore() : undefined;
+    let answer = null;
+    try {
+      answer = await searches.run("pick", "Searching…", begin, (event) => report(event, before));
+    } finally {
+      approach.end();
+      if (!answer && !stopped && before === view.current()) approach.goBack();
+    }
+    return answer ? finish(answer, before) : undefined;
   }
 
   view.onFace(() => { // a face that is chosen during the search ends the approach to the picture
@@ -90,12 +98,13 @@ export function createPictureSearch(view, tools, stage, searches) {
     search: (file) => view.attempt(() => run(file)),
     actions: {
       async "stop-search"() {
-        const recipe = best && soFar();
+        const recipe = best;
+        stopped = recipe !== "";
         searches.stop();
         approach.end();
         if (!recipe) return complain("Stopped before a face was found.");
         $(".near-text").textContent = "Stopped. This is the closest face so far.";
-        return view.show({ recipe });
+        return await view.show({ recipe }) ?? approach.goBack();
       },
     },
   };

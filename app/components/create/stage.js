@@ -5,6 +5,31 @@ import { describeLook, describeRecipe, parseRecipe } from "../shared/recipes.js"
 import { createSharpener } from "../shared/sharp.js";
 
 const SIDE = 512; // px
+const LEAST_SEEN = 120; // px of the large face, with which a click on another one does not scroll to it
+const HALF = 0.5; // of the large face
+const PINNED = 188; // px at the top of the window that a pinned face takes
+
+/**
+ * Marks the face as pinned while the tools or the variations are on view and it is not: on a phone, they lie below it.
+ *
+ * create.css makes a small face at the top of the window of it there.
+ */
+function keepInView({ $ }) {
+  const [face, ...below] = [".window", ".bench", ".strip"].map($);
+  const onView = new Set();
+
+  function note(entries) {
+    for (const { target, intersectionRatio, isIntersecting } of entries) {
+      if (target === face ? intersectionRatio >= HALF : isIntersecting) onView.add(target);
+      else onView.delete(target);
+    }
+    face.classList.toggle("pinned", !onView.has(face) && below.some((part) => onView.has(part)));
+  }
+
+  new IntersectionObserver(note, { threshold: HALF }).observe(face);
+  const others = new IntersectionObserver(note, { rootMargin: `-${PINNED}px 0px 0px` });
+  for (const part of below) others.observe(part);
+}
 
 /** Creates the stage. It shows the current face, or other pictures until the next one. */
 export function createStage(view) {
@@ -19,9 +44,9 @@ export function createStage(view) {
   }
 
   /** Says which face is on view, which in motion is not the current one. */
-  function describe(recipe) {
+  function describe(recipe, words = describeRecipe(recipe)) {
     const { model, revision, truncation = 1, clarity = 0 } = parseRecipe(recipe);
-    const words = describeRecipe(recipe);
+    view.standIn(recipe);
     canvas.dataset.recipe = recipe;
     canvas.setAttribute("aria-label", `The current face: ${words}`);
     $(".made-by").textContent = [words, describeLook(recipe, view.model.clarity)].filter(Boolean).join(" · ");
@@ -39,8 +64,8 @@ export function createStage(view) {
   /** Scrolls to the large face where a face was clicked far below it, as on a phone. */
   function scrollUp() {
     const { bottom } = canvas.getBoundingClientRect();
-    if (bottom > 120 || !isLaidOut(canvas) || !document.activeElement?.closest("#create .mug")) return;
-    scrollTo($(".scene"));
+    if (bottom > LEAST_SEEN || !isLaidOut(canvas) || !document.activeElement?.closest("#create .mug")) return;
+    scrollTo($(".window"));
   }
 
   /** Takes over the sharp picture of the first face from the page's HTML, see app/server/first_faces.py. */
@@ -50,6 +75,7 @@ export function createStage(view) {
     if (isFirst && picture?.naturalWidth === SIDE) sharpen.know(recipe, picture);
   }
 
+  keepInView(view);
   view.onFace(takeFirst);
   view.onFace(paint);
   view.onFace(scrollUp);

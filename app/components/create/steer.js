@@ -5,8 +5,9 @@ import { isSameFace } from "../shared/recipes.js";
 const COLOURS = ["Hair colour", "Eye colour"]; // groups, as app/tabs/sliders.py calls them
 const FIRST = ["smile", "open_mouth", "blush", "hair_length"]; // shown above the fold
 const SWATCH = 2.5; // the amount of a colour that is picked
-const NO_NAMES = "This model has no named sliders. These patterns were found in the model itself: drag one to see "
-  + "what it does.";
+const UNNAMED = "Without a name"; // the group of those that the network itself gave
+const NO_NAMES = "The sliders of this model have no names: each changes several things at once. Drag one to see what "
+  + "it does.";
 
 /** Requests a face at a time; of moves that arrive meanwhile the last one counts. */
 export function createSteering(view, refresh) {
@@ -15,9 +16,10 @@ export function createSteering(view, refresh) {
   let target = null; // {base, amounts, name}: where the sliders stand while the stage is not there yet
   let moved = false; // whether they were moved since the last face was requested
 
+  /** Where the sliders stand, to which the stage may have yet to come: {base, amounts}. */
   const current = () => {
     const { recipe, base, amounts } = view.current();
-    return base ? { base, amounts } : { base: recipe, amounts: {} };
+    return target || (base ? { base, amounts } : { base: recipe, amounts: {} });
   };
 
   async function steer() {
@@ -29,12 +31,11 @@ export function createSteering(view, refresh) {
       if (!moved) return; // given up meanwhile
       moved = false;
       const { base, amounts, name } = target;
-      const used = Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount));
-      const steered = Object.keys(used).length > 0;
-      const [recipe] = steered ? await drawing.steer(base, used, own.vectorsOf(used)) : [base];
+      const steered = Object.keys(amounts).length > 0;
+      const [recipe] = steered ? await drawing.steer(base, amounts, own.vectorsOf(amounts)) : [base];
       if (before !== view.current()) return; // the visitor has gone elsewhere meanwhile
       const sameSlider = before.slider === name && before.base === base; // its moves are one step to undo
-      await view.show({ recipe, base, amounts: used, slider: name }, sameSlider);
+      await view.show({ recipe, base, amounts, slider: name }, sameSlider);
     }));
     running = false;
     if (moved && before === view.current()) moved = false; // it could not be shown: the sliders go back
@@ -45,16 +46,16 @@ export function createSteering(view, refresh) {
 
   return {
     current,
-    /** Whether a slider is being moved. */
-    isMoving: () => moved,
     move(name, amount) {
       this.moveAll({ [name]: amount }, name);
     },
     /** Moves several sliders. name: what moves of the same name continue, as one step to undo. */
     moveAll(changes, name) {
-      const { base, amounts } = target || current();
-      target = { base, amounts: { ...amounts, ...changes }, name };
+      const { base, amounts } = current();
+      const all = Object.entries({ ...amounts, ...changes });
+      target = { base, amounts: Object.fromEntries(all.filter(([, amount]) => amount)), name };
       moved = true;
+      refresh();
       steer();
     },
     /** Gives up moves of another face than the one on the view; that face in another look is none. */
@@ -67,6 +68,8 @@ export function createSteering(view, refresh) {
     },
   };
 }
+
+const createLabel = (textContent) => create("span", { className: "label", textContent });
 
 /** Swatches: of each group one colour at most, with a slider for how strong it is. */
 function createSwatches(view, steering) {
@@ -107,8 +110,8 @@ function createSwatches(view, steering) {
     });
     parts.push({ items, strength });
     const row = create("div", { className: "swatch-row" }, none, ...items.map((item) => createSwatch(items, item)));
-    const title = create("span", { className: "label", textContent: group });
-    return create("div", { className: "swatch-group", role: "group", ariaLabel: group }, title, row, strength);
+    const how = create("label", { className: "swatch-strength" }, createLabel("Strength"), strength);
+    return create("div", { className: "swatch-group", role: "group", ariaLabel: group }, createLabel(group), row, how);
   }
 
   return {
@@ -122,7 +125,7 @@ function createSwatches(view, steering) {
       const { amounts } = steering.current();
       for (const { items, strength } of parts) {
         const chosen = chosenOf(items);
-        strength.parentElement.querySelectorAll("[data-swatch]").forEach((button) => {
+        strength.closest(".swatch-group").querySelectorAll("[data-swatch]").forEach((button) => {
           button.setAttribute("aria-pressed", String(button.dataset.swatch === (chosen?.name || "")));
         });
         strength.disabled = !chosen;
@@ -151,7 +154,7 @@ function createSliders(view, steering) {
     input.dataset.steer = name;
     input.addEventListener("input", () => steering.move(name, Number(input.value)));
     input.addEventListener("dblclick", () => steering.move(name, 0));
-    const middle = isOwn || title ? create("b", { textContent: label }) : "";
+    const middle = isOwn ? create("b", { textContent: label }) : "";
     const ends = create("span", { className: "ends" },
       create("span", { textContent: low }), middle, create("span", { textContent: high }));
     const field = create("label", { className: "slider", title }, ends, input);
@@ -163,11 +166,15 @@ function createSliders(view, steering) {
       const sliders = steers.filter(({ group }) => !COLOURS.includes(group));
       const first = sliders.filter(({ name }) => FIRST.includes(name));
       const named = first.length ? first : sliders.slice(0, 4);
-      const others = [...sliders.filter((item) => !named.includes(item)), ...own.items()];
+      const others = sliders.filter((item) => !named.includes(item));
+      const unnamed = others.filter(({ group }) => group === UNNAMED);
       $(".expressions").replaceChildren(...named.map(createSlider));
-      $(".others").replaceChildren(...others.map(createSlider));
+      $(".others").replaceChildren(
+        ...[...others.filter((item) => !unnamed.includes(item)), ...own.items()].map(createSlider));
+      $(".unnamed").hidden = !unnamed.length;
+      $(".unnamed .sliders").replaceChildren(...unnamed.map(createSlider));
     },
-    /** Moves the sliders to where the face is. */
+    /** Moves the sliders to where they stand for the face. */
     set() {
       const { amounts } = steering.current();
       element.querySelectorAll("[data-steer]").forEach((input) => {
@@ -180,7 +187,7 @@ function createSliders(view, steering) {
 
 /** Amounts for a surprise: a hair colour, an eye colour, and some of every other named slider. */
 export function surpriseOf(steers, random = Math.random) {
-  const named = steers.filter(({ group }) => group !== "Unnamed");
+  const named = steers.filter(({ group }) => group !== UNNAMED);
   const colours = COLOURS.map((group) => named.filter((item) => item.group === group)).filter(({ length }) => length);
   const chosen = colours.map((items) => items[Math.floor(random() * items.length)].name);
   return Object.fromEntries(named.map(({ name, group, range: [low, high] }) => {
@@ -197,13 +204,13 @@ export function createSteer(view) {
   const parts = [createSwatches(view, steering), createSliders(view, steering)];
 
   function set() {
-    if (!steering.isMoving()) for (const part of parts) part.set(); // else a slider is in the visitor's hand
+    for (const part of parts) part.set();
   }
 
   function build() {
     const { steers, note, awaited } = view.model;
     for (const part of parts) part.build(steers);
-    const unnamed = steers.length > 0 && steers.every(({ group }) => group === "Unnamed");
+    const unnamed = steers.length > 0 && steers.every(({ group }) => group === UNNAMED);
     $(".steer-note").textContent = note || awaited || (unnamed ? NO_NAMES : "");
     if (view.current()) set();
   }

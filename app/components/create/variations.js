@@ -23,9 +23,11 @@ export function createVariations(view, locks) {
     if (!recipes || ticket !== latest) return;
     showTiles(view, $(".variations"), recipes);
     shown = recipe;
+    $(".variations").setAttribute("aria-busy", "false");
   }
 
   function soon() {
+    $(".variations").setAttribute("aria-busy", "true"); // they are still those of the face before
     clearTimeout(timer);
     timer = setTimeout(update, shown ? SETTLE : 0);
   }

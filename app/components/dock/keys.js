@@ -28,7 +28,7 @@ function goOn(core) {
 export function connectKeys(core, $) {
   const actions = {
     dice: core.dice,
-    keep: () => core.tray.toggle(focusedFace() || core.current().recipe),
+    keep: () => core.tray.toggle(focusedFace() || core.onView()),
     next: () => goOn(core),
     undo: () => core.go(-1),
     redo: () => core.go(1),

@@ -81,7 +81,10 @@ export function connectTour(core, $) {
 
   function go(to) {
     step = to < STEPS.length ? to : -1;
-    if (step < 0) writeStored(NAME, "done");
+    if (step < 0) {
+      writeStored(NAME, "done");
+      $(".first-tour").hidden = true; // the menu and the help begin it again
+    }
     const { tab, tool } = STEPS[step] || {};
     if (tool) core.openTool(tool);
     else if (tab && !isTabOpen(tab)) openTab(tab);
@@ -108,7 +111,7 @@ export function connectTour(core, $) {
   document.addEventListener("keydown", ({ key }) => {
     if (key === "Escape" && step >= 0 && !document.querySelector("dialog[open], details.menu[open]")) go(STEPS.length);
   });
-  $('[data-do="tour"]').hidden = readStored(NAME) === "done";
+  $(".first-tour").hidden = readStored(NAME) === "done";
   return {
     tour() {
       [state, before] = [{}, core.tray.recipes()];

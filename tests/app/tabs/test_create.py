@@ -110,8 +110,9 @@ def until_done(functions: Functions, started: dict[str, Any]) -> tuple[list[dict
 
 def test_a_choice_reports_its_progress_and_how_many_faces_match(recipe: Recipe) -> None:
     assert search_value(None) == {"progress": 0.0, "text": ""}
-    assert search_value(SearchProgress(2, 300, searching=False))["progress"] == 2 / 8
-    assert "adjusted" in search_value(SearchProgress(2, 300, searching=True))["text"]
+    progress = search_value(SearchProgress((recipe, recipe), 300, searching=False))
+    assert (progress["progress"], progress["found"]) == (2 / 8, [recipe.to_json()] * 2)
+    assert "being made" in search_value(SearchProgress((), 300, searching=True))["text"]
     faces, probabilities = np.zeros((2, 32, 32, 3), np.uint8), np.array([[0.9, 0.8], [0.9, 0.2]])
     answer = search_value(ChosenFaces(("smile", "hat"), (recipe, recipe), faces, probabilities, 393, 1, 5.04))
     assert answer["carries"] == [True, False]
@@ -119,14 +120,13 @@ def test_a_choice_reports_its_progress_and_how_many_faces_match(recipe: Recipe) 
     assert answer["recipes"] == [recipe.to_json()] * 2
 
 
-def test_a_projection_shows_the_face_so_far_and_its_vector_draws_it_again(model: LoadedModel) -> None:
+def test_a_projection_shows_the_face_so_far_and_its_recipe_draws_it_again(model: LoadedModel) -> None:
     [recipe] = model.vary(Recipe("tiny", model.checkpoint.revision, 7), 0.4, 1, 1).recipes
-    assert recipe.vector
     [face] = generate_recipes(model.checkpoint, [recipe])
-    answer = search_value(ProjectionProgress(0.25, 1.0, decoded(recipe.vector), face))
+    answer = search_value(ProjectionProgress(0.25, 1.0, recipe, face))
     assert answer["progress"] == 0.25
     assert nearly_equal(picture_of(answer["face"]), face)
-    stopped = Recipe("tiny", model.checkpoint.revision, 0, 1.0, vector=answer["vector"])
+    stopped = Recipe.from_json(answer["recipe"])
     assert nearly_equal(generate_recipes(model.checkpoint, [stopped])[0], face)
 
 
@@ -145,7 +145,7 @@ def test_a_projection_ends_with_a_face_that_no_seed_draws(
     picture = base64.b64encode(png_bytes(generate(model.checkpoint, [123])[0])).decode()
     reports, answer = until_done(functions, functions["project"]([START_KEY, picture]))
     assert [report["progress"] for report in reports] == sorted(report["progress"] for report in reports)
-    assert all(report.keys() >= {"face", "vector"} for report in reports)
+    assert all(report.keys() >= {"face", "recipe"} for report in reports)
     assert Recipe.from_json(answer["recipes"][0]).vector
     assert "random pairs of faces" in answer["text"]
 

@@ -41,7 +41,7 @@ def test_a_model_is_described_with_its_sliders_and_limits(steered_studio: Studio
     assert len(value["openers"]) >= 4
     assert [(one["name"], one["label"], one["group"]) for one in value["steers"]] == [
         ("smile", "Smile", "Expression"),
-        ("sefa-1", "Pattern 1", "Unnamed"),
+        ("sefa-1", "Change 1", "Without a name"),
     ]
     assert value["steers"][0]["range"] == [-MAX_STRENGTH, MAX_STRENGTH]  # without a clarity nothing is known of them
     assert value["locks"] == ["expression"]

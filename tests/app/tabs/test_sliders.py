@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from app.tabs.sliders import ENDS, EXPRESSION, EYES, HAIR, OTHER, UNNAMED, attribute_values, slider_values
-from ganime.drawing.directions import Direction
+from ganime.drawing.directions import Direction, Effect
 
 
 def direction(name: str, kind: str) -> Direction:
@@ -24,9 +26,9 @@ def test_sliders_stand_in_sections_with_a_name_at_each_end() -> None:
         ("glasses", "Glasses", OTHER),
         ("brightness", "Brightness", OTHER),
         ("mystery", "Mystery", OTHER),
-        ("pca-3", "Variation 1", UNNAMED),
-        ("sefa-2", "Pattern 1", UNNAMED),
-        ("sefa-5", "Pattern 2", UNNAMED),
+        ("pca-3", "Change 1", UNNAMED),
+        ("sefa-2", "Change 2", UNNAMED),
+        ("sefa-5", "Change 3", UNNAMED),
     ]
     by_name = {value["name"]: value for value in values}
     assert (by_name["smile"]["low"], by_name["smile"]["high"]) == ENDS["smile"]
@@ -34,6 +36,10 @@ def test_sliders_stand_in_sections_with_a_name_at_each_end() -> None:
     assert all(value["range"] == [-1.5, 2.5] for value in values)
     assert "SeFa" in by_name["sefa-2"]["title"]
     assert "PCA" in by_name["pca-3"]["title"]
+    assert by_name["pca-3"]["high"] == ""  # what it changes was not measured
+    effect = Effect("hair_length", 3.0, 0.4, 0.1, 0.4, "blush", 0.1, 0.5)
+    [measured] = slider_values([replace(direction("pca-3", "pca"), effect=effect)], ranges)
+    assert (measured["low"], measured["high"]) == ("Change 1", "mostly hair length")
 
 
 def test_colours_of_hair_and_eyes_are_swatches_and_nothing_else_is() -> None:

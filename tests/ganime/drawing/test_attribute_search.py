@@ -38,8 +38,13 @@ def test_most_faces_carry_the_hair_colour_asked_for(embedded: Checkpoint, net: F
 def test_rare_wishes_are_searched_for(embedded: Checkpoint, net: FeatureNet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "MAX_DRAWN", 64)
     wanted = ["green_hair", "red_eyes", "glasses"]
-    choice = chosen(choose_faces(embedded, net, wanted, 2, seed=5))
+    events = list(choose_faces(embedded, net, wanted, 2, seed=5))
+    choice = chosen(iter(events))
     assert choice.searched > 0
+    early = [recipe for event in events if isinstance(event, SearchProgress) for recipe in event.recipes]
+    assert early  # a face is reported once it matches, before the search ends
+    places = [net.attributes.index(name) for name in wanted]
+    assert (extract(net, generate_recipes(embedded, list(dict.fromkeys(early))))[1][:, places] > 0.5).all()
     assert choice.carries.mean() >= 0.5
     np.testing.assert_array_equal(generate_recipes(embedded, choice.recipes), choice.faces)
     lengths = [np.linalg.norm(recipe.latent(128)) for recipe in choice.recipes]

@@ -10,7 +10,7 @@ import pytest
 
 from ganime.drawing import projection
 from ganime.drawing.projection import Projection, ProjectionProgress, project
-from ganime.drawing.sampling import generate, generate_recipes, render
+from ganime.drawing.sampling import generate, generate_recipes
 from ganime.errors import DataError, RecipeError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract
@@ -31,7 +31,7 @@ def test_a_generated_face_is_found(embedded: Checkpoint, net: FeatureNet) -> Non
     assert all(isinstance(step, ProjectionProgress) and step.face.shape == (64, 64, 3) for step in steps)
     for step in steps[::40]:
         assert isinstance(step, ProjectionProgress)
-        assert nearly_equal(render(embedded.generator, step.z[None])[0], step.face)
+        assert nearly_equal(generate_recipes(embedded, [step.recipe])[0], step.face)
     progress = [step.progress for step in steps if isinstance(step, ProjectionProgress)]
     assert progress == sorted(progress)
     assert progress[0] == 0
@@ -55,7 +55,7 @@ def test_a_search_that_is_stopped_has_the_latent_of_the_face_on_view(
     assert len(steps) == 1 + 6 + 6
     for step in steps:
         assert isinstance(step, ProjectionProgress)
-        assert nearly_equal(render(tiny.generator, step.z[None])[0], step.face)
+        assert nearly_equal(generate_recipes(tiny, [step.recipe])[0], step.face)
 
 
 @pytest.mark.slow
