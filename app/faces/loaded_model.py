@@ -24,7 +24,7 @@ from ganime.drawing.directions import Direction, Directions, between, combined, 
 from ganime.drawing.layers import Inside, look_inside
 from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_between, recipes_of, vary
 from ganime.drawing.projection import Projection, ProjectionProgress, project
-from ganime.drawing.ranges import usable_ranges, whole_ranges
+from ganime.drawing.ranges import limits_of, usable_ranges
 from ganime.drawing.recipe import (
     MAX_SEED,
     Recipe,
@@ -312,7 +312,7 @@ class LoadedModel:
 
     def ranges(self, directions: Directions) -> Mapping[str, tuple[float, float]]:
         """The amounts of each direction at which faces survive; see `usable_ranges`."""
-        return usable_ranges(self.checkpoint, directions) if self.default_clarity else whole_ranges(directions)
+        return usable_ranges(self.checkpoint, directions) if self.default_clarity else limits_of(directions)
 
     def direction_of_sliders(self, name: str, amounts: Mapping[str, float], own: Mapping[str, str]) -> Direction:
         """A visitor's direction that goes where sliders lead together. own: as for `directions`.

@@ -27,6 +27,7 @@ from ganime.drawing.directions import (
 )
 from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_of, vary
 from ganime.drawing.projection import Projection, project
+from ganime.drawing.ranges import with_limits
 from ganime.drawing.recipe import Recipe, rounded
 from ganime.drawing.sampling import generate_recipes, untruncated
 from ganime.errors import CheckpointError, ConfigError, DataError, RecipeError
@@ -61,7 +62,8 @@ def directions_command(
     folder = out or checkpoint.folder
     common.check_folder(folder)
     work = direction_search.find_directions(checkpoint, load_features(), faces, judged)
-    fitted = common.run_to_end(work, Directions, lambda at: f"{at.progress:.0%} {at.about}")
+    found = common.run_to_end(work, Directions, in_words)
+    fitted = common.run_to_end(with_limits(checkpoint, found), Directions, in_words)
     directions = with_users_directions(fitted, folder, checkpoint.generator.config.latent_dim)
     save_directions(directions, folder)
     rows = [TABLE_HEADINGS, *effect_rows(directions.items)]
@@ -75,6 +77,11 @@ def directions_command(
         f"attribute at least {ratio:g} times the mean and {lead:g} times the largest change of any other attribute. "
         "An unnamed one is kept if it does more than random directions."
     )
+
+
+def in_words(at: direction_search.FitProgress) -> str:
+    """How far a search for directions is."""
+    return f"{at.progress:.0%} {at.about}"
 
 
 def with_users_directions(fitted: Directions, folder: Path, latent_dim: int) -> Directions:

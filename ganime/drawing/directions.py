@@ -67,8 +67,9 @@ class Direction:
     kind: "attribute" (fitted to an attribute), "sefa", "pca" (found without attributes) or "own" (made by a user).
     effect: None if it was not measured.
     origin: the name of the model that it was fitted to, if it was carried over from another one; else empty.
+    limits: the amounts between which drawn faces were seen to hold, within -3 to 3; see `ranges.with_limits`.
 
-    Raises CheckpointError if a name, the kind or the vector is invalid.
+    Raises CheckpointError if a name, the kind, the vector or the limits are invalid.
     """
 
     name: str
@@ -76,9 +77,11 @@ class Direction:
     vector: Float[np.ndarray, " latent"]
     effect: Effect | None = None
     origin: str = ""
+    limits: tuple[float, float] = (-MAX_STRENGTH, MAX_STRENGTH)
 
     def __post_init__(self) -> None:
         check_name("a direction's name", self.name)
+        object.__setattr__(self, "limits", check_limits(self.name, self.limits))
         if self.origin != "":
             check_name("the name of the model that a direction was carried over from", self.origin)
         if self.kind not in DIRECTION_KINDS:
@@ -214,6 +217,7 @@ def save_directions(directions: Directions, folder: Path) -> None:
     index = [
         {"name": item.name, "kind": item.kind, "effect": item.effect and asdict(item.effect)}
         | ({"origin": item.origin} if item.origin else {})
+        | ({"limits": list(item.limits)} if item.limits != (-MAX_STRENGTH, MAX_STRENGTH) else {})
         for item in directions.items
     ]
     names = {"model": directions.model, "revision": directions.revision}
@@ -249,7 +253,8 @@ def read_direction(entry: Any, vector: Float[np.ndarray, " latent"]) -> Directio
     if not isinstance(entry, dict) or not isinstance(entry.get("effect", {}), dict | None):
         raise CheckpointError(f"A direction is an object with name, kind and effect; got {quoted(entry)}.")
     effect = Effect(**entry["effect"]) if entry.get("effect") else None
-    return Direction(entry.get("name", ""), entry.get("kind", ""), vector, effect, entry.get("origin", ""))
+    limits = entry.get("limits", (-MAX_STRENGTH, MAX_STRENGTH))
+    return Direction(entry.get("name", ""), entry.get("kind", ""), vector, effect, entry.get("origin", ""), limits)
 
 
 def read_direction_index(path: Path) -> dict[str, Any]:
@@ -273,6 +278,20 @@ def read_direction_vectors(path: Path, shape: tuple[int, int]) -> Float[np.ndarr
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         raise CheckpointError(f"{path} needs vectors of shape {shape} and nothing else; it holds {quoted(found)}.")
     return vectors.float().numpy()
+
+
+def check_limits(name: str, limits: Any) -> tuple[float, float]:
+    """The limits of a direction. Raises CheckpointError unless they are two numbers, -3 to below 0 and above 0 to 3."""
+    numbers = list(limits) if isinstance(limits, list | tuple) else []
+    if len(numbers) != 2 or not all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers):
+        raise CheckpointError(f"Direction {name}: its limits are two numbers; got {quoted(limits)}.")
+    low, high = numbers
+    if not -MAX_STRENGTH <= low < 0 < high <= MAX_STRENGTH:
+        raise CheckpointError(
+            f"Direction {name}: its limits are a number from {-MAX_STRENGTH:g} to below 0 and one from above 0 to "
+            f"{MAX_STRENGTH:g}; got {quoted(limits)}."
+        )
+    return float(low), float(high)
 
 
 def check_name(what: str, name: Any) -> None:

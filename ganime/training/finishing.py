@@ -12,6 +12,7 @@ from ganime.drawing.clarity_scores import joined
 from ganime.drawing.direction_carrying import carried_directions
 from ganime.drawing.direction_search import FitProgress, find_directions
 from ganime.drawing.directions import Directions, save_directions
+from ganime.drawing.ranges import with_limits
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.errors import CheckpointError, reason_of
@@ -28,7 +29,7 @@ CLARITY_BY_HAND = "Fit it with: ganime clarity RUN FACES."
 SLIDERS_BY_HAND = "Find them with: ganime directions RUN."
 LEAST_EXPLAINED = 0.2  # R²; a clarity that predicts less moves faces at random
 REFITTED_FACES, REFIT_JUDGED = 2_000, 96  # for directions that are fitted anew
-REFIT_COST, REFIT_SHARE = 16_000, 0.1  # faces that this draws, about, and the share of the training time it may take
+REFIT_COST, REFIT_SHARE = 24_000, 0.1  # faces that this draws, about, and the share of the training time it may take
 TIMED_FACES = 16
 REPORTED_SHARE = 0.05  # of a task, between two reports
 
@@ -140,6 +141,7 @@ def give_directions(run: Path) -> Task:
         return
     directions = yield from to_end(find_directions(checkpoint, net, REFITTED_FACES, REFIT_JUDGED))
     if directions.items:
+        directions = yield from to_end(with_limits(checkpoint, directions))
         save_directions(directions, checkpoint.folder)
     if kept := names(directions):
         yield f"{len(kept)} named sliders were fitted to the model: {', '.join(kept)}."

@@ -11,6 +11,7 @@ from torch import nn
 
 from ganime.drawing.direction_search import find_directions
 from ganime.drawing.directions import Directions, effect_rows, save_directions
+from ganime.drawing.ranges import with_limits
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset
 from ganime.images import resize_picture, sheet
@@ -79,7 +80,9 @@ def write_model(
     faces = Image.fromarray(sheet(generate(model, range(SHOWN)), columns=10))
     faces.save(folder / "faces.webp", quality=90, method=6)
     measures = table({folder.name: measure(generate(model, range(COUNT)), real, training_faces)} | others)
-    *_, directions = find_directions(model, load_features())
+    *_, found = find_directions(model, load_features())
+    assert isinstance(found, Directions)
+    *_, directions = with_limits(model, found)
     assert isinstance(directions, Directions)
     save_directions(directions, folder)
     (folder / CARD_FILE).write_text(card(model, history, measures, directions, others), encoding="utf-8")

@@ -63,6 +63,28 @@ function createUndo(core, state, parts) {
   };
 }
 
+/** What rolls another face. */
+function createDices() {
+  const dices = {}; // by tab
+  return {
+    /** Rolls another face, as the tab that is open does. */
+    dice: () => (dices[Object.keys(dices).find(isTabOpen)] || dices.Create)(),
+    /** Has faces rolled by act() while a tab is open. */
+    setDice(tab, act) { dices[tab] = act; },
+  };
+}
+
+/** The face on view, which in motion is not the current one. */
+function createStandIn(current) {
+  let other = "";
+  return {
+    /** Says that another face is on view in place of the current one, until the next one is shown. */
+    standIn(recipe) { other = recipe; },
+    /** The recipe of the face on view. */
+    onView: () => other || current().recipe,
+  };
+}
+
 /**
  * Creates the current face: {recipe, base, amounts, slider}, the latter three if sliders were moved.
  *
@@ -76,15 +98,14 @@ export function createFaces(core) {
   const waiting = []; // for the first face
   let face = null;
   let showing = Promise.resolve(); // until the face that was asked for last is there
-  let standIn = ""; // the recipe of a face in motion that is on view in place of the current one
+  const standIn = createStandIn(() => face);
   let changing = Promise.resolve(); // until the latest of the changes that follow one another is there
-  const dices = {}; // by tab
   const parts = { face: { words: "", put } };
   const undo = createUndo(core, { wanted, current: () => face }, parts);
 
   function put(step) {
     face = step;
-    standIn = "";
+    standIn.standIn("");
     const { clarity = 0, truncation = 1, vector } = parseRecipe(step.recipe);
     if (!vector || clarity) Object.assign(settings, { clarity, truncation });
     listeners.tell(face);
@@ -114,16 +135,14 @@ export function createFaces(core) {
   core.onModel(({ clarity }) => Object.assign(settings, { clarity, truncation: 1 }));
   return {
     ...undo,
+    ...standIn,
+    ...createDices(),
     settings,
     faceOfSeed,
     show,
     /** A promise of the face that was asked for last. */
     shown: () => showing,
     current: () => face,
-    /** Says that a face in motion is on view in place of the current one, until another one is shown. */
-    standIn(recipe) { standIn = recipe; },
-    /** The recipe of the face on view. */
-    onView: () => standIn || face.recipe,
     /** Runs work(), which changes the current face, once all such work before it is done. */
     inOrder(work) {
       changing = changing.then(work, work);
@@ -139,10 +158,6 @@ export function createFaces(core) {
       if (face) act(face);
       else waiting.push(act);
     },
-    /** Rolls another face, as the tab that is open does. */
-    dice: () => (dices[Object.keys(dices).find(isTabOpen)] || dices.Create)(),
-    /** Has faces rolled by act() while a tab is open. */
-    setDice(tab, act) { dices[tab] = act; },
     /** Adds a part that undo works on. put(state): restores a state; words: said then. */
     addPart(name, part) { parts[name] = part; },
   };

@@ -45,7 +45,7 @@ def some() -> Directions:
         "0123456789ab",
         (
             Direction("smile", "attribute", vector(0), EFFECT),
-            Direction("sefa-1", "sefa", vector(1, 1.5)),
+            Direction("sefa-1", "sefa", vector(1, 1.5), limits=(-0.5, 3)),
             Direction("笑う <b>", "own", vector(2)),
         ),
     )
@@ -149,7 +149,7 @@ def test_saved_directions_come_back_as_they_were(some: Directions, tmp_path: Pat
     assert again is not None
     assert (again.model, again.revision, again.names) == (some.model, some.revision, some.names)
     for one, other in zip(again.items, some.items, strict=True):
-        assert (one.kind, one.effect) == (other.kind, other.effect)
+        assert (one.kind, one.effect, one.limits) == (other.kind, other.effect, other.limits)
         np.testing.assert_array_equal(one.vector, other.vector)
 
 
@@ -191,6 +191,12 @@ def without(entry: dict[str, Any], key: str) -> dict[str, Any]:
         lambda index: index | {"directions": [entry | {"name": "a\nb"} for entry in index["directions"]]},
         lambda index: index | {"directions": [without(entry, "name") for entry in index["directions"]]},
         lambda index: index | {"directions": [entry | {"kind": "spell"} for entry in index["directions"]]},
+        *(
+            lambda index, limits=limits: (
+                index | {"directions": [entry | {"limits": limits} for entry in index["directions"]]}
+            )
+            for limits in (3, [1], [0, 1], [-4, 1], [-1, True], ["-1", "1"], [-1, float("nan")])
+        ),
         lambda index: index | {"directions": [entry | {"effect": 3} for entry in index["directions"]]},
         lambda index: index | {"directions": [entry | {"effect": {"own": 1}} for entry in index["directions"]]},
         lambda index: index | {"directions": [index["directions"][0] | {"effect": {**vars(EFFECT), "own": 2}}] * 3},

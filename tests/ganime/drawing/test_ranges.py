@@ -1,4 +1,4 @@
-"""How far faces can be moved along a direction: as far as their predicted clarity holds, one step at least."""
+"""How far faces can be moved along a direction: as far as their clarity and their mouths hold, one step at least."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ganime.drawing.directions import MAX_STRENGTH, Direction, Directions, between, moved
-from ganime.drawing.ranges import BAD, FIRST_SEED, JUDGED_FACES, STEP, TOLERATED, usable_ranges
+from ganime.drawing import ranges
+from ganime.drawing.directions import MAX_STRENGTH, Direction, Directions, between, load_directions, moved
+from ganime.drawing.ranges import (
+    BAD,
+    FIRST_SEED,
+    JUDGED_FACES,
+    STEP,
+    TOLERATED,
+    mouth_strength,
+    mouths_of,
+    own_latents,
+    usable_ranges,
+    with_limits,
+)
 from ganime.drawing.recipe import latents
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import EMBEDDED, EMBEDDED_MODELS, Checkpoint, load_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +70,56 @@ def test_a_direction_that_draws_every_face_badly_keeps_one_step_either_way(model
     vars(worse)["clarity"] = hopeless
     found = usable_ranges(worse, directions_of(model, np.eye(dim, dtype=np.float32)[0]))
     assert found == {"d0": (-STEP, STEP)}
+
+
+def test_sliders_of_the_embedded_models_end_before_mouths_vanish() -> None:
+    for folder in EMBEDDED_MODELS.values():
+        model = load_checkpoint(folder)
+        directions = load_directions(folder, model.revision, model.generator.config.latent_dim)
+        assert directions
+        smile = directions["smile"]
+        assert -2 <= smile.limits[0] < 0
+        low, high = usable_ranges(model, Directions(model.name, model.revision, (smile,)))["smile"]
+        assert (low, high) == (smile.limits[0], MAX_STRENGTH)
+        z = own_latents(model, 0, 64)
+        faint = np.quantile(mouths_of(model, z), BAD)
+        shares = [np.mean(mouths_of(model, moved(z, amount * smile.vector)) < faint) for amount in (low, -MAX_STRENGTH)]
+        assert shares[0] < shares[1] / 2
+
+
+def test_a_mouth_that_is_rubbed_out_counts_as_faint_whatever_the_colour_of_the_skin() -> None:
+    face = np.full((128, 128, 3), (250, 220, 200), np.uint8)
+    drawn = face.copy()
+    drawn[77:79, 58:70] = (120, 40, 40)
+    tinted = (drawn * 0.8).astype(np.uint8)
+    rubbed, strong, darker = mouth_strength(np.stack([face, drawn, tinted]))
+    assert rubbed < 1
+    assert strong > 40
+    assert darker == pytest.approx(0.8 * strong, rel=0.05)
+    assert mouth_strength(drawn[None, ::2, ::2])[0] > 30  # of smaller pictures, too
+
+
+def test_limits_are_where_mouths_become_faint(model: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mouths that stand for how far a latent was moved along the first axis: 0 for a strange one, else 1."""
+    ways = np.eye(model.generator.config.latent_dim, dtype=np.float32)
+    items = tuple(Direction(f"d{number}", "attribute", ways[number]) for number in (0, 1))
+
+    def seen(_: Checkpoint, z: np.ndarray) -> np.ndarray:
+        return np.where(z[:, 0] - still(len(z)) > 1.2, 0.0, 1.0) if len(z) == ranges.DRAWN_FACES else np.ones(len(z))
+
+    def still(count: int) -> np.ndarray:
+        return own_latents(model, 0, count)[:, 0]
+
+    monkeypatch.setattr(ranges, "mouths_of", seen)
+    *steps, found = with_limits(model, Directions(model.name, model.revision, items))
+    assert isinstance(found, Directions)
+    assert len(steps) == 3
+    low, high = found["d0"].limits
+    assert low == -MAX_STRENGTH
+    assert STEP <= high < MAX_STRENGTH
+    assert found["d1"].limits == (-MAX_STRENGTH, MAX_STRENGTH)
+    usable = usable_ranges(model, found)
+    assert usable["d0"][1] == high
 
 
 def test_without_a_clarity_every_direction_has_its_whole_range(tiny: Checkpoint) -> None:
