@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 import gradio as gr
@@ -11,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
 CALL = re.compile(rf"{API_PREFIX}/(run|api|call|call/v2)/([^/]+)$")  # of an endpoint by its name
+NAMED = "call/v2"  # a call whose body has the inputs by their names
 DIRECT = ("run", "api")  # calls past the queue, which Gradio refuses for most functions, whatever their inputs
 RESULT = re.compile(rf"{API_PREFIX}/call/(?:v2/)?[^/]+/([^/]+)$")  # of an event by its id
 QUEUE = f"{API_PREFIX}/queue/join"
@@ -34,6 +36,8 @@ def refusal_of_unknown(scope: Scope, path: str, fields: dict[str, Any]) -> Respo
     call = CALL.search(path)
     if call or path.endswith(QUEUE):
         way, name = call.groups() if call else ("", "")
+        if way == NAMED:
+            return refusal_of_inputs(blocks, name, fields)
         return refusal_of_call(blocks, name, fields, way in DIRECT)
     return None
 
@@ -54,6 +58,24 @@ def refusal_of_call(blocks: gr.Blocks, name: str, fields: dict[str, Any], direct
     if isinstance(given, list) and len(given) < needed and not (direct and function.queue):
         return PlainTextResponse(f"This function takes {needed} inputs; got {len(given)}.", 422)
     return None
+
+
+def refusal_of_inputs(blocks: gr.Blocks, name: str, fields: dict[str, Any]) -> Response | None:
+    """The response to a call with inputs by name that are unknown or too few; None for all others."""
+    if not any(name and each.api_name == name for each in blocks.fns.values()):
+        return unknown("function")
+    inputs = inputs_of(blocks, name)
+    missing = [each for each, has_default in inputs.items() if not has_default and each not in fields]
+    if missing or fields.keys() - inputs.keys() - {"oauth_token"}:
+        return PlainTextResponse(f"This function takes {', '.join(inputs) or 'nothing'}, by these names.", 422)
+    return None
+
+
+@lru_cache(maxsize=64)
+def inputs_of(blocks: gr.Blocks, name: str) -> dict[str, bool]:
+    """The names of a function's inputs, and whether each may be left out; nothing for a private function."""
+    endpoint = blocks.get_api_info()["named_endpoints"].get(f"/{name}", {"parameters": []})
+    return {each["parameter_name"]: each["parameter_has_default"] for each in endpoint["parameters"]}
 
 
 def is_event(blocks: gr.Blocks, event_id: str) -> bool:

@@ -15,12 +15,13 @@ from gradio import processing_utils
 from gradio.route_utils import API_PREFIX
 from gradio.state_holder import SessionState
 from starlette._utils import get_route_path
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.server.hosts import refusal_of_host
-from app.server.known_names import CALL, QUEUE, refusal_of_unknown
+from app.server.known_names import CALL, NAMED, QUEUE, refusal_of_unknown
 from app.server.model_endpoint import MODEL_PATH
 from app.settings import MEGABYTE
 from app.visitors import address_of
@@ -78,6 +79,10 @@ class RequestLimits:
                     if not refusal and API_PREFIX in path:
                         refusal = refusal_of_content(scope, path, body) or refusal_of_crowd(scope, path, self.proxies)
                 await (refusal or self.app)(scope, receive, self.in_pieces(send, visitor))
+        except RuntimeError as error:  # of Starlette
+            if not isinstance(error.__cause__, HTTPException):  # which comes too late to be the answer
+                raise
+            await send({"type": "http.response.body", "body": b""})
         finally:
             self.buffered -= Counter({visitor: len(body)})  # which forgets visitors without any
             self.open -= Counter([visitor])
@@ -179,6 +184,8 @@ def refusal_of(request: Request, path: str) -> Response | None:
 def refusal_of_content(scope: Scope, path: str, body: bytearray) -> Response | None:
     """Return the response to a JSON body with a long text beside its data or an unknown name; None for all others.
 
+    A call by the names of its inputs has nothing beside them.
+
     Gradio keeps such texts, above all `session_hash`, as keys of its tables. What is not JSON is left to Gradio.
     """
     try:
@@ -186,7 +193,8 @@ def refusal_of_content(scope: Scope, path: str, body: bytearray) -> Response | N
     except (ValueError, RecursionError):
         return None
     fields = fields if isinstance(fields, dict) else {}
-    if any(isinstance(text, str) and len(text) > MAX_NAME for text in fields.values()):
+    named = (call := CALL.search(path)) and call[1] == NAMED
+    if not named and any(isinstance(text, str) and len(text) > MAX_NAME for text in fields.values()):
         return names_too_long()
     return refusal_of_unknown(scope, path, fields)
 

@@ -15,13 +15,22 @@ SESSION = {"session_hash": "s"}
 INDEX = 3  # of the only function, which takes two inputs and a state
 
 
+class Blocks(SimpleNamespace):
+    __hash__ = object.__hash__
+
+    def get_api_info(self) -> dict[str, Any]:
+        inputs = [("number", False), ("factor", True)]
+        parameters = [{"parameter_name": name, "parameter_has_default": default} for name, default in inputs]
+        return {"named_endpoints": {"/double": {"parameters": parameters}}}
+
+
 @pytest.fixture(scope="module")
 def app() -> SimpleNamespace:
     """Gradio's app, as far as the refusals look at it; tests/app/test_api.py has the whole one."""
     function = SimpleNamespace(api_name="double", queue=True, inputs=["number", gr.State(), "number"], fn=print)
     in_browser = SimpleNamespace(api_name="jump", queue=True, inputs=[], fn=None)
     queue = SimpleNamespace(event_ids_to_events={"running": 1}, pending_event_ids_session={"s": {"ended"}})
-    blocks = SimpleNamespace(fns={INDEX: function, INDEX + 1: in_browser}, blocks={7: object()}, _queue=queue)
+    blocks = Blocks(fns={INDEX: function, INDEX + 1: in_browser}, blocks={7: object()}, _queue=queue)
     return SimpleNamespace(get_blocks=lambda: blocks)
 
 
@@ -68,11 +77,19 @@ def test_too_few_inputs_are_refused_without_repeating_them(app: Any, path: str, 
     assert refusal(app, path, {"data": [1, 2], **fields}) is None
 
 
+@pytest.mark.parametrize("fields", [{}, {"factor": 2}, {"number": 1, "\x1b[31m": 2}, {"number": 1, "data": []}])
+def test_inputs_by_name_that_are_unknown_or_missing_are_refused(app: Any, fields: dict[str, Any]) -> None:
+    answer = refusal(app, "call/v2/double", fields)
+    assert answer
+    assert (answer.status_code, b"number, factor" in answer.body, b"31m" in answer.body) == (422, True, False)
+
+
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
         ("call/double", {"data": [1, None, 2]}),
         ("call/v2/double", {"number": 1}),
+        ("call/v2/double", {"number": 1, "factor": 2, "oauth_token": "x"}),
         ("run/double", {"data": []}),  # refused by Gradio, as it would go past the queue
         ("run/predict", {"data": [1, 2, 3, 4], "fn_index": INDEX}),
         ("queue/join", {"fn_index": "x"}),  # Gradio says what is wrong with it

@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
@@ -65,6 +66,29 @@ async def give_up(requests: list[asyncio.Task[None]]) -> None:
     for request in requests:
         request.cancel()
     await asyncio.gather(*requests, return_exceptions=True)
+
+
+async def test_a_long_input_by_name_reaches_gradio() -> None:
+    body = json.dumps({"face": "x" * 1_000}).encode()
+    assert (await client().post("/gradio_api/call/v2/vary", content=body)).content == body
+
+
+async def test_a_stream_that_ends_with_a_status_leaves_no_error() -> None:
+    async def broken(request: Request) -> Response:
+        async def events() -> AsyncIterator[str]:
+            yield "data: {}\n\n"
+            raise HTTPException(404)
+
+        return StreamingResponse(events())
+
+    async def failing(request: Request) -> Response:
+        raise RuntimeError("of another kind")
+
+    app = RequestLimits(Starlette(routes=[Route("/broken", broken), Route("/failing", failing)]))
+    assert (await from_address(app, "192.0.2.1").get("/broken")).text == "data: {}\n\n"
+    with pytest.raises(RuntimeError, match="of another kind"):
+        await from_address(app, "192.0.2.1").get("/failing")
+    assert not app.open
 
 
 GRADIOS = ["/gradio_api/queue/join", "/gradio_api/component_server", "/below/a/proxy/gradio_api/run/predict"]
