@@ -112,9 +112,9 @@ def pages() -> list[tuple[int, bool, bool]]:
         os.environ["OAUTH_CLIENT_ID"] = oauth
         blocks = create_app(Studio(Settings(training=training))).blocks.values()
         told = " ".join(block.value for block in blocks if isinstance(block, gr.Markdown))
-        [begin] = [block for block in blocks if block.elem_id == "start-training"]
+        [form] = [block for block in blocks if block.elem_id == "train-form"]
         buttons = sum(isinstance(block, gr.LoginButton) for block in blocks)
-        found.append((buttons, "no way to sign in" in told, begin.parent.visible))
+        found.append((buttons, "no way to sign in" in told, form.visible))
     return found
 
 
