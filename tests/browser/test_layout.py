@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -114,4 +116,8 @@ def test_on_a_phone_the_face_fills_the_width_and_a_tap_far_below_shows_it(
     expect(page.locator(".now")).not_to_be_in_viewport()
     tile.click()
     expect(page.locator(".now")).to_have_attribute("data-recipe", tile.get_attribute("data-recipe") or "")
-    expect(page.locator(".now")).to_be_in_viewport(ratio=0.5)
+    expect(page.locator(".now")).to_be_in_viewport(ratio=1)  # all of it
+    expect(page.locator(".window")).not_to_have_class(re.compile("pinned"))
+    page.locator(".boldness").scroll_into_view_if_needed()
+    expect(page.locator(".window")).not_to_be_in_viewport()
+    expect(page.locator(".now")).to_be_in_viewport(ratio=1)  # smaller, above the sliders
