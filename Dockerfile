@@ -1,6 +1,8 @@
-# The packages, by their locked hashes; torch from PyTorch's own index. --build-arg TORCH=cu126 takes a CUDA build.
+# The packages, by their locked hashes; torch from PyTorch's own index. --build-arg TORCH=cu126 takes a CUDA build, and
+# --build-arg INDEX=https://... another index.
 FROM python:3.12-slim AS packages
 ARG TORCH=cpu
+ARG INDEX=https://download.pytorch.org/whl/${TORCH}
 WORKDIR /packages
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH \
@@ -8,7 +10,7 @@ ENV PATH=/venv/bin:$PATH \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY container/requirements.lock .
 RUN pip install --require-hashes --no-deps -r requirements.lock \
-    && pip install --index-url "https://download.pytorch.org/whl/${TORCH}" torch==2.13.0
+    && pip install --index-url "${INDEX}" torch==2.13.0
 
 FROM python:3.12-slim
 WORKDIR /app

@@ -16,6 +16,7 @@ from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate_recipes
 from ganime.images import png_bytes
 from ganime.models.checkpoint import load_checkpoint
+from tests.browser.accessibility import serious
 from tests.browser.conftest import DESKTOP
 from tests.browser.create_tab import (
     alert,
@@ -32,6 +33,22 @@ from tests.browser.create_tab import (
     this_face,
     visit,
 )
+
+
+def test_faces_seen_on_this_visit_can_be_opened_again_and_kept(create: Page) -> None:
+    tile = create.locator(".gallery .mug").last
+    face = tile.get_attribute("data-recipe") or ""
+    press(create, "roll")
+    expect(tile).not_to_have_attribute("data-recipe", face)
+    press(create, "seen")
+    seen = create.locator(f".seen .tile:has([data-recipe='{face}'])")
+    seen.locator(".heart").click()
+    expect(create.locator(".favourites .mug")).to_have_count(4)
+    expect(seen.locator(".heart")).to_have_attribute("aria-pressed", "true")
+    assert serious(create, ".seen") == []
+    seen.locator(".mug").click()
+    this_face(create, face)
+    expect(create.locator(".seen")).to_be_hidden()
 
 
 def test_tray_is_reordered_saved_exported_shared_and_survives_reload(

@@ -7,6 +7,7 @@ import { createModels } from "./model.js";
 import { createOwnSliders } from "./own-sliders.js";
 import { createPictures } from "./pictures.js";
 import { createPlace } from "./place.js";
+import { createSeen, noteCurrent } from "./seen.js";
 import { createSharing } from "./sharing.js";
 import { createSlots } from "./slots.js";
 import { createTray } from "./tray.js";
@@ -86,6 +87,8 @@ function createCore({ server, trigger, props, draw }) {
   const faces = createFaces(withModels);
   const core = Object.assign(Object.create(withModels), faces);
   core.own = createOwnSliders(core);
+  core.seen = createSeen();
+  noteCurrent(core);
   core.tray = createTray(core);
   core.slots = createSlots(core);
   core.place = createPlace(core);

@@ -5,6 +5,7 @@ import { startCore } from "../core/core.js";
 import { connectButtons, finder, setText } from "../shared/dom.js";
 import { acceptFiles } from "./files.js";
 import { connectKeys } from "./keys.js";
+import { connectSeen } from "./seen.js";
 import { connectTray } from "./shelf.js";
 import { connectTour } from "./tour.js";
 
@@ -45,6 +46,7 @@ export function mount(component) {
   const actions = {
     ...showMessages(core, $),
     ...connectTray(core, element),
+    ...connectSeen(core, element),
     ...acceptFiles(core, $),
     ...connectKeys(core, $),
     ...connectTour(core, $),

@@ -72,9 +72,8 @@ export function connectTray(core, element) {
     return tray.move(at, at + by);
   };
 
-  core.onModel(() => {
-    tray.onTray(show);
-  });
+  core.onModel(() => show(tray.recipes()));
+  tray.onTray((recipes) => { if (core.model) show(recipes); });
   own.onChange(() => show(tray.recipes()));
   connectArrows($(".favourites"));
   onChosenFile($(".tray-file"), (file) => core.attempt(() => tray.openFile(file)));

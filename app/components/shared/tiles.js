@@ -43,6 +43,7 @@ export function showTiles(core, where, recipes, dim = []) {
     if (dim[index]) tile.classList.add("not-quite");
     return create("div", { className: "tile" }, tile, createHeart(core, recipe));
   })));
+  core.seen.add(recipes);
   markHearts(core, where);
 }
 
