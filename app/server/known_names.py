@@ -75,7 +75,7 @@ def refusal_of_inputs(blocks: gr.Blocks, name: str, fields: dict[str, Any]) -> R
 def inputs_of(blocks: gr.Blocks, name: str) -> dict[str, bool]:
     """The names of a function's inputs, and whether each may be left out; nothing for a private function."""
     endpoint = blocks.get_api_info()["named_endpoints"].get(f"/{name}", {"parameters": []})
-    return {each["parameter_name"]: each["parameter_has_default"] for each in endpoint["parameters"]}
+    return {each["parameter_name"]: each.get("parameter_has_default", False) for each in endpoint["parameters"]}
 
 
 def is_event(blocks: gr.Blocks, event_id: str) -> bool:

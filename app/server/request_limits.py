@@ -113,7 +113,7 @@ class RequestLimits:
                 for start in range(0, len(body), PIECE):
                     end = start + PIECE
                     more = message.get("more_body", False) or end < len(body)
-                    await send(message | {"body": body[start:end], "more_body": more})
+                    await send({**message, "body": body[start:end], "more_body": more})
             finally:
                 self.unsent -= Counter({visitor: len(body)})
 
