@@ -258,6 +258,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(name).to_have_text("<b>mine</b>", timeout=PATIENCE)
     expect(page.get_by_role("tab", name="Create")).to_have_attribute("aria-selected", "true")
     expect(recipe_line).to_contain_text("<b>mine</b>", timeout=PATIENCE)
+    assert page.evaluate("scrollY") == 0  # where the face is
     page.locator("#create .main .menu summary").click()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="64 px, exact").click()
