@@ -118,21 +118,40 @@ def train_command(
         prepared = PreparedRun(read(model.image_size, config), config, model)
     else:
         prepared = prepare_run(run, data, read, home / "hub", recipe or "modern", changes | free, start, image_size)
+    train_here(prepared, run, workers, device, rates, clarity, events)
+    return None
+
+
+def train_here(
+    prepared: PreparedRun,
+    run: Path,
+    workers: Processes,
+    device: str,
+    rates: dict[str, float],
+    clarity: bool,
+    events: bool,
+) -> None:
+    """Train in this process until a limit or Ctrl+C; the leading process shows the events.
+
+    run: the run's folder
+    rates: learning rates that replace those of a resumed run
+    clarity: whether the model gets a clarity and its sliders in the end
+    events: whether they are shown as JSON lines
+    """
     if workers.leads:
         print_faces(prepared.dataset)
         print_start(prepared.start, prepared.model.image_size)
-    dataset, config, model = prepared.dataset, prepared.config, prepared.model
+    dataset, config = prepared.dataset, prepared.config
     begun = prepared.resized_start()
     with signal_requests() as (should_stop, should_save):
         directions = prepared.start_directions()
         trained = train(
-            dataset, run, config, model, device, should_stop, should_save, begun, rates, directions=directions
+            dataset, run, config, prepared.model, device, should_stop, should_save, begun, rates, directions=directions
         )
         if workers.leads:
             show(finished(trained, run, dataset, should_stop, clarity), run, config, events)
         else:
             deque(trained, maxlen=0)  # train without output
-    return None
 
 
 def check_unchanged(given: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ export function createPad(view, steer) {
   const { $ } = view;
   const canvas = $(".now");
   const axes = { x: $(".pad-x"), y: $(".pad-y") };
+  const chosen = new Set(); // the axes that the visitor has set
   let drag = null; // {x, y, amounts}: where it began
 
   view.onModel(({ steers }) => {
@@ -19,10 +20,13 @@ export function createPad(view, steer) {
       const before = select.value;
       select.replaceChildren(...[...groupItems(steers)].map(([label, items]) => (
         create("optgroup", { label }, ...items.map((item) => new Option(item.label, item.name))))));
-      const wanted = [before, ...CHOICES[axis], steers[axis === "x" ? 0 : 1]?.name];
+      const others = [...CHOICES[axis], before, steers[axis === "x" ? 0 : 1]?.name];
+      const wanted = chosen.has(axis) ? [before, ...others] : others;
       select.value = wanted.find((name) => steers.some((item) => item.name === name)) || "";
     }
   });
+
+  for (const [axis, select] of Object.entries(axes)) select.addEventListener("change", () => chosen.add(axis));
 
   function move(event) {
     const distance = { x: event.clientX - drag.x, y: drag.y - event.clientY };
