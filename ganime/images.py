@@ -29,7 +29,7 @@ PALETTE_FRAMES = 64  # of a GIF, from which its colours are chosen
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
-class Frames(Protocol):
+class FrameSequence(Protocol):
     """Pictures of one size, uint8 (H, W, 3) each, such as an array of all."""
 
     def __len__(self) -> int: ...
@@ -124,7 +124,7 @@ def sheet(faces: UInt8[np.ndarray, "n h w 3"], columns: int = SHEET_COLUMNS) -> 
 
 
 def save_animation(
-    frames: Frames,
+    frames: FrameSequence,
     path: Path,
     fps: float = 20.0,
     size: int | None = None,
@@ -156,12 +156,12 @@ def save_animation(
             film.save(temporary, kind, save_all=True, method=2, quality=90, duration=duration, loop=0, **options)
 
 
-def pictures_of(frames: Frames, size: int | None) -> Iterator[Image.Image]:
+def pictures_of(frames: FrameSequence, size: int | None) -> Iterator[Image.Image]:
     """Frames as pictures, scaled to `size` px, one at a time."""
     return (resize_picture(Image.fromarray(frames[number]), size) for number in range(len(frames)))
 
 
-def film_of(frames: Frames, size: int | None) -> Image.Image:
+def film_of(frames: FrameSequence, size: int | None) -> Image.Image:
     """Frames as one picture of many, of which one is in memory: Pillow calls `seek` to have the next one there."""
     film = resize_picture(Image.fromarray(frames[0]), size).copy()
 
@@ -172,7 +172,7 @@ def film_of(frames: Frames, size: int | None) -> Image.Image:
     return film
 
 
-def write_gif(frames: Frames, path: Path, fps: float, size: int | None, recipe: str) -> None:
+def write_gif(frames: FrameSequence, path: Path, fps: float, size: int | None, recipe: str) -> None:
     """Write frames as GIF, for which all are in memory with a byte for each pixel."""
     some = np.linspace(0, len(frames) - 1, min(len(frames), PALETTE_FRAMES)).round().astype(int).tolist()
     palette = Image.fromarray(sheet(np.stack([frames[number] for number in some]), SHEET_COLUMNS))
@@ -258,7 +258,7 @@ def mp4_works() -> bool:
     return find_spec("av") is not None
 
 
-def write_mp4(frames: Frames, path: Path, fps: float, size: int | None = None, comment: str = "") -> None:
+def write_mp4(frames: FrameSequence, path: Path, fps: float, size: int | None = None, comment: str = "") -> None:
     """Write frames as H.264 in MP4, in the form that every player supports. size: as for `save_animation`.
 
     Its colours have half the size (yuv420p), so both sides must be even: the last line of an odd side is repeated.

@@ -14,7 +14,7 @@ from app.faces.loaded_model import LoadedModel, zip_of
 from ganime.drawing.film import film_recipe
 from ganime.drawing.recipe import Recipe, check_number
 from ganime.errors import RecipeError
-from ganime.images import Frames, animation_kind, mp4_works, save_animation
+from ganime.images import FrameSequence, animation_kind, mp4_works, save_animation
 from ganime.shapes import Float, Int, UInt8
 from ganime.text import quoted
 
@@ -159,7 +159,7 @@ def draw_zip(model: LoadedModel, recipes: list[Recipe], size: int) -> Iterator[P
     yield SavedFile("faces.zip", zip_of(recipes, pngs))
 
 
-def encode_film(frames: Frames, suffix: str, fps: float, size: int, recipe: str) -> bytes:
+def encode_film(frames: FrameSequence, suffix: str, fps: float, size: int, recipe: str) -> bytes:
     """The bytes of an animation that repeats for ever. suffix, size: as for `draw_film`. recipe: to store inside."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"film{suffix}"
