@@ -18,7 +18,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from ganime.cli import app as command_line
-from ganime.drawing import direction_search, projection
+from ganime.drawing import direction_search, projection, ranges
 from ganime.drawing.directions import Direction, Directions, save_directions
 from ganime.drawing.sampling import generate, recipes_for
 from ganime.images import png_bytes
@@ -97,6 +97,8 @@ def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projection, "LAST_STEPS", 2)
     monkeypatch.setattr(direction_search, "VALIDATION_FACES", 16)
     monkeypatch.setattr(direction_search, "ACTIVATIONS", 64)
+    monkeypatch.setattr(ranges, "KNOWN_FACES", 32)
+    monkeypatch.setattr(ranges, "DRAWN_FACES", 4)
 
 
 SLOW = (" project ", " clarity ", " --sharpen ")  # commands that take seconds

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ganime.drawing import direction_search as direction_fit
-from ganime.drawing import projection
+from ganime.drawing import projection, ranges
 from ganime.drawing.directions import Direction, Directions, load_directions, save_directions, steer
 from ganime.drawing.mixing import arithmetic, breed, vary
 from ganime.drawing.recipe import Recipe, latent, latents, rounded
@@ -142,6 +142,8 @@ def test_directions_are_fitted_printed_and_stored_with_those_of_the_user(
     monkeypatch.setattr(direction_fit, "RIVAL_WEIGHTS", (1.0,))
     monkeypatch.setattr(direction_fit, "UNNAMED_COUNT", 2)
     monkeypatch.setattr(direction_fit, "ACTIVATIONS", 64)
+    monkeypatch.setattr(ranges, "KNOWN_FACES", 32)
+    monkeypatch.setattr(ranges, "DRAWN_FACES", 4)
     own = Directions("tiny", tiny.revision).with_own("mine", np.ones(8, np.float32))
     save_directions(own, tmp_path / "d")
     told = run("directions", tiny_folder, "--out", tmp_path / "d", "--faces", "100", "--judged", "16")
