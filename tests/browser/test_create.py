@@ -188,6 +188,8 @@ def test_swatches_and_sliders_change_the_face_and_say_where_it_is(opened: Page) 
     opened.locator(".more-sliders summary").click()
     hat = set_slider(opened, '[data-steer="hat"]', 1)
     smile.dblclick(position={"x": 4, "y": 10})
+    opened.wait_for_timeout(200)  # until the face of the first click has been asked for
+    expect(opened.locator(".window")).to_have_attribute("aria-busy", "false")
     this_face(opened, hat)  # it is at its middle again
     opened.wait_for_timeout(500)  # the address follows a moment later
     opened.reload()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from app.faces.device import TURN_FACES
 from app.faces.library import START_KEY
 from app.faces.studio import Studio
 from ganime.drawing.recipe import Recipe
@@ -25,7 +26,9 @@ def test_a_film_reports_its_progress_and_holds_the_device_for_one_batch_at_a_tim
     while "data" not in (answer := functions["ask"]([started["search"]])):
         shares.append(answer["progress"])
         assert not steered_studio.device.lock.locked()
-    assert shares == pytest.approx([0.6 * 16 / 40, 0.6 * 32 / 40, 0.6])  # the rest is encoding
+    assert shares == pytest.approx(
+        [0.6 * frames / 40 for frames in range(TURN_FACES, 41, TURN_FACES)]
+    )  # the rest is encoding
     assert answer["name"] == "film.gif"
     with Image.open(io.BytesIO(base64.b64decode(answer["data"]))) as film:
         assert film.format == "GIF"
