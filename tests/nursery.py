@@ -157,14 +157,17 @@ def read(connection: socket.socket) -> tuple[dict, list[int]]:
 
 def attend(child: int, connection: socket.socket) -> None:
     """Say how a child has ended; kill it when the process that stands for it has been killed."""
-    with connection, suppress(BrokenPipeError):
-        connection.sendall(struct.pack("I", child))
+    with connection, suppress(ConnectionError):
         end = os.pidfd_open(child)
-        ready, _, _ = select.select([end, connection], [], [])
-        os.close(end)
-        if end not in ready:
-            os.kill(child, signal.SIGKILL)
-        connection.sendall(struct.pack("I", os.waitpid(child, 0)[1]))
+        try:
+            connection.sendall(struct.pack("I", child))
+            select.select([end, connection], [], [])
+        finally:
+            with suppress(ProcessLookupError):  # it has ended by itself
+                signal.pidfd_send_signal(end, signal.SIGKILL)
+            os.close(end)
+            status = os.waitpid(child, 0)[1]
+        connection.sendall(struct.pack("I", status))
 
 
 def become(request: dict, files: list[int]) -> None:

@@ -19,7 +19,9 @@ from ganime.nets.prepared import PreparedGenerator
 from ganime.shapes import Float, UInt8
 
 THREADS = min(CORES, 8)
-TURN_FACES = 8  # faces that a thread draws before another visitor has a turn; more at a time take longer for each
+# Faces that a thread draws before another visitor has a turn. More at a time take longer for each; all threads together
+# draw 16, for which the maps of the largest models have room (app/faces/model_costs.py).
+TURN_FACES = min(8, max(2, 16 // THREADS))
 PATIENCE = 2.0  # seconds
 WorkStep = TypeVar("WorkStep")
 

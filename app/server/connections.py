@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import ClassVar
 
 import h11
@@ -38,7 +39,8 @@ class LimitedConnection(H11Protocol):
             return
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # not on Windows
             connection = transport.get_extra_info("socket")
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+            with suppress(OSError):  # it is closed already
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self.look_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -52,7 +54,7 @@ class LimitedConnection(H11Protocol):
 
     def close_if_silent(self) -> None:
         """Close the connection if no request is under way on it, and none has begun since it was last looked at."""
-        idle = self.cycle is None or self.cycle.response_complete
+        idle = self.transport.is_closing() or self.cycle is None or self.cycle.response_complete
         if idle and self.cycle is self.before:
             self.transport.abort()
         else:

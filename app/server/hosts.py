@@ -29,6 +29,8 @@ def refusal_of_host(request: Request, local: bool) -> Response | None:
     """The response to a request for a name that is none, or none of this machine's if `local`; None for all others."""
     forwarded = [host.strip() for host in request.headers.get("x-forwarded-host", "").split(",")]
     hosts = [request.headers.get("host", ""), *filter(None, forwarded)]
+    if "x-gradio-server" in request.headers:  # which Gradio would take for the address of the page
+        return PlainTextResponse("This page knows its address; leave out X-Gradio-Server.", 400)
     names = [NAME_AND_PORT.fullmatch(host) for host in hosts]
     if not all(names):
         return PlainTextResponse("Host and X-Forwarded-Host are names or addresses, such as example.org:7860.", 400)

@@ -62,9 +62,9 @@ def refusal_of_call(blocks: gr.Blocks, name: str, fields: dict[str, Any], direct
 
 def refusal_of_inputs(blocks: gr.Blocks, name: str, fields: dict[str, Any]) -> Response | None:
     """The response to a call with inputs by name that are unknown or too few; None for all others."""
-    if not any(name and each.api_name == name for each in blocks.fns.values()):
-        return unknown("function")
     inputs = inputs_of(blocks, name)
+    if inputs is None:
+        return unknown("function")
     missing = [each for each, has_default in inputs.items() if not has_default and each not in fields]
     if missing or fields.keys() - inputs.keys() - {"oauth_token"}:
         return PlainTextResponse(f"This function takes {', '.join(inputs) or 'nothing'}, by these names.", 422)
@@ -72,9 +72,11 @@ def refusal_of_inputs(blocks: gr.Blocks, name: str, fields: dict[str, Any]) -> R
 
 
 @lru_cache(maxsize=64)
-def inputs_of(blocks: gr.Blocks, name: str) -> dict[str, bool]:
-    """The names of a function's inputs, and whether each may be left out; nothing for a private function."""
-    endpoint = blocks.get_api_info()["named_endpoints"].get(f"/{name}", {"parameters": []})
+def inputs_of(blocks: gr.Blocks, name: str) -> dict[str, bool] | None:
+    """The names of an endpoint's inputs, and whether each may be left out; None for a function that is none."""
+    endpoint = blocks.get_api_info()["named_endpoints"].get(f"/{name}")
+    if endpoint is None:
+        return None
     return {each["parameter_name"]: each.get("parameter_has_default", False) for each in endpoint["parameters"]}
 
 

@@ -65,6 +65,7 @@ class RequestLimits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        scope = with_own_address(scope)
         request, path = Request(scope), scope["path"].rstrip("/")
         if refusal := refusal_of_host(request, self.local) or refusal_of(request, path):
             return await refusal(scope, receive, send)
@@ -197,6 +198,18 @@ def refusal_of_content(scope: Scope, path: str, body: bytearray) -> Response | N
     if not named and any(isinstance(text, str) and len(text) > MAX_NAME for text in fields.values()):
         return names_too_long()
     return refusal_of_unknown(scope, path, fields)
+
+
+def with_own_address(scope: Scope) -> Scope:
+    """Return the scope of a request that Gradio answers with the address under which this visitor has the page.
+
+    It would keep the description of the endpoints with the address of whoever asks first, for everybody, unless the
+    request names a page of the app, here the only one.
+    """
+    query = scope["query_string"]
+    if not scope["path"].rstrip("/").endswith(f"{API_PREFIX}/info") or b"page=" in query:
+        return scope
+    return {**scope, "query_string": b"&".join(filter(None, (query, b"page=")))}
 
 
 def refusal_of_crowd(scope: Scope, path: str, proxies: int) -> Response | None:

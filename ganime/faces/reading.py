@@ -47,6 +47,8 @@ TURNS = {  # that undo an orientation
 SIDEWAYS = (TURNS[5], TURNS[6], TURNS[7], TURNS[8])  # change width and height
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # of a pixel in Pillow's memory
 RGB_BYTES = 4  # of all other modes, RGB too
+# Of a pixel in the memory of decoders that hold the whole picture in another form; a progressive JPEG's coefficients.
+DECODER_BYTES = {"progressive": 6, "JPEG2000": 16, "WEBP": 12, "AVIF": 6, "HEIF": 4, "QOI": 4}
 pillow_heif.register_heif_opener(decode_threads=1)  # pictures are decoded in threads of their own
 
 
@@ -72,7 +74,8 @@ class Room:
                 self.changed.notify()
 
 
-PICTURES = Room(RGB_BYTES * MAX_PICTURE_PIXELS)  # of all pictures that are decoded
+PICTURES = Room(RGB_BYTES * MAX_PICTURE_PIXELS)  # of all pictures that are decoded, but the
+SMALL_PICTURES = Room(2**26)  # small ones, which do not wait for large ones
 FILES = Room(MAX_PICTURE_BYTES)  # of all encoded pictures
 
 
@@ -128,10 +131,11 @@ def decode_with(data: bytes, work: Callable[[Image.Image, int, int], Result], dr
     except Image.DecompressionBombError as error:
         raise DataError(f"far more than the {MAX_PICTURE_PIXELS:,} pixels that are read") from error
     except Exception as error:  # decoders raise nearly anything on damaged data; AVIF's raises RuntimeError
-        mended = mend(data)
-        if mended is None:
-            raise DataError(reason_for(data, error)) from error
-        return work_on(mended, work, draft_side)
+        reason = reason_for(data, error)
+    mended = mend(data)  # not above, where the error would keep what was decoded in memory
+    if mended is None:
+        raise DataError(reason)
+    return work_on(mended, work, draft_side)
 
 
 def open_picture(data: bytes) -> Image.Image:
@@ -148,15 +152,20 @@ def open_picture(data: bytes) -> Image.Image:
 def work_on(image: Image.Image, work: Callable[[Image.Image, int, int], Result], draft_side: int | None) -> Result:
     """What `work` makes of an open picture; see `decode_with`. Raises what Pillow raises on damaged data."""
     width, height = image.size
+    decoder = (
+        width * height * DECODER_BYTES.get("progressive" if "progressive" in image.info else image.format or "", 0)
+    )
     if draft_side:
         image.draft("RGB", (draft_side, draft_side))  # JPEG: decodes at a fraction of the size
-    stored, needed = image.size, image.width * image.height * (BYTES.get(image.mode, RGB_BYTES) + RGB_BYTES)
-    with PICTURES.taken(needed):  # for itself and a copy
+    stored = image.size
+    needed = image.width * image.height * (BYTES.get(image.mode, RGB_BYTES) + RGB_BYTES)  # for itself and a copy
+    room = SMALL_PICTURES if decoder + needed <= SMALL_PICTURES.size // 4 else PICTURES
+    with room.taken(decoder + needed):
         image.load()
         turn = turn_of(image)
         if (image.size != stored) != (turn in SIDEWAYS):  # Pillow turns a TIFF by itself
             width, height = height, width
-        copied = turn is not None or image.mode != "RGB"
+        copied = turn is not None or image.mode != "RGB" or "transparency" in image.info
         picture = to_rgb(image, factor=2 if copied and needed > PICTURES.size else 1)
         del image
         return work(picture if turn is None else picture.transpose(turn), width, height)

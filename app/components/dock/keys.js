@@ -39,7 +39,8 @@ export function connectKeys(core, $) {
     const writing = event.target.closest?.(FIELDS) || document.querySelector("dialog[open]");
     const action = actionOf(event);
     if (writing || event.repeat || !action || !core.current()) return;
-    if (["dice", "next"].includes(action) && isTabOpen("Train")) return;
+    if (action === "dice" && isTabOpen("Train")) return;
+    if (action === "next" && !isTabOpen("Create")) return;
     event.preventDefault();
     core.complain("");
     actions[action]();

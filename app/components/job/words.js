@@ -62,7 +62,7 @@ export function planOf(job) {
   const rest = `${after} to measure the model and to fit its sliders.`;
   const isOver = job.activity !== "training" && !(job.seconds_left >= 1);
   if (isOver || !BEFORE_THE_END.includes(job.activity)) {
-    const time = job.after ? `about ${formatDuration(job.after)} in all` : `${LONGEST_END} at most`;
+    const time = job.after ? `about ${formatDuration(job.after)} in all` : `some minutes, ${LONGEST_END} at most`;
     return `Its training is done. The rest takes ${time}.`;
   }
   const left = formatDuration(Math.max(1, job.seconds_left));
@@ -78,7 +78,7 @@ const isFitting = ({ activity }) => ["fitting clarity", "checking sliders"].incl
 
 /** What can be done with the model of a job that is running. */
 export function triesOf(job) {
-  if (isFitting(job)) return "You can try it now. Clear faces and sliders follow in a moment.";
+  if (isFitting(job)) return "You can try it now. Clear faces and sliders follow once they are fitted.";
   return job.state === "stopping" ? "You can try it now." : "You can try it while it trains on.";
 }
 

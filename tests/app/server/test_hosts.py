@@ -32,6 +32,10 @@ def test_a_page_for_this_machine_answers_to_no_name_of_another_site(host: str) -
     assert status_of(True, host="localhost", x_forwarded_host=host) == 200  # such as a tunnel's
 
 
+def test_nobody_says_under_which_address_gradio_describes_the_page() -> None:
+    assert status_of(False, host="a.example", x_gradio_server="http://evil.example") == 400
+
+
 @pytest.mark.parametrize("host", ["[::1", "", "a b", "a/b", "user@host", "host:port", "a,b", "\xe4.example"])
 def test_what_is_no_name_is_refused(host: str) -> None:
     assert status_of(False, host=host) == 400

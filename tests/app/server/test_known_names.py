@@ -28,9 +28,12 @@ class Blocks(SimpleNamespace):
 def app() -> SimpleNamespace:
     """Gradio's app, as far as the refusals look at it; tests/app/test_api.py has the whole one."""
     function = SimpleNamespace(api_name="double", queue=True, inputs=["number", gr.State(), "number"], fn=print)
+    private = SimpleNamespace(api_name="_submit", queue=True, inputs=["key"], fn=print)
     in_browser = SimpleNamespace(api_name="jump", queue=True, inputs=[], fn=None)
     queue = SimpleNamespace(event_ids_to_events={"running": 1}, pending_event_ids_session={"s": {"ended"}})
-    blocks = Blocks(fns={INDEX: function, INDEX + 1: in_browser}, blocks={7: object()}, _queue=queue)
+    blocks = Blocks(
+        fns={INDEX: function, INDEX + 1: in_browser, INDEX + 2: private}, blocks={7: object()}, _queue=queue
+    )
     return SimpleNamespace(get_blocks=lambda: blocks)
 
 
@@ -48,6 +51,8 @@ def refusal(app: Any, path: str, fields: dict[str, Any] | None = None) -> Respon
         ("run/predict", {"data": []}),
         ("call/nope", {"data": []}),
         ("call/v2/nope", {"number": 1}),
+        ("call/v2/_submit", {"key": "x"}),
+        ("call/v2/_submit", {}),
         ("queue/join", {"data": [], "fn_index": 99999, **SESSION}),
         ("queue/join", {"data": [], "fn_index": INDEX + 1, **SESSION}),
         ("queue/join", {"data": [], **SESSION}),

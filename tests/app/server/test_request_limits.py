@@ -25,6 +25,7 @@ from app.server.request_limits import (
     PIECE,
     RequestLimits,
     refusal_of_crowd,
+    with_own_address,
 )
 
 pytestmark = pytest.mark.anyio
@@ -251,3 +252,17 @@ async def test_a_visitor_cannot_fill_gradios_queue_which_all_share(path: str) ->
     assert refusal_of_crowd(scope_of(path, "192.0.2.1", app), "/gradio_api/component_server", 0) is None
     events.popitem()
     assert refusal_of_crowd(scope_of(path, "192.0.2.1", app), path, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "passed_on"),
+    [
+        ("/gradio_api/info", b"", b"page="),
+        ("/below/gradio_api/info/", b"a=1", b"a=1&page="),
+        ("/gradio_api/info", b"page=other", b"page=other"),
+        ("/gradio_api/queue/join", b"", b""),
+    ],
+)
+def test_the_description_of_the_endpoints_is_made_for_each_request(path: str, query: bytes, passed_on: bytes) -> None:
+    """Gradio keeps the one without a page, with the address of whoever asked first."""
+    assert with_own_address({"path": path, "query_string": query})["query_string"] == passed_on

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
@@ -53,6 +55,7 @@ def test_a_picture_is_converted_a_few_rows_at_a_time_with_the_same_result(
 
 def test_pictures_that_are_decoded_at_once_have_the_memory_of_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "PICTURES", Room(64 * 64 * 8 + 32 * 32 * 8))  # for one of 64 px and one of 32
+    monkeypatch.setattr(reading, "SMALL_PICTURES", Room(0))
     data, held, most = [encoded(Image.new("RGB", (side, side))) for side in (64, 32, 64, 32, 64)], [], []
 
     def hold(picture: Image.Image, width: int, height: int) -> None:
@@ -65,6 +68,46 @@ def test_pictures_that_are_decoded_at_once_have_the_memory_of_the_largest(monkey
         list(pool.map(lambda one: decode_with(one, hold), data))
     assert max(most) <= 96
     assert reading.PICTURES.free == reading.PICTURES.size
+
+
+def test_small_pictures_do_not_wait_for_large_ones() -> None:
+    with reading.PICTURES.taken(reading.PICTURES.size), ThreadPoolExecutor(1) as pool:
+        face = pool.submit(reading.decode, encoded(Image.new("RGB", (512, 512))), 64).result(60)
+    assert face.pixels.shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("JPEG", {"progressive": True}), ("JPEG2000", {}), ("WEBP", {})])
+def test_what_a_decoder_keeps_beside_the_pixels_counts(
+    kind: str, options: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    whole = Room.taken
+
+    def noted(room: Room, size: int) -> AbstractContextManager[None]:
+        taken.append(size)
+        return whole(room, size)
+
+    monkeypatch.setattr(Room, "taken", noted)
+    reading.decode(encoded(Image.new("RGB", (640, 480)), kind, **options), 64)
+    assert min(taken) >= 640 * 480 * 6
+
+
+def test_a_damaged_picture_is_not_in_memory_while_it_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures: list[weakref.ref[Image.Image]] = []
+    opened, mend = reading.open_picture, reading.mend
+
+    def noted(data: bytes) -> Image.Image:
+        pictures.append(weakref.ref(found := opened(data)))
+        return found
+
+    def alone(data: bytes) -> Image.Image | None:
+        assert pictures[0]() is None
+        return mend(data)
+
+    monkeypatch.setattr(reading, "open_picture", noted)
+    monkeypatch.setattr(reading, "mend", alone)
+    data = encoded(Image.fromarray(np.tile(NOISE[..., :3], (4, 4, 1))))
+    assert reading.decode(data[:-60], 64).width == 120
 
 
 def test_who_needs_much_memory_comes_before_those_who_ask_later() -> None:
