@@ -73,6 +73,30 @@ test("the first face is where undo begins, and every other one can be undone and
   assert.deepEqual(can.at(-1), [true, false]);
 });
 
+test("a face that could not be shown meanwhile does not keep an undo from what its model was brought for", async () => {
+  let inUse = "old";
+  let arrive = null;
+  const core = {
+    model: MODEL, isOfModel: (recipe) => recipe.startsWith(inUse), pictures: { has: () => true }, say() {},
+    onModel: (act) => act(MODEL), attempt: (work) => work().catch(() => undefined),
+    bring: async (recipe, act) => {
+      await new Promise((resolve) => { arrive = resolve; });
+      inUse = "old";
+      return act();
+    },
+    drawing: { draw: async () => { throw new Error("Load its model first."); } },
+  };
+  const faces = createFaces(core);
+  await faces.show({ recipe: "old face" });
+  inUse = "new";
+  await faces.show({ recipe: "new face" });
+  const undone = faces.go(-1);
+  await faces.show({ recipe: "old face of the tray" }); // refused: the old model is not there yet
+  arrive();
+  await undone;
+  assert.equal(faces.current().recipe, "old face");
+});
+
 test("a slider that is moved while the face of another is on its way changes the face after it", async () => {
   const faces = facesOf();
   const asked = [];

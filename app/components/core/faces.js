@@ -28,7 +28,8 @@ function createUndo(core, state, parts) {
 
     const step = () => attempt(async () => {
       if (face && !pictures.has(face)) await drawing.draw([face]);
-      if (!wanted.isLatest(ticket) || change !== history.next(direction)) return;
+      const isStranded = face && !isOfModel(state.current().recipe); // the model of this change is in use already
+      if (!(wanted.isLatest(ticket) || isStranded) || change !== history.next(direction)) return;
       history.move(direction);
       await parts[change.part].put(value);
       say(parts[change.part].words);

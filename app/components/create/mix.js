@@ -7,10 +7,14 @@ const MOST_PARENTS = 16;
 
 /** Creates the tool; returns its actions. */
 export function createMix(view) {
-  const { $, ask, attempt, drawing, isOfModel, tray, own } = view;
-  let parents = []; // recipes in order; those that are still in the tray count
+  const { $, ask, attempt, drawing, tray, own } = view;
+  let parents = null; // recipes in order, of which those that are still in the tray count; null until some are picked
 
-  const selected = () => parents.filter((recipe) => tray.recipes().includes(recipe) && isOfModel(recipe));
+  /** The picked faces; of two in the tray, both until the visitor picks. */
+  function selected() {
+    const here = tray.drawable();
+    return (parents || (here.length === 2 ? here : [])).filter((recipe) => here.includes(recipe));
+  }
 
   function put(recipes) {
     parents = recipes;
