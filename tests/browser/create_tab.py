@@ -89,6 +89,18 @@ def pixels(page: Page, canvas: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
 
 
+def sharp_face(page: Page) -> tuple[str, np.ndarray]:
+    """The recipe and the pixels, (H, W, 3), of a sharp face on the stage, taken together, for it may be in motion."""
+    found = page.wait_for_function(
+        """() => {
+          const stage = document.querySelector(".now[data-sharp]");
+          return stage && [stage.dataset.recipe, stage.toDataURL("image/png")];
+        }"""
+    )
+    recipe, url = found.json_value()
+    return recipe, np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
+
+
 def drop(page: Page, where: str, name: str, data: bytes) -> None:
     """Let go of a file over a part of the page; the browser must not leave the page for it."""
     page.evaluate(

@@ -25,6 +25,7 @@ from tests.browser.create_tab import (
     pixels,
     press,
     seeds,
+    sharp_face,
     status,
     this_face,
     visit,
@@ -67,10 +68,9 @@ def test_first_face_is_there_without_a_click_and_moves_until_somebody_touches_th
     first = on_stage(page)
     assert of_model(first).clarity == DEFAULT_CLARITY
     expect(page.locator(".gallery .mug")).to_have_count(16)
-    expect(page.locator(".now[data-sharp]")).to_be_visible()
-    assert pixels(page, ".now").shape == (512, 512, 3)
-    sharp = pixels(page, ".now")
-    [exact] = sharpened(generate_recipes(MODEL, [of_model(first)]), 512)
+    face, sharp = sharp_face(page)  # the first, unless this machine is so busy that the next one is there
+    assert sharp.shape == (512, 512, 3)
+    [exact] = sharpened(generate_recipes(MODEL, [of_model(face)]), 512)
     assert abs(sharp.astype(int) - exact).mean() < 4  # a picture to look at, of quality 90
     page.wait_for_selector(".now:not([data-sharp])")
     another_face(page, first)  # well on the way to it
