@@ -1,15 +1,17 @@
-"""Work beside the program: in a thread that may be abandoned, or in a process that is told no secrets."""
+"""Work beside the program: in threads, some of which may be abandoned, or in a process that is told no secrets."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from concurrent import futures
 from typing import TypeVar
 
 CHILD_VARIABLES = ("PATH", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR", "TEMP")
 T = TypeVar("T")
+Value = TypeVar("Value")
 
 
 def begun(work: Callable[[], T], name: str) -> futures.Future[T]:
@@ -33,6 +35,26 @@ def in_time(seconds: float, work: Callable[[], T], name: str) -> T:
         return future.result(seconds)
     except futures.TimeoutError:
         raise TimeoutError from None  # Python 3.10 has two of that name
+
+
+def in_order(
+    pool: futures.Executor, function: Callable[[Value], T], items: Iterable[Value], ahead: int
+) -> Generator[T, None, None]:
+    """Yield the results of `function` in the order of `items`, computed by a pool, at most `ahead` of them at a time.
+
+    What has not begun when the generator is closed is cancelled.
+    """
+    waiting: deque[futures.Future[T]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) == ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def child_variables() -> dict[str, str]:

@@ -205,6 +205,9 @@ def hidden_maps(side: int) -> int:
     return side.bit_length() - 3
 
 
+PAUSES = 0.1  # of the minutes of a job, at most, that measuring and saving may take beside the training
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """How a run trains. `RECIPES` are named starting points; every field can be overridden.

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tests.nursery import PRELOADED
+
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["accelerate", "app.page", "ganime.cli", "psutil", "pytest", "torch._dynamo"])
+CONTEXT.set_forkserver_preload([*PRELOADED, "psutil", "pytest"])
 
 
 def in_process(function: Callable[..., Any], *arguments: Any) -> Any:

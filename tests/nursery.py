@@ -5,7 +5,7 @@ priority, input and output of this process. It passes on signals, ends as the ch
 outlive it.
 
 PROGRAM: a path, -m and a module, or -c and code.
-PLACE: the nursery's socket and, after a colon, the process that it must not outlive. Whoever comes first starts it.
+PLACE: the nursery's socket and, after a colon, the process that it must not outlive. Its first user starts it.
 """
 
 from __future__ import annotations

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import TypeVar
 
 import numpy as np
 
 from app.limits import CORES
+from ganime.background import in_order
 from ganime.drawing.sampling import render
 from ganime.nets.device import single_core_threads
 from ganime.nets.prepared import PreparedGenerator
@@ -59,13 +59,8 @@ class Device:
         Of one request no more batches than threads are under way, so that others have their turns.
         """
         size = max(1, min(TURN_FACES, -(-len(z) // THREADS)))
-        under_way: deque[Future[UInt8[np.ndarray, "b h w 3"]]] = deque()
-        for start in range(0, len(z), size):
-            under_way.append(drawing_threads().submit(render, generator, z[start : start + size]))
-            if len(under_way) == THREADS:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+        parts = (z[start : start + size] for start in range(0, len(z), size))
+        return in_order(drawing_threads(), partial(render, generator), parts, THREADS)
 
     def sharpen(self, steps: Iterator[WorkStep]) -> Iterator[WorkStep]:
         """The same items, each computed under the lock while nobody waits to draw; others sharpen between them.

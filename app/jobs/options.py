@@ -12,10 +12,10 @@ class JobOptions:
 
     trainer: command that starts a trainer. niceness: lowest priority value of trainers, so that drawing faces goes
     first. poll: between two looks at the trainers. sweep: between two clean-ups. stop: from the request to stop until
-    a trainer is killed. pauses: share of a job's minutes that measuring and saving may take beside the training.
-    overtime: beyond both, for reading the faces and what follows the training, before a trainer is stopped. save:
-    between two saves that a visitor requests. draft: for which an upload is kept without training. busy: to wait for
-    another process that writes the database. spare_bytes: disk space that always stays free.
+    a trainer is killed. overtime: beyond the training and its pauses (`ganime.config.PAUSES`), for reading the faces
+    and what follows the training, before a trainer is stopped. save: between two saves that a visitor requests. draft:
+    for which an upload is kept without training. busy: to wait for another process that writes the database.
+    spare_bytes: disk space that always stays free.
     """
 
     trainer: tuple[str, ...] = (sys.executable, "-m", "ganime")
@@ -23,7 +23,6 @@ class JobOptions:
     poll: float = 0.5
     sweep: float = 60.0
     stop: float = 120.0
-    pauses: float = 0.1
     overtime: float = 1_800.0
     save: float = 15.0
     draft: float = 6 * 3_600.0

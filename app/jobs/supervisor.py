@@ -26,7 +26,7 @@ from app.jobs.options import JobOptions
 from app.jobs.status import MIN_MINUTES
 from app.jobs.store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
-from ganime.config import SCRATCH
+from ganime.config import PAUSES, SCRATCH
 
 SAVE_MINUTES = 0.5  # of training, the most that a kill of the trainer can cost; a save takes 0.4 s of processor time
 STRAY_SECONDS = 3_600.0  # after which a folder without a row counts as left over from a deletion
@@ -160,7 +160,7 @@ class Supervisor:
 
     def longest(self, job: Job) -> float:
         """Return the seconds that a job may take in all."""
-        return job.minutes * 60 * (1 + self.options.pauses) + self.options.overtime
+        return job.minutes * 60 * (1 + PAUSES) + self.options.overtime
 
     def stop(self, job: Job, process: psutil.Process) -> None:
         """Request a trainer to stop; kill it once everything is saved, or when it takes too long."""

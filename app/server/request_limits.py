@@ -155,9 +155,9 @@ class RequestLimits:
 
 
 def takes_files(scope: Scope) -> bool:
-    """Whether a request goes to an endpoint that takes files, and has limits of its own for its body.
+    """Whether a request goes to an endpoint that takes files and limits its body itself.
 
-    It is found as the router finds it: the same path below a mount leads elsewhere.
+    The path is compared as the router compares it: the same path below a mount leads elsewhere.
     """
     return scope["method"] == "POST" and get_route_path(scope) in (UPLOAD_PATH, MODEL_PATH)
 
@@ -201,9 +201,9 @@ def refusal_of_content(scope: Scope, path: str, body: bytearray) -> Response | N
 
 
 def with_own_address(scope: Scope) -> Scope:
-    """Return the scope of a request that Gradio answers with the address under which this visitor has the page.
+    """Return the scope with which Gradio describes the endpoints under the address that this visitor uses.
 
-    It would keep the description of the endpoints with the address of whoever asks first, for everybody, unless the
+    Gradio caches the description with the address of its first caller, and returns that to everybody, unless the
     request names a page of the app, here the only one.
     """
     query = scope["query_string"]

@@ -27,7 +27,7 @@ LENIENT = {"start": EMBEDDED_KEY, "size": DEFAULT_SIZE, "images": 0, "name": "",
 HEADING = "## Train on your own faces"
 INTRODUCTION = """\
 Add a few hundred faces, choose how long to train, and watch. Your faces and your model are private: only this browser
-has the key, and whoever runs this page.
+has the key to them, besides the owner of this page.
 """
 KEPT = "A finished job is kept for at least {hours:g} hours; after that it may be deleted when the disk is full."
 LOGIN = "Only visitors who are signed in may train on this page."

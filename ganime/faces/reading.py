@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Condition, Lock
@@ -16,6 +15,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ganime.background import in_order
 from ganime.errors import DataError
 from ganime.faces.kinds import HEAD_BYTES, PICTURE, in_words, kind_by_content
 from ganime.faces.mending import nearly_whole
@@ -63,7 +63,7 @@ class Room:
     def taken(self, size: int) -> Iterator[None]:
         """Have so many bytes, all of them if there are fewer."""
         size = min(size, self.size)
-        with self.first, self.changed:  # whoever is first waits; the others wait for that
+        with self.first, self.changed:  # the first one waits for room, the others for the first
             self.changed.wait_for(lambda: self.free >= size)
             self.free -= size
         try:
@@ -152,9 +152,8 @@ def open_picture(data: bytes) -> Image.Image:
 def work_on(image: Image.Image, work: Callable[[Image.Image, int, int], Result], draft_side: int | None) -> Result:
     """What `work` makes of an open picture; see `decode_with`. Raises what Pillow raises on damaged data."""
     width, height = image.size
-    decoder = (
-        width * height * DECODER_BYTES.get("progressive" if "progressive" in image.info else image.format or "", 0)
-    )
+    form = "progressive" if "progressive" in image.info else image.format or ""
+    decoder = width * height * DECODER_BYTES.get(form, 0)
     if draft_side:
         image.draft("RGB", (draft_side, draft_side))  # JPEG: decodes at a fraction of the size
     stored = image.size
@@ -211,15 +210,5 @@ def map_in_order(function: Callable[[Value], Result], items: Iterable[Value]) ->
     """Yield the results of `function` in the order of `items`; up to 8 threads compute a little ahead."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = min(cores, MAX_THREADS)
-    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from in_order(pool, function, items, 2 * threads + 1)

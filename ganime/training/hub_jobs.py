@@ -19,6 +19,7 @@ from typing import TypeVar
 from huggingface_hub import HfApi, JobStage, Volume
 from huggingface_hub import errors as hf
 
+from ganime.config import PAUSES
 from ganime.embedded import TRAINING_FACES
 from ganime.errors import ConfigError, HubError, TrainingError
 from ganime.faces.kinds import ARCHIVE_SUFFIXES, SUFFIXES, TABLE_SUFFIXES
@@ -31,7 +32,6 @@ from ganime.version import __version__
 IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"  # Python, and uv, which installs packages
 PLACE, REMOTE_RUN = "/job", "/tmp/run"  # where the dataset is mounted, and where the job trains
 RUN_FOLDER = "run"  # of the dataset
-PAUSES = 0.1  # of a job's minutes, for measuring and saving beside the training
 PREPARING_MINUTES = 30  # for a job to install its packages, to finish its model, and to upload it
 ANSWER_SECONDS = 60.0
 PACKAGE = Path(__file__).resolve().parents[1]

@@ -86,6 +86,11 @@ def status(page: Page) -> Any:
 def pixels(page: Page, canvas: str) -> np.ndarray:
     """The pixels of a canvas, (H, W, 3)."""
     url = page.evaluate("canvas => document.querySelector(canvas).toDataURL('image/png')", canvas)
+    return decoded(url)
+
+
+def decoded(url: str) -> np.ndarray:
+    """The pixels of a picture in a data: URL, (H, W, 3)."""
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
 
 
@@ -98,7 +103,7 @@ def sharp_face(page: Page) -> tuple[str, np.ndarray]:
         }"""
     )
     recipe, url = found.json_value()
-    return recipe, np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
+    return recipe, decoded(url)
 
 
 def drop(page: Page, where: str, name: str, data: bytes) -> None:

@@ -39,7 +39,7 @@ test("a change of the model is told once, to the server and to every part of the
   assert.deepEqual(heard.asked.at(-1), ["inside", "me/tiny@1", "a face"]);
 });
 
-test("sliders that are awaited are told as soon as they are there, and then nothing is asked", async (context) => {
+test("sliders that are being fitted come once they are ready; the page then stops asking", async (context) => {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const awaited = { ...MINE, awaited: "They are being fitted.", steers: [] };
   const answers = { job_model: awaited, renewed_model: awaited };

@@ -1,17 +1,10 @@
 // The tray: the faces that a visitor keeps. Faces of another model wait in it until that model is in use.
+import { drawMissing } from "./drawing.js";
 import { moved } from "../shared/lists.js";
 import { createListeners } from "../shared/listeners.js";
 import { MOST_BYTES, parseTrayFile, readTray, recipesOf, TRAY, writeTray } from "./tray-store.js";
 
 const UNSTORED = "This browser stores nothing, so the tray is lost when you leave this page. Export it as a file.";
-
-/** Draws faces of the model that were not drawn yet; one that cannot be drawn keeps none of the others away. */
-async function drawMissing({ drawing, pictures, isOfModel }, recipes) {
-  const add = (some) => drawing.draw(some).catch(() => []);
-  const missing = recipes.filter((recipe) => isOfModel(recipe) && !pictures.has(recipe));
-  if (!missing.length || (await add(missing)).length) return;
-  for (const recipe of missing) await add([recipe]);
-}
 
 /** Adds faces and sliders from files and links to those of the tray: {recipes, change}. */
 export function createTrayImport(core, faces) {

@@ -264,5 +264,5 @@ async def test_a_visitor_cannot_fill_gradios_queue_which_all_share(path: str) ->
     ],
 )
 def test_the_description_of_the_endpoints_is_made_for_each_request(path: str, query: bytes, passed_on: bytes) -> None:
-    """Gradio keeps the one without a page, with the address of whoever asked first."""
+    """Gradio caches the one without a page, with the address of its first caller."""
     assert with_own_address({"path": path, "query_string": query})["query_string"] == passed_on
