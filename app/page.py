@@ -20,7 +20,7 @@ from app.server.connections import limit_connections
 from app.server.face_endpoint import FaceEndpoint
 from app.server.first_faces import first_faces
 from app.server.hosts import serves_only_this_machine
-from app.server.launch import free_port, raise_file_limit, stop_with
+from app.server.launch import free_port, limit_heaps, raise_file_limit, stop_with
 from app.server.mcp_tools import offer_tools
 from app.server.model_endpoint import ModelEndpoint
 from app.server.page_head import PageHead
@@ -97,6 +97,7 @@ def main() -> None:
     Raises GanimeError if that port is not free.
     """
     port = free_port()
+    limit_heaps()
     studio = Studio(Settings())
     limit_connections(raise_file_limit(), studio.settings.proxies)
     os.environ["GRADIO_TEMP_DIR"] = str(studio.settings.temporary)  # on the disk of the jobs, used by nothing else

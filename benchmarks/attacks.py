@@ -54,7 +54,7 @@ def body_of(value: str, megabytes: float) -> str:
 
 
 def values_in_a_body(target: Target) -> Answers:
-    """F1: bodies of 15 MB, one alone and four at once."""
+    """Bodies of 15 MB, one alone and four at once."""
     generate_body = f'{{"fn_index":{target.endpoint("generate")},"session_hash":"s","data":[%s,0,1.0]}}'
     dock = target.component("dock")
     function_body = f'{{"component_id":{dock},"fn_name":"face_file","session_hash":"s","data":%s}}'
@@ -68,7 +68,7 @@ def values_in_a_body(target: Target) -> Answers:
 
 
 def most_that_is_taken(target: Target) -> Answers:
-    """F1: the most that a body may have: 20,000 values, or 6 MB of text; 16 visitors at once."""
+    """The most that a body may have: 20,000 values, or 6 MB of text; 16 visitors at once."""
     dock = target.component("dock")
     function_body = f'{{"component_id":{dock},"fn_name":"face_file","session_hash":"s","data":%s}}'
     many = function_body % f"[{','.join(['[]'] * 9_990)}]"
@@ -89,7 +89,7 @@ def sent_at_once(target: Target, sent: list[tuple[str, str]]) -> Answers:
 
 
 def past_the_queue(target: Target) -> Answers:
-    """F2: 40 clients call /run/generate for 20 s."""
+    """40 clients call /run/generate for 20 s."""
     until = time.monotonic() + 20
 
     def send(number: int) -> Answers:
@@ -104,7 +104,7 @@ def past_the_queue(target: Target) -> Answers:
 
 
 def private_models(target: Target) -> Answers:
-    """F3: draw with a model that lies in the cache of what the owner's token fetched."""
+    """Draw with a model that lies in the cache of what the owner's token fetched."""
     answers: Answers = Counter()
     with target.client(1) as client:
         for key in (PRIVATE, f"{PRIVATE}@main", f"{PRIVATE}@{'a' * 40}", f"https://huggingface.co/{PRIVATE}"):
@@ -116,7 +116,7 @@ def private_models(target: Target) -> Answers:
 
 
 def results_on_the_disk(target: Target) -> Answers:
-    """F4: large films from 8 visitors for 60 s."""
+    """Large films from 8 visitors for 60 s."""
     until = time.monotonic() + 60
 
     def send(number: int) -> Answers:
@@ -135,7 +135,7 @@ def results_on_the_disk(target: Target) -> Answers:
 
 
 def invented_sessions(target: Target) -> Answers:
-    """F6: one visitor gives faces, another invents 2,200 sessions, then the first one trains."""
+    """One visitor gives faces, another invents 2,200 sessions, then the first one trains."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         for number, face in enumerate(generate(MODEL, range(32))):
@@ -154,7 +154,7 @@ def invented_sessions(target: Target) -> Answers:
 
 
 def held_places(target: Target) -> Answers:
-    """F7: two addresses begin films and ask for them every 2.4 s; how long a third waits for its own."""
+    """Two addresses begin films and ask for them every 2.4 s; how long a third waits for its own."""
     faces = [Recipe(MODEL.name, MODEL.revision, seed).to_json() for seed in (1, 2)]
     film = (EMBEDDED_KEY, faces, 600, True, "linear", 20.0, ".png", 256)
     ended = threading.Event()
@@ -188,12 +188,12 @@ def held_places(target: Target) -> Answers:
 
 
 def heartbeats(target: Target) -> Answers:
-    """F8: 1,100 heartbeats of one address, on a page that began with a limit of 1,024 open files."""
+    """1,100 heartbeats of one address, on a page that began with a limit of 1,024 open files."""
     return held_open(target, 1_100)
 
 
 def very_many_heartbeats(target: Target) -> Answers:
-    """F8: 1,100 heartbeats each of three addresses."""
+    """1,100 heartbeats each of three addresses."""
     return held_open(target, 1_100, 3)
 
 
@@ -223,7 +223,7 @@ def held_open(target: Target, count: int, addresses: int = 1) -> Answers:
 
 
 def long_arguments(target: Target) -> Answers:
-    """F10: texts of 15 and of 5.9 MB as numbers."""
+    """Texts of 15 and of 5.9 MB as numbers."""
     answers: Answers = Counter()
     with target.client(1) as client:
         for megabytes in (15.0, 5.9):
@@ -242,7 +242,7 @@ def long_arguments(target: Target) -> Answers:
 
 
 def large_pictures(target: Target) -> Answers:
-    """F11: a ZIP of 40 PNGs of 7000 x 7000."""
+    """A ZIP of 40 PNGs of 7000 x 7000."""
     picture, archive = Image.linear_gradient("L").resize((7_000, 7_000)).convert("RGB"), io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         for number in range(40):
@@ -260,7 +260,7 @@ def large_pictures(target: Target) -> Answers:
 
 
 def announced_and_not_sent(target: Target) -> Answers:
-    """F12: 42 addresses announce 512 MB each and send little; when another visitor may upload as much."""
+    """42 addresses announce 512 MB each and send little; when another visitor may upload as much."""
     length = 512 * MEGABYTE
 
     def announce(stack: ExitStack, address: str) -> socket.socket:
@@ -294,13 +294,13 @@ def send_little(connection: socket.socket) -> None:
 
 
 def wrong_words(target: Target) -> Answers:
-    """F13: a file with a name of 5,000 characters."""
+    """A file with a name of 5,000 characters."""
     with target.client(1) as client:
         return Counter([told(client.post(f"{API}/upload", files={"files": ("x" * 5_000 + ".png", b"some")}))])
 
 
 def what_is_not_there(target: Target) -> Answers:
-    """F14: functions and components that the page does not have."""
+    """Functions and components that the page does not have."""
     with target.client(1) as client:
         answers = [client.post(f"{API}/run/nope", json={"data": []})]
         answers += [
@@ -313,7 +313,7 @@ def what_is_not_there(target: Target) -> Answers:
 
 
 def headers(target: Target) -> Answers:
-    """F15: the headers of the page, and a server function called by a page of another site."""
+    """The headers of the page, and a server function called by a page of another site."""
     wanted = ("X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy")
     with target.client(1) as client:
         page = client.get("/")
@@ -334,21 +334,21 @@ class Attack:
 
 
 ATTACKS = (
-    Attack("F1 values in JSON bodies, 15 MB", values_in_a_body, "200 after 18.5 s, others 18.2 s, 8,285 MB"),
-    Attack("F1 the most that is taken, 32 at once", most_that_is_taken, ""),
-    Attack("F2 past the queue, 40 clients", past_the_queue, "drawn; others 9.6 s, 1,592 MB"),
-    Attack("F3 a private model by its name", private_models, "drawn, and its weights were downloaded"),
-    Attack("F4 results, 8 clients for 60 s", results_on_the_disk, "2.1 to 3.4 MB/s without a limit"),
-    Attack("F6 2,200 invented sessions", invented_sessions, '"no faces to train on yet"'),
-    Attack("F7 holders of both places", held_places, "27 of 28 requests refused"),
-    Attack("F8 1,100 heartbeats, 1,024 files", heartbeats, "nobody was answered, log 37,600 kB"),
-    Attack("F8 from three addresses", very_many_heartbeats, ""),
-    Attack("F10 long arguments", long_arguments, "15.7 MB answered, log 30,000 kB"),
-    Attack("F11 40 pictures of 49 MP", large_pictures, "31.9 s, others 0.08 s, 2,001 MB"),
-    Attack("F12 42 uploads announced", announced_and_not_sent, "15 minutes"),
-    Attack("F13 a long file name", wrong_words, "413 A file has more than 512 MB"),
-    Attack("F14 what is not there", what_is_not_there, "500"),
-    Attack("F15 headers, other sites", headers, "none; drawn"),
+    Attack("values in JSON bodies, 15 MB", values_in_a_body, "200 after 18.5 s, others 18.2 s, 8,285 MB"),
+    Attack("the most that is taken, 32 at once", most_that_is_taken, ""),
+    Attack("past the queue, 40 clients", past_the_queue, "drawn; others 9.6 s, 1,592 MB"),
+    Attack("a private model by its name", private_models, "drawn, and its weights were downloaded"),
+    Attack("results, 8 clients for 60 s", results_on_the_disk, "2.1 to 3.4 MB/s without a limit"),
+    Attack("2,200 invented sessions", invented_sessions, '"no faces to train on yet"'),
+    Attack("holders of both places", held_places, "27 of 28 requests refused"),
+    Attack("1,100 heartbeats, 1,024 files", heartbeats, "nobody was answered, log 37,600 kB"),
+    Attack("the same from three addresses", very_many_heartbeats, ""),
+    Attack("long arguments", long_arguments, "15.7 MB answered, log 30,000 kB"),
+    Attack("40 pictures of 49 MP", large_pictures, "31.9 s, others 0.08 s, 2,001 MB"),
+    Attack("42 uploads announced", announced_and_not_sent, "15 minutes"),
+    Attack("a long file name", wrong_words, "413 A file has more than 512 MB"),
+    Attack("what is not there", what_is_not_there, "500"),
+    Attack("headers, other sites", headers, "none; drawn"),
 )
 
 
@@ -381,7 +381,8 @@ def lay_private_model(home: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="such as F1; all without any")
+    known = ", ".join(attack.send.__name__ for attack in ATTACKS)
+    parser.add_argument("names", nargs="*", help=f"of {known}; all without any")
     names = parser.parse_args().names
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -389,7 +390,7 @@ def main() -> None:
         with opened(home, ("-c", FEW_FILES), HF_ENDPOINT="http://127.0.0.1:1") as target:
             print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}", flush=True)
             for attack in ATTACKS:
-                if not names or attack.name.split()[0] in names:
+                if not names or attack.send.__name__ in names:
                     print(f"| {' | '.join(tried(attack, target))} |", flush=True)
 
 

@@ -34,6 +34,22 @@ SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "KEY")  # in names of variables t
 LOGGER = logging.getLogger(__name__)
 
 
+class Durations:
+    """Seconds since moments of jobs by a clock that nobody sets; up to the first question, by the one of the wall."""
+
+    def __init__(self) -> None:
+        self.begun: dict[tuple[str, float], float] = {}  # monotonic times, by job and moment
+
+    def since(self, job: Job, moment: float) -> float:
+        """Return the seconds that have passed since a moment of a job, in Unix time."""
+        now = time.monotonic()
+        return now - self.begun.setdefault((job.id, moment), now - max(0.0, time.time() - moment))
+
+    def forget(self, job: Job) -> None:
+        """Forget the moments of a job that has ended."""
+        self.begun = {key: begun for key, begun in self.begun.items() if key[0] != job.id}
+
+
 class Supervisor:
     """Makes the trainer processes match the rows of the store, in a separate thread.
 
@@ -46,6 +62,7 @@ class Supervisor:
         self.home = settings.home.resolve()
         self.trainers: dict[str, psutil.Process] = {}
         self.killed: set[str] = set()  # jobs whose trainer did not stop in time
+        self.durations = Durations()
         self.outcomes: dict[str, tuple[str, str]] = {}  # of ended jobs, until they are written to the row
         self.wake, self.closing = threading.Event(), threading.Event()
         self.lock: int | None = None
@@ -150,7 +167,7 @@ class Supervisor:
             process.kill()
         elif job.state == STOPPING:
             self.stop(job, process)
-        elif time.time() - job.started > self.longest(job):
+        elif self.durations.since(job, job.started) > self.longest(job):
             minutes = f"{self.longest(job) / 60:.0f} minutes"
             text = f"Stopped by this page: with reading, measuring and fitting, a job of its length may take {minutes}."
             self.change(job, state=STOPPING, reason=text)
@@ -170,7 +187,7 @@ class Supervisor:
             self.change(job, asked=time.time())
         elif last_line(job, self.folder(job.id)).get("event") == "Done":
             process.kill()  # its own shutdown takes seconds more
-        elif time.time() - job.asked > self.options.stop:
+        elif self.durations.since(job, job.asked) > self.options.stop:
             self.killed.add(job.id)
             process.kill()
 
@@ -276,6 +293,7 @@ class Supervisor:
             self.trainers.pop(job.id, None)
             self.outcomes.pop(job.id, None)
             self.killed.discard(job.id)
+            self.durations.forget(job)
 
 
 def ended(process: psutil.Process, again: bool = True) -> tuple[bool, int | None]:

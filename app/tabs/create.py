@@ -16,6 +16,7 @@ from ganime.drawing.projection import Projection, ProjectionProgress
 from ganime.drawing.recipe import encoded
 from ganime.images import SHEET_COLUMNS, webp_bytes
 
+CLEAR = 0.1  # share of the model's faces that a clear one surpasses, at least
 Names = Annotated[list[str], Field(max_length=64)]
 
 
@@ -73,7 +74,7 @@ def search_value(event: SearchProgress | ChosenFaces | ProjectionProgress | Proj
         return tiles_value(Drawn(faces, event.faces)) | {"text": text, "carries": event.carries.tolist()}
     if isinstance(event, Projection):
         return tiles_value(Drawn([event.recipe], event.face[None])) | {
-            "text": f"{closeness(event.percentile)} ({event.seconds:.1f} s)",
+            "text": f"{closeness(event.percentile, event.clearer)} ({event.seconds:.1f} s)",
         }
     if isinstance(event, ProjectionProgress):
         return {
@@ -89,13 +90,16 @@ def search_value(event: SearchProgress | ChosenFaces | ProjectionProgress | Proj
     }
 
 
-def closeness(percentile: float) -> str:
+def closeness(percentile: float, clearer: float | None = None) -> str:
     """How close a projection is, without claiming more than was measured.
 
     percentile: of random pairs of faces, how many are closer to each other, 0 to 100.
+    clearer: than this share of the model's faces; None where that is not known.
     """
     share = "99% or more" if percentile <= 1 else f"{100 - percentile:.0f}%"
     closer = f"Closer than {share} of random pairs of faces."
+    if percentile < 40 and clearer is not None and clearer < CLEAR:
+        return f"Close, but not a clear face: this model was not trained to draw this. More clarity mends it. {closer}"
     if percentile < 5:
         return f"A close match. {closer}"
     if percentile < 40:

@@ -109,7 +109,7 @@ def choose_faces(
     z, seen = np.empty((0, dim), np.float32), np.empty((0, len(places)), np.float32)
     while len(z) % FACES_PER_ROUND or (len(z) < MAX_DRAWN and (seen.min(1) > PRESENT).sum() < count):
         drawn = latents_of(checkpoint, drawn_recipes(range(len(z), len(z) + FACES_PER_REPORT)))
-        probabilities = extract(net, render(checkpoint.generator, drawn))[1][:, places]  # (FACES_PER_REPORT, K)
+        probabilities = extract(net, render(checkpoint.prepared, drawn))[1][:, places]  # (FACES_PER_REPORT, K)
         z, seen = np.concatenate([z, drawn]), np.concatenate([seen, probabilities])
         matches = np.flatnonzero(seen.min(1) > PRESENT)[:count].tolist()
         yield SearchProgress(tuple(drawn_recipes(matches)), len(z), searching=False)

@@ -54,6 +54,7 @@ class Projection:
     distance: between the features of the two.
     typical: the median distance between two random faces of the model.
     percentile: percentage of pairs of random faces that are nearer to each other; 0 is a match, 50 a random face.
+    clearer: than this share of the model's faces, 0 to 1; None where no clarity was fitted to the model.
     seconds: duration.
     """
 
@@ -63,6 +64,7 @@ class Projection:
     distance: float
     typical: float
     percentile: float
+    clearer: float | None
     seconds: float
 
 
@@ -88,7 +90,7 @@ def project(
     drawn = np.random.RandomState(check_seed(seed)).standard_normal((CANDIDATES, dim)).astype(np.float32)
     faces, features = np.empty((0, size, size, 3), np.uint8), np.empty((0, target.shape[1]), np.float32)
     while len(faces) < CANDIDATES:
-        more = render(generator, drawn[len(faces) : len(faces) + CANDIDATES_PER_REPORT])  # (N, S, S, 3)
+        more = render(checkpoint.prepared, drawn[len(faces) : len(faces) + CANDIDATES_PER_REPORT])  # (N, S, S, 3)
         done = CANDIDATES_SHARE * len(faces) / CANDIDATES
         faces, features = np.concatenate([faces, more]), np.concatenate([features, extract(net, more)[0]])
         nearest = int(np.linalg.norm(features - target, axis=1).argmin())
@@ -107,12 +109,12 @@ def project(
             z, done = latest, done + len(latest)
             best = int(losses.argmin())
             if step % STEPS_PER_IMAGE == 0:
-                shown_z, shown = z[best], render(generator, z[best : best + 1])[0]
+                shown_z, shown = z[best], render(checkpoint.prepared, z[best : best + 1])[0]
             progress = CANDIDATES_SHARE + (1 - CANDIDATES_SHARE) * done / whole
             yield ProjectionProgress(progress, float(losses[best]), recipes_of(checkpoint, shown_z[None])[0], shown)
         z = z[np.argsort(losses, kind="stable")[:kept]]
     [found] = rounded(z)
-    face = render(generator, found[None])
+    face = render(checkpoint.prepared, found[None])
     distance = float(np.linalg.norm(extract(net, face)[0] - target))
     yield Projection(
         z=found,
@@ -121,6 +123,7 @@ def project(
         distance=distance,
         typical=typical,
         percentile=100 * float((strangers < distance).mean()),
+        clearer=checkpoint.clarity.share_below(found) if checkpoint.clarity and found.any() else None,
         seconds=time.monotonic() - began,
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -49,7 +51,15 @@ BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2} 
 RGB_BYTES = 4  # of all other modes, RGB too
 # Of a pixel in the memory of decoders that hold the whole picture in another form; a progressive JPEG's coefficients.
 DECODER_BYTES = {"progressive": 6, "JPEG2000": 16, "WEBP": 12, "AVIF": 6, "HEIF": 4, "QOI": 4}
+MUCH = 2**23  # bytes; who takes more first returns what others have freed
+TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 pillow_heif.register_heif_opener(decode_threads=1)  # pictures are decoded in threads of their own
+
+
+def return_freed_memory() -> None:
+    """Return memory to the system that was freed: glibc keeps it for each thread that has used it (`malloc_trim`)."""
+    if TRIM:
+        TRIM(0)
 
 
 class Room:
@@ -66,6 +76,8 @@ class Room:
         with self.first, self.changed:  # the first one waits for room, the others for the first
             self.changed.wait_for(lambda: self.free >= size)
             self.free -= size
+        if size >= MUCH:
+            return_freed_memory()
         try:
             yield
         finally:

@@ -52,6 +52,11 @@ class Clarity:
                 x = x * sigmoid(x)
         return x[:, 0]
 
+    def share_below(self, z: Float[np.ndarray, " latent"]) -> float:
+        """The share of the model's faces that are predicted to be less clear than a latent's, 0 to 1."""
+        shares = np.linspace(0, 1, len(self.quantiles))
+        return float(np.interp(self.predict(z[None])[0], self.quantiles, shares))
+
     def value_and_gradient(self, u: Float[np.ndarray, " latent"]) -> tuple[float, Float[np.ndarray, " latent"]]:
         """The clarity at a latent of length sqrt(latent), and its gradient there."""
         (first, second, last), (bias1, bias2, bias3) = self.weights, self.biases

@@ -319,6 +319,24 @@ def test_job_that_takes_far_longer_than_its_minutes_is_stopped(
     assert jobs.status(key).reason.startswith("Stopped by this page")
 
 
+def test_a_clock_that_is_set_ends_no_job_and_kills_no_trainer_that_is_saving(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, clock = open_jobs("mock"), time.time
+    key = submitted(jobs, files)
+    wait_for_steps(jobs, key)
+    wait_for(lambda: jobs.supervisor.durations.begun)
+    for days in (3, -3, 0):
+        monkeypatch.setattr(time, "time", lambda moved=86_400 * days: clock() + moved)
+        time.sleep(3 * jobs.options.poll)
+        assert state_of(jobs, key) == "running"
+    jobs.stop(key)
+    monkeypatch.setattr(time, "time", lambda: clock() + 86_400)
+    wait_until(jobs, key, *ENDED)
+    assert (state_of(jobs, key), jobs.status(key).reason) == ("finished", "Stopped.")
+    assert not jobs.supervisor.durations.begun
+
+
 def test_trainer_that_cannot_be_started_fails_with_the_reason(
     open_jobs: Callable[..., Jobs], files: list[Upload]
 ) -> None:

@@ -47,3 +47,36 @@ def test_the_file_limit_is_raised_to_what_the_system_allows(run_python: Callable
     )
     assert run_python("-c", code).stdout.split() == ["4000", "True", "4000"]
     assert raise_file_limit(1) > 1  # it is never lowered
+
+
+HEAPS = """
+import ctypes, sys, threading
+from app.server.launch import limit_heaps
+
+limit_heaps()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+together = threading.Barrier(8)
+
+def allocate():
+    together.wait()
+    for _ in range(100):
+        libc.malloc(1000)
+        together.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc.fdopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, file)
+libc.fflush(file)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the heaps of glibc")
+def test_many_threads_share_few_heaps(run_python: Callable) -> None:
+    heaps = run_python("-c", HEAPS, fresh=True).stdout.count("<heap nr=")
+    assert 1 <= heaps <= 2

@@ -159,6 +159,12 @@ def test_the_text_on_closeness_follows_the_percentile(percentile: float, begins:
     assert share in closeness(percentile)
 
 
+def test_a_face_that_came_out_unclear_is_not_called_a_match() -> None:
+    assert closeness(1.0, 0.02).startswith("Close, but not a clear face")
+    assert closeness(1.0, 0.5) == closeness(1.0) == closeness(1.0, 0.1)
+    assert closeness(80.0, 0.02) == closeness(80.0)
+
+
 def test_a_visitor_has_one_search_and_leaves_a_place_for_another(functions: Functions, steered_studio: Studio) -> None:
     def choose(address: str) -> dict[str, Any]:
         request: Any = SimpleNamespace(client=SimpleNamespace(host=address), username=None)
@@ -199,7 +205,7 @@ def test_the_place_is_free_once_the_result_was_sent_even_if_the_slice_ended_with
 ) -> None:
     monkeypatch.setattr(steered_studio.work, "slice_seconds", 1e-9)
     face = np.zeros((32, 32, 3), np.uint8)
-    found = Projection(np.zeros(DIM, np.float32), recipe, face, 0.0, 1.0, 0.0, 1.0)
+    found = Projection(np.zeros(DIM, np.float32), recipe, face, 0.0, 1.0, 0.0, None, 1.0)
     key = steered_studio.work.begin("search", "me", iter([None, found]), search_value)
     _, answer = until_done(functions, {"search": key})
     assert answer["recipes"]

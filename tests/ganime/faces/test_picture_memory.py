@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from ganime.faces import pixels, reading
 from ganime.faces.pixels import to_rgb
-from ganime.faces.reading import Room, decode_with
+from ganime.faces.reading import TRIM, Room, decode_with
 from tests.ganime.faces.pictures import encoded
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
@@ -140,3 +141,27 @@ def test_a_very_large_picture_that_would_be_in_memory_twice_is_halved(
     found = decode_with(encoded(Image.new(mode, (64, 48)), exif=exif), lambda picture, *size: (picture.size, size))
     upright = (48, 64) if orientation == 6 else (64, 48)
     assert found == ((upright[0] // 2, upright[1] // 2) if halved else upright, upright)
+
+
+FREED = """
+import io, threading
+import psutil
+from PIL import Image
+from ganime.faces.reading import decode
+
+file = io.BytesIO()
+Image.new("L", (4000, 3000)).save(file, "PNG")
+decode(file.getvalue(), 64)
+before = psutil.Process().memory_info().rss
+threads = [threading.Thread(target=lambda: [decode(file.getvalue(), 64) for _ in range(2)]) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print((psutil.Process().memory_info().rss - before) // 2**20)
+"""
+
+
+@pytest.mark.skipif(TRIM is None, reason="other C libraries return memory by themselves")
+def test_memory_of_pictures_is_returned_once_they_are_decoded(run_python: Callable) -> None:
+    assert int(run_python("-c", FREED, fresh=True).stdout) < 200  # MB; 360 without
