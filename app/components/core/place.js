@@ -68,6 +68,7 @@ export function createPlace(core) {
     write();
     place = { ...place, tab };
     history.pushState(null, "", location.pathname + writePlace(place));
+    window.scrollTo({ top: 0 });
   });
   window.addEventListener("popstate", () => {
     const before = readPlace(location.hash);

@@ -38,6 +38,7 @@ export function createInside(view, tools) {
 
   function update() {
     const ticket = ++latest;
+    if (!$(".nets").hasChildNodes()) $(".logit").textContent = "Looking at the layers…";
     return attempt(async () => {
       const { nets, verdict } = await ask("inside", view.current().recipe);
       if (ticket !== latest) return;

@@ -42,7 +42,8 @@ export function connectTray(core, element) {
   function mark(recipe) {
     marked = recipe;
     show(tray.recipes());
-    return core.show({ recipe });
+    const step = () => core.show({ recipe });
+    return core.canBring(recipe) ? core.bring(recipe, step) : step();
   }
 
   function place(recipe, index) {

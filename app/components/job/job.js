@@ -29,7 +29,6 @@ function createTrigger(trigger) {
       await core.use("job_model", key);
       await core.shown(); // a face of it
       openTab("Create");
-      window.scrollTo({ top: 0 }); // where the face is
       core.say([`${core.model.model} draws now.`, core.model.awaited].filter(Boolean).join(" "));
     }),
     gone: (_, core) => core.recheck(),

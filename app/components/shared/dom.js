@@ -95,13 +95,19 @@ export function listenOutside(element, target, type, act) {
   });
 }
 
-/** Fills the track of a range input between its origin and its value: data-origin is "min", or a number; 0 without. */
+/**
+ * Fills the track of a range input between its origin and its value, and marks an origin that is not at an end.
+ *
+ * data-origin: "min", or a number; 0 without.
+ */
 export function fillRange(input) {
   const [least, most, value] = [input.min, input.max, input.value].map(Number);
   const origin = input.dataset.origin === "min" ? least : Number(input.dataset.origin || 0);
-  const percent = (number) => `${(100 * (number - least)) / (most - least)}%`;
-  input.style.setProperty("--from", percent(Math.min(origin, value)));
-  input.style.setProperty("--to", percent(Math.max(origin, value)));
+  const shareOf = (number) => (number - least) / (most - least);
+  input.style.setProperty("--from", shareOf(Math.min(origin, value)));
+  input.style.setProperty("--to", shareOf(Math.max(origin, value)));
+  input.style.setProperty("--origin", shareOf(origin));
+  input.classList.toggle("from-within", origin > least);
 }
 
 /** Fills all range inputs inside an element, now and whenever a visitor moves one. */
