@@ -30,7 +30,7 @@ from app.faces.library import EMBEDDED_KEY
 from app.server.face_endpoint import QUALITY
 from ganime.drawing.recipe import Recipe, latents
 from ganime.drawing.sampling import render
-from ganime.images import sheet, webp_bytes
+from ganime.images import jpeg_bytes, sheet
 from ganime.models.checkpoint import EMBEDDED, load_checkpoint
 from tests.page_server import serve
 
@@ -134,7 +134,7 @@ def bare() -> float:
     """Batches of 16 faces a second that the network draws and encodes alone."""
     z, count, begun = latents(range(FACES), MODEL.generator.config.latent_dim), 0, time.monotonic()
     while time.monotonic() - begun < BARE_SECONDS:
-        webp_bytes(sheet(render(MODEL.prepared, z)), QUALITY)
+        jpeg_bytes(sheet(render(MODEL.prepared, z)), QUALITY)
         count += 1
     return count / (time.monotonic() - begun)
 

@@ -63,6 +63,18 @@ def webp_bytes(pixels: UInt8[np.ndarray, "h w 3"], quality: int | None = None) -
     return buffer.getvalue()
 
 
+def jpeg_bytes(pixels: UInt8[np.ndarray, "h w 3"], quality: int) -> bytes:
+    """A picture as JPEG with colours at full resolution, for what is only looked at.
+
+    It is encoded about thirty times faster than WebP, and a third larger at the same quality.
+
+    quality: 1 to 95.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling="4:4:4")
+    return buffer.getvalue()
+
+
 def read_recipe(data: bytes) -> str:
     """The recipe in a PNG that Ganime made, or an empty string. Raises GanimeError when the data are not a PNG."""
     try:

@@ -13,7 +13,7 @@ A request is POST /ganime/TOOL (relative to the page) with Content-Type: applica
     sharp    {"key", "recipe"}                                     one face at 512 px
 
 The answer is 200, application/octet-stream: the length of the head as 4 bytes, most significant first; the head, JSON
-in UTF-8; then, to the end, one WebP picture of quality 90.
+in UTF-8; then, to the end, one JPEG picture.
 
     {"key", "model", "revision", "recipes": [recipe, ...], "columns", "side"}
 
@@ -49,12 +49,12 @@ from app.server.face_turns import MEDIA_TYPE, FaceTurns, headed, name_of
 from app.server.origins import from_another_site, refuse_other_sites
 from app.settings import MEGABYTE
 from ganime.errors import GanimeError, RecipeError
-from ganime.images import SHEET_COLUMNS, sheet, webp_bytes
+from ganime.images import SHEET_COLUMNS, jpeg_bytes, sheet
 from ganime.text import printable
 
 MAX_BODY = MEGABYTE  # 64 recipes with vectors of the longest kind have 0.8 MB
 MAX_PIXELS = 64 * 256 * 256  # of a picture
-QUALITY = 90  # of WebP, 1 to 100
+QUALITY = 87  # of JPEG, 1 to 95
 SHARP_SIDE = 512  # px
 RETRY_SECONDS = 2
 ModelKey = Annotated[str, Field(max_length=200)]
@@ -200,7 +200,7 @@ class FaceEndpoint:
         try:
             with explain_disk_errors("This could not be read"):
                 model = self.studio.open(asked.key)
-                body = packed(model, asked.faces(model))  # encoding costs as much as drawing, so it has its turn, too
+                body = packed(model, asked.faces(model))  # encoding has its turn, too
         except JobMissing as error:
             return refusal(visitor_text(error), 404, missing=True)
         except GanimeError as error:
@@ -222,7 +222,7 @@ def packed(model: LoadedModel, drawn: Drawn) -> bytes:
         "columns": columns,
         "side": drawn.faces.shape[1],
     }
-    return headed(head, webp_bytes(sheet(drawn.faces, columns), QUALITY))
+    return headed(head, jpeg_bytes(sheet(drawn.faces, columns), QUALITY))
 
 
 def refusal(text: str, status: int, headers: dict[str, str] | None = None, missing: bool = False) -> Response:

@@ -21,11 +21,11 @@ from ganime.shapes import Bool, Float, UInt8
 from ganime.text import quoted
 
 FACES_PER_ROUND, FACES_PER_REPORT = 64, 16  # faces drawn before counting matches, and between two reports
-MAX_DRAWN = 384  # before latents are optimised
+MIN_DRAWN, MAX_DRAWN = 192, 384  # unless enough are certain, before too few are enough and latents are optimised
 ASCENT_STEPS = 32  # at most
 ASCENT_RATE = 0.06  # of Adam; more steps or a higher rate make faces garish
 TARGET_LOG_ODDS = 1.0  # wanted of each attribute, a probability of 0.73
-PRESENT = 0.5  # probability above which a face has an attribute
+PRESENT, CERTAIN = 0.5, 0.95  # probabilities above which a face has an attribute, and above which people agree
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ def choose_faces(
 ) -> Iterator[SearchProgress | ChosenFaces]:
     """Find faces with all the attributes of `wanted`; yields SearchProgress, and the ChosenFaces last.
 
-    Faces of consecutive seeds are drawn and those that match are kept. If too few match, the best of the others are
-    optimised by gradient ascent on the log odds of the attributes, at constant length of the latent. A face that
-    still does not match is returned too; see `ChosenFaces.carries`. The same seed gives the same faces.
+    Faces of consecutive seeds are drawn, and those that match most certainly are kept. If too few match, the best of
+    the others are optimised by gradient ascent on the log odds of the attributes, at constant length of the latent. A
+    face that still does not match is returned too; see `ChosenFaces.carries`. The same seed gives the same faces.
 
     wanted: names of attributes of `net`.
     count: faces to return, 1 to 256.
@@ -107,17 +107,14 @@ def choose_faces(
         return recipes_for(checkpoint, seeds, truncation, clarity)
 
     z, seen = np.empty((0, dim), np.float32), np.empty((0, len(places)), np.float32)
-    while len(z) % FACES_PER_ROUND or (len(z) < MAX_DRAWN and (seen.min(1) > PRESENT).sum() < count):
+    while len(z) % FACES_PER_ROUND or not has_enough(seen, count):
         drawn = latents_of(checkpoint, drawn_recipes(range(len(z), len(z) + FACES_PER_REPORT)))
         probabilities = extract(net, render(checkpoint.prepared, drawn))[1][:, places]  # (FACES_PER_REPORT, K)
         z, seen = np.concatenate([z, drawn]), np.concatenate([seen, probabilities])
-        matches = np.flatnonzero(seen.min(1) > PRESENT)[:count].tolist()
-        yield SearchProgress(tuple(drawn_recipes(matches)), len(z), searching=False)
+        found, _ = best_of(seen, count)
+        yield SearchProgress(tuple(drawn_recipes(found)), len(z), searching=False)
 
-    log_odds = np.log(seen.clip(1e-6)) - np.log((1 - seen).clip(1e-6))  # (N, K)
-    order = [int(i) for i in np.argsort(-np.minimum(log_odds, TARGET_LOG_ODDS).sum(1), kind="stable")]
-    found = [i for i in order if seen[i].min() > PRESENT][:count]
-    missing = [i for i in order if seen[i].min() <= PRESENT][: count - len(found)]
+    found, missing = best_of(seen, count)
     recipes, origins = drawn_recipes(found), [(seed + i) % (recipe.MAX_SEED + 1) for i in missing]
     looked_at, adjusted = len(z), recipes_from(checkpoint, z[missing], origins)
     for better, matching in ascent(checkpoint.generator, net, z[missing], places) if missing else ():
@@ -136,6 +133,22 @@ def choose_faces(
         searched=len(missing),
         seconds=time.monotonic() - began,
     )
+
+
+def has_enough(seen: Float[np.ndarray, "n k"], count: int) -> bool:
+    """Whether enough faces were drawn. seen: the probabilities of their attributes."""
+    surest = seen.min(1)  # (N,)
+    if len(seen) >= MAX_DRAWN or (surest > CERTAIN).sum() >= count:
+        return True
+    return len(seen) >= MIN_DRAWN and bool((surest > PRESENT).sum() >= count)
+
+
+def best_of(seen: Float[np.ndarray, "n k"], count: int) -> tuple[list[int], list[int]]:
+    """The faces that match, at most `count`, and the best others in place of those that are missing; the best first."""
+    probable = seen.clip(1e-6, CERTAIN)
+    order = np.argsort(-np.log(probable / (1 - probable)).sum(1), kind="stable").tolist()
+    found = [number for number in order if seen[number].min() > PRESENT][:count]
+    return found, [number for number in order if number not in found][: count - len(found)]
 
 
 def ascent(

@@ -71,7 +71,7 @@ def test_first_face_is_there_without_a_click_and_moves_until_somebody_touches_th
     face, sharp = sharp_face(page)  # the first, unless this machine is so busy that the next one is there
     assert sharp.shape == (512, 512, 3)
     [exact] = sharpened(generate_recipes(MODEL, [of_model(face)]), 512)
-    assert abs(sharp.astype(int) - exact).mean() < 4  # a picture to look at, of quality 90
+    assert abs(sharp.astype(int) - exact).mean() < 4  # a picture to look at
     page.wait_for_selector(".now:not([data-sharp])")
     another_face(page, first)  # well on the way to it
     expect(page.locator('[data-do="undo"]')).to_be_disabled()  # what moves is no step that undo takes back

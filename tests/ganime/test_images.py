@@ -23,6 +23,7 @@ from ganime.errors import GanimeError
 from ganime.images import (
     MAX_SIDE,
     RECIPE_KEY,
+    jpeg_bytes,
     png_bytes,
     read_recipe,
     recipe_in,
@@ -46,6 +47,18 @@ def pixels(data: bytes) -> np.ndarray:
 
 def noise(count: int, side: int = 16) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
+
+
+def test_a_jpeg_keeps_thin_coloured_lines_and_is_closer_at_a_higher_quality() -> None:
+    picture = np.full((64, 64, 3), 255, np.uint8)
+    picture[:, 20:22] = (200, 0, 80)
+    shown = {}
+    for quality in (50, 90):
+        with Image.open(io.BytesIO(jpeg_bytes(picture, quality)), formats=["JPEG"]) as image:
+            shown[quality] = np.asarray(image).astype(int)
+    apart = {quality: abs(pixels - picture).mean() for quality, pixels in shown.items()}
+    assert apart[90] < apart[50]
+    assert abs(shown[90][:, 20:22] - picture[:, 20:22]).max() < 10  # with colours at half resolution it is 36
 
 
 def read_frames(path: Path) -> tuple[list[np.ndarray], list[float], int]:

@@ -17,7 +17,7 @@ function joined(first, second) {
 }
 
 /**
- * Reads an answer from its stream: {key, model, revision, recipes, columns, side, picture}, the picture a WebP Blob; or
+ * Reads an answer from its stream: {key, model, revision, recipes, columns, side, picture}, the picture a JPEG Blob; or
  * {error, status}. waiting(place): called with each {ahead, seconds} that comes before it.
  */
 export async function unpackFaces(stream, waiting = () => {}) {
@@ -35,7 +35,7 @@ export async function unpackFaces(stream, waiting = () => {}) {
     }
   }
   if (!answer) throw new Error(NO_ANSWER);
-  return answer.error ? answer : { ...answer, picture: new Blob([bytes], { type: "image/webp" }) };
+  return answer.error ? answer : { ...answer, picture: new Blob([bytes], { type: "image/jpeg" }) };
 }
 
 /** The error that the server tells; what is not ours, such as a proxy's page, becomes NO_ANSWER. */

@@ -37,7 +37,7 @@ class Answer:
 def unpacked(data: bytes) -> Answer:
     end = 4 + int.from_bytes(data[:4], "big")
     head = json.loads(data[4:end])
-    with Image.open(io.BytesIO(data[end:]), formats=["WEBP"]) as picture:
+    with Image.open(io.BytesIO(data[end:]), formats=["JPEG"]) as picture:
         sheet = np.asarray(picture.convert("RGB"))
     side, columns = head["side"], head["columns"]
     places = [divmod(number, columns) for number in range(len(head["recipes"]))]

@@ -27,7 +27,7 @@ def chosen(events: Iterator[SearchProgress | ChosenFaces]) -> ChosenFaces:
 def test_most_faces_carry_the_hair_colour_asked_for(embedded: Checkpoint, net: FeatureNet) -> None:
     choice = chosen(choose_faces(embedded, net, ["blue_hair"], 8))
     assert len(choice.faces) == len(choice.recipes) == 8
-    assert choice.carries.mean() >= 0.8
+    assert choice.probabilities.min() > 0.9  # of many that match, those of which nobody doubts it
     np.testing.assert_array_equal(generate_recipes(embedded, choice.recipes), choice.faces)
     seen = extract(net, choice.faces)[1][:, [net.attributes.index("blue_hair")]]
     np.testing.assert_allclose(seen, choice.probabilities, atol=1e-5)
