@@ -49,6 +49,7 @@ TURNS = {  # that undo an orientation
 SIDEWAYS = (TURNS[5], TURNS[6], TURNS[7], TURNS[8])  # change width and height
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # of a pixel in Pillow's memory
 RGB_BYTES = 4  # of all other modes, RGB too
+MAX_DECODER_BYTES = 300_000_000  # of one picture
 # Of a pixel in the memory of decoders that hold the whole picture in another form; a progressive JPEG's coefficients.
 DECODER_BYTES = {"progressive": 6, "JPEG2000": 16, "WEBP": 12, "AVIF": 6, "HEIF": 4, "QOI": 4}
 MUCH = 2**23  # bytes; who takes more first returns what others have freed
@@ -156,16 +157,29 @@ def open_picture(data: bytes) -> Image.Image:
     width, height = image.size
     if width * height > MAX_PICTURE_PIXELS:
         raise DataError(f"{width} x {height} pixels; at most {MAX_PICTURE_PIXELS:,} are read")
+    if decoder_bytes(image) > MAX_DECODER_BYTES:
+        form = form_of(image)
+        most = MAX_DECODER_BYTES // DECODER_BYTES[form]
+        raise DataError(f"{width} x {height} pixels as {form}; at most {most:,} are read of this format")
     if min(width, height) < MIN_SIDE:
         raise TooSmallError(f"{width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed")
     return image
 
 
+def form_of(image: Image.Image) -> str:
+    """The format of an open picture, as it matters to the memory of its decoder."""
+    return "progressive" if "progressive" in image.info else image.format or ""
+
+
+def decoder_bytes(image: Image.Image) -> int:
+    """What the decoder of an open picture takes beside the pixels."""
+    return image.width * image.height * DECODER_BYTES.get(form_of(image), 0)
+
+
 def work_on(image: Image.Image, work: Callable[[Image.Image, int, int], Result], draft_side: int | None) -> Result:
     """What `work` makes of an open picture; see `decode_with`. Raises what Pillow raises on damaged data."""
     width, height = image.size
-    form = "progressive" if "progressive" in image.info else image.format or ""
-    decoder = width * height * DECODER_BYTES.get(form, 0)
+    decoder = decoder_bytes(image)
     if draft_side:
         image.draft("RGB", (draft_side, draft_side))  # JPEG: decodes at a fraction of the size
     stored = image.size

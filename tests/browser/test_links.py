@@ -120,6 +120,7 @@ def test_face_of_another_model_offers_to_load_it_and_undo_leads_back_across_mode
     press(page, "redo")
     this_face(page, of_mine)
     expect(page.locator(".model-name")).to_have_text("tester/mine")
+    press(page, "keep")
     page.wait_for_timeout(400)
     page.reload()  # the model is loaded again for the face in the address
     this_face(page, of_mine)
@@ -128,6 +129,10 @@ def test_face_of_another_model_offers_to_load_it_and_undo_leads_back_across_mode
     page.get_by_role("button", name=f"Load {embedded.name}").click()
     expect(page.locator(".model-name")).to_have_text(embedded.name)
     expect(page.locator(".made-by")).to_contain_text("Seed 5")
+    alert(page).to_be_hidden()
+    page.locator(".favourites .elsewhere").click()  # a kept face brings its model along
+    this_face(page, of_mine)
+    expect(page.locator(".model-name")).to_have_text("tester/mine")
     alert(page).to_be_hidden()
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganime.errors import DataError
 from ganime.faces import pixels, reading
 from ganime.faces.pixels import to_rgb
 from ganime.faces.reading import TRIM, Room, decode_with
@@ -91,6 +92,18 @@ def test_what_a_decoder_keeps_beside_the_pixels_counts(
     monkeypatch.setattr(Room, "taken", noted)
     reading.decode(encoded(Image.new("RGB", (640, 480)), kind, **options), 64)
     assert min(taken) >= 640 * 480 * 6
+
+
+@pytest.mark.parametrize("kind", ["JPEG2000", "WEBP"])
+def test_a_picture_whose_decoder_needs_very_much_is_refused_before_it_is_decoded(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = encoded(Image.new("RGB", (640, 480)), kind)
+    monkeypatch.setattr(reading, "MAX_DECODER_BYTES", 640 * 480 * reading.DECODER_BYTES[kind])
+    assert reading.decode(data, 64).width == 640
+    monkeypatch.setattr(reading, "MAX_DECODER_BYTES", 640 * 480 * reading.DECODER_BYTES[kind] - 1)
+    with pytest.raises(DataError, match=f"640 x 480 pixels as {kind}; at most 307,199 "):
+        reading.decode(data, 64)
 
 
 def test_a_damaged_picture_is_not_in_memory_while_it_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
