@@ -44,7 +44,7 @@ def outcome(job: Job, status: int | None, folder: JobFolder, killed: bool) -> tu
         return FINISHED, job.reason or ("Stopped." if done == "stopped" else "")
     log = log_tail(folder, job.attempt)
     if error := error_in(log):
-        return FAILED, f"{error} {rest}"
+        return FAILED, f"{error} {rest}" if error.endswith(".") else f"{error}. {rest}"
     if killed:
         return INTERRUPTED, f"It did not stop in time and was killed. {rest}"
     if job.state == STOPPING and status == -signal.SIGTERM:

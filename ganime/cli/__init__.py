@@ -51,6 +51,6 @@ def main() -> None:
     except (GanimeError, OSError) as error:  # OSError: a folder that cannot be written, a full disk
         text = f"Error: {reason_of(error)}"
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            text += ". The disk is full: free some space and try again"
+            text += ". The disk is full: free some space and try again."
         print(text, file=sys.stderr)
         sys.exit(1)

@@ -29,6 +29,7 @@ def job(state: str = "running") -> Job:
     ("status", "log", "state", "reason"),
     [
         (1, "Error: The faces are\nno faces.\n", "failed", "The faces are no faces. Nothing was saved"),
+        (1, "Error: Permission denied: run\n", "failed", "Permission denied: run. Nothing was saved"),
         (1, "RuntimeError: not foreseen\n", "failed", "status 1 (RuntimeError: not foreseen)"),
         (1, "", "failed", "log is empty"),
         (-signal.SIGKILL, "", "interrupted", "signal 9"),
