@@ -10,7 +10,6 @@ const ACTIVITIES = {
   "fitting clarity": "Learning which faces are clear", "checking sliders": "Fitting the sliders",
 };
 const BEFORE_THE_END = ["reading", "sampling", "measuring", "training"];
-const LONGEST_END = "10 min"; // as ganime/training/finishing.py limits it
 
 /** What a job is called. */
 export const nameOf = (job) => job.name || (job.state === "draft" ? "Uploaded faces" : "Unnamed");
@@ -62,7 +61,7 @@ export function planOf(job) {
   const rest = `${after} to measure the model and to fit its sliders.`;
   const isOver = job.activity !== "training" && !(job.seconds_left >= 1);
   if (isOver || !BEFORE_THE_END.includes(job.activity)) {
-    const time = job.after ? `about ${formatDuration(job.after)} in all` : `some minutes, ${LONGEST_END} at most`;
+    const time = job.after ? `about ${formatDuration(job.after)} in all` : "some minutes";
     return `Its training is done. The rest takes ${time}.`;
   }
   const left = formatDuration(Math.max(1, job.seconds_left));
