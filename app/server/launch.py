@@ -10,10 +10,12 @@ import socket
 import sys
 import threading
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from app.jobs.service import Jobs
 from ganime.errors import GanimeError
+
+if TYPE_CHECKING:
+    from app.jobs.service import Jobs
 
 DEFAULT_NAME, DEFAULT_PORT = "127.0.0.1", 7860
 M_ARENA_MAX, ARENAS = -8, 2  # glibc's name for the number of its heaps; so many are enough for two cores

@@ -23,6 +23,7 @@ from ganime.drawing.recipe import Recipe, decoded, encoded, file_stem
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.errors import CheckpointError, RecipeError
 from ganime.images import png_bytes
+from ganime.nets.prepared import PreparedGenerator
 from tests.pictures import nearly_equal
 
 
@@ -184,13 +185,13 @@ def test_a_model_without_directions_is_steered_by_those_of_its_first_layer(tiny_
 
 def test_first_steps_of_searches_draw_few_faces_at_a_time(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     batches, picture = [], png_bytes(generate(model.checkpoint, [5])[0])
-    forward = model.checkpoint.generator.forward
+    draw = PreparedGenerator.__call__
 
-    def counted(z: Any) -> Any:
+    def counted(prepared: PreparedGenerator, z: Any) -> Any:
         batches.append(len(z))
-        return forward(z)
+        return draw(prepared, z)
 
-    monkeypatch.setattr(model.checkpoint.generator, "forward", counted)
+    monkeypatch.setattr(PreparedGenerator, "__call__", counted)
     for steps in (model.project(picture), model.choose(["smile"], 0)):
         for _ in zip(range(4), steps, strict=False):
             pass

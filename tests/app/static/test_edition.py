@@ -156,6 +156,6 @@ def test_every_colour_that_the_components_use_is_defined() -> None:
     css = style_sheet(("header", "create", "interpolate", "dock"))
     light = re.sub(r"^\.dark \{.*?\}", "", css, flags=re.MULTILINE | re.DOTALL)
     used, defined = set(re.findall(r"var\(--([\w-]+)\)", css)), set(re.findall(r"--([\w-]+):", light))
-    set_by_scripts = {"colour", "legs", "from", "to"}
+    set_by_scripts = {"colour", "legs", "origin", "from", "to"}
     assert used - defined - set_by_scripts == set()
     assert f"--body-text-color: {THEME.body_text_color}" in css
