@@ -12,6 +12,16 @@ from hypothesis import strategies as st
 
 TIMES = int(os.environ.get("GANIME_FUZZ", "1"))
 TEXTS = ["", "\0", "\x1b[31m", "\u202e", "../../etc/passwd", "<b>", "x" * 5_000, "[" * 200, "{}", "null", "9" * 400]
+FILES: list[object] = [
+    {"path": path, "url": url, "size": size, "orig_name": "x.png", "meta": meta}
+    for path, url, size, meta in (
+        ("/etc/passwd", None, 1, {"_type": "gradio.FileData"}),
+        ("https://example.com/x.png", "https://example.com/x.png", None, {"_type": "gradio.FileData"}),
+        ("a\0b", None, "abc", {"_type": "gradio.FileData"}),
+        ("x" * 5_000, None, -1, {"_type": "gradio.FileData"}),
+        ("/tmp", None, 0, 5),
+    )
+]
 NUMBERS = [0, -1, 1, 65, 2**31, 2**32, 2**63, 2**100, -(2**100), 1e308, -1e308, 5e-324, 0.5]
 
 
@@ -26,7 +36,7 @@ def values() -> st.SearchStrategy[object]:
     # Surrogates alone are no text that could be sent.
     text = st.sampled_from(TEXTS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
     numbers = st.sampled_from(NUMBERS) | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    atoms = st.none() | st.booleans() | text | numbers
+    atoms = st.none() | st.booleans() | text | numbers | st.sampled_from(FILES)
     return st.recursive(
         atoms, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4), max_leaves=12
     )

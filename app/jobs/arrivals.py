@@ -20,6 +20,7 @@ MIN_REQUEST_BYTES, MIN_FILE_BYTES = 16 * 1024, 8 * 1024  # what an upload reques
 ARRIVAL_SECONDS = 3_600.0  # for which an upload is kept that no job has taken, while there is room
 ABANDONED_SECONDS = 120.0  # after which it makes room for others: a visitor's files are taken as soon as they are here
 MAX_OTHER_FILES = 1_000  # in an upload beside twice as many files as it may have faces
+MAX_FILE_PATH = 4_096  # characters of a path that a visitor names
 BUNDLE_FILE = "files.json"  # lists the files of a request whose answer names its folder alone
 REFUSED = "refused"  # folder in the paths of refusals; nothing lies there
 REFUSALS: RecentlyUsed[str] = RecentlyUsed(4_096)  # reasons by the last part of such a path
@@ -38,16 +39,21 @@ def arrivals_folder(settings: Settings) -> Path:
     return settings.temporary / "arrivals"
 
 
+def is_below(path: str, folder: Path) -> bool:
+    """Return whether a path of any form, from a visitor, leads into a folder, which has no links in its own path."""
+    return len(path) <= MAX_FILE_PATH and "\0" not in path and folder in Path(path).resolve().parents
+
+
 def uploaded_files(path: object, name: object, settings: Settings) -> list[Upload]:
     """Return the uploaded files that a client names by a path: one file, or all files of a request.
 
     Raises JobError if nothing was uploaded to this page by that path, and with the reason if the upload was refused.
     """
     folder = arrivals_folder(settings).resolve()
-    if not isinstance(path, str) or "\0" in path or folder not in Path(path).resolve().parents:
+    if not isinstance(path, str) or not is_below(path, folder):
         raise JobError(
-            "A file was not uploaded to this page for training. Upload it again; with gradio_client, pass it through "
-            "handle_file."
+            "A file was not uploaded to this page for training, and the page fetches nothing from the web. Upload the "
+            "file itself; with gradio_client, pass its path through handle_file."
         )
     place = Path(path)
     if place.parent.name == REFUSED and place.resolve().parents[1] == folder:

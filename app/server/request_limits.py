@@ -8,10 +8,11 @@ import re
 import time
 from collections import Counter
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import gradio as gr
 from gradio import processing_utils
+from gradio.blocks import Block
 from gradio.route_utils import API_PREFIX
 from gradio.state_holder import SessionState
 from starlette._utils import get_route_path
@@ -39,6 +40,7 @@ MAX_EVENTS = 24  # of one visitor in Gradio's queue
 MAX_OPEN = 512  # unanswered requests of one visitor; a page holds two, and many may share an address
 MAX_NAME = 200  # characters of a session's hash, an event's id or a function's name; Gradio keeps session hashes
 MAX_PATH = 2_000  # characters
+MOVE_FILES = processing_utils.async_move_files_to_cache  # Gradio's own, see `leave_inputs`
 FETCHING = re.compile(r"/(file|proxy)[=/]\s*https?:", re.IGNORECASE)
 
 
@@ -268,7 +270,19 @@ def cut_body(receive: Receive, length: int, idle_seconds: float, least: float) -
 
 async def refuse_to_fetch(url: str, cache_dir: str = "") -> NoReturn:
     """Stand in for Gradio's functions that fetch a URL."""
-    raise gr.Error("This page does not fetch anything from the web for a visitor. Upload the file itself.")
+    text = "This page does not fetch anything from the web for a visitor. Upload the file itself."
+    raise gr.Error(text, print_exception=False)
+
+
+async def leave_inputs(data: Any, block: Block, *, check_in_upload_folder: bool = False, **options: bool) -> Any:
+    """Stand in for Gradio's function that looks for files in values; in those from visitors, it looks for none.
+
+    It would look up each path that a request names, on the thread that all visitors share, and remember it for ever.
+    What takes files checks their paths itself, see `uploaded_files`.
+    """
+    if check_in_upload_folder:
+        return data
+    return await MOVE_FILES(data, block, **options)
 
 
 def keep_no_value(state: SessionState, key: int, value: object) -> None:
@@ -279,13 +293,14 @@ def keep_no_value(state: SessionState, key: int, value: object) -> None:
 
 
 def restrict_gradio() -> None:
-    """Replace the functions with which Gradio fetches URLs and keeps values, which it looks up each time.
+    """Replace the functions with which Gradio fetches URLs, looks for files and keeps values, found anew at each call.
 
     Raises AttributeError when another version of Gradio has other names for them.
     """
     replacements = {
         "async_ssrf_protected_download": (processing_utils, refuse_to_fetch),
         "async_ssrf_protected_get": (processing_utils, refuse_to_fetch),
+        "async_move_files_to_cache": (processing_utils, leave_inputs),
         "_update_value_in_config": (SessionState, keep_no_value),
     }
     for name, (place, replacement) in replacements.items():

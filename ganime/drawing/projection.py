@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 from ganime.drawing.mixing import recipes_of
 from ganime.drawing.recipe import Recipe, check_seed, rounded
 from ganime.drawing.sampling import render
-from ganime.errors import DataError
+from ganime.errors import DataError, GanimeError
 from ganime.models.checkpoint import Checkpoint
 from ganime.nets.anime_features import FeatureNet, extract, to_tensor
 from ganime.shapes import Float, UInt8
@@ -123,9 +124,17 @@ def project(
         distance=distance,
         typical=typical,
         percentile=100 * float((strangers < distance).mean()),
-        clearer=checkpoint.clarity.share_below(found) if checkpoint.clarity and found.any() else None,
+        clearer=clearer_than(checkpoint, found),
         seconds=time.monotonic() - began,
     )
+
+
+def clearer_than(checkpoint: Checkpoint, z: Float[np.ndarray, " latent"]) -> float | None:
+    """The share of the model's faces that are less clear than a latent's; None where its clarity cannot tell."""
+    with suppress(GanimeError):  # a damaged file, of which those are told who use it
+        if checkpoint.clarity and z.any():
+            return checkpoint.clarity.share_below(z)
+    return None
 
 
 def descent(

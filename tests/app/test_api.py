@@ -448,7 +448,7 @@ def test_bombs_and_broken_zips_sent_by_raw_http_are_refused_and_deleted(
     shut = {"runs": 404, "run-history/buckets": 404, "deep_link?session_hash=a": 404, "file=https://a.invalid/b": 403}
     for path, status in shut.items():
         assert http().get(f"{client.src}gradio_api/{path}").status_code == status, path
-    with pytest.raises(AppError, match="not fetch"):
+    with pytest.raises(AppError, match="fetches nothing"):
         start(client, [handle_file("https://a.invalid/faces.zip")])
     assert not [path for path in paths_below(home / "gradio" / "arrivals") if path.is_file()]
 

@@ -78,6 +78,7 @@ def _closed_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
         (processing_utils, "async_ssrf_protected_download"),
         (processing_utils, "async_ssrf_protected_get"),
+        (processing_utils, "async_move_files_to_cache"),
         (SessionState, "_update_value_in_config"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
@@ -334,8 +335,9 @@ async def test_fields_that_are_no_files_are_refused(page: Callable[..., httpx.As
 
 async def test_the_page_fetches_no_url_for_a_visitor(page: Callable[..., httpx.AsyncClient]) -> None:
     sent = {"path": "https://example.org/big", "meta": {"_type": "gradio.FileData"}}
+    assert await processing_utils.async_move_files_to_cache([sent], gr.JSON(), check_in_upload_folder=True) == [sent]
     with pytest.raises(gr.Error, match="not fetch"):
-        await processing_utils.async_move_files_to_cache([sent], gr.JSON(), check_in_upload_folder=True)
+        await processing_utils.async_move_files_to_cache([sent], gr.JSON(), check_in_upload_folder=False)
     with pytest.raises(gr.Error, match="not fetch"):
         await processing_utils.async_ssrf_protected_get("https://example.org/big")
     for path in ("file=https://a.org/b", "file=http%3A//a.org/b", "file%3DHTTP://a.org", "file/https://a.org/b"):
@@ -567,3 +569,23 @@ async def test_the_page_starts_closed_with_few_sessions_and_no_history(
     assert (started["state_session_capacity"], started["run_history"]) == (1000, False)
     middleware = [each.cls for each in started["app_kwargs"]["middleware"]]
     assert middleware == [SecurityHeaders, RequestLimits, Compression, PageHead]
+
+
+def test_files_that_values_name_are_not_looked_for_and_those_of_results_are_served(tmp_path: Path) -> None:
+    named = {"path": "/etc/passwd", "url": None, "meta": {"_type": "gradio.FileData"}}
+    component, move = gr.JSON(), processing_utils.async_move_files_to_cache
+    sent = {"amounts": [named, {"path": "/nowhere", "meta": 5}]}
+    assert asyncio.run(move(sent, component, check_in_upload_folder=True)) == sent
+    assert component.temp_files == set()
+    (result := Path(component.GRADIO_CACHE) / "face.png").parent.mkdir(parents=True, exist_ok=True)
+    result.write_bytes(b"face")
+    served = asyncio.run(move(named | {"path": str(result)}, component, postprocess=True))
+    assert served["url"].endswith(f"file={result}")
+
+
+@pytest.mark.parametrize("path", ["x" * 5_000_000, "a\0b", "/etc/passwd", "", 5, ["x"], "/proc/self/fd/0"])
+def test_a_path_of_any_form_that_was_not_uploaded_is_refused(path: object, open_jobs: Callable[..., Jobs]) -> None:
+    settings = open_jobs("mock", start=False).settings
+    for named in (path, f"{arrivals_folder(settings)}/../{path}"):
+        with pytest.raises(JobError, match="not uploaded to this page"):
+            uploaded_files(named, None, settings)

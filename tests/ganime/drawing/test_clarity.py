@@ -16,6 +16,7 @@ from ganime.drawing.clarity import DEFAULT_CLARITY, clear, default_clarity
 from ganime.drawing.clarity_fitting import ClarityFit, fit, fit_clarity
 from ganime.drawing.clarity_scores import see
 from ganime.drawing.mixing import mean_settings
+from ganime.drawing.projection import clearer_than
 from ganime.drawing.recipe import Recipe, latents
 from ganime.drawing.sampling import generate, generate_recipes, interpolate, recipes_for
 from ganime.errors import CheckpointError, ConfigError, RecipeError
@@ -265,6 +266,18 @@ def test_recipes_without_clarity_need_none(clear_folder: Path, tmp_path: Path) -
     (tmp_path / "m" / CLARITY_FILE).write_bytes(b"damaged")
     checkpoint = load_checkpoint(tmp_path / "m")
     assert np.array_equal(generate_faces(checkpoint, recipes_for(checkpoint, [1, 2])), generate(checkpoint, [1, 2]))
+    assert clearer_than(checkpoint, latents([1], checkpoint.generator.config.latent_dim)[0]) is None
+
+
+def test_a_face_is_clearer_than_as_many_as_its_place_says(model: Checkpoint, tiny: Checkpoint) -> None:
+    z = latents(range(400), model.generator.config.latent_dim)
+    shares = np.array([clearer_than(model, each) for each in z], np.float64)
+    assert shares.min() < 0.1 < 0.9 < shares.max()
+    assert shares.mean() == pytest.approx(0.5, abs=0.1)
+    [moved] = clear(model, z[:1], 0.9)
+    assert clearer_than(model, moved) == pytest.approx(0.9, abs=0.05)
+    assert clearer_than(model, np.zeros_like(moved)) is None
+    assert clearer_than(tiny, moved) is None
 
 
 @pytest.mark.parametrize("count", range(2, 17))
