@@ -409,10 +409,14 @@ def test_full_disk_ends_the_job_in_words_and_costs_no_save(
     with pytest.raises(JobError, match="nearly full"):
         jobs.draft(files, ME, 64)
     key = submitted(jobs, files)
+    wait_for_steps(jobs, key)
+    [child] = children_of(jobs.settings.home)
+    child.send_signal(signal.SIGUSR1)  # to save now, not at the next regular time
     wait_for(lambda: jobs.status(key).saved)
     filler = small_disk / "filler"
     with pytest.raises(OSError, match="No space"):
         fill(filler)
+    child.send_signal(signal.SIGUSR1)
     wait_until(jobs, key, *ENDED)
     status = jobs.status(key)
     assert status.state == "failed"
