@@ -104,7 +104,7 @@ def main() -> None:
     page = create_app(studio)
     restrict_gradio()
     if studio.settings.mcp:
-        offer_tools()
+        offer_tools(studio.settings.proxies)
     page.queue(max_size=MAX_EVENTS, default_concurrency_limit=None, api_open=False)  # no endpoint bypasses the queue
     closing = None
     if studio.jobs:
