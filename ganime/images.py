@@ -17,6 +17,7 @@ from PIL import Image, PngImagePlugin
 
 from ganime.errors import GanimeError
 from ganime.files import atomic_file
+from ganime.opening import open_header
 from ganime.shapes import UInt8
 
 RECIPE_KEY = "ganime"  # the PNG text chunk that holds a recipe as JSON
@@ -93,7 +94,7 @@ def recipe_in(data: bytes) -> str:
     if data[4:8] == b"ftyp":
         return mp4_comment(data)
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG", "GIF", "WEBP"]) as image:
+        with open_header(io.BytesIO(data), ("PNG", "GIF", "WEBP")) as image:
             if image.format == "GIF":
                 comment = image.info.get("comment", b"")
                 return comment.decode("ascii", "replace") if comment.startswith(b"{") else ""

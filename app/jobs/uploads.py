@@ -23,6 +23,7 @@ from ganime.faces.reading import FORMATS, MAX_PICTURE_PIXELS
 from ganime.faces.search import MAX_INNER_ARCHIVES, Picture, Search, TooManyBytesError, TooManyError
 from ganime.faces.sources import file_entry, kind_of, list_pictures
 from ganime.files import write_json
+from ganime.opening import open_header
 
 PICTURES_FOLDER, NAMES_FILE = "pictures", "names.json"
 IGNORED_FILE, SKIPPED_FILE = "ignored.json", "skipped.json"  # what is no picture, and with it what cannot be read
@@ -141,7 +142,7 @@ def pixels_of(picture: Picture) -> int:
     try:
         with warnings.catch_warnings(), picture.open() as file:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            width, height = Image.open(file, formats=FORMATS).size
+            width, height = open_header(file, FORMATS).size
     except Exception:  # a damaged header raises errors of many kinds; decoding mends or reports the file
         try:
             return pixels_to_mend(picture.read())

@@ -11,6 +11,7 @@ from contextlib import suppress
 import numpy as np
 from PIL import Image
 
+from ganime.opening import open_header
 from ganime.shapes import Bool, UInt8
 
 MAX_MISSING = 0.1  # share of the pixels that may be missing; they are filled with the row above
@@ -54,7 +55,7 @@ def size_of(picture: Image.Image) -> int:
 def pixels_to_mend(data: bytes) -> int:
     """How many pixels are decoded of a picture whose own header cannot be read, by that of the mended one; or 0."""
     try:
-        picture = Image.open(io.BytesIO(rebuilt(data)[0]), formats=tuple(MENDABLE - {"MPO"}))
+        picture = open_header(io.BytesIO(rebuilt(data)[0]), tuple(MENDABLE - {"MPO"}))
     except Exception:  # see `reading.decode_with`
         return 0
     return size_of(picture) if size_of(picture) <= MAX_MENDED_PIXELS else 0

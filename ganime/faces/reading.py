@@ -19,10 +19,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganime.background import in_order
 from ganime.errors import DataError
+from ganime.faces.decoder_memory import decoder_bytes, webp_table_bytes
 from ganime.faces.kinds import HEAD_BYTES, PICTURE, in_words, kind_by_content
 from ganime.faces.mending import nearly_whole
 from ganime.faces.pixels import to_rgb
 from ganime.faces.search import MAX_PICTURE_BYTES
+from ganime.opening import open_header
 from ganime.shapes import UInt8
 
 Value = TypeVar("Value")
@@ -33,6 +35,7 @@ FORMATS = (
     *("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF", "HEIF", "TIFF", "JPEG2000"),
     *("PPM", "QOI", "PSD", "DIB", "TGA"),
 )
+JPEG_FORMATS = ("JPEG", "MPO")  # of opened pictures
 MIN_SIDE = 16  # px; a smaller picture cannot show a face
 MAX_PICTURE_PIXELS = 50_000_000
 MAX_THREADS = 8
@@ -50,8 +53,9 @@ SIDEWAYS = (TURNS[5], TURNS[6], TURNS[7], TURNS[8])  # change width and height
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # of a pixel in Pillow's memory
 RGB_BYTES = 4  # of all other modes, RGB too
 MAX_DECODER_BYTES = 300_000_000  # of one picture
-# Of a pixel in the memory of decoders that hold the whole picture in another form; a progressive JPEG's coefficients.
-DECODER_BYTES = {"progressive": 6, "JPEG2000": 16, "WEBP": 12, "AVIF": 6, "HEIF": 4, "QOI": 4}
+MAX_SLOW_PIXELS = 4_000_000  # of a picture that Pillow decodes in Python, which takes seconds
+SLOW = {"qoi": "QOI", "ppm": "PPM of other than 255 levels", "ppm_plain": "PPM in plain text"}
+MAX_COMMENTS = 1_000  # in a PPM in plain text; its decoder moves the text for each of them
 MUCH = 2**23  # bytes; who takes more first returns what others have freed
 TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 pillow_heif.register_heif_opener(decode_threads=1)  # pictures are decoded in threads of their own
@@ -153,35 +157,38 @@ def decode_with(data: bytes, work: Callable[[Image.Image, int, int], Result], dr
 
 def open_picture(data: bytes) -> Image.Image:
     """Open a picture without decoding it. Raises DataError for one that is too large or too small."""
-    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    image = open_header(io.BytesIO(data), FORMATS)
     width, height = image.size
     if width * height > MAX_PICTURE_PIXELS:
         raise DataError(f"{width} x {height} pixels; at most {MAX_PICTURE_PIXELS:,} are read")
-    if decoder_bytes(image) > MAX_DECODER_BYTES:
-        form = form_of(image)
-        most = MAX_DECODER_BYTES // DECODER_BYTES[form]
-        raise DataError(f"{width} x {height} pixels as {form}; at most {most:,} are read of this format")
+    if (needed := decoder_bytes(image)) > MAX_DECODER_BYTES:
+        raise DataError(
+            f"{width} x {height} pixels as {image.format} that need {needed / 1e6:,.0f} MB to be decoded; at most "
+            f"{MAX_DECODER_BYTES / 1e6:,.0f} MB are given to one picture. Save it smaller, or as PNG"
+        )
+    form = SLOW.get(codec_of(image), "")
+    if form and width * height > MAX_SLOW_PIXELS:
+        raise DataError(
+            f"{width} x {height} pixels as {form}; at most {MAX_SLOW_PIXELS:,} are read of this form. Save it as PNG"
+        )
+    if codec_of(image) == "ppm_plain" and data.count(b"#") > MAX_COMMENTS:
+        raise DataError(f"a PPM with more than {MAX_COMMENTS:,} comments. Save it as PNG")
     if min(width, height) < MIN_SIDE:
         raise TooSmallError(f"{width} x {height} pixels; at least {MIN_SIDE} x {MIN_SIDE} are needed")
     return image
 
 
-def form_of(image: Image.Image) -> str:
-    """The format of an open picture, as it matters to the memory of its decoder."""
-    return "progressive" if "progressive" in image.info else image.format or ""
-
-
-def decoder_bytes(image: Image.Image) -> int:
-    """What the decoder of an open picture takes beside the pixels."""
-    return image.width * image.height * DECODER_BYTES.get(form_of(image), 0)
+def codec_of(image: Image.Image) -> str:
+    """The name of what decodes an open picture; empty where its plugin does all of that."""
+    return image.tile[0].codec_name if image.tile else ""  # type: ignore[attr-defined]
 
 
 def work_on(image: Image.Image, work: Callable[[Image.Image, int, int], Result], draft_side: int | None) -> Result:
     """What `work` makes of an open picture; see `decode_with`. Raises what Pillow raises on damaged data."""
     width, height = image.size
-    decoder = decoder_bytes(image)
-    if draft_side:
-        image.draft("RGB", (draft_side, draft_side))  # JPEG: decodes at a fraction of the size
+    decoder = decoder_bytes(image) + webp_table_bytes(image)
+    if draft_side and image.format in JPEG_FORMATS:  # which are decoded at a fraction of the size; a HEIF would
+        image.draft("RGB", (draft_side, draft_side))  # decode its thumbnails here, before it has room
     stored = image.size
     needed = image.width * image.height * (BYTES.get(image.mode, RGB_BYTES) + RGB_BYTES)  # for itself and a copy
     room = SMALL_PICTURES if decoder + needed <= SMALL_PICTURES.size // 4 else PICTURES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 import weakref
 from collections.abc import Callable
@@ -9,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from ganime.errors import DataError
 from ganime.faces import pixels, reading
+from ganime.faces.decoder_memory import DECODER_BYTES
 from ganime.faces.pixels import to_rgb
 from ganime.faces.reading import TRIM, Room, decode_with
 from tests.ganime.faces.pictures import encoded
@@ -94,15 +97,27 @@ def test_what_a_decoder_keeps_beside_the_pixels_counts(
     assert min(taken) >= 640 * 480 * 6
 
 
+def test_no_thumbnail_is_decoded_before_there_is_room_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = pillow_heif.from_pillow(Image.new("RGB", (640, 480)))
+    file = io.BytesIO()
+    picture.info["thumbnails"] = [256]
+    picture.save(file)
+    thumbnails: list[tuple[int, int]] = []
+    monkeypatch.setattr(pillow_heif.HeifThumbnail, "load", lambda self: thumbnails.append(self.size))
+    assert len(Image.open(io.BytesIO(file.getvalue())).info["thumbnails"]) == 1
+    assert reading.decode(file.getvalue(), 64).width == 640
+    assert thumbnails == []
+
+
 @pytest.mark.parametrize("kind", ["JPEG2000", "WEBP"])
 def test_a_picture_whose_decoder_needs_very_much_is_refused_before_it_is_decoded(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = encoded(Image.new("RGB", (640, 480)), kind)
-    monkeypatch.setattr(reading, "MAX_DECODER_BYTES", 640 * 480 * reading.DECODER_BYTES[kind])
+    monkeypatch.setattr(reading, "MAX_DECODER_BYTES", 640 * 480 * DECODER_BYTES[kind])
     assert reading.decode(data, 64).width == 640
-    monkeypatch.setattr(reading, "MAX_DECODER_BYTES", 640 * 480 * reading.DECODER_BYTES[kind] - 1)
-    with pytest.raises(DataError, match=f"640 x 480 pixels as {kind}; at most 307,199 "):
+    monkeypatch.setattr(reading, "MAX_DECODER_BYTES", 640 * 480 * DECODER_BYTES[kind] - 1)
+    with pytest.raises(DataError, match=f"640 x 480 pixels as {kind} that need "):
         reading.decode(data, 64)
 
 
