@@ -12,7 +12,15 @@ import pytest
 from PIL import Image, features
 
 from ganime.errors import DataError
-from ganime.faces.decoder_memory import MAX_SCANS, TABLE_BYTES, decoder_bytes, webp_table_bytes
+from ganime.faces.decoder_memory import (
+    MAX_AV1_FRAMES,
+    MAX_SCANS,
+    TABLE_BYTES,
+    av1_pixels,
+    avif_pixels,
+    decoder_bytes,
+    webp_table_bytes,
+)
 from ganime.faces.reading import FORMATS, MAX_SLOW_PIXELS, decode, open_picture
 from tests.ganime.faces.pictures import encoded
 
@@ -159,3 +167,31 @@ def test_a_ppm_as_text_has_few_comments() -> None:
     assert decode(start + b"# drawn by hand\n" + pixels, 32).width == SIDE
     with pytest.raises(DataError, match="comments"):
         decode(start + b"#\n" * 2_000 + pixels, 32)
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def av1(side: int, frames: int = 1) -> bytes:
+    """A sequence header for pictures of this size, and frames without content."""
+    fields = f"00011{0:05b}{15:04b}{15:04b}{side - 1:016b}{side - 1:016b}".ljust(56, "0")
+    return b"\x12\0\x0a\x07" + int(fields, 2).to_bytes(7, "big") + b"\x32\0" * frames
+
+
+@pytest.mark.parametrize(("version", "inside"), [(0, False), (1, False), (1, True), (2, False), (2, True)])
+def test_items_of_an_avif_are_found_wherever_they_lie(version: int, inside: bool) -> None:
+    part, number = av1(200, frames=2), ">I" if version == 2 else ">H"
+    item = struct.pack(number, 1) + (struct.pack(">H", inside) if version else b"") + bytes(2)
+    first, last = (0 if inside else 8), len(part)
+    item += struct.pack(">HIIII", 2, first, 5, first + 5, last - 5)  # in two pieces
+    table = bytes([version, 0, 0, 0, 0x44, 0]) + struct.pack(number, 1) + item
+    meta = box(b"meta", bytes(4) + box(b"iloc", table) + (box(b"idat", part) if inside else b""))
+    assert avif_pixels((b"" if inside else box(b"mdat", part)) + meta) == 200 * 200 * 2
+
+
+def test_an_avif_in_very_many_units_is_refused() -> None:
+    assert av1_pixels(av1(200, frames=100)) == 200 * 200 * MAX_AV1_FRAMES
+    assert av1_pixels(b"\0\0\1\1\0\x40\0\x40") == av1_pixels(b"") == 0  # a grid of others
+    with pytest.raises(DataError, match="units"):
+        av1_pixels(av1(200, frames=2_000))
