@@ -26,7 +26,7 @@ test("a running job says what comes before, during and after its minutes of trai
   assert.match(planOf(early), /^Then 5 min of training, and a little time to measure/);
   assert.match(planOf({ ...JOB, after: 60 }), /^2 min of training left, then about 60 s to measure/);
   assert.match(planOf({ ...JOB, activity: "fitting clarity", after: 60 }), /done.*about 60 s in all/);
-  assert.match(planOf({ ...JOB, activity: "reading", seconds_left: 0 }), /done.*some minutes/); // it only gets its sliders
+  assert.match(planOf({ ...JOB, activity: "reading", seconds_left: 0 }), /done.*some minutes/); // only sliders
   assert.equal(planOf({ ...JOB, state: "finished" }), "");
 });
 

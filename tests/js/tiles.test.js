@@ -29,6 +29,20 @@ test("a face is painted straight from its sheet, and cut out of it once where it
   assert.equal(pictures.get("a"), undefined);
 });
 
+test("what is kept keeps its picture, however many faces are drawn after it", () => {
+  const pictures = createPictures(3);
+  let kept = ["b"];
+  pictures.hold(() => kept);
+  pictures.hold(() => ["c", "not drawn"]);
+  const add = (...recipes) => pictures.add({ picture: "sheet", recipes, columns: 2, side: 64 });
+  add("a", "b", "c");
+  add("d", "e", "f");
+  assert.deepEqual(["a", "b", "c", "d", "e", "f"].filter(pictures.has), ["b", "c", "f"]);
+  kept = [];
+  add("g");
+  assert.deepEqual(["b", "c", "f", "g"].filter(pictures.has), ["c", "f", "g"]);
+});
+
 test("items stand in their groups in the order in which they came", () => {
   const items = [{ group: "b", name: 1 }, { group: "a", name: 2 }, { group: "b", name: 3 }];
   assert.deepEqual([...groupItems(items)].map(([group, all]) => [group, all.length]), [["b", 2], ["a", 1]]);

@@ -86,6 +86,7 @@ function createCore({ server, trigger, props, draw }) {
   const withModels = Object.assign(Object.create(models), base);
   const faces = createFaces(withModels);
   const core = Object.assign(Object.create(withModels), faces);
+  core.pictures.hold(() => [core.current()?.recipe]);
   core.own = createOwnSliders(core);
   core.seen = createSeen();
   noteCurrent(core);

@@ -2,12 +2,22 @@
 import { loadPicture } from "../shared/dom.js";
 import { cutTile, drawTile } from "../shared/sheets.js";
 
-/** Creates a cache of pictures that evicts the oldest of more than `most`. */
+/** Creates a cache of pictures that evicts the oldest of more than `most`, but none that is held. */
 export function createPictures(most = 400) {
   const tiles = new Map(); // {sheet, layout, index, isCut} by recipe, the oldest first
+  const holders = []; // functions that return recipes
+
+  function evict() {
+    const surplus = tiles.size - most;
+    if (surplus <= 0) return;
+    const held = new Set(holders.flatMap((recipesOf) => recipesOf()));
+    for (const recipe of [...tiles.keys()].filter((each) => !held.has(each)).slice(0, surplus)) tiles.delete(recipe);
+  }
 
   return {
     has: (recipe) => tiles.has(recipe),
+    /** Holds the pictures of what recipesOf() returns, such as the faces of the tray. */
+    hold(recipesOf) { holders.push(recipesOf); },
     /** The canvas of a face that was drawn, cut out of its sheet when it is first asked for: most are only painted. */
     get(recipe) {
       const tile = tiles.get(recipe);
@@ -24,8 +34,7 @@ export function createPictures(most = 400) {
         tiles.delete(recipe);
         tiles.set(recipe, { sheet: picture, layout, index, isCut: false });
       });
-      const surplus = Math.max(0, tiles.size - most);
-      for (const recipe of [...tiles.keys()].slice(0, surplus)) tiles.delete(recipe);
+      evict();
       return recipes;
     },
     /** Takes in the faces of an answer {sheet, columns, side, recipes}, a sheet by its URL; returns their recipes. */

@@ -52,6 +52,7 @@ export function createSlots(core) {
     return recipes.map((recipe) => written[missing.indexOf(recipe)] ?? recipe);
   }
 
+  core.pictures.hold(() => film.faces);
   core.addPart("slots", { words: "Film restored.", put });
   return {
     film: () => film,

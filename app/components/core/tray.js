@@ -95,6 +95,7 @@ export function createTray(core) {
 
   const remove = (recipe) => change(tray.filter((other) => other !== recipe));
 
+  pictures.hold(() => tray);
   core.addPart("tray", { words: "Tray restored.", put });
   function load() {
     tray = readTray(core.model.most);
