@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+import socket
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -48,11 +50,22 @@ class Site:
 
     def kill(self) -> None:
         """End the page and its trainers as a crash of the machine would."""
-        for process in (*psutil.Process().children(), *children_of(self.home)):
+        for process in psutil.Process().children():
             with suppress(psutil.Error):  # one that has ended
                 if process.environ().get("GANIME_HOME") == str(self.home):
                     process.kill()
+        wait_for(lambda: not is_served(self.address))  # else it would see its trainers end
+        for process in children_of(self.home):
+            process.kill()
         self.running.close()
+
+
+def is_served(address: str) -> bool:
+    """Whether anything answers at the address of a page."""
+    place = urlsplit(address)
+    with suppress(OSError), socket.create_connection((place.hostname, place.port), 5):
+        return True
+    return False
 
 
 @pytest.fixture(scope="module")
