@@ -1,4 +1,4 @@
-"""Work beside the program: in threads, some of which may be abandoned, or in a process that is told no secrets."""
+"""Work beside the program: in threads, some of which may be abandoned, or in a process without its secrets."""
 
 from __future__ import annotations
 

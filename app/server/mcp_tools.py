@@ -85,7 +85,7 @@ class Server(GradioMCPServer):
         elif place not in PLACES:
             response = PlainTextResponse("MCP clients connect to /gradio_api/mcp/; there is nothing below it.", 404)
         elif request.method != "POST":
-            text = "This address is for MCP clients, which POST to it (Streamable HTTP, without a stream of its own)."
+            text = "MCP clients send their messages here by POST (Streamable HTTP); nothing else is answered."
             response = PlainTextResponse(text, 405, {"Allow": "POST"})
         else:
             response = partial(self.take, request)

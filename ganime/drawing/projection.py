@@ -131,7 +131,7 @@ def project(
 
 def clearer_than(checkpoint: Checkpoint, z: Float[np.ndarray, " latent"]) -> float | None:
     """The share of the model's faces that are less clear than a latent's; None where its clarity cannot tell."""
-    with suppress(GanimeError):  # a damaged file, of which those are told who use it
+    with suppress(GanimeError):  # a damaged file is reported where the clarity is used
         if checkpoint.clarity and z.any():
             return checkpoint.clarity.share_below(z)
     return None

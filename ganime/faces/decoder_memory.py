@@ -16,6 +16,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ganime.errors import DataError
 
+JPEG_FORMATS = ("JPEG", "MPO")  # of opened pictures
 # Bytes of a pixel in the memory of decoders that hold the whole picture in another form.
 DECODER_BYTES = {"JPEG2000": 16, "WEBP": 12, "AVIF": 6, "HEIF": 4, "QOI": 4}
 COEFFICIENT_BYTES = 2  # of a JPEG
@@ -41,7 +42,7 @@ def decoder_bytes(image: Image.Image) -> int:
         return 0
     data = file.getvalue()
     total = image.width * image.height * DECODER_BYTES.get(image.format or "", 0)
-    if image.format in ("JPEG", "MPO"):
+    if image.format in JPEG_FORMATS:
         total += jpeg_coefficients(image, data) * COEFFICIENT_BYTES
     elif image.format == "TIFF":
         total += tiff_tile_bytes(image, data)

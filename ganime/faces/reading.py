@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganime.background import in_order
 from ganime.errors import DataError
-from ganime.faces.decoder_memory import decoder_bytes, webp_table_bytes
+from ganime.faces.decoder_memory import JPEG_FORMATS, decoder_bytes, webp_table_bytes
 from ganime.faces.kinds import HEAD_BYTES, PICTURE, in_words, kind_by_content
 from ganime.faces.mending import nearly_whole
 from ganime.faces.pixels import to_rgb
@@ -35,7 +35,6 @@ FORMATS = (
     *("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF", "HEIF", "TIFF", "JPEG2000"),
     *("PPM", "QOI", "PSD", "DIB", "TGA"),
 )
-JPEG_FORMATS = ("JPEG", "MPO")  # of opened pictures
 MIN_SIDE = 16  # px; a smaller picture cannot show a face
 MAX_PICTURE_PIXELS = 50_000_000
 MAX_THREADS = 8

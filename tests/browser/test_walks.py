@@ -163,7 +163,7 @@ def test_nothing_moves_by_itself_for_those_who_want_less_motion(
     page.wait_for_function("Number(document.querySelector('.at').value) > 1")
     page.emulate_media(reduced_motion="no-preference")
     page.wait_for_function("matchMedia('(prefers-reduced-motion: no-preference)').matches")
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # it is told
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # it notices
     page.emulate_media(reduced_motion="reduce")
     expect(page.locator('[data-do="play"]')).to_have_attribute("aria-label", "Play")
     page.emulate_media(reduced_motion="no-preference")

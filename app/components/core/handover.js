@@ -7,7 +7,7 @@ const ENOUGH = 3; // requests of a visitor who has touched the page: a second ro
 const MOST_DIFFERENCE = 2; // of 255 levels, between a pixel of the browser and of the server
 const QUICK = 8; // ms for a face, with which a roll of 16 feels immediate
 const RECENT = 5; // answers of the server that all have to be slower than the browser before that is tried again
-const MOST_TRIALS = 3; // each keeps the visitor's processor busy for some seconds
+const MOST_TRIALS = 3; // each takes the visitor's processor for some seconds
 const PATIENCE = 60_000; // ms for an answer; a worker that lacks memory may end without a word
 const SLOW = ["slow-2g", "2g", "3g"]; // connections, as browsers name them
 
