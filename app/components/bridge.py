@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import inspect
+from abc import ABCMeta
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
@@ -89,7 +90,7 @@ def remembered(value: str) -> gr.Textbox:
 
     A gr.State would be forgotten with the visitor's session, and sessions of others can push that out of memory.
     """
-    return lenient(gr.Textbox(value, visible="hidden", elem_classes="remembered"), "")
+    return lenient(gr.Textbox, "")(value, visible="hidden", elem_classes="remembered")
 
 
 def page_call(name: str) -> str:
@@ -207,34 +208,43 @@ def event_text(event: gr.EventData, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def lenient(block: Field, otherwise: Any) -> Field:
-    """The field of a form, made to take a value that the page never sends as `otherwise`.
+def variant(kind: type[Field], **members: Any) -> type[Field]:
+    """A subclass of a component's class with other methods or properties.
+
+    For a visitor for whom an event has updated a component, Gradio makes it anew from its class; a method replaced in
+    the first one would be lost. The class is created past `ComponentMeta`, which would write a .pyi file beside this
+    one.
+    """
+    return ABCMeta.__new__(type(kind), kind.__name__, (kind,), members)  # Gradio tells kinds apart by these names
+
+
+def lenient(kind: type[Field], otherwise: Any) -> type[Field]:
+    """The class of a form's field that takes a value that the page never sends as `otherwise`.
 
     Gradio would raise an error and log the whole value with a traceback.
     """
-    preprocess = block.preprocess
 
-    def accept(payload: Any) -> Any:
+    def preprocess(self: Field, payload: Any) -> Any:
         try:
-            value = preprocess(payload)
+            value = kind.preprocess(self, payload)
         except Exception:  # of any kind, for values of any type
             return otherwise
         return otherwise if value is None else value
 
-    block.preprocess = accept
-    return block
+    return variant(kind, preprocess=preprocess)
 
 
-def clamped(slider: gr.Slider) -> gr.Slider:
-    """The slider, made to take a value outside its range as the nearest end; gr.Slider itself raises an error."""
-    preprocess = slider.preprocess
+def clamp(slider: gr.Slider, payload: Any) -> float:
+    """The preprocessing of a slider that takes a value outside its range as the nearest end, any other as the least.
 
-    def clamp(payload: Any) -> float:
-        is_number = isinstance(payload, int | float) and payload == payload  # not NaN
-        return preprocess(min(max(payload, slider.minimum), slider.maximum) if is_number else slider.minimum)
+    gr.Slider itself raises an error.
+    """
+    is_number = isinstance(payload, int | float) and payload == payload  # not NaN
+    value = min(max(payload, slider.minimum), slider.maximum) if is_number else slider.minimum
+    return gr.Slider.preprocess(slider, value)
 
-    slider.preprocess = clamp
-    return slider
+
+ClampedSlider = variant(gr.Slider, preprocess=clamp)
 
 
 def sheet_url(faces: np.ndarray) -> str:

@@ -80,7 +80,7 @@ class TrainHandlers:
         model, start, size, crop: values of the form; the faces are decoded at the size at which they will be trained
         """
         if not files:
-            return [old, gr.skip(), None, gr.skip()]  # gr.skip() would take its preprocessing from the source of files
+            return [old, gr.skip(), None, gr.skip()]
         try:
             draft, faces, job = self.draft(files, old, (start, size, model), crop, request, profile, progress)
         finally:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
-from app.components.bridge import clamped, component, lenient, remembered
+from app.components.bridge import ClampedSlider, component, lenient, remembered, variant
 from app.errors import JobError, visitor_text
 from app.faces.library import EMBEDDED_KEY, LOADED
 from app.jobs.arrivals import Upload, all_uploads
@@ -22,8 +21,6 @@ START_CHOICES = [("Embedded model", EMBEDDED_KEY), ("The model in use", LOADED),
 CROP_CHOICES = [("Off", "none"), ("Where needed", "faces")]
 SIZE_CHOICES, DEFAULT_SIZE = [32, 64, 128], 64  # px; larger models take a GPU and the command line
 DEFAULT_MINUTES = 15
-# What fields become whose value the page never sends.
-LENIENT = {"start": EMBEDDED_KEY, "size": DEFAULT_SIZE, "images": 0, "name": "", "recipe": "modern", "crop": "none"}
 HEADING = "## Train on your own faces"
 INTRODUCTION = """\
 Add a few hundred faces, choose how long to train, and watch. Your faces and your model are private: only this browser
@@ -90,29 +87,30 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
             fields["estimate"] = gr.HTML("", elem_id="estimate")
             fields["begin"] = gr.Button("Start training", variant="primary", elem_id="start-training")
             gr.HTML(f"<p>{KEPT.format(hours=settings.keep_hours)}</p>", elem_id="kept")
-    for name, otherwise in LENIENT.items():
-        lenient(fields[name], otherwise)
     return Form(body=body, draft=remembered(""), **fields)
 
 
 def build_sources(settings: Settings) -> dict[str, Any]:
     """Build the first step, where the faces come from and what they are; returns its components by field of Form."""
     gr.Markdown("### 1. Your faces")
-    files = gr.File(
+    members = {
+        "data_model": property(lambda self: LenientFiles, lambda self, model: None),
+        "preprocess": lambda self, payload: uploads_of(payload, settings),
+    }
+    files = variant(gr.File, **members)(
         label=f"Pictures, a zip or a tar, up to {settings.upload_megabytes:,} MB",
         file_count="multiple",  # of any type: the server tells them apart by their contents
         height=150,
         elem_id="faces-files",
     )
     with gr.Row(elem_id="other-faces"):
-        folder = gr.UploadButton("Choose a folder", file_count="directory", size="md", elem_id="faces-folder")
+        folder = variant(gr.UploadButton, **members)(
+            "Choose a folder", file_count="directory", size="md", elem_id="faces-folder"
+        )
         examples = gr.Button("Try it with 300 example faces", size="md", elem_id="example-faces")
         tray = gr.Button("Use my tray", size="md", elem_id="tray-faces")
-    for source in (files, folder):
-        source.data_model = LenientFiles
-        source.preprocess = partial(uploads_of, settings=settings)  # pyright: ignore[reportAttributeAccessIssue]
     faces = component("faces", [], "faces")
-    crop = gr.Radio(
+    crop = lenient(gr.Radio, "none")(
         CROP_CHOICES,
         value="none",
         label="Crop to the faces",
@@ -126,7 +124,7 @@ def build_plan(settings: Settings) -> dict[str, Any]:
     """Build the second step, how to train; returns its components by field of Form."""
     gr.Markdown("### 2. Your model")
     longest = settings.job_minutes
-    minutes = gr.Slider(
+    minutes = ClampedSlider(
         min(1, longest),
         longest,
         value=min(DEFAULT_MINUTES, longest),
@@ -134,17 +132,19 @@ def build_plan(settings: Settings) -> dict[str, Any]:
         label="Minutes of training",
         info="You can stop at any time and continue later.",
     )
-    name = gr.Textbox(label="Name of the model", value="My faces", max_length=60)
+    name = lenient(gr.Textbox, "")(label="Name of the model", value="My faces", max_length=60)
     with gr.Accordion("More choices", open=False, elem_id="more-choices"):
         info = "Starting from a model needs less time and fewer faces."
-        start = gr.Radio(START_CHOICES, value=EMBEDDED_KEY, label="Start from", info=info)
+        start = lenient(gr.Radio, EMBEDDED_KEY)(START_CHOICES, value=EMBEDDED_KEY, label="Start from", info=info)
         info = "The model in use keeps its size."
-        size = gr.Radio(SIZE_CHOICES, value=DEFAULT_SIZE, label="Image size, px", info=info)
-        images = gr.Number(0, label="Stop after this many images", info="0 = no limit", precision=0)
+        size = lenient(gr.Radio, DEFAULT_SIZE)(SIZE_CHOICES, value=DEFAULT_SIZE, label="Image size, px", info=info)
+        images = lenient(gr.Number, 0)(0, label="Stop after this many images", info="0 = no limit", precision=0)
         info = "modern: hinge loss, averaged weights. classic: the DCGAN of 2015."
-        recipe = gr.Radio(sorted(RECIPES, reverse=True), value="modern", label="Training recipe", info=info)
+        recipe = lenient(gr.Radio, "modern")(
+            sorted(RECIPES, reverse=True), value="modern", label="Training recipe", info=info
+        )
     plan: dict[str, Any] = {"start": start, "size": size, "images": images, "name": name, "recipe": recipe}
-    return plan | {"minutes": clamped(minutes)}
+    return plan | {"minutes": minutes}
 
 
 class LenientFiles(ListFiles):

@@ -120,7 +120,8 @@ def test_model_trained_here_opens_for_those_with_its_key_and_falls_back_when_it_
     this_face(opened, face)
     gone = {"error": "This training job was deleted.", "missing": True}
     opened.route("**/ganime/*", lambda route: route.fulfill(status=404, json=gone))
-    press(opened, "dice")
+    with opened.expect_response(lambda response: response.status == 404):
+        press(opened, "dice")
     opened.unroute("**/ganime/*")
     expect(opened.locator(NAME)).to_have_text(EMBEDDED.name)
     alert(opened).to_contain_text(f"back to {EMBEDDED.name}")

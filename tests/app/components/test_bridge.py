@@ -10,7 +10,7 @@ import pytest
 
 from app.components.bridge import (
     Answer,
-    clamped,
+    ClampedSlider,
     error_answer,
     expected_errors,
     gradio_error,
@@ -112,4 +112,4 @@ def test_an_expected_failure_becomes_a_value_that_marks_a_deleted_job() -> None:
     ("sent", "used"), [(65, 64), (-1, 1), (None, 1), (float("nan"), 1), ("x", 1), (7, 7), (10**400, 64)]
 )
 def test_slider_takes_a_value_out_of_range_as_the_nearest_end(sent: object, used: int) -> None:
-    assert clamped(gr.Slider(1, 64, step=1)).preprocess(sent) == used
+    assert ClampedSlider(1, 64, step=1).preprocess(sent) == used

@@ -22,7 +22,7 @@ from app.jobs.service import Jobs
 from app.jobs.supervisor import train_arguments
 from app.settings import Settings
 from app.tabs.train import TrainHandlers
-from app.tabs.train_form import uploads_of
+from app.tabs.train_form import build_fields, uploads_of
 from ganime.errors import CheckpointError
 from tests.app.job_helpers import exists
 
@@ -211,3 +211,22 @@ def test_only_uploads_to_this_page_reach_the_form(settings: Settings) -> None:
     for payload in (outside, ListFiles([inside, outside])):
         with pytest.raises(gr.Error, match="not uploaded"):
             uploads_of(payload, settings)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "sent", [["x"], {"path": "/etc/passwd"}, 10**400, "y" * 100, True, None], ids=lambda sent: type(sent).__name__
+)
+async def test_a_field_takes_any_value_also_once_gradio_has_made_it_anew_for_a_visitor(
+    sent: object, settings: Settings
+) -> None:
+    with gr.Blocks():
+        form = build_fields(settings, gr.Column())
+    for field in (form.start, form.size, form.crop, form.recipe, form.images, form.name, form.minutes, form.draft):
+        anew = type(field)(**field.constructor_args | {"render": False})
+        assert anew.get_block_name() == field.get_block_name() in {"radio", "number", "textbox", "slider"}
+        anew.preprocess(sent)
+    for files in (form.files, form.folder):
+        anew = type(files)(**files.constructor_args | {"render": False})
+        payload = anew.data_model.model_validate(sent)
+        assert anew.preprocess(payload) == []
