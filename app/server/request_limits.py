@@ -285,6 +285,10 @@ async def leave_inputs(data: Any, block: Block, *, check_in_upload_folder: bool 
     return await MOVE_FILES(data, block, **options)
 
 
+def leave_event_data(data: object) -> None:
+    """Stand in for Gradio's function that looks up each path in the data of an event; nobody takes those for files."""
+
+
 def keep_no_value(state: SessionState, key: int, value: object) -> None:
     """Stand in for the method with which Gradio notes what a visitor has sent, to restore it from a deep link.
 
@@ -301,6 +305,7 @@ def restrict_gradio() -> None:
         "async_ssrf_protected_download": (processing_utils, refuse_to_fetch),
         "async_ssrf_protected_get": (processing_utils, refuse_to_fetch),
         "async_move_files_to_cache": (processing_utils, leave_inputs),
+        "check_all_files_in_cache": (processing_utils, leave_event_data),
         "_update_value_in_config": (SessionState, keep_no_value),
     }
     for name, (place, replacement) in replacements.items():

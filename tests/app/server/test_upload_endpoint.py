@@ -79,6 +79,7 @@ def _closed_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
         (processing_utils, "async_ssrf_protected_download"),
         (processing_utils, "async_ssrf_protected_get"),
         (processing_utils, "async_move_files_to_cache"),
+        (processing_utils, "check_all_files_in_cache"),
         (SessionState, "_update_value_in_config"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
@@ -577,6 +578,7 @@ def test_files_that_values_name_are_not_looked_for_and_those_of_results_are_serv
     sent = {"amounts": [named, {"path": "/nowhere", "meta": 5}]}
     assert asyncio.run(move(sent, component, check_in_upload_folder=True)) == sent
     assert component.temp_files == set()
+    processing_utils.check_all_files_in_cache([named | {"path": "x" * 5_000}, {"a": named | {"path": "/etc/passwd"}}])
     (result := Path(component.GRADIO_CACHE) / "face.png").parent.mkdir(parents=True, exist_ok=True)
     result.write_bytes(b"face")
     served = asyncio.run(move(named | {"path": str(result)}, component, postprocess=True))
