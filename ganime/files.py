@@ -102,7 +102,7 @@ def refuse_to_replace(folder: Path, but: Collection[str]) -> None:
 def flush(path: Path) -> None:
     """Force the bytes of a file to the disk, so that they are stored before it is renamed; ignores folders."""
     if path.is_file():
-        with path.open("rb+") as file:
+        with path.open("rb") as file:
             os.fsync(file.fileno())
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 
 from app.errors import JobError, JobMissing
+from app.jobs.mirror import Mirror, is_on_network
 
 DRAFT, QUEUED, RUNNING, STOPPING = "draft", "queued", "running", "stopping"
 FINISHED, FAILED, INTERRUPTED = "finished", "failed", "interrupted"
@@ -68,27 +69,33 @@ class Store:
     """The rows, for any thread and any number of processes. Raises JobError when they cannot be read or written.
 
     busy: seconds to wait for another process that writes
+    path: of the database, beside which other files for processes of this machine may lie
     """
 
     def __init__(self, home: Path, busy: float = 5.0) -> None:
         path = home / DATABASE
         try:
             home.mkdir(parents=True, exist_ok=True)
+            self.mirror = Mirror(path) if is_on_network(home) else None
         except OSError as error:
             raise JobError(f"The folder for jobs, GANIME_HOME, cannot be created ({error}).") from error
         with explain_database_errors(path):
-            url = URL.create("sqlite", database=str(path))
+            self.path = self.mirror.live if self.mirror else path
+            url = URL.create("sqlite", database=str(self.path))
             self.engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": busy})
             event.listen(self.engine, "connect", prepare)
             event.listen(self.engine, "begin", begin)
             self.reader = self.engine.execution_options(reading=True)
-            self.path = path
             with self.engine.begin() as connection:
                 SQLModel.metadata.create_all(connection)
             self.held = self.engine.connect()  # keeps the write-ahead log file, see `prepare`
+            if self.mirror:
+                self.mirror.start()
 
     def close(self) -> None:
         self.held.close()
+        if self.mirror:
+            self.mirror.close()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -96,6 +103,8 @@ class Store:
         with explain_database_errors(self.path), Session(self.engine, expire_on_commit=False) as session:
             yield session
             session.commit()
+        if self.mirror:
+            self.mirror.changed.set()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

@@ -117,7 +117,7 @@ class Supervisor:
     def holds_lock(self) -> bool:
         """Return whether this process is the one that acts; it remains so until it ends."""
         if self.lock is None:
-            lock = os.open(self.home / "jobs.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = os.open(self.store.path.with_name("jobs.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.lock = lock

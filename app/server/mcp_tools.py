@@ -127,6 +127,7 @@ class Server(GradioMCPServer):
 
     async def call(self, asked: Any) -> Any:
         """Answer the call of a tool, asked as a CallToolRequest, with a ServerResult."""
+        content: list[Any]
         try:
             content, failed = await self.answer(asked.params.name, asked.params.arguments or {}), False
         except gr.Error as error:
@@ -135,9 +136,10 @@ class Server(GradioMCPServer):
 
     async def answer(self, tool: str, arguments: dict[str, Any]) -> list[Any]:
         """The parts of a tool's answer. Raises gr.Error with a text for the caller."""
-        inputs = self.inputs_of(tool, arguments)
+        inputs, request = self.inputs_of(tool, arguments), self.mcp_server.request_context.request
+        assert request  # calls arrive over HTTP alone
         try:
-            return await self.drawn(tool, inputs, self.mcp_server.request_context.request)
+            return await self.drawn(tool, inputs, request)
         except gr.Error:
             raise
         except Exception as error:
