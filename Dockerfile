@@ -12,10 +12,19 @@ COPY container/requirements.lock .
 RUN pip install --require-hashes --no-deps -r requirements.lock \
     && pip install --index-url "${INDEX}" torch==2.13.0
 
+# ONNX Runtime, with which visitors' browsers draw.
+FROM node:22-slim AS browsers
+WORKDIR /browsers
+COPY package.json package-lock.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+
 FROM python:3.12-slim
 WORKDIR /app
 RUN useradd --uid 1000 --create-home ganime && mkdir -p /data/ganime && chown 1000 /data/ganime
 COPY --from=packages /venv /venv
+COPY --from=browsers /browsers/node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs \
+    /browsers/node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm \
+    node_modules/onnxruntime-web/dist/
 COPY app app
 COPY ganime ganime
 COPY weights weights
@@ -32,6 +41,6 @@ VOLUME /data
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
     CMD ["python", "-c", \
         "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['GRADIO_SERVER_PORT'], timeout=4)"]
-# As process 1, Python heeds SIGINT but not SIGTERM: without this, stopping takes ten seconds and ends in a kill.
+# While it starts, Python as process 1 heeds SIGINT but not SIGTERM; then the page saves its jobs at either.
 STOPSIGNAL SIGINT
 CMD ["python", "-m", "app"]

@@ -2,7 +2,7 @@
 
     pip install uv && python container/lock.py
 
-torch and what only its CUDA builds need are left out: the Dockerfile takes them from PyTorch's own index, where the
+onnx, with which visitors' browsers get models to draw with, is one of them. torch and what only its CUDA builds need are left out: the Dockerfile takes them from PyTorch's own index, where the
 build for a CPU has other files than on PyPI.
 """
 
@@ -16,14 +16,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "container" / "requirements.lock"
 TORCH = re.compile(r"torch|triton|nvidia-[\w-]+|cuda-[\w-]+")
-HEAD = "# Written by container/lock.py from requirements.txt, for Python 3.12 on Linux.\n"
+HEAD = "# Written by container/lock.py from requirements.txt and app/space.py, for Python 3.12 on Linux.\n"
 
 
 def main() -> None:
-    """Resolve requirements.txt and write the lock."""
+    """Resolve requirements.txt and onnx, and write the lock."""
     command = [*(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate")]
     command += ["--generate-hashes", "--python-version", "3.12", "--python-platform", "x86_64-manylinux_2_28"]
-    done = subprocess.run([*command, "requirements.txt"], cwd=ROOT, check=True, capture_output=True, text=True)
+    [onnx] = re.findall(r'"(onnx>=.*?)"', (ROOT / "app" / "space.py").read_text(encoding="utf-8"))
+    command += ["requirements.txt", "-"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, input=f"{onnx}\n")
     entries = re.split(r"(?m)^(?=[\w.-]+==)", done.stdout)
     kept = [entry for entry in entries if entry and not TORCH.fullmatch(entry.partition("==")[0])]
     LOCK.write_text(HEAD + "".join(kept), encoding="utf-8")
