@@ -16,6 +16,7 @@ NETWORK_BITS = 64  # of an IPv6 address: a household chooses the remaining bits 
 
 
 WRITING_SCOPES = {"contribute-repos", "write-repos", "manage-repos"}  # of a login that may create a repository
+JOBS_SCOPE = "jobs"  # of a login that may run jobs
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,14 @@ class Account:
 
     name: of the user, "" for nobody.
     token: of a login that may publish, "" for none. It must never be stored, logged or sent to the browser.
+    jobs_token: the same of a login that may run jobs, too.
+    expires: seconds since 1970 at which the token ends, None if that is unknown.
     """
 
     name: str = ""
     token: str = field(default="", repr=False)
+    jobs_token: str = field(default="", repr=False)
+    expires: float | None = None
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,10 @@ def account_of(request: Any) -> Account:
     """Return the account on the hub that the visitor behind a request has signed in with."""
     login = login_of(request) or {}
     profile = login.get("userinfo") or {}
-    may_publish = WRITING_SCOPES & set(str(login.get("scope") or "").split())
-    return Account(str(profile.get("preferred_username") or ""), login.get("access_token", "") if may_publish else "")
+    scopes = set(str(login.get("scope") or "").split())
+    token = str(login.get("access_token") or "") if WRITING_SCOPES & scopes else ""
+    name = str(profile.get("preferred_username") or "")
+    return Account(name, token, token if JOBS_SCOPE in scopes else "", login.get("expires_at"))
 
 
 def login_of(request: Any) -> dict[str, Any] | None:

@@ -50,7 +50,10 @@ class JobEndpoints:
     answer: Callable[..., None]
     account: Callable[[], str]
     refuse: Callable[..., None]
-    send: Callable[..., None]
+    send_response: Callable[..., None]
+    send_header: Callable[..., None]
+    end_headers: Callable[..., None]
+    wfile: Any
 
     def tell_of_jobs(self, parts: list[str], mode: str) -> None:
         """/api/jobs/hardware, /api/jobs/OWNER/ID and .../logs."""
@@ -60,11 +63,22 @@ class JobEndpoints:
         if job is None:
             return self.refuse(404, "", "no such job")
         if parts[2:] == ["logs"]:
-            job.goes_on.wait(10)
-            lines = [{"timestamp": "2026-01-01T00:00:00.000Z", "data": line} for line in job.log]
-            body = "".join(f"data: {json.dumps(line)}\n\n" for line in lines).encode()
-            return self.send(200, body, mode, {"Content-Type": "text/event-stream"})
+            return self.tell_log(job)
         return self.answer(self.describe_job(job), mode)
+
+    def tell_log(self, job: Job) -> None:
+        """The lines that are there, and the others once the job goes on."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        told = 0
+        for seconds in (0, 10):
+            job.goes_on.wait(seconds)
+            for text in job.log[told:]:
+                line = {"timestamp": "2026-01-01T00:00:00.000Z", "data": text}
+                self.wfile.write(f"data: {json.dumps(line)}\n\n".encode())
+            self.wfile.flush()
+            told = len(job.log)
 
     def take_job(self, parts: list[str], wanted: dict[str, Any], mode: str) -> None:
         """POST /api/jobs/OWNER starts a job, .../ID/cancel ends it."""

@@ -2,8 +2,8 @@
 
 tiny: the real command line, with networks so small that a step takes milliseconds, and a save after nearly every step.
 mock: behaves like the command line in its run folder, but trains nothing; the variable MOCK selects a behaviour.
-app KIND: the whole page, as `python -m app` starts it, with a stand-in as trainer, short searches for pictures and few
-example faces.
+app KIND: the whole page, as `python -m app` starts it, with a stand-in as trainer, short searches for pictures, few
+example faces, and no weights sent along with jobs on the hub.
 """
 
 from __future__ import annotations
@@ -117,8 +117,10 @@ def app(kind: str) -> None:
 
     from app.faces import examples, studio
     from ganime.drawing import projection
+    from ganime.training import hub_needs
 
     examples.EXAMPLE_COUNT = 24
+    hub_needs.NEEDED = ("ganime",)  # without the large weights
     projection.FIRST_STEPS = projection.LAST_STEPS = 4
     studio.Jobs = partial(studio.Jobs, options=replace(options_for(kind), save=0.0, niceness=0))  # type: ignore[misc]
     sys.argv[1:] = []

@@ -7,6 +7,11 @@ import { readStored } from "./shared/storage.js";
 /** The value of a component with the faces of the tray, and the other values of the event. */
 export const withTray = (value, ...others) => [{ ...value, tray: readStored("ganime-tray") || [] }, ...others];
 
+/** What is chosen in the form of the Train tab, as the value of elsewhere.js. */
+export const planElsewhere = (draft, model, start, images, recipe, size, name) => [
+  { plan: { draft, model, start, images, recipe, size, name }, time: Date.now() },
+];
+
 function takeJobLink() {
   const key = jobOfLink(location.hash);
   if (!key) return;

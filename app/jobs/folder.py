@@ -7,14 +7,14 @@ import json
 import math
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from app.jobs.store import Job
 from app.recently_used import RecentlyUsed
 from app.settings import Settings
-from ganime.files import write_bytes
+from ganime.files import write_bytes, write_json
 from ganime.models.checkpoint import saved_models
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.training.events import EVENTS_FILE, PREVIEWS, read_journal
@@ -22,10 +22,28 @@ from ganime.training.run_folder import saves
 from ganime.training.run_start import saved_distance
 
 CROP_FILE = "crop-faces"  # there if the faces are to be cut out of the pictures
+ELSEWHERE_FILE = "elsewhere.json"
 MAX_JOURNALS = 16  # kept in memory
 MAX_GRIDS = 240  # sample grids kept for a job; the slider that shows them is a few hundred pixels wide
 # By run: size and modification time of the journal, and its lines.
 JOURNALS: RecentlyUsed[tuple[tuple[int, int], list[dict[str, Any]]]] = RecentlyUsed(MAX_JOURNALS)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Where a job trains, or was trained, on the account of its visitor; nothing of it is secret from that visitor.
+
+    id, url: of the job on the hub, in the account `owner`.
+    dataset: owner/name of the private dataset that has the faces and gets the run.
+    flavor: kind of the machine. dollars: the most that the job can cost.
+    """
+
+    id: str
+    owner: str
+    dataset: str
+    url: str
+    flavor: str
+    dollars: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +84,24 @@ class JobFolder:
             write_bytes(self.path / CROP_FILE, b"")
         else:
             (self.path / CROP_FILE).unlink()
+
+    @property
+    def elsewhere(self) -> Elsewhere | None:
+        """Where the job trains, or was trained, if not here."""
+        path = self.path / ELSEWHERE_FILE
+        return Elsewhere(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+    def set_elsewhere(self, place: Elsewhere | None) -> None:
+        """Note where the job trains; None for here."""
+        if place:
+            write_json(self.path / ELSEWHERE_FILE, asdict(place))
+        else:
+            (self.path / ELSEWHERE_FILE).unlink(missing_ok=True)
+
+    @property
+    def was_fetched(self) -> bool:
+        """Whether the run was trained elsewhere and is here now, without what is needed to resume it."""
+        return self.elsewhere is not None and bool(self.models())
 
     def log(self, attempt: int) -> Path:
         return self.path / f"log-{attempt}.txt"

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from app.errors import JobError
 from app.jobs.folder import folder_bytes
-from app.jobs.store import ACTIVE, ENDED, QUEUED, Job, count
+from app.jobs.store import ACTIVE, ELSEWHERE, ENDED, QUEUED, Job, count
 from app.settings import MEGABYTE, Settings
 from app.visitors import Visitor
 from ganime.config import CROPS, IMAGE_SIZES, RECIPES
@@ -21,6 +21,8 @@ SAVE_MEGABYTES = {32: 66, 64: 135, 128: 290, 256: 415}  # by image size, for the
 SAVE_PER_MODEL = 9  # size of a save, as a multiple of the half-precision model that the run began from
 SMALL_MEGABYTES = 60  # sample grids, the best model, logs
 MAX_IMAGES = 10**9
+MOST_MINUTES = 1_440  # of training on the visitor's own account
+KEPT = (*ENDED, ELSEWHERE)  # states of a job that may be deleted some hours after its end
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,22 @@ def check_visitor(visitor: Visitor, settings: Settings) -> None:
 
 def check_plan(plan: TrainingPlan, settings: Settings) -> None:
     """Raise JobError for a plan outside the limits of this page."""
+    check_model(plan)
+    check_minutes(plan.minutes, settings)
+
+
+def check_plan_elsewhere(plan: TrainingPlan) -> None:
+    """Raise JobError for a plan that cannot be carried out on the visitor's own account."""
+    check_model(plan)
+    if not 1 <= plan.minutes <= MOST_MINUTES:
+        raise JobError(f"Choose 1 to {MOST_MINUTES:,} minutes of training; got {plan.minutes:g}.")
+
+
+def check_model(plan: TrainingPlan) -> None:
+    """Raise JobError for a recipe, an image size or a number of images that there is not."""
     if plan.recipe not in RECIPES:
         raise JobError(f"The recipe must be one of {', '.join(RECIPES)}; got {str(plan.recipe)[:40]!r}.")
     check_image_size(plan.image_size)
-    check_minutes(plan.minutes, settings)
     if isinstance(plan.images, bool) or not isinstance(plan.images, int) or not 0 <= plan.images <= MAX_IMAGES:
         raise JobError(f"The number of images must be between 0 and {MAX_IMAGES:,}; got {plan.images!r}.")
 
@@ -101,7 +115,7 @@ def check_job_count(session: Session, settings: Settings, visitor: str, except_i
 
     Ended jobs count until they may be deleted.
     """
-    counted = col(Job.state).not_in(ENDED) | (col(Job.ended) > deletable_before(settings))
+    counted = col(Job.state).not_in(KEPT) | (col(Job.ended) > deletable_before(settings))
     if count(session, col(Job.visitor) == visitor, counted, col(Job.id) != except_id) >= settings.visitor_jobs:
         raise JobError(
             f"A visitor may have {settings.visitor_jobs} jobs here (GANIME_VISITOR_JOBS), including uploads and jobs "
@@ -126,7 +140,7 @@ def delete_oldest(session: Session, settings: Settings, needed: int = 0, waiting
     excess = sum(job.bytes for job in jobs) + waiting + needed - int(settings.disk_gigabytes * 2**30)
     deletable = deletable_before(settings)
     for job in jobs:
-        if excess > 0 and job.state in ENDED and job.ended < deletable:
+        if excess > 0 and job.state in KEPT and job.ended < deletable:
             job.deleted, excess = True, excess - job.bytes
     return max(0, excess)
 
@@ -156,7 +170,7 @@ def make_room(
 
 def promised(session: Session, settings: Settings, except_id: str = "") -> int:
     """Return the bytes that jobs, but for `except_id`, reserved and have not written yet."""
-    unfinished = col(Job.state).in_((QUEUED, *ACTIVE)) & col(Job.deleted).is_(False)
+    unfinished = col(Job.state).in_((QUEUED, *ACTIVE, ELSEWHERE)) & col(Job.deleted).is_(False)
     jobs = session.exec(select(Job).where(unfinished, Job.id != except_id)).all()
     return sum(max(0, job.bytes - folder_bytes(settings.home / "jobs" / job.id)) for job in jobs)
 

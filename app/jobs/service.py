@@ -204,6 +204,7 @@ class Jobs:
         if minutes is not None:
             limits.check_minutes(minutes, self.settings)
         folder = self.folder(key)
+        check_trained_here(folder)
         with self.changing(key, *ENDED) as (session, job):
             if minutes is not None:
                 job.minutes, job.images = float(minutes), 0
@@ -213,6 +214,7 @@ class Jobs:
                 raise JobError("This job has reached its limit. Give the minutes for which it should continue.")
             job.trained = folder.trained_seconds()
             self.enqueue(session, job, visitor)
+            folder.set_elsewhere(None)  # from now on it trains here
 
     @explain_disk_errors("The job could not be queued")
     def finish(self, key: str, visitor: Visitor) -> None:
@@ -221,6 +223,7 @@ class Jobs:
         Raises JobError if nothing is saved.
         """
         limits.check_visitor(visitor, self.settings)
+        check_trained_here(self.folder(key))
         saved = self.folder(key).saved_images()
         with self.changing(key, *ENDED) as (session, job):
             if not saved:
@@ -345,6 +348,15 @@ class Jobs:
         job.bytes = max(needed, folder_bytes(folder.path))  # a resumed job may have become larger
         limits.make_room(session, self.settings, job.bytes, self.options.spare_bytes, except_id=job.id)
         job.state, job.reason, job.queued = QUEUED, "", time.time()
+
+
+def check_trained_here(folder: JobFolder) -> None:
+    """Raise JobError for a run that was fetched from the hub, which cannot be resumed here."""
+    if folder.was_fetched:
+        raise JobError(
+            "This model was trained elsewhere and cannot be continued here. Use it, and begin a new job from it (“Start "
+            "from”: “The model in use”)."
+        )
 
 
 def request_stop(job: Job) -> None:

@@ -27,7 +27,8 @@ def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> f
     with jobs.store.reading() as session:
         newest = session.exec(same.order_by(col(Job.started).desc()).limit(MAX_JOBS)).all()
     for job in newest:
-        steps = [line for line in jobs.supervisor.folder(job.id).journal() if line["event"] == "Step"]
+        folder = jobs.supervisor.folder(job.id)
+        steps = [line for line in folder.journal() if line["event"] == "Step" and not folder.elsewhere]
         if steps:
             return statistics.median(line["images_per_second"] for line in steps[-MAX_STEPS:])
     return None
@@ -39,7 +40,8 @@ def seconds_after(jobs: Jobs, image_size: int) -> float | None:
     with jobs.store.reading() as session:
         newest = session.exec(same.order_by(col(Job.started).desc()).limit(MAX_JOBS)).all()
     for job in newest:
-        if (seconds := seconds_of_end(jobs.supervisor.folder(job.id).journal())) is not None:
+        folder = jobs.supervisor.folder(job.id)
+        if not folder.elsewhere and (seconds := seconds_of_end(folder.journal())) is not None:
             return seconds
     return None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.jobs.ending import without_paths
-from app.jobs.folder import JobFolder
+from app.jobs.folder import Elsewhere, JobFolder
 from app.jobs.store import ACTIVE, ENDED, FINISHED, QUEUED, STOPPING, Job
 from app.jobs.uploads import skipped_files
 from ganime.drawing.directions import DIRECTION_INDEX_FILE
@@ -24,7 +24,7 @@ class JobStatus:
 
     Times are seconds since 1970, 0 for "not yet".
 
-    state: "draft", "queued", "running", "stopping", "finished", "failed" or "interrupted"
+    state: "draft", "queued", "running", "stopping", "elsewhere", "finished", "failed" or "interrupted"
     reason: why it is in this state, in words
     faces: number of faces that can be used, or of pictures uploaded before they were read
     stopped: whether it finished because the visitor stopped it
@@ -42,6 +42,7 @@ class JobStatus:
     notes: notices in the journal
     skipped: the visitor's files that are not used, each with the reason
     can_resume, has_model: whether it can be continued, and whether it has a model
+    elsewhere: where it trains, or was trained, None for here
     has_clarity, sliders: whether that model has a clarity, and how many named sliders
     """
 
@@ -77,6 +78,7 @@ class JobStatus:
     has_model: bool = False
     has_clarity: bool = False
     sliders: int = 0
+    elsewhere: Elsewhere | None = None
 
 
 ROW_FIELDS = [one.name for one in fields(JobStatus) if one.default is MISSING and one.default_factory is MISSING]
@@ -112,10 +114,11 @@ def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, Jo
         measured=last.get("Measured"),
         notes=[without_paths(line["text"], folder) for line in lines if line["event"] == "Notice"],
         skipped=skipped_files(folder.uploads),
-        can_resume=job.state in ENDED,
+        can_resume=job.state in ENDED and not folder.was_fetched,
         has_model=model is not None,
         has_clarity=model is not None and (model / CLARITY_FILE).is_file(),
         sliders=named_sliders(model) if model else 0,
+        elsewhere=folder.elsewhere,
     )
 
 

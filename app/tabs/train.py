@@ -28,7 +28,7 @@ from app.jobs.arrivals import Upload, delete_uploads
 from app.jobs.limits import TrainingPlan, check_minutes, check_visitor, may_train
 from app.jobs.service import Jobs, safe_model_name
 from app.jobs.store import DRAFT
-from app.tabs import train_form
+from app.tabs import elsewhere, train_form
 from app.tabs.job_view import archive_file, faces_value, job_functions
 from app.tabs.publish import publish_functions
 from app.tabs.train_form import DEFAULT_MINUTES, Form
@@ -204,6 +204,12 @@ class TrainHandlers:
             return [draft, error_value(error), gr.skip()]
         return ["", {"chosen": draft, "name": str(name)[:60], "time": time.time()}, {}]
 
+    def started(self, event: gr.EventData, draft: str) -> Any:
+        """Show a job that was started on the visitor's account, whose faces leave the form if they are still there."""
+        key = event_text(event, "key")
+        value = {"chosen": key, "time": time.time()}
+        return ["", value, {}] if draft == key else [draft, value, gr.skip()]
+
     def resume(self, event: gr.EventData, request: gr.Request, profile: gr.OAuthProfile | None) -> dict[str, Any]:
         """Queue an ended job to continue: for the minutes in the event, or for the minutes it has left."""
         key, minutes = event_text(event, "key"), event_text(event, "minutes")
@@ -260,9 +266,11 @@ def build(studio: Studio, model_key: gr.Textbox, opened: Trigger) -> None:
     if jobs is None:
         gr.Markdown(OFF.format(why=studio.no_jobs))
         return
-    form, handlers = train_form.build_form(studio.settings), TrainHandlers(studio, jobs)
+    form = train_form.build_form(studio.settings, elsewhere.form_functions(studio, jobs))
+    handlers = TrainHandlers(studio, jobs)
     archive = file_function(archive_file(jobs), studio.door(studio.limits.save))
     functions = [*job_functions(studio, jobs), *publish_functions(studio, jobs), archive]
+    functions += elsewhere.job_functions(studio, jobs)
     job = component("job", functions, "job", ("resume", "finish", "reconsider"))
     connect(form, handlers, job, model_key, opened)
 
@@ -289,6 +297,9 @@ def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Tex
     fields = [form.draft, *plan]
     gr.on([opened, *(field.change for field in fields)], handlers.estimate, fields, form.estimate, **aside)
     form.begin.click(handlers.submit, [form.draft, *plan, form.name], [form.draft, job, form.faces], **private)
+    chosen = [form.draft, model_key, form.start, form.images, form.recipe, form.size, form.name]
+    form.elsewhere.plan(None, chosen, form.elsewhere, js=page_call("planElsewhere"), **private)
+    form.elsewhere.started(handlers.started, form.draft, [form.draft, job, form.faces], **private)
     job.resume(handlers.resume, None, job, **private)
     job.finish(handlers.finish, None, job, **private)
     job.reconsider(read(handlers.reopen_draft), form.draft, [*drafted, form.crop], **private)

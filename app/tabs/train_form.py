@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
-from app.components.bridge import ClampedSlider, component, lenient, remembered, variant
+from app.components.bridge import ClampedSlider, ServerFunction, component, lenient, remembered, variant
 from app.errors import JobError, visitor_text
 from app.faces.library import EMBEDDED_KEY, LOADED
 from app.jobs.arrivals import Upload, all_uploads
@@ -45,6 +45,7 @@ class Form:
     faces: shows what was uploaded
     start, size: model to begin from, and image size in px
     estimate: shows how many images fit into the training time
+    elsewhere: begins the training on the visitor's account on the hub
     """
 
     body: gr.Column
@@ -63,20 +64,21 @@ class Form:
     recipe: gr.Radio
     estimate: gr.HTML
     begin: gr.Button
+    elsewhere: gr.HTML
 
 
-def build_form(settings: Settings) -> Form:
-    """Build the components of the form, from top to bottom."""
+def build_form(settings: Settings, elsewhere: list[ServerFunction]) -> Form:
+    """Build the components of the form, from top to bottom. elsewhere: server functions of elsewhere.js."""
     gr.Markdown(HEADING)
     if settings.training == "login":
         gr.Markdown(LOGIN if sign_in_works() else NO_LOGIN)
         if sign_in_works():
             gr.LoginButton(elem_id="sign-in", size="md")
     with gr.Column(visible=settings.training == "open", elem_id="train-form") as body:
-        return build_fields(settings, body)
+        return build_fields(settings, elsewhere, body)
 
 
-def build_fields(settings: Settings, body: gr.Column) -> Form:
+def build_fields(settings: Settings, elsewhere: list[ServerFunction], body: gr.Column) -> Form:
     """Build the components inside `body`: the faces on one side, and how to train on the other."""
     gr.Markdown(INTRODUCTION)
     with gr.Row(elem_id="train-steps"):
@@ -86,6 +88,7 @@ def build_fields(settings: Settings, body: gr.Column) -> Form:
             fields |= build_plan(settings)
             fields["estimate"] = gr.HTML("", elem_id="estimate")
             fields["begin"] = gr.Button("Start training", variant="primary", elem_id="start-training")
+            fields["elsewhere"] = component("elsewhere", elsewhere, "elsewhere", ("plan", "started"))
             gr.HTML(f"<p>{KEPT.format(hours=settings.keep_hours)}</p>", elem_id="kept")
     return Form(body=body, draft=remembered(""), **fields)
 

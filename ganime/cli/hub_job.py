@@ -14,7 +14,8 @@ from ganime.cli.progress import show_events
 from ganime.config import TrainConfig
 from ganime.errors import ConfigError, TrainingError
 from ganime.training.events import Event
-from ganime.training.hub_jobs import HubJob, HubJobs, dataset_name, longest_minutes
+from ganime.training.hub_jobs import HubJob, HubJobs, dataset_name, longest_minutes, own_token
+from ganime.training.hub_needs import options_of
 from ganime.training.run_folder import discard_unsaved
 
 ON_HUB = "hf-jobs"
@@ -35,13 +36,13 @@ def train_there(
     if given["start"] and Path(given["start"]).exists():
         raise ConfigError("A job on the hub starts from the embedded model, scratch or a model on the hub (--from).")
     discard_unsaved(out)
-    hub = HubJobs()
+    hub = HubJobs(own_token())
     machine = hub.machine(flavor)
     most = longest_minutes(minutes)
     dataset = f"{hub.owner}/{dataset_name(out.name)}"
     print(
         f"{machine.flavor}: {machine.description}, ${machine.dollars:.2f} an hour. This job takes {minutes:g} minutes "
-        f"of training and at most {most - minutes:.0f} more, so it costs at most ${machine.dollars * most / 60:.2f}.\n"
+        f"of training and at most {most - minutes:.0f} more, so it costs at most ${machine.price(minutes):.2f}.\n"
         f"Your faces, this code and your token go to the account {hub.owner}, the faces into the private dataset "
         f"{dataset}."
     )
@@ -88,24 +89,12 @@ def fetch_run_command(
 ) -> None:
     """Fetch the run that a job on the hub has left (`train --on hf-jobs`)."""
     discard_unsaved(out)
-    fetch(HubJobs(), dataset, out)
+    fetch(HubJobs(own_token()), dataset, out)
 
 
 def store_run_command(run: Annotated[Path, typer.Argument()], dataset: DatasetArgument) -> None:
     """Store a run in a dataset, as a job on the hub does at its end."""
-    HubJobs().store(run, dataset)
-
-
-def options_of(given: dict[str, Any]) -> list[str]:
-    """Options as words of a command; those that are None, False or 0 are left out."""
-    words: list[str] = []
-    for name, value in given.items():
-        option = "--from" if name == "start" else f"--{name.replace('_', '-')}"
-        if value is True:
-            words.append(option)
-        elif value:
-            words += [option, str(value)]
-    return words
+    HubJobs(own_token()).store(run, dataset)
 
 
 def confirmed(question: str) -> bool:

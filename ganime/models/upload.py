@@ -180,7 +180,7 @@ def refused(status: int, target: Target) -> HubError:
     if status == 402:
         rule = "Gradio Spaces need a paid plan or ZeroGPU; a static Space is free (--static)"
         if target.kind != "space":
-            rule = "it needs a payment method or credits in the settings of the account"
+            rule = "it needs a payment method or pre-paid credits in the settings of the account"
         return HubError(f"{host} wants to be paid for this (HTTP 402): {rule}.")
     if status in (403, 404):
         owner = repo_id.partition("/")[0]

@@ -5,38 +5,35 @@ A private dataset of the user holds what the job needs (this code, the faces) an
 
 from __future__ import annotations
 
+import json
 import re
-import shlex
 import shutil
 import tempfile
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from huggingface_hub import HfApi, JobStage, Volume
+from huggingface_hub import HfApi, JobHardwareInfo, JobStage, Volume
 from huggingface_hub import errors as hf
+from huggingface_hub.hf_api import RepoSibling
 
+from ganime.background import in_time
 from ganime.config import PAUSES
-from ganime.embedded import TRAINING_FACES
 from ganime.errors import ConfigError, HubError, TrainingError
-from ganime.faces.kinds import ARCHIVE_SUFFIXES, SUFFIXES, TABLE_SUFFIXES
-from ganime.models.hub import bounded, token_to_send
-from ganime.models.upload import NO_TOKEN, Target, explained, upload
-from ganime.own_files import own_files
+from ganime.models.hub import DOWNLOAD_SECONDS, NOT_A_HUB, HubUnreachable, bounded, is_intact, token_to_send
+from ganime.models.upload import NO_TOKEN, SLOWEST, Target, explained, refused, upload
 from ganime.training.events import Event, parse_event
+from ganime.training.hub_needs import PLACE, RUN_FOLDER, START_FOLDER, script, write_needs
+from ganime.training.received_run import checked_line
 from ganime.version import __version__
 
 IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"  # Python, and uv, which installs packages
-PLACE, REMOTE_RUN = "/job", "/tmp/run"  # where the dataset is mounted, and where the job trains
-RUN_FOLDER = "run"  # of the dataset
 PREPARING_MINUTES = 30  # for a job to install its packages, to finish its model, and to upload it
 ANSWER_SECONDS = 60.0
-PACKAGE = Path(__file__).resolve().parents[1]
-NEEDED = (PACKAGE.name, "weights")  # the code of a job
-NOT_NEEDED = {"make", TRAINING_FACES.name}  # folders of the weights
+LOG_SECONDS, LOG_LINES = 3.0, 100  # of the log of a job that runs, of which the latest event is told
+UNDER_WAY = (JobStage.SCHEDULING, JobStage.RUNNING)  # stages of a job that has not ended
 T = TypeVar("T")
 
 
@@ -47,6 +44,10 @@ class Machine:
     flavor: str
     description: str
     dollars: float
+
+    def price(self, minutes: float) -> float:
+        """The highest price, in dollars, of a job that trains for some minutes."""
+        return self.dollars * longest_minutes(minutes) / 60
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,15 @@ class HubJob:
 
 
 class HubJobs:
-    """The jobs of the user whose token is used. Methods raise HubError, with a text that contains no token.
+    """The jobs of the user whose token is given; no other token is used. Methods raise HubError, whose text has none.
 
-    endpoint: URL of the hub, None for HF_ENDPOINT.
+    endpoint: URL of the hub, None for HF_ENDPOINT. scratch: folder for temporary files, None for that of the system.
     """
 
-    def __init__(self, endpoint: str | None = None) -> None:
-        token = token_to_send(None)
-        if not token:
+    def __init__(self, token: str, endpoint: str | None = None, scratch: Path | None = None) -> None:
+        if not token_to_send(token):
             raise HubError(NO_TOKEN)
-        self.token, self.endpoint, self.owner = token, endpoint, "user"
+        self.token, self.endpoint, self.scratch, self.owner = token, endpoint, scratch, "user"
         self.api = HfApi(endpoint, token, library_name="ganime", library_version=__version__)
         self.owner = str(self.asked(lambda: self.api.whoami()["name"]))
 
@@ -81,7 +81,7 @@ class HubJobs:
             try:
                 return question()
             except Exception as error:
-                raise explained(error, target, self.token) from None
+                raise unanswered(error, target, self.token) from None
 
         return bounded(ANSWER_SECONDS, target.host, work)
 
@@ -93,26 +93,35 @@ class HubJobs:
         """A kind of machine and its price. Raises ConfigError for an unknown one."""
         known = {item.name: item for item in self.asked(self.api.list_jobs_hardware)}
         if flavor not in known:
-            raise ConfigError(f"--flavor is one of {', '.join(known)}; got {flavor[:60]!r}.")
-        found = known[flavor]
-        hours = {"minute": 60, "hour": 1}.get(found.unit_label, 0)
-        if not hours:
-            raise HubError(f"The price of {flavor} is given for a {found.unit_label[:20]!r}, which is unknown here.")
-        gpu = f", {found.accelerator.quantity} x {found.accelerator.model}" if found.accelerator else ""
-        return Machine(flavor, f"{found.pretty_name} ({found.cpu}, {found.ram}{gpu})", found.unit_cost_usd * hours)
+            raise ConfigError(f"flavor is one of {', '.join(known)}; got {flavor[:60]!r}.")
+        return machine_of(known[flavor])
+
+    def machines(self) -> list[Machine]:
+        """The kinds of machines with one GPU or none, which is all that a job uses; the cheapest comes first."""
+        known = self.asked(self.api.list_jobs_hardware)
+        small = [item for item in known if not item.accelerator or is_one_gpu(item)]
+        return sorted((machine_of(item) for item in small), key=lambda machine: machine.dollars)
 
     def begin(
-        self, name: str, faces: Sequence[Path], options: Sequence[str], machine: Machine, minutes: float
+        self,
+        name: str,
+        faces: Sequence[Path],
+        options: Sequence[str],
+        machine: Machine,
+        minutes: float,
+        start: Path | None = None,
     ) -> HubJob:
         """Upload what a job needs, and start it.
 
-        name: of the run. options: for `ganime train`. minutes: of training.
+        name: of the run. options: for `ganime train`. minutes: of training. start: folder of a model to begin from.
         """
         target = self.target(dataset_name(name))
-        with tempfile.TemporaryDirectory(prefix="ganime-") as folder:
-            packed = write_needs(Path(folder), faces)
+        with tempfile.TemporaryDirectory(prefix="ganime-", dir=self.scratch) as folder:
+            packed = write_needs(Path(folder), faces, start)
             obsolete = [f"{RUN_FOLDER}/*", "faces/*"]
             upload(Path(folder), target, f"Faces and code for {name}", self.token, obsolete)
+        if start:
+            options = [*options, "--from", f"{PLACE}/{START_FOLDER}/{start.name}"]
         command = ["bash", "-c", script(packed, options, target.repo_id)]
         job = self.asked(
             lambda: self.api.run_job(
@@ -148,25 +157,131 @@ class HubJobs:
         """End a job. What it has not uploaded is lost."""
         self.asked(lambda: self.api.cancel_job(job_id=job.id, namespace=job.owner))
 
-    def fetch(self, dataset: str, run: Path) -> None:
-        """Download the run in a dataset to the folder `run`. Raises TrainingError if it holds none."""
-        patterns = f"{RUN_FOLDER}/*"
-        with tempfile.TemporaryDirectory(prefix="ganime-") as name:
-            folder = Path(name)
+    def stage(self, job: HubJob) -> tuple[str, str]:
+        """The stage of a job, and what the hub says about it; both are "" for a job that the hub does not know."""
+
+        def question() -> tuple[str, str]:
             try:
-                self.api.snapshot_download(dataset, repo_type="dataset", allow_patterns=patterns, local_dir=folder)
-            except (hf.RepositoryNotFoundError, hf.GatedRepoError):
-                raise HubError(f"There is no dataset {dataset}, or this token may not read it.") from None
-            except Exception as error:
-                raise explained(error, self.target("ganime"), self.token) from None
-            if not (folder / RUN_FOLDER).is_dir():
-                raise TrainingError(f"{dataset} holds no run: the job ended before its first save, or still trains.")
-            shutil.copytree(folder / RUN_FOLDER, run, dirs_exist_ok=True)
+                status = self.api.inspect_job(job_id=job.id, namespace=job.owner).status
+            except hf.HfHubHTTPError as error:
+                if error.response.status_code == 404:
+                    return "", ""
+                raise
+            return str(status.stage), str(status.message or "")[:500]
+
+        return self.asked(question)
+
+    def latest(self, job: HubJob) -> Event | None:
+        """The latest event in the log of a job that runs, None where the log does not give one within seconds."""
+        found: list[Event] = []
+
+        def read() -> None:
+            for line in self.api.fetch_job_logs(job_id=job.id, namespace=job.owner, tail=LOG_LINES):
+                if (checked := checked_line(line)) and (event := parse_event(json.dumps(checked))):
+                    found.append(event)
+
+        with suppress(Exception):  # the hub holds the answer open as long as the job runs, or has no log of it yet
+            in_time(LOG_SECONDS, read, "ganime-hub")
+        return found[-1] if found else None
+
+    def fetch(
+        self,
+        dataset: str,
+        run: Path,
+        choose: Callable[[Mapping[str, int]], Collection[str]] = list,
+        most_bytes: int | None = None,
+    ) -> None:
+        """Download the run in a dataset to the folder `run`; every file is checked against the checksum in the list.
+
+        choose: returns the files to download, given the bytes of each by its path in the run.
+        most_bytes: of these together.
+
+        Raises TrainingError if there is no run.
+        """
+        info = self.asked(lambda: self.listed(dataset))
+        inside = f"{RUN_FOLDER}/"
+        files = {
+            file.rfilename.removeprefix(inside): file
+            for file in info.siblings or []
+            if file.rfilename.startswith(inside)
+        }
+        chosen = [files[name] for name in choose({name: file.size or 0 for name, file in files.items()})]
+        if not chosen:
+            raise TrainingError(f"{dataset} holds no run: the job ended before its first save, or still trains.")
+        size = sum(file.size or 0 for file in chosen)
+        if most_bytes is not None and size > most_bytes:
+            raise HubError(f"The run in {dataset} has {size:,} bytes; at most {max(0, most_bytes):,} fit here.")
+        target = Target(dataset, True, "dataset", endpoint=self.endpoint)
+        with tempfile.TemporaryDirectory(prefix="ganime-", dir=self.scratch) as name:
+            folder, seconds = Path(name), DOWNLOAD_SECONDS + size / SLOWEST
+            bounded(seconds, target.host, lambda: self.download(target, chosen, info.sha, folder))
+            if run.exists():
+                shutil.copytree(folder / RUN_FOLDER, run, dirs_exist_ok=True)
+            else:
+                shutil.move(folder / RUN_FOLDER, run)
+
+    def listed(self, dataset: str) -> Any:
+        """What the hub knows of a dataset, with the size and checksum of each file."""
+        try:
+            return self.api.dataset_info(dataset, files_metadata=True, timeout=ANSWER_SECONDS)
+        except (hf.RepositoryNotFoundError, hf.GatedRepoError):
+            raise HubError(f"There is no dataset {dataset}, or this token may not read it.") from None
+
+    def download(self, target: Target, files: Sequence[RepoSibling], revision: str | None, folder: Path) -> None:
+        """Download files of a dataset to their paths in a folder."""
+        try:
+            for file in files:
+                options: dict[str, Any] = {"repo_type": "dataset", "revision": revision, "local_dir": folder}
+                path = Path(self.api.hf_hub_download(target.repo_id, file.rfilename, **options))
+                if not is_intact(path, file):
+                    raise HubError(f"{file.rfilename} of {target.repo_id} arrived damaged. Try again.")
+        except Exception as error:
+            raise unanswered(error, target, self.token) from None
 
     def store(self, run: Path, dataset: str) -> None:
         """Upload the folder of a run to a dataset, as a job does at its end."""
         target = Target(dataset, True, "dataset", endpoint=self.endpoint)
         upload(run, target, f"The run {run.name}", self.token, inside=RUN_FOLDER)
+
+
+def own_token() -> str:
+    """The token of this machine, of HF_TOKEN or `hf auth login`. Raises HubError if there is none."""
+    token = token_to_send(None)
+    if not token:
+        raise HubError(NO_TOKEN)
+    return token
+
+
+def unanswered(error: Exception, target: Target, token: str) -> HubError:
+    """What a failed question about jobs means to the user. token: is cut out of texts that come from the hub."""
+    if isinstance(error, hf.HfHubHTTPError):
+        status, host = error.response.status_code, target.host
+        if status in (403, 404):
+            return HubError(
+                f"The token may not do this for {target.repo_id.partition('/')[0]} (HTTP {status}). It needs the right "
+                "to write to repositories and to run jobs."
+            )
+        if status in (408, 429) or status >= 500:
+            return HubUnreachable(f"{host} is overloaded or out of order (HTTP {status}). Try again later.")
+        return refused(status, target)
+    if isinstance(error, (HubError, hf.OfflineModeIsEnabled, *NOT_A_HUB)):
+        return explained(error, target, token)
+    return HubUnreachable(f"{target.host} could not be reached. Check the network, or try again later.")
+
+
+def is_one_gpu(item: JobHardwareInfo) -> bool:
+    """Whether a kind of machine has one accelerator, which is a GPU."""
+    accelerator = item.accelerator
+    return accelerator is not None and accelerator.type == "gpu" and str(accelerator.quantity) == "1"
+
+
+def machine_of(item: JobHardwareInfo) -> Machine:
+    """A kind of machine as the hub describes it. Raises HubError if its price is of an unknown kind."""
+    hours = {"minute": 60, "hour": 1}.get(item.unit_label, 0)
+    if not hours:
+        raise HubError(f"The price of {item.name} is given for a {item.unit_label[:20]!r}, which is unknown here.")
+    gpu = f", {item.accelerator.quantity} x {item.accelerator.model}" if item.accelerator else ""
+    return Machine(item.name, f"{item.pretty_name} ({item.cpu}, {item.ram}{gpu})", item.unit_cost_usd * hours)
 
 
 def longest_minutes(minutes: float) -> float:
@@ -177,56 +292,3 @@ def longest_minutes(minutes: float) -> float:
 def dataset_name(run: str) -> str:
     """The name of the dataset for a run."""
     return f"ganime-{re.sub(r'[^A-Za-z0-9]+', '-', run).strip('-')[:60] or 'run'}"
-
-
-def write_needs(folder: Path, faces: Sequence[Path]) -> list[str]:
-    """Write what a job needs into a folder; returns the names of the zips of faces in it."""
-    for path in own_files(PACKAGE.parent, NEEDED):
-        if not (NOT_NEEDED.intersection(path.parts) or path.suffix == ".webp"):
-            (folder / "code" / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(PACKAGE.parent / path, folder / "code" / path)
-    (folder / "requirements.txt").write_text("\n".join(requirements()) + "\n", encoding="utf-8")
-    (folder / "faces").mkdir()
-    return [pack(path, folder / "faces" / f"{number}.zip") for number, path in enumerate(faces)]
-
-
-def requirements() -> list[str]:
-    """The packages that this package needs."""
-    listed = PACKAGE.parent / "requirements.txt"
-    if listed.is_file():
-        return [line for line in listed.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-    try:
-        return [line for line in requires("ganime") or [] if "extra ==" not in line]
-    except PackageNotFoundError as error:
-        raise ConfigError("The packages that Ganime needs are unknown. Install it again.") from error
-
-
-def pack(source: Path, out: Path) -> str:
-    """Write the pictures in a folder, or a file as it is, to `out`; returns its name. Raises ConfigError without it."""
-    if not source.exists():
-        raise ConfigError(f"{source} is not on this machine, from where faces are uploaded. Download it first.")
-    if source.is_file():
-        shutil.copyfile(source, out)
-        return out.name
-    with zipfile.ZipFile(out, "w") as archive:  # pictures are compressed already
-        for path in sorted(source.rglob("*")):
-            if path.is_file() and path.suffix.lower() in SUFFIXES | ARCHIVE_SUFFIXES | TABLE_SUFFIXES:
-                archive.write(path, path.relative_to(source).as_posix())
-    return out.name
-
-
-def script(faces: Sequence[str], options: Sequence[str], dataset: str) -> str:
-    """What the job runs. A run that fails is uploaded, too, if anything was saved."""
-    words = [*(f"{PLACE}/faces/{name}" for name in faces), "--out", REMOTE_RUN, "--home", "/tmp/home", "--events"]
-    return "\n".join(
-        [
-            "set -e",
-            f"uv pip install --system --quiet --requirement {PLACE}/requirements.txt",
-            f"cd {PLACE}/code",
-            "export PYTHONDONTWRITEBYTECODE=1",
-            "ended=0",
-            f"python -m ganime train {shlex.join([*words, *options])} || ended=$?",
-            f"if [ -d {REMOTE_RUN}/saves ]; then python -m ganime store-run {REMOTE_RUN} {shlex.quote(dataset)}; fi",
-            "exit $ended",
-        ]
-    )

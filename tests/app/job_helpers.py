@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 
 from app.errors import JobMissing
@@ -15,6 +16,9 @@ from app.jobs.arrivals import Upload
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.visitors import Visitor
+from ganime.config import TrainConfig, to_dict
+from ganime.images import png_bytes
+from ganime.nets.dcgan import read_config
 
 ME, OTHER = Visitor("me"), Visitor("other")
 PLAN = TrainingPlan(image_size=32, minutes=5)
@@ -66,6 +70,28 @@ def wait_for_steps(jobs: Jobs, key: str) -> None:
 def arguments(jobs: Jobs, key: str) -> list[str]:
     """Return the command line of a job's trainer, as the mock wrote it down."""
     return json.loads((jobs.folder(key).run / "arguments.json").read_text())[0]
+
+
+def run_files(model: Path) -> dict[str, bytes]:
+    """The files of a run, by their paths in it, as a trainer leaves them; its best save and its newest are `model`."""
+    config = read_config(model / "config.json")
+    config.pop("training", None)
+    settings = {"train": to_dict(TrainConfig()), "model": config, "faces": 16, "key": "0" * 64}
+    lines = [
+        {"event": "Step", "time": 1.0, "step": 8, "images": 64, "images_per_second": 9.0, "progress": 0.5}
+        | dict.fromkeys(("d_loss", "g_loss", "d_real", "d_fake"), 0.5),
+        {"event": "Verdict", "time": 2.0, "images": 64, "state": "early", "reason": "few", "advice": "Go on."},
+        {"event": "Done", "time": 3.0, "images": 64, "reason": "minutes", "folder": "saves/000000000064"},
+    ]
+    files = {
+        "run.json": json.dumps(settings).encode(),
+        "events.jsonl": "".join(json.dumps(line) + "\n" for line in lines).encode(),
+        "previews/000000000000.png": png_bytes(np.zeros((32, 32, 3), np.uint8)),
+        "saves/000000000064/state.pt": b"a pickle",
+    }
+    for save in ("best", "000000000064"):
+        files |= {f"saves/{save}/{path.name}": path.read_bytes() for path in model.iterdir()}
+    return files
 
 
 def exists(jobs: Jobs, key: str) -> bool:

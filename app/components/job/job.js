@@ -10,13 +10,15 @@ import { createRequest } from "../shared/requests.js";
 import { createActions } from "./actions.js";
 import { createBar } from "./bar.js";
 import { drawChart } from "./charts.js";
+import { createElsewhere } from "./elsewhere.js";
 import { createFold } from "./fold.js";
 import { createJobList, keepJobs } from "./list.js";
 import { createNotifying } from "./notify.js";
 import { createPublishing } from "./publish.js";
 import { createSamples } from "./samples.js";
 import {
-  bringsOf, canBeFinished, describeState, isActive, nameOf, paceOf, planOf, reasonOf, restOf, shareOf, triesOf,
+  bringsOf, canBeFinished, deletionOf, describeState, hasEnded, isActive, nameOf, paceOf, planOf, reasonOf, restOf,
+  shareOf, triesOf,
 } from "./words.js";
 
 const SECONDS = 2;
@@ -73,7 +75,7 @@ function showProgress({ $, showShare }, job) {
 function showButtons({ $, notifying, picked }, job) {
   const waiting = job.state === "queued";
   const possible = {
-    archive: job.has_model, nearest: job.has_model && job.can_resume, finish: canBeFinished(job),
+    archive: job.has_model, nearest: job.has_model && hasEnded(job), finish: canBeFinished(job),
     notify: notifying.canAsk(picked(), job),
     save: job.state === "running" && ["measuring", "training"].includes(job.activity),
     stop: isActive(job) || waiting, reconsider: job.state === "draft",
@@ -82,8 +84,9 @@ function showButtons({ $, notifying, picked }, job) {
   $('[data-action="stop"]').disabled = job.state === "stopping";
   setText($('[data-action="stop"]'), waiting ? "Leave the queue" : "Stop and keep");
   $(".next").hidden = !job.has_model;
-  $('[data-action="use"]').classList.toggle("primary", job.can_resume);
-  setText($(".brings"), job.can_resume ? bringsOf(job) : triesOf(job));
+  $('[data-action="use"]').classList.toggle("primary", hasEnded(job));
+  setText($(".brings"), hasEnded(job) ? bringsOf(job) : triesOf(job));
+  setText($(".confirm p"), deletionOf(job));
 }
 
 function showContinuation({ $ }, job) {
@@ -122,7 +125,7 @@ function showCharts({ $ }, job) {
 
 /** Shows the faces of a job that has drawn none yet. */
 async function showSheet({ $, ask, picked }, job) {
-  const waiting = job.state === "draft" || job.state === "queued";
+  const waiting = ["draft", "queued", "elsewhere"].includes(job.state);
   const wanted = waiting || (isActive(job) && !job.grids.length);
   $(".sheet").hidden = !wanted || $(".sheet").dataset.key !== picked();
   if (!wanted || $(".sheet").dataset.key === picked()) return;
@@ -210,7 +213,7 @@ function createJobView(view) {
   const list = createJobList(view, pick);
   const samples = createSamples(view);
   const [folds, form, publishing] = [createFolds(view), createFold(view), createPublishing(view)];
-  const actions = createActions(view, refresh, forget);
+  const [actions, elsewhere] = [createActions(view, refresh, forget), createElsewhere(view, refresh)];
   let [asking, refusal] = [false, ""]; // whether a question is under way, and how the last one was refused
   let arriving = ""; // the key of a job that was started just now and is not shown yet
 
@@ -221,7 +224,7 @@ function createJobView(view) {
 
   function pick(key, again = true) {
     view.select(key);
-    for (const part of [actions, samples, folds, publishing]) part.reset();
+    for (const part of [actions, samples, folds, publishing, elsewhere]) part.reset();
     for (const part of [".job", ".away"]) $(part).hidden = true;
     view.say("");
     if (again || key) list.update();
@@ -256,7 +259,7 @@ function createJobView(view) {
     if (before !== job.state) showContinuation(view, job);
     showJob(view, job);
     samples.show(job);
-    for (const part of [folds, publishing]) part.update(job);
+    for (const part of [folds, publishing, elsewhere]) part.update(job);
     form.update(job);
     if (before && before !== job.state) list.update();
     if (arriving === view.picked()) $(".job").scrollIntoView({ block: "start" });

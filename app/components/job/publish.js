@@ -1,10 +1,7 @@
 // Publishing the model of an ended job on the Hugging Face hub.
 import { create, setText } from "../shared/dom.js";
-import { createLongWork } from "../shared/long-work.js";
-import { isActive } from "./words.js";
-
-/** What is said while a model is being published: the server's words, with a capital. */
-export const stepText = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}…` : "Beginning…");
+import { createLongWork, stepText } from "../shared/long-work.js";
+import { hasEnded } from "./words.js";
 
 /** Creates the form. view: see job.js. */
 export function createPublishing({ $, picked, request }) {
@@ -56,7 +53,7 @@ export function createPublishing({ $, picked, request }) {
     publish(picked());
   });
   return {
-    update(job) { fold.hidden = !job.has_model || isActive(job) || job.state === "queued"; },
+    update(job) { fold.hidden = !job.has_model || !hasEnded(job); },
     reset() {
       work.stop();
       form.reset();

@@ -3,7 +3,7 @@ import { formatNumber } from "../shared/dom.js";
 
 const STATES = {
   draft: "Not started", queued: "Waiting", running: "Training", stopping: "Stopping and saving",
-  finished: "Finished", failed: "Failed", interrupted: "Interrupted", away: "Not available",
+  elsewhere: "Training on your account", finished: "Finished", failed: "Failed", interrupted: "Interrupted", away: "Not available",
 };
 const ACTIVITIES = {
   sampling: "Drawing the first sample", measuring: "Measuring the faces", training: "Training", saving: "Saving",
@@ -31,7 +31,20 @@ export function describeState(job) {
 export const formatDuration = (seconds) => (
   seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
 
-/** Whether a job is being trained. */
+/** Whether a job has ended, well or not. */
+export const hasEnded = ({ state }) => ["finished", "failed", "interrupted"].includes(state);
+
+/** What is asked before a job is deleted. */
+export function deletionOf(job) {
+  if (job.state === "elsewhere") {
+    return "Delete this job and its faces here? On the hub it goes on and costs until it ends. Cancel it first if you do "
+      + "not want that.";
+  }
+  const rest = job.elsewhere ? " What is in your account on the hub stays there." : "";
+  return `Delete this job, its faces and its model permanently?${rest}`;
+}
+
+/** Whether a job is being trained here. */
 export const isActive = (job) => job.state === "running" || job.state === "stopping";
 
 /** The share of the bar that is full, 0 to 1; null while that is unknown, so that the bar only moves. */

@@ -1,6 +1,9 @@
 // Work that takes seconds. The server advances it only while it is asked, and does one piece of a kind for a visitor,
 // so a new one begins once the one before has been given up.
 
+/** What is said while work is being done: the server's words, with a capital. */
+export const stepText = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}…` : "Beginning…");
+
 /**
  * Runs one piece of long work at a time.
  *

@@ -27,7 +27,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[HubServ
         server.accounts = {TOKEN: "ada"}
         server.become_default(monkeypatch)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setattr("ganime.training.hub_jobs.NEEDED", ("ganime",))  # without the large weights
+        monkeypatch.setattr("ganime.training.hub_needs.NEEDED", ("ganime",))  # without the large weights
         yield server
 
 

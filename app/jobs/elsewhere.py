@@ -1,0 +1,226 @@
+"""Training jobs that run on the account of their visitor on the hub: begun, fetched and ended with the visitor's token.
+
+The token is an argument of every function; it is used for this alone and is not kept. Functions that yield say what
+they do, in words, and yield their result last. They raise GanimeError with a text for the visitor that has no token.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.errors import JobError, explain_disk_errors
+from app.jobs import limits, uploads
+from app.jobs.folder import Elsewhere, JobFolder, folder_bytes
+from app.jobs.limits import TrainingPlan
+from app.jobs.service import Jobs, copy_model
+from app.jobs.store import DRAFT, ELSEWHERE, FAILED, FINISHED, INTERRUPTED
+from app.visitors import Visitor
+from ganime.config import PAUSES, SCRATCH
+from ganime.errors import HubError, TrainingError
+from ganime.training.events import Event, Step, Working
+from ganime.training.hub_jobs import PREPARING_MINUTES, UNDER_WAY, HubJob, HubJobs, longest_minutes
+from ganime.training.hub_needs import options_of
+from ganime.training.received_run import check_run, chosen_files
+
+CENT = 0.01
+MOST_NAME = 40  # characters of the model's name in the name of the dataset
+ENDINGS = ("COMPLETED", "ERROR", "")  # stages of a job that may have left a run; "" is one that the hub has forgotten
+NOTHING = "Nothing of its model was stored"
+busy: set[str] = set()  # ids of jobs that are being begun, fetched or ended
+lock = threading.Lock()  # of `busy`
+
+
+@dataclass(frozen=True)
+class Rent:
+    """What a visitor has accepted: the kind of machine, and the most that the job may cost, in dollars."""
+
+    flavor: str
+    dollars: float
+
+
+def machines(token: str) -> Iterator[str | dict[str, Any]]:
+    """The kinds of machines that the hub rents out, their prices, and whose the token is."""
+    yield "asking the hub for its machines"
+    hub = HubJobs(token)
+    offers = [
+        {"flavor": each.flavor, "description": each.description, "dollars": each.dollars} for each in hub.machines()
+    ]
+    yield {"owner": hub.owner, "machines": offers, "pauses": PAUSES, "preparing": PREPARING_MINUTES}
+
+
+def begin(
+    jobs: Jobs, key: str, plan: TrainingPlan, visitor: Visitor, rent: Rent, token: str, expires: float | None = None
+) -> Iterator[str | dict[str, Any]]:
+    """Start a draft on the account of the token.
+
+    expires: when the token ends, in seconds since 1970, None if that is unknown. A job needs it until its own end.
+    """
+    limits.check_visitor(visitor, jobs.settings)
+    limits.check_plan_elsewhere(plan)
+    seconds = 60 * longest_minutes(plan.minutes)
+    if expires is not None and time.time() + seconds > expires:
+        raise JobError(
+            f"You are signed in for {max(0.0, expires - time.time()) / 60:.0f} more minutes; this job may take "
+            f"{seconds / 60:.0f}, and needs your sign-in to store its model. Train for less, or sign in again."
+        )
+    job, folder = jobs.get(key), jobs.folder(key)
+    if job.state != DRAFT:
+        raise JobError("This job has been started already.")
+    with alone(job.id, folder) as scratch, explain_disk_errors("The job could not be prepared"):
+        yield "asking the hub for the price"
+        hub = HubJobs(token, scratch=scratch)
+        machine = hub.machine(rent.flavor)
+        price = machine.price(plan.minutes)
+        if price > rent.dollars + CENT:
+            raise JobError(f"The price has changed: this would now cost up to ${price:.2f}. Ask for the prices again.")
+        start = copy_model(plan.start, folder.start) if plan.start else ""
+        reserve(jobs, key, plan.image_size, folder, bool(start))
+        yield f"uploading {job.faces:,} faces and the program"
+        name = f"{uploads.short_name(plan.name)[:MOST_NAME]}-{job.id[:8]}"
+        wishes = {"recipe": plan.recipe, "image_size": plan.image_size, "images": plan.images, "minutes": plan.minutes}
+        wishes |= {"crop": folder.crop, "start": None if start else SCRATCH}
+        faces = uploads.stored_sources(folder.uploads)
+        begun = hub.begin(
+            name, faces, options_of(wishes), machine, plan.minutes, folder.start / start if start else None
+        )
+        with ended_unless_noted(hub, begun), jobs.changing(key, DRAFT) as (_, row):
+            where = Elsewhere(begun.id, begun.owner, begun.dataset, begun.url, machine.flavor, round(price, 2))
+            folder.set_elsewhere(where)
+            row.recipe, row.image_size, row.start = plan.recipe, plan.image_size, start
+            row.name, row.minutes, row.images = uploads.short_name(plan.name), float(plan.minutes), plan.images
+            row.state, row.reason, row.queued, row.ended = ELSEWHERE, "", time.time(), time.time() + seconds
+    yield {"key": key, "name": uploads.short_name(plan.name), "url": begun.url}
+
+
+def reserve(jobs: Jobs, key: str, image_size: int, folder: JobFolder, with_start: bool) -> None:
+    """Reserve the disk space for the run of a draft. Raises JobError if there is not enough."""
+    with jobs.changing(key, DRAFT) as (session, job):
+        start_bytes = folder_bytes(folder.start) if with_start else 0
+        job.bytes = limits.bytes_needed(folder_bytes(folder.uploads), job.faces, image_size, start_bytes)
+        limits.make_room(session, jobs.settings, job.bytes, jobs.options.spare_bytes, except_id=job.id)
+
+
+@contextmanager
+def alone(identity: str, folder: JobFolder) -> Iterator[Path]:
+    """Work on a job, by its id, alone; yields an empty folder on the disk of the job. Raises JobError for a second."""
+    with lock:
+        if identity in busy:
+            raise JobError("This job is being begun, fetched or ended already. Try again when that is done.")
+        busy.add(identity)
+    scratch = folder.path / "scratch"
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)  # of work during which the page was killed
+        scratch.mkdir()
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        with lock:
+            busy.discard(identity)
+
+
+@contextmanager
+def ended_unless_noted(hub: HubJobs, job: HubJob) -> Iterator[None]:
+    """End a job on the hub that costs money and that the page cannot note, as when its draft is gone meanwhile."""
+    try:
+        yield
+    except Exception:
+        hub.cancel(job)
+        raise
+
+
+def fetch(jobs: Jobs, key: str, token: str) -> Iterator[str | dict[str, Any]]:
+    """Fetch the model of a job that has ended; of one that has not, say how far it is."""
+    place, folder = place_of(jobs, key)
+    with alone(jobs.get(key).id, folder) as scratch:
+        yield "asking the hub"
+        hub = hub_of(place, token, scratch)
+        stage, message = hub.stage(place)
+        if stage in UNDER_WAY:
+            yield {"text": f"It has not ended. {progress_of(stage, hub.latest(place))}"}
+            return
+        why = f"the hub says {stage}{f', {message}' if message else ''}"
+        if stage not in ENDINGS:
+            end(jobs, key, INTERRUPTED, f"It was ended on the hub ({why}). {NOTHING}.")
+        elif stage == "ERROR":
+            yield "downloading what it has stored"
+            try:
+                download(jobs, key, hub, place, folder)
+                end(jobs, key, FAILED, f"It failed on the hub ({why}). What it had saved is here.")
+            except TrainingError:
+                end(jobs, key, FAILED, f"It failed on the hub ({why}). {NOTHING}.")
+        else:
+            yield "downloading the model"
+            download(jobs, key, hub, place, folder)
+            end(jobs, key, FINISHED, "")
+    yield {"done": True}
+
+
+def cancel(jobs: Jobs, key: str, token: str) -> Iterator[str | dict[str, Any]]:
+    """End a job on the hub. What it has trained is lost. Raises JobError if it has ended by itself."""
+    place, folder = place_of(jobs, key)
+    with alone(jobs.get(key).id, folder) as scratch:
+        yield "asking the hub"
+        hub = hub_of(place, token, scratch)
+        stage, _ = hub.stage(place)
+        if stage in UNDER_WAY:
+            hub.cancel(place)
+        elif stage in ENDINGS:
+            raise JobError("It has ended already. Fetch the model.")
+        end(jobs, key, INTERRUPTED, f"You ended it on the hub. {NOTHING}.")
+    yield {"done": True}
+
+
+def place_of(jobs: Jobs, key: str) -> tuple[HubJob, JobFolder]:
+    """The job on the hub and the folder of a job that trains elsewhere. Raises JobError for any other job."""
+    folder = jobs.folder(key)
+    place = folder.elsewhere
+    if jobs.get(key).state != ELSEWHERE or place is None:
+        raise JobError("This job does not train on an account of yours.")
+    return HubJob(place.id, place.owner, place.dataset, place.url), folder
+
+
+def hub_of(place: HubJob, token: str, scratch: Path) -> HubJobs:
+    """The hub for a job and a token. Raises HubError for the token of another account."""
+    hub = HubJobs(token, scratch=scratch)
+    if hub.owner != place.owner:
+        raise HubError(f"This job runs on the account {place.owner}; the token is of {hub.owner}.")
+    return hub
+
+
+def download(jobs: Jobs, key: str, hub: HubJobs, place: HubJob, folder: JobFolder) -> None:
+    """Download and check the run of a job, and put it where a trainer of this page would have put it.
+
+    Raises HubError, or TrainingError for what is no run; nothing of it stays then.
+    """
+    assert hub.scratch
+    job, arrived = jobs.get(key), hub.scratch / "arrived"
+    with explain_disk_errors("The model could not be stored"):
+        with jobs.store.writing() as session:
+            limits.make_room(session, jobs.settings, job.bytes, jobs.options.spare_bytes, except_id=job.id)
+        hub.fetch(place.dataset, arrived, chosen_files, job.bytes - folder_bytes(folder.path))
+        check_run(arrived, job.image_size)
+        shutil.rmtree(folder.run, ignore_errors=True)
+        arrived.replace(folder.run)
+
+
+def end(jobs: Jobs, key: str, state: str, reason: str) -> None:
+    """Note that a job which trained elsewhere has ended."""
+    with jobs.changing(key, ELSEWHERE) as (_, job):
+        job.state, job.reason, job.ended = state, reason, time.time()
+        job.bytes = folder_bytes(jobs.supervisor.folder(job.id).path)
+
+
+def progress_of(stage: str, event: Event | None) -> str:
+    """How far a job is, in a sentence."""
+    if isinstance(event, Step):
+        return f"{event.progress:.0%} of its training is done: {event.images:,} images seen."
+    if isinstance(event, Working):
+        return f"It is at: {event.activity}, {event.images:,} images seen."
+    return "It waits for a machine." if stage == "SCHEDULING" else "It is running."

@@ -1,0 +1,115 @@
+"""The server functions behind training on a visitor's own account on the hub, in the form and of a job."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.components.bridge import Answer, ServerFunction, server_function
+from app.errors import JobError
+from app.faces.background import in_background
+from app.faces.studio import Studio
+from app.jobs import elsewhere
+from app.jobs.elsewhere import Rent
+from app.jobs.limits import MAX_IMAGES, MOST_MINUTES, TrainingPlan
+from app.jobs.service import Jobs
+from app.tabs.long_work import work_functions
+from app.visitors import Account, Visitor, account_of, profile_of, visitor_of
+
+Asker = tuple[Visitor, Account]
+Token = Annotated[str, Field(max_length=500, repr=False)]  # "" for that of the login; it is never kept
+NO_TOKEN = "Paste a token of the Hugging Face hub that may write and run jobs, or sign in."
+
+
+class Wishes(BaseModel):
+    """What a visitor has chosen in the form, and accepted. draft, model: keys of the faces and of the model in use."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    draft: Annotated[str, Field(max_length=200)]
+    model: Annotated[str, Field(max_length=500)]
+    start: Annotated[str, Field(max_length=100)]
+    images: Annotated[int, Field(ge=0, le=MAX_IMAGES)] | None
+    recipe: Annotated[str, Field(max_length=100)]
+    size: Annotated[int, Field(ge=1, le=4096)]
+    name: Annotated[str, Field(max_length=500)]
+    flavor: Annotated[str, Field(max_length=100)]
+    minutes: Annotated[float, Field(ge=1, le=MOST_MINUTES)]
+    dollars: Annotated[float, Field(ge=0, le=1e6)]
+    token: Token
+
+
+def account(asker: Asker) -> Answer:
+    """Whether the visitor's login may run jobs, so that no token is needed."""
+    return {"signed_in": bool(asker[1].jobs_token)}
+
+
+def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
+    """`account` says whether a token is needed; `machines` and `begin_elsewhere` begin long work, see long_work.py."""
+
+    def machines(asker: Asker, token: Token) -> Answer:
+        sent, _ = token_of(asker, token)
+        return begun(studio, "question", asker, lambda: elsewhere.machines(sent))
+
+    def begin_elsewhere(asker: Asker, wishes: Wishes) -> Answer:
+        token, expires = token_of(asker, wishes.token)
+        if not wishes.draft:
+            raise JobError("There are no faces to train on yet. Add some above, and wait until they are shown.")
+        start, size = studio.library.beginning(wishes.start, wishes.size, wishes.model)
+        plan = TrainingPlan(wishes.recipe, size, wishes.minutes, wishes.images or 0, wishes.name, start)
+        rent = Rent(wishes.flavor, wishes.dollars)
+        return begun(
+            studio,
+            "job upload",
+            asker,
+            lambda: elsewhere.begin(jobs, wishes.draft, plan, asker[0], rent, token, expires),
+        )
+
+    return [*by_asker(studio, account, machines, begin_elsewhere), *work_functions(studio)]
+
+
+def job_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
+    """`account` says whether a token is needed; `fetch_elsewhere` and `cancel_elsewhere` begin long work on a job."""
+
+    def fetch_elsewhere(asker: Asker, key: str, token: Token) -> Answer:
+        jobs.get(key)  # without the key nobody takes a place
+        sent, _ = token_of(asker, token)
+        return begun(studio, "download", asker, lambda: elsewhere.fetch(jobs, key, sent))
+
+    def cancel_elsewhere(asker: Asker, key: str, token: Token) -> Answer:
+        jobs.get(key)
+        sent, _ = token_of(asker, token)
+        return begun(studio, "question", asker, lambda: elsewhere.cancel(jobs, key, sent))
+
+    return by_asker(studio, account, fetch_elsewhere, cancel_elsewhere)
+
+
+def by_asker(studio: Studio, *functions: Any) -> list[ServerFunction]:
+    """Server functions whose first argument is the visitor who asks, with the account of the login."""
+
+    def asker_of(request: Any) -> Asker:
+        return visitor_of(request, profile_of(request), studio.settings.proxies), account_of(request)
+
+    return [server_function(function, visitor_of=asker_of) for function in functions]
+
+
+def token_of(asker: Asker, pasted: str) -> tuple[str, float | None]:
+    """The token to use, and when it ends if that is known. Raises JobError if there is none."""
+    account = asker[1]
+    if token := pasted.strip():
+        return token, None
+    if not account.jobs_token:
+        raise JobError(NO_TOKEN)
+    return account.jobs_token, account.expires
+
+
+def begun(studio: Studio, kind: str, asker: Asker, work: Any) -> Answer:
+    """Begin work that waits for the hub; its items are texts, and at last the answer."""
+    visitor = asker[0].identity
+    return {"search": studio.work.begin(kind, visitor, in_background(kind, visitor, work), work_value)}
+
+
+def work_value(found: str | Answer | None) -> Answer:
+    """What is being done, as progress, or the answer."""
+    return found if isinstance(found, dict) else {"progress": 0, "text": found or ""}
