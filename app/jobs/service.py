@@ -354,8 +354,8 @@ def check_trained_here(folder: JobFolder) -> None:
     """Raise JobError for a run that was fetched from the hub, which cannot be resumed here."""
     if folder.was_fetched:
         raise JobError(
-            "This model was trained elsewhere and cannot be continued here. Use it, and begin a new job from it (“Start "
-            "from”: “The model in use”)."
+            "This model was trained elsewhere and cannot be continued here. Use it, and start a new job from “The "
+            "model in use”."
         )
 
 

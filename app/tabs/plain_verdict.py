@@ -8,6 +8,7 @@ from app.jobs.store import ACTIVE, STOPPING
 
 UNCHANGED, MUCH_BETTER = 0.95, 0.7  # times the distance at the start
 MORE = "Continue for 15 minutes."
+IMPROVE = "Or continue for 15 minutes to improve it."
 USE = "Use this model."
 AGAIN = "Start a new job from the embedded model."
 # By the verdict of the run: how it stands, what to do while the job runs, and what to do once it has ended.
@@ -30,6 +31,8 @@ PROBLEMS = {
         AGAIN,
     ),
 }
+# What is said instead of a model that was trained elsewhere, which cannot be continued here.
+INSTEAD = {MORE: "Use it, and start a new job from it.", IMPROVE: "Or start a new job from it to improve it."}
 FINISHING = ("fitting clarity", "checking sliders")  # what a job does after its training
 FITTING = "Training has ended. Clarity and sliders are being fitted to the model; then it is ready."
 SAVING = "The job is stopping. Its model is being saved."
@@ -38,13 +41,14 @@ KEPT_START = "The model of this job is therefore the one that it started from."
 
 
 def plain_verdict(
-    state: str, lines: list[dict[str, Any]], frechet: float | None, activity: str = ""
+    state: str, lines: list[dict[str, Any]], frechet: float | None, activity: str = "", can_continue: bool = True
 ) -> dict[str, Any] | None:
     """Return {"headline", "advice", "details", "technical"} for a job, None before the first verdict.
 
     state, activity: of the job
     lines: its journal
     frechet: the Fréchet distance of the model that the job stands for, None if it was not measured
+    can_continue: whether it can be trained further once it has ended
     """
     verdict = next((line for line in reversed(lines) if line["event"] == "Verdict"), None)
     if verdict is None:
@@ -55,6 +59,9 @@ def plain_verdict(
         advice = SAVING
     elif activity in ("saving", *FINISHING):
         advice = FITTING
+    elif not can_continue:
+        for sentence, other in INSTEAD.items():
+            advice = advice.replace(sentence, other)
     return {
         "headline": headline,
         "advice": advice,
@@ -84,7 +91,7 @@ def sentences(verdict: dict[str, Any], measures: list[dict[str, Any]], active: b
         return "Not much has changed yet.", "Keep training." if active else MORE
     closer = "much closer" if ratio <= MUCH_BETTER else "closer"
     headline = f"The faces are {closer} to yours than at the start."
-    return headline, "Training goes well. Keep going." if active else f"{USE} Or continue for 15 minutes to improve it."
+    return headline, "Training goes well. Keep going." if active else f"{USE} {IMPROVE}"
 
 
 def details(measures: list[dict[str, Any]], frechet: float | None) -> list[tuple[str, str]]:

@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
-from ganime.embedded import TRAINING_FACES
 from ganime.errors import ConfigError
 from ganime.faces.kinds import ARCHIVE, PICTURE, TABLE
 from ganime.faces.sources import file_entry, kind_of
@@ -20,7 +19,7 @@ PLACE, REMOTE_RUN = "/job", "/tmp/run"  # where the dataset is mounted, and wher
 RUN_FOLDER, START_FOLDER = "run", "start"  # of the dataset
 PACKAGE = Path(__file__).resolve().parents[1]
 NEEDED = (PACKAGE.name, "weights")  # the code of a job
-NOT_NEEDED = {"make", TRAINING_FACES.name}  # folders of the weights
+NOT_NEEDED = "make"  # a folder of the weights, which made them
 
 
 def write_needs(folder: Path, faces: Sequence[Path], start: Path | None = None) -> list[str]:
@@ -31,7 +30,7 @@ def write_needs(folder: Path, faces: Sequence[Path], start: Path | None = None) 
     if start:
         shutil.copytree(start, folder / START_FOLDER / start.name)
     for path in own_files(PACKAGE.parent, NEEDED):
-        if not (NOT_NEEDED.intersection(path.parts) or path.suffix == ".webp"):
+        if not (NOT_NEEDED in path.parts or path.suffix == ".webp"):
             (folder / "code" / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(PACKAGE.parent / path, folder / "code" / path)
     (folder / "requirements.txt").write_text("\n".join(requirements()) + "\n", encoding="utf-8")

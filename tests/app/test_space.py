@@ -46,7 +46,7 @@ def test_gradio_space_has_the_front_matter_that_the_hub_needs(gradio_space: Path
     assert front["sdk"] == "gradio"
     assert (gradio_space / front["app_file"]).is_file()
     assert front["header"] == "mini"
-    assert "contribute-repos" in front["hf_oauth_scopes"]
+    assert front["hf_oauth_scopes"] == ["contribute-repos", "jobs"]
     assert front["thumbnail"] == "https://huggingface.co/spaces/ada/page/resolve/main/thumbnail.jpg"
     assert Image.open(io.BytesIO((gradio_space / "thumbnail.jpg").read_bytes())).size == (1200, 630)
     assert "models" not in front

@@ -99,7 +99,7 @@ def test_on_a_space_training_needs_a_login_unless_the_owner_changes_that(
 
 def test_readme_asks_the_space_for_a_way_to_sign_in() -> None:
     _, front, _ = (ROOT / "README.md").read_text(encoding="utf-8").split("---\n", 2)
-    assert "hf_oauth: true" in front.splitlines()
+    assert {"hf_oauth: true", "hf_oauth_scopes: [contribute-repos, jobs]"} <= set(front.splitlines())
 
 
 def pages() -> list[tuple[int, bool, bool]]:

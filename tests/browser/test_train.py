@@ -21,7 +21,7 @@ from sqlmodel import select
 from app.jobs.store import Job, Store
 from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import load_checkpoint
-from tests.app.job_helpers import children_of, wait_for
+from tests.app.job_helpers import children_of, run_files, wait_for
 from tests.app.jobs.test_uploads import header, png, zipped
 from tests.browser.accessibility import serious
 from tests.browser.conftest import DESKTOP, PHONE, SERVER, stand_in
@@ -173,6 +173,65 @@ def publish(page: Page, job: Locator, hub: HubServer) -> bytes:
     expect(link).to_have_attribute("href", f"{hub.endpoint}/tester/mine", timeout=PATIENCE)
     assert "hf_tester" not in page.evaluate("JSON.stringify({...localStorage}) + document.documentElement.outerHTML")
     return hub.models["tester/mine"].files["model.safetensors"]
+
+
+def leave_run(hub: HubServer, model: Path) -> None:
+    """Have the latest job on the hub end, with a run whose model is in a folder."""
+    job = hub.jobs[-1]
+    dataset = job.wanted["volumes"][0]["source"]
+    files = {f"run/{name}": data for name, data in run_files(model).items()}
+    hub.commit("dataset", dataset, hub.datasets[dataset].files | files)
+    job.stage = "COMPLETED"
+
+
+def test_a_model_is_trained_on_the_account_of_its_visitor_and_fetched(
+    page: Page, site: Site, uploaded: Path, tiny_folder: Path, complaints: list[str]
+) -> None:
+    site.hub.accounts["hf_tester"] = "tester"
+    page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+    open_tab(page, site.address)
+    page.locator("#faces-files input[type=file]").set_input_files(uploaded)
+    expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
+    more_choices(page)
+    page.get_by_label("From scratch").check()
+    page.get_by_label("32", exact=True).check()
+    part, job = page.locator("#elsewhere"), page.locator("#job .job")
+    part.get_by_text("Train on your own Hugging Face account").click()
+    token = part.get_by_label("Token")
+    token.fill("hf_wrong")
+    part.get_by_role("button", name="Show machines and prices").click()
+    expect(part.locator(".said")).to_contain_text("HTTP 401", timeout=PATIENCE)
+    token.fill("hf_tester")
+    part.get_by_role("button", name="Show machines and prices").click()
+    expect(part.locator(".price")).to_contain_text("At most $0.64", timeout=PATIENCE)
+    part.get_by_label("Minutes of training there").fill("10")
+    expect(part.locator(".leaves")).to_contain_text("private dataset of the account tester")
+    assert serious(page) == []
+    assert site.hub.datasets == {}
+    part.get_by_role("button", name="Start for at most $0.27").click()
+
+    expect(job).to_have_attribute("data-state", "elsewhere", timeout=PATIENCE)
+    expect(job.locator(".state")).to_have_text("Training on your account")
+    expect(job.locator(".where a").first).to_have_attribute("href", f"{site.hub.endpoint}/jobs/tester/job0")
+    expect(page.locator("#train-form")).to_be_hidden()
+    there = job.locator(".elsewhere")
+    there.get_by_label("Token").fill("hf_tester")
+    there.get_by_role("button", name="Cancel it").click()
+    assert serious(page) == []
+    there.get_by_role("button", name="No, let it train").click()
+    there.get_by_role("button", name="Fetch the model").click()
+    expect(there.locator(".fetched")).to_contain_text("has not ended", timeout=PATIENCE)
+    leave_run(site.hub, tiny_folder)
+    there.get_by_role("button", name="Fetch the model").click()
+    expect(job).to_have_attribute("data-state", "finished", timeout=PATIENCE)
+    expect(job.locator(".grid")).to_be_visible(timeout=PATIENCE)
+    expect(job.get_by_role("button", name="Continue")).to_be_hidden()
+    assert serious(page) == []
+    assert "hf_tester" not in page.evaluate("JSON.stringify({...localStorage}) + document.documentElement.outerHTML")
+    job.get_by_role("button", name="Use this model").click()
+    expect(page.locator(".model-name")).to_have_text("My faces", timeout=PATIENCE)
+    page.get_by_role("tab", name="Train").click()
+    delete(job)
 
 
 def test_faces_become_a_model_that_is_the_visitors_alone(

@@ -18,7 +18,7 @@ export function describePrice(offer, dollars, minutes) {
     + `finish, at ${DOLLARS(dollars)} an hour.`;
 }
 
-/** What is chosen of an offer: the machine, the minutes, and the most that the job can cost; null while it is invalid. */
+/** What is chosen of an offer: the machine, the minutes, and the most that the job can cost; null if it is invalid. */
 function createOffer($, form) {
   let offer = null;
 
@@ -32,8 +32,8 @@ function createOffer($, form) {
   function draw() {
     const found = chosen();
     const words = found && describePrice(offer, found.machine.dollars, found.minutes);
-    $(".price").replaceChildren(...(found
-      ? [create("strong", { textContent: `At most ${DOLLARS(found.dollars)}: ` }), words] : ["Enter 1 to 1,440 minutes."]));
+    const most = found && create("strong", { textContent: `At most ${DOLLARS(found.dollars)}: ` });
+    $(".price").replaceChildren(...(found ? [most, words] : ["Enter 1 to 1,440 minutes."]));
     setText($(".offer button"), found ? `Start for at most ${DOLLARS(found.dollars)}` : "Start");
   }
 
@@ -47,8 +47,8 @@ function createOffer($, form) {
       form.flavor.replaceChildren(...offer.machines.map(({ flavor, description, dollars }) => (
         create("option", { value: flavor, textContent: `${description}: ${DOLLARS(dollars)} an hour` }))));
       if (offer.machines.some(({ flavor }) => flavor === "t4-small")) form.flavor.value = "t4-small";
-      setText($(".leaves"), `The faces, this program and the model to begin from go to a new private dataset of ${offer.owner}; `
-        + "the token goes to the hub as a secret of the job, which stores the model with it.");
+      setText($(".leaves"), "The faces, this program and the model to begin from go to a new private dataset of the "
+        + `account ${offer.owner}. The token goes to the hub as a secret of the job, which stores the model with it.`);
       draw();
     },
   };

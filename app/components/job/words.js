@@ -3,7 +3,8 @@ import { formatNumber } from "../shared/dom.js";
 
 const STATES = {
   draft: "Not started", queued: "Waiting", running: "Training", stopping: "Stopping and saving",
-  elsewhere: "Training on your account", finished: "Finished", failed: "Failed", interrupted: "Interrupted", away: "Not available",
+  elsewhere: "Training on your account",
+  finished: "Finished", failed: "Failed", interrupted: "Interrupted", away: "Not available",
 };
 const ACTIVITIES = {
   sampling: "Drawing the first sample", measuring: "Measuring the faces", training: "Training", saving: "Saving",
@@ -37,8 +38,8 @@ export const hasEnded = ({ state }) => ["finished", "failed", "interrupted"].inc
 /** What is asked before a job is deleted. */
 export function deletionOf(job) {
   if (job.state === "elsewhere") {
-    return "Delete this job and its faces here? On the hub it goes on and costs until it ends. Cancel it first if you do "
-      + "not want that.";
+    return "Delete this job and its faces here? On the hub it goes on and costs until it ends. Cancel it first if you "
+      + "do not want that.";
   }
   const rest = job.elsewhere ? " What is in your account on the hub stays there." : "";
   return `Delete this job, its faces and its model permanently?${rest}`;

@@ -9,7 +9,8 @@ from app.server.face_endpoint import TOOLS
 from tests.app.tabs.conftest import Functions
 
 CALL = re.compile(r'\b(?:ask|use|request)\(\s*"(\w+)"')
-SHARED = {name: source for name, source in MODULES.items() if not name.startswith("job/")}  # which has its own
+OWN = ("job/", "elsewhere/")  # components with functions of their own
+SHARED = {name: source for name, source in MODULES.items() if not name.startswith(OWN)}
 
 
 def test_every_function_that_the_page_calls_is_offered(functions: Functions) -> None:

@@ -221,7 +221,7 @@ async def test_a_field_takes_any_value_also_once_gradio_has_made_it_anew_for_a_v
     sent: object, settings: Settings
 ) -> None:
     with gr.Blocks():
-        form = build_fields(settings, gr.Column())
+        form = build_fields(settings, [], gr.Column())
     for field in (form.start, form.size, form.crop, form.recipe, form.images, form.name, form.minutes, form.draft):
         anew = type(field)(**field.constructor_args | {"render": False})
         assert anew.get_block_name() == field.get_block_name() in {"radio", "number", "textbox", "slider"}
