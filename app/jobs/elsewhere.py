@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from app.jobs.folder import Elsewhere, JobFolder, folder_bytes
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs, copy_model
 from app.jobs.store import DRAFT, ELSEWHERE, FAILED, FINISHED, INTERRUPTED
+from app.settings import MEGABYTE
 from app.visitors import Visitor
 from ganime.config import PAUSES, SCRATCH
 from ganime.errors import HubError, TrainingError
@@ -130,8 +132,11 @@ def ended_unless_noted(hub: HubJobs, job: HubJob) -> Iterator[None]:
     """End a job on the hub that costs money and that the page cannot note, as when its draft is gone meanwhile."""
     try:
         yield
-    except Exception:
-        hub.cancel(job)
+    except Exception as error:
+        try:
+            hub.cancel(job)
+        except HubError:
+            raise JobError(f"{error} The job runs on the hub all the same; end it there: {job.url}") from error
         raise
 
 
@@ -204,7 +209,8 @@ def download(jobs: Jobs, key: str, hub: HubJobs, place: HubJob, folder: JobFolde
     with explain_disk_errors("The model could not be stored"):
         with jobs.store.writing() as session:
             limits.make_room(session, jobs.settings, job.bytes, jobs.options.spare_bytes, except_id=job.id)
-        hub.fetch(place.dataset, arrived, chosen_files, job.bytes - folder_bytes(folder.path))
+        choose = partial(chosen_files, most_weights=jobs.settings.model_megabytes * MEGABYTE)
+        hub.fetch(place.dataset, arrived, choose, job.bytes - folder_bytes(folder.path))
         check_run(arrived, job.image_size)
         shutil.rmtree(folder.run, ignore_errors=True)
         arrived.replace(folder.run)

@@ -123,18 +123,22 @@ class HubJobs:
         if start:
             options = [*options, "--from", f"{PLACE}/{START_FOLDER}/{start.name}"]
         command = ["bash", "-c", script(packed, options, target.repo_id)]
-        job = self.asked(
-            lambda: self.api.run_job(
-                image=IMAGE,
-                command=command,
-                flavor=machine.flavor,
-                secrets={"HF_TOKEN": self.token},
-                timeout=round(60 * longest_minutes(minutes)),
-                volumes=[Volume(type="dataset", source=target.repo_id, mount_path=PLACE)],
-                namespace=self.owner,
-                name=dataset_name(name),
+        try:
+            job = self.asked(
+                lambda: self.api.run_job(
+                    image=IMAGE,
+                    command=command,
+                    flavor=machine.flavor,
+                    secrets={"HF_TOKEN": self.token},
+                    timeout=round(60 * longest_minutes(minutes)),
+                    volumes=[Volume(type="dataset", source=target.repo_id, mount_path=PLACE)],
+                    namespace=self.owner,
+                    name=dataset_name(name),
+                )
             )
-        )
+        except HubUnreachable as error:  # its answer may have been lost
+            text = f"{error} See the list of your jobs on the hub, whether {dataset_name(name)} has begun all the same."
+            raise HubUnreachable(text) from None
         return HubJob(job.id, self.owner, target.repo_id, job.url)
 
     def follow(self, job: HubJob) -> Iterator[Event | str]:

@@ -31,10 +31,12 @@ SAVE_FILE = re.compile(rf"{RUN_SAVES}/({BEST_SAVE}|\d{{1,15}})/([\w.-]+)", re.AS
 CHOICES = {("Verdict", "state"): VERDICTS, ("Verdict", "action"): ACTIONS, ("Working", "activity"): ACTIVITIES}
 
 
-def chosen_files(sizes: Mapping[str, int]) -> list[str]:
+def chosen_files(sizes: Mapping[str, int], most_weights: int = MAX_WEIGHTS_BYTES) -> list[str]:
     """The files of a run that are taken: its settings and journal, some sample grids, the best save and the newest.
 
-    sizes: the bytes of every file, by its path in the run. Raises TrainingError if one of them is too large.
+    sizes: the bytes of every file, by its path in the run. most_weights: bytes of one file of weights.
+
+    Raises TrainingError if one of them is too large.
     """
     found = [match for match in map(SAVE_FILE.fullmatch, sizes) if match and match[2] in MODEL_FILES]
     newest = max((match[1] for match in found if match[1] != BEST_SAVE), key=int, default="")
@@ -46,7 +48,7 @@ def chosen_files(sizes: Mapping[str, int]) -> list[str]:
     chosen += [*saves, *(match[0] for match in previews[first::step])]
     for name in chosen:
         most = MOST_PREVIEW_BYTES if PREVIEW.fullmatch(name) else MAX_TEXT_BYTES
-        if sizes[name] > (MAX_WEIGHTS_BYTES if name.endswith(".safetensors") else most):
+        if sizes[name] > (most_weights if name.endswith(".safetensors") else most):
             raise TrainingError(f"{name} of the run has {sizes[name]:,} bytes, which is too large.")
     return chosen if saves else []
 

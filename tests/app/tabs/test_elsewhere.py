@@ -13,7 +13,7 @@ import pytest
 
 from app.errors import JobError
 from app.faces.studio import Studio
-from app.jobs import limits
+from app.jobs import limits, speed
 from app.jobs.service import Jobs
 from app.jobs.store import ELSEWHERE
 from app.jobs.supervisor import Supervisor
@@ -283,6 +283,56 @@ def test_a_job_whose_faces_were_trained_here_meanwhile_is_ended_on_the_hub(
     assert jobs.status(draft).elsewhere is None
 
 
+def test_a_job_that_can_neither_be_noted_nor_ended_is_named(
+    functions: Functions, jobs: Jobs, draft: str, hub: HubServer
+) -> None:
+    def begin(job: Job) -> None:
+        jobs.submit(draft, PLAN, ME)
+        hub.mode, hub.only = "500", "/cancel"
+
+    hub.on_job = begin
+    assert "/jobs/ada/job0" in started(functions, draft)["error"]
+
+
+def test_a_start_whose_answer_is_lost_is_told(functions: Functions, draft: str, hub: HubServer) -> None:
+    hub.mode, hub.only = "500", "/api/jobs/ada"
+    assert "begun all the same" in started(functions, draft)["error"]
+
+
+def test_the_model_to_begin_from_goes_along(
+    functions: Functions, studio: Studio, draft: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
+) -> None:
+    monkeypatch.setattr("app.faces.library.nearest_embedded", lambda size: tiny_folder)
+    assert "key" in started(functions, draft, start="embedded")
+    script = hub.jobs[0].wanted["command"][-1]
+    assert "--from /job/start/tiny" in script
+    assert script.count("--from") == 1
+    files = hub.datasets[hub.jobs[0].wanted["volumes"][0]["source"]].files
+    assert files["start/tiny/model.safetensors"] == (tiny_folder / "model.safetensors").read_bytes()
+
+
+def test_where_a_login_is_needed_to_train_it_is_needed_for_this(
+    settings: Settings, files: list[Upload], hub: HubServer
+) -> None:
+    studio = studio_of(settings.model_copy(update={"training": "login"}))
+    assert studio.jobs
+    functions, draft = functions_of(studio), studio.jobs.draft(files, ME, 32)
+    assert "signed in" in started(functions, draft)["error"]
+    assert "key" in started(functions, draft, asked=request("openid profile"))
+    studio.jobs.close()
+
+
+def test_what_was_trained_elsewhere_tells_nothing_about_the_speed_of_this_page(
+    functions: Functions, jobs: Jobs, draft: str, hub: HubServer, tiny_folder: Path
+) -> None:
+    started(functions, draft)
+    store(hub, hub.jobs[0], run_files(tiny_folder))
+    assert answer_of(functions, "fetch_elsewhere", draft, TOKEN) == {"done": True}
+    assert speed.images_per_second(jobs, "modern", 32, "") is None
+    assert speed.seconds_after(jobs, 32) is None
+    assert job_value(jobs, draft)["plain"]["advice"] == "Use it, and start a new job from it."
+
+
 def test_a_job_that_failed_says_why_and_can_begin_again_here(
     functions: Functions, jobs: Jobs, draft: str, hub: HubServer
 ) -> None:
@@ -369,9 +419,15 @@ def test_a_run_that_is_larger_than_the_space_that_was_reserved_is_refused(
 ) -> None:
     started(functions, draft)
     store(hub, hub.jobs[0], run_files(tiny_folder))
-    hub.claimed_sizes = {"run/saves/best/model.safetensors": 500 * 2**20}
+    hub.claimed_sizes = {"run/saves/best/model.safetensors": 65 * 2**20}  # more than GANIME_MODEL_MEGABYTES
+    assert "too large" in answer_of(functions, "fetch_elsewhere", draft, TOKEN)["error"]
+    names = ("model", "discriminator", "critic", "directions", "clarity", "known")
+    hub.claimed_sizes = {f"run/saves/best/{name}.safetensors": 60 * 2**20 for name in names}
+    for name in names:
+        dataset = hub.datasets[hub.jobs[0].wanted["volumes"][0]["source"]]
+        dataset.files[f"run/saves/best/{name}.safetensors"] = b"x"
     assert "fit here" in answer_of(functions, "fetch_elsewhere", draft, TOKEN)["error"]
-    hub.claimed_sizes = {"run/saves/best/model.safetensors": 10}  # and one that lies about its size
+    hub.claimed_sizes = dict.fromkeys(hub.claimed_sizes, 10)  # and one that lies about its size
     assert "damaged" in answer_of(functions, "fetch_elsewhere", draft, TOKEN)["error"]
     assert jobs.status(draft).state == ELSEWHERE
     assert not (jobs.folder(draft).path / "scratch").exists()
