@@ -259,13 +259,13 @@ class TrainingEndpoints:
     def train_status(self, key: str) -> dict:
         """The status of a job.
 
-        state: "queued", "running", "stopping", "finished", "failed" or "interrupted", with the reason in words; place
-        in the queue, and wait, the estimated seconds until its turn; images seen, and most_images, after which it
-        ends; minutes_left, the unused time of an ended job; stopped, whether it was stopped before its limit; activity,
-        what it does now, and activity_share of that; share, of the nearest limit that is used up, 0 to 1;
-        images_per_second; seconds_left, of training; after, the estimated seconds that follow it; skipped, the files
-        that are not used and why; the last verdict and measures; losses and measures as [images, value, value];
-        has_model.
+        state: "queued", "running", "stopping", "elsewhere" (on the visitor's own account of the hub), "finished",
+        "failed" or "interrupted", with the reason in words; place in the queue, and wait, the estimated seconds until
+        its turn; images seen, and most_images, after which it ends; minutes_left, the unused time of an ended job;
+        stopped, whether it was stopped before its limit; activity, what it does now, and activity_share of that; share,
+        of the nearest limit that is used up, 0 to 1; images_per_second; seconds_left, of training; after, the estimated
+        seconds that follow it; skipped, the files that are not used and why; the last verdict and measures; losses and
+        measures as [images, value, value]; has_model.
         """
         return job_value(self.jobs, key)
 

@@ -27,7 +27,7 @@ from app.visitors import Visitor
 from ganime.config import PAUSES, SCRATCH
 from ganime.errors import HubError, TrainingError
 from ganime.training.events import Event, Step, Working
-from ganime.training.hub_jobs import PREPARING_MINUTES, UNDER_WAY, HubJob, HubJobs, longest_minutes
+from ganime.training.hub_jobs import OVER, PREPARING_MINUTES, HubJob, HubJobs, longest_minutes
 from ganime.training.hub_needs import options_of
 from ganime.training.received_run import check_run, chosen_files
 
@@ -92,7 +92,7 @@ def begin(
         begun = hub.begin(
             name, faces, options_of(wishes), machine, plan.minutes, folder.start / start if start else None
         )
-        with ended_unless_noted(hub, begun), jobs.changing(key, DRAFT) as (_, row):
+        with ended_unless_noted(hub, begun, folder), jobs.changing(key, DRAFT) as (_, row):
             where = Elsewhere(begun.id, begun.owner, begun.dataset, begun.url, machine.flavor, round(price, 2))
             folder.set_elsewhere(where)
             row.recipe, row.image_size, row.start = plan.recipe, plan.image_size, start
@@ -102,11 +102,12 @@ def begin(
 
 
 def reserve(jobs: Jobs, key: str, image_size: int, folder: JobFolder, with_start: bool) -> None:
-    """Reserve the disk space for the run of a draft. Raises JobError if there is not enough."""
+    """Reserve the disk space for the run of a draft; now, its faces are packed there. Raises JobError without it."""
     with jobs.changing(key, DRAFT) as (session, job):
         start_bytes = folder_bytes(folder.start) if with_start else 0
-        job.bytes = limits.bytes_needed(folder_bytes(folder.uploads), job.faces, image_size, start_bytes)
-        limits.make_room(session, jobs.settings, job.bytes, jobs.options.spare_bytes, except_id=job.id)
+        packed = folder_bytes(folder.uploads)
+        job.bytes = limits.bytes_needed(packed, job.faces, image_size, start_bytes)
+        limits.make_room(session, jobs.settings, job.bytes + packed, jobs.options.spare_bytes, except_id=job.id)
 
 
 @contextmanager
@@ -128,11 +129,12 @@ def alone(identity: str, folder: JobFolder) -> Iterator[Path]:
 
 
 @contextmanager
-def ended_unless_noted(hub: HubJobs, job: HubJob) -> Iterator[None]:
+def ended_unless_noted(hub: HubJobs, job: HubJob, folder: JobFolder) -> Iterator[None]:
     """End a job on the hub that costs money and that the page cannot note, as when its draft is gone meanwhile."""
     try:
         yield
     except Exception as error:
+        folder.set_elsewhere(None)
         try:
             hub.cancel(job)
         except HubError:
@@ -147,7 +149,7 @@ def fetch(jobs: Jobs, key: str, token: str) -> Iterator[str | dict[str, Any]]:
         yield "asking the hub"
         hub = hub_of(place, token, scratch)
         stage, message = hub.stage(place)
-        if stage in UNDER_WAY:
+        if stage and stage not in OVER:
             yield {"text": f"It has not ended. {progress_of(stage, hub.latest(place))}"}
             return
         why = f"the hub says {stage}{f', {message}' if message else ''}"
@@ -174,7 +176,7 @@ def cancel(jobs: Jobs, key: str, token: str) -> Iterator[str | dict[str, Any]]:
         yield "asking the hub"
         hub = hub_of(place, token, scratch)
         stage, _ = hub.stage(place)
-        if stage in UNDER_WAY:
+        if stage and stage not in OVER:
             hub.cancel(place)
         elif stage in ENDINGS:
             raise JobError("It has ended already. Fetch the model.")

@@ -50,7 +50,7 @@ def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
 
     def machines(asker: Asker, token: Token) -> Answer:
         sent, _ = token_of(asker, token)
-        return begun(studio, "question", asker, lambda: elsewhere.machines(sent))
+        return begun(studio, "question to the hub", asker, lambda: elsewhere.machines(sent))
 
     def begin_elsewhere(asker: Asker, wishes: Wishes) -> Answer:
         token, expires = token_of(asker, wishes.token)
@@ -80,7 +80,7 @@ def job_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
     def cancel_elsewhere(asker: Asker, key: str, token: Token) -> Answer:
         jobs.get(key)
         sent, _ = token_of(asker, token)
-        return begun(studio, "question", asker, lambda: elsewhere.cancel(jobs, key, sent))
+        return begun(studio, "question to the hub", asker, lambda: elsewhere.cancel(jobs, key, sent))
 
     return by_asker(studio, account, fetch_elsewhere, cancel_elsewhere)
 

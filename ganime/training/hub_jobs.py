@@ -33,7 +33,7 @@ IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"  # Python, and uv, which inst
 PREPARING_MINUTES = 30  # for a job to install its packages, to finish its model, and to upload it
 ANSWER_SECONDS = 60.0
 LOG_SECONDS, LOG_LINES = 3.0, 100  # of the log of a job that runs, of which the latest event is told
-UNDER_WAY = (JobStage.SCHEDULING, JobStage.RUNNING)  # stages of a job that has not ended
+OVER = (JobStage.COMPLETED, JobStage.ERROR, JobStage.CANCELED, JobStage.DELETED)  # stages of a job that has ended
 T = TypeVar("T")
 
 
@@ -150,7 +150,7 @@ class HubJobs:
             for line in self.api.fetch_job_logs(job_id=job.id, namespace=job.owner, follow=True):
                 yield parse_event(line) or line
         except Exception as error:
-            raise explained(error, self.target("ganime"), self.token) from None
+            raise unanswered(error, self.target("ganime"), self.token) from None
         status = self.asked(lambda: self.api.inspect_job(job_id=job.id, namespace=job.owner)).status
         if status.stage != JobStage.COMPLETED:
             raise TrainingError(
@@ -171,7 +171,7 @@ class HubJobs:
                 if error.response.status_code == 404:
                     return "", ""
                 raise
-            return str(status.stage), str(status.message or "")[:500]
+            return str(status.stage), str(status.message or "").replace(self.token, "...")[:500]
 
         return self.asked(question)
 

@@ -1,7 +1,7 @@
 // Training on the visitor's own account on the hub: the price first, then the job. The token stays in its field until
 // the job has begun, and is stored nowhere.
 // props.value = {plan: {draft, model, start, images, recipe, size, name}, time}, which the event "plan" asks for.
-import { create, finder, setText } from "../shared/dom.js";
+import { create, finder, formatNumber, setText } from "../shared/dom.js";
 import { createLongWork, stepText } from "../shared/long-work.js";
 import { createRequest } from "../shared/requests.js";
 
@@ -14,8 +14,9 @@ export const priceOf = ({ pauses, preparing }, dollars, minutes) => (
 /** What that price is made of. */
 export function describePrice(offer, dollars, minutes) {
   const more = Math.round(minutes * offer.pauses + offer.preparing);
-  return `${minutes} ${minutes === 1 ? "minute" : "minutes"} of training and at most ${more} more to prepare and to `
-    + `finish, at ${DOLLARS(dollars)} an hour.`;
+  const unit = minutes === 1 ? "minute" : "minutes";
+  return `${formatNumber(minutes)} ${unit} of training and at most ${more} more to prepare and to finish, at `
+    + `${DOLLARS(dollars)} an hour.`;
 }
 
 /** What is chosen of an offer: the machine, the minutes, and the most that the job can cost; null if it is invalid. */
