@@ -2,8 +2,9 @@
 
     pip install uv && python container/lock.py
 
-onnx is one of them: with it, models are written that visitors' browsers draw with. torch and what only its CUDA builds need
-are left out: the Dockerfile takes them from PyTorch's own index, where the build for a CPU has other files than on PyPI.
+onnx is one of them: with it, models are written that visitors' browsers draw with. torch and what only its CUDA builds
+need are left out: the Dockerfile takes them from PyTorch's own index, where the build for a CPU has other files than
+on PyPI.
 """
 
 from __future__ import annotations
