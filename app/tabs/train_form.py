@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
-from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import ModelWrapValidatorHandler, model_validator
 
 from app.components.bridge import ClampedSlider, ServerFunction, component, lenient, remembered, variant
 from app.errors import JobError, visitor_text
@@ -159,7 +159,7 @@ class LenientFiles(ListFiles):
         """The files, or none."""
         try:
             return validate(value)
-        except ValidationError:
+        except Exception:  # of any kind, as in `lenient`
             return cls(root=[])
 
 

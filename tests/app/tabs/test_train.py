@@ -215,7 +215,9 @@ def test_only_uploads_to_this_page_reach_the_form(settings: Settings) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    "sent", [["x"], {"path": "/etc/passwd"}, 10**400, "y" * 100, True, None], ids=lambda sent: type(sent).__name__
+    "sent",
+    [["x"], {"path": "/etc/passwd"}, [{"path": "/tmp", "meta": 5}], 10**400, "y" * 100, True, None],
+    ids=["list", "dict", "files", "int", "str", "bool", "None"],
 )
 async def test_a_field_takes_any_value_also_once_gradio_has_made_it_anew_for_a_visitor(
     sent: object, settings: Settings
