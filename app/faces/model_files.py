@@ -38,7 +38,7 @@ UNNAMED = "brought model"
 UNTITLED = ("unnamed", "best")  # in the cards of models that nobody has named; others are numbers
 DRAWING_FILES = set(MODEL_FILES) - set(FILES_FOR_TRAINING)  # what is only trained on stays behind
 # What zipfile raises for files that are damaged, encrypted, or packed in a way that it does not know.
-UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError, EOFError)
+UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, ValueError, zlib.error, lzma.LZMAError, EOFError)
 
 
 class ModelFiles:

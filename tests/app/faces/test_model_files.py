@@ -88,6 +88,16 @@ def test_encrypted_and_oddly_packed_zips_are_refused_in_words(packed: Path, file
     assert list(files.root.iterdir()) == []
 
 
+def test_a_zip_with_a_name_that_is_no_text_is_refused_in_words(packed: Path, files: ModelFiles, tmp_path: Path) -> None:
+    changed, place = bytearray(packed.read_bytes()), -1
+    while (place := changed.find(b"PK\x03\x04", place + 1)) >= 0:
+        changed[place + 6 : place + 8] = b"\x00\x08"  # the name of the entry is UTF-8
+        changed[place + 30] = 0xFF  # its first byte
+    (tmp_path / "name.zip").write_bytes(bytes(changed))
+    with pytest.raises(CheckpointError, match="could not be read"):
+        files.add(tmp_path / "name.zip")
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_zip_that_unpacks_to_more_than_it_declares_takes_no_memory(
     method: int, files: ModelFiles, tmp_path: Path
