@@ -20,6 +20,7 @@ from torch import Tensor
 from ganime.errors import CheckpointError
 
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"  # of every network's folder
+MAX_HEADER_BYTES = 2**20  # of a safetensors file: thousands of tensors
 SAVED_TOGETHER = "Use the weights and the config.json that were saved together."
 
 
@@ -181,6 +182,13 @@ def opened_tensors(path: Path, most_bytes: int | None = None) -> Iterator[Any]:
         raise CheckpointError(f"{path} is missing; a checkpoint folder needs it.")
     if most_bytes and path.stat().st_size > most_bytes:
         raise CheckpointError(f"{path} has {path.stat().st_size:,} bytes; at most {most_bytes:,} are read.")
+    with path.open("rb") as file:
+        header_bytes = int.from_bytes(file.read(8), "little")
+    if header_bytes > MAX_HEADER_BYTES:  # it would be parsed whole, into ten times the memory, while all threads wait
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file of a model: {header_bytes:,} bytes of names come before its "
+            f"numbers; at most {MAX_HEADER_BYTES:,} are read."
+        )
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             yield file

@@ -73,10 +73,13 @@ class Mirror:
             yield
 
     def copied_from_here(self) -> bool:
-        """Whether the database in the home was copied from the local one, or never has been."""
+        """Whether the database in the home was copied from the local one, or never has been.
+
+        Where the note about that was deleted, as folders for temporary files are swept, the newer one counts.
+        """
         copied = self.folder / "copied"
         if not copied.exists():
-            return not self.saved.exists()
+            return not self.saved.exists() or self.live.stat().st_mtime >= self.saved.stat().st_mtime
         return self.saved.exists() and digest(self.saved) in copied.read_text().split()
 
     def fetch(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -166,6 +167,19 @@ def test_a_copy_that_was_being_made_at_a_kill_counts_as_ones_own(home: Path, mon
     monkeypatch.undo()
     monkeypatch.setattr(tempfile, "tempdir", str(jobs.mirror.folder.parent))
     assert Mirror(home / DATABASE).copied_from_here()
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_without_the_note_of_what_was_copied_the_newer_one_counts(home: Path, newer: bool) -> None:
+    jobs = Store(home)
+    add(jobs, "one")
+    jobs.close()
+    assert jobs.mirror
+    (jobs.mirror.folder / "copied").unlink()
+    moment = (home / DATABASE).stat().st_mtime + (1 if newer else -1)
+    os.utime(jobs.mirror.live, (moment, moment))
+    assert Mirror(home / DATABASE).copied_from_here()  # the local one, or the one just fetched
+    assert (jobs.mirror.folder / "copied").exists() is not newer
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770])

@@ -496,3 +496,19 @@ def test_stray_files_among_the_saves_of_a_run_are_no_model(tmp_path: Path) -> No
     )
     (tmp_path / "run" / "saves" / "999-notes").mkdir()
     assert load_checkpoint(tmp_path / "run").folder == tmp_path / "run" / "saves" / "000000000064"
+
+
+@pytest.mark.parametrize("kind", ["names", "facts"])
+def test_weights_with_very_many_names_or_facts_are_refused_before_these_are_parsed(
+    kind: str, tiny: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tiny, tmp_path / "model")
+    weights = tmp_path / "model" / WEIGHTS_FILE
+    tensors = load_file(weights)
+    if kind == "names":
+        save_file(tensors | {f"none{number}": torch.zeros(0) for number in range(20_000)}, weights)
+    else:
+        save_file(tensors, weights, {"fact": "x" * files.MAX_HEADER_BYTES})
+    monkeypatch.setattr(files, "safe_open", None)
+    with pytest.raises(CheckpointError, match=r"[\d,]{9} bytes of names .* at most 1,048,576"):
+        load_checkpoint(tmp_path / "model")
