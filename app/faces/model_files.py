@@ -83,7 +83,7 @@ class ModelFiles:
                     load_checkpoint(folder)
                     called = name_in_card(folder)
             else:
-                import_elsewhere(path, self.place(secret), self.most)
+                import_elsewhere(path, self.place(secret), self.most, PurePosixPath(name or path.name).name)
             called = called or PurePosixPath(name or path.name).stem or UNNAMED
             (self.place(secret) / NAME_FILE).write_text(printable(called, MAX_NAME), encoding="utf-8")
         except UNREADABLE as error:
@@ -171,10 +171,12 @@ def unpack(path: Path, folder: Path, most: int) -> None:
                     left -= len(data)
 
 
-def import_elsewhere(path: Path, folder: Path, most: int) -> None:
+def import_elsewhere(path: Path, folder: Path, most: int, name: str) -> None:
     """Import weights of another program in a separate process, so that a hostile file cannot harm this one.
 
-    most: bytes of the imported model. Raises CheckpointError with the reason that the import gives.
+    most: bytes of the imported model. name: of the file, for the visitor.
+
+    Raises CheckpointError with the reason that the import gives.
     """
     command = [sys.executable, "-m", "app.faces.import_child", str(path), str(folder), str(most), str(IMPORT_SECONDS)]
     variables = child_variables()
@@ -197,6 +199,7 @@ def import_elsewhere(path: Path, folder: Path, most: int) -> None:
     if done.returncode or size > most:
         shutil.rmtree(folder, ignore_errors=True)
         lines = done.stderr.strip().splitlines()
-        reason = visitor_text(lines[-1].removeprefix("Error: "))[:600] if lines and done.returncode == 1 else ""
+        reason = visitor_text(lines[-1].removeprefix("Error: ")) if lines and done.returncode == 1 else ""
+        reason = reason.replace(path.name, printable(name, MAX_NAME))[:600]
         too_large = f"It needs more memory, time or space than this page gives it ({most // MEGABYTE} MB on the disk)."
         raise CheckpointError(f"This file cannot be imported. {reason or too_large}")

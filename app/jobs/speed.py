@@ -13,7 +13,7 @@ from ganime.text import plural
 
 MAX_JOBS = 8  # newest jobs of a kind that are searched for a speed
 MAX_STEPS = 40  # last Step lines of a job, of which the median counts
-UNKNOWN_SPEED = "How many images the model will see is known once the job runs: none of its kind has run here yet."
+UNKNOWN_SPEED = "The speed is known once a first job of this kind has run."
 
 
 def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> float | None:

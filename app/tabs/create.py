@@ -70,7 +70,9 @@ def search_value(event: SearchProgress | ChosenFaces | ProjectionProgress | Proj
         return {"progress": 0.0, "text": ""}
     if isinstance(event, ChosenFaces):
         matches, faces = int(event.carries.sum()), list(event.recipes)
-        text = f"{matches} of {len(faces)} match. ({event.looked_at:,} faces looked at in {event.seconds:.1f} s)"
+        text = (
+            f"{matches} of {len(faces)} seem to match. ({event.looked_at:,} faces looked at in {event.seconds:.1f} s)"
+        )
         return tiles_value(Drawn(faces, event.faces)) | {"text": text, "carries": event.carries.tolist()}
     if isinstance(event, Projection):
         return tiles_value(Drawn([event.recipe], event.face[None])) | {
@@ -96,7 +98,7 @@ def closeness(percentile: float, clearer: float | None = None) -> str:
     percentile: of random pairs of faces, how many are closer to each other, 0 to 100.
     clearer: than this share of the model's faces; None where that is not known.
     """
-    share = "99% or more" if percentile <= 1 else f"{100 - percentile:.0f}%"
+    share = f"{min(99.0, 100 - percentile):.0f}%"
     closer = f"Closer than {share} of random pairs of faces."
     if percentile < 40 and clearer is not None and clearer < CLEAR:
         return f"Close, but not a clear face: this model was not trained to draw this. More clarity mends it. {closer}"

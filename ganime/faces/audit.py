@@ -130,11 +130,14 @@ def advice_on_count(report: Audit) -> str:
             "and add several hundred more if you can."
         )
     if report.used < COPIED_BELOW:
-        return f"{faces}: with fewer than about 1,000, a new model tends to copy. Start from the embedded model."
+        return (
+            f"{faces}: with fewer than about 1,000, a model from scratch tends to copy. One that starts from the "
+            "embedded model does so less."
+        )
     if report.used < SCARCE:
         return (
-            f"{faces}: few for a model from scratch. Start from the embedded model, leave augmentation on, and watch "
-            "the copying figure during training."
+            f"{faces}: few for a model from scratch. Starting from the embedded model helps. Leave augmentation on, "
+            "and watch the copying figure during training."
         )
     if report.used < PLENTY:
         return f"{faces}: enough for a model from scratch; starting from the embedded model gives good faces sooner."

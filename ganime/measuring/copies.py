@@ -46,8 +46,9 @@ class NearestFaces:
     def describe(self) -> str:
         """The median share and the number of near faces, in words."""
         near, count = int((self.shares < NEAR_SHARE).sum()), len(self.shares)
+        sign = "Some of these faces may be copies." if near > 1 else "No sign of copying."
         return (
-            f"Compared with {self.among:,} training faces. Of {self.fresh:,} other real faces, "
+            f"{sign} Compared with {self.among:,} training faces. Of {self.fresh:,} other real faces, "
             f"{np.median(self.shares):.0%} are nearer to a training face than the median of these {count}. "
             f"{near or 'None'} of them {'are' if near > 1 else 'is'} nearer than {1 - NEAR_SHARE:.0%} of real faces; "
             "one in a hundred is by chance."

@@ -176,7 +176,7 @@ def refused(status: int, target: Target) -> HubError:
         again = "Try again later: what has arrived is not sent again."
         return HubUnreachable(f"{host} is overloaded or out of order (HTTP {status}). {again}")
     if status == 401:
-        return HubError(f"{host} does not accept the token (HTTP 401). Make one that may write, and log in with it.")
+        return HubError(f"{host} does not accept the token (HTTP 401). Create one that may write.")
     if status == 402:
         rule = "Gradio Spaces need a paid plan or ZeroGPU; a static Space is free (--static)"
         if target.kind != "space":

@@ -109,7 +109,7 @@ def fit_to_run(run: Path, dataset: FaceDataset) -> Task:
             yield f"No clarity was stored: it explains only {event.explained:.0%} of how clear unseen faces are."
         else:
             save_clarity(event.clarity, checkpoint.revision, checkpoint.folder)
-            yield f"Clarity was fitted to the best model; it explains {event.explained:.0%} of how clear faces are."
+            yield f"Clarity was fitted to the best model (R² {event.explained:.2f})."
 
 
 def has_clarity(checkpoint: Checkpoint) -> bool:

@@ -43,7 +43,7 @@ def test_model_of_the_hub_draws_and_the_embedded_one_is_a_click_away(opened: Pag
     load(opened, "tester/tiny")
     expect(opened.locator(NAME)).to_have_text("tester/tiny")
     expect(opened.locator("#hub-name")).to_be_hidden()
-    status(opened).to_contain_text("tester/tiny draws now")
+    status(opened).to_contain_text("Now using the model tester/tiny")
     other = another_face(opened, first)
     assert "tester/tiny" in other
     expect(opened.locator(".gallery .mug canvas").first).to_have_js_property("width", 32)

@@ -205,7 +205,7 @@ def test_a_model_is_trained_on_the_account_of_its_visitor_and_fetched(
     part.get_by_role("button", name="Show machines and prices").click()
     expect(part.locator(".price")).to_contain_text("At most $0.64", timeout=PATIENCE)
     part.get_by_label("Minutes of training there").fill("10")
-    expect(part.locator(".leaves")).to_contain_text("private dataset of the account tester")
+    expect(part.locator(".leaves")).to_contain_text("in the account tester")
     assert serious(page) == []
     assert site.hub.datasets == {}
     part.get_by_role("button", name="Start for at most $0.27").click()
@@ -215,10 +215,14 @@ def test_a_model_is_trained_on_the_account_of_its_visitor_and_fetched(
     expect(job.locator(".where a").first).to_have_attribute("href", f"{site.hub.endpoint}/jobs/tester/job0")
     expect(page.locator("#train-form")).to_be_hidden()
     there = job.locator(".elsewhere")
-    there.get_by_label("Token").fill("hf_tester")
+    expect(there.locator(".due")).to_contain_text("at the latest")
     there.get_by_role("button", name="Cancel it").click()
+    there.get_by_role("button", name="Yes, end it").click()
+    expect(there.locator(".fetched")).to_contain_text("Paste a token")
+    expect(there.get_by_label("Token")).to_be_focused()
     assert serious(page) == []
     there.get_by_role("button", name="No, let it train").click()
+    there.get_by_label("Token").fill("hf_tester")
     there.get_by_role("button", name="Fetch the model").click()
     expect(there.locator(".fetched")).to_contain_text("has not ended", timeout=PATIENCE)
     leave_run(site.hub, tiny_folder)
@@ -247,7 +251,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(page.locator("#faces .skipped ul")).to_contain_text(HOSTILE)
     assert page.locator("#faces .skipped img").count() == 0
 
-    expect(page.locator("#estimate")).to_contain_text("none of its kind has run", timeout=PATIENCE)
+    expect(page.locator("#estimate")).to_contain_text("first job of this kind has run", timeout=PATIENCE)
 
     page.reload()  # the uploaded faces are there still, and can be gone on with
     page.get_by_role("tab", name="Train").click()

@@ -23,7 +23,7 @@ test("a running job says what it does and how long it takes", () => {
 
 test("a running job says what comes before, during and after its minutes of training", () => {
   const early = { ...JOB, activity: "measuring", images: 0, images_per_second: 0, seconds_left: 300 };
-  assert.match(planOf(early), /^Then 5 min of training, and a little time to measure/);
+  assert.match(planOf(early), /^Then 5 min of training, and some minutes to measure/);
   assert.match(planOf({ ...JOB, after: 60 }), /^2 min of training left, then about 60 s to measure/);
   assert.match(planOf({ ...JOB, activity: "fitting clarity", after: 60 }), /done.*about 60 s in all/);
   assert.match(planOf({ ...JOB, activity: "reading", seconds_left: 0 }), /done.*some minutes/); // only sliders

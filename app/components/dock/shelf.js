@@ -33,11 +33,11 @@ function createZip(core, $) {
   };
 }
 
-/** Shows the tray and connects it; returns its actions. */
-export function connectTray(core, element) {
+/** Shows the faces of the tray; returns the recipe of the one that is moved or removed, as a function. */
+function createShelf(core, element) {
   const $ = finder(element);
   const { tray, own, pictures, isOfModel } = core;
-  let marked = ""; // the recipe of the face that is moved or removed
+  let marked = "";
 
   function mark(recipe) {
     marked = recipe;
@@ -68,14 +68,28 @@ export function connectTray(core, element) {
     $('[data-do="mix"]').disabled = $('[data-do="film"]').disabled = tray.drawable().length < 2;
   }
 
+  core.onModel(() => show(tray.recipes()));
+  core.onFace(({ recipe }) => {
+    if (!marked || recipe === marked) return;
+    marked = ""; // it is no longer the face on view
+    show(tray.recipes());
+  });
+  tray.onTray((recipes) => { if (core.model) show(recipes); });
+  own.onChange(() => show(tray.recipes()));
+  return () => marked;
+}
+
+/** Shows the tray and connects it; returns its actions. */
+export function connectTray(core, element) {
+  const $ = finder(element);
+  const { tray, own } = core;
+  const marked = createShelf(core, element);
+
   const move = (by) => {
-    const at = tray.recipes().indexOf(marked);
+    const at = tray.recipes().indexOf(marked());
     return tray.move(at, at + by);
   };
 
-  core.onModel(() => show(tray.recipes()));
-  tray.onTray((recipes) => { if (core.model) show(recipes); });
-  own.onChange(() => show(tray.recipes()));
   connectArrows($(".favourites"));
   onChosenFile($(".tray-file"), (file) => core.attempt(() => tray.openFile(file)));
   $(".favourites").addEventListener("keydown", (event) => {
@@ -86,7 +100,7 @@ export function connectTray(core, element) {
     ...createZip(core, $),
     left: () => move(-1),
     right: () => move(1),
-    remove: () => tray.remove(marked),
+    remove: () => tray.remove(marked()),
     film() {
       core.slots.fill(tray.drawable());
       openTab("Interpolate");

@@ -46,10 +46,10 @@ function createOffer($, form) {
       $(".offer").hidden = !offer;
       if (!offer) return;
       form.flavor.replaceChildren(...offer.machines.map(({ flavor, description, dollars }) => (
-        create("option", { value: flavor, textContent: `${description}: ${DOLLARS(dollars)} an hour` }))));
+        create("option", { value: flavor, textContent: `${DOLLARS(dollars)} an hour: ${description}` }))));
       if (offer.machines.some(({ flavor }) => flavor === "t4-small")) form.flavor.value = "t4-small";
-      setText($(".leaves"), "The faces, this program and the model to begin from go to a new private dataset of the "
-        + `account ${offer.owner}. The token goes to the hub as a secret of the job, which stores the model with it.`);
+      setText($(".leaves"), `The dataset is new, in the account ${offer.owner}. The token goes to the hub as a `
+        + "secret of the job, which stores the model with it.");
       draw();
     },
   };

@@ -56,7 +56,7 @@ export async function mount({ element, server }) {
     try {
       await act();
       closeMenu(menu);
-      core.say(`${core.model.model} draws now.`);
+      core.say(`Now using the model ${core.model.model}.`);
       if (core.model.note) core.complain(core.model.note);
     } catch (error) {
       $(".field-error").textContent = error.message;

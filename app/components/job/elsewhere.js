@@ -12,26 +12,66 @@ function describePlace(job) {
   const there = link(new URL(`/datasets/${dataset}`, url).href, dataset);
   const most = `at most $${dollars.toFixed(2)}`;
   return [
-    `${trains} a machine of the hub (${flavor}), on the account ${owner}, for ${most}: `, link(url, "the job"),
-    ". Its faces and what it stores are in the private dataset ", there, ", where only you can delete them.",
+    `${trains} a machine of the hub (${flavor}), on the account ${owner}, for ${most} (`, link(url, "see the job"),
+    "). Its faces and what it stores are in the private dataset ", there, ", where only you can delete them.",
   ];
+}
+
+/** When a job will have ended, in a sentence. now: in milliseconds since 1970. */
+export function describeEnd({ state, ended }, now) {
+  if (state !== "elsewhere") return "";
+  const far = ended * 1000 - now > 12 * 3600 * 1000;
+  const time = new Date(ended * 1000).toLocaleString([], {
+    ...(far && { weekday: "long" }), hour: "2-digit", minute: "2-digit",
+  });
+  return `It will have ended by ${time} at the latest. Then fetch the model: it does not come by itself.`;
+}
+
+/** The field for a token, which is shown once it is needed; nobody who is signed in needs one. */
+function createToken(form, say) {
+  const field = form.querySelector(".own-token");
+  let signedIn = false;
+  return {
+    setSignedIn(on) { signedIn = on; },
+    hide() { field.hidden = true; },
+    /** Whether there is one; asks for it otherwise. */
+    isThere() {
+      field.hidden = signedIn;
+      if (signedIn || form.token.value) return true;
+      say("Paste a token of that account, then press the same button again.");
+      form.token.focus();
+      return false;
+    },
+  };
+}
+
+/** Connects the button that ends the job on the hub, which asks first. act(): does it, or returns false. */
+function connectCancel($, act) {
+  function sure(open) {
+    $(".sure").hidden = !open;
+    $(open ? ".go-on" : ".end").focus();
+  }
+
+  $(".end").addEventListener("click", () => sure(true));
+  $(".go-on").addEventListener("click", () => sure(false));
+  $(".really-end").addEventListener("click", () => act() && sure(false));
 }
 
 /** Creates the part of the view. view: see job.js. refresh(): requests the job's status. */
 export function createElsewhere({ $, picked, request }, refresh) {
   const [part, form, said] = [$(".elsewhere"), $(".elsewhere form"), $(".fetched")];
   const say = (words) => setText(said, words);
+  const token = createToken(form, say);
   let known = ""; // the key of the job that is described
   const work = createLongWork(request, (on) => {
     for (const button of form.querySelectorAll("button")) button.disabled = on;
   });
 
   async function run(name) {
-    const key = picked();
-    const token = form.token.value;
+    const [key, sent] = [picked(), form.token.value];
     say(stepText(""));
     try {
-      const answer = await work.run(() => request(name, key, token), ({ text }) => say(stepText(text)));
+      const answer = await work.run(() => request(name, key, sent), ({ text }) => say(stepText(text)));
       if (!answer || key !== picked()) return;
       say(answer.text || "");
       if (!answer.done) return;
@@ -42,30 +82,22 @@ export function createElsewhere({ $, picked, request }, refresh) {
     }
   }
 
-  function sure(open) {
-    $(".sure").hidden = !open;
-    $(open ? ".go-on" : ".end").focus();
-  }
-
   async function show(job) {
     known = `${picked()} ${job.state}`;
     $(".where").replaceChildren(...describePlace(job));
     form.hidden = job.state !== "elsewhere";
+    setText($(".due"), describeEnd(job, Date.now()));
     if (form.hidden) return;
+    $(".elsewhere [type=submit]").classList.toggle("primary", job.ended * 1000 < Date.now());
     const account = await request("account").catch(({ message }) => say(message));
-    form.querySelector(".own-token").hidden = Boolean(account?.signed_in);
+    token.setSignedIn(Boolean(account?.signed_in));
   }
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    run("fetch_elsewhere");
+    if (token.isThere()) run("fetch_elsewhere");
   });
-  $(".end").addEventListener("click", () => sure(true));
-  $(".go-on").addEventListener("click", () => sure(false));
-  $(".really-end").addEventListener("click", () => {
-    sure(false);
-    run("cancel_elsewhere");
-  });
+  connectCancel($, () => token.isThere() && run("cancel_elsewhere"));
   return {
     update(job) {
       part.hidden = !job.elsewhere;
@@ -75,6 +107,7 @@ export function createElsewhere({ $, picked, request }, refresh) {
       work.stop();
       form.reset();
       $(".sure").hidden = true;
+      token.hide();
       known = "";
       say("");
     },

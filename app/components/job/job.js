@@ -18,7 +18,7 @@ import { createPublishing } from "./publish.js";
 import { createSamples } from "./samples.js";
 import {
   bringsOf, canBeFinished, deletionOf, describeState, hasEnded, isActive, nameOf, paceOf, planOf, reasonOf, restOf,
-  shareOf, triesOf,
+  shareOf, stopOf, triesOf,
 } from "./words.js";
 
 const SECONDS = 2;
@@ -31,7 +31,7 @@ function createTrigger(trigger) {
       await core.use("job_model", key);
       await core.shown(); // a face of it
       openTab("Create");
-      core.say([`${core.model.model} draws now.`, core.model.awaited].filter(Boolean).join(" "));
+      core.say([`Now using the model ${core.model.model}.`, core.model.awaited].filter(Boolean).join(" "));
     }),
     gone: (_, core) => core.recheck(),
   };
@@ -82,7 +82,7 @@ function showButtons({ $, notifying, picked }, job) {
   };
   for (const [action, on] of Object.entries(possible)) $(`[data-action="${action}"]`).hidden = !on;
   $('[data-action="stop"]').disabled = job.state === "stopping";
-  setText($('[data-action="stop"]'), waiting ? "Leave the queue" : "Stop and keep");
+  setText($('[data-action="stop"]'), stopOf(job));
   $(".next").hidden = !job.has_model;
   $('[data-action="use"]').classList.toggle("primary", hasEnded(job));
   setText($(".brings"), hasEnded(job) ? bringsOf(job) : triesOf(job));
@@ -90,10 +90,13 @@ function showButtons({ $, notifying, picked }, job) {
 }
 
 function showContinuation({ $ }, job) {
+  const isNew = Boolean(job.elsewhere) || job.minutes_left === null; // none of its minutes are left
   $(".more").hidden = !job.can_resume;
-  $(".minutes").value = job.minutes_left === null ? "15" : "";
+  $(".minutes").value = isNew ? "15" : "";
   $(".minutes").placeholder = String(Math.max(1, Math.round(job.minutes_left || 0)));
   setText($(".rest"), restOf(job));
+  setText($(".unit"), job.elsewhere ? "minutes on this page" : "more minutes");
+  setText($('[data-action="resume"]'), job.elsewhere ? "Train here instead" : "Continue");
 }
 
 function showVerdict({ $ }, { plain }) {
@@ -118,7 +121,7 @@ function showCharts({ $ }, job) {
     title: "Distance to your faces: lower is better", lines: ["now"], points: measures, start: true,
   });
   for (const [figure, points] of [[$(".losses"), losses], [$(".live"), isActive(job) ? losses : []]]) {
-    const title = "Losses: they compete, so neither should stay at 0";
+    const title = "Losses: they compete, so neither has to fall";
     drawChart(figure, { title, lines: ["discriminator", "generator"], points, digits: 3 });
   }
 }

@@ -16,7 +16,10 @@ const BEFORE_THE_END = ["reading", "sampling", "measuring", "training"];
 export const nameOf = (job) => job.name || (job.state === "draft" ? "Uploaded faces" : "Unnamed");
 
 /** The state of a job in words. */
-export const stateOf = (job) => (job.stopped ? "Stopped" : STATES[job.state] || job.state);
+export function stateOf(job) {
+  if (job.elsewhere && job.state === "interrupted") return "Cancelled";
+  return job.stopped ? "Stopped" : STATES[job.state] || job.state;
+}
 
 /** What a running job does now. */
 export const activityOf = (job) => (
@@ -71,12 +74,12 @@ export function paceOf(job) {
 /** What is still to come of a running job, in a sentence. */
 export function planOf(job) {
   if (job.state !== "running") return "";
-  const after = job.after ? `about ${formatDuration(job.after)}` : "a little time";
+  const after = job.after ? `about ${formatDuration(job.after)}` : "some minutes";
   const rest = `${after} to measure the model and to fit its sliders.`;
   const isOver = job.activity !== "training" && !(job.seconds_left >= 1);
   if (isOver || !BEFORE_THE_END.includes(job.activity)) {
     const time = job.after ? `about ${formatDuration(job.after)} in all` : "some minutes";
-    return `Its training is done. The rest takes ${time}.`;
+    return `Training is done. The rest takes ${time}.`;
   }
   const left = formatDuration(Math.max(1, job.seconds_left));
   const trains = job.activity === "training" || job.images_per_second;
@@ -88,6 +91,12 @@ export const reasonOf = (job) => (job.stopped && job.reason === "Stopped." ? "" 
 
 /** Whether a job's training has ended, and what comes after it has not. */
 const isFitting = ({ activity }) => ["fitting clarity", "checking sliders"].includes(activity);
+
+/** What the button says that ends a job, or takes it out of the queue. */
+export function stopOf(job) {
+  if (job.state === "queued") return "Leave the queue";
+  return isFitting(job) ? "Skip the rest" : "Stop and keep";
+}
 
 /** What can be done with the model of a job that is running. */
 export function triesOf(job) {
@@ -108,8 +117,8 @@ export const canBeFinished = (job) => job.has_model && job.can_resume && job.sav
   && !job.has_clarity && job.state !== "failed";
 
 /** What an ended job can continue for, "" where minutes have to be entered. */
-export function restOf({ minutes_left: rest, most_images: mostImages }) {
-  if (rest === null) return ""; // it has come to its end
+export function restOf({ minutes_left: rest, most_images: mostImages, elsewhere }) {
+  if (rest === null || elsewhere) return ""; // it has come to its end
   const minutes = Number(rest.toFixed(rest < 10 ? 1 : 0));
   const unit = minutes === 1 ? "minute" : "minutes";
   const images = mostImages ? `, up to ${formatNumber(mostImages)} images` : "";

@@ -82,7 +82,7 @@ def recognised(file: Path) -> str:
     text = head[:200].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     for beginning, what, mend in FOREIGN:
         if text.startswith(beginning):
-            raise CheckpointError(f"{file} is {what} ({size:,} bytes). {mend}.")
+            raise CheckpointError(f"{file} is {what} ({size:,} bytes). {mend.removesuffix('.')}.")
     if tail == TABLE_MAGIC:
         what = "the index of a TensorFlow checkpoint"
         raise CheckpointError(f"{file} is {what}. Load it with TensorFlow, and save it with Keras: model.save('G.h5').")
@@ -105,9 +105,7 @@ def kind_of_zip(file: Path) -> str:
         with zipfile.ZipFile(file) as archive:
             names, size = archive.namelist(), sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise CheckpointError(
-            f"{file} is no whole PyTorch or Keras file ({error}). Fetch it or save it again."
-        ) from error
+        raise CheckpointError(f"{file} is damaged or incomplete ({error}). Fetch it or save it again.") from error
     if size > MAX_IMPORT_BYTES:
         raise CheckpointError(f"{file} unpacks to {size:,} bytes; Ganime reads up to {MAX_IMPORT_BYTES:,}.")
     if "model.weights.h5" in names:
@@ -149,8 +147,7 @@ def problem_of_pickle(message: str) -> str:
         what = wanted[1] if wanted else "a program of its own"
         mend = "Open it in a trusted place, save model.state_dict() alone, and import that"
         return f"wants {what} to be run, and Ganime runs no code from weight files. {mend}"
-    detail = message.rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0].partition(". ")[0]
-    return f"is no whole PyTorch file ({detail[:200] or 'it ends early'}). Fetch it or save it again. {READ[:-1]}"
+    return f"is damaged or incomplete. Fetch it or save it again. {READ[:-1]}"
 
 
 def pickled_names(file: Path) -> set[str]:

@@ -152,7 +152,7 @@ def test_a_projection_ends_with_a_face_that_no_seed_draws(
 
 @pytest.mark.parametrize(
     ("percentile", "begins", "share"),
-    [(0.0, "A close", "99% or more"), (20.0, "Similar", "80%"), (80.0, "Not", "20%")],
+    [(0.0, "A close", "99%"), (20.0, "Similar", "80%"), (80.0, "Not", "20%")],
 )
 def test_the_text_on_closeness_follows_the_percentile(percentile: float, begins: str, share: str) -> None:
     assert closeness(percentile).startswith(begins)
