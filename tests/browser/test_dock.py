@@ -58,6 +58,12 @@ def test_tray_is_reordered_saved_exported_shared_and_survives_reload(
     tray, count = create.locator(".favourites .mug"), create.locator("#dock .count")
     assert seeds(create) == [1, 2, 3]
     expect(count).to_have_text("3 of 64")
+    tray.nth(0).click()
+    expect(create.locator(".made-by")).to_contain_text("Seed 1")
+    expect(tray.nth(0)).to_have_attribute("aria-pressed", "true")
+    press(create, "dice")
+    expect(tray.nth(0)).to_have_attribute("aria-pressed", "false")  # it is no longer on view
+    expect(create.locator(".when-marked").first).to_be_disabled()
     tray.nth(2).click()
     expect(create.locator(".made-by")).to_contain_text("Seed 3")
     press(create, "left", ".when-marked")
