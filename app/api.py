@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,6 +27,7 @@ from app.tabs.job_view import job_value
 from app.visitors import visitor_of
 from ganime.config import CROPS, RECIPES
 from ganime.drawing.directions import MAX_DIRECTIONS
+from ganime.drawing.projection import Projection, ProjectionProgress
 from ganime.drawing.recipe import EASINGS, Recipe, parse_seed
 from ganime.errors import DataError, RecipeError
 from ganime.images import SHEET_COLUMNS, png_bytes, sheet, webp_bytes
@@ -50,8 +51,8 @@ def publish(studio: Studio, cache: str) -> None:
         training = TrainingEndpoints(studio, studio.jobs)
         add(in_turns(training.train_start, studio.door(studio.limits.reading)))
         add(in_turns(training.train_result, studio.door(studio.limits.save)))
-        add(training.train_status)
-        add(training.train_stop)
+        for endpoint in (training.train_status, training.train_stop):
+            add(in_turns(endpoint, studio.door(studio.limits.look)))
 
 
 def add(endpoint: Callable[..., Any]) -> None:
@@ -166,9 +167,8 @@ class FaceEndpoints:
         """
         if not isinstance(picture, str) or len(picture) > 2 * MAX_BASE64:  # with line breaks and escapes
             raise DataError(f"Give a picture of at most {MAX_PROJECTED_BYTES:,} bytes as base64 text.")
-        steps = self.studio.open(self.key).project(picture_bytes(base64_text(picture)))
-        result = await self.studio.work.finish("search", self.studio.visitor(request), steps)
-        [file] = self.pngs(Drawn([result.recipe], result.face[None]), "nearest")
+        result = await self.studio.work.finish("search", self.studio.visitor(request), self.search(picture))
+        [file] = await run_in_threadpool(self.pngs, Drawn([result.recipe], result.face[None]), "nearest")
         return {
             "file": file,
             "distance": result.distance,
@@ -176,6 +176,10 @@ class FaceEndpoints:
             "percentile": result.percentile,
             "seconds": result.seconds,
         }
+
+    def search(self, picture: str) -> Iterator[ProjectionProgress | Projection]:
+        """Search for the face closest to a picture in base64, which is decoded in the first step, in its thread."""
+        yield from self.studio.open(self.key).project(picture_bytes(base64_text(picture)))
 
     def face(self, text: str | float) -> Recipe:
         """The recipe of a face that a client names by seed or recipe. Raises RecipeError for any other text."""
@@ -256,7 +260,7 @@ class TrainingEndpoints:
             raise
         return key
 
-    def train_status(self, key: str) -> dict:
+    def train_status(self, request: gr.Request, key: str) -> dict:
         """The status of a job.
 
         state: "queued", "running", "stopping", "elsewhere" (on the visitor's own account of the hub), "finished",
@@ -269,7 +273,7 @@ class TrainingEndpoints:
         """
         return job_value(self.jobs, key)
 
-    def train_stop(self, key: str) -> dict:
+    def train_stop(self, request: gr.Request, key: str) -> dict:
         """Save and end a job after its current step, or remove it from the queue; returns its status."""
         self.jobs.stop(key)
         return job_value(self.jobs, key)

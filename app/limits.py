@@ -174,9 +174,11 @@ class Rate:
 class Limits:
     """The doors of the page.
 
+    look: what takes milliseconds, such as looking up a job, and the page itself.
     draw: drawing, and what takes as long. More than there are cores, so that they draw while another is encoded.
     sharpen: sharp pictures of the face on view, without which the visitor has the plain one.
     save: files that are encoded for saving.
+    slices: the next slice of long work, see app/faces/sliced_work.py.
     models: models that are fetched from the hub or read from the disk.
     arriving, imports: model files that arrive, and that are unpacked or imported.
     uploads: faces to train on, which arrive; many at a time, since they cost little but the disk's time.
@@ -185,9 +187,11 @@ class Limits:
     """
 
     def __init__(self) -> None:
+        self.look = Turns(2, longest=10.0, seconds=0.01)
         self.draw = Turns(min(CORES + 1, 8), longest=30.0)
         self.sharpen = Turns(1, longest=8.0, seconds=0.5)
         self.save = Turns(2, longest=60.0, seconds=0.5)
+        self.slices = Turns(8, longest=60.0, seconds=0.25)
         self.models = Turns(2, longest=60.0, seconds=2.0, each=1)
         self.arriving = Turns(4, longest=60.0, seconds=2.0, each=1)
         self.imports = Turns(2, longest=120.0, seconds=5.0, each=1)

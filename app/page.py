@@ -24,6 +24,7 @@ from app.server.launch import free_port, limit_heaps, raise_file_limit, stop_wit
 from app.server.mcp_tools import offer_tools
 from app.server.model_endpoint import ModelEndpoint
 from app.server.page_head import PageHead
+from app.server.page_turns import PageTurns
 from app.server.request_limits import RequestLimits, restrict_gradio
 from app.server.security_headers import SecurityHeaders
 from app.server.upload_endpoint import UploadEndpoint
@@ -46,7 +47,8 @@ def create_app(studio: Studio) -> gr.Blocks:
     """
     with gr.Blocks(title=TITLE, delete_cache=(3600, 3600), fill_width=True) as page:
         model_key = remembered(studio.library.start.key)
-        component("header", [server_function(existing_jobs(studio.jobs))] if studio.jobs else [], "header")
+        own_jobs = [server_function(existing_jobs(studio.jobs), studio.door(studio.limits.look))] if studio.jobs else []
+        component("header", own_jobs, "header")
         with gr.Tabs():
             with gr.Tab("Create", id="create"):
                 component("create", [], "create")
@@ -88,6 +90,7 @@ def own_middleware(studio: Studio) -> list[Middleware]:
         Middleware(RequestLimits, local=serves_only_this_machine(studio.settings), proxies=studio.settings.proxies),
         Middleware(Compression),
         Middleware(PageHead, scripts=modules.page_head(), first_faces=faces),
+        Middleware(PageTurns, studio=studio),
     ]
 
 

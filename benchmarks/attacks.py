@@ -11,6 +11,7 @@ minutes, and faces of 49 million pixels need 1 GB of memory here.
 from __future__ import annotations
 
 import argparse
+import http.client
 import io
 import json
 import shutil
@@ -22,7 +23,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -312,6 +313,36 @@ def what_is_not_there(target: Target) -> Answers:
     return Counter(map(told, answers))
 
 
+def lookups(target: Target) -> Answers:
+    """200 connections of one visitor ask about the embedded model for 20 s."""
+    body = {"component_id": target.component("dock"), "fn_name": "embedded_model", "session_hash": "x", "data": []}
+    return flooded(target, "POST", f"{API}/component_server", json.dumps(body))
+
+
+def pages(target: Target) -> Answers:
+    """200 connections of one visitor ask for the page for 20 s."""
+    return flooded(target, "GET", "/")
+
+
+def flooded(target: Target, method: str, path: str, body: str | None = None) -> Answers:
+    """Send one request again and again, by clients that cost this machine little."""
+    until = time.monotonic() + 20
+    headers = {"X-Forwarded-For": "10.4.0.1"} | ({"Content-Type": "application/json"} if body else {})
+
+    def send(number: int) -> Answers:
+        answers: Answers = Counter()
+        with closing(http.client.HTTPConnection(*target.place, timeout=120)) as connection:
+            while time.monotonic() < until:
+                connection.request(method, path, body, headers)
+                answer = connection.getresponse()
+                answer.read()
+                answers[str(answer.status)] += 1
+        return answers
+
+    with ThreadPoolExecutor(200) as pool:
+        return sum(pool.map(send, range(200)), Counter())
+
+
 def headers(target: Target) -> Answers:
     """The headers of the page, and a server function called by a page of another site."""
     wanted = ("X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy")
@@ -348,6 +379,8 @@ ATTACKS = (
     Attack("42 uploads announced", announced_and_not_sent, "15 minutes"),
     Attack("a long file name", wrong_words, "413 A file has more than 512 MB"),
     Attack("what is not there", what_is_not_there, "500"),
+    Attack("a lookup, 200 connections", lookups, "200, others 22.9 s"),
+    Attack("the page, 200 connections", pages, "200, others 5.1 s"),
     Attack("headers, other sites", headers, "none; drawn"),
 )
 

@@ -188,6 +188,7 @@ def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
 # Files that one process of pytest-xdist runs: those that use `tests.forking`, and those whose browser shares a page.
 FORKING = (
     "app/jobs/test_faults.py",
+    "app/test_doors.py",
     "app/test_visitors.py",
     "ganime/training/test_distributed.py",
     "ganime/training/test_run_folder.py",

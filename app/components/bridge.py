@@ -100,8 +100,8 @@ def page_call(name: str) -> str:
 
 def server_function(
     function: Callable[..., Any],
+    door: Door,
     to_answer: Callable[[Any], Answer] = dict,
-    door: Door | None = None,
     invalid: str = "The page asked for something unknown. Reload it.",
     visitor_of: Callable[[Any], Any] | None = None,
 ) -> ServerFunction:
@@ -109,8 +109,8 @@ def server_function(
 
     function: the work, in a thread unless it is a coroutine function. The browser sends its arguments as one list, and
     each is checked against its type hint.
+    door: passed before, also by a coroutine function.
     to_answer: turns what `function` returns into the answer.
-    door: passed before.
     invalid: the error text for arguments that do not fit the type hints.
     visitor_of: identifies the visitor behind a request; `function` then takes the visitor as its first argument.
     """
@@ -125,7 +125,7 @@ def server_function(
         if visitor_of:
             values = [visitor_of(request), *values]
         try:
-            async with door(request) if door else nullcontext():
+            async with door(request):
                 if inspect.iscoroutinefunction(function):
                     return to_answer(await validated(*values))
                 return await run_in_threadpool(work, values)
@@ -135,6 +135,7 @@ def server_function(
             return error_answer(error)
 
     answer.__name__ = function.__name__
+    answer.door = door  # pyright: ignore[reportFunctionMemberAccess]
     return answer
 
 
@@ -147,12 +148,18 @@ def in_turns(handler: Callable[..., Any], door: Door) -> Callable[..., Any]:
         async with door(request):
             return await run_in_threadpool(handler, *args, **kwargs)
 
+    wrapped.door = door  # pyright: ignore[reportAttributeAccessIssue]
     return wrapped
+
+
+def no_door(request: gr.Request | None) -> AbstractAsyncContextManager[None]:
+    """The door of what passes one later, when it knows which, or needs no thread; the caller says why."""
+    return nullcontext()
 
 
 def file_function(function: Callable[..., tuple[str, bytes]], door: Door) -> ServerFunction:
     """A server function whose work returns (file name, bytes); the browser receives them as `file_answer`."""
-    return server_function(function, file_answer, door, "This download is unknown. Reload the page.")
+    return server_function(function, door, file_answer, "This download is unknown. Reload the page.")
 
 
 def file_answer(file: tuple[str, bytes]) -> dict[str, str]:

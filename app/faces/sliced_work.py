@@ -34,6 +34,7 @@ class Work:
     idle: seconds between its slices while others waited for its place.
     running: whether a request is running a slice of it now.
     ended: whether it was ended during that slice; it is removed once the slice is over.
+    answered: the item that was last made an answer, and that.
     """
 
     kind: str
@@ -47,6 +48,14 @@ class Work:
     idle: float = 0.0
     running: bool = False
     ended: bool = False
+    answered: tuple[Any, Answer] | None = None
+
+    def answer(self) -> Answer:
+        """The latest item as an answer, which is made once, however often it is asked for."""
+        latest = self.latest
+        if self.answered is None or self.answered[0] is not latest:
+            self.answered = latest, self.to_answer(latest)
+        return self.answered[1]
 
 
 class SlicedWork:
@@ -70,7 +79,7 @@ class SlicedWork:
         """places: pieces of work of one kind that are advanced in turns.
         slice_seconds: length of a slice.
         abandoned_seconds: time without a request after which work is abandoned.
-        settle_seconds: how long `begin` waits for earlier work of the same visitor to end.
+        settle_seconds: how long `settle` waits for earlier work of the same visitor to end.
         idle_seconds, longest_seconds: for which work may stand still, and keep its place, while others wait.
         waiting: pieces of work of one kind that may wait for a place.
         """
@@ -79,10 +88,10 @@ class SlicedWork:
         self.slice_seconds = slice_seconds
         self.abandoned_seconds = abandoned_seconds
         self.settle_seconds = settle_seconds
-        self.changed = threading.Condition()  # its lock may be taken again by the thread that has it
+        self.lock = threading.RLock()
         self.works: dict[str, Work] = {}  # by key
         self.begun = 0  # pieces of work so far
-        self.settling: set[tuple[str, str]] = set()  # kinds and visitors that `begin` is waiting for
+        self.settling: set[tuple[str, str]] = set()  # kinds and visitors that are waited for
 
     def begin(
         self, kind: str, visitor: str, steps: Iterator[Any], to_answer: Callable[[Any], Answer] = lambda item: item
@@ -94,8 +103,7 @@ class SlicedWork:
 
         Raises GanimeError while the visitor has other work of this kind, or when too many others wait.
         """
-        with self.changed:
-            self.settle(kind, visitor)
+        with self.lock:
             self.works = {key: work for key, work in self.works.items() if self.is_active(work)}
             visitors = [work.visitor for work in self.active(kind)]
             if visitor in visitors:
@@ -113,20 +121,25 @@ class SlicedWork:
             self.works[key] = Work(kind, visitor, steps, to_answer, self.begun, time.monotonic())
         return key
 
-    def settle(self, kind: str, visitor: str) -> None:
+    async def settle(self, kind: str, visitor: str) -> None:
         """Give the visitor's previous work a few seconds to end: its last slice may be running, or its page is closed.
 
-        The caller holds the lock. One request at a time waits for the same work; others are not held up.
+        No thread is held. One request at a time waits for the same work; others are not held up.
         """
         if (kind, visitor) in self.settling:
             return
         self.settling.add((kind, visitor))
-        deadline = time.monotonic() + self.settle_seconds
-        while time.monotonic() < deadline and any(
-            (work.kind, work.visitor) == (kind, visitor) and self.is_active(work) for work in self.works.values()
-        ):
-            self.changed.wait(0.1)
-        self.settling.discard((kind, visitor))
+        try:
+            until = time.monotonic() + self.settle_seconds
+            while self.has(kind, visitor) and time.monotonic() < until:
+                await asyncio.sleep(POLL_SECONDS)
+        finally:
+            self.settling.discard((kind, visitor))
+
+    def has(self, kind: str, visitor: str) -> bool:
+        """Whether a visitor has work of a kind that was neither ended nor abandoned."""
+        with self.lock:
+            return any(work.visitor == visitor for work in self.active(kind))
 
     def is_active(self, work: Work) -> bool:
         """Whether a request is running a slice of the work, or asked for it a moment ago."""
@@ -141,7 +154,7 @@ class SlicedWork:
 
         Raises GanimeError as `advance` does.
         """
-        with self.changed:
+        with self.lock:
             work = self.find(key)
             if not work.begun:
                 work.last_request = time.monotonic()
@@ -155,7 +168,7 @@ class SlicedWork:
         Raises GanimeError for an unknown key or for work that has ended; errors of the work itself are raised as they
         are and end it.
         """
-        with self.changed:
+        with self.lock:
             work = self.find(key)
             if work.running or self.ahead(key):
                 return work.latest, False
@@ -166,11 +179,10 @@ class SlicedWork:
         try:
             exhausted = self.run_slice(work)
         finally:
-            with self.changed:
+            with self.lock:
                 work.running, work.last_request = False, time.monotonic()
                 if exhausted or work.ended:
                     self.works.pop(key, None)
-                    self.changed.notify_all()
         return work.latest, exhausted
 
     def check_patience(self, key: str, work: Work) -> None:
@@ -207,11 +219,11 @@ class SlicedWork:
 
         Raises as `advance` does.
         """
-        to_answer = self.find(key).to_answer
+        work = self.find(key)
         if ahead := self.ahead(key):
-            return to_answer(None) | {"ahead": ahead}
-        latest, _ = self.advance(key)
-        answer = to_answer(latest)
+            return work.answer() | {"ahead": ahead}
+        self.advance(key)
+        answer = work.answer()
         if "progress" not in answer:
             self.end(key)
         return answer
@@ -224,7 +236,8 @@ class SlicedWork:
 
     async def finish(self, kind: str, visitor: str, steps: Iterator[Any]) -> Any:
         """Begin work, run all of it, and return its last item. Raises GanimeError as `begin` and `advance` do."""
-        key = await run_in_threadpool(self.begin, kind, visitor, steps)
+        await self.settle(kind, visitor)
+        key = self.begin(kind, visitor, steps)
         try:
             while True:
                 await self.wait(key, self.longest_seconds)
@@ -236,7 +249,7 @@ class SlicedWork:
 
     def end(self, key: str) -> None:
         """End work; unknown keys are ignored. Its place is free at once, or when the slice that is running is over."""
-        with self.changed:
+        with self.lock:
             work = self.works.get(key)
             if work and work.running:
                 work.ended = True

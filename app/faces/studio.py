@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from app.faces.device import Device
@@ -60,3 +60,21 @@ class Studio:
     def door(self, turns: Turns) -> Callable[[Any], AbstractAsyncContextManager[None]]:
         """What a request passes that has to wait for one of these turns, given the request."""
         return lambda request: turns.turn(self.visitor(request))
+
+    def beginning(
+        self, kind: str, turns: Turns | None = None, visitor_of: Callable[[Any], str] | None = None
+    ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+        """What a request passes that begins long work of a kind: it waits for earlier work of the visitor to end, see
+        `SlicedWork.settle`, then for one of these turns, by default to look something up.
+
+        visitor_of: the identity of the visitor whose work it is, by default `visitor`.
+        """
+
+        @asynccontextmanager
+        async def door(request: Any) -> AsyncIterator[None]:
+            visitor = (visitor_of or self.visitor)(request)
+            await self.work.settle(kind, visitor)
+            async with (turns or self.limits.look).turn(visitor):
+                yield
+
+        return door

@@ -33,7 +33,7 @@ def slider_functions(studio: Studio) -> list[ServerFunction]:
         return studio.open(key).direction_between(name, *parse_recipes([a, b]))
 
     door = studio.door(studio.limits.draw)
-    return [server_function(function, direction_value, door) for function in (own_sliders, own_faces)]
+    return [server_function(function, door, direction_value) for function in (own_sliders, own_faces)]
 
 
 def search_functions(studio: Studio) -> list[ServerFunction]:
@@ -46,7 +46,8 @@ def search_functions(studio: Studio) -> list[ServerFunction]:
         steps = studio.open(key).project(picture_bytes(picture))
         return {"search": studio.work.begin("search", visitor, steps, search_value)}
 
-    return [server_function(function, visitor_of=studio.visitor) for function in (choose, project)]
+    door = studio.beginning("search")
+    return [server_function(function, door, visitor_of=studio.visitor) for function in (choose, project)]
 
 
 def tiles_value(drawn: Drawn) -> Answer:

@@ -37,4 +37,4 @@ def download_functions(studio: Studio) -> list[ServerFunction]:
 
     door = studio.door(studio.limits.save)
     files = [file_function(face_file, door), file_function(avatar_file, door)]
-    return [*files, server_function(zip_file, visitor_of=studio.visitor)]
+    return [*files, server_function(zip_file, studio.beginning("zip"), visitor_of=studio.visitor)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ from app.visitors import Account, Visitor, account_of, profile_of, visitor_of
 
 Asker = tuple[Visitor, Account]
 Token = Annotated[str, Field(max_length=500, repr=False)]  # "" for that of the login; it is never kept
+QUESTION, UPLOAD, DOWNLOAD = "question to the hub", "job upload", "download"  # kinds of long work
 NO_TOKEN = "Paste a token of the Hugging Face hub that may write and run jobs, or sign in."
 
 
@@ -50,7 +52,7 @@ def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
 
     def machines(asker: Asker, token: Token) -> Answer:
         sent, _ = token_of(asker, token)
-        return begun(studio, "question to the hub", asker, lambda: elsewhere.machines(sent))
+        return begun(studio, QUESTION, asker, lambda: elsewhere.machines(sent))
 
     def begin_elsewhere(asker: Asker, wishes: Wishes) -> Answer:
         token, expires = token_of(asker, wishes.token)
@@ -61,12 +63,12 @@ def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
         rent = Rent(wishes.flavor, wishes.dollars)
         return begun(
             studio,
-            "job upload",
+            UPLOAD,
             asker,
             lambda: elsewhere.begin(jobs, wishes.draft, plan, asker[0], rent, token, expires),
         )
 
-    return [*by_asker(studio, account, machines, begin_elsewhere), *work_functions(studio)]
+    return [*by_asker(studio, (machines, QUESTION), (begin_elsewhere, UPLOAD)), *work_functions(studio)]
 
 
 def job_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
@@ -75,23 +77,28 @@ def job_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
     def fetch_elsewhere(asker: Asker, key: str, token: Token) -> Answer:
         jobs.get(key)  # without the key nobody takes a place
         sent, _ = token_of(asker, token)
-        return begun(studio, "download", asker, lambda: elsewhere.fetch(jobs, key, sent))
+        return begun(studio, DOWNLOAD, asker, lambda: elsewhere.fetch(jobs, key, sent))
 
     def cancel_elsewhere(asker: Asker, key: str, token: Token) -> Answer:
         jobs.get(key)
         sent, _ = token_of(asker, token)
-        return begun(studio, "question to the hub", asker, lambda: elsewhere.cancel(jobs, key, sent))
+        return begun(studio, QUESTION, asker, lambda: elsewhere.cancel(jobs, key, sent))
 
-    return by_asker(studio, account, fetch_elsewhere, cancel_elsewhere)
+    return by_asker(studio, (fetch_elsewhere, DOWNLOAD), (cancel_elsewhere, QUESTION))
 
 
-def by_asker(studio: Studio, *functions: Any) -> list[ServerFunction]:
-    """Server functions whose first argument is the visitor who asks, with the account of the login."""
+def by_asker(studio: Studio, *beginnings: tuple[Callable[..., Answer], str]) -> list[ServerFunction]:
+    """`account`, and functions that begin long work of a kind; their first argument is the visitor with the account."""
 
     def asker_of(request: Any) -> Asker:
         return visitor_of(request, profile_of(request), studio.settings.proxies), account_of(request)
 
-    return [server_function(function, visitor_of=asker_of) for function in functions]
+    def identity_of(request: Any) -> str:
+        return asker_of(request)[0].identity
+
+    doors = [(function, studio.beginning(kind, visitor_of=identity_of)) for function, kind in beginnings]
+    doors = [(account, studio.door(studio.limits.look)), *doors]
+    return [server_function(function, door, visitor_of=asker_of) for function, door in doors]
 
 
 def token_of(asker: Asker, pasted: str) -> tuple[str, float | None]:

@@ -179,9 +179,14 @@ def job_functions(studio: Studio, jobs: Jobs) -> list[Callable[[Any], Any]]:
     def delete(key: str) -> dict[str, Any]:
         return {"done": jobs.delete(key)}
 
-    plain = (existing_jobs(jobs), status, grid, faces_sheet, card, log, save_now, stop, delete)
-    nearest_function = server_function(nearest, visitor_of=studio.visitor)
-    return [*map(server_function, plain), nearest_function, *work_functions(studio)]
+    looks, look = (existing_jobs(jobs), status, grid, log, save_now, stop, delete), studio.door(studio.limits.look)
+    slower, draw = (faces_sheet, card), studio.door(studio.limits.draw)  # they read and encode faces, or read a model
+    return [
+        *(server_function(function, look) for function in looks),
+        *(server_function(function, draw) for function in slower),
+        server_function(nearest, studio.beginning("comparison"), visitor_of=studio.visitor),
+        *work_functions(studio),
+    ]
 
 
 def archive_file(jobs: Jobs) -> Any:

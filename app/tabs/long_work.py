@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.concurrency import run_in_threadpool
 
-from app.components.bridge import Answer, ServerFunction, server_function
+from app.components.bridge import Answer, ServerFunction, no_door, server_function
 from app.faces.studio import Studio
 
 WAIT_SECONDS = 1.0  # for which a request about work that has no place yet is held
@@ -16,12 +16,13 @@ def work_functions(studio: Studio) -> list[ServerFunction]:
     Their argument comes from the network: the key in the answer of the function that began the work.
     """
 
-    async def ask(search: str) -> Answer:
+    async def ask(visitor: str, search: str) -> Answer:
         await studio.work.wait(search, WAIT_SECONDS)
-        return await run_in_threadpool(studio.work.ask, search)
+        async with studio.limits.slices.turn(visitor):  # now, or those that wait for a place would hold up the others
+            return await run_in_threadpool(studio.work.ask, search)
 
-    def leave(search: str) -> Answer:
-        studio.work.end(search)
+    async def leave(search: str) -> Answer:
+        studio.work.end(search)  # at once, in no thread
         return {}
 
-    return [server_function(ask), server_function(leave)]
+    return [server_function(ask, no_door, visitor_of=studio.visitor), server_function(leave, no_door)]

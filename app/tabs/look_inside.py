@@ -35,7 +35,8 @@ def look_inside_functions(studio: Studio) -> list[ServerFunction]:
         return comparison_value(comparison) if comparison else {"verdict": "unknown", "text": UNKNOWN}
 
     door = studio.door(studio.limits.draw)
-    return [server_function(inside, door=door), server_function(compare, door=door, visitor_of=studio.visitor)]
+    beginning = studio.beginning("comparison", studio.limits.draw)
+    return [server_function(inside, door), server_function(compare, beginning, visitor_of=studio.visitor)]
 
 
 def comparison_value(comparison: Comparison | float | None) -> Answer:

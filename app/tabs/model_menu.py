@@ -69,12 +69,12 @@ def model_functions(studio: Studio) -> list[ServerFunction]:
             return {"final": visitor_text(error)}
         return model_value(studio, studio.library.info(key))
 
-    to_answer, door = partial(model_value, studio), studio.door(studio.limits.models)
+    to_answer, look, door = partial(model_value, studio), *map(studio.door, (studio.limits.look, studio.limits.models))
     own, loads = (start_model, embedded_model), (hub_model, job_model, known_model, renewed_model)
     return [
-        *(server_function(function, to_answer) for function in own),
-        *(server_function(function, to_answer, door) for function in loads),
-        server_function(drawing_model, door=door),
+        *(server_function(function, look, to_answer) for function in own),
+        *(server_function(function, door, to_answer) for function in loads),
+        server_function(drawing_model, door),
     ]
 
 

@@ -65,7 +65,11 @@ def publish_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
     def asker_of(request: Any) -> Asker:
         return studio.visitor(request), account_of(request)
 
-    return [server_function(function, visitor_of=asker_of) for function in (publisher, publish)]
+    door = studio.door(studio.limits.draw)  # which takes as long as reading the model
+    return [
+        server_function(publisher, door, visitor_of=asker_of),
+        server_function(publish, studio.beginning("publication", studio.limits.draw), visitor_of=asker_of),
+    ]
 
 
 def publication_value(found: str | Uploaded | None) -> Answer:

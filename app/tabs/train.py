@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from html import escape
 from typing import Any
 
 import gradio as gr
 
 from app.components.bridge import (
+    Door,
     Trigger,
     component,
     event_text,
@@ -165,7 +167,15 @@ class TrainHandlers:
         return [key, value, draft_value(key, gone=old)]
 
     def estimate(
-        self, draft: str, model: str, start: str, minutes: float, images: int | None, recipe: str, size: int
+        self,
+        draft: str,
+        model: str,
+        start: str,
+        minutes: float,
+        images: int | None,
+        recipe: str,
+        size: int,
+        request: gr.Request,
     ) -> str:
         """Describe, as HTML, how many images fit into the plan, and how often that is each face of the draft."""
         try:
@@ -276,14 +286,13 @@ def build(studio: Studio, model_key: gr.Textbox, opened: Trigger) -> None:
 
 
 def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Textbox, opened: Trigger) -> None:
-    """Connect events to their handlers. Those that read faces wait for their turn."""
+    """Connect events to their handlers, which wait for their turn; only what looks nothing up does not."""
     private: dict[str, Any] = {"api_visibility": "private"}
     reading: dict[str, Any] = private | {"show_progress_on": form.files}  # which is large enough for a bar
     aside: dict[str, Any] = private | {"show_progress": "hidden", "trigger_mode": "always_last"}
-    door = handlers.studio.door(handlers.studio.limits.reading)
-
-    def read(handler: Callable[..., Any]) -> Callable[..., Any]:
-        return expected_errors(gradio_error)(in_turns(handler, door))
+    studio = handlers.studio
+    doors = map(studio.door, (studio.limits.look, studio.limits.save, studio.limits.reading))
+    look, save, read = (partial(waiting, door) for door in doors)
 
     beginning = [form.draft, model_key, form.start, form.size, form.crop]
     drafted = [form.draft, form.faces, job]
@@ -295,18 +304,24 @@ def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Tex
     form.tray.click(read(handlers.take_tray), [form.faces, *beginning], drafted, js=page_call("withTray"), **reading)
     # One event for everything that the estimate depends on, so that the last change is the one that is shown.
     fields = [form.draft, *plan]
-    gr.on([opened, *(field.change for field in fields)], handlers.estimate, fields, form.estimate, **aside)
-    form.begin.click(handlers.submit, [form.draft, *plan, form.name], [form.draft, job, form.faces], **private)
+    gr.on([opened, *(field.change for field in fields)], look(handlers.estimate), fields, form.estimate, **aside)
+    # A model to begin from is copied.
+    form.begin.click(save(handlers.submit), [form.draft, *plan, form.name], [form.draft, job, form.faces], **private)
     chosen = [form.draft, model_key, form.start, form.images, form.recipe, form.size, form.name]
     form.elsewhere.plan(None, chosen, form.elsewhere, js=page_call("planElsewhere"), **private)
     form.elsewhere.started(handlers.started, form.draft, [form.draft, job, form.faces], **private)
-    job.resume(handlers.resume, None, job, **private)
-    job.finish(handlers.finish, None, job, **private)
+    job.resume(look(handlers.resume), None, job, **private)
+    job.finish(look(handlers.finish), None, job, **private)
     job.reconsider(read(handlers.reopen_draft), form.draft, [*drafted, form.crop], **private)
     form.crop.input(read(handlers.change_crop), [form.draft, form.crop], [form.faces, form.crop], **reading)
     opened(handlers.show_form, None, form.body, **aside)
     # A link contains the key of a job behind its `#`, which browsers do not send to the server.
     opened(None, None, None, js=page_call("takeJobLinks"), api_visibility="private")
+
+
+def waiting(door: Door, handler: Callable[..., Any]) -> Callable[..., Any]:
+    """The handler of an event, run once it is its turn; where there is none, the visitor is told."""
+    return expected_errors(gradio_error)(in_turns(handler, door))
 
 
 def draft_value(key: str, gone: str = "") -> dict[str, Any]:

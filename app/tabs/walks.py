@@ -29,7 +29,7 @@ def walk_functions(studio: Studio) -> list[ServerFunction]:
         steps = draw_film(studio.open(key), route, fps, suffix, size)
         return {"search": studio.work.begin("film", visitor, steps, saving_value)}
 
-    return [server_function(film, visitor_of=studio.visitor)]
+    return [server_function(film, studio.beginning("film"), visitor_of=studio.visitor)]
 
 
 def saving_value(event: Progress | SavedFile | None) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 
 from ganime.drawing.clarity import clear, default_clarity
 from ganime.drawing.direction_search import FitProgress
-from ganime.drawing.directions import MAX_STRENGTH, Directions, moved
+from ganime.drawing.directions import MAX_DIRECTIONS, MAX_STRENGTH, Directions, moved
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.models.checkpoint import Checkpoint
@@ -41,12 +42,10 @@ def usable_ranges(checkpoint: Checkpoint, directions: Directions) -> Mapping[str
     clarity = checkpoint.clarity
     if clarity is None:
         return limits_of(directions)
-    seeds = range(FIRST_SEED, FIRST_SEED + JUDGED_FACES)
-    z = latents(seeds, checkpoint.generator.config.latent_dim)  # (N, latent)
     return {
         item.name: (
-            max(item.limits[0], -reach(clarity, z, -item.vector)),
-            min(item.limits[1], reach(clarity, z, item.vector)),
+            max(item.limits[0], -reach(clarity, -item.vector)),
+            min(item.limits[1], reach(clarity, item.vector)),
         )
         for item in directions.items
     }
@@ -57,13 +56,35 @@ def limits_of(directions: Directions) -> Mapping[str, tuple[float, float]]:
     return {item.name: item.limits for item in directions.items}
 
 
-def reach(clarity: Clarity, z: np.ndarray, way: np.ndarray) -> float:
-    """The largest amount, STEP to 3, up to which at most the share TOLERATED of the moved faces is drawn badly."""
+def reach(clarity: Clarity, way: Float[np.ndarray, " latent"]) -> float:
+    """The largest amount, STEP to 3, up to which at most the share TOLERATED of the moved faces is drawn badly.
+
+    What was found, which takes several predictions, is kept with the clarity, and forgotten with it.
+    """
+    name = way.tobytes()
+    found = clarity.reaches.get(name)
+    if found is None:
+        found = found_reach(clarity, way)
+        if len(clarity.reaches) >= 2 * MAX_DIRECTIONS:  # more than one model has
+            clarity.reaches.clear()
+        clarity.reaches[name] = found
+    return found
+
+
+def found_reach(clarity: Clarity, way: Float[np.ndarray, " latent"]) -> float:
+    """`reach`, from predictions."""
+    z = judged_latents(len(way))
     limit = np.interp(BAD, np.linspace(0, 1, len(clarity.quantiles)), clarity.quantiles)
     for amount in np.arange(MAX_STRENGTH, STEP, -STEP).tolist():
         if bad_share(clarity, moved(z, amount * way), limit) <= TOLERATED:
             return amount
     return STEP
+
+
+@lru_cache(maxsize=4)
+def judged_latents(latent_dim: int) -> Float[np.ndarray, "n latent"]:
+    """The latents of the faces that are moved."""
+    return latents(range(FIRST_SEED, FIRST_SEED + JUDGED_FACES), latent_dim)
 
 
 def bad_share(clarity: Clarity, z: np.ndarray, limit: float) -> float:

@@ -7,7 +7,7 @@ the face.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +36,14 @@ class Clarity:
     weights, biases: of a network of three layers with SiLU between them, (in, out) and (out,).
     held: (H, latent), orthonormal; latents do not move along these, so that hair and eyes keep their colours.
     quantiles: (Q,), the clarity that the shares 0 to 1 of the model's faces stay below, evenly spaced.
+    reaches: how far faces were found to hold along directions, by the bytes of these; see drawing/ranges.py.
     """
 
     weights: tuple[Float[np.ndarray, "i o"], ...]
     biases: tuple[Float[np.ndarray, " o"], ...]
     held: Float[np.ndarray, "h latent"]
     quantiles: Float[np.ndarray, " q"]
+    reaches: dict[bytes, float] = field(default_factory=dict, init=False, repr=False)
 
     def predict(self, z: Float[np.ndarray, "n latent"]) -> Float[np.ndarray, " n"]:
         """The clarity of the faces of latents, none of them zero, on the scale of `quantiles`."""

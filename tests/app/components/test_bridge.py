@@ -11,10 +11,12 @@ import pytest
 from app.components.bridge import (
     Answer,
     ClampedSlider,
+    ServerFunction,
     error_answer,
     expected_errors,
     gradio_error,
     in_turns,
+    no_door,
     server_function,
 )
 from app.errors import JobMissing
@@ -33,19 +35,22 @@ def test_requests_beyond_the_places_wait_for_their_turn_and_hold_no_thread() -> 
         running -= 1
         return {"name": name}
 
-    call = server_function(slow, door=lambda request: turns.turn("me"))
+    async def slow_too(name: str) -> dict[str, str]:
+        return await asyncio.to_thread(slow, name)
 
-    async def crowd() -> list[Answer]:
+    async def crowd(call: ServerFunction) -> list[Answer]:
         return await asyncio.gather(*(call([str(number)]) for number in range(9)))
 
-    assert asyncio.run(crowd()) == [{"name": str(number)} for number in range(9)]
-    assert most == 1
+    for function in (slow, slow_too):
+        call = server_function(function, lambda request: turns.turn("me"))
+        assert asyncio.run(crowd(call)) == [{"name": str(number)} for number in range(9)]
+        assert most == 1
 
 
 def test_a_request_that_would_wait_for_long_is_refused_in_words() -> None:
     turns = Turns(1, longest=0.5, seconds=1)
     working = turns.join("another")
-    call = server_function(lambda: {}, door=lambda request: turns.turn("me"))
+    call = server_function(lambda: {}, lambda request: turns.turn("me"))
     assert "busy" in asyncio.run(call([]))["error"]
     turns.leave(working)
     assert asyncio.run(call([])) == {}
@@ -78,7 +83,7 @@ def test_arguments_of_a_server_function_are_checked_against_their_type_hints() -
         return double(number)
 
     for function in (double, awaited):
-        call = server_function(function)
+        call = server_function(function, no_door)
         assert asyncio.run(call([2])) == asyncio.run(call(2)) == {"number": 4}
         for arguments in ([], ["x"], [1, 2], None, {"number": 2}):
             assert list(asyncio.run(call(arguments))) == ["error"]

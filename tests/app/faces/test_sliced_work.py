@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -124,7 +125,8 @@ def test_work_that_fails_gives_its_place_back(work: SlicedWork) -> None:
 class RunningSlice:
     """Work of "me" whose first slice runs in a thread until `finish` is called."""
 
-    def __init__(self, work: SlicedWork) -> None:
+    def __init__(self, work: SlicedWork, to_answer: Callable[[Any], Any] = lambda item: item) -> None:
+        self.work = work
         started, self.may_finish = threading.Event(), threading.Event()
 
         def steps() -> Iterator[int]:
@@ -134,7 +136,7 @@ class RunningSlice:
             time.sleep(2 * work.slice_seconds)
             yield 2
 
-        self.key = work.begin("search", "me", steps())
+        self.key = work.begin("search", "me", steps(), to_answer)
         self.thread = threading.Thread(target=work.advance, args=(self.key,))
         self.thread.start()
         assert started.wait(10)
@@ -171,7 +173,7 @@ def test_work_that_was_ended_during_a_slice_keeps_its_place_until_the_slice_is_o
 def test_next_work_waits_until_work_of_a_closed_page_is_abandoned() -> None:
     work = SlicedWork(abandoned_seconds=0.3, settle_seconds=30.0)
     work.begin("search", "me", iter([1]))
-    assert work.advance(work.begin("search", "me", iter([2]))) == (2, True)
+    assert asyncio.run(work.finish("search", "me", iter([2]))) == 2
     assert work.works == {}
 
 
@@ -180,9 +182,27 @@ def test_next_work_waits_for_the_last_slice_of_the_work_that_was_ended() -> None
     running = RunningSlice(work)
     work.end(running.key)
     threading.Timer(0.2, running.may_finish.set).start()
-    assert work.advance(work.begin("search", "me", iter([3]))) == (3, True)
+    assert asyncio.run(work.finish("search", "me", iter([3]))) == 3
     running.finish()
     assert work.works == {}
+
+
+def test_nothing_stands_still_while_work_waits_for_earlier_work_of_its_visitor(running: RunningSlice) -> None:
+    work = running.work
+    work.settle_seconds = 30.0
+
+    async def ask() -> None:
+        waiting = asyncio.create_task(work.settle("search", "me"))
+        await asyncio.sleep(0)  # it waits on the loop that serves everybody
+        await asyncio.wait_for(work.settle("search", "me"), 10)  # one request at a time waits
+        await asyncio.wait_for(work.settle("search", "another"), 10)
+        assert not waiting.done()
+        running.finish()
+        work.end(running.key)
+        await waiting
+
+    asyncio.run(ask())
+    assert work.settling == set()
 
 
 def test_a_request_during_a_slice_is_answered_at_once_with_the_latest_item(
@@ -191,3 +211,17 @@ def test_a_request_during_a_slice_is_answered_at_once_with_the_latest_item(
     assert work.advance(running.key) == (None, False)
     running.finish()
     assert work.advance(running.key) == (2, True)
+
+
+def test_an_item_is_made_an_answer_once_however_often_it_is_asked_for(work: SlicedWork) -> None:
+    made = []
+
+    def to_answer(item: float | None) -> dict[str, float]:
+        made.append(item)
+        return {"progress": item or 0.0}
+
+    running = RunningSlice(work, to_answer)
+    assert [work.ask(running.key) for _ in range(9)] == [{"progress": 0.0}] * 9
+    running.finish()
+    assert work.ask(running.key) == {"progress": 2}
+    assert made == [None, 2]

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from ganime.drawing import ranges
-from ganime.drawing.directions import MAX_STRENGTH, Direction, Directions, between, load_directions, moved
+from ganime.drawing.directions import (
+    MAX_DIRECTIONS,
+    MAX_STRENGTH,
+    Direction,
+    Directions,
+    between,
+    load_directions,
+    moved,
+)
 from ganime.drawing.ranges import (
     BAD,
     FIRST_SEED,
@@ -125,3 +133,22 @@ def test_limits_are_where_mouths_become_faint(model: Checkpoint, monkeypatch: py
 def test_without_a_clarity_every_direction_has_its_whole_range(tiny: Checkpoint) -> None:
     found = usable_ranges(tiny, directions_of(tiny, np.eye(8, dtype=np.float32)[0]))
     assert found == {"d0": (-MAX_STRENGTH, MAX_STRENGTH)}
+
+
+def test_what_was_found_of_a_direction_is_kept_with_the_clarity(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, again = load_checkpoint(EMBEDDED), load_checkpoint(EMBEDDED)
+    found = load_directions(EMBEDDED, model.revision, model.generator.config.latent_dim)
+    assert found
+    first = usable_ranges(model, found)
+    monkeypatch.setattr(ranges, "bad_share", lambda *_: pytest.fail("It was found before."))
+    assert usable_ranges(model, found) == first
+    reloaded = load_directions(EMBEDDED, model.revision, model.generator.config.latent_dim)
+    assert reloaded
+    assert usable_ranges(model, reloaded) == first
+    monkeypatch.setattr(ranges, "bad_share", lambda *_: 0.0)
+    assert usable_ranges(model, reloaded) == first
+    assert usable_ranges(again, reloaded) != first  # a model that is loaded anew has its own
+    for number in range(2 * MAX_DIRECTIONS):
+        usable_ranges(model, directions_of(model, np.eye(8, dtype=np.float32)[0] * (number + 1) / 100))
+    assert model.clarity
+    assert len(model.clarity.reaches) <= 2 * MAX_DIRECTIONS
