@@ -67,7 +67,7 @@ def count_rows(report: Audit, ignored: int = 0) -> list[tuple[str, str]]:
     rows = [(name, f"{count:,}") for name, count in counts if count]
     (narrowest, _, widest), (lowest, _, highest) = report.widths, report.heights
     if (narrowest, lowest) == (widest, highest):
-        return [*rows, ("Size", f"{widest:,.0f} x {highest:,.0f} px")]
+        return [*rows, ("Size of the pictures", f"{widest:,.0f} x {highest:,.0f} px")]
     return [
         *rows,
         ("Width", f"{narrowest:,.0f} to {widest:,.0f} px"),
@@ -135,8 +135,9 @@ def existing_jobs(jobs: Jobs) -> Callable[..., dict[str, Any]]:
         for key in keys:
             with contextlib.suppress(JobMissing):
                 job = jobs.get(key)
-                has_model = bool(jobs.supervisor.folder(job.id).models())
-                facts = {"name": job.name, "state": job.state, "stopped": was_stopped(job), "has_model": has_model}
+                folder = jobs.supervisor.folder(job.id)
+                facts = {"name": job.name, "state": job.state, "stopped": was_stopped(job)}
+                facts |= {"has_model": bool(folder.models()), "elsewhere": folder.elsewhere is not None}
                 existing.append({"key": key, **facts})
         return {"jobs": existing}
 
