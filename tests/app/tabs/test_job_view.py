@@ -79,7 +79,7 @@ def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
 @pytest.mark.parametrize(
     ("widths", "heights", "rows"),
     [
-        ((128.0, 128.0, 128.0), (96.0, 96.0, 96.0), [("Size", "128 x 96 px")]),
+        ((128.0, 128.0, 128.0), (96.0, 96.0, 96.0), [("Size of the pictures", "128 x 96 px")]),
         ((64.0, 70.0, 512.0), (96.0, 96.0, 96.0), [("Width", "64 to 512 px"), ("Height", "96 to 96 px")]),
     ],
 )
