@@ -22,6 +22,8 @@ FILES: list[object] = [
         ("/tmp", None, 0, 5),
     )
 ]
+HALVES = ["\ud800", "a\udfff"]  # of characters, as JSON can name them
+TEXT = st.sampled_from(TEXTS) | st.text(max_size=30)
 NUMBERS = [0, -1, 1, 65, 2**31, 2**32, 2**63, 2**100, -(2**100), 1e308, -1e308, 5e-324, 0.5]
 
 
@@ -40,6 +42,11 @@ def values() -> st.SearchStrategy[object]:
     return st.recursive(
         atoms, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4), max_leaves=12
     )
+
+
+def names() -> st.SearchStrategy[object]:
+    """JSON values in the place of a name, also such as no text could be."""
+    return values() | TEXT | st.sampled_from(HALVES)
 
 
 @st.composite
