@@ -23,7 +23,7 @@ from app.server.links import KINDS, read_link
 from ganime.drawing.recipe import Recipe
 from ganime.errors import GanimeError
 from ganime.models.checkpoint import load_checkpoint, model_files
-from tests.fuzzing import TEXT, damaged, examples, names, values
+from tests.fuzzing import NO_INTEGERS, TEXT, damaged, examples, names, values
 
 pytestmark = pytest.mark.slow  # starting the page takes seconds
 SECONDS = 5.0  # that an answer may take
@@ -127,8 +127,9 @@ def test_events_end_with_a_result_or_in_words(target: Target) -> None:
     def ask(event: tuple[int, int], data: st.DataObject) -> None:
         number, inputs = event
         sent = data.draw(st.lists(values(), min_size=inputs, max_size=inputs))
-        session = data.draw(st.sampled_from([f"fuzz{number}"] * 3) | names())
-        numbered = data.draw(st.sampled_from([number] * 3) | values())
+        odd = data.draw(st.sampled_from(["session", "number", *["nothing"] * 4]))
+        session = data.draw(names()) if odd == "session" else f"fuzz{number}"
+        numbered = data.draw(st.sampled_from(NO_INTEGERS) | values()) if odd == "number" else number
         body = {"fn_index": numbered, "session_hash": session, "data": sent, "event_data": data.draw(values())}
         before = target.log.stat().st_size
         joined = target.post("/gradio_api/queue/join", body)
