@@ -6,7 +6,6 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads that spin slow down everything else
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no request to the outside
-os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")  # else each event sums up all earlier ones
 os.environ["FORWARDED_ALLOW_IPS"] = ""  # app/visitors.py decides which proxies to trust (GANIME_PROXIES)
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 

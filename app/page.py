@@ -6,7 +6,7 @@ import os
 
 import gradio as gr
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute
+from starlette.routing import Route
 
 from app import api
 from app.components import modules
@@ -20,6 +20,7 @@ from app.server.connections import limit_connections
 from app.server.face_endpoint import FaceEndpoint
 from app.server.first_faces import first_faces
 from app.server.hosts import serves_only_this_machine
+from app.server.known_routes import KnownRoutes
 from app.server.launch import free_port, limit_heaps, raise_file_limit, stop_with
 from app.server.mcp_tools import offer_tools
 from app.server.model_endpoint import ModelEndpoint
@@ -67,7 +68,7 @@ def model_in_use(event: gr.EventData) -> str:
     return event_text(event, "key")
 
 
-def own_routes(studio: Studio) -> list[BaseRoute]:
+def own_routes(studio: Studio) -> list[Route]:
     """The routes that take precedence over Gradio's own."""
     faces = FaceEndpoint(studio)
     uploads = UploadEndpoint(studio.jobs, studio.no_jobs, studio.limits)
@@ -82,12 +83,16 @@ def own_routes(studio: Studio) -> list[BaseRoute]:
     ]
 
 
-def own_middleware(studio: Studio) -> list[Middleware]:
-    """What every request passes through on its way to a route, from the outside to the inside."""
+def own_middleware(studio: Studio, routes: list[Route], login: bool) -> list[Middleware]:
+    """What every request passes through on its way to a route, from the outside to the inside.
+
+    routes: the page's own. login: whether visitors can sign in.
+    """
     faces = first_faces(studio.open(studio.library.start.key))
     return [
         Middleware(SecurityHeaders),
         Middleware(RequestLimits, local=serves_only_this_machine(studio.settings), proxies=studio.settings.proxies),
+        Middleware(KnownRoutes, own=routes, login=login, tools=studio.settings.mcp),
         Middleware(Compression),
         Middleware(PageHead, scripts=modules.page_head(), first_faces=faces),
         Middleware(PageTurns, studio=studio),
@@ -105,10 +110,12 @@ def main() -> None:
     limit_connections(raise_file_limit(), studio.settings.proxies)
     os.environ["GRADIO_TEMP_DIR"] = str(studio.settings.temporary)  # on the disk of the jobs, used by nothing else
     page = create_app(studio)
-    restrict_gradio()
+    restrict_gradio(studio.settings.proxies)
     if studio.settings.mcp:
         offer_tools(studio.settings.proxies)
     page.queue(max_size=MAX_EVENTS, default_concurrency_limit=None, api_open=False)  # no endpoint bypasses the queue
+    routes = own_routes(studio)
+    middleware = own_middleware(studio, routes, login=page.expects_oauth)
     closing = None
     if studio.jobs:
         studio.jobs.start()
@@ -121,7 +128,7 @@ def main() -> None:
             show_error=False,  # the texts of unexpected errors stay on the server
             footer_links=["api"],
             max_threads=MAX_EVENTS,  # Gradio has as many events under way
-            app_kwargs={"routes": own_routes(studio), "middleware": own_middleware(studio)},
+            app_kwargs={"routes": routes, "middleware": middleware},
             enable_monitoring=False,
             run_history=False,
             state_session_capacity=MAX_SESSIONS,

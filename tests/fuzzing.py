@@ -22,6 +22,9 @@ FILES: list[object] = [
         ("/tmp", None, 0, 5),
     )
 ]
+NO_NAMES = ["", "\ud800", "a\udfff"]  # nothing, and halves of characters, which JSON can name
+NO_INTEGERS = [float("inf"), float("nan"), 1.5, True, "1"]  # of which JSON in Python has the first two
+TEXT = st.sampled_from(TEXTS) | st.text(max_size=30)
 NUMBERS = [0, -1, 1, 65, 2**31, 2**32, 2**63, 2**100, -(2**100), 1e308, -1e308, 5e-324, 0.5]
 
 
@@ -40,6 +43,11 @@ def values() -> st.SearchStrategy[object]:
     return st.recursive(
         atoms, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4), max_leaves=12
     )
+
+
+def names() -> st.SearchStrategy[object]:
+    """JSON values in the place of a name, also such as no text could be."""
+    return st.sampled_from(NO_NAMES) | TEXT | values()
 
 
 @st.composite

@@ -14,7 +14,7 @@ from typing import Any
 import gradio
 import numpy as np
 import pytest
-from gradio import processing_utils
+from gradio import processing_utils, queueing
 from gradio.state_holder import SessionState
 from packaging.requirements import Requirement
 
@@ -87,6 +87,8 @@ PRIVATE_NAMES: dict[str, tuple[Any, str]] = {
     "left alone there": (processing_utils, "async_move_files_to_cache"),
     "left alone there too": (processing_utils, "check_all_files_in_cache"),
     "not kept there": (SessionState, "_update_value_in_config"),
+    "limited in app/server/event_queue.py": (queueing, "Queue"),
+    "limited there too": (queueing, "AsyncQueue"),
 }
 
 
@@ -103,7 +105,7 @@ def test_every_private_name_of_gradio_in_the_page_is_listed_above() -> None:
     used = set()
     for path in (ROOT / "app").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        used |= set(re.findall(r'"(\w+)": \((?:processing_utils|SessionState), ', text))
+        used |= set(re.findall(r'"(\w+)": \((?:processing_utils|queueing|SessionState), ', text))
     assert used <= listed
 
 

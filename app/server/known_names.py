@@ -11,9 +11,9 @@ from gradio.route_utils import API_PREFIX
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
-CALL = re.compile(rf"{API_PREFIX}/(run|api|call|call/v2)/([^/]+)$")  # of an endpoint by its name
+CALL = re.compile(rf"{API_PREFIX}/(run|call|call/v2)/([^/]+)$")  # of an endpoint by its name
 NAMED = "call/v2"  # a call whose body has the inputs by their names
-DIRECT = ("run", "api")  # calls past the queue, which Gradio refuses for most functions, whatever their inputs
+DIRECT = "run"  # a call past the queue, which Gradio refuses for most functions, whatever their inputs
 RESULT = re.compile(rf"{API_PREFIX}/call/(?:v2/)?[^/]+/([^/]+)$")  # of an event by its id
 QUEUE = f"{API_PREFIX}/queue/join"
 
@@ -29,7 +29,7 @@ def refusal_of_unknown(scope: Scope, path: str, fields: dict[str, Any]) -> Respo
     blocks = get_blocks()
     if scope["method"] == "GET":
         result = RESULT.search(path)
-        return unknown("event") if result and not is_event(blocks, result[1]) else None
+        return unknown("event") if result and not blocks._queue.has(result[1]) else None
     component = fields.get("component_id")
     if component is not None and not (isinstance(component, int) and component in blocks.blocks):
         return unknown("component")
@@ -38,19 +38,17 @@ def refusal_of_unknown(scope: Scope, path: str, fields: dict[str, Any]) -> Respo
         way, name = call.groups() if call else ("", "")
         if way == NAMED:
             return refusal_of_inputs(blocks, name, fields)
-        return refusal_of_call(blocks, name, fields, way in DIRECT)
+        return refusal_of_call(blocks, name, fields, way == DIRECT)
     return None
 
 
 def refusal_of_call(blocks: gr.Blocks, name: str, fields: dict[str, Any], direct: bool) -> Response | None:
     """The response to the call of a function that does not exist, or with too few inputs; None for all others."""
-    index = fields.get("fn_index")
-    if isinstance(index, int):
-        function = blocks.fns.get(index)
-    elif index is None:
+    index = fields.get("fn_index") if direct or not name else None
+    if index is None:
         function = next((each for each in blocks.fns.values() if name and each.api_name == name), None)
     else:
-        return None  # Gradio says what is wrong with it
+        function = blocks.fns.get(index)
     if function is None or function.fn is None:  # the latter runs in the browser alone
         return unknown("function")
     needed = sum(not isinstance(block, gr.State) for block in function.inputs)  # clients leave out states
@@ -78,14 +76,6 @@ def inputs_of(blocks: gr.Blocks, name: str) -> dict[str, bool] | None:
     if endpoint is None:
         return None
     return {each["parameter_name"]: each.get("parameter_has_default", False) for each in endpoint["parameters"]}
-
-
-def is_event(blocks: gr.Blocks, event_id: str) -> bool:
-    """Whether the result of an event can be asked for."""
-    queue = blocks._queue
-    return event_id in queue.event_ids_to_events or any(
-        event_id in waiting for waiting in list(queue.pending_event_ids_session.values())
-    )
 
 
 def unknown(what: str) -> Response:

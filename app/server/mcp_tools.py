@@ -24,7 +24,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from app.server.request_limits import MAX_EVENTS, replay_first
+from app.server.event_queue import MAX_EVENTS
+from app.server.request_limits import replay_first
 from app.visitors import address_of
 from ganime.errors import ConfigError
 from ganime.text import printable

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 import gradio as gr
-from gradio import processing_utils
+from gradio import processing_utils, queueing
 from gradio.blocks import Block
 from gradio.route_utils import API_PREFIX
 from gradio.state_holder import SessionState
@@ -21,8 +21,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.server.event_queue import EventQueue, Messages
 from app.server.hosts import refusal_of_host
-from app.server.known_names import CALL, NAMED, QUEUE, refusal_of_unknown
+from app.server.known_names import CALL, NAMED, refusal_of_unknown
 from app.server.model_endpoint import MODEL_PATH
 from app.settings import MEGABYTE
 from app.visitors import address_of
@@ -36,12 +37,12 @@ MAX_UNSENT = 64 * MEGABYTE  # of answers in memory that one visitor has not take
 PIECE = 65_536  # bytes of an answer that are sent at a time
 BODY_SECONDS = 60.0  # for a body to arrive
 MAX_UPLOAD_ID = 64  # characters
-MAX_EVENTS = 24  # of one visitor in Gradio's queue
 MAX_OPEN = 512  # unanswered requests of one visitor; a page holds two, and many may share an address
 MAX_NAME = 200  # characters of a session's hash, an event's id or a function's name; Gradio keeps session hashes
 MAX_PATH = 2_000  # characters
 MOVE_FILES = processing_utils.async_move_files_to_cache  # Gradio's own, see `leave_inputs`
 FETCHING = re.compile(r"/(file|proxy)[=/]\s*https?:", re.IGNORECASE)
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # what could begin a line or a command in a log
 
 
 class RequestLimits:
@@ -80,7 +81,7 @@ class RequestLimits:
                 if not takes_files(scope):
                     receive, refusal = await self.read_body(receive, body, visitor)
                     if not refusal and API_PREFIX in path:
-                        refusal = refusal_of_content(scope, path, body) or refusal_of_crowd(scope, path, self.proxies)
+                        refusal = refusal_of_content(scope, path, body)
                 await (refusal or self.app)(scope, receive, self.in_pieces(send, visitor))
         except RuntimeError as error:  # of Starlette
             if not isinstance(error.__cause__, HTTPException):  # which comes too late to be the answer
@@ -166,12 +167,18 @@ def takes_files(scope: Scope) -> bool:
 
 def refusal_of(request: Request, path: str) -> Response | None:
     """Return the response to a request whose path and headers are enough to refuse it; None for all others."""
+    if CONTROL.search(path):
+        return PlainTextResponse("A path has no control characters.", 400)
     if FETCHING.search(path):
         return PlainTextResponse("This page does not fetch anything from the web for a visitor.", 403)
     if any(len(name) > MAX_UPLOAD_ID for name in request.query_params.getlist("upload_id")):
         return PlainTextResponse(f"upload_id may have at most {MAX_UPLOAD_ID} characters; choose a shorter one.", 400)
-    if len(path) > MAX_PATH or any(len(name) > MAX_NAME for name in request.query_params.getlist("session_hash")):
-        return names_too_long()
+    if any(request.query_params.getlist("page")):
+        return PlainTextResponse("This page has no other pages; leave out ?page=.", 400)
+    if len(path) > MAX_PATH:
+        return PlainTextResponse(f"A path may have at most {MAX_PATH:,} characters.", 400)
+    if refusal := next(filter(None, map(refusal_of_session, request.query_params.getlist("session_hash"))), None):
+        return refusal
     if takes_files(request.scope):
         return None
     length = request.headers.get("content-length", "")
@@ -185,7 +192,7 @@ def refusal_of(request: Request, path: str) -> Response | None:
 
 
 def refusal_of_content(scope: Scope, path: str, body: bytearray) -> Response | None:
-    """Return the response to a JSON body with a long text beside its data or an unknown name; None for all others.
+    """Return the response to a JSON body with a wrong text or number beside its data; None for all others.
 
     A call by the names of its inputs has nothing beside them.
 
@@ -197,38 +204,32 @@ def refusal_of_content(scope: Scope, path: str, body: bytearray) -> Response | N
         return None
     fields = fields if isinstance(fields, dict) else {}
     named = (call := CALL.search(path)) and call[1] == NAMED
-    if not named and any(isinstance(text, str) and len(text) > MAX_NAME for text in fields.values()):
-        return names_too_long()
-    return refusal_of_unknown(scope, path, fields)
+    if named:
+        return refusal_of_unknown(scope, path, fields)
+    if any(isinstance(text, str) and len(text) > MAX_NAME for text in fields.values()):
+        return PlainTextResponse(f"A name, an id or a hash may have at most {MAX_NAME} characters.", 400)
+    index = fields.get("fn_index")
+    if index is not None and type(index) is not int:
+        return PlainTextResponse("fn_index is the number of a function, an integer.", 400)
+    return refusal_of_session(fields.get("session_hash")) or refusal_of_unknown(scope, path, fields)
 
 
 def with_own_address(scope: Scope) -> Scope:
     """Return the scope with which Gradio describes the endpoints under the address that this visitor uses.
 
     Gradio caches the description with the address of its first caller, and returns that to everybody, unless the
-    request names a page of the app, here the only one.
+    request names a page of the app, here the only one, which has no name. `refusal_of` refuses all others.
     """
-    query = scope["query_string"]
-    if not scope["path"].rstrip("/").endswith(f"{API_PREFIX}/info") or b"page=" in query:
+    if not scope["path"].rstrip("/").endswith(f"{API_PREFIX}/info"):
         return scope
-    return {**scope, "query_string": b"&".join(filter(None, (query, b"page=")))}
+    return {**scope, "query_string": b"&".join(filter(None, (scope["query_string"], b"page=")))}
 
 
-def refusal_of_crowd(scope: Scope, path: str, proxies: int) -> Response | None:
-    """Return the response to an event of a visitor who has many in Gradio's queue, which all share; else None."""
-    get_blocks = getattr(scope.get("app"), "get_blocks", None)
-    if get_blocks is None or not (path.endswith(QUEUE) or CALL.search(path)):
+def refusal_of_session(name: object) -> Response | None:
+    """Return the response to a text that cannot name a session, such as half of a character; None for all else."""
+    if not isinstance(name, str) or (0 < len(name) <= MAX_NAME and name.isprintable()):
         return None
-    visitor, events = address_of(Request(scope), proxies), list(get_blocks()._queue.event_ids_to_events.values())
-    if sum(address_of(event.request, proxies) == visitor for event in events) < MAX_EVENTS:
-        return None
-    text = f"{MAX_EVENTS} requests of yours are waiting or under way. Send the next ones when some are done."
-    return PlainTextResponse(text, 429)
-
-
-def names_too_long() -> Response:
-    """Return the response to a request whose path, session or other name is too long."""
-    return PlainTextResponse(f"A path may have at most {MAX_PATH:,} characters, a name or hash {MAX_NAME}.", 400)
+    return PlainTextResponse(f"A session_hash has 1 to {MAX_NAME} printable characters.", 400)
 
 
 def body_too_large() -> Response:
@@ -296,17 +297,21 @@ def keep_no_value(state: SessionState, key: int, value: object) -> None:
     """
 
 
-def restrict_gradio() -> None:
-    """Replace the functions with which Gradio fetches URLs, looks for files and keeps values, found anew at each call.
+def restrict_gradio(proxies: int = 0) -> None:
+    """Replace the functions with which Gradio fetches URLs, looks for files and keeps values, found anew at each call,
+    and the queue that pages get from then on. `proxies`: see `app.visitors.address_of`.
 
     Raises AttributeError when another version of Gradio has other names for them.
     """
+    EventQueue.proxies = proxies
     replacements = {
         "async_ssrf_protected_download": (processing_utils, refuse_to_fetch),
         "async_ssrf_protected_get": (processing_utils, refuse_to_fetch),
         "async_move_files_to_cache": (processing_utils, leave_inputs),
         "check_all_files_in_cache": (processing_utils, leave_event_data),
         "_update_value_in_config": (SessionState, keep_no_value),
+        "AsyncQueue": (queueing, Messages),
+        "Queue": (queueing, EventQueue),
     }
     for name, (place, replacement) in replacements.items():
         getattr(place, name)

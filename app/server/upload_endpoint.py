@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 
 from anyio import CapacityLimiter, to_thread
-from gradio.route_utils import API_PREFIX
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -36,7 +35,6 @@ from app.server.upload_progress import UploadProgress
 from app.settings import MEGABYTE, Settings
 from app.visitors import Visitor, profile_of, visitor_of
 
-CLOSED_PATHS = (f"{API_PREFIX}/process_recording", f"{API_PREFIX}/deep_link")  # write files; the page needs neither
 FORM_BYTES = MEGABYTE  # for names and boundaries around the files of a request
 VISITOR_DIGITS = 32  # of a visitor's digest, with which the folders of their uploads begin
 GROUP_DIGITS = 16  # of the digest of an upload's id, which follow: a browser sends a folder in requests of 1,000 files
@@ -79,12 +77,7 @@ class UploadEndpoint:
 
     def routes(self) -> list[Route]:
         """Return the routes that take precedence over Gradio's own."""
-        closed = [Route(path, self.not_found, methods=["GET", "POST"]) for path in CLOSED_PATHS]
-        return [Route(UPLOAD_PATH, self.upload, methods=["POST"]), self.progress.route(), *closed]
-
-    async def not_found(self, request: Request) -> Response:
-        """Answer a request to an endpoint that this page does not offer."""
-        return PlainTextResponse("This page does not offer that.", 404)
+        return [Route(UPLOAD_PATH, self.upload, methods=["POST"]), self.progress.route()]
 
     async def upload(self, request: Request) -> Response:
         """Store the files of a multipart form and return their paths as JSON, as Gradio's endpoint does."""

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from app.server.event_queue import MAX_EVENTS
+
 pytestmark = pytest.mark.slow  # starting the page takes seconds
 SECRET = "the owner's secret"
 OUTSIDE = ("/etc/passwd", "/proc/self/environ", "/etc/../etc/passwd")
@@ -153,6 +155,58 @@ def test_a_name_of_another_site_that_leads_here_is_refused(http: httpx.Client) -
     assert http.get("/config", headers={"Host": "evil.example"}).status_code == 421
     assert http.get("/", headers={"X-Forwarded-Host": "[::1"}).status_code == 400
     assert http.post("/ganime/draw", json={}, headers={"Origin": "http://[::1"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/?page=zz", 400),
+        ("/gradio_api/info?page=zz", 400),
+        ("/gradio_api/heartbeat/%00", 400),
+        ("/gradio_api/custom_component/x%0A2026-01-01%20CRITICAL%20forged%1b%5B31m/client/a/y", 400),
+        (f"/gradio_api/custom_component/x{'%0A' * 600}/client/a/y", 400),
+        ("/gradio_api/custom_component/forged/client/a/y", 404),
+        ("/gradio_api/dev/reload", 404),
+        ("/gradio_api/openapi.json", 404),
+        ("/logout", 404),
+    ],
+)
+def test_no_address_leaves_an_error_or_a_line_in_the_log(
+    running: str, running_home: Path, target: str, status: int
+) -> None:
+    log = running_home / "app.log"
+    before = log.stat().st_size
+    assert int(raw_get(running, target).split(maxsplit=2)[1]) == status
+    assert log.read_text()[before:] == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [
+        ('"session_hash": ""', 400),
+        ('"session_hash": "\\ud800"', 400),
+        ('"fn_index": 1e999', 400),
+        ('"fn_index": true', 400),
+    ],
+)
+def test_no_field_of_an_event_causes_an_error(http: httpx.Client, running_home: Path, field: str, status: int) -> None:
+    log = running_home / "app.log"
+    before = log.stat().st_size
+    number = next(each["id"] for each in http.get("/config").json()["dependencies"] if each["api_name"] == "generate")
+    body = f'{{"fn_index": {number}, "session_hash": "s", "data": [1, 7, 1.0, null, 0, "png"], {field}}}'
+    answer = http.post("/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.text.isprintable()) == (status, True)
+    assert log.read_text()[before:] == ""
+
+
+def test_nobody_fills_the_memory_with_results_that_are_not_fetched(http: httpx.Client) -> None:
+    number = next(each["id"] for each in http.get("/config").json()["dependencies"] if each["api_name"] == "resume")
+    body = {"fn_index": number, "session_hash": "nobody-reads", "data": []}
+    answers = [http.post("/gradio_api/queue/join", json=body) for _ in range(MAX_EVENTS + 6)]
+    assert [answer.status_code for answer in answers] == [200] * MAX_EVENTS + [429] * 6
+    assert "not fetched" in answers[-1].json()["detail"]
+    told = http.get("/gradio_api/queue/data", params={"session_hash": "nobody-reads"}).text  # all there is
+    assert told.count("process_completed") == MAX_EVENTS
 
 
 def test_many_invented_sessions_take_nothing_from_a_visitor(http: httpx.Client) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -22,7 +23,7 @@ from app.server.links import KINDS, read_link
 from ganime.drawing.recipe import Recipe
 from ganime.errors import GanimeError
 from ganime.models.checkpoint import load_checkpoint, model_files
-from tests.fuzzing import damaged, examples, values
+from tests.fuzzing import NO_INTEGERS, TEXT, damaged, examples, names, values
 
 pytestmark = pytest.mark.slow  # starting the page takes seconds
 SECONDS = 5.0  # that an answer may take
@@ -43,12 +44,16 @@ class Target:
 
     def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         """Send a request, and check what every answer has in common."""
+        return self.send("POST", path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send a request of any kind, and check the same."""
         before, begun = self.log.stat().st_size, time.monotonic()
-        answer = self.client.post(path, content=json.dumps(body), headers={"Content-Type": "application/json"})
-        assert answer.status_code < 500 or answer.status_code == 503, (path, body, answer.text)
-        assert time.monotonic() - begun < SECONDS, (path, body)
+        answer = self.client.request(method, path, **options)
+        assert answer.status_code < 500 or answer.status_code == 503, (path, options, answer.text)
+        assert time.monotonic() - begun < SECONDS, (path, options)
         assert "Traceback" not in answer.text
-        assert "Traceback" not in self.log.read_text()[before:], (path, body)
+        assert "Traceback" not in self.log.read_text()[before:], (path, options)
         return answer
 
 
@@ -122,18 +127,37 @@ def test_events_end_with_a_result_or_in_words(target: Target) -> None:
     def ask(event: tuple[int, int], data: st.DataObject) -> None:
         number, inputs = event
         sent = data.draw(st.lists(values(), min_size=inputs, max_size=inputs))
-        body = {"fn_index": number, "session_hash": f"fuzz{number}", "data": sent, "event_data": data.draw(values())}
+        odd = data.draw(st.sampled_from(["session", "number", *["nothing"] * 4]))
+        session = data.draw(names()) if odd == "session" else f"fuzz{number}"
+        numbered = data.draw(st.sampled_from(NO_INTEGERS) | values()) if odd == "number" else number
+        body = {"fn_index": numbered, "session_hash": session, "data": sent, "event_data": data.draw(values())}
         before = target.log.stat().st_size
         joined = target.post("/gradio_api/queue/join", body)
         if joined.status_code != 200:
             return
-        with target.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": f"fuzz{number}"}) as stream:
+        with target.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
             assert stream.status_code == 200
             for line in stream.iter_lines():
                 if "process_completed" in line or "close_stream" in line:
                     break
         written = target.log.read_text()[before:]
         assert "Traceback" not in written, (body, written[-1500:])
+
+    ask()
+
+
+def test_addresses_answer_in_words(target: Target) -> None:
+    paths = st.sampled_from(["/", "/config", "/gradio_api/info", "/gradio_api/queue/data", "/gradio_api/x/{}"])
+    names_of_calls = st.sampled_from(["/gradio_api/{}", "/gradio_api/run/{}", "/gradio_api/call/{}", "/{}"])
+
+    @examples(40)
+    @given(paths | names_of_calls, TEXT, st.sampled_from(["page", "session_hash", "all_endpoints"]), TEXT)
+    def ask(path: str, name: str, field: str, value: str) -> None:
+        address = path.format(quote(name, safe="", errors="surrogatepass"))
+        query = f"{field}={quote(value, safe='', errors='surrogatepass')}"
+        answer = target.send("GET", f"{address}?{query}")
+        assert answer.status_code == 200 or answer.text.isprintable()
+        target.send("POST", address, json={"fn_index": target.events[0][0], "session_hash": "fuzz", "data": [name]})
 
     ask()
 

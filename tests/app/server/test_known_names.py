@@ -30,7 +30,7 @@ def app() -> SimpleNamespace:
     function = SimpleNamespace(api_name="double", queue=True, inputs=["number", gr.State(), "number"], fn=print)
     private = SimpleNamespace(api_name="_submit", queue=True, inputs=["key"], fn=print)
     in_browser = SimpleNamespace(api_name="jump", queue=True, inputs=[], fn=None)
-    queue = SimpleNamespace(event_ids_to_events={"running": 1}, pending_event_ids_session={"s": {"ended"}})
+    queue = SimpleNamespace(has={"running", "ended"}.__contains__)
     blocks = Blocks(
         fns={INDEX: function, INDEX + 1: in_browser, INDEX + 2: private}, blocks={7: object()}, _queue=queue
     )
@@ -50,6 +50,7 @@ def refusal(app: Any, path: str, fields: dict[str, Any] | None = None) -> Respon
         ("run/predict", {"data": [], "fn_index": -1}),
         ("run/predict", {"data": []}),
         ("call/nope", {"data": []}),
+        ("call/nope", {"data": [1, 2], "fn_index": INDEX}),  # whose name counts
         ("call/v2/nope", {"number": 1}),
         ("call/v2/_submit", {"key": "x"}),
         ("call/v2/_submit", {}),
@@ -97,7 +98,6 @@ def test_inputs_by_name_that_are_unknown_or_missing_are_refused(app: Any, fields
         ("call/v2/double", {"number": 1, "factor": 2, "oauth_token": "x"}),
         ("run/double", {"data": []}),  # refused by Gradio, as it would go past the queue
         ("run/predict", {"data": [1, 2, 3, 4], "fn_index": INDEX}),
-        ("queue/join", {"fn_index": "x"}),  # Gradio says what is wrong with it
         ("component_server", {"component_id": 7}),
         ("upload", {}),
         ("call/double/running", None),

@@ -20,8 +20,8 @@ import pytest
 from gradio import mcp
 from PIL import Image
 
+from app.server.event_queue import MAX_EVENTS
 from app.server.mcp_tools import MAX_DEPTH, MOST_PICTURES, TOOLS, Server, is_deep, offer_tools, parts_of
-from app.server.request_limits import MAX_EVENTS
 from ganime.drawing.recipe import Recipe
 from ganime.errors import ConfigError
 from tests.page_server import serve

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -20,11 +19,9 @@ from starlette.types import Message, Receive, Scope, Send
 from app.server import request_limits
 from app.server.request_limits import (
     MAX_BODY,
-    MAX_EVENTS,
     MAX_NAME,
     PIECE,
     RequestLimits,
-    refusal_of_crowd,
     with_own_address,
 )
 
@@ -238,31 +235,48 @@ async def test_other_bodies_reach_the_page_unchanged(body: bytes) -> None:
         assert (await client().post(path, content=body)).content == body
 
 
-@pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/below/gradio_api/call/walk", "/gradio_api/call/v2/walk"])
-async def test_a_visitor_cannot_fill_gradios_queue_which_all_share(path: str) -> None:
-    events = {number: SimpleNamespace(request=None) for number in range(MAX_EVENTS)}
-    blocks = SimpleNamespace(_queue=SimpleNamespace(event_ids_to_events=events))
-    app = SimpleNamespace(get_blocks=lambda: blocks)
-    for event in events.values():
-        event.request = Request(scope_of(path, "192.0.2.1", app))
-    refusal = refusal_of_crowd(scope_of(path, "192.0.2.1", app), path, 0)
-    assert refusal
-    assert refusal.status_code == 429
-    assert refusal_of_crowd(scope_of(path, "192.0.2.2", app), path, 0) is None
-    assert refusal_of_crowd(scope_of(path, "192.0.2.1", app), "/gradio_api/component_server", 0) is None
-    events.popitem()
-    assert refusal_of_crowd(scope_of(path, "192.0.2.1", app), path, 0) is None
-
-
 @pytest.mark.parametrize(
     ("path", "query", "passed_on"),
     [
         ("/gradio_api/info", b"", b"page="),
         ("/below/gradio_api/info/", b"a=1", b"a=1&page="),
-        ("/gradio_api/info", b"page=other", b"page=other"),
+        ("/gradio_api/info", b"p%61ge=", b"p%61ge=&page="),
         ("/gradio_api/queue/join", b"", b""),
     ],
 )
 def test_the_description_of_the_endpoints_is_made_for_each_request(path: str, query: bytes, passed_on: bytes) -> None:
     """Gradio caches the one without a page, with the address of its first caller."""
     assert with_own_address({"path": path, "query_string": query})["query_string"] == passed_on
+
+
+@pytest.mark.parametrize("query", ["page=zz", "p%61ge=zz", "a=1&page=&page=zz", "page=%00"])
+async def test_a_page_that_the_app_does_not_have_is_refused(query: str) -> None:
+    for path in ("/", "/config", "/gradio_api/info"):
+        assert (await client().get(f"{path}?{query}")).status_code == 400
+        assert (await client().get(f"{path}?page=")).status_code == 200
+
+
+@pytest.mark.parametrize("letter", ["%00", "%0A", "%0D", "%1b%5B31m", "%7F", "%C2%85", "%C2%9B", "%E2%80%A8"])
+async def test_control_characters_in_a_path_are_refused_without_repeating_them(letter: str) -> None:
+    for path in ("/{}", "/gradio_api/heartbeat/{}", "/gradio_api/custom_component/x{}y/client/a/b"):
+        answer = await client().get(path.format(letter))
+        assert (answer.status_code, answer.text.isprintable()) == (400, True)
+
+
+@pytest.mark.parametrize("name", ["", "\ud800", "a\udfff", "a\nb", "\x1b[31m", "\0"])
+@pytest.mark.parametrize("path", GRADIOS)
+async def test_what_cannot_name_a_session_is_refused(path: str, name: str) -> None:
+    answer = await client().post(path, content=json.dumps({"data": [], "session_hash": name}))
+    assert (answer.status_code, "session_hash" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize("name", ["", "%00", "a%0Ab"])
+async def test_what_cannot_name_a_session_is_refused_in_the_address_too(name: str) -> None:
+    assert (await client().get(f"/gradio_api/queue/data?session_hash={name}")).status_code == 400
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "1.5", "1.0", "true", '"1"', "[1]", "{}"])
+@pytest.mark.parametrize("path", [*GRADIOS, "/gradio_api/cancel"])
+async def test_the_number_of_a_function_is_an_integer(path: str, number: str) -> None:
+    answer = await client().post(path, content=f'{{"fn_index": {number}, "session_hash": "s", "data": []}}')
+    assert (answer.status_code, "integer" in answer.text) == (400, True)
