@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.faces.studio import Studio
 from app.limits import Busy
 
-MADE = ("", "/config", f"{API_PREFIX}/info", f"{API_PREFIX}/openapi.json")  # paths
+MADE = ("", "/config", f"{API_PREFIX}/info")  # paths
 RETRY = {"Retry-After": "2"}  # seconds
 
 

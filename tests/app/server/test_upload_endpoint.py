@@ -47,6 +47,7 @@ from app.server.compression import Compression
 from app.server.known_routes import KnownRoutes
 from app.server.multipart import FormFiles
 from app.server.page_head import PageHead
+from app.server.page_turns import PageTurns
 from app.server.request_limits import MAX_BODY, MAX_VALUES, RequestLimits, restrict_gradio
 from app.server.security_headers import SecurityHeaders
 from app.server.upload_endpoint import UploadEndpoint
@@ -570,7 +571,7 @@ async def test_the_page_starts_closed_with_few_sessions_and_no_history(
     assert all(getattr(module, name) != "open" for name, module in closing)
     assert (started["state_session_capacity"], started["run_history"]) == (1000, False)
     middleware = [each.cls for each in started["app_kwargs"]["middleware"]]
-    assert middleware == [SecurityHeaders, RequestLimits, KnownRoutes, Compression, PageHead]
+    assert middleware == [SecurityHeaders, RequestLimits, KnownRoutes, Compression, PageHead, PageTurns]
 
 
 def test_files_that_values_name_are_not_looked_for_and_those_of_results_are_served(tmp_path: Path) -> None:
