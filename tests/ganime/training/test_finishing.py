@@ -59,7 +59,7 @@ def test_a_run_that_reached_its_limit_gets_a_clarity(
     assert len(working) > 5
     assert isinstance(notice, Notice)
     assert isinstance(done, Done)
-    assert "%" in notice.text
+    assert "R²" in notice.text
     assert load_checkpoint(run).clarity
 
 
