@@ -16,13 +16,16 @@ lock = threading.Lock()  # of `running`
 T = TypeVar("T")
 
 
-def in_background(kind: str, visitor: str, work: Callable[[], Iterator[T]]) -> Iterator[T | None]:
+def in_background(
+    kind: str, visitor: str, work: Callable[[], Iterator[T]], abandoned: threading.Event | None = None
+) -> Iterator[T | None]:
     """The items of `work`, which runs in a thread; the latest, or None, is repeated until there is another.
 
     kind: what a visitor calls the work. visitor: an identity, see `app.visitors.Visitor`.
 
-    The thread goes on if nobody asks for the next item. Raises JobError while such work of this visitor, or too much of
-    others, is in progress.
+    abandoned: set once nobody will ask for the next item; the thread goes on unless the work heeds that.
+
+    Raises JobError while such work of this visitor, or too much of others, is in progress.
     """
     items: queue.SimpleQueue[T | Exception | None] = queue.SimpleQueue()
 
@@ -46,15 +49,19 @@ def in_background(kind: str, visitor: str, work: Callable[[], Iterator[T]]) -> I
         running.add((kind, visitor))
     threading.Thread(target=run, name=kind, daemon=True).start()
     latest: T | None = None
-    while True:
-        try:
-            item = items.get(timeout=PATIENCE)
-        except queue.Empty:
+    try:
+        while True:
+            try:
+                item = items.get(timeout=PATIENCE)
+            except queue.Empty:
+                yield latest
+                continue
+            if item is None:
+                return
+            if isinstance(item, Exception):
+                raise item
+            latest = item
             yield latest
-            continue
-        if item is None:
-            return
-        if isinstance(item, Exception):
-            raise item
-        latest = item
-        yield latest
+    finally:
+        if abandoned:
+            abandoned.set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,7 @@ from app.visitors import Visitor
 from ganime.config import PAUSES, SCRATCH
 from ganime.errors import HubError, TrainingError
 from ganime.training.events import Event, Step, Working
-from ganime.training.hub_jobs import OVER, PREPARING_MINUTES, HubJob, HubJobs, longest_minutes
+from ganime.training.hub_jobs import OVER, PREPARING_MINUTES, HubJob, HubJobs, dataset_name, longest_minutes
 from ganime.training.hub_needs import options_of
 from ganime.training.received_run import check_run, chosen_files
 
@@ -58,10 +58,18 @@ def machines(token: str) -> Iterator[str | dict[str, Any]]:
 
 
 def begin(
-    jobs: Jobs, key: str, plan: TrainingPlan, visitor: Visitor, rent: Rent, token: str, expires: float | None = None
+    jobs: Jobs,
+    key: str,
+    plan: TrainingPlan,
+    visitor: Visitor,
+    rent: Rent,
+    token: str,
+    expires: float | None = None,
+    abandoned: threading.Event | None = None,
 ) -> Iterator[str | dict[str, Any]]:
     """Start a draft on the account of the token.
 
+    abandoned: once it is set nothing begins that costs money.
     expires: when the token ends, in seconds since 1970, None if that is unknown. A job needs it until its own end.
     """
     limits.check_visitor(visitor, jobs.settings)
@@ -75,7 +83,7 @@ def begin(
     job, folder = jobs.get(key), jobs.folder(key)
     if job.state != DRAFT:
         raise JobError("This job has been started already.")
-    with alone(job.id, folder) as scratch, explain_disk_errors("The job could not be prepared"):
+    with explain_disk_errors("The job could not be prepared"), alone(job.id, folder) as scratch:
         yield "asking the hub for the price"
         hub = HubJobs(token, scratch=scratch)
         machine = hub.machine(rent.flavor)
@@ -89,9 +97,9 @@ def begin(
         wishes = {"recipe": plan.recipe, "image_size": plan.image_size, "images": plan.images, "minutes": plan.minutes}
         wishes |= {"crop": folder.crop, "start": None if start else SCRATCH}
         faces = uploads.stored_sources(folder.uploads)
-        begun = hub.begin(
-            name, faces, options_of(wishes), machine, plan.minutes, folder.start / start if start else None
-        )
+        model = folder.start / start if start else None
+        with noted_start(folder, name, abandoned) as check:
+            begun = hub.begin(name, faces, options_of(wishes), machine, plan.minutes, model, check)
         with ended_unless_noted(hub, begun, folder), jobs.changing(key, DRAFT) as (_, row):
             where = Elsewhere(begun.id, begun.owner, begun.dataset, begun.url, machine.flavor, round(price, 2))
             folder.set_elsewhere(where)
@@ -129,6 +137,31 @@ def alone(identity: str, folder: JobFolder) -> Iterator[Path]:
 
 
 @contextmanager
+def noted_start(folder: JobFolder, name: str, abandoned: threading.Event | None) -> Iterator[Callable[[], None]]:
+    """Note on the disk that a job is being started; yields what is called just before it costs money.
+
+    If the page is killed before the answer, the next start is refused once, since the hub may have the job already.
+    """
+    note = folder.path / "starting"
+    if note.exists():
+        note.unlink()
+        raise JobError(
+            f"An earlier start may have reached the hub. Look there for a job named {dataset_name(name)}, which would "
+            "cost as well. If there is none, or you have ended it, start again."
+        )
+
+    def check() -> None:
+        if abandoned and abandoned.is_set():
+            raise JobError("Nobody waited for this job any longer, so it was not started.")
+        note.touch()
+
+    try:
+        yield check
+    finally:
+        note.unlink(missing_ok=True)
+
+
+@contextmanager
 def ended_unless_noted(hub: HubJobs, job: HubJob, folder: JobFolder) -> Iterator[None]:
     """End a job on the hub that costs money and that the page cannot note, as when its draft is gone meanwhile."""
     try:
@@ -144,8 +177,9 @@ def ended_unless_noted(hub: HubJobs, job: HubJob, folder: JobFolder) -> Iterator
 
 def fetch(jobs: Jobs, key: str, token: str) -> Iterator[str | dict[str, Any]]:
     """Fetch the model of a job that has ended; of one that has not, say how far it is."""
-    place, folder = place_of(jobs, key)
-    with alone(jobs.get(key).id, folder) as scratch:
+    folder = jobs.folder(key)
+    with explain_disk_errors("The model could not be stored"), alone(jobs.get(key).id, folder) as scratch:
+        place = place_of(jobs, key)
         yield "asking the hub"
         hub = hub_of(place, token, scratch)
         stage, message = hub.stage(place)
@@ -171,8 +205,8 @@ def fetch(jobs: Jobs, key: str, token: str) -> Iterator[str | dict[str, Any]]:
 
 def cancel(jobs: Jobs, key: str, token: str) -> Iterator[str | dict[str, Any]]:
     """End a job on the hub. What it has trained is lost. Raises JobError if it has ended by itself."""
-    place, folder = place_of(jobs, key)
-    with alone(jobs.get(key).id, folder) as scratch:
+    with explain_disk_errors("The job could not be ended"), alone(jobs.get(key).id, jobs.folder(key)) as scratch:
+        place = place_of(jobs, key)
         yield "asking the hub"
         hub = hub_of(place, token, scratch)
         stage, _ = hub.stage(place)
@@ -184,13 +218,12 @@ def cancel(jobs: Jobs, key: str, token: str) -> Iterator[str | dict[str, Any]]:
     yield {"done": True}
 
 
-def place_of(jobs: Jobs, key: str) -> tuple[HubJob, JobFolder]:
-    """The job on the hub and the folder of a job that trains elsewhere. Raises JobError for any other job."""
-    folder = jobs.folder(key)
-    place = folder.elsewhere
+def place_of(jobs: Jobs, key: str) -> HubJob:
+    """The job on the hub of a job that trains elsewhere. Raises JobError for any other job."""
+    place = jobs.folder(key).elsewhere
     if jobs.get(key).state != ELSEWHERE or place is None:
         raise JobError("This job does not train on an account of yours.")
-    return HubJob(place.id, place.owner, place.dataset, place.url), folder
+    return HubJob(place.id, place.owner, place.dataset, place.url)
 
 
 def hub_of(place: HubJob, token: str, scratch: Path) -> HubJobs:
@@ -214,8 +247,9 @@ def download(jobs: Jobs, key: str, hub: HubJobs, place: HubJob, folder: JobFolde
         choose = partial(chosen_files, most_weights=jobs.settings.model_megabytes * MEGABYTE)
         hub.fetch(place.dataset, arrived, choose, job.bytes - folder_bytes(folder.path))
         check_run(arrived, job.image_size)
-        shutil.rmtree(folder.run, ignore_errors=True)
-        arrived.replace(folder.run)
+        with jobs.changing(key, ELSEWHERE):  # not once it trains here
+            shutil.rmtree(folder.run, ignore_errors=True)
+            arrived.replace(folder.run)
 
 
 def end(jobs: Jobs, key: str, state: str, reason: str) -> None:

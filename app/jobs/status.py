@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from app.jobs.ending import without_paths
 from app.jobs.folder import Elsewhere, JobFolder
 from app.jobs.store import ACTIVE, ENDED, FINISHED, QUEUED, STOPPING, Job
 from app.jobs.uploads import skipped_files
-from ganime.drawing.directions import DIRECTION_INDEX_FILE
+from ganime.drawing.directions import DIRECTION_INDEX_FILE, read_direction_index
+from ganime.errors import CheckpointError
 from ganime.nets.clarity import CLARITY_FILE
 
 MIN_MINUTES = 1.0  # shortest time for which a job is continued
@@ -143,8 +143,8 @@ def activity_of(job: Job, lines: list[dict[str, Any]]) -> tuple[str, float | Non
 
 def named_sliders(model: Path) -> int:
     """Return how many named directions a model folder has."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        entries = json.loads((model / DIRECTION_INDEX_FILE).read_text(encoding="utf-8"))["directions"]
+    with contextlib.suppress(CheckpointError, KeyError, TypeError):
+        entries = read_direction_index(model / DIRECTION_INDEX_FILE)["directions"]
         return sum(entry["kind"] in ("attribute", "own") for entry in entries)
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradio.route_utils import API_PREFIX
+from starlette._utils import get_route_path
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,7 +22,7 @@ class PageTurns:
         self.app, self.studio = app, studio
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].rstrip("/") not in MADE:
+        if scope["type"] != "http" or get_route_path(scope).rstrip("/") not in MADE:
             await self.app(scope, receive, send)
             return
         answer: list[Message] = []

@@ -38,7 +38,7 @@ def content_security_policy(on_a_space: bool) -> str:
             "object-src 'none'",
             "base-uri 'self'",
             f"form-action 'self'{hub}",
-            f"frame-ancestors 'self' {HUB} https://*.hf.space",
+            f"frame-ancestors 'self' {HUB}",
         )
     )
 

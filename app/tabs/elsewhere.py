@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -60,12 +61,13 @@ def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
             raise JobError("There are no faces to train on yet. Add some above, and wait until they are shown.")
         start, size = studio.library.beginning(wishes.start, wishes.size, wishes.model)
         plan = TrainingPlan(wishes.recipe, size, wishes.minutes, wishes.images or 0, wishes.name, start)
-        rent = Rent(wishes.flavor, wishes.dollars)
+        rent, abandoned = Rent(wishes.flavor, wishes.dollars), threading.Event()
         return begun(
             studio,
             UPLOAD,
             asker,
-            lambda: elsewhere.begin(jobs, wishes.draft, plan, asker[0], rent, token, expires),
+            lambda: elsewhere.begin(jobs, wishes.draft, plan, asker[0], rent, token, expires, abandoned),
+            abandoned,
         )
 
     return [*by_asker(studio, (machines, QUESTION), (begin_elsewhere, UPLOAD)), *work_functions(studio)]
@@ -111,10 +113,11 @@ def token_of(asker: Asker, pasted: str) -> tuple[str, float | None]:
     return account.jobs_token, account.expires
 
 
-def begun(studio: Studio, kind: str, asker: Asker, work: Any) -> Answer:
-    """Begin work that waits for the hub; its items are texts, and at last the answer."""
+def begun(studio: Studio, kind: str, asker: Asker, work: Any, abandoned: threading.Event | None = None) -> Answer:
+    """Begin work that waits for the hub; its items are texts, and at last the answer. abandoned: see in_background."""
     visitor = asker[0].identity
-    return {"search": studio.work.begin(kind, visitor, in_background(kind, visitor, work), work_value)}
+    steps = in_background(kind, visitor, work, abandoned)
+    return {"search": studio.work.begin(kind, visitor, steps, work_value)}
 
 
 def work_value(found: str | Answer | None) -> Answer:

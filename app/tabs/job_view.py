@@ -27,6 +27,7 @@ from ganime.images import sheet, webp_bytes
 from ganime.measuring.copies import NearestFaces
 
 MAX_SKIPPED, MAX_NOTES = 10, 10  # files and notices that are named
+MAX_CARD = 20_000  # characters; more would take long to lay out
 MAX_POINTS = 160  # of a chart
 MAX_JOB_KEYS = 50  # of jobs in one question
 MAX_GRID_BYTES = 8 * 2**20  # largest sample grid that is sent
@@ -116,7 +117,7 @@ def nearest_value(found: NearestFaces | float | None) -> dict[str, Any]:
 
 def card_html(card: str) -> str:
     """Return a model's card as HTML that is safe to show, without the metadata for the hub."""
-    return MARKDOWN.render(re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL))
+    return MARKDOWN.render(re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)[:MAX_CARD])
 
 
 def chart_points(lines: list[dict[str, Any]], event: str, fields: tuple[str, ...]) -> list[list[float | None]]:

@@ -110,10 +110,12 @@ class HubJobs:
         machine: Machine,
         minutes: float,
         start: Path | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> HubJob:
         """Upload what a job needs, and start it.
 
         name: of the run. options: for `ganime train`. minutes: of training. start: folder of a model to begin from.
+        check: called just before the job is started; what it raises prevents that.
         """
         target = self.target(dataset_name(name))
         with tempfile.TemporaryDirectory(prefix="ganime-", dir=self.scratch) as folder:
@@ -123,6 +125,7 @@ class HubJobs:
         if start:
             options = [*options, "--from", f"{PLACE}/{START_FOLDER}/{start.name}"]
         command = ["bash", "-c", script(packed, options, target.repo_id)]
+        check()
         try:
             job = self.asked(
                 lambda: self.api.run_job(

@@ -9,6 +9,7 @@ import json
 import math
 import re
 import shutil
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields
@@ -24,6 +25,7 @@ from ganime.training.run_folder import RUN_FILE, read_run
 
 MOST_PREVIEWS = 120  # sample grids that are taken, evenly spaced
 MOST_PREVIEW_BYTES = 8 * 2**20  # of one
+MOST_LINES = 20_000  # of the journal, the last ones
 MOST_TEXT, MOST_NUMBER = 2_000, 10**12  # characters of a text and size of a number in a line of the journal
 PNG = b"\x89PNG\r\n\x1a\n"
 PREVIEW = re.compile(rf"{PREVIEWS}/(\d{{1,15}})\.png", re.ASCII)
@@ -78,7 +80,7 @@ def check_run(run: Path, image_size: int) -> None:
             path.unlink()
     if (run / EVENTS_FILE).is_file():
         with (run / EVENTS_FILE).open(encoding="utf-8", errors="replace") as file:
-            lines = [json.dumps(line) + "\n" for line in map(checked_line, file) if line]
+            lines = deque((json.dumps(line) + "\n" for line in map(checked_line, file) if line), MOST_LINES)
         write_bytes(run / EVENTS_FILE, "".join(lines).encode())
 
 
@@ -118,7 +120,16 @@ def fits(value: Any, wanted: str) -> bool:
     if isinstance(value, bool):
         return wanted == "bool"
     if isinstance(value, str):
-        return wanted in ("str", "Path") and len(value) <= MOST_TEXT
+        return wanted in ("str", "Path") and len(value) <= MOST_TEXT and is_text(value)
     if isinstance(value, int):
         return abs(value) <= MOST_NUMBER and (wanted == "int" or "float" in wanted)
     return isinstance(value, float) and "float" in wanted and math.isfinite(value) and abs(value) <= MOST_NUMBER
+
+
+def is_text(value: str) -> bool:
+    """Whether a text from JSON can be sent: a surrogate alone cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -68,5 +68,5 @@ def saved_distance(folder: Path) -> float:
     try:
         values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         return float(values["training"]["frechet"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return float("inf")

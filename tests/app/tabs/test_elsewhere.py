@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from app.errors import JobError
 from app.faces.studio import Studio
+from app.jobs import elsewhere as elsewhere_jobs
 from app.jobs import limits, speed
 from app.jobs.service import Jobs
 from app.jobs.store import ELSEWHERE
@@ -23,8 +25,9 @@ from app.tabs import elsewhere
 from app.tabs.job_view import job_value
 from ganime.models.checkpoint import load_checkpoint
 from ganime.training.events import Step, event_line
+from ganime.training.received_run import MOST_LINES
 from ganime.training.run_folder import STATE_FILE
-from tests.app.job_helpers import ME, PLAN, change, run_files, submitted
+from tests.app.job_helpers import ME, PLAN, change, run_files, submitted, wait_for
 from tests.app.tabs.conftest import Functions, by_name
 from tests.hub_jobs import Job
 from tests.hub_server import HubServer
@@ -463,3 +466,71 @@ def test_one_job_is_begun_once(functions: Functions, draft: str, hub: HubServer)
     assert "key" in started(functions, draft)
     assert "already" in second[0]["error"]
     assert len(hub.jobs) == 1
+
+
+def test_work_that_its_visitor_has_left_starts_nothing_that_costs(
+    functions: Functions, jobs: Jobs, draft: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploading, left = threading.Event(), threading.Event()
+
+    def upload(*_: object) -> None:
+        uploading.set()
+        left.wait(10)
+
+    monkeypatch.setattr("ganime.training.hub_jobs.upload", upload)
+    answer = functions["begin_elsewhere"]([WISHES | {"draft": draft, "token": TOKEN}], request())
+    while not uploading.is_set():
+        functions["ask"]([answer["search"]])
+    functions["leave"]([answer["search"]])
+    left.set()
+    wait_for(lambda: not elsewhere_jobs.busy)
+    assert hub.jobs == []
+    assert jobs.status(draft).state == "draft"
+
+
+def test_a_start_during_which_the_page_was_killed_is_not_repeated_without_a_word(
+    functions: Functions, jobs: Jobs, draft: str, hub: HubServer
+) -> None:
+    (jobs.folder(draft).path / "starting").touch()
+    answer = started(functions, draft)
+    assert "named ganime-" in answer["error"]
+    assert hub.jobs == []
+    assert "key" in started(functions, draft)
+    assert not (jobs.folder(draft).path / "starting").exists()
+
+
+@pytest.mark.parametrize("harm", ["directions", "distance", "lines"])
+def test_values_of_a_run_that_nobody_expects_harm_neither_its_page_nor_the_list_of_jobs(
+    functions: Functions, jobs: Jobs, draft: str, hub: HubServer, tiny_folder: Path, harm: str
+) -> None:
+    good = run_files(tiny_folder)
+    [config] = [path for path in good if path.endswith("best/config.json")]
+    odd = json.loads(good[config]) | {"training": {"frechet": 10**400}}
+    notice = json.dumps({"event": "Notice", "time": 1.0, "images": 0, "text": "x"}).encode() + b"\n"
+    files = {
+        "directions": {config.replace("config", "directions"): b"[" * 100_000},
+        "distance": {config: json.dumps(odd).encode()},
+        "lines": {"events.jsonl": notice * 30_000 + notice.replace(b'"x"', b'"\\ud800"')},
+    }[harm]
+    started(functions, draft)
+    store(hub, hub.jobs[0], good | files)
+    assert answer_of(functions, "fetch_elsewhere", draft, TOKEN) == {"done": True}
+    shown = job_value(jobs, draft)
+    json.dumps(shown, ensure_ascii=False).encode()
+    assert jobs.overview()
+    assert len((jobs.folder(draft).run / "events.jsonl").read_bytes().splitlines()) <= MOST_LINES
+
+
+def test_what_is_trained_here_meanwhile_is_not_replaced(
+    functions: Functions, jobs: Jobs, draft: str, hub: HubServer, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started(functions, draft)
+    store(hub, hub.jobs[0], run_files(tiny_folder))
+
+    def check(run: Path, image_size: int) -> None:
+        with jobs.changing(draft) as (_, row):
+            row.state = "queued"
+
+    monkeypatch.setattr("app.jobs.elsewhere.check_run", check)
+    assert "error" in answer_of(functions, "fetch_elsewhere", draft, TOKEN)
+    assert not jobs.folder(draft).run.exists()
