@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, event, func
@@ -152,8 +152,8 @@ def secret_digest(secret: str) -> str:
 def prepare(connection: object, record: object) -> None:
     """Configure a connection: transactions start in `begin`; a write-ahead log, so that readers never wait.
 
-    The log is emptied after every transaction and its file is kept, so that a transaction needs no new disk space: the
-    end of a job can be recorded even on a full disk.
+    The log is emptied after every transaction, or before the next one where somebody was reading, and its file is kept,
+    so that a transaction needs no new disk space: the end of a job can be recorded even on a full disk.
     """
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
@@ -164,8 +164,12 @@ def prepare(connection: object, record: object) -> None:
 
 def begin(connection: Connection) -> None:
     """Start a transaction; one that writes takes the write lock at once."""
-    reading = connection.get_execution_options().get("reading")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get("reading"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    with suppress(DBAPIError):  # the disk is full; there may be room in the log
+        connection.exec_driver_sql("PRAGMA wal_checkpoint")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from app.errors import JobError
 from app.jobs.arrivals import Upload
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
-from app.jobs.store import DATABASE, ENDED
+from app.jobs.store import DATABASE, ENDED, Job, Store
 from app.jobs.supervisor import ended, train_arguments
 from app.server.launch import stop_with
 from ganime.cli import app as command_line
@@ -429,6 +429,26 @@ def test_full_disk_ends_the_job_in_words_and_costs_no_save(
     jobs.stop(key)
     wait_until(jobs, key, "finished")
     assert jobs.status(key).saved > status.saved
+
+
+def test_rows_can_be_written_on_a_full_disk_although_somebody_read_while_they_were_written_before(
+    small_disk: Path,
+) -> None:
+    store = Store(small_disk)
+    with store.writing() as session:
+        session.add(Job(id="one", key="", visitor=""))
+    with store.reading() as reader:
+        assert reader.get(Job, "one")
+        for number in range(12):  # the log cannot be emptied
+            with store.writing() as session:
+                session.get_one(Job, "one").reason = str(number)
+    with pytest.raises(OSError, match="No space"):
+        fill(small_disk / "filler")
+    with store.writing() as session:
+        session.get_one(Job, "one").reason = "ended"
+    with store.reading() as session:
+        assert session.get_one(Job, "one").reason == "ended"
+    store.close()
 
 
 def test_rows_locked_by_another_program_delay_jobs_but_lose_none(
