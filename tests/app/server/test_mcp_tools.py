@@ -149,7 +149,8 @@ def post(address: str, message: Any, visitor: str = "192.0.2.1", **headers: str)
     """The answer to a message, or to bytes in its place."""
     body = message if isinstance(message, bytes) else json.dumps(message).encode()
     headers |= HEADERS | {"X-Forwarded-For": visitor, "Content-Type": "application/json"}
-    return httpx.post(address, content=body, headers=headers, timeout=60, trust_env=False)
+    # Certificates are not needed, and reading them would keep simultaneous messages apart.
+    return httpx.post(address, content=body, headers=headers, timeout=60, trust_env=False, verify=False)
 
 
 def asked(method: str, **parameters: Any) -> dict[str, Any]:
