@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tests.page_server import serve
 
 API = "/gradio_api"
 MEGABYTE = 2**20
+Answers = Counter[str]  # how often each was given
 
 
 @dataclass

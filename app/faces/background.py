@@ -22,7 +22,6 @@ def in_background(
     """The items of `work`, which runs in a thread; the latest, or None, is repeated until there is another.
 
     kind: what a visitor calls the work. visitor: an identity, see `app.visitors.Visitor`.
-
     abandoned: set once nobody will ask for the next item; the thread goes on unless the work heeds that.
 
     Raises JobError while such work of this visitor, or too much of others, is in progress.

@@ -241,15 +241,14 @@ def download(jobs: Jobs, key: str, hub: HubJobs, place: HubJob, folder: JobFolde
     """
     assert hub.scratch
     job, arrived = jobs.get(key), hub.scratch / "arrived"
-    with explain_disk_errors("The model could not be stored"):
-        with jobs.store.writing() as session:
-            limits.make_room(session, jobs.settings, job.bytes, jobs.options.spare_bytes, except_id=job.id)
-        choose = partial(chosen_files, most_weights=jobs.settings.model_megabytes * MEGABYTE)
-        hub.fetch(place.dataset, arrived, choose, job.bytes - folder_bytes(folder.path))
-        check_run(arrived, job.image_size)
-        with jobs.changing(key, ELSEWHERE):  # not once it trains here
-            shutil.rmtree(folder.run, ignore_errors=True)
-            arrived.replace(folder.run)
+    with jobs.store.writing() as session:
+        limits.make_room(session, jobs.settings, job.bytes, jobs.options.spare_bytes, except_id=job.id)
+    choose = partial(chosen_files, most_weights=jobs.settings.model_megabytes * MEGABYTE)
+    hub.fetch(place.dataset, arrived, choose, job.bytes - folder_bytes(folder.path))
+    check_run(arrived, job.image_size)
+    with jobs.changing(key, ELSEWHERE):  # not once it trains here
+        shutil.rmtree(folder.run, ignore_errors=True)
+        arrived.replace(folder.run)
 
 
 def end(jobs: Jobs, key: str, state: str, reason: str) -> None:

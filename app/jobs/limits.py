@@ -70,7 +70,7 @@ def check_plan_elsewhere(plan: TrainingPlan) -> None:
 
 
 def check_model(plan: TrainingPlan) -> None:
-    """Raise JobError for a recipe, an image size or a number of images that there is not."""
+    """Raise JobError for an unknown recipe or image size, or for an impossible number of images."""
     if plan.recipe not in RECIPES:
         raise JobError(f"The recipe must be one of {', '.join(RECIPES)}; got {str(plan.recipe)[:40]!r}.")
     check_image_size(plan.image_size)

@@ -122,7 +122,7 @@ class Mirror:
             snapshot.unlink(missing_ok=True)
             with closing(sqlite3.connect(self.live)) as source, closing(sqlite3.connect(snapshot)) as copy:
                 source.backup(copy)
-                copy.execute("PRAGMA journal_mode=DELETE")  # what is written ahead would be a file of its own
+                copy.execute("PRAGMA journal_mode=DELETE")  # else the copy would need a log beside it
             self.remember(digest(snapshot))
             arriving = self.saved.with_name(f".{self.saved.name}.arriving")
             shutil.copyfile(snapshot, arriving)

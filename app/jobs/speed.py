@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterator
 from typing import Any
 
 from sqlmodel import col, select
@@ -21,29 +22,29 @@ def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> f
 
     image_size: in px. start: name of the model it began from, "" for none.
     """
-    same = select(Job).where(
-        Job.recipe == recipe, Job.image_size == image_size, Job.start == start, col(Job.deleted).is_(False)
-    )
-    with jobs.store.reading() as session:
-        newest = session.exec(same.order_by(col(Job.started).desc()).limit(MAX_JOBS)).all()
-    for job in newest:
-        folder = jobs.supervisor.folder(job.id)
-        steps = [line for line in folder.journal() if line["event"] == "Step" and not folder.elsewhere]
-        if steps:
+    same = (Job.recipe == recipe, Job.image_size == image_size, Job.start == start, col(Job.deleted).is_(False))
+    for journal in journals(jobs, *same):
+        if steps := [line for line in journal if line["event"] == "Step"]:
             return statistics.median(line["images_per_second"] for line in steps[-MAX_STEPS:])
     return None
 
 
 def seconds_after(jobs: Jobs, image_size: int) -> float | None:
     """Return how long the newest finished job of this image size, in px, took after its last step; None without one."""
-    same = select(Job).where(Job.image_size == image_size, Job.state == FINISHED, Job.reason == "")
+    same = (Job.image_size == image_size, Job.state == FINISHED, Job.reason == "")
+    found = map(seconds_of_end, journals(jobs, *same))
+    return next((seconds for seconds in found if seconds is not None), None)
+
+
+def journals(jobs: Jobs, *conditions: object) -> Iterator[list[dict[str, Any]]]:
+    """Yield the journals of the newest jobs that fulfil the conditions; those trained elsewhere say nothing of here."""
+    query = select(Job).where(*conditions)  # type: ignore[arg-type]
     with jobs.store.reading() as session:
-        newest = session.exec(same.order_by(col(Job.started).desc()).limit(MAX_JOBS)).all()
+        newest = session.exec(query.order_by(col(Job.started).desc()).limit(MAX_JOBS)).all()
     for job in newest:
         folder = jobs.supervisor.folder(job.id)
-        if not folder.elsewhere and (seconds := seconds_of_end(folder.journal())) is not None:
-            return seconds
-    return None
+        if not folder.elsewhere:
+            yield folder.journal()
 
 
 def seconds_of_end(lines: list[dict[str, Any]]) -> float | None:

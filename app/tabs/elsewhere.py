@@ -16,7 +16,7 @@ from app.jobs import elsewhere
 from app.jobs.elsewhere import Rent
 from app.jobs.limits import MAX_IMAGES, MOST_MINUTES, TrainingPlan
 from app.jobs.service import Jobs
-from app.tabs.long_work import work_functions
+from app.tabs.long_work import step_value, work_functions
 from app.visitors import Account, Visitor, account_of, profile_of, visitor_of
 
 Asker = tuple[Visitor, Account]
@@ -117,9 +117,4 @@ def begun(studio: Studio, kind: str, asker: Asker, work: Any, abandoned: threadi
     """Begin work that waits for the hub; its items are texts, and at last the answer. abandoned: see in_background."""
     visitor = asker[0].identity
     steps = in_background(kind, visitor, work, abandoned)
-    return {"search": studio.work.begin(kind, visitor, steps, work_value)}
-
-
-def work_value(found: str | Answer | None) -> Answer:
-    """What is being done, as progress, or the answer."""
-    return found if isinstance(found, dict) else {"progress": 0, "text": found or ""}
+    return {"search": studio.work.begin(kind, visitor, steps, step_value)}

@@ -10,6 +10,11 @@ from app.faces.studio import Studio
 WAIT_SECONDS = 1.0  # for which a request about work that has no place yet is held
 
 
+def step_value(found: str | Answer | None) -> Answer:
+    """The answer about work whose items are words about what it does, as progress, and at last the answer itself."""
+    return found if isinstance(found, dict) else {"progress": 0, "text": found or ""}
+
+
 def work_functions(studio: Studio) -> list[ServerFunction]:
     """`ask` runs a slice and answers with progress or with the result; `leave` ends the work. long-work.js calls both.
 

@@ -20,6 +20,7 @@ from app.faces.publishing import (
 )
 from app.faces.studio import Studio
 from app.jobs.service import Jobs
+from app.tabs.long_work import step_value
 from app.visitors import Account, account_of
 
 Asker = tuple[str, Account]  # a visitor's identity and account
@@ -74,6 +75,4 @@ def publish_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
 
 def publication_value(found: str | Uploaded | None) -> Answer:
     """What is being done, as progress, or where the model is."""
-    if isinstance(found, Uploaded):
-        return {"url": found.url}
-    return {"progress": 0, "text": found or ""}
+    return step_value({"url": found.url} if isinstance(found, Uploaded) else found)

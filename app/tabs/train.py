@@ -286,7 +286,7 @@ def build(studio: Studio, model_key: gr.Textbox, opened: Trigger) -> None:
 
 
 def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Textbox, opened: Trigger) -> None:
-    """Connect events to their handlers, which wait for their turn; only what looks nothing up does not."""
+    """Connect events to their handlers, which wait for their turn, except those that only pass values on."""
     private: dict[str, Any] = {"api_visibility": "private"}
     reading: dict[str, Any] = private | {"show_progress_on": form.files}  # which is large enough for a bar
     aside: dict[str, Any] = private | {"show_progress": "hidden", "trigger_mode": "always_last"}
@@ -320,7 +320,7 @@ def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Tex
 
 
 def waiting(door: Door, handler: Callable[..., Any]) -> Callable[..., Any]:
-    """The handler of an event, run once it is its turn; where there is none, the visitor is told."""
+    """The handler of an event, run in its turn; a visitor who would have to wait for long is told so instead."""
     return expected_errors(gradio_error)(in_turns(handler, door))
 
 

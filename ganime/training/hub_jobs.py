@@ -32,7 +32,7 @@ from ganime.version import __version__
 IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"  # Python, and uv, which installs packages
 PREPARING_MINUTES = 30  # for a job to install its packages, to finish its model, and to upload it
 ANSWER_SECONDS = 60.0
-LOG_SECONDS, LOG_LINES = 3.0, 100  # of the log of a job that runs, of which the latest event is told
+LOG_SECONDS, LOG_LINES = 3.0, 100  # that are spent on the log of a running job to find its latest event
 OVER = (JobStage.COMPLETED, JobStage.ERROR, JobStage.CANCELED, JobStage.DELETED)  # stages of a job that has ended
 T = TypeVar("T")
 

@@ -54,6 +54,15 @@ def open_jobs(settings: Settings) -> Iterator[Callable[..., Jobs]]:
             process.wait(10)
 
 
+@pytest.fixture
+def studio(settings: Settings) -> Iterator[Studio]:
+    """A studio with jobs that nothing supervises."""
+    studio = Studio(settings)
+    assert studio.jobs
+    yield studio
+    studio.jobs.close()
+
+
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory, draw_face: Callable[..., Image.Image]) -> list[Upload]:
     """Sixteen faces as Gradio hands them over."""

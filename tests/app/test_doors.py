@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-
-import pytest
 
 from app.components.bridge import no_door, server_function
 from app.faces.studio import Studio
@@ -29,15 +26,6 @@ WITHOUT = {
     "show_form": "compares the visitor with the settings",
 }
 CROWD = 200  # requests of one visitor
-
-
-@pytest.fixture
-def studio(settings: Settings) -> Iterator[Studio]:
-    """A studio with jobs that nothing supervises."""
-    studio = Studio(settings)
-    assert studio.jobs
-    yield studio
-    studio.jobs.close()
 
 
 def doors_of_the_page(home: Path) -> tuple[int, set[str]]:

@@ -24,7 +24,7 @@ MAX_JSON_BYTES = 2**24
 HEAD_BYTES = 2**16  # of a file, which tell its kind
 TORCH, SAFETENSORS, HDF5, KERAS, ONNX = "torch", "safetensors", "hdf5", "keras", "onnx"  # what can be read
 HDF5_MAGIC, TABLE_MAGIC = b"\x89HDF\r\n\x1a\n", b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
-READ = "Ganime imports weight files of PyTorch, safetensors, Keras (.h5, .keras) and ONNX."
+READ = "Ganime imports weight files of PyTorch, safetensors, Keras (.h5, .keras) and ONNX"
 # Kinds that are recognised in order to be named: what they begin with, what they are, and what to do.
 FOREIGN = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves", "Fetch them with: git lfs pull"),
@@ -71,7 +71,7 @@ SAFE_GLOBALS: list[Any] = [*((Unread, name) for name in PLAIN_DATA), (dictionary
 def recognised(file: Path) -> str:
     """The kind of a weight file, one of the five above. Raises CheckpointError that names any other kind."""
     if not file.is_file():
-        raise CheckpointError(f"{file} is {'a folder' if file.is_dir() else 'missing'}. {READ}")
+        raise CheckpointError(f"{file} is {'a folder' if file.is_dir() else 'missing'}. {READ}.")
     size = file.stat().st_size
     if not 0 < size <= MAX_IMPORT_BYTES:
         raise CheckpointError(f"{file} has {size:,} bytes; a weight file has 1 to {MAX_IMPORT_BYTES:,}.")
@@ -82,7 +82,7 @@ def recognised(file: Path) -> str:
     text = head[:200].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     for beginning, what, mend in FOREIGN:
         if text.startswith(beginning):
-            raise CheckpointError(f"{file} is {what} ({size:,} bytes). {mend.removesuffix('.')}.")
+            raise CheckpointError(f"{file} is {what} ({size:,} bytes). {mend}.")
     if tail == TABLE_MAGIC:
         what = "the index of a TensorFlow checkpoint"
         raise CheckpointError(f"{file} is {what}. Load it with TensorFlow, and save it with Keras: model.save('G.h5').")
@@ -95,7 +95,7 @@ def recognised(file: Path) -> str:
     if head[:1] == b"\x08" and any(mark in head for mark in ONNX_MARKS):
         return ONNX
     if head[:1] in (b"\x80", b"(") and any(mark in head for mark in STYLEGAN):
-        raise CheckpointError(f"{file} is a pickle of StyleGAN, which is no DCGAN and wants its own code. {READ}")
+        raise CheckpointError(f"{file} is a pickle of StyleGAN, which is no DCGAN and wants its own code. {READ}.")
     return TORCH
 
 
@@ -119,7 +119,7 @@ def kind_of_zip(file: Path) -> str:
     if "data.pkl" in inner:
         return TORCH
     what = "NumPy archive" if any(name.endswith(".npy") for name in names) else "zip without weights"
-    raise CheckpointError(f"{file} is a {what}: {', '.join(names[:3]) or 'it is empty'}. {READ}")
+    raise CheckpointError(f"{file} is a {what}: {', '.join(names[:3]) or 'it is empty'}. {READ}.")
 
 
 def read_state(file: Path, kind: str) -> Any:
@@ -147,7 +147,7 @@ def problem_of_pickle(message: str) -> str:
         what = wanted[1] if wanted else "a program of its own"
         mend = "Open it in a trusted place, save model.state_dict() alone, and import that"
         return f"wants {what} to be run, and Ganime runs no code from weight files. {mend}"
-    return f"is damaged or incomplete. Fetch it or save it again. {READ[:-1]}"
+    return f"is damaged or incomplete. Fetch it or save it again. {READ}"
 
 
 def pickled_names(file: Path) -> set[str]:

@@ -66,11 +66,9 @@ def studio_of(settings: Settings) -> Studio:
 
 
 @pytest.fixture
-def studio(settings: Settings) -> Iterator[Studio]:
-    studio = studio_of(settings)
-    assert studio.jobs
-    yield studio
-    studio.jobs.close()
+def studio(studio: Studio) -> Studio:
+    studio.work.slice_seconds = 0.0
+    return studio
 
 
 def functions_of(studio: Studio) -> Functions:

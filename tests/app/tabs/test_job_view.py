@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from app.jobs import speed
 from app.jobs.arrivals import Upload
 from app.jobs.service import Jobs
 from app.jobs.store import RUNNING
-from app.settings import Settings
 from app.tabs import job_view as module
 from app.tabs.job_view import card_html, count_rows, existing_jobs, job_functions, job_value
 from ganime.faces.audit import audit
@@ -27,15 +26,6 @@ from tests.app.tabs.conftest import by_name
 
 Spread = tuple[float, float, float]
 HOSTILE = "<img src=x onerror=alert(1)> [a](javascript:alert(1)) ![b](https://example.com/b.png) <https://example.com>"
-
-
-@pytest.fixture
-def studio(settings: Settings) -> Iterator[Studio]:
-    """A studio with jobs that nothing supervises."""
-    studio = Studio(settings)
-    assert studio.jobs
-    yield studio
-    studio.jobs.close()
 
 
 def test_a_card_is_shown_without_html_links_or_pictures_of_strangers() -> None:

@@ -20,7 +20,6 @@ from app.faces.background import in_background
 from app.faces.studio import Studio
 from app.jobs.store import FINISHED
 from app.jobs.uploads import Upload
-from app.settings import Settings
 from app.tabs.long_work import work_functions
 from app.tabs.publish import publish_functions
 from ganime.models.checkpoint import Checkpoint, save_checkpoint
@@ -48,12 +47,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[HubServ
 
 
 @pytest.fixture
-def studio(settings: Settings) -> Iterator[Studio]:
-    studio = Studio(settings)
-    assert studio.jobs
+def studio(studio: Studio) -> Studio:
     studio.work.slice_seconds = 0.0
-    yield studio
-    studio.jobs.close()
+    return studio
 
 
 @pytest.fixture
