@@ -2,7 +2,7 @@
 // the job has begun, and is stored nowhere.
 // props.value = {plan: {draft, model, start, images, recipe, size, name}, time}, which the event "plan" asks for.
 import { create, finder, formatNumber, setText } from "../shared/dom.js";
-import { createLongWork, stepText } from "../shared/long-work.js";
+import { createLongWork, disabling, stepText } from "../shared/long-work.js";
 import { createRequest } from "../shared/requests.js";
 
 const DOLLARS = (amount) => `$${amount.toFixed(2)}`;
@@ -73,9 +73,7 @@ export function mount(component) {
   const plan = createPlanning(component);
   const offer = createOffer($, form);
   const say = (words) => setText($(".said"), words);
-  const work = createLongWork(request, (on) => {
-    for (const button of form.querySelectorAll("button")) button.disabled = on;
-  });
+  const work = createLongWork(request, disabling(form));
 
   async function run(name, ...values) {
     say(stepText(""));

@@ -1,6 +1,6 @@
 // A job that trains, or was trained, on the visitor's own account on the hub: where, and how its model comes here.
 import { create, setText } from "../shared/dom.js";
-import { createLongWork, stepText } from "../shared/long-work.js";
+import { createLongWork, disabling, stepText } from "../shared/long-work.js";
 import { hasEnded } from "./words.js";
 
 const link = (href, textContent) => create("a", { href, target: "_blank", rel: "noopener", textContent });
@@ -63,9 +63,7 @@ export function createElsewhere({ $, picked, request }, refresh) {
   const say = (words) => setText(said, words);
   const token = createToken(form, say);
   let known = ""; // the key of the job that is described
-  const work = createLongWork(request, (on) => {
-    for (const button of form.querySelectorAll("button")) button.disabled = on;
-  });
+  const work = createLongWork(request, disabling(form));
 
   async function run(name) {
     const [key, sent] = [picked(), form.token.value];

@@ -4,6 +4,11 @@
 /** What is said while work is being done: the server's words, with a capital. */
 export const stepText = (text) => (text ? `${text[0].toUpperCase()}${text.slice(1)}…` : "Beginning…");
 
+/** A `busy` for createLongWork that disables the buttons of a form meanwhile. */
+export const disabling = (form) => (on) => {
+  for (const button of form.querySelectorAll("button")) button.disabled = on;
+};
+
 /**
  * Runs one piece of long work at a time.
  *
