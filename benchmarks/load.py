@@ -30,8 +30,9 @@ from app.faces.library import EMBEDDED_KEY
 from app.server.face_endpoint import QUALITY
 from ganime.drawing.recipe import Recipe, latents
 from ganime.drawing.sampling import render
+from ganime.embedded import EMBEDDED
 from ganime.images import jpeg_bytes, sheet
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from ganime.models.checkpoint import load_checkpoint
 from tests.page_server import serve
 
 MODEL = load_checkpoint(EMBEDDED)

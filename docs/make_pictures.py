@@ -22,8 +22,9 @@ from ganime.drawing.directions import load_directions, steer
 from ganime.drawing.layers import generator_maps
 from ganime.drawing.recipe import latents, slerp
 from ganime.drawing.sampling import render
+from ganime.embedded import EMBEDDED
 from ganime.images import sheet
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from ganime.models.checkpoint import load_checkpoint
 from tests.browser.conftest import CHROMIUM_FLAGS, chromium, serve
 
 VIEWPORT = {"width": 1280, "height": 800}

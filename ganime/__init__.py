@@ -44,7 +44,7 @@ def load_model(
 
     Raises CheckpointError for a folder that contains no model, and HubError when the hub does not provide one.
     """
-    from ganime.models.checkpoint import EMBEDDED
+    from ganime.embedded import EMBEDDED
     from ganime.models.hub import open_model
 
     return open_model(str(model or EMBEDDED), _home(home) / "hub", with_discriminator)

@@ -20,8 +20,9 @@ from packaging.requirements import Requirement
 
 import ganime
 from ganime.drawing import sampling
+from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError, DataError
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,7 +33,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 WEIGHTS = {
     "anime-128",
-    "anime-64",
     "anime-critic",
     "anime-faces",
     "anime-features",

@@ -12,6 +12,7 @@ import typer
 from ganime.cli import common
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate_recipes
+from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError, DataError
 from ganime.faces.audit import Audit, audit, contact_sheet
 from ganime.faces.dataset import FaceDataset
@@ -25,7 +26,6 @@ from ganime.measuring.training_faces import (
     find_training_faces,
     save_training_faces,
 )
-from ganime.models.checkpoint import EMBEDDED
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import FEATURE_SIDE
 

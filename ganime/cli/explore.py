@@ -30,12 +30,13 @@ from ganime.drawing.projection import Projection, project
 from ganime.drawing.ranges import with_limits
 from ganime.drawing.recipe import Recipe, rounded
 from ganime.drawing.sampling import generate_recipes, untruncated
+from ganime.embedded import EMBEDDED
 from ganime.errors import CheckpointError, ConfigError, DataError, RecipeError
 from ganime.faces.reading import decode
 from ganime.faces.sources import read_picture
 from ganime.files import write_bytes
 from ganime.images import png_bytes
-from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.models.checkpoint import Checkpoint
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import load_features
 from ganime.text import plural

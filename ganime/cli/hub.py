@@ -14,8 +14,8 @@ import typer
 from ganime.cli.common import DEFAULT_HOME, HomeOption, ModelOption, show_progress
 from ganime.cli.page import PAGE, check_installed
 from ganime.cli.static import RuntimeOption
+from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError
-from ganime.models.checkpoint import EMBEDDED
 from ganime.models.hub import names_folder
 from ganime.models.published_card import LICENCES, Statement
 from ganime.models.upload import Target, Uploaded, upload

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ganime.config import ModelConfig, to_dict
-from ganime.embedded import EMBEDDED_MODELS
 from ganime.errors import CheckpointError
 from ganime.files import atomic_folder, save_tensors
 from ganime.nets.clarity import CLARITY_FILE, Clarity, load_clarity
@@ -28,7 +27,6 @@ from ganime.nets.dcgan import (
 )
 from ganime.nets.prepared import PreparedGenerator
 
-EMBEDDED = EMBEDDED_MODELS[128]  # the default model
 CARD_FILE = "README.md"
 DIRECTION_FILES = ("directions.safetensors", "directions.json")  # see drawing/directions.py
 TRAINING_FACES_FILES = ("known.safetensors", "known.json")  # see measuring/training_faces.py

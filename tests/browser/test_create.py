@@ -15,7 +15,8 @@ from ganime.drawing.directions import load_directions
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.drawing.sharpening import sharpened
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import load_checkpoint
 from tests.browser.conftest import DESKTOP, SERVER, stand_in
 from tests.browser.create_tab import (
     alert,

@@ -9,7 +9,8 @@ from urllib.parse import quote
 from playwright.sync_api import Page, expect
 
 from ganime.config import ModelConfig
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
 from tests.browser.create_tab import (
     alert,

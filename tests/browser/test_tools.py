@@ -15,7 +15,8 @@ from ganime.drawing.mixing import recipes_of
 from ganime.drawing.projection import ProjectionProgress
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import load_checkpoint
 from tests.browser.conftest import SERVER, stand_in
 from tests.browser.create_tab import (
     alert,

@@ -23,11 +23,12 @@ from PIL import Image
 from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate
+from ganime.embedded import EMBEDDED
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import sheet
 from ganime.measuring.report import Report, evaluate
 from ganime.measuring.training_faces import training_faces_of
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.models.resizing import resize
 from ganime.nets.anime_features import FEATURE_SIDE, load_features
 from ganime.training.events import Done

@@ -13,7 +13,7 @@ import torch
 from app.faces.device import TURN_FACES, Device, drawing_threads
 from app.faces.sliced_work import SlicedWork
 from ganime.drawing.recipe import latents
-from ganime.embedded import EMBEDDED_MODELS
+from ganime.embedded import EMBEDDED
 from ganime.models.checkpoint import load_checkpoint
 from ganime.nets.device import single_core_threads
 
@@ -134,7 +134,7 @@ def test_threads_that_draw_have_one_core_each_and_take_none_from_others() -> Non
 
 
 def test_a_latent_gives_the_same_face_bit_for_bit_in_any_batch() -> None:
-    checkpoint = load_checkpoint(EMBEDDED_MODELS[64])
+    checkpoint = load_checkpoint(EMBEDDED)
     z = torch.from_numpy(latents(range(16), checkpoint.generator.config.latent_dim))
     whole, *parts = drawing_threads().map(checkpoint.prepared, [z, *(z[:count] for count in (1, 2, 3, 4, 5, 7))])
     for part in parts:

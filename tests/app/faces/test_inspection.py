@@ -20,8 +20,9 @@ from app.faces.studio import Studio
 from app.recently_used import RecentlyUsed
 from app.settings import Settings
 from ganime.drawing.recipe import Recipe
+from ganime.embedded import EMBEDDED
 from ganime.faces.dataset import FaceDataset
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 
 JOB = "job:0123.secret@0123"
 
