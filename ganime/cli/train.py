@@ -97,8 +97,12 @@ def train_command(
     if on:
         if on != ON_HUB or resume:
             raise ConfigError(f"--on takes {ON_HUB} and begins a new run with --out; got {on[:40]!r}.")
+        if device != "auto":
+            raise ConfigError(
+                f"--on {ON_HUB} trains on the device of the machine: choose it by --flavor, not --device."
+            )
         wanted = {"start": start, "recipe": recipe, "image_size": image_size, "images": images, "steps": steps}
-        wanted |= changes | rates | {"save_minutes": save_minutes, "no_clarity": not clarity}
+        wanted |= changes | rates | {"save_minutes": save_minutes, "no_clarity": not clarity, "threads": threads}
         return train_there(data, out, wanted, flavor, minutes, yes)
     run = resume or out
     if run is None or (resume and out):
