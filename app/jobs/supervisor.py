@@ -12,7 +12,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any
 
 import psutil
@@ -26,6 +25,7 @@ from app.jobs.options import JobOptions
 from app.jobs.status import MIN_MINUTES
 from app.jobs.store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
+from ganime.background import cores
 from ganime.config import PAUSES, SCRATCH
 
 SAVE_MINUTES = 0.5  # of training, the most that a kill of the trainer can cost; a save takes 0.4 s of processor time
@@ -330,15 +330,6 @@ def train_arguments(job: Job, folder: JobFolder, threads: int) -> list[str]:
         "--crop",
         folder.crop,
     ]
-
-
-def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Return the number of CPU cores of this machine, or of the container's quota where one is set."""
-    most = os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):  # not in a container, or "max": no quota
-        share, period = (int(word) for word in quota.read_text(encoding="ascii").split())
-        return max(1, min(most, round(share / period)))
-    return most
 
 
 @contextlib.contextmanager
