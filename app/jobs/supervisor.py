@@ -19,7 +19,7 @@ from sqlmodel import col, select
 
 from app.jobs import arrivals, uploads
 from app.jobs.ending import last_line, outcome
-from app.jobs.folder import JobFolder, download_folder, folder_bytes
+from app.jobs.folder import JobFolder, download_folder
 from app.jobs.limits import delete_oldest
 from app.jobs.options import JobOptions
 from app.jobs.status import MIN_MINUTES
@@ -27,6 +27,7 @@ from app.jobs.store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job
 from app.settings import ROOT, Settings
 from ganime.background import cores
 from ganime.config import PAUSES, SCRATCH
+from ganime.files import folder_bytes
 
 SAVE_MINUTES = 0.5  # of training, the most that a kill of the trainer can cost; a save takes 0.4 s of processor time
 STRAY_SECONDS = 3_600.0  # after which a folder without a row counts as left over from a deletion

@@ -14,6 +14,7 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub import errors as hf
 
 from ganime.errors import HubError
+from ganime.files import folder_bytes
 from ganime.models.hub import (
     NOT_A_HUB,
     HubUnreachable,
@@ -87,7 +88,7 @@ def upload(
     Raises HubError, with a text that contains no token. What has arrived by then is not sent again the next time.
     """
     api, sent = api_of(target, token)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    size = folder_bytes(folder)
 
     def work() -> Uploaded:
         try:
