@@ -165,7 +165,7 @@ class Hub:
         if missing := [name for name in (CONFIG_FILE, WEIGHTS_FILE) if name not in listed]:
             text = f"{self.reference} holds no Ganime model: {' and '.join(missing)} missing."
             if pickles := [name for name in listed if name.lower().endswith(PICKLES)]:
-                text += f" {pickles[0]} may run code: if you trust it, fetch it and `python -m ganime import` it."
+                text += f" {pickles[0]} may run code: if you trust it, fetch it and `ganime import` it."
             raise HubError(text)
         return commit, files
 
