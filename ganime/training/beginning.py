@@ -73,7 +73,7 @@ def prepare_run(
     config, model = RECIPES[recipe]
     config = replace(config, **changes)
     begun = open_model(start, hub_cache, with_discriminator=True) if start not in (None, SCRATCH) else None
-    size = image_size or (begun.generator.config if begun else model).image_size
+    size = (begun.generator.config if begun else model).image_size if image_size is None else image_size
     model = replace(model, image_size=size)
     dataset = read(size, config)
     faces = len(dataset.train)
