@@ -44,7 +44,7 @@ MAX_NAME = 120  # characters of a file's name
 class Sources:
     """The faces of a job.
 
-    paths: folders and zips to read
+    paths: folders and archives to read
     image_size: in px, as the job trains them
     cache: folder for the decoded faces, which the trainer uses as well
     folder: contains all paths
