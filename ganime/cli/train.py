@@ -16,7 +16,7 @@ from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH, TrainConfig
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
-from ganime.training.beginning import PreparedRun, check_run_folder, prepare_run
+from ganime.training.beginning import PreparedRun, check_run_folder, configs_of, prepare_run
 from ganime.training.distributed import Processes
 from ganime.training.finishing import finished
 from ganime.training.loop import train
@@ -92,6 +92,8 @@ def train_command(
     free = {"images": images, "steps": steps, "minutes": minutes, **rates, **given(save_minutes=save_minutes)}
     if on:
         check_on_hub(on, resume, device)
+        _, model = configs_of(recipe or "modern", changes | free)  # before it costs money
+        replace(model, image_size=model.image_size if image_size is None else image_size)
         options = given(start=start, recipe=recipe, image_size=image_size, threads=threads or None)
         options |= changes | free | {"no_clarity": not clarity}
         return train_there(data, out, options, flavor, yes)
