@@ -4,7 +4,7 @@
 
 A visitor sends a request, waits for the answer, pauses, and sends the next one. Each has an address of its own, as
 behind a proxy. Only this machine is visited. `refused` counts requests that were told to come back later; errors are
-all other answers but faces. `bare` is what the network alone draws and encodes in the same minute, in batches of 16.
+all other answers but faces. `bare` is what the network alone draws and encodes just before, in batches of 16.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def generate(
         truncation and clarity.
     truncation: factor on the latents, 0 to 1.5; 0 gives the average face, 1 leaves them unchanged.
     clarity: the share of the model's faces that each face is at least as clear as, 0 to 0.95; 0 draws the latents
-        unchanged. By default 0.7, or 0 if no clarity was fitted to the model.
+        unchanged. By default 0.35, or 0 if no clarity was fitted to the model.
 
     Raises RecipeError for a value out of range, and for a recipe of another model.
     """

@@ -99,7 +99,7 @@ def print_audit(report: Audit) -> None:
 
 
 def remember_faces_command(
-    data: Annotated[list[Path], typer.Argument(help="Folders or zip files of the model's training faces.")],
+    data: Annotated[list[Path], typer.Argument(help="The model's training faces: folders or archives.")],
     model: Annotated[list[str], typer.Option(help="A model trained on them; can be given several times.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; by default that of the first model.", show_default=False)
@@ -151,7 +151,7 @@ def copies_command(
     if training_faces is None:
         raise DataError(
             f"The training faces of {checkpoint.name} are not known here. Name them with --train FACES, or store a "
-            "description of them: python -m ganime remember-faces FACES --model MODEL."
+            "description of them: ganime remember-faces FACES --model MODEL."
         )
     rows = []
     for face in faces:

@@ -167,7 +167,7 @@ def clarity_command(
     data: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Real faces, best those that the model was trained on: folders or zip files. By default, clear "
+            help="Real faces, best those that the model was trained on: folders or archives. By default, clear "
             "faces of the embedded model."
         ),
     ] = None,

@@ -111,7 +111,7 @@ def steer_command(
     checkpoint = open_model(model, home / "hub")
     directions = load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
     if directions is None:
-        raise CheckpointError(f"{checkpoint.name} has no directions. Find them: python -m ganime directions MODEL.")
+        raise CheckpointError(f"{checkpoint.name} has no directions. Find them: ganime directions MODEL.")
     origin = common.read_face(checkpoint, face)
     z = steer(origin.untruncated(checkpoint.generator.config.latent_dim), directions, amounts)  # (latent,)
     write_faces(checkpoint, rounded(z)[None], [out], size, origin)

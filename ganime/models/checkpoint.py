@@ -184,12 +184,7 @@ def model_card(name: str, config: ModelConfig, training: dict[str, Any]) -> str:
 
     training: facts to list, value by label.
     """
-    facts = [
-        ("Image", f"{config.image_size} x {config.image_size} px, RGB"),
-        ("Latent", f"{config.latent_dim} numbers from N(0, 1)"),
-        ("Generator", f"DCGAN, {config.channels[0]} to {config.channels[-1]} channels, norm: {config.generator_norm}"),
-        ("Discriminator norm", config.discriminator_norm),
-    ]
+    facts = [*generator_rows(config), ("Discriminator norm", config.discriminator_norm)]
     facts += [(label.replace("_", " ").capitalize(), str(value)) for label, value in training.items()]
     table = "\n".join(f"| {label} | {value} |" for label, value in facts)
     return f"""{FRONT_MATTER}
@@ -210,3 +205,12 @@ model = load_model("path/to/this/folder")
 faces = generate(model, seeds=range(16))  # uint8, (16, {config.image_size}, {config.image_size}, 3)
 ```
 """
+
+
+def generator_rows(config: ModelConfig) -> list[tuple[str, str]]:
+    """What a card says of a generator: value by label."""
+    return [
+        ("Image", f"{config.image_size} x {config.image_size} px, RGB"),
+        ("Latent", f"{config.latent_dim} numbers from N(0, 1)"),
+        ("Generator", f"DCGAN, {config.channels[0]} to {config.channels[-1]} channels, norm: {config.generator_norm}"),
+    ]

@@ -56,7 +56,7 @@ def prepare_run(
     """Read the faces of a new run, choose the model that it starts from, and settle its configuration.
 
     run: its folder.
-    sources: the folders and zips of faces.
+    sources: the folders, archives and pictures of faces.
     read: reads them at an image size in px, as the configuration says.
     hub_cache: where models from the hub are kept.
     recipe: one of RECIPES.
@@ -69,12 +69,9 @@ def prepare_run(
     """
     check_run_folder(run, sources)
     discard_unsaved(run)
-    if recipe not in RECIPES:
-        raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
-    config, model = RECIPES[recipe]
-    config = replace(config, **changes)
+    config, model = configs_of(recipe, changes)
     begun = open_model(start, hub_cache, with_discriminator=True) if start not in (None, SCRATCH) else None
-    size = image_size or (begun.generator.config if begun else model).image_size
+    size = (begun.generator.config if begun else model).image_size if image_size is None else image_size
     model = replace(model, image_size=size)
     dataset = read(size, config)
     faces = len(dataset.train)
@@ -84,6 +81,14 @@ def prepare_run(
     if "eyes" in changes and not config.critic:
         raise ConfigError("The critic's feature networks (--eyes) are set, but this run has no critic. Add --critic 1.")
     return PreparedRun(dataset, config, model, begun)
+
+
+def configs_of(recipe: str, changes: Mapping[str, Any]) -> tuple[TrainConfig, ModelConfig]:
+    """The configurations of a recipe, with changes to fields of TrainConfig. Raises ConfigError as `prepare_run`."""
+    if recipe not in RECIPES:
+        raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
+    config, model = RECIPES[recipe]
+    return replace(config, **changes), model
 
 
 def check_run_folder(run: Path, sources: Sequence[Path]) -> None:

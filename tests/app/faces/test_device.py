@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from app.faces.device import TURN_FACES, Device, drawing_threads
+from app.faces.device import PATIENCE, TURN_FACES, Device, drawing_threads
 from app.faces.sliced_work import SlicedWork
 from ganime.drawing.recipe import latents
 from ganime.embedded import EMBEDDED
@@ -78,16 +79,15 @@ def test_one_face_at_a_time_is_sharpened_while_others_wait_their_turns() -> None
 
 
 def test_sharpening_waits_while_someone_draws_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.faces.device.PATIENCE", 0.5)
+    slept: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr("app.faces.device.time", clock)
     device = Device()
+    assert next(device.sharpen(iter([7]))) == 7
+    assert slept == []
     device.drawing = 1  # somebody draws all the time
-    began = time.monotonic()
     assert next(device.sharpen(iter([7]))) == 7
-    assert time.monotonic() - began >= 0.5
-    device.drawing = 0
-    began = time.monotonic()
-    assert next(device.sharpen(iter([7]))) == 7
-    assert time.monotonic() - began < 0.4
+    assert PATIENCE <= sum(slept) < PATIENCE + 0.1
 
 
 def test_drawing_is_counted_even_if_it_fails() -> None:

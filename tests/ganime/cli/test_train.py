@@ -175,6 +175,7 @@ def test_train_reports_skipped_files_with_the_reason(
         (["--out", "run", "--from", "weights/anime-128", "--image-size", 100], "image_size"),
         (["--out", "file"], "is a file"),
         (["--out", "run", "--image-size", -64], "image_size"),
+        (["--out", "run", "--image-size", 0], "image_size"),
         (["--out", "run", "--batch-size", 1], "batch_size"),
         (["--out", "run", "--batch-size", 0], "batch_size"),
         (["--out", "run", "--seed", -1], "seed"),
