@@ -85,12 +85,11 @@ class Doubling:
     """
 
     def __init__(self, weight: Float[Tensor, "c c2 4 4"], bias: Float[Tensor, " c2"], activation: str) -> None:
-        self.packed = packed(weight)
-        self.weight, self.bias = weight.contiguous(memory_format=torch.channels_last), bias
-        self.activation = activation
+        self.packed, self.bias, self.activation = packed(weight), bias, activation
+        self.weight = weight.contiguous(memory_format=torch.channels_last) if self.packed is None else None
 
     def __call__(self, x: Tensor) -> Tensor:
-        if self.packed is not None:
+        if self.weight is None:
             draw = torch.ops.mkldnn._convolution_transpose_pointwise
             return draw(x, self.packed, self.bias, *GEOMETRY, self.activation, [], "")
         x = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
