@@ -22,9 +22,10 @@ def work_functions(studio: Studio) -> list[ServerFunction]:
     """
 
     async def ask(visitor: str, search: str) -> Answer:
-        await studio.work.wait(search, WAIT_SECONDS)
-        async with studio.limits.slices.turn(visitor):  # now, or those that wait for a place would hold up the others
-            return await run_in_threadpool(studio.work.ask, search)
+        with studio.work.asked(search):
+            await studio.work.wait(search, WAIT_SECONDS)
+            async with studio.limits.slices.turn(visitor):  # now, or those without a place would hold up the others
+                return await run_in_threadpool(studio.work.ask, search)
 
     async def leave(search: str) -> Answer:
         studio.work.end(search)  # at once, in no thread

@@ -466,20 +466,30 @@ def test_one_job_is_begun_once(functions: Functions, draft: str, hub: HubServer)
     assert len(hub.jobs) == 1
 
 
+@pytest.mark.parametrize("says_so", [True, False], ids=["stopped", "page closed"])
 def test_work_that_its_visitor_has_left_starts_nothing_that_costs(
-    functions: Functions, jobs: Jobs, draft: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+    functions: Functions,
+    studio: Studio,
+    jobs: Jobs,
+    draft: str,
+    hub: HubServer,
+    monkeypatch: pytest.MonkeyPatch,
+    says_so: bool,
 ) -> None:
     uploading, left = threading.Event(), threading.Event()
 
     def upload(*_: object) -> None:
         uploading.set()
-        left.wait(10)
+        left.wait(30)
 
     monkeypatch.setattr("ganime.training.hub_jobs.upload", upload)
     answer = functions["begin_elsewhere"]([WISHES | {"draft": draft, "token": TOKEN}], request())
     while not uploading.is_set():
         functions["ask"]([answer["search"]])
-    functions["leave"]([answer["search"]])
+    if says_so:
+        functions["leave"]([answer["search"]])
+    else:
+        wait_for(lambda: not studio.work.works)
     left.set()
     wait_for(lambda: not elsewhere_jobs.busy)
     assert hub.jobs == []
