@@ -83,6 +83,7 @@ test("long work tells its progress, then its answer or its error, and can be giv
   assert.deepEqual(await works.ask(search), { progress: 0.5 });
   finish({ name: "film.png" });
   assert.deepEqual(await works.ask(search), { name: "film.png" });
+  assert.match((await works.ask(search)).error, /stopped/); // its file is held no longer
   const failed = works.begin(async () => { throw new Error("no room"); });
   assert.deepEqual(await works.ask(failed.search), { error: "no room" });
   let left = null;
