@@ -17,9 +17,8 @@ from app.jobs.elsewhere import Rent
 from app.jobs.limits import MAX_IMAGES, MOST_MINUTES, TrainingPlan
 from app.jobs.service import Jobs
 from app.tabs.long_work import step_value, work_functions
-from app.visitors import Account, Visitor, account_of, profile_of, visitor_of
+from app.visitors import Asker
 
-Asker = tuple[Visitor, Account]
 Token = Annotated[str, Field(max_length=500, repr=False)]  # "" for that of the login; it is never kept
 QUESTION, UPLOAD, DOWNLOAD = "question to the hub", "job upload", "download"  # kinds of long work
 NO_TOKEN = "Paste a token of the Hugging Face hub that may write and run jobs, or sign in."
@@ -45,7 +44,7 @@ class Wishes(BaseModel):
 
 def account(asker: Asker) -> Answer:
     """Whether the visitor's login may run jobs, so that no token is needed."""
-    return {"signed_in": bool(asker[1].jobs_token)}
+    return {"signed_in": bool(asker.account.jobs_token)}
 
 
 def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
@@ -66,7 +65,7 @@ def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
             studio,
             UPLOAD,
             asker,
-            lambda: elsewhere.begin(jobs, wishes.draft, plan, asker[0], rent, token, expires, abandoned),
+            lambda: elsewhere.begin(jobs, wishes.draft, plan, asker.visitor, rent, token, expires, abandoned),
             abandoned,
         )
 
@@ -91,21 +90,14 @@ def job_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
 
 def by_asker(studio: Studio, *beginnings: tuple[Callable[..., Answer], str]) -> list[ServerFunction]:
     """`account`, and functions that begin long work of a kind; their first argument is the visitor with the account."""
-
-    def asker_of(request: Any) -> Asker:
-        return visitor_of(request, profile_of(request), studio.settings.proxies), account_of(request)
-
-    def identity_of(request: Any) -> str:
-        return asker_of(request)[0].identity
-
-    doors = [(function, studio.beginning(kind, visitor_of=identity_of)) for function, kind in beginnings]
+    doors = [(function, studio.beginning(kind)) for function, kind in beginnings]
     doors = [(account, studio.door(studio.limits.look)), *doors]
-    return [server_function(function, door, visitor_of=asker_of) for function, door in doors]
+    return [server_function(function, door, visitor_of=studio.asker) for function, door in doors]
 
 
 def token_of(asker: Asker, pasted: str) -> tuple[str, float | None]:
     """The token to use, and when it ends if that is known. Raises JobError if there is none."""
-    account = asker[1]
+    account = asker.account
     if token := pasted.strip():
         return token, None
     if not account.jobs_token:
@@ -115,6 +107,6 @@ def token_of(asker: Asker, pasted: str) -> tuple[str, float | None]:
 
 def begun(studio: Studio, kind: str, asker: Asker, work: Any, abandoned: threading.Event | None = None) -> Answer:
     """Begin work that waits for the hub; its items are texts, and at last the answer. abandoned: see in_background."""
-    visitor = asker[0].identity
+    visitor = asker.visitor.identity
     steps = in_background(kind, visitor, work, abandoned)
     return {"search": studio.work.begin(kind, visitor, steps, step_value)}
