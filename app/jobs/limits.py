@@ -16,6 +16,7 @@ from app.jobs.store import ACTIVE, ELSEWHERE, ENDED, QUEUED, Job, count
 from app.settings import MEGABYTE, Settings
 from app.visitors import Visitor
 from ganime.config import CROPS, IMAGE_SIZES, RECIPES
+from ganime.text import plural
 
 SAVE_MEGABYTES = {32: 66, 64: 135, 128: 290, 256: 415}  # by image size, for the recipes' networks and the critic
 SAVE_PER_MODEL = 9  # size of a save, as a multiple of the half-precision model that the run began from
@@ -95,8 +96,8 @@ def check_minutes(minutes: float, settings: Settings) -> None:
     is_number = isinstance(minutes, int | float) and math.isfinite(minutes)
     if not is_number or not 0 < minutes <= settings.job_minutes:
         raise JobError(
-            f"A job on this page may train for up to {settings.job_minutes:g} minutes (GANIME_JOB_MINUTES) and can be "
-            f"continued afterwards; got {minutes!r}."
+            f"A job on this page may train for up to {plural(settings.job_minutes, 'minute')} (GANIME_JOB_MINUTES) and "
+            f"can be continued afterwards; got {minutes!r}."
         )
 
 
@@ -117,9 +118,10 @@ def check_job_count(session: Session, settings: Settings, visitor: str, except_i
     """
     counted = col(Job.state).not_in(KEPT) | (col(Job.ended) > deletable_before(settings))
     if count(session, col(Job.visitor) == visitor, counted, col(Job.id) != except_id) >= settings.visitor_jobs:
+        most, hours = plural(settings.visitor_jobs, "job"), plural(settings.keep_hours, "hour")
         raise JobError(
-            f"A visitor may have {settings.visitor_jobs} jobs here (GANIME_VISITOR_JOBS), including uploads and jobs "
-            f"that ended in the last {settings.keep_hours:g} hours (GANIME_KEEP_HOURS). Delete one of yours first."
+            f"A visitor may have {most} here (GANIME_VISITOR_JOBS), including uploads and jobs that ended in the last "
+            f"{hours} (GANIME_KEEP_HOURS). Delete one of yours first."
         )
 
 
@@ -157,8 +159,8 @@ def make_room(
     if delete_oldest(session, settings, needed, waiting, except_id):
         raise JobError(
             f"All jobs together may take {settings.disk_gigabytes:g} GB here (GANIME_DISK_GIGABYTES), and {megabytes} "
-            f"more do not fit. Finished jobs are deleted after {settings.keep_hours:g} hours (GANIME_KEEP_HOURS) when "
-            "space is needed. Upload less, delete what you no longer need, or try again later."
+            f"more do not fit. Finished jobs are deleted after {plural(settings.keep_hours, 'hour')} "
+            "(GANIME_KEEP_HOURS) when space is needed. Upload less, delete what you no longer need, or try again later."
         )
     if shutil.disk_usage(settings.home).free < needed + spare + promised(session, settings, except_id):
         raise JobError(

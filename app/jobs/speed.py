@@ -81,7 +81,7 @@ def images_text(rate: float | None, minutes: float, images: int, faces: int) -> 
     unit = 10 ** max(0, len(str(int(seen))) - 2)  # two significant digits
     images = round(seen / unit) * unit
     times = f", each of your faces about {plural(round(images / faces), 'time')}" if 0 < faces <= images else ""
-    return f"In {minutes:g} minutes the model will see about {images:,} images ({rate:.3g} a second){times}."
+    return f"In {plural(minutes, 'minute')} the model will see about {images:,} images ({rate:.3g} a second){times}."
 
 
 def duration_text(seconds: float) -> str:

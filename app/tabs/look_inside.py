@@ -1,4 +1,4 @@
-"""Looking into a model on the Explore tab: its layers at work on a face, and whether a face copies a training face."""
+"""Looking into a model on the Create tab: its layers at work on a face, and whether a face copies a training face."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNKNOWN = (
 
 
 def look_inside_functions(studio: Studio) -> list[ServerFunction]:
-    """The server functions of See inside and Is it a copy?; every argument comes from the network."""
+    """The server functions of Layers and Is it a copy?; every argument comes from the network."""
 
     def inside(key: str, recipe: RecipeText) -> Answer:
         return inside_value(studio.open(key).inside(Recipe.from_json(recipe)))
