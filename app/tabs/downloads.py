@@ -33,7 +33,7 @@ def download_functions(studio: Studio) -> list[ServerFunction]:
     def zip_file(visitor: str, key: str, recipes: RecipeTexts, size: ZipSize) -> Answer:
         faces, model = parse_recipes(recipes), studio.open(key)
         model.check(faces)
-        return {"search": studio.work.begin("zip", visitor, draw_zip(model, faces, size), saving_value)}
+        return {"work": studio.work.begin("zip", visitor, draw_zip(model, faces, size), saving_value)}
 
     door = studio.door(studio.limits.save)
     files = [file_function(face_file, door), file_function(avatar_file, door)]

@@ -109,4 +109,4 @@ def begun(studio: Studio, kind: str, asker: Asker, work: Any, abandoned: threadi
     """Begin work that waits for the hub; its items are texts, and at last the answer. abandoned: see in_background."""
     visitor = asker.visitor.identity
     steps = in_background(kind, visitor, work, abandoned)
-    return {"search": studio.work.begin(kind, visitor, steps, step_value)}
+    return {"work": studio.work.begin(kind, visitor, steps, step_value)}

@@ -164,7 +164,7 @@ def job_functions(studio: Studio, jobs: Jobs) -> list[Callable[[Any], Any]]:
     def nearest(visitor: str, key: str) -> dict[str, Any]:
         jobs.get(key)  # without the key nobody takes a place
         steps = nearest_training_faces(studio, key)
-        return {"search": studio.work.begin("comparison", visitor, steps, nearest_value)}
+        return {"work": studio.work.begin("comparison", visitor, steps, nearest_value)}
 
     def card(key: str) -> dict[str, Any]:
         return {"html": card_html(jobs.card(key))}

@@ -58,7 +58,7 @@ def publish_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
         target = Target(wishes.repo_id.strip(), wishes.private)
         statement = Statement(wishes.provenance, wishes.licence)
         steps = publication(jobs, visitor, key, target, statement, token, wishes.copies_confirmed, studio.device.lock)
-        return {"search": studio.work.begin("publication", visitor, steps, publication_value)}
+        return {"work": studio.work.begin("publication", visitor, steps, publication_value)}
 
     door = studio.door(studio.limits.draw)  # which takes as long as reading the model
     return [

@@ -27,7 +27,7 @@ def walk_functions(studio: Studio) -> list[ServerFunction]:
     ) -> Answer:
         route = Walk(tuple(parse_recipes(recipes)), frames, loop, easing)
         steps = draw_film(studio.open(key), route, fps, suffix, size)
-        return {"search": studio.work.begin("film", visitor, steps, saving_value)}
+        return {"work": studio.work.begin("film", visitor, steps, saving_value)}
 
     return [server_function(film, studio.beginning("film"), visitor_of=studio.visitor)]
 

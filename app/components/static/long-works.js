@@ -15,7 +15,7 @@ export function createLongWorks() {
       const work = { progress: 0, left: false };
       work.answer = run((progress) => { work.progress = progress; }, () => work.left).catch(errorOf);
       works.set(String(latest), work);
-      return { search: String(latest) };
+      return { work: String(latest) };
     },
     /** The answer, which ends the work, or {progress} where it is not there yet. */
     async ask(id) {

@@ -64,10 +64,10 @@ def test_an_avatar_is_sharp_and_cropped_and_a_background_that_cannot_go_is_named
 
 def test_a_zip_of_faces_is_drawn_one_by_one(functions: Functions, steered_studio: Studio) -> None:
     recipes = steered_studio.open(START_KEY).recipes(3, 5)
-    search = functions["zip_file"]([START_KEY, [recipe.to_json() for recipe in recipes], 0])["search"]
-    answers = [functions["ask"]([search])]
+    work = functions["zip_file"]([START_KEY, [recipe.to_json() for recipe in recipes], 0])["work"]
+    answers = [functions["ask"]([work])]
     while "progress" in answers[-1]:
-        answers.append(functions["ask"]([search]))
+        answers.append(functions["ask"]([work]))
     archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(answers[-1]["data"])))
     assert archive.namelist() == ["face-5.png", "face-6.png", "face-7.png"]
     assert Recipe.from_json(Image.open(archive.open("face-6.png")).info["ganime"]) == recipes[1]
@@ -99,8 +99,8 @@ OTHER = '{"model":"owner/else","revision":"000000000000","seed":4}'
 )
 def test_nonsense_from_the_network_is_answered_in_words(functions: Functions, name: str, arguments: Any) -> None:
     answer = functions[name](arguments)
-    if "search" in answer:  # an empty ZIP is refused at its first step
-        answer = functions["ask"]([answer["search"]])
+    if "work" in answer:  # an empty ZIP is refused at its first step
+        answer = functions["ask"]([answer["work"]])
     assert list(answer) == ["error"]
     assert len(answer["error"]) > 15
 

@@ -105,9 +105,9 @@ def request(scope: str = "", seconds: float = 86_400, host: str = "10.0.0.1") ->
 def answer_of(functions: Functions, name: str, *values: object, asked: Any = None) -> dict[str, Any]:
     """The last answer of a function that begins long work."""
     answer = functions[name](list(values), asked or request())
-    while "search" in answer or "progress" in answer:
-        search = answer.get("search") or search
-        answer = functions["ask"]([search])
+    while "work" in answer or "progress" in answer:
+        work = answer.get("work") or work
+        answer = functions["ask"]([work])
     return answer
 
 
@@ -485,9 +485,9 @@ def test_work_that_its_visitor_has_left_starts_nothing_that_costs(
     monkeypatch.setattr("ganime.training.hub_jobs.upload", upload)
     answer = functions["begin_elsewhere"]([WISHES | {"draft": draft, "token": TOKEN}], request())
     while not uploading.is_set():
-        functions["ask"]([answer["search"]])
+        functions["ask"]([answer["work"]])
     if says_so:
-        functions["leave"]([answer["search"]])
+        functions["leave"]([answer["work"]])
     else:
         wait_for(lambda: not studio.work.works)
     left.set()

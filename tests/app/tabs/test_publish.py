@@ -81,9 +81,9 @@ def request(scope: str = "", name: str = "ada", seconds: float = 60, host: str =
 def published(functions: Functions, key: str, asked: Any = None, **changes: Any) -> dict[str, Any]:
     """The last answer to a wish to publish."""
     answer = functions["publish"]([key, WISHES | changes], asked or request())
-    while "search" in answer or "progress" in answer:
-        search = answer.get("search") or search
-        answer = functions["ask"]([search])
+    while "work" in answer or "progress" in answer:
+        work = answer.get("work") or work
+        answer = functions["ask"]([work])
     return answer
 
 
@@ -175,9 +175,9 @@ def test_visitors_who_are_signed_in_are_told_apart_by_their_names(
     def begun(name: str, host: str) -> dict[str, Any]:
         return functions["publish"]([key, WISHES], request("contribute-repos", name, host=host))
 
-    assert "search" in begun("ada", "10.0.0.1")
+    assert "work" in begun("ada", "10.0.0.1")
     assert "already" in begun("ada", "10.0.0.2")["error"]
-    assert "search" in begun("bob", "10.0.0.1")
+    assert "work" in begun("bob", "10.0.0.1")
 
 
 def test_one_visitor_publishes_one_model_at_a_time_and_leaves_places_for_others() -> None:

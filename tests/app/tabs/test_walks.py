@@ -23,7 +23,7 @@ def test_a_film_reports_its_progress_and_holds_the_device_for_one_batch_at_a_tim
     mine = [recipe.to_json(), recipe.to_json()]
     started = functions["film"]([START_KEY, mine, 40, True, "smooth", 20, ".gif", 0])
     shares = []
-    while "data" not in (answer := functions["ask"]([started["search"]])):
+    while "data" not in (answer := functions["ask"]([started["work"]])):
         shares.append(answer["progress"])
         assert not steered_studio.device.lock.locked()
     assert shares == pytest.approx(
@@ -38,8 +38,8 @@ def test_a_film_reports_its_progress_and_holds_the_device_for_one_batch_at_a_tim
 def test_a_film_that_is_stopped_leaves_its_place(functions: Functions, steered_studio: Studio, recipe: Recipe) -> None:
     mine = [recipe.to_json(), recipe.to_json()]
     begun = functions["film"]([START_KEY, mine, 40, True, "linear", 20, ".gif", 0])
-    functions["leave"]([begun["search"]])
-    assert "ended" in functions["ask"]([begun["search"]])["error"]
+    functions["leave"]([begun["work"]])
+    assert "ended" in functions["ask"]([begun["work"]])["error"]
     assert steered_studio.work.works == {}
 
 
@@ -63,8 +63,8 @@ def test_nonsense_is_answered_in_words(
     asked = {"faces": 2, "frames": 10, "loop": True, "easing": "linear", "fps": 20, "suffix": ".gif", "size": 0} | odd
     faces = [recipe.to_json()] * asked.pop("faces")
     answer = functions["film"]([START_KEY, faces, *asked.values()])
-    if "search" in answer:  # what is wrong with a film shows at its first step
-        answer = functions["ask"]([answer["search"]])
+    if "work" in answer:  # what is wrong with a film shows at its first step
+        answer = functions["ask"]([answer["work"]])
     assert list(answer) == ["error"]
     assert len(answer["error"]) > 15
     assert steered_studio.work.works == {}
