@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from app.errors import JobError
 from app.jobs.folder import folder_bytes
-from app.jobs.store import ACTIVE, ELSEWHERE, ENDED, QUEUED, Job, count
+from app.jobs.store import ACTIVE, ENDED, ON_HUB, QUEUED, Job, count
 from app.settings import MEGABYTE, Settings
 from app.visitors import Visitor
 from ganime.config import CROPS, IMAGE_SIZES, RECIPES
@@ -23,7 +23,7 @@ SAVE_PER_MODEL = 9  # size of a save, as a multiple of the half-precision model 
 SMALL_MEGABYTES = 60  # sample grids, the best model, logs
 MAX_IMAGES = 10**9
 MOST_MINUTES = 1_440  # of training on the visitor's own account
-KEPT = (*ENDED, ELSEWHERE)  # states of a job that may be deleted some hours after its end
+KEPT = (*ENDED, ON_HUB)  # states of a job that may be deleted some hours after its end
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def check_plan(plan: TrainingPlan, settings: Settings) -> None:
     check_minutes(plan.minutes, settings)
 
 
-def check_plan_elsewhere(plan: TrainingPlan) -> None:
+def check_plan_on_hub(plan: TrainingPlan) -> None:
     """Raise JobError for a plan that cannot be carried out on the visitor's own account."""
     check_model(plan)
     if not 1 <= plan.minutes <= MOST_MINUTES:
@@ -172,7 +172,7 @@ def make_room(
 
 def promised(session: Session, settings: Settings, except_id: str = "") -> int:
     """Return the bytes that jobs, but for `except_id`, reserved and have not written yet."""
-    unfinished = col(Job.state).in_((QUEUED, *ACTIVE, ELSEWHERE)) & col(Job.deleted).is_(False)
+    unfinished = col(Job.state).in_((QUEUED, *ACTIVE, ON_HUB)) & col(Job.deleted).is_(False)
     jobs = session.exec(select(Job).where(unfinished, Job.id != except_id)).all()
     return sum(max(0, job.bytes - folder_bytes(settings.home / "jobs" / job.id)) for job in jobs)
 

@@ -214,7 +214,7 @@ class Jobs:
                 raise JobError("This job has reached its limit. Give the minutes for which it should continue.")
             job.trained = folder.trained_seconds()
             self.enqueue(session, job, visitor)
-            folder.set_elsewhere(None)  # from now on it trains here
+            folder.set_on_hub(None)  # from now on it trains here
 
     @explain_disk_errors("The job could not be queued")
     def finish(self, key: str, visitor: Visitor) -> None:

@@ -138,7 +138,7 @@ def existing_jobs(jobs: Jobs) -> Callable[..., dict[str, Any]]:
                 job = jobs.get(key)
                 folder = jobs.supervisor.folder(job.id)
                 facts = {"name": job.name, "state": job.state, "stopped": was_stopped(job)}
-                facts |= {"has_model": bool(folder.models()), "elsewhere": folder.elsewhere is not None}
+                facts |= {"has_model": bool(folder.models()), "on_hub": folder.on_hub is not None}
                 existing.append({"key": key, **facts})
         return {"jobs": existing}
 

@@ -10,7 +10,7 @@ import { createRequest } from "../shared/requests.js";
 import { createActions } from "./actions.js";
 import { createBar } from "./bar.js";
 import { drawChart } from "./charts.js";
-import { createElsewhere } from "./elsewhere.js";
+import { createOnHub } from "./on-hub.js";
 import { createFold } from "./fold.js";
 import { createJobList, keepJobs } from "./list.js";
 import { createNotifying } from "./notify.js";
@@ -91,13 +91,13 @@ function showButtons({ $, notifying, picked }, job) {
 }
 
 function showContinuation({ $ }, job) {
-  const isNew = Boolean(job.elsewhere) || job.minutes_left === null; // none of its minutes are left
+  const isNew = Boolean(job.on_hub) || job.minutes_left === null; // none of its minutes are left
   $(".more").hidden = !job.can_resume;
   $(".minutes").value = isNew ? "15" : "";
   $(".minutes").placeholder = String(Math.max(1, Math.round(job.minutes_left || 0)));
   setText($(".rest"), restOf(job));
-  setText($(".unit"), job.elsewhere ? "minutes on this page" : "more minutes");
-  setText($('[data-action="resume"]'), job.elsewhere ? "Train here instead" : "Continue");
+  setText($(".unit"), job.on_hub ? "minutes on this page" : "more minutes");
+  setText($('[data-action="resume"]'), job.on_hub ? "Train here instead" : "Continue");
 }
 
 function showVerdict({ $ }, { plain }) {
@@ -224,7 +224,7 @@ function createJobView(view) {
   const list = createJobList(view, pick);
   const [sheet, samples] = [createSheet(view), createSamples(view)];
   const [folds, form, publishing] = [createFolds(view), createFold(view), createPublishing(view)];
-  const [actions, elsewhere] = [createActions(view, refresh, forget), createElsewhere(view, refresh)];
+  const [actions, onHub] = [createActions(view, refresh, forget), createOnHub(view, refresh)];
   let [asking, refusal] = [false, ""]; // whether a question is under way, and how the last one was refused
   let arriving = ""; // the key of a job that was started just now and is not shown yet
 
@@ -235,7 +235,7 @@ function createJobView(view) {
 
   function pick(key, again = true) {
     view.select(key);
-    for (const part of [actions, sheet, samples, folds, publishing, elsewhere]) part.reset();
+    for (const part of [actions, sheet, samples, folds, publishing, onHub]) part.reset();
     for (const part of [".job", ".away"]) $(part).hidden = true;
     view.say("");
     if (again || key) list.update();
@@ -270,7 +270,7 @@ function createJobView(view) {
     if (before !== job.state) showContinuation(view, job);
     showJob(view, job);
     samples.show(job);
-    for (const part of [sheet, folds, publishing, elsewhere]) part.update(job);
+    for (const part of [sheet, folds, publishing, onHub]) part.update(job);
     form.update(job);
     if (before && before !== job.state) list.update();
     if (arriving === view.picked()) $(".job").scrollIntoView({ block: "start" });

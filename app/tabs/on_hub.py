@@ -12,9 +12,9 @@ from app.components.bridge import Answer, ServerFunction, server_function
 from app.errors import JobError
 from app.faces.background import in_background
 from app.faces.studio import Studio
-from app.jobs import elsewhere
-from app.jobs.elsewhere import Rent
+from app.jobs import on_hub
 from app.jobs.limits import MAX_IMAGES, MOST_MINUTES, TrainingPlan
+from app.jobs.on_hub import Rent
 from app.jobs.service import Jobs
 from app.tabs.long_work import step_value, work_functions
 from app.visitors import Asker
@@ -48,13 +48,13 @@ def account(asker: Asker) -> Answer:
 
 
 def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
-    """`account` says whether a token is needed; `machines` and `begin_elsewhere` begin long work, see long_work.py."""
+    """`account` says whether a token is needed; `machines` and `begin_on_hub` begin long work, see long_work.py."""
 
     def machines(asker: Asker, token: Token) -> Answer:
         sent, _ = token_of(asker, token)
-        return begun(studio, QUESTION, asker, lambda: elsewhere.machines(sent))
+        return begun(studio, QUESTION, asker, lambda: on_hub.machines(sent))
 
-    def begin_elsewhere(asker: Asker, wishes: Wishes) -> Answer:
+    def begin_on_hub(asker: Asker, wishes: Wishes) -> Answer:
         token, expires = token_of(asker, wishes.token)
         if not wishes.draft:
             raise JobError("There are no faces to train on yet. Add some above, and wait until they are shown.")
@@ -65,27 +65,27 @@ def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
             studio,
             UPLOAD,
             asker,
-            lambda: elsewhere.begin(jobs, wishes.draft, plan, asker.visitor, rent, token, expires, abandoned),
+            lambda: on_hub.begin(jobs, wishes.draft, plan, asker.visitor, rent, token, expires, abandoned),
             abandoned,
         )
 
-    return [*by_asker(studio, (machines, QUESTION), (begin_elsewhere, UPLOAD)), *work_functions(studio)]
+    return [*by_asker(studio, (machines, QUESTION), (begin_on_hub, UPLOAD)), *work_functions(studio)]
 
 
 def job_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
-    """`account` says whether a token is needed; `fetch_elsewhere` and `cancel_elsewhere` begin long work on a job."""
+    """`account` says whether a token is needed; `fetch_from_hub` and `cancel_on_hub` begin long work on a job."""
 
-    def fetch_elsewhere(asker: Asker, key: str, token: Token) -> Answer:
+    def fetch_from_hub(asker: Asker, key: str, token: Token) -> Answer:
         jobs.get(key)  # without the key nobody takes a place
         sent, _ = token_of(asker, token)
-        return begun(studio, DOWNLOAD, asker, lambda: elsewhere.fetch(jobs, key, sent))
+        return begun(studio, DOWNLOAD, asker, lambda: on_hub.fetch(jobs, key, sent))
 
-    def cancel_elsewhere(asker: Asker, key: str, token: Token) -> Answer:
+    def cancel_on_hub(asker: Asker, key: str, token: Token) -> Answer:
         jobs.get(key)
         sent, _ = token_of(asker, token)
-        return begun(studio, QUESTION, asker, lambda: elsewhere.cancel(jobs, key, sent))
+        return begun(studio, QUESTION, asker, lambda: on_hub.cancel(jobs, key, sent))
 
-    return by_asker(studio, (fetch_elsewhere, DOWNLOAD), (cancel_elsewhere, QUESTION))
+    return by_asker(studio, (fetch_from_hub, DOWNLOAD), (cancel_on_hub, QUESTION))
 
 
 def by_asker(studio: Studio, *beginnings: tuple[Callable[..., Answer], str]) -> list[ServerFunction]:
