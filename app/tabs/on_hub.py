@@ -24,7 +24,7 @@ QUESTION, UPLOAD, DOWNLOAD = "question to the hub", "job upload", "download"  # 
 NO_TOKEN = "Paste a token of the Hugging Face hub that may write and run jobs, or sign in."
 
 
-class Wishes(BaseModel):
+class TrainingWishes(BaseModel):
     """What a visitor has chosen in the form, and accepted. draft, model: keys of the faces and of the model in use."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -54,7 +54,7 @@ def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
         sent, _ = token_of(asker, token)
         return begun(studio, QUESTION, asker, lambda: on_hub.machines(sent))
 
-    def begin_on_hub(asker: Asker, wishes: Wishes) -> Answer:
+    def begin_on_hub(asker: Asker, wishes: TrainingWishes) -> Answer:
         token, expires = token_of(asker, wishes.token)
         if not wishes.draft:
             raise JobError("There are no faces to train on yet. Add some above, and wait until they are shown.")

@@ -24,7 +24,7 @@ from app.tabs.long_work import step_value
 from app.visitors import Asker
 
 
-class Wishes(BaseModel):
+class PublishingWishes(BaseModel):
     """What a visitor fills in. `token` is the visitor's own, "" for that of the login; it is never kept."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -50,7 +50,7 @@ def publish_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
             "suggestion": f"{owner}/{name or 'my-faces'}",
         }
 
-    def publish(asker: Asker, key: str, wishes: Wishes) -> Answer:
+    def publish(asker: Asker, key: str, wishes: PublishingWishes) -> Answer:
         visitor = asker.visitor.identity
         token = wishes.token.strip() or asker.account.token
         if not token:
