@@ -554,7 +554,6 @@ def test_example_faces_and_the_tray_need_one_click_and_a_stopped_model_can_be_fi
     expect(page.locator("#train-form")).to_be_hidden()  # so that the job stays where it is
     expect(job.locator(".brings")).to_have_text("It brings the check for copies.")
     job.get_by_role("button", name="Add clarity and sliders").click()
-    expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
     expect(job.locator(".state")).to_have_text("Finished", timeout=PATIENCE)
     assert serious(page) == []
     delete(job)
