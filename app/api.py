@@ -81,7 +81,7 @@ class FaceEndpoints:
 
         Each file contains its recipe (model, revision, seed, truncation, clarity) as PNG text under the key `ganime`.
         count: 1 to 64. seed: 0 to 4294967295. truncation: 0 (the average face) to 1.5; 1 is as trained. clarity: the
-        share of the model's faces that each face is at least as clear as, 0 (drawn unchanged) to 0.95; 0.7 by default
+        share of the model's faces that each face is at least as clear as, 0 (drawn unchanged) to 0.95; 0.35 by default
         if the model has a clarity. size: 0 for the model's own; 512 or 1024 px are sharpened, which takes about a
         second for each face, so that at most 4 are drawn. kind: "png"; "zip" for one ZIP of the files; "sheet" for one
         WebP picture of all faces, 8 in a row, for looking at, which takes less time than the files.

@@ -9,7 +9,6 @@ visitor who has the most that is refused.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -19,6 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.recently_used import RecentlyUsed
+from ganime.background import cores
 from ganime.errors import GanimeError
 from ganime.text import plural
 
@@ -27,7 +27,6 @@ BUSY = "The server is busy with other visitors. Try again in a moment."
 TOO_MANY = "Too many requests are waiting, most of them yours. Send the next ones when some are done."
 MAX_VISITORS = 1_000  # whose rates are remembered
 SMOOTHING = 0.1  # weight of the latest request in the mean duration
-CORES = os.cpu_count() or 1
 
 
 class Busy(GanimeError):
@@ -189,7 +188,7 @@ class Limits:
 
     def __init__(self) -> None:
         self.look = Turns(2, longest=10.0, seconds=0.01)
-        self.draw = Turns(min(CORES + 1, 8), longest=30.0)
+        self.draw = Turns(min(cores() + 1, 8), longest=30.0)
         self.sharpen = Turns(1, longest=8.0, seconds=0.5)
         self.save = Turns(2, longest=60.0, seconds=0.5)
         self.slices = Turns(8, longest=60.0, seconds=0.25)

@@ -1,4 +1,4 @@
-"""Every environment variable that the page reads."""
+"""The settings of a page, and the environment variables named GANIME_* that they are read from."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from benchmarks.many_connections import announced_and_not_sent, heartbeats, look
 from benchmarks.target import API, MEGABYTE, Answers, Others, Target, call, in_words, opened, run_event, told
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate
-from ganime.embedded import EMBEDDED_MODELS
+from ganime.embedded import EMBEDDED
 from ganime.images import png_bytes
 
 # The page, begun with the limit of open files that many systems have.
@@ -304,7 +304,7 @@ def tried(attack: Attack, target: Target) -> list[str]:
 def lay_private_model(home: Path) -> None:
     """A model in the cache of what the owner's token fetched."""
     place = home / "hub" / f"models--{PRIVATE.replace('/', '--')}"
-    shutil.copytree(EMBEDDED_MODELS[64], place / "snapshots" / ("a" * 40))
+    shutil.copytree(EMBEDDED, place / "snapshots" / ("a" * 40))
     (place / "refs").mkdir()
     (place / "refs" / "main").write_text("a" * 40)
 

@@ -18,8 +18,9 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import Page, sync_playwright
 
 from ganime.drawing.sampling import generate
+from ganime.embedded import EMBEDDED
 from ganime.images import png_bytes
-from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
+from ganime.models.checkpoint import load_checkpoint
 from tests.browser.conftest import CHROMIUM_FLAGS, chromium, serve
 
 COUNTS = (1, 16, 64)
@@ -107,7 +108,7 @@ def stop(page: Page, link: str) -> tuple[float, float]:
 def start_job(client: Client, path: Path) -> str:
     """Start a job, wait for its first step and return its key."""
     with zipfile.ZipFile(path, "w") as archive:
-        for seed, face in enumerate(generate(load_checkpoint(EMBEDDED_MODELS[64]), range(FACES))):
+        for seed, face in enumerate(generate(load_checkpoint(EMBEDDED), range(FACES))):
             archive.writestr(f"{seed}.png", png_bytes(face))
     key = client.predict(files=[handle_file(str(path))], minutes=60, api_name="/train_start")
     end = time.monotonic() + READY_SECONDS

@@ -21,9 +21,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from ganime.drawing.sampling import generate
+from ganime.embedded import EMBEDDED
 from ganime.faces.dataset import load_faces
 from ganime.faces.duplicates import near_duplicate_groups
-from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
+from ganime.models.checkpoint import load_checkpoint
 
 SIZE, BATCH, WORKERS = 64, 64, 2
 HASHES = 30_000
@@ -63,7 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "faces"
         folder.mkdir()
-        for number, face in enumerate(generate(load_checkpoint(EMBEDDED_MODELS[64]), range(options.faces))):
+        for number, face in enumerate(generate(load_checkpoint(EMBEDDED), range(options.faces))):
             picture = Image.fromarray(face).resize((options.side, options.side), Image.Resampling.LANCZOS)
             picture.save(folder / f"{number:06d}.jpg", quality=90)
         caches = iter(range(options.rounds))

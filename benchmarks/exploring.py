@@ -1,6 +1,6 @@
 """How well and how fast faces are chosen and projected: two tables for every model.
 
-`python -m benchmarks.exploring [--model weights/anime-64] [--mode choose] [--threads 1]`
+`python -m benchmarks.exploring [--model weights/anime-128] [--mode choose] [--threads 1]`
 
 choose: eight faces with each hair colour, several times with other first seeds. The table has the share of faces with
 that colour by the attribute network, and how many had to be searched for.
@@ -23,7 +23,8 @@ from ganime.drawing.attribute_search import ChosenFaces, choose_faces
 from ganime.drawing.direction_search import group
 from ganime.drawing.projection import Projection, project
 from ganime.drawing.sampling import generate
-from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import Checkpoint
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import FeatureNet, load_features
 

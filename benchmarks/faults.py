@@ -38,7 +38,7 @@ from benchmarks.load import MODEL
 from benchmarks.target import API, Target, call, in_words, opened, run_event, told
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate
-from ganime.embedded import EMBEDDED_MODELS
+from ganime.embedded import EMBEDDED
 from ganime.images import png_bytes
 from ganime.models.checkpoint import load_checkpoint
 from tests.app.job_helpers import children_of
@@ -214,7 +214,7 @@ def full_disk(home: Path) -> Row:
 def models_replaced(home: Path) -> Row:
     """the files of the model that the page starts with are damaged"""
     folder = home / "model"
-    shutil.copytree(EMBEDDED_MODELS[64], folder)
+    shutil.copytree(EMBEDDED, folder)
     model = load_checkpoint(folder)
     with opened(home, GANIME_MODEL=str(folder)) as target:
         visitors = Visitors(target, START_KEY, model)

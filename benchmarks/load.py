@@ -4,7 +4,7 @@
 
 A visitor sends a request, waits for the answer, pauses, and sends the next one. Each has an address of its own, as
 behind a proxy. Only this machine is visited. `refused` counts requests that were told to come back later; errors are
-all other answers but faces. `bare` is what the network alone draws and encodes in the same minute, in batches of 16.
+all other answers but faces. `bare` is what the network alone draws and encodes just before, in batches of 16.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from app.faces.library import EMBEDDED_KEY
 from app.server.face_endpoint import QUALITY
 from ganime.drawing.recipe import Recipe, latents
 from ganime.drawing.sampling import render
+from ganime.embedded import EMBEDDED
 from ganime.images import jpeg_bytes, sheet
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from ganime.models.checkpoint import load_checkpoint
 from tests.page_server import serve
 
 MODEL = load_checkpoint(EMBEDDED)

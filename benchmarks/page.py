@@ -22,7 +22,8 @@ from urllib.parse import quote
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from ganime.drawing.recipe import Recipe
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import load_checkpoint
 from tests.browser.conftest import CHROMIUM_FLAGS, DESKTOP, chromium, serve
 
 MODEL = load_checkpoint(EMBEDDED)

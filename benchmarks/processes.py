@@ -22,9 +22,10 @@ import typer
 
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate
+from ganime.embedded import EMBEDDED
 from ganime.faces.dataset import load_faces
 from ganime.images import png_bytes
-from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
+from ganime.models.checkpoint import load_checkpoint
 from ganime.training.distributed import Processes
 from ganime.training.events import Step
 from ganime.training.loop import train
@@ -45,7 +46,7 @@ def compare(
         return
     speeds: dict[tuple[int, int], list[float]] = {layout: [] for layout in LAYOUTS}
     with tempfile.TemporaryDirectory() as folder:
-        faces = generate(load_checkpoint(EMBEDDED_MODELS[64]), range(FACES))
+        faces = generate(load_checkpoint(EMBEDDED), range(FACES))
         (Path(folder) / "faces").mkdir()
         for seed, face in enumerate(faces):
             (Path(folder) / "faces" / f"{seed}.png").write_bytes(png_bytes(face))

@@ -22,7 +22,8 @@ import torch
 from ganime.drawing.layers import multiply_adds
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.models.onnx_networks import generator_onnx
 from ganime.nets.dcgan import Generator
 

@@ -30,9 +30,10 @@ from torch import nn
 from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate
+from ganime.embedded import EMBEDDED
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import png_bytes
-from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
+from ganime.models.checkpoint import load_checkpoint
 from ganime.nets.device import pick_device
 from ganime.training.events import Step
 from ganime.training.loop import train
@@ -139,7 +140,7 @@ def ours(
 def draw_faces(folder: Path) -> list[Path]:
     """Faces by the embedded model as a folder of pictures."""
     folder.mkdir()
-    for seed, face in enumerate(generate(load_checkpoint(EMBEDDED_MODELS[64]), range(DRAWN))):
+    for seed, face in enumerate(generate(load_checkpoint(EMBEDDED), range(DRAWN))):
         (folder / f"{seed}.png").write_bytes(png_bytes(face))
     return [folder]
 

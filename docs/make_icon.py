@@ -9,7 +9,8 @@ from PIL import Image
 
 from ganime.drawing.sampling import generate
 from ganime.drawing.sharpening import sharpened
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import load_checkpoint
 
 OUT = Path(__file__).resolve().parent.parent / "app" / "server" / "icon.webp"
 SEED, CLARITY = 116, 0.95  # chosen by eye: a clear face in the colours of the page

@@ -22,8 +22,9 @@ from ganime.drawing.directions import load_directions, steer
 from ganime.drawing.layers import generator_maps
 from ganime.drawing.recipe import latents, slerp
 from ganime.drawing.sampling import render
-from ganime.images import sheet
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.images import bytes_within, sheet
+from ganime.models.checkpoint import load_checkpoint
 from tests.browser.conftest import CHROMIUM_FLAGS, chromium, serve
 
 VIEWPORT = {"width": 1280, "height": 800}
@@ -215,14 +216,11 @@ def write_still(image: Image.Image, path: Path) -> None:
 
 def write_webp(image: Image.Image, path: Path, most_bytes: int, **options: object) -> None:
     """Write an image at the best quality in QUALITIES at which the file has at most `most_bytes`."""
-    for quality in QUALITIES:
-        image.save(path, "WEBP", quality=quality, method=6, **options)
-        if path.stat().st_size <= most_bytes:
-            print(f"{path}: {path.stat().st_size:,} bytes at quality {quality}", flush=True)
-            return
-    raise SystemExit(
-        f"{path} has {path.stat().st_size:,} bytes at quality {QUALITIES[-1]}; at most {most_bytes:,} fit."
-    )
+    data = bytes_within(image, most_bytes, "WEBP", QUALITIES, method=6, **options)
+    if len(data) > most_bytes:
+        raise SystemExit(f"{path} has {len(data):,} bytes at quality {QUALITIES[-1]}; at most {most_bytes:,} fit.")
+    path.write_bytes(data)
+    print(f"{path}: {len(data):,} bytes", flush=True)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def load_model(
 
     Raises CheckpointError for a folder that contains no model, and HubError when the hub does not provide one.
     """
-    from ganime.models.checkpoint import EMBEDDED
+    from ganime.embedded import EMBEDDED
     from ganime.models.hub import open_model
 
     return open_model(str(model or EMBEDDED), _home(home) / "hub", with_discriminator)
@@ -61,7 +61,7 @@ def generate(
         truncation and clarity.
     truncation: factor on the latents, 0 to 1.5; 0 gives the average face, 1 leaves them unchanged.
     clarity: the share of the model's faces that each face is at least as clear as, 0 to 0.95; 0 draws the latents
-        unchanged. By default 0.7, or 0 if no clarity was fitted to the model.
+        unchanged. By default 0.35, or 0 if no clarity was fitted to the model.
 
     Raises RecipeError for a value out of range, and for a recipe of another model.
     """

@@ -1,4 +1,4 @@
-"""Work beside the program: in threads, some of which may be abandoned, or in a process without its secrets."""
+"""Work beside the program: the cores for it, threads that may be abandoned, and processes without its secrets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent import futures
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of all CPU cores within a period of so many
 CHILD_VARIABLES = ("PATH", "VIRTUAL_ENV", "SYSTEMROOT", "TMPDIR", "TEMP")
 T = TypeVar("T")
 Value = TypeVar("Value")
+
+
+def cores(quota: Path = QUOTA) -> int:
+    """The number of CPU cores that this process may use: those of its affinity, fewer where a container has a quota."""
+    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # not in a container, or "max": no quota
+        share, period = (int(word) for word in quota.read_text(encoding="ascii").split())
+        return max(1, min(most, round(share / period)))
+    return most
 
 
 def begun(work: Callable[[], T], name: str) -> futures.Future[T]:

@@ -8,8 +8,8 @@ PACKAGED = Path(__file__).resolve().parent / "weights"  # in an installed packag
 CHECKOUT = Path(__file__).resolve().parent.parent / "weights"  # in a clone of the repository
 WEIGHTS = PACKAGED if PACKAGED.is_dir() else CHECKOUT
 
-EMBEDDED_MODELS = {64: WEIGHTS / "anime-64", 128: WEIGHTS / "anime-128"}  # by image size in px
-TRAINING_FACES = WEIGHTS / "anime-faces"  # the embedded models' training faces as numbers, for `copies`
+EMBEDDED = WEIGHTS / "anime-128"  # the default model
+TRAINING_FACES = WEIGHTS / "anime-faces"  # the embedded model's training faces as numbers, for `copies`
 FEATURES = WEIGHTS / "anime-features"  # the feature network that measures faces
 CRITIC_EYES = WEIGHTS / "anime-critic"  # the feature network that the critic looks through, not the one that measures
 BROAD_EYES = WEIGHTS / "broad-eyes"  # a MobileNetV2 that the critic looks through

@@ -107,6 +107,16 @@ def flush(path: Path) -> None:
             os.fsync(file.fileno())
 
 
+def folder_bytes(path: Path) -> int:
+    """The size of all files below a folder, to which others may write meanwhile."""
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # deleted or renamed meanwhile
+                total += Path(folder, name).lstat().st_size
+    return total
+
+
 def save_tensors(
     tensors: Mapping[str, Tensor], path: Path, half: bool = False, facts: Mapping[str, str] | None = None
 ) -> None:

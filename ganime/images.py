@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from importlib.util import find_spec
 from itertools import count as count_up
@@ -74,6 +74,21 @@ def jpeg_bytes(pixels: UInt8[np.ndarray, "h w 3"], quality: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling="4:4:4")
     return buffer.getvalue()
+
+
+def bytes_within(image: Image.Image, most: int, form: str, qualities: Sequence[int], **options: Any) -> bytes:
+    """A picture encoded in the best of `qualities` in which it has at most `most` bytes, or else in the last one.
+
+    form, options: such as "JPEG", and what its encoder takes.
+    """
+    data = b""
+    for quality in qualities:
+        buffer = io.BytesIO()
+        image.save(buffer, form, quality=quality, **options)
+        data = buffer.getvalue()
+        if len(data) <= most:
+            break
+    return data
 
 
 def read_recipe(data: bytes) -> str:

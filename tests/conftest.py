@@ -25,8 +25,9 @@ from PIL import Image, ImageDraw
 
 from ganime.config import RECIPES, ModelConfig
 from ganime.drawing.directions import Direction, Directions, save_directions
+from ganime.embedded import EMBEDDED
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.anime_features import FeatureNet, load_features
 from ganime.nets.dcgan import Discriminator, Generator
 from tests import nursery
@@ -75,8 +76,8 @@ def quick_recipe(tiny_config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture(scope="session")
 def embedded() -> Checkpoint:
-    """The embedded model of 64 px, with its discriminator."""
-    return load_checkpoint(EMBEDDED_MODELS[64], with_discriminator=True)
+    """The embedded model, with its discriminator."""
+    return load_checkpoint(EMBEDDED, with_discriminator=True)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import ganime
+from app.api import FaceEndpoints
 from app.settings import Settings
 from ganime import __version__
+from ganime.drawing.clarity import DEFAULT_CLARITY
 from tests.documents import (
     COMMANDS,
     DOCUMENTS,
@@ -94,6 +97,24 @@ def test_the_table_has_every_setting_in_the_words_of_its_field_and_its_default()
         value = Settings.model_fields[name.lower()].default
         if isinstance(value, int | float):
             assert default == str(value).removesuffix(".0").lower(), name
+
+
+def test_the_table_of_the_layout_has_every_room_and_file() -> None:
+    for package, title in (("ganime", "engine"), ("app", "page")):
+        [table] = re.findall(rf"\| {title} \| contains \|\n(.*?)\n\n", TEXTS["CONTRIBUTING.md"], re.DOTALL)
+        named = re.findall(r"`([\w/]+)`", "".join(row.split("|")[1] for row in table.splitlines()))
+        folders = {f"{path.parent.name}/" for path in (ROOT / package).glob("*/__init__.py")}
+        files = {path.stem for path in (ROOT / package).glob("*.py") if not path.stem.startswith("__")}
+        assert sorted(named) == sorted(folders | files), package
+
+
+def test_the_default_clarity_is_the_one_that_is_described() -> None:
+    value = f"{DEFAULT_CLARITY:g}"
+    assert f"By default {value}, or 0 if" in str(ganime.generate.__doc__)
+    assert f"{value} by default if the model has a clarity" in re.sub(r"\s+", " ", str(FaceEndpoints.generate.__doc__))
+    assert f"use {value} unless you say otherwise" in TEXTS["docs/api.md"].replace("\n", " ")
+    assert f'"clarity": np.array([{value}])' in TEXTS["docs/api.md"]
+    assert f"of all faces: {value} by default" in TEXTS["docs/how-it-works.md"].replace("\n", " ")
 
 
 def test_settings_in_the_prose_exist() -> None:

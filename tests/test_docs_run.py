@@ -21,8 +21,9 @@ from ganime.cli import app as command_line
 from ganime.drawing import direction_search, projection, ranges
 from ganime.drawing.directions import Direction, Directions, save_directions
 from ganime.drawing.sampling import generate, recipes_for
+from ganime.embedded import EMBEDDED
 from ganime.images import png_bytes
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.documents import ROOT, RUN, TEXTS, Snippet, arguments_of, blocks
 from tests.hub_server import HubServer
 from tests.page_server import serve

@@ -11,14 +11,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from app.limits import CORES
-from ganime.background import in_order
+from ganime.background import cores, in_order
 from ganime.drawing.sampling import render
 from ganime.nets.device import single_core_threads
 from ganime.nets.prepared import PreparedGenerator
 from ganime.shapes import Float, UInt8
 
-THREADS = min(CORES, 8)
+THREADS = min(cores(), 8)
 # Faces that a thread draws before another visitor has a turn. More at a time take longer for each; all threads together
 # draw 16, for which the maps of the largest models have room (app/faces/model_costs.py).
 TURN_FACES = min(8, max(2, 16 // THREADS))

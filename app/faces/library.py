@@ -20,13 +20,13 @@ from app.recently_used import RecentlyUsed
 from app.settings import Settings
 from ganime.config import SCRATCH
 from ganime.drawing.sampling import generate
+from ganime.embedded import EMBEDDED
 from ganime.errors import CheckpointError, GanimeError, HubError
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.models.hub import names_folder, open_model, parse_reference, pull
 from ganime.nets.clarity import CLARITY_FILE
 from ganime.nets.dcgan import CONFIG_FILE
 from ganime.text import printable, quoted
-from ganime.training.beginning import nearest_embedded
 
 EMBEDDED_KEY, START_KEY = "embedded", "start"
 LOADED = "loaded"  # a training job begins from the model in use
@@ -304,7 +304,7 @@ class Library:
         if start == SCRATCH:
             return None, image_size
         if start == EMBEDDED_KEY:
-            return nearest_embedded(image_size), image_size
+            return EMBEDDED, image_size
         if start != LOADED or not key:
             raise JobError(f"start must be one of {EMBEDDED_KEY}, {SCRATCH}; got {quoted(start)}.")
         loaded = self.trainable(key)

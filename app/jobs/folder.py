@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -156,13 +155,3 @@ class JobFolder:
 def download_folder(settings: Settings, job: Job) -> Path:
     """Return the folder of a job's downloads. Gradio serves any path in it, so its name is the digest of the key."""
     return settings.temporary / "results" / job.key
-
-
-def folder_bytes(path: Path) -> int:
-    """Return the size of all files below a folder."""
-    total = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
-                total += Path(folder, name).lstat().st_size
-    return total

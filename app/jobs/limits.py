@@ -11,11 +11,11 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from app.errors import JobError
-from app.jobs.folder import folder_bytes
 from app.jobs.store import ACTIVE, ENDED, ON_HUB, QUEUED, Job, count
 from app.settings import MEGABYTE, Settings
 from app.visitors import Visitor
 from ganime.config import CROPS, IMAGE_SIZES, RECIPES
+from ganime.files import folder_bytes
 from ganime.text import plural
 
 SAVE_MEGABYTES = {32: 66, 64: 135, 128: 290, 256: 415}  # by image size, for the recipes' networks and the critic

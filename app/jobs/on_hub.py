@@ -18,7 +18,7 @@ from typing import Any
 
 from app.errors import JobError, explain_disk_errors
 from app.jobs import limits, uploads
-from app.jobs.folder import HubPlace, JobFolder, folder_bytes
+from app.jobs.folder import HubPlace, JobFolder
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs, copy_model
 from app.jobs.store import DRAFT, FAILED, FINISHED, INTERRUPTED, ON_HUB
@@ -26,6 +26,7 @@ from app.settings import MEGABYTE
 from app.visitors import Visitor
 from ganime.config import PAUSES, SCRATCH
 from ganime.errors import HubError, TrainingError
+from ganime.files import folder_bytes
 from ganime.training.events import Event, Step, Working
 from ganime.training.hub_jobs import OVER, PREPARING_MINUTES, HubJob, HubJobs, dataset_name, longest_minutes
 from ganime.training.hub_needs import options_of

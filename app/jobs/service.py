@@ -20,7 +20,7 @@ from app.errors import JobError, JobMissing, explain_disk_errors
 from app.jobs import limits, uploads
 from app.jobs.arrivals import Upload
 from app.jobs.ending import log_tail
-from app.jobs.folder import JobFolder, download_folder, folder_bytes
+from app.jobs.folder import JobFolder, download_folder
 from app.jobs.limits import TrainingPlan
 from app.jobs.options import JobOptions
 from app.jobs.status import JobStatus, minutes_left, status_of
@@ -31,7 +31,7 @@ from app.visitors import Visitor
 from ganime.config import to_dict
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.files import CONFIG_FILE, atomic_file, atomic_folder
+from ganime.files import CONFIG_FILE, atomic_file, atomic_folder, folder_bytes
 from ganime.models.checkpoint import CARD_FILE, Checkpoint, load_checkpoint, model_card, model_files
 from ganime.nets.face_detector import face_finder
 from ganime.training.publishing import model_to_publish
@@ -44,7 +44,7 @@ MAX_NAME = 120  # characters of a file's name
 class Sources:
     """The faces of a job.
 
-    paths: folders and zips to read
+    paths: folders and archives to read
     image_size: in px, as the job trains them
     cache: folder for the decoded faces, which the trainer uses as well
     folder: contains all paths

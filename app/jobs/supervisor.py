@@ -12,7 +12,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any
 
 import psutil
@@ -20,13 +19,15 @@ from sqlmodel import col, select
 
 from app.jobs import arrivals, uploads
 from app.jobs.ending import last_line, outcome
-from app.jobs.folder import JobFolder, download_folder, folder_bytes
+from app.jobs.folder import JobFolder, download_folder
 from app.jobs.limits import delete_oldest
 from app.jobs.options import JobOptions
 from app.jobs.status import MIN_MINUTES
 from app.jobs.store import ACTIVE, DRAFT, FAILED, QUEUED, RUNNING, STOPPING, Job, Store, count
 from app.settings import ROOT, Settings
+from ganime.background import cores
 from ganime.config import PAUSES, SCRATCH
+from ganime.files import folder_bytes
 
 SAVE_MINUTES = 0.5  # of training, the most that a kill of the trainer can cost; a save takes 0.4 s of processor time
 STRAY_SECONDS = 3_600.0  # after which a folder without a row counts as left over from a deletion
@@ -330,15 +331,6 @@ def train_arguments(job: Job, folder: JobFolder, threads: int) -> list[str]:
         "--crop",
         folder.crop,
     ]
-
-
-def cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Return the number of CPU cores of this machine, or of the container's quota where one is set."""
-    most = os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):  # not in a container, or "max": no quota
-        share, period = (int(word) for word in quota.read_text(encoding="ascii").split())
-        return max(1, min(most, round(share / period)))
-    return most
 
 
 @contextlib.contextmanager

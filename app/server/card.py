@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import io
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from app.server.words import NAME
+from ganime.images import bytes_within
 from ganime.shapes import UInt8
 
 WIDTH, HEIGHT = CARD_SIZE = (1200, 630)  # px
@@ -38,7 +38,7 @@ def draw_card(faces: Sequence[UInt8[np.ndarray, "h w 3"]], title: str, text: str
             top += round(LINE * size)
         top += 14
     draw.text((WIDTH - MARGIN, HEIGHT - MARGIN + 10), NAME, ACCENT, font(NAME_SIZE), anchor="rs")
-    return encoded(card)
+    return bytes_within(card, MAX_BYTES, "JPEG", QUALITIES, subsampling=0, optimize=True)
 
 
 def lines_of(words: str, letters: ImageFont.FreeTypeFont, width: float) -> list[str]:
@@ -58,18 +58,6 @@ def rounded(side: int) -> Image.Image:
     mask = Image.new("L", (4 * side, 4 * side))
     ImageDraw.Draw(mask).rounded_rectangle((0, 0, 4 * side - 1, 4 * side - 1), 4 * RADIUS, 255)
     return mask.resize((side, side), Image.Resampling.LANCZOS)
-
-
-def encoded(card: Image.Image) -> bytes:
-    """A picture as JPEG, in the best quality that fits into MAX_BYTES."""
-    data = b""
-    for quality in QUALITIES:
-        buffer = io.BytesIO()
-        card.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
-        data = buffer.getvalue()
-        if len(data) <= MAX_BYTES:
-            break
-    return data
 
 
 @functools.cache

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -13,7 +11,7 @@ from app.faces.loaded_model import TOOL_FACES, LoadedModel
 from app.server.icons import DARK, LIGHT
 from app.server.words import NAME
 from ganime.errors import GanimeError
-from ganime.images import sheet
+from ganime.images import bytes_within, sheet
 from ganime.shapes import UInt8
 
 LARGE, SMALL = 512, 80  # px of the face and of a variation, as create.css lays them out
@@ -82,13 +80,7 @@ def html_of(face: str, variations: UInt8[np.ndarray, "n h w 3"]) -> str:
     return f"<style>{STYLE % {'light': LIGHT, 'dark': DARK}}</style>{cover}{images}</div><script>{script}</script>"
 
 
-def small_url(picture: Image.Image, most: int, qualities: Sequence[int] = QUALITIES) -> str:
+def small_url(picture: Image.Image, most: int) -> str:
     """A picture as WebP in a data URL, in the best quality that fits into `most` bytes, or else in the last one."""
-    data = b""
-    for quality in qualities:
-        buffer = io.BytesIO()
-        picture.save(buffer, "WEBP", quality=quality, method=6)
-        data = buffer.getvalue()
-        if len(data) <= most:
-            break
+    data = bytes_within(picture, most, "WEBP", QUALITIES, method=6)
     return f"data:image/webp;base64,{base64.b64encode(data).decode()}"

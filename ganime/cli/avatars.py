@@ -17,10 +17,11 @@ from ganime.drawing.mixing import recipes_of
 from ganime.drawing.recipe import Recipe, parse_seeds, rounded
 from ganime.drawing.sampling import generate_recipes
 from ganime.drawing.sharpening import sharpened
+from ganime.embedded import EMBEDDED
 from ganime.errors import CheckpointError, ConfigError
 from ganime.files import write_bytes
 from ganime.images import png_bytes, sheet
-from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.models.checkpoint import Checkpoint
 from ganime.models.hub import open_model
 
 MAX_ROWS, MAX_COLUMNS = 64, 25

@@ -107,7 +107,7 @@ def read_face(checkpoint: Checkpoint, face: str) -> Recipe:
 def read_faces(
     data: list[Path], image_size: int, home: Path, keep_duplicates: bool = False, crop: str = "none"
 ) -> FaceDataset:
-    """Load the faces of folders and zip files; if they have to be decoded first, show the progress.
+    """Load the faces of folders, archives and pictures; if they have to be decoded first, show the progress.
 
     Raises ConfigError for a crop that is none of CROPS.
     """

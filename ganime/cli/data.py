@@ -12,6 +12,7 @@ import typer
 from ganime.cli import common
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate_recipes
+from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError, DataError
 from ganime.faces.audit import Audit, audit, contact_sheet
 from ganime.faces.dataset import FaceDataset
@@ -25,7 +26,6 @@ from ganime.measuring.training_faces import (
     find_training_faces,
     save_training_faces,
 )
-from ganime.models.checkpoint import EMBEDDED
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import FEATURE_SIDE
 
@@ -99,7 +99,7 @@ def print_audit(report: Audit) -> None:
 
 
 def remember_faces_command(
-    data: Annotated[list[Path], typer.Argument(help="Folders or zip files of the model's training faces.")],
+    data: Annotated[list[Path], typer.Argument(help="The model's training faces: folders or archives.")],
     model: Annotated[list[str], typer.Option(help="A model trained on them; can be given several times.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder to write to; by default that of the first model.", show_default=False)
@@ -151,7 +151,7 @@ def copies_command(
     if training_faces is None:
         raise DataError(
             f"The training faces of {checkpoint.name} are not known here. Name them with --train FACES, or store a "
-            "description of them: python -m ganime remember-faces FACES --model MODEL."
+            "description of them: ganime remember-faces FACES --model MODEL."
         )
     rows = []
     for face in faces:

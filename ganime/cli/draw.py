@@ -24,10 +24,11 @@ from ganime.drawing.film import film_recipe
 from ganime.drawing.recipe import MAX_FRAMES, MAX_SEED, check_seed, check_truncation, parse_seeds
 from ganime.drawing.sampling import interpolate, recipes_for
 from ganime.drawing.sharpening import sharpened
+from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError, RecipeError
 from ganime.files import atomic_file
 from ganime.images import SHEET_COLUMNS, animation_kind, png_bytes, recipe_in, save_animation, sheet
-from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.models.checkpoint import Checkpoint
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import load_features
 from ganime.nets.clarity import CLARITY_FILE, save_clarity
@@ -166,7 +167,7 @@ def clarity_command(
     data: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Real faces, best those that the model was trained on: folders or zip files. By default, clear "
+            help="Real faces, best those that the model was trained on: folders or archives. By default, clear "
             "faces of the embedded model."
         ),
     ] = None,

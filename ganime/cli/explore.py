@@ -30,12 +30,13 @@ from ganime.drawing.projection import Projection, project
 from ganime.drawing.ranges import with_limits
 from ganime.drawing.recipe import Recipe, rounded
 from ganime.drawing.sampling import generate_recipes, untruncated
+from ganime.embedded import EMBEDDED
 from ganime.errors import CheckpointError, ConfigError, DataError, RecipeError
 from ganime.faces.reading import decode
 from ganime.faces.sources import read_picture
 from ganime.files import write_bytes
 from ganime.images import png_bytes
-from ganime.models.checkpoint import EMBEDDED, Checkpoint
+from ganime.models.checkpoint import Checkpoint
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import load_features
 from ganime.text import plural
@@ -110,7 +111,7 @@ def steer_command(
     checkpoint = open_model(model, home / "hub")
     directions = load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
     if directions is None:
-        raise CheckpointError(f"{checkpoint.name} has no directions. Find them: python -m ganime directions MODEL.")
+        raise CheckpointError(f"{checkpoint.name} has no directions. Find them: ganime directions MODEL.")
     origin = common.read_face(checkpoint, face)
     z = steer(origin.untruncated(checkpoint.generator.config.latent_dim), directions, amounts)  # (latent,)
     write_faces(checkpoint, rounded(z)[None], [out], size, origin)

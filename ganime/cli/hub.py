@@ -14,8 +14,9 @@ import typer
 from ganime.cli.common import DEFAULT_HOME, HomeOption, ModelOption, show_progress
 from ganime.cli.page import PAGE, check_installed
 from ganime.cli.static import RuntimeOption
+from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError
-from ganime.models.checkpoint import EMBEDDED
+from ganime.files import folder_bytes
 from ganime.models.hub import names_folder
 from ganime.models.published_card import LICENCES, Statement
 from ganime.models.upload import Target, Uploaded, upload
@@ -97,7 +98,7 @@ def push_space_command(
         else:
             if not space.write_gradio_space(folder, repo_id, hub_model, home, runtime):
                 show_progress("without ONNX Runtime for browsers, so the Space draws all faces: see docs/hosting.md")
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        size = folder_bytes(folder)
         show_progress(f"uploading {size / 1e6:.1f} MB")
         uploaded = upload(folder, target, f"Ganime {__version__}", obsolete=("assets/*",) if static else ())
     print(f"{uploaded.url}: commit {uploaded.commit[:12]}")

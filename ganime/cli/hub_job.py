@@ -22,18 +22,25 @@ ON_HUB = "hf-jobs"
 DatasetArgument = Annotated[str, typer.Argument(help="owner/name of the private dataset that has the run.")]
 
 
-def train_there(
-    data: Sequence[Path], out: Path | None, given: dict[str, Any], flavor: str, minutes: float, yes: bool
-) -> None:
+def check_on_hub(on: str, resume: Path | None, device: str) -> None:
+    """Raise ConfigError for another place than the hub, and for options of `train` that have no meaning there."""
+    if on != ON_HUB or resume:
+        raise ConfigError(f"--on takes {ON_HUB} and begins a new run with --out; got {on[:40]!r}.")
+    if device != "auto":
+        raise ConfigError(f"--on {ON_HUB} trains on the device of the machine: choose it by --flavor, not --device.")
+
+
+def train_there(data: Sequence[Path], out: Path | None, given: dict[str, Any], flavor: str, yes: bool) -> None:
     """Train on a machine of the hub, print what happens there, and fetch the run.
 
-    given: the options of `train` that were given, by name. minutes: of training; the price follows from it.
+    given: the options of `train` that were given, by name; the price follows from the minutes.
     """
+    minutes = given["minutes"]
     if out is None:
         raise ConfigError(f"--on {ON_HUB} begins a new run: name its folder with --out.")
     if not minutes:
         raise ConfigError(f"--on {ON_HUB} needs --minutes: the machine is paid for by the minute.")
-    if given["start"] and Path(given["start"]).exists():
+    if "start" in given and Path(given["start"]).exists():
         raise ConfigError("A job on the hub starts from the embedded model, scratch or a model on the hub (--from).")
     discard_unsaved(out)
     hub = HubJobs(own_token())
@@ -49,7 +56,7 @@ def train_there(
     if not yes and not confirmed("Start it?"):
         raise ConfigError("Nothing was started. Add --yes to start it without being asked.")
     show_progress("uploading the faces")
-    job = hub.begin(out.name, data, options_of(given | {"minutes": minutes}), machine, minutes)
+    job = hub.begin(out.name, data, options_of(given), machine, minutes)
     print(f"Job {job.id}: {job.url}", flush=True)
     watch(hub, job, out)
     fetch(hub, job.dataset, out)

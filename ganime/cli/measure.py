@@ -26,7 +26,7 @@ from ganime.training.run_folder import RUN_FILE
 
 def evaluate_command(
     model: Annotated[str, typer.Argument(help=f"{common.MODEL_HELP} Or pictures.")],
-    reference: Annotated[list[Path], typer.Option(help="Real faces: a folder or zip file; repeatable.")],
+    reference: Annotated[list[Path], typer.Option(help="Real faces: a folder or archive; repeatable.")],
     train_faces: Annotated[
         list[Path] | None, typer.Option("--train", help="The faces that the model was trained on, to detect copies.")
     ] = None,
@@ -62,7 +62,7 @@ def evaluate_command(
 
 @contextmanager
 def faces_to_measure(model: str, seeds: range, truncation: float, clarity: float, home: Path) -> Iterator[np.ndarray]:
-    """Yield the faces of a model, or the pictures themselves if `model` is a folder or zip file of pictures.
+    """Yield the faces of a model, or the pictures themselves if `model` is a folder or archive of pictures.
 
     They are an array of uint8, (N, H, W, 3), memory-mapped to a file that is deleted afterwards.
     """

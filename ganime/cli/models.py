@@ -12,9 +12,10 @@ from ganime.cli.common import DEFAULT_HOME, HomeOption, ModelArgument, ModelFold
 from ganime.cli.page import check_installed
 from ganime.drawing.directions import load_directions
 from ganime.drawing.layers import LayerCost, layer_costs
+from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError
 from ganime.files import refuse_to_replace, write_bytes
-from ganime.models.checkpoint import CHECKPOINT_FILES, EMBEDDED, MODEL_FILES, Checkpoint, export_model, save_checkpoint
+from ganime.models.checkpoint import CHECKPOINT_FILES, MODEL_FILES, Checkpoint, export_model, save_checkpoint
 from ganime.models.hub import open_model
 from ganime.models.importing import OUTPUTS, ImportOptions, import_generator
 from ganime.models.importing.fitting import ACTIVATIONS

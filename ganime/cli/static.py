@@ -11,7 +11,7 @@ import typer
 
 from ganime.cli.common import DEFAULT_HOME, HomeOption, ModelOption
 from ganime.cli.page import PAGE, check_installed
-from ganime.models.checkpoint import EMBEDDED
+from ganime.embedded import EMBEDDED
 
 RuntimeOption = Annotated[
     Path | None,

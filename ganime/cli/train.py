@@ -10,13 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from ganime.cli import common
-from ganime.cli.hub_job import ON_HUB, train_there
+from ganime.cli.hub_job import ON_HUB, check_on_hub, train_there
 from ganime.cli.progress import show, signal_requests
 from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH, TrainConfig
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
-from ganime.training.beginning import PreparedRun, check_run_folder, prepare_run
+from ganime.training.beginning import PreparedRun, check_run_folder, configs_of, prepare_run
 from ganime.training.distributed import Processes
 from ganime.training.finishing import finished
 from ganime.training.loop import train
@@ -79,27 +79,24 @@ def train_command(
     home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
     """Train a model on your faces. Ctrl+C stops it at any time: the run is saved and can be resumed."""
-    given = {
-        "batch_size": batch_size,
-        "augment": augment,
-        "critic": critic,
-        "eyes": eyes,
-        "seed": seed,
-        "keep_duplicates": keep_duplicates or None,
-        "crop": crop if crop != "none" else None,
-    }
-    changes = {name: value for name, value in given.items() if value is not None}
-    given = {"generator_lr": generator_lr, "discriminator_lr": discriminator_lr}
-    rates = {name: rate for name, rate in given.items() if rate is not None}
-    free = {"images": images, "steps": steps, "minutes": minutes, **rates}  # these can change on --resume
-    if save_minutes is not None:
-        free["save_minutes"] = save_minutes
+    changes = given(
+        batch_size=batch_size,
+        augment=augment,
+        critic=critic,
+        eyes=eyes,
+        seed=seed,
+        keep_duplicates=keep_duplicates or None,
+        crop=None if crop == "none" else crop,
+    )
+    rates = given(generator_lr=generator_lr, discriminator_lr=discriminator_lr)
+    free = {"images": images, "steps": steps, "minutes": minutes, **rates, **given(save_minutes=save_minutes)}
     if on:
-        if on != ON_HUB or resume:
-            raise ConfigError(f"--on takes {ON_HUB} and begins a new run with --out; got {on[:40]!r}.")
-        wanted = {"start": start, "recipe": recipe, "image_size": image_size, "images": images, "steps": steps}
-        wanted |= changes | rates | {"save_minutes": save_minutes, "no_clarity": not clarity}
-        return train_there(data, out, wanted, flavor, minutes, yes)
+        check_on_hub(on, resume, device)
+        _, model = configs_of(recipe or "modern", changes | free)  # before it costs money
+        replace(model, image_size=model.image_size if image_size is None else image_size)
+        options = given(start=start, recipe=recipe, image_size=image_size, threads=threads or None)
+        options |= changes | free | {"no_clarity": not clarity}
+        return train_there(data, out, options, flavor, yes)
     run = resume or out
     if run is None or (resume and out):
         raise ConfigError("Name the run's folder: either --out FOLDER for a new run or --resume FOLDER.")
@@ -114,7 +111,7 @@ def train_command(
         check_unchanged({"from": start, "recipe": recipe, "image_size": image_size, **changes})
         check_run_folder(run, data)
         config, model = read_run(resume)
-        config = replace(config, **free)
+        config = replace(config, **free)  # which may change
         prepared = PreparedRun(read(model.image_size, config), config, model)
     else:
         prepared = prepare_run(run, data, read, home / "hub", recipe or "modern", changes | free, start, image_size)
@@ -152,6 +149,11 @@ def train_here(
             show(finished(trained, run, dataset, should_stop, clarity), run, config, events)
         else:
             deque(trained, maxlen=0)  # train without output
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given; None stands for one that was not."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def check_unchanged(given: dict[str, Any]) -> None:

@@ -15,8 +15,9 @@ from ganime.drawing.clarity_scores import COLOURS, NEAREST, Seen, clarity_scores
 from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate, render
+from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.anime_features import FeatureNet
 from ganime.nets.clarity import QUANTILES, WIDTHS, Clarity, unit
 from ganime.shapes import Float, Int, UInt8

@@ -234,7 +234,7 @@ def load_directions(folder: Path | None, revision: str, latent_dim: int) -> Dire
     """
     if folder is None or not (folder / DIRECTION_INDEX_FILE).exists():
         return None
-    path, again = folder / DIRECTION_INDEX_FILE, "Compute them again: python -m ganime directions MODEL."
+    path, again = folder / DIRECTION_INDEX_FILE, "Compute them again: ganime directions MODEL."
     values = read_direction_index(path)
     if values.get("revision") != revision:
         found = quoted(values.get("revision"))

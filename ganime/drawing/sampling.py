@@ -14,7 +14,7 @@ from ganime.nets.dcgan import Generator
 from ganime.nets.prepared import PreparedGenerator
 from ganime.shapes import Float, UInt8
 
-RENDER_BATCH = 64
+RENDER_BATCH = 16  # the maps of more faces exceed a processor's caches
 
 
 def generate(

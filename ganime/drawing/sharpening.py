@@ -14,8 +14,6 @@ from ganime.errors import DataError
 from ganime.nets.upscaler import LEAST_SIDE, SCALE, Upscaler, load_upscaler
 from ganime.shapes import UInt8
 
-SIZES = (512, 1024)  # px that the page offers
-
 
 def sharpened(
     faces: UInt8[np.ndarray, "n h w 3"], size: int, net: Upscaler | None = None

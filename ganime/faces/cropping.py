@@ -54,7 +54,7 @@ def crop_faces(data: bytes, sizes: Sequence[int], finder: FaceFinder) -> tuple[l
     Raises NoFaceError when there is no face, and the errors of `decode`.
     """
 
-    def cut(picture: Image.Image, width: int, height: int) -> list[tuple[Face, ...]]:
+    def cut(picture: Image.Image, *_: int) -> list[tuple[Face, ...]]:
         found = finder.find(picture)
         if is_face(*picture.size, found):
             return []

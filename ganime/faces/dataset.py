@@ -231,8 +231,9 @@ def file_digest(path: Path) -> bytes:
 def delete_abandoned(cache: Path) -> None:
     """Delete what processes that were killed while decoding left a day ago or earlier."""
     for abandoned in cache.glob(".*"):
-        if time.time() - abandoned.stat().st_mtime > ABANDONED:
-            shutil.rmtree(abandoned, ignore_errors=True)
+        with suppress(OSError):  # another process has just moved it to its place
+            if time.time() - abandoned.stat().st_mtime > ABANDONED:
+                shutil.rmtree(abandoned, ignore_errors=True)
 
 
 def is_whole(folder: Path, image_size: int) -> bool:

@@ -17,6 +17,7 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from ganime.background import begun, in_time
 from ganime.errors import DataError
 from ganime.faces.kinds import ARCHIVE_SUFFIXES, SUFFIXES, TABLE_SUFFIXES, suffix_of
+from ganime.files import folder_bytes
 from ganime.version import __version__
 
 LISTING_SECONDS = 60.0
@@ -152,7 +153,7 @@ def unless_stalled(work: Callable[[], T], folder: Path) -> T:
         try:
             return future.result(STALLED_SECONDS)
         except futures.TimeoutError:
-            size = sum(file.stat().st_size for file in folder.rglob("blobs/*") if file.is_file())
+            size = folder_bytes(folder)
             if size == before:
                 raise TimeoutError from None
             before = size

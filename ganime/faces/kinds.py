@@ -57,7 +57,6 @@ NAMED_BY_SUFFIX = {
 }
 HIDDEN, LINK, OTHER = "hidden or system file", "link", "other file"
 PICTURE, ARCHIVE, TABLE = "picture", "archive", "Parquet or Arrow file"
-ZIP, SEVEN_ZIP, TAR = "zip", "7z", "tar"
 PACKED = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zst"}  # by first bytes
 # The first bytes of what is named; a picture that is read comes before a kind that contains it.
 BEGINNINGS = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import io
-import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ganime.background import in_order
+from ganime.background import cores, in_order
 from ganime.errors import DataError
 from ganime.faces.decoder_memory import JPEG_FORMATS, decoder_bytes, webp_table_bytes
 from ganime.faces.kinds import HEAD_BYTES, PICTURE, in_words, kind_by_content
@@ -240,7 +239,6 @@ def reason_for(data: bytes, error: Exception) -> str:
 
 def map_in_order(function: Callable[[Value], Result], items: Iterable[Value]) -> Generator[Result, None, None]:
     """Yield the results of `function` in the order of `items`; up to 8 threads compute a little ahead."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = min(cores, MAX_THREADS)
+    threads = min(cores(), MAX_THREADS)
     with ThreadPoolExecutor(threads) as pool:
         yield from in_order(pool, function, items, 2 * threads + 1)

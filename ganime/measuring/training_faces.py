@@ -216,7 +216,7 @@ def load_training_faces(folder: Path) -> TrainingFaces:
     shapes["basis"] = (net.features, width)
     fits = {name: array.shape for name, array in tensors.items()} == shapes and min(count, width, fresh) > 0
     if not fits or not all(np.isfinite(array).all() for array in tensors.values()) or tensors["codes"].dtype != np.int8:
-        raise CheckpointError(f"{path} is damaged. Make it again: python -m ganime remember-faces FACES --model MODEL.")
+        raise CheckpointError(f"{path} is damaged. Make it again: ganime remember-faces FACES --model MODEL.")
     view = LowResolutionView(net, tensors["mean"], tensors["basis"])
     vectors = tensors["codes"].astype(np.float32) * tensors["scale"]  # (T, D)
     return TrainingFaces(view, vectors, np.sort(tensors["fresh"]), facts["held_out"], facts["total"], facts["flip"])

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ganime.config import ModelConfig, to_dict
-from ganime.embedded import EMBEDDED_MODELS
 from ganime.errors import CheckpointError
 from ganime.files import atomic_folder, save_tensors
 from ganime.nets.clarity import CLARITY_FILE, Clarity, load_clarity
@@ -28,7 +27,6 @@ from ganime.nets.dcgan import (
 )
 from ganime.nets.prepared import PreparedGenerator
 
-EMBEDDED = EMBEDDED_MODELS[128]  # the default model
 CARD_FILE = "README.md"
 DIRECTION_FILES = ("directions.safetensors", "directions.json")  # see drawing/directions.py
 TRAINING_FACES_FILES = ("known.safetensors", "known.json")  # see measuring/training_faces.py
@@ -186,12 +184,7 @@ def model_card(name: str, config: ModelConfig, training: dict[str, Any]) -> str:
 
     training: facts to list, value by label.
     """
-    facts = [
-        ("Image", f"{config.image_size} x {config.image_size} px, RGB"),
-        ("Latent", f"{config.latent_dim} numbers from N(0, 1)"),
-        ("Generator", f"DCGAN, {config.channels[0]} to {config.channels[-1]} channels, norm: {config.generator_norm}"),
-        ("Discriminator norm", config.discriminator_norm),
-    ]
+    facts = [*generator_rows(config), ("Discriminator norm", config.discriminator_norm)]
     facts += [(label.replace("_", " ").capitalize(), str(value)) for label, value in training.items()]
     table = "\n".join(f"| {label} | {value} |" for label, value in facts)
     return f"""{FRONT_MATTER}
@@ -212,3 +205,12 @@ model = load_model("path/to/this/folder")
 faces = generate(model, seeds=range(16))  # uint8, (16, {config.image_size}, {config.image_size}, 3)
 ```
 """
+
+
+def generator_rows(config: ModelConfig) -> list[tuple[str, str]]:
+    """What a card says of a generator: value by label."""
+    return [
+        ("Image", f"{config.image_size} x {config.image_size} px, RGB"),
+        ("Latent", f"{config.latent_dim} numbers from N(0, 1)"),
+        ("Generator", f"DCGAN, {config.channels[0]} to {config.channels[-1]} channels, norm: {config.generator_norm}"),
+    ]

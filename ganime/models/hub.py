@@ -165,7 +165,7 @@ class Hub:
         if missing := [name for name in (CONFIG_FILE, WEIGHTS_FILE) if name not in listed]:
             text = f"{self.reference} holds no Ganime model: {' and '.join(missing)} missing."
             if pickles := [name for name in listed if name.lower().endswith(PICKLES)]:
-                text += f" {pickles[0]} may run code: if you trust it, fetch it and `python -m ganime import` it."
+                text += f" {pickles[0]} may run code: if you trust it, fetch it and `ganime import` it."
             raise HubError(text)
         return commit, files
 
@@ -201,8 +201,8 @@ class Hub:
             return HubUnreachable("HF_HUB_OFFLINE keeps this program off the hub; unset it to go online.")
         if isinstance(error, hf.HfHubHTTPError):
             status = error.response.status_code
-            if status in (408, 429) or status >= 500:
-                return HubUnreachable(f"{host} is overloaded or out of order (HTTP {status}). Try again later.")
+            if overload := overload_of(host, status):
+                return overload
             if isinstance(error, hf.GatedRepoError):
                 return HubError(f"{model} is gated (HTTP {status}): accept its conditions on {host} and {remedy}.")
             if status in (401, 403):
@@ -219,6 +219,13 @@ class Hub:
         if isinstance(error, OSError):  # without a number: the library's check of the size
             return HubError(f"{what} of {self.reference} arrived damaged and was deleted. Try again.")
         return HubUnreachable(f"{host} could not be reached for {what}. Check the network, or try again later.")
+
+
+def overload_of(host: str, status: int) -> HubUnreachable | None:
+    """The error for an HTTP status with which a hub says that it cannot answer now; None for any other status."""
+    if status in (408, 429) or status >= 500:
+        return HubUnreachable(f"{host} is overloaded or out of order (HTTP {status}). Try again later.")
+    return None
 
 
 def host_of(endpoint: str) -> str:

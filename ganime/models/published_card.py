@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ganime.config import SCRATCH, ModelConfig
 from ganime.errors import ConfigError
-from ganime.models.checkpoint import model_card
+from ganime.models.checkpoint import generator_rows, model_card
 from ganime.text import printable
 
 TASK, TAGS = "unconditional-image-generation", ["dcgan", "gan", "anime"]
@@ -196,14 +196,10 @@ def parent_licence(training: Mapping[str, Any]) -> str:
 
 def training_rows(contents: Contents) -> list[tuple[str, str]]:
     """What is known about the model and its training, without the figures."""
-    config = contents.config
-    rows = [
-        ("Image", f"{config.image_size} x {config.image_size} px, RGB"),
-        ("Latent", f"{config.latent_dim} numbers from N(0, 1)"),
-        ("Generator", f"DCGAN, {config.channels[0]} to {config.channels[-1]} channels, norm: {config.generator_norm}"),
-    ]
     others = {name: value for name, value in contents.training.items() if name not in (*FIGURES, "measured_on")}
-    return rows + [(name.replace("_", " ").capitalize(), cell(value)) for name, value in others.items()]
+    return generator_rows(contents.config) + [
+        (name.replace("_", " ").capitalize(), cell(value)) for name, value in others.items()
+    ]
 
 
 def measured(training: Mapping[str, Any]) -> str:

@@ -14,12 +14,14 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub import errors as hf
 
 from ganime.errors import HubError
+from ganime.files import folder_bytes
 from ganime.models.hub import (
     NOT_A_HUB,
     HubUnreachable,
     ModelReference,
     bounded,
     host_of,
+    overload_of,
     parse_reference,
     token_to_send,
 )
@@ -87,7 +89,7 @@ def upload(
     Raises HubError, with a text that contains no token. What has arrived by then is not sent again the next time.
     """
     api, sent = api_of(target, token)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    size = folder_bytes(folder)
 
     def work() -> Uploaded:
         try:
@@ -172,9 +174,8 @@ def explained(error: Exception, target: Target, token: str) -> HubError:
 def refused(status: int, target: Target) -> HubError:
     """What an HTTP status of the hub means for an upload."""
     repo_id, host = target.repo_id, target.host
-    if status in (408, 429) or status >= 500:
-        again = "Try again later: what has arrived is not sent again."
-        return HubUnreachable(f"{host} is overloaded or out of order (HTTP {status}). {again}")
+    if overload := overload_of(host, status):
+        return HubUnreachable(f"{overload} What has arrived is not sent again.")
     if status == 401:
         return HubError(f"{host} does not accept the token (HTTP 401). Create one that may write.")
     if status == 402:

@@ -257,7 +257,7 @@ def parse_model_config(values: Any, origin: str) -> ModelConfig:
     if not isinstance(values, dict) or "image_size" not in values:
         raise CheckpointError(
             f"{origin} is missing or is no Ganime configuration: it needs image_size, latent_dim and the other fields "
-            "of ModelConfig. For the weight file of a plain DCGAN, use `python -m ganime import`."
+            "of ModelConfig. For the weight file of a plain DCGAN, use `ganime import`."
         )
     if values.get("attributes", 0) != 0:
         raise CheckpointError(

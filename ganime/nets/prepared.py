@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 LEAST_ROWS = 4  # of a matrix product; products of fewer are computed in another order, with other last bits
+# Of a 4x4 transposed convolution of stride 2: padding, padding of the output, stride, dilation, groups.
+GEOMETRY = ([1, 1], [0, 0], [2, 2], [1, 1], 1)
 
 
 class PreparedGenerator:
@@ -25,9 +27,10 @@ class PreparedGenerator:
     On one core a latent gives the same picture, bit for bit, in any batch.
 
     Each BatchNorm is folded into the weights before it, the first layer is a matrix product, and all maps are
-    channels-last. The weights are copied in fp32, so training the generator later does not change them; there are no
-    gradients. The generator must be in eval mode, for BatchNorm's running statistics are what is folded. Of an imported
-    generator with blocks of its own, a copy draws.
+    channels-last. On a CPU, the weights of transposed convolutions are laid out once as oneDNN needs them. They are
+    copied in fp32, so training the generator later does not change them; there are no gradients. The generator must be
+    in eval mode, for BatchNorm's running statistics are what is folded. Of an imported generator with blocks of its
+    own, a copy draws.
     """
 
     def __init__(self, generator: Generator) -> None:
@@ -42,9 +45,10 @@ class PreparedGenerator:
         self.stem_channels = weight.shape[1]
         self.stem_weight = weight.permute(0, 2, 3, 1).flatten(1).contiguous()  # (Z, 16 C), the channels last
         self.stem_bias = bias.repeat(16)  # (16 C,)
-        self.blocks = [channels_last(*folded(block)) for block in generator.blocks]  # pyright: ignore[reportArgumentType]
-        self.to_rgb = channels_last(*folded(nn.Sequential(generator.to_rgb)))
-        self.to_rgb_doubles = isinstance(generator.to_rgb, nn.ConvTranspose2d)
+        self.blocks = [Doubling(*folded(block), "relu") for block in generator.blocks]  # pyright: ignore[reportArgumentType]
+        weight, bias = folded(nn.Sequential(generator.to_rgb))
+        doubles = isinstance(generator.to_rgb, nn.ConvTranspose2d)
+        self.to_rgb = Doubling(weight, bias, "none") if doubles else SameSize(weight, bias)
 
     @property
     def device(self) -> torch.device:
@@ -58,16 +62,51 @@ class PreparedGenerator:
         rows = F.pad(z, (0, 0, 0, max(0, LEAST_ROWS - len(z))))  # (max(B, 4), Z)
         x = torch.addmm(self.stem_bias, rows, self.stem_weight)[: len(z)].relu_()  # (B, 16 C)
         x = x.view(-1, 4, 4, self.stem_channels).permute(0, 3, 1, 2)  # (B, C, 4, 4), channels-last in memory
-        for weight, bias in self.blocks:
-            x = F.conv_transpose2d(x, weight, bias, stride=2, padding=1).relu_()  # (B, C', 2H, 2W)
-        weight, bias = self.to_rgb
-        if self.to_rgb_doubles:
-            x = F.conv_transpose2d(x, weight, bias, stride=2, padding=1)  # (B, 3, 2H, 2W)
-        else:
-            x = F.conv2d(x, weight, bias, padding=1)  # (B, 3, H, W)
-        return downsample(
-            subsample_chroma(torch.tanh(x), self.config.chroma_stride), self.config.supersampling
-        )  # (B, 3, S, S)
+        for block in self.blocks:
+            x = block(x)  # (B, C', 2H, 2W)
+        x = torch.tanh(self.to_rgb(x)).contiguous()  # (B, 3, H, W); coarse colours are faster plane by plane
+        return downsample(subsample_chroma(x, self.config.chroma_stride), self.config.supersampling)  # (B, 3, S, S)
+
+
+class SameSize:
+    """A 3x3 convolution of stride 1: (B, C, H, W) -> (B, C', H, W)."""
+
+    def __init__(self, weight: Float[Tensor, "c2 c 3 3"], bias: Float[Tensor, " c2"]) -> None:
+        self.weight, self.bias = weight.contiguous(memory_format=torch.channels_last), bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, padding=1)
+
+
+class Doubling:
+    """A 4x4 transposed convolution of stride 2: (B, C, H, W) -> (B, C', 2H, 2W).
+
+    activation: "relu" or "none".
+    """
+
+    def __init__(self, weight: Float[Tensor, "c c2 4 4"], bias: Float[Tensor, " c2"], activation: str) -> None:
+        self.packed, self.bias, self.activation = packed(weight), bias, activation
+        self.weight = weight.contiguous(memory_format=torch.channels_last) if self.packed is None else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.weight is None:
+            draw = torch.ops.mkldnn._convolution_transpose_pointwise
+            return draw(x, self.packed, self.bias, *GEOMETRY, self.activation, [], "")
+        x = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
+        return x.relu_() if self.activation == "relu" else x
+
+
+def packed(weight: Float[Tensor, "c c2 4 4"]) -> Tensor | None:
+    """The weight laid out for oneDNN, which else does that for every batch; None where there is no oneDNN.
+
+    The operations are those that torch.compile calls. They are private, so a torch without them draws without them.
+    """
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return None
+    try:
+        return torch.ops.mkldnn._reorder_convolution_transpose_weight(weight, *GEOMETRY, [1, weight.shape[0], 4, 4])
+    except (AttributeError, RuntimeError):
+        return None
 
 
 @torch.no_grad()
@@ -90,7 +129,3 @@ def folded(layer: nn.Sequential) -> tuple[Tensor, Tensor]:
             weight *= factor.view(shape)
             bias = (bias - norm.running_mean) * factor + norm.bias
     return weight, bias
-
-
-def channels_last(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    return weight.contiguous(memory_format=torch.channels_last), bias

@@ -9,9 +9,10 @@ from typing import Any
 
 from ganime.config import RECIPES, SCRATCH, ModelConfig, TrainConfig
 from ganime.drawing.directions import Directions
+from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
-from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.models.hub import open_model
 from ganime.models.resizing import resize
 from ganime.training.run_folder import discard_unsaved
@@ -55,7 +56,7 @@ def prepare_run(
     """Read the faces of a new run, choose the model that it starts from, and settle its configuration.
 
     run: its folder.
-    sources: the folders and zips of faces.
+    sources: the folders, archives and pictures of faces.
     read: reads them at an image size in px, as the configuration says.
     hub_cache: where models from the hub are kept.
     recipe: one of RECIPES.
@@ -68,21 +69,26 @@ def prepare_run(
     """
     check_run_folder(run, sources)
     discard_unsaved(run)
-    if recipe not in RECIPES:
-        raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
-    config, model = RECIPES[recipe]
-    config = replace(config, **changes)
+    config, model = configs_of(recipe, changes)
     begun = open_model(start, hub_cache, with_discriminator=True) if start not in (None, SCRATCH) else None
-    size = image_size or (begun.generator.config if begun else model).image_size
+    size = (begun.generator.config if begun else model).image_size if image_size is None else image_size
     model = replace(model, image_size=size)
     dataset = read(size, config)
     faces = len(dataset.train)
     if start is None:
-        begun = default_start(config, size, faces)
+        begun = default_start(config, faces)
     config = config_for_start(config, size, faces, begun, keep_critic="critic" in changes)
     if "eyes" in changes and not config.critic:
         raise ConfigError("The critic's feature networks (--eyes) are set, but this run has no critic. Add --critic 1.")
     return PreparedRun(dataset, config, model, begun)
+
+
+def configs_of(recipe: str, changes: Mapping[str, Any]) -> tuple[TrainConfig, ModelConfig]:
+    """The configurations of a recipe, with changes to fields of TrainConfig. Raises ConfigError as `prepare_run`."""
+    if recipe not in RECIPES:
+        raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
+    config, model = RECIPES[recipe]
+    return replace(config, **changes), model
 
 
 def check_run_folder(run: Path, sources: Sequence[Path]) -> None:
@@ -94,21 +100,15 @@ def check_run_folder(run: Path, sources: Sequence[Path]) -> None:
         raise ConfigError(f"{run} is inside {inside[0]}: its sample grids would count as faces. Choose another folder.")
 
 
-def nearest_embedded(image_size: int) -> Path:
-    """The folder of the largest embedded model of at most `image_size` px, or of the smallest where all are larger."""
-    sizes = [size for size in EMBEDDED_MODELS if size <= image_size]
-    return EMBEDDED_MODELS[max(sizes, default=min(EMBEDDED_MODELS))]
-
-
-def default_start(config: TrainConfig, image_size: int, faces: int) -> Checkpoint | None:
+def default_start(config: TrainConfig, faces: int) -> Checkpoint | None:
     """The model that a new run starts from when the user names none; None means random weights.
 
-    With fewer than `FEW_FACES` training faces it is the embedded model nearest to `image_size`, except for the recipe
-    "classic", which is the textbook DCGAN.
+    With fewer than `FEW_FACES` training faces it is the embedded model, except for the recipe "classic", which is the
+    textbook DCGAN.
     """
     if faces >= FEW_FACES or config.recipe == "classic":
         return None
-    return load_checkpoint(nearest_embedded(image_size), with_discriminator=True)
+    return load_checkpoint(EMBEDDED, with_discriminator=True)
 
 
 def config_for_start(
@@ -118,8 +118,7 @@ def config_for_start(
 
     On fewer than `FEW_FACES` faces two things change:
     - The critic is switched off unless `start` has one: new critic heads were only found to help on many faces.
-    - The discriminator's first layers are frozen if they are taken over unchanged, that is, if `start` has a
-      discriminator and draws `image_size` px.
+    - The discriminator's first layers are frozen unless they are new, as in a model that grows to `image_size`.
 
     keep_critic: keep `config.critic` as it is, because the user chose it.
     """
@@ -127,6 +126,6 @@ def config_for_start(
         return config
     if not keep_critic and not (start and start.critic):
         config = replace(config, critic=0.0)
-    if start and start.discriminator and start.generator.config.image_size == image_size:
+    if start and start.discriminator and start.generator.config.image_size >= image_size:
         config = replace(config, freeze=FROZEN_LAYERS)
     return config

@@ -134,7 +134,6 @@ Event = Step | Preview | Measured | Verdict | Working | Saved | Notice | Done
 
 EVENTS_FILE, PREVIEWS = "events.jsonl", "previews"
 KINDS: dict[Any, type[Any]] = {kind.__name__: kind for kind in get_args(Event) if kind is not Preview}
-REPLAYED: dict[str, type[Step | Measured]] = {"Step": Step, "Measured": Measured}
 
 
 def record(run: Path, event: Event) -> None:
@@ -173,7 +172,16 @@ def parse_event(text: str) -> Event | None:
         line = json.loads(text)
     except ValueError:
         return None
-    kind = KINDS.get(line.get("event")) if isinstance(line, dict) else None
+    return event_in(line) if isinstance(line, dict) else None
+
+
+def event_in(line: dict[str, Any]) -> Event | None:
+    """The event that a line of a journal describes, as `parse_event` returns it.
+
+    A line of an earlier version may lack fields that have a default; one that lacks others is none.
+    """
+    name = line.get("event")
+    kind = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         return None
     values = {field.name: line[field.name] for field in fields(kind) if field.name in line}
@@ -198,17 +206,11 @@ def read_journal(run: Path) -> list[dict[str, Any]]:
 
 
 def journal_events(run: Path, images: int) -> Iterator[Step | Measured]:
-    """The reports and measurements of a run up to `images` images, rebuilt from its journal.
-
-    Lines of earlier versions may lack fields that have a default; lines that lack others are left out.
-    """
+    """The reports and measurements of a run up to `images` images, rebuilt from its journal."""
     for line in read_journal(run):
-        kind = REPLAYED.get(line["event"])
-        if kind is None or line["images"] > images:
-            continue
-        required = {field.name for field in fields(kind) if field.default is MISSING}
-        if required <= line.keys():
-            yield kind(**{field.name: line[field.name] for field in fields(kind) if field.name in line})
+        event = event_in(line)
+        if isinstance(event, Step | Measured) and event.images <= images:
+            yield event
 
 
 def journal_lines(path: Path) -> Iterator[dict[str, Any]]:

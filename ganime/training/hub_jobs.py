@@ -22,7 +22,15 @@ from huggingface_hub.hf_api import RepoSibling
 from ganime.background import in_time
 from ganime.config import PAUSES
 from ganime.errors import ConfigError, HubError, TrainingError
-from ganime.models.hub import DOWNLOAD_SECONDS, NOT_A_HUB, HubUnreachable, bounded, is_intact, token_to_send
+from ganime.models.hub import (
+    DOWNLOAD_SECONDS,
+    NOT_A_HUB,
+    HubUnreachable,
+    bounded,
+    is_intact,
+    overload_of,
+    token_to_send,
+)
 from ganime.models.upload import NO_TOKEN, SLOWEST, Target, explained, refused, upload
 from ganime.training.events import Event, parse_event
 from ganime.training.hub_needs import PLACE, RUN_FOLDER, START_FOLDER, script, write_needs
@@ -262,15 +270,13 @@ def own_token() -> str:
 def unanswered(error: Exception, target: Target, token: str) -> HubError:
     """What a failed question about jobs means to the user. token: is cut out of texts that come from the hub."""
     if isinstance(error, hf.HfHubHTTPError):
-        status, host = error.response.status_code, target.host
+        status = error.response.status_code
         if status in (403, 404):
             return HubError(
                 f"The token may not do this for {target.repo_id.partition('/')[0]} (HTTP {status}). It needs the right "
                 "to write to repositories and to run jobs."
             )
-        if status in (408, 429) or status >= 500:
-            return HubUnreachable(f"{host} is overloaded or out of order (HTTP {status}). Try again later.")
-        return refused(status, target)
+        return overload_of(target.host, status) or refused(status, target)
     if isinstance(error, (HubError, hf.OfflineModeIsEnabled, *NOT_A_HUB)):
         return explained(error, target, token)
     return HubUnreachable(f"{target.host} could not be reached. Check the network, or try again later.")

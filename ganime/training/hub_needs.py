@@ -81,12 +81,12 @@ def script(faces: Sequence[str], options: Sequence[str], dataset: str) -> str:
 
 
 def options_of(given: Mapping[str, Any]) -> list[str]:
-    """Options of `ganime train` as words of a command; those that are None, False or 0 are left out."""
+    """Options of `ganime train` as words of a command; those that are None or False are left out, 0 is not."""
     words: list[str] = []
     for name, value in given.items():
         option = "--from" if name == "start" else f"--{name.replace('_', '-')}"
         if value is True:
             words.append(option)
-        elif value:
+        elif value is not None and value is not False:
             words += [option, str(value)]
     return words

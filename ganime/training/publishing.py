@@ -15,7 +15,7 @@ from ganime.drawing.clarity import default_clarity
 from ganime.drawing.directions import load_directions
 from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError
-from ganime.files import CONFIG_FILE, write_json
+from ganime.files import CONFIG_FILE, folder_bytes, write_json
 from ganime.images import sheet, webp_bytes
 from ganime.models.checkpoint import CARD_FILE, MODEL_FILES, RUN_SAVES, Checkpoint, load_checkpoint, model_files
 from ganime.models.published_card import COPYING, FIGURES, Contents, Statement, published_card
@@ -65,7 +65,7 @@ def publish(
         yield "drawing sample faces"
         with drawing or nullcontext():
             write_publication(checkpoint, folder, target.repo_id, statement)
-        size = sum(path.stat().st_size for path in folder.iterdir())
+        size = folder_bytes(folder)
         yield f"uploading {size / 1e6:.1f} MB"
         obsolete = (*MODEL_FILES, SAMPLES_FILE)
         message = f"Ganime model {checkpoint.revision}"

@@ -20,8 +20,9 @@ from PIL import Image
 
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes, interpolate
+from ganime.embedded import EMBEDDED
 from ganime.images import png_bytes
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.app.job_helpers import paths_below, wait_for
 from tests.pictures import nearly_equal
 

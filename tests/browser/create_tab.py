@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -49,6 +51,19 @@ def another_face(page: Page, before: str) -> str:
 
 def this_face(page: Page, face: str) -> None:
     expect(page.locator(".now")).to_have_attribute("data-recipe", face)
+
+
+def in_address(page: Page, face: str) -> None:
+    """Wait until the address names a face, which it does a moment after that became the current one."""
+    page.wait_for_function("face => new URLSearchParams(location.hash.slice(1)).get('face') === face", arg=face)
+
+
+def until(page: Page, holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something that is known here. The policy of the page without a server forbids `wait_for_function`."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        page.wait_for_timeout(50)
 
 
 def choose_tool(page: Page, tool: str) -> None:

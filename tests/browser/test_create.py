@@ -15,12 +15,14 @@ from ganime.drawing.directions import load_directions
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.drawing.sharpening import sharpened
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import load_checkpoint
 from tests.browser.conftest import DESKTOP, SERVER, stand_in
 from tests.browser.create_tab import (
     alert,
     another_face,
     download,
+    in_address,
     on_stage,
     pixels,
     press,
@@ -28,6 +30,7 @@ from tests.browser.create_tab import (
     sharp_face,
     status,
     this_face,
+    until,
     visit,
 )
 
@@ -96,11 +99,13 @@ def test_nothing_moves_by_itself_for_those_who_want_less_motion_and_the_show_is_
     assert np.array_equal(pixels(opened, ".now"), before)
     press(opened, "show")
     expect(opened.locator('[data-do="show"]')).to_have_attribute("aria-pressed", "true")
-    opened.wait_for_selector(".now:not([data-sharp])")
+    another_face(opened, first)  # on the way to the next one
     press(opened, "show")  # which ends it
     expect(opened.locator('[data-do="show"]')).to_have_attribute("aria-pressed", "false")
-    opened.wait_for_timeout(300)
-    assert on_stage(opened) != first or opened.locator('[data-do="undo"]').is_disabled()
+    expect(opened.locator('[data-do="undo"]')).to_be_enabled()
+    assert on_stage(opened) != first
+    press(opened, "undo")
+    this_face(opened, first)
 
 
 def test_roll_keeps_what_is_locked_and_every_change_is_one_step_to_undo(opened: Page) -> None:
@@ -151,8 +156,7 @@ def test_swatches_and_sliders_change_the_face_and_say_where_it_is(opened: Page) 
     held: list[Route] = []
     opened.route("**/ganime/steer*", lambda route: held.append(route))
     opened.locator('[data-steer="blush"]').fill("1")
-    while not held:
-        opened.wait_for_timeout(50)
+    until(opened, lambda: bool(held))
     opened.locator(".clarity").fill("0.8")  # before the other answer is there
     opened.wait_for_timeout(300)
     held[0].continue_()
@@ -191,7 +195,7 @@ def test_swatches_and_sliders_change_the_face_and_say_where_it_is(opened: Page) 
     opened.wait_for_timeout(200)  # until the face of the first click has been asked for
     expect(opened.locator(".window")).to_have_attribute("aria-busy", "false")
     this_face(opened, hat)  # it is at its middle again
-    opened.wait_for_timeout(500)  # the address follows a moment later
+    in_address(opened, hat)
     opened.reload()
     this_face(opened, hat)
     expect(opened.locator('[data-steer="hat"]')).to_have_value("1")  # the address keeps the sliders, too

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from app.faces.studio import Studio
 from app.settings import Settings
 from app.static.runtime import find_runtime
+from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError
-from ganime.models.checkpoint import EMBEDDED
 from tests.browser.conftest import DESKTOP, PATIENCE, is_complaint, is_outside, stand_in
 from tests.browser.create_tab import alert, another_face, on_stage, press, status, this_face, visit
 from tests.browser.test_static import GALLERY, assert_same, tiles

@@ -47,8 +47,9 @@ def fill(page: Page, tool: str) -> None:
         page.locator(".more-sliders").evaluate("all => { all.open = true; }")
         page.locator('[data-swatch="blue_hair"]').click()
     if tool == "mix":
-        while page.locator('.parents .mug[aria-pressed="true"]').count() < 3:
-            page.locator('.parents .mug[aria-pressed="false"]').first.click()
+        for number in range(3):
+            page.locator(".parents .mug").nth(number).click()
+            expect(page.locator('.parents .mug[aria-pressed="true"]')).to_have_count(number + 1)
         page.locator('[data-do="breed"]').click()
         expect(page.locator(".children .mug")).to_have_count(8)
     if tool == "inside":
@@ -65,10 +66,9 @@ def test_every_tool_and_tab_fits_and_axe_finds_nothing_serious_in_either_theme(
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     open_page(page, address, size)
     fits(page, "empty")
-    for _ in range(3):
-        page.locator(".variations .heart").nth(page.locator(".favourites .mug").count()).click(force=True)
-        page.wait_for_timeout(100)
-    expect(page.locator(".favourites .mug")).to_have_count(3)
+    for number in range(3):
+        page.locator(".variations .heart").nth(number).click(force=True)
+        expect(page.locator(".favourites .mug")).to_have_count(number + 1)
     page.locator(".favourites .mug").first.click()
     for tool in TOOLS:
         fill(page, tool)

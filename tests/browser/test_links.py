@@ -9,12 +9,14 @@ from urllib.parse import quote
 from playwright.sync_api import Page, expect
 
 from ganime.config import ModelConfig
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.dcgan import Generator
 from tests.browser.create_tab import (
     alert,
     another_face,
     choose_tool,
+    in_address,
     link,
     on_stage,
     press,
@@ -59,7 +61,7 @@ def test_copied_link_opens_the_same_face_and_reload_and_back_return_to_where_one
     expect(create.locator('[data-steer="smile"]')).to_have_value("2")
     press(create, "reset")
     this_face(create, seven)  # the sliders know where they began
-    create.wait_for_timeout(400)  # the address follows
+    in_address(create, seven)
     create.go_back()
     expect(create.get_by_role("tab", name="Interpolate")).to_have_attribute("aria-selected", "true")
     create.go_forward()
@@ -121,7 +123,7 @@ def test_face_of_another_model_offers_to_load_it_and_undo_leads_back_across_mode
     this_face(page, of_mine)
     expect(page.locator(".model-name")).to_have_text("tester/mine")
     press(page, "keep")
-    page.wait_for_timeout(400)
+    in_address(page, of_mine)
     page.reload()  # the model is loaded again for the face in the address
     this_face(page, of_mine)
     embedded = load_checkpoint(EMBEDDED)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from ganime.models.checkpoint import EMBEDDED
+from ganime.embedded import EMBEDDED
 from tests.browser.create_tab import alert
 from tests.browser.train_tab import PATIENCE, open_tab
 from tests.page_server import serve

@@ -7,9 +7,8 @@ import functools
 import http.server
 import io
 import threading
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +29,7 @@ from ganime.errors import ConfigError
 from ganime.images import recipe_in
 from tests.browser.accessibility import serious_in_themes
 from tests.browser.conftest import DESKTOP, PATIENCE, PHONE, is_complaint, is_outside
+from tests.browser.create_tab import until
 
 MOST_DIFFERENCE = 2  # levels of 255 between a pixel here and on the server
 DRAWN, GALLERY = ".now[data-recipe]", "#create .gallery .mug"
@@ -101,14 +101,6 @@ def visit(context: BrowserContext, address: str, complaints: list[str]) -> Page:
 
 def stage(page: Page) -> Recipe:
     return Recipe.from_json(page.get_attribute(DRAWN, "data-recipe") or "")
-
-
-def until(page: Page, holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait. Playwright's own wait_for_function compiles texts in the page, which its policy forbids."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        page.wait_for_timeout(50)
 
 
 def tiles(page: Page, where: str) -> list[tuple[Recipe, np.ndarray]]:

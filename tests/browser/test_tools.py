@@ -15,7 +15,8 @@ from ganime.drawing.mixing import recipes_of
 from ganime.drawing.projection import ProjectionProgress
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, generate_recipes
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import load_checkpoint
 from tests.browser.conftest import SERVER, stand_in
 from tests.browser.create_tab import (
     alert,
@@ -29,6 +30,7 @@ from tests.browser.create_tab import (
     recipe,
     status,
     this_face,
+    until,
     visit,
 )
 
@@ -87,9 +89,12 @@ def test_picture_is_searched_for_to_the_end_unless_another_takes_its_place(
     expect(create.locator('[data-do="stop-search"]')).to_be_visible()
     create.locator(".chosen-file").set_input_files(tmp_path / "97.png")
     dark: list[float] = []
-    while not create.locator(".near-text").inner_text().startswith(("A close", "Similar", "Not")):
+
+    def is_found() -> bool:
         dark.append(float((pixels(create, ".now").max(2) < 10).mean()))
-        create.wait_for_timeout(250)
+        return create.locator(".near-text").inner_text().startswith(("A close", "Similar", "Not"))
+
+    until(create, is_found, 120)
     assert max(dark) < 0.5
     expect(create.locator(".near-text")).to_contain_text("random pairs of faces", timeout=120_000)
     expect(create.locator(".near-bar")).to_be_hidden()

@@ -23,6 +23,7 @@ from ganime.errors import GanimeError
 from ganime.images import (
     MAX_SIDE,
     RECIPE_KEY,
+    bytes_within,
     jpeg_bytes,
     png_bytes,
     read_recipe,
@@ -47,6 +48,15 @@ def pixels(data: bytes) -> np.ndarray:
 
 def noise(count: int, side: int = 16) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
+
+
+def test_a_picture_gets_the_best_quality_that_fits_or_else_the_last() -> None:
+    [picture] = map(Image.fromarray, noise(1))
+    sizes = [len(bytes_within(picture, 10**9, "JPEG", [quality])) for quality in (90, 60, 30)]
+    assert sizes == sorted(sizes, reverse=True)
+    for most in (sizes[0], sizes[1], sizes[2] - 1):
+        fitting = next((size for size in sizes if size <= most), sizes[2])
+        assert len(bytes_within(picture, most, "JPEG", (90, 60, 30))) == fitting
 
 
 def test_a_jpeg_keeps_thin_coloured_lines_and_is_closer_at_a_higher_quality() -> None:

@@ -141,7 +141,7 @@ def test_invalid_facts_of_a_model_are_ignored(
 def test_too_few_faces_and_a_wrong_size_are_refused_with_the_required_ones(
     faces: FaceDataset, tiny: Checkpoint, embedded: Checkpoint, views: list[View]
 ) -> None:
-    with pytest.raises(DataError, match=r"32 px.*anime-64 draws 64 px"):
+    with pytest.raises(DataError, match=r"32 px.*anime-128 draws 128 px"):
         polished(faces, embedded, views)
     with pytest.raises(DataError, match=r"58 training faces.*needs 2,000"):
         list(polish(faces, tiny, views=views))

@@ -20,7 +20,7 @@ from ganime.drawing.clarity import DEFAULT_CLARITY, clear
 from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate
-from ganime.models.checkpoint import EMBEDDED
+from ganime.embedded import EMBEDDED
 from ganime.models.hub import open_model
 from ganime.nets.anime_features import extract, load_features
 

@@ -1,4 +1,4 @@
-"""The stages in which the default models are trained and polished, one run folder for each stage."""
+"""The stages in which the default model is trained and polished, one run folder for each stage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ganime.config import RECIPES, SCRATCH
+from ganime.config import RECIPES
 from ganime.faces.dataset import load_faces
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.resizing import resize
@@ -23,7 +23,6 @@ class Stage:
     """One training or polishing run.
 
     name: of the stage and of its folder.
-    start: the earlier stage that it starts from, or "scratch".
     image_size: side of the faces in px.
     images: length of the run.
     generator_lr, discriminator_lr: learning rates; polishing uses the first one.
@@ -36,7 +35,6 @@ class Stage:
     """
 
     name: str
-    start: str
     image_size: int
     images: int
     generator_lr: float = 4e-4
@@ -51,52 +49,32 @@ class Stage:
     def __str__(self) -> str:
         """The line that the card has for this stage."""
         batches, half_life = f"batches of {self.batch_size}", f"half-life of the average {self.ema_images:,} images"
-        begin = f"{self.image_size} px from {self.start}"
         if self.polish:
             rate = f"learning rate {self.generator_lr:g}"
-            return f"{begin}, polished: {self.images:,} images, {batches}, {rate}, {half_life}"
+            return f"{self.image_size} px, polished: {self.images:,} images, {batches}, {rate}, {half_life}"
         changes = {
             "refined": self.refine,
             "colours at half the side": self.recolour,
             "broad eyes": self.eyes == "broad",
         }
-        parts = [begin, *(change for change, made in changes.items() if made)]
+        parts = [f"{self.image_size} px", *(change for change, made in changes.items() if made)]
         rates = f"learning rates {self.generator_lr:g} and {self.discriminator_lr:g}"
         return ", ".join([*parts, f"{self.images:,} images", batches, rates, half_life])
 
 
-STAGES = {
-    "anime-128": (
-        Stage("coarse-fast", SCRATCH, 64, 400_000),
-        Stage("coarse-slow", "coarse-fast", 64, 150_000, 1e-4, 2e-4, 40_000),
-        Stage("grown-fast", "coarse-slow", 128, 250_000),
-        Stage("grown-slow", "grown-fast", 128, 150_000, 1e-4, 2e-4, 40_000),
-        Stage("refined-fast", "grown-slow", 128, 75_000, 2e-4, 4e-4, 20_000, refine=True),
-        Stage("refined-slow", "refined-fast", 128, 75_000, 8e-5, 1.6e-4, 20_000),
-        Stage("broad", "refined-slow", 128, 75_000, 1e-4, 3e-4, 10_000, recolour=True, eyes="broad"),
-        Stage("long-fast", "broad", 128, 775_000, 2e-4, 6e-4, 20_000, batch_size=64),
-        Stage("long-slow", "long-fast", 128, 750_000, 6e-5, 2e-4, 40_000, batch_size=64),
-        Stage("polished-fast", "long-slow", 128, 70_000, 5e-5, ema_images=8_000, polish=True, batch_size=64),
-        Stage("polished", "polished-fast", 128, 10_000, 1.5e-5, ema_images=2_000, polish=True, batch_size=16),
-    ),
-    "anime-64": (
-        Stage("small", "long-slow", 64, 50_000, 1e-5, 4e-4, 20_000, batch_size=64),
-        Stage("small-polished-fast", "small", 64, 70_000, 5e-5, ema_images=8_000, polish=True, batch_size=64),
-        Stage(
-            "small-polished", "small-polished-fast", 64, 10_000, 1.5e-5, ema_images=2_000, polish=True, batch_size=16
-        ),
-    ),
-}
-
-
-def lineage(name: str, finished: dict[str, tuple[Stage, Checkpoint]]) -> list[tuple[Stage, Checkpoint]]:
-    """The stages from scratch to the stage called `name`, each with its model.
-
-    finished: every finished stage and its model, by the stage's name.
-    """
-    stage, model = finished[name]
-    earlier = lineage(stage.start, finished) if stage.start != SCRATCH else []
-    return [*earlier, (stage, model)]
+STAGES = (  # the first one starts from scratch, each other one from the one before it
+    Stage("coarse-fast", 64, 400_000),
+    Stage("coarse-slow", 64, 150_000, 1e-4, 2e-4, 40_000),
+    Stage("grown-fast", 128, 250_000),
+    Stage("grown-slow", 128, 150_000, 1e-4, 2e-4, 40_000),
+    Stage("refined-fast", 128, 75_000, 2e-4, 4e-4, 20_000, refine=True),
+    Stage("refined-slow", 128, 75_000, 8e-5, 1.6e-4, 20_000),
+    Stage("broad", 128, 75_000, 1e-4, 3e-4, 10_000, recolour=True, eyes="broad"),
+    Stage("long-fast", 128, 775_000, 2e-4, 6e-4, 20_000, batch_size=64),
+    Stage("long-slow", 128, 750_000, 6e-5, 2e-4, 40_000, batch_size=64),
+    Stage("polished-fast", 128, 70_000, 5e-5, ema_images=8_000, polish=True, batch_size=64),
+    Stage("polished", 128, 10_000, 1.5e-5, ema_images=2_000, polish=True, batch_size=16),
+)
 
 
 def card_line(stage: Stage, model: Checkpoint) -> str:
@@ -104,8 +82,8 @@ def card_line(stage: Stage, model: Checkpoint) -> str:
     return f"{stage}, through {model.training['polished_through']}" if stage.polish else str(stage)
 
 
-def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: Path) -> None:
-    """Start or resume the run of a training stage in its folder below `runs`."""
+def train_stage(stage: Stage, start: Checkpoint | None, data: list[Path], runs: Path, device: str, home: Path) -> None:
+    """Start or resume the run of a training stage below `runs`, from the model of the stage before it, `start`."""
     config, model = RECIPES["modern"]
     config = replace(
         config,
@@ -118,9 +96,8 @@ def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: P
         measure_images=max(1, stage.images // 20),
         eyes=stage.eyes,
     )
-    start = None
-    if stage.start != SCRATCH:
-        start = resize(load_checkpoint(runs / stage.start, with_discriminator=True), stage.image_size)
+    if start:
+        start = resize(start, stage.image_size)
         start = refined(start) if stage.refine else start
         start = recoloured(start) if stage.recolour else start
     faces = load_faces(data, stage.image_size, home / "cache")
@@ -128,12 +105,13 @@ def train_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: P
     record_run(run, train(faces, run, config, replace(model, image_size=stage.image_size), device, start=start))
 
 
-def polish_stage(stage: Stage, data: list[Path], runs: Path, device: str, home: Path, views: Sequence[View]) -> None:
-    """Polish the model that the stage starts from, unless its folder has the result already.
+def polish_stage(
+    stage: Stage, start: Checkpoint, data: list[Path], runs: Path, device: str, home: Path, views: Sequence[View]
+) -> None:
+    """Polish the model of the stage before, `start`, unless the stage's folder has the result already.
 
     The result counts if it comes from the same weights, through the same views, with at least as many images.
     """
-    start = load_checkpoint(runs / stage.start, with_discriminator=True)
     before = valid_count(start.training.get("polished_images"))
     if (runs / stage.name).is_dir():
         facts = load_checkpoint(runs / stage.name).training

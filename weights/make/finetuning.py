@@ -1,9 +1,11 @@
 """What starting from a trained model is worth on a small folder: equal minutes from scratch and from a checkpoint.
 
-`python -m weights.make.finetuning FACES --reference OTHERS [--model weights/anime-64] [--minutes 10]`
+`python -m weights.make.finetuning FACES --reference OTHERS [--model weights/anime-128] [--minutes 10]
+[--image-size 64]`
 
 FACES is the small training folder. OTHERS are faces of the same kind that no run sees. Every run is measured against
-OTHERS on anime features, and checked for copies of FACES. The first row is the model without any training.
+OTHERS on anime features, and checked for copies of FACES. The first row is the model without any training. If the image
+size is not that of the model, it is resized, as for any run.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ from PIL import Image
 from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.config import RECIPES
 from ganime.drawing.sampling import generate
+from ganime.embedded import EMBEDDED
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.images import sheet
 from ganime.measuring.report import Report, evaluate
 from ganime.measuring.training_faces import training_faces_of
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
+from ganime.models.resizing import resize
 from ganime.nets.anime_features import FEATURE_SIDE, load_features
 from ganime.training.events import Done
 from ganime.training.loop import train
@@ -58,6 +62,7 @@ def main(
     reference: Annotated[Path, typer.Option(help="Folder or zip of other faces of the same kind.")],
     model: Path = EMBEDDED,
     minutes: float = 10.0,
+    image_size: Annotated[int | None, typer.Option(help="In px; by default the model's own.")] = None,
     count: int = 1000,
     only: Annotated[list[str] | None, typer.Option(help="Names of variants; all by default.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for a sheet of 64 faces of each variant.")] = None,
@@ -67,6 +72,7 @@ def main(
     """Train every variant for the same minutes and print the table."""
     torch.set_num_threads(threads)
     net, start = load_features(), load_checkpoint(model, with_discriminator=True)
+    start = resize(start, image_size or start.generator.config.image_size)
     faces = load_faces(data, start.generator.config.image_size, home / "cache")
     others = load_faces([reference], FEATURE_SIDE, home / "cache").images
     training_faces = training_faces_of(faces, most=len(faces.train))

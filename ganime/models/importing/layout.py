@@ -234,11 +234,6 @@ def name_tokens(name: str) -> list[Any]:
     return [int(token) if i % 2 else token for i, token in enumerate(re.split(r"([0-9]{1,9})", name))]
 
 
-def last_number(name: str) -> int | None:
-    """The last number in a name; None without one."""
-    return next((token for token in name_tokens(name)[::-1] if isinstance(token, int)), None)
-
-
 def refuse_guessing(names: set[str], ordered: bool) -> None:
     """Names alone tell an order only where they differ first in a number."""
     for a, b in itertools.combinations(sorted(names), 2):

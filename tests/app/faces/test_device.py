@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from app.faces.device import TURN_FACES, Device, drawing_threads
+from app.faces.device import PATIENCE, TURN_FACES, Device, drawing_threads
 from app.faces.sliced_work import SlicedWork
 from ganime.drawing.recipe import latents
-from ganime.embedded import EMBEDDED_MODELS
+from ganime.embedded import EMBEDDED
 from ganime.models.checkpoint import load_checkpoint
 from ganime.nets.device import single_core_threads
 
@@ -78,16 +79,15 @@ def test_one_face_at_a_time_is_sharpened_while_others_wait_their_turns() -> None
 
 
 def test_sharpening_waits_while_someone_draws_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.faces.device.PATIENCE", 0.5)
+    slept: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr("app.faces.device.time", clock)
     device = Device()
+    assert next(device.sharpen(iter([7]))) == 7
+    assert slept == []
     device.drawing = 1  # somebody draws all the time
-    began = time.monotonic()
     assert next(device.sharpen(iter([7]))) == 7
-    assert time.monotonic() - began >= 0.5
-    device.drawing = 0
-    began = time.monotonic()
-    assert next(device.sharpen(iter([7]))) == 7
-    assert time.monotonic() - began < 0.4
+    assert PATIENCE <= sum(slept) < PATIENCE + 0.1
 
 
 def test_drawing_is_counted_even_if_it_fails() -> None:
@@ -134,7 +134,7 @@ def test_threads_that_draw_have_one_core_each_and_take_none_from_others() -> Non
 
 
 def test_a_latent_gives_the_same_face_bit_for_bit_in_any_batch() -> None:
-    checkpoint = load_checkpoint(EMBEDDED_MODELS[64])
+    checkpoint = load_checkpoint(EMBEDDED)
     z = torch.from_numpy(latents(range(16), checkpoint.generator.config.latent_dim))
     whole, *parts = drawing_threads().map(checkpoint.prepared, [z, *(z[:count] for count in (1, 2, 3, 4, 5, 7))])
     for part in parts:

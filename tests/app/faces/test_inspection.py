@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +19,10 @@ from app.faces.studio import Studio
 from app.recently_used import RecentlyUsed
 from app.settings import Settings
 from ganime.drawing.recipe import Recipe
+from ganime.embedded import EMBEDDED
 from ganime.faces.dataset import FaceDataset
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
+from tests.locks import CountingLock
 
 JOB = "job:0123.secret@0123"
 
@@ -38,13 +39,14 @@ def test_simultaneous_requests_load_one_discriminator_once(
     model.inside(recipe)  # the first use of the networks takes seconds
     for key in studio.inspector.discriminators.all_keys():
         studio.inspector.discriminators.discard(key)
-    read, answers = [], []
+    read, answers, loading = [], [], CountingLock()
 
     def slow(checkpoint: Checkpoint) -> Checkpoint:
         read.append(checkpoint.revision)
-        time.sleep(0.2)
+        loading.wait_for(3 if len(read) == 1 else 0)  # requests, all of which have found none that is loaded
         return load_discriminator(checkpoint)
 
+    monkeypatch.setattr(studio.inspector, "loading", loading)
     monkeypatch.setattr(inspection, "load_discriminator", slow)
     crowd = [threading.Thread(target=lambda: answers.append(model.inside(recipe))) for _ in "abc"]
     for thread in crowd:

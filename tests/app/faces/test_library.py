@@ -23,9 +23,10 @@ from app.settings import Settings
 from app.visitors import Visitor
 from ganime.config import SCRATCH, ModelConfig
 from ganime.drawing.recipe import Recipe
+from ganime.embedded import EMBEDDED
 from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.images import png_bytes
-from ganime.models.checkpoint import EMBEDDED, EMBEDDED_MODELS, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.hub import pull
 from ganime.nets.clarity import CLARITY_FILE
 from ganime.nets.dcgan import Generator
@@ -113,11 +114,9 @@ def test_training_can_continue_from_a_public_or_shared_start_model(
     assert studio.library.trainable(START_KEY).revision == studio.library.start.revision
 
 
-@pytest.mark.parametrize(("size", "expected"), [(32, 64), (64, 64), (128, 128), (256, 128)])
-def test_a_job_begins_from_the_embedded_model_closest_to_its_image_size(
-    studio: Studio, size: int, expected: int
-) -> None:
-    assert studio.library.beginning(EMBEDDED_KEY, size) == (EMBEDDED_MODELS[expected], size)
+@pytest.mark.parametrize("size", [32, 64, 128, 256])
+def test_a_job_of_any_image_size_begins_from_the_embedded_model_or_from_scratch(studio: Studio, size: int) -> None:
+    assert studio.library.beginning(EMBEDDED_KEY, size) == (EMBEDDED, size)
     assert studio.library.beginning(SCRATCH, size) == (None, size)
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from app.faces.model_costs import check_cost
 from ganime.config import Block, ModelConfig
+from ganime.embedded import EMBEDDED
 from ganime.errors import CheckpointError
-from ganime.models.checkpoint import EMBEDDED, load_checkpoint
+from ganime.models.checkpoint import load_checkpoint
 
 
 def test_the_embedded_model_and_wide_ones_are_allowed() -> None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import SimpleNamespace
+from typing import IO
 
 import psutil
 import pytest
@@ -24,7 +25,7 @@ from app.jobs.arrivals import Upload
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.jobs.store import DATABASE, ENDED, Job, Store
-from app.jobs.supervisor import ended, train_arguments
+from app.jobs.supervisor import Supervisor, ended, train_arguments
 from app.server.launch import stop_with
 from ganime.cli import app as command_line
 from ganime.models.checkpoint import load_checkpoint
@@ -230,6 +231,13 @@ def test_a_job_that_fails_says_why_and_does_not_hold_up_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MOCK", behaviour)
+    spawn, begun = Supervisor.spawn, []
+
+    def noted(supervisor: Supervisor, words: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        begun.append(spawn(supervisor, words, log))
+        return begun[-1]
+
+    monkeypatch.setattr(Supervisor, "spawn", noted)
     jobs = open_jobs("mock")
     keys = [submitted(jobs, files), submitted(jobs, files)]
     for key in keys:
@@ -239,8 +247,8 @@ def test_a_job_that_fails_says_why_and_does_not_hold_up_the_next(
         assert reason in status.reason
         assert "Traceback" not in jobs.log(key) + status.reason
         assert str(ROOT) not in jobs.log(key) + status.reason
-    zombies = [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE]
-    assert not zombies
+    assert len(begun) == 2
+    assert not [trainer.pid for trainer in begun if psutil.pid_exists(trainer.pid)]  # as it does until it is reaped
 
 
 def test_trainer_that_ends_while_it_is_looked_at_is_reaped_with_its_status(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def test_the_speed_is_the_median_of_the_newest_job_of_the_kind(
     for rate in (1.0, 64.0, 65.0):
         write(run, "Step", 64, images_per_second=rate)
     assert images_per_second(jobs, "modern", 32, "") == 64.0
-    for other in (("classic", 32, ""), ("modern", 64, ""), ("modern", 32, "anime-64")):
+    for other in (("classic", 32, ""), ("modern", 64, ""), ("modern", 32, "anime-128")):
         assert images_per_second(jobs, *other) is None
     jobs.delete(key)
     assert images_per_second(jobs, "modern", 32, "") is None

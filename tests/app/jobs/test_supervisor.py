@@ -17,7 +17,7 @@ from app.errors import JobError, JobMissing
 from app.jobs.arrivals import Upload, arrivals_folder
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
-from app.jobs.supervisor import cores, train_arguments
+from app.jobs.supervisor import train_arguments
 from app.tabs.train import TrainHandlers
 from ganime.errors import GanimeError
 from ganime.models.checkpoint import load_checkpoint
@@ -74,15 +74,6 @@ def test_a_trainer_has_low_priority_few_threads_a_session_of_its_own_and_no_secr
     assert os.getsid(child.pid) == child.pid
     assert "HF_TOKEN" not in child.environ()
     assert child.environ()["OMP_NUM_THREADS"] == "3"
-
-
-@pytest.mark.parametrize(("text", "expected"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 8), ("", 8)])
-def test_cores_are_those_of_a_containers_quota(
-    text: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    (tmp_path / "cpu.max").write_text(text)
-    assert cores(tmp_path / "cpu.max") == expected
 
 
 def test_the_command_line_contains_nothing_that_a_visitor_wrote(

@@ -25,14 +25,20 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def repeated(text: str, seconds: float) -> str:
-    await asyncio.sleep(seconds)
-    return text * 1_000
+@pytest.fixture
+async def let_go() -> asyncio.Event:
+    """What events of negative length wait for."""
+    return asyncio.Event()
 
 
 @pytest.fixture
-async def app(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
+async def app(monkeypatch: pytest.MonkeyPatch, let_go: asyncio.Event) -> AsyncIterator[App]:
     """Gradio's app with a function that takes a text and how long it lasts."""
+
+    async def repeated(text: str, seconds: float) -> str:
+        await (let_go.wait() if seconds < 0 else asyncio.sleep(seconds))
+        return text * 1_000
+
     for name, replacement in (("Queue", EventQueue), ("AsyncQueue", Messages)):
         monkeypatch.setattr(queueing, name, replacement)
     with gr.Blocks() as blocks:
@@ -89,21 +95,26 @@ async def test_gradios_own_queue_has_the_tables_that_are_replaced() -> None:
 
 
 @pytest.mark.usefixtures("soon")
-async def test_what_nobody_fetches_is_forgotten(app: App, queue: EventQueue) -> None:
+async def test_what_nobody_fetches_is_forgotten(app: App, queue: EventQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(MAX_EVENTS):
         assert (await join(client(app), f"nobody-{number % 5}")).status_code == 200
     assert not is_empty(queue)
     await until(lambda: is_empty(queue))
     assert queue.sweeping is None
+    monkeypatch.setattr(EventQueue, "unread_seconds", 60.0)
     assert (await join(client(app), "nobody-1")).status_code == 200
     assert "x" * 1_000 in (await client(app).get(DATA, params={"session_hash": "nobody-1"})).text
 
 
 @pytest.mark.usefixtures("soon")
-async def test_a_result_waits_while_its_session_has_others_under_way(app: App, queue: EventQueue) -> None:
-    await join(client(app), "slow", 1.0)
+async def test_a_result_waits_while_its_session_has_others_under_way(
+    app: App, queue: EventQueue, let_go: asyncio.Event
+) -> None:
+    await join(client(app), "slow", -1)
     await join(client(app), "slow")
-    await asyncio.sleep(0.8)  # more than twice as long as a result waits
+    await until(lambda: len(queue.event_ids_to_events) == 1)
+    await asyncio.sleep(2 * queue.unread_seconds)
+    let_go.set()
     assert len(queue.pending_event_ids_session["slow"]) == 2
     told = (await client(app).get(DATA, params={"session_hash": "slow"})).text
     assert (told.count("process_completed"), told.count("close_stream")) == (2, 1)

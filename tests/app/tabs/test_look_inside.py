@@ -19,8 +19,9 @@ from app.tabs.look_inside import UNKNOWN, comparison_value, look_inside_function
 from ganime.drawing.layers import OTHERS, layer_costs
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate
+from ganime.embedded import EMBEDDED
 from ganime.faces.dataset import FaceDataset
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from tests.app.tabs.conftest import by_name
 from tests.pictures import nearly_equal, picture_of
 

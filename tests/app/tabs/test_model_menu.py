@@ -24,7 +24,8 @@ from app.visitors import Visitor
 from ganime.drawing.clarity import DEFAULT_CLARITY
 from ganime.drawing.directions import DIRECTION_FILES, DIRECTION_INDEX_FILE, MAX_STRENGTH
 from ganime.drawing.recipe import Recipe
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.clarity import CLARITY_FILE, QUANTILES, WIDTHS, Clarity, save_clarity
 from ganime.nets.dcgan import Generator
 from tests.app.job_helpers import change

@@ -303,7 +303,7 @@ def test_a_start_whose_answer_is_lost_is_told(functions: Functions, draft: str, 
 def test_the_model_to_begin_from_goes_along(
     functions: Functions, studio: Studio, draft: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch, tiny_folder: Path
 ) -> None:
-    monkeypatch.setattr("app.faces.library.nearest_embedded", lambda size: tiny_folder)
+    monkeypatch.setattr("app.faces.library.EMBEDDED", tiny_folder)
     assert "key" in started(functions, draft, start="embedded")
     script = hub.jobs[0].wanted["command"][-1]
     assert "--from /job/start/tiny" in script

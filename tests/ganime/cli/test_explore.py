@@ -56,7 +56,7 @@ def test_a_direction_that_is_given_twice_is_refused_by_name(
 
 
 def test_steer_says_how_to_get_directions(tiny_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="python -m ganime directions MODEL"):
+    with pytest.raises(CheckpointError, match="ganime directions MODEL"):
         run("steer", "7", "--by", "smile=2", "--out", tmp_path / "face.png", "--model", tiny_folder)
 
 

@@ -58,7 +58,23 @@ def test_job_is_started_followed_and_its_run_fetched(
     ganime: Callable[..., Answer], hub: HubServer, faces_folder: Path, small_run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "mine"
-    answer = train(ganime, faces_folder, out, "--yes", "--image-size", 32, "--recipe", "classic", "--no-clarity")
+    answer = train(
+        ganime,
+        faces_folder,
+        out,
+        "--yes",
+        "--image-size",
+        32,
+        "--recipe",
+        "classic",
+        "--no-clarity",
+        "--critic",
+        0,
+        "--seed",
+        0,
+        "--threads",
+        2,
+    )
     assert answer.status == 0, answer.error
     assert "$0.40 an hour" in answer.out
     assert "at most $0.64" in answer.out  # 60 minutes, 6 for pauses, and 30 for what comes before and after
@@ -76,7 +92,18 @@ def test_job_is_started_followed_and_its_run_fetched(
     script = job.wanted["command"][-1]
     assert "/job/faces/0.zip --out /tmp/run" in script
     assert "--recipe classic --image-size 32" in script
-    assert all(word in script for word in ("--events", "--no-clarity", "--minutes 60", f"store-run /tmp/run {DATASET}"))
+    assert all(
+        word in script
+        for word in (
+            "--events",
+            "--no-clarity",
+            "--critic 0",
+            "--seed 0",
+            "--threads 2",
+            "--minutes 60",
+            f"store-run /tmp/run {DATASET}",
+        )
+    )
     assert TOKEN not in script
 
 
@@ -111,6 +138,9 @@ def test_what_a_job_cannot_do_is_refused_before_anything_is_asked_of_the_hub(
     assert_refused(ganime("train", faces_folder, "--resume", out, "--on", "hf-jobs"), "--out")
     assert_refused(ganime("train", faces_folder, "--out", out, "--on", "mars"), "hf-jobs")
     assert_refused(train(ganime, faces_folder, out, "--from", tiny_folder), "--from")
+    assert_refused(train(ganime, faces_folder, out, "--device", "cuda"), "--flavor")
+    for option, value in (("recipe", "secret"), ("image-size", 48), ("batch-size", 0), ("crop", "ears"), ("seed", -1)):
+        assert_refused(train(ganime, faces_folder, out, f"--{option}", value), option.replace("-", "_"))
     assert hub.requests == []
     assert_refused(train(ganime, faces_folder, out, "--flavor", "t5"), "cpu-basic, t4-small")
 

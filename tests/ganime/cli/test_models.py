@@ -13,7 +13,8 @@ import torch
 from ganime.drawing.directions import Direction, Directions, load_directions, save_directions
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate
-from ganime.models.checkpoint import EMBEDDED, TRAINING_FACES_FILES, Checkpoint, load_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint, load_checkpoint
 from ganime.models.onnx_graph import TOLERANCE, computed
 from ganime.nets.dcgan import Discriminator
 from tests.ganime.cli.common import Answer, assert_refused

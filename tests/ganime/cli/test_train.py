@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from ganime.config import ModelConfig
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint, save_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.nets.critic import FeatureCritic
 from ganime.nets.dcgan import Discriminator, Generator
 from tests import nursery
@@ -171,9 +172,10 @@ def test_train_reports_skipped_files_with_the_reason(
         (["--out", "run", "--recipe", "secret"], "recipe must be one of"),
         (["--out", "run", "--image-size", 48], "image_size"),
         (["--out", "run", "--eyes", "broad", "--critic", 0], "--critic"),
-        (["--out", "run", "--from", "weights/anime-64", "--image-size", 100], "image_size"),
+        (["--out", "run", "--from", "weights/anime-128", "--image-size", 100], "image_size"),
         (["--out", "file"], "is a file"),
         (["--out", "run", "--image-size", -64], "image_size"),
+        (["--out", "run", "--image-size", 0], "image_size"),
         (["--out", "run", "--batch-size", 1], "batch_size"),
         (["--out", "run", "--batch-size", 0], "batch_size"),
         (["--out", "run", "--seed", -1], "seed"),
@@ -216,7 +218,7 @@ def test_train_shrinks_the_embedded_model_for_few_small_faces(
     ganime: Callable[..., Answer], faces_folder: Path, tmp_path: Path
 ) -> None:
     answer = ganime("train", faces_folder, "--out", tmp_path / "run", "--steps", 1, "--no-clarity", *TRAIN)
-    assert "starts from anime-64, revision" in answer.out
+    assert "starts from anime-128, revision" in answer.out
     assert "shrunk to 32 px" in answer.out
 
 

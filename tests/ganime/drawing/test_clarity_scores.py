@@ -17,14 +17,21 @@ from ganime.drawing.clarity_scores import (
 )
 from ganime.drawing.sampling import generate
 from ganime.models.checkpoint import Checkpoint
+from ganime.models.resizing import resize
 from ganime.nets.anime_features import FeatureNet
 
 SIDE = 64
 
 
 @pytest.fixture(scope="module")
-def faces(embedded: Checkpoint) -> np.ndarray:
-    return generate(embedded, range(96))
+def small(embedded: Checkpoint) -> Checkpoint:
+    """The embedded model, whose faces are made smaller to SIDE."""
+    return resize(embedded, SIDE)
+
+
+@pytest.fixture(scope="module")
+def faces(small: Checkpoint) -> np.ndarray:
+    return generate(small, range(96))
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +73,8 @@ def test_larger_faces_are_seen_at_the_side_of_the_model(faces: np.ndarray, net: 
     assert np.abs(reduced.eyes - expected.eyes).mean() < np.abs(full.eyes - expected.eyes).mean() / 2
 
 
-def test_two_eyes_of_one_colour_match_and_two_of_different_colours_do_not(
-    embedded: Checkpoint, net: FeatureNet
-) -> None:
-    face = generate(embedded, [16])
+def test_two_eyes_of_one_colour_match_and_two_of_different_colours_do_not(small: Checkpoint, net: FeatureNet) -> None:
+    face = generate(small, [16])
     rows, left, right = eye_squares(SIDE)
     alike, different = face.copy(), face.copy()
     alike[:, rows, right] = face[:, rows, left][:, :, ::-1]

@@ -9,13 +9,14 @@ import pytest
 
 from ganime.drawing.direction_carrying import carried_directions
 from ganime.drawing.directions import Direction, Directions, load_directions
-from ganime.models.checkpoint import EMBEDDED_MODELS, load_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import load_checkpoint
 from ganime.nets.anime_features import load_features
 
 
 @pytest.mark.slow
 def test_directions_that_work_are_carried_over_and_those_that_do_not_are_dropped() -> None:
-    checkpoint = load_checkpoint(EMBEDDED_MODELS[64])
+    checkpoint = load_checkpoint(EMBEDDED)
     own = load_directions(checkpoint.folder, checkpoint.revision, checkpoint.generator.config.latent_dim)
     assert own
     noise = np.random.default_rng(0).normal(size=own.latent_dim).astype(np.float32) / 8

@@ -28,8 +28,9 @@ from ganime.drawing.direction_search import (
 from ganime.drawing.directions import Directions, is_effective, steer
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate, render
+from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError
-from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.anime_features import FeatureNet, extract, load_features
 from ganime.nets.dcgan import Generator
 
@@ -104,7 +105,7 @@ def test_kept_directions_move_what_they_name_and_little_else(net: FeatureNet, mo
     monkeypatch.setattr(direction_fit, "VALIDATION_FACES", 16)
     monkeypatch.setattr(direction_fit, "UNNAMED_COUNT", 1)
     monkeypatch.setattr(direction_fit, "MIN_CLASS_FACES", 90)  # of 320: the commonest attributes alone
-    embedded = load_checkpoint(EMBEDDED_MODELS[64])
+    embedded = load_checkpoint(EMBEDDED)
     *steps, found = find_directions(embedded, net, faces=320, judged=24)
     assert isinstance(found, Directions)
     assert (found.model, found.revision) == (embedded.name, embedded.revision)

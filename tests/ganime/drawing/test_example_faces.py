@@ -9,8 +9,9 @@ import pytest
 
 from ganime.drawing.attribute_search import PRESENT
 from ganime.drawing.example_faces import ExampleFaces, example_faces
+from ganime.embedded import EMBEDDED
 from ganime.errors import RecipeError
-from ganime.models.checkpoint import EMBEDDED, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.nets.anime_features import extract, load_features
 
 

@@ -28,7 +28,7 @@ def test_a_generated_face_is_found(embedded: Checkpoint, net: FeatureNet) -> Non
     assert found.distance == pytest.approx(apart, rel=1e-3)
     [again] = generate_recipes(embedded, [found.recipe])
     np.testing.assert_array_equal(again, found.face)
-    assert all(isinstance(step, ProjectionProgress) and step.face.shape == (64, 64, 3) for step in steps)
+    assert all(isinstance(step, ProjectionProgress) and step.face.shape == (128, 128, 3) for step in steps)
     for step in steps[::40]:
         assert isinstance(step, ProjectionProgress)
         assert nearly_equal(generate_recipes(embedded, [step.recipe])[0], step.face)

@@ -30,7 +30,8 @@ from ganime.drawing.ranges import (
     with_limits,
 )
 from ganime.drawing.recipe import latents
-from ganime.models.checkpoint import EMBEDDED, EMBEDDED_MODELS, Checkpoint, load_checkpoint
+from ganime.embedded import EMBEDDED
+from ganime.models.checkpoint import Checkpoint, load_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -80,19 +81,18 @@ def test_a_direction_that_draws_every_face_badly_keeps_one_step_either_way(model
     assert found == {"d0": (-STEP, STEP)}
 
 
-def test_sliders_of_the_embedded_models_end_before_mouths_vanish() -> None:
-    for folder in EMBEDDED_MODELS.values():
-        model = load_checkpoint(folder)
-        directions = load_directions(folder, model.revision, model.generator.config.latent_dim)
-        assert directions
-        smile = directions["smile"]
-        assert -2 <= smile.limits[0] < 0
-        low, high = usable_ranges(model, Directions(model.name, model.revision, (smile,)))["smile"]
-        assert (low, high) == (smile.limits[0], MAX_STRENGTH)
-        z = own_latents(model, 0, 64)
-        faint = np.quantile(mouths_of(model, z), BAD)
-        shares = [np.mean(mouths_of(model, moved(z, amount * smile.vector)) < faint) for amount in (low, -MAX_STRENGTH)]
-        assert shares[0] < shares[1] / 2
+def test_sliders_of_the_embedded_model_end_before_mouths_vanish() -> None:
+    model = load_checkpoint(EMBEDDED)
+    directions = load_directions(EMBEDDED, model.revision, model.generator.config.latent_dim)
+    assert directions
+    smile = directions["smile"]
+    assert -2 <= smile.limits[0] < 0
+    low, high = usable_ranges(model, Directions(model.name, model.revision, (smile,)))["smile"]
+    assert (low, high) == (smile.limits[0], MAX_STRENGTH)
+    z = own_latents(model, 0, 64)
+    faint = np.quantile(mouths_of(model, z), BAD)
+    shares = [np.mean(mouths_of(model, moved(z, amount * smile.vector)) < faint) for amount in (low, -MAX_STRENGTH)]
+    assert shares[0] < shares[1] / 2
 
 
 def test_a_mouth_that_is_rubbed_out_counts_as_faint_whatever_the_colour_of_the_skin() -> None:

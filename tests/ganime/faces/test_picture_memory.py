@@ -20,6 +20,7 @@ from ganime.faces.decoder_memory import DECODER_BYTES
 from ganime.faces.pixels import to_rgb
 from ganime.faces.reading import TRIM, Room, decode_with
 from tests.ganime.faces.pictures import encoded
+from tests.locks import CountingLock
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
 PALETTE = Image.fromarray(NOISE[..., :3]).quantize(16)
@@ -141,6 +142,7 @@ def test_a_damaged_picture_is_not_in_memory_while_it_is_mended(monkeypatch: pyte
 
 def test_who_needs_much_memory_comes_before_those_who_ask_later() -> None:
     room, order = Room(10), []
+    room.first = first = CountingLock()  # type: ignore[assignment]
 
     def take(size: int) -> None:
         with room.taken(size):
@@ -148,11 +150,11 @@ def test_who_needs_much_memory_comes_before_those_who_ask_later() -> None:
 
     with ThreadPoolExecutor(2) as pool:
         with room.taken(3):
+            first.wait_for(1)
             large = pool.submit(take, 99)  # which has all that there is
-            while not room.first.locked():
-                time.sleep(0.001)
+            first.wait_for(1)
             small = pool.submit(take, 1)
-            time.sleep(0.02)
+            first.wait_for(1)
             assert order == []
         large.result(60)
         small.result(60)

@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 from safetensors.numpy import load_file, save_file
 
 from ganime.drawing.sampling import generate
-from ganime.embedded import TRAINING_FACES
+from ganime.embedded import EMBEDDED, TRAINING_FACES
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.report import evaluate
@@ -29,7 +29,7 @@ from ganime.measuring.training_faces import (
     save_training_faces,
     training_faces_of,
 )
-from ganime.models.checkpoint import EMBEDDED_MODELS, TRAINING_FACES_FILES, Checkpoint, load_checkpoint
+from ganime.models.checkpoint import TRAINING_FACES_FILES, Checkpoint, load_checkpoint
 from ganime.nets.anime_features import load_features
 
 FACES, FRESH = 240, 120
@@ -213,8 +213,7 @@ def test_damaged_files_are_refused_with_their_name(training_faces: TrainingFaces
 def test_training_faces_are_found_by_the_weights_of_the_model(
     training_faces: TrainingFaces, tiny: Checkpoint, embedded: Checkpoint, tmp_path: Path
 ) -> None:
-    for folder in EMBEDDED_MODELS.values():
-        assert find_training_faces(load_checkpoint(folder)) is not None
+    assert find_training_faces(load_checkpoint(EMBEDDED)) is not None
     assert find_training_faces(replace(embedded, name="else", folder=None)) is not None
     assert find_training_faces(tiny) is None
     save_training_faces(training_faces, {"any name": tiny.revision}, tmp_path)
@@ -223,7 +222,7 @@ def test_training_faces_are_found_by_the_weights_of_the_model(
     assert beside.total == FACES
 
 
-def test_embedded_training_faces_are_small_and_embedded_models_do_not_copy(
+def test_embedded_training_faces_are_small_and_the_embedded_model_does_not_copy(
     embedded: Checkpoint,
 ) -> None:
     assert (TRAINING_FACES / VECTORS_FILE).stat().st_size < 4e6

@@ -375,7 +375,7 @@ def test_repository_without_a_model_names_the_missing_file(
     publish(hub, faces, "ada/other", **{missing.replace(".", "__"): None})
     error = str(failure(hub, cache, "ada/other"))
     assert missing in error
-    assert "python -m ganime import" not in error
+    assert "ganime import" not in error
     assert not cache.exists()
 
 
@@ -388,7 +388,7 @@ def test_repository_with_only_a_pickle_points_to_the_import(
     path.write_bytes(b"pickle")
     hub.add_model("ada/foreign", tmp_path / "foreign")
     error = str(failure(hub, cache, "ada/foreign"))
-    assert all(fact in error for fact in ("config.json and model.safetensors", pickle, "python -m ganime import"))
+    assert all(fact in error for fact in ("config.json and model.safetensors", pickle, "`ganime import`"))
     assert len(hub.requests) == 1
 
 

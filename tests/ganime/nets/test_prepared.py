@@ -55,6 +55,24 @@ def test_the_embedded_model_is_drawn_to_a_hundredth_of_a_level(embedded: Checkpo
     assert (PreparedGenerator(embedded.generator)(z) - expected).abs().max() * 127.5 < 0.01
 
 
+@pytest.mark.parametrize("config", [{}, {"rgb_stride": 1}], ids=str)
+def test_it_draws_the_same_where_weights_cannot_be_laid_out_beforehand(
+    config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator, z = trained_for_a_moment(**config), torch.ones(3, 8)
+    expected = PreparedGenerator(generator)(z)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    without = PreparedGenerator(generator)
+    assert all(block.packed is None for block in without.blocks)
+    assert (without(z) - expected).abs().max() * 127.5 < 0.01
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
+def test_this_torch_has_the_operations_that_lay_weights_out() -> None:
+    prepared = PreparedGenerator(trained_for_a_moment())
+    assert all(block.packed is not None for block in prepared.blocks)
+
+
 def test_it_keeps_the_weights_that_it_was_prepared_with() -> None:
     generator = trained_for_a_moment()
     prepared, z = PreparedGenerator(generator), torch.ones(1, 8)

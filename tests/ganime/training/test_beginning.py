@@ -7,35 +7,29 @@ from dataclasses import replace
 import pytest
 
 from ganime.config import RECIPES
-from ganime.models.checkpoint import EMBEDDED_MODELS, Checkpoint
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.critic import FeatureCritic
 from ganime.training.beginning import (
     FEW_FACES,
     FROZEN_LAYERS,
     config_for_start,
     default_start,
-    nearest_embedded,
 )
 
 MODERN, CLASSIC = RECIPES["modern"][0], RECIPES["classic"][0]
 
 
-@pytest.mark.parametrize(("image_size", "side"), [(32, 64), (64, 64), (128, 128), (256, 128)])
-def test_the_nearest_embedded_model_is_the_largest_that_need_not_shrink(image_size: int, side: int) -> None:
-    assert nearest_embedded(image_size) == EMBEDDED_MODELS[side]
-
-
-def test_few_faces_start_from_an_embedded_model_with_its_discriminator() -> None:
-    start = default_start(MODERN, 64, FEW_FACES - 1)
+def test_few_faces_start_from_the_embedded_model_with_its_discriminator() -> None:
+    start = default_start(MODERN, FEW_FACES - 1)
     assert start is not None
-    assert start.name == "anime-64"
+    assert start.name == "anime-128"
     assert start.discriminator is not None
     assert start.critic is not None
 
 
 def test_many_faces_and_the_classic_recipe_start_from_scratch() -> None:
-    assert default_start(MODERN, 64, FEW_FACES) is None
-    assert default_start(CLASSIC, 64, 100) is None
+    assert default_start(MODERN, FEW_FACES) is None
+    assert default_start(CLASSIC, 100) is None
 
 
 @pytest.mark.parametrize(
@@ -54,8 +48,11 @@ def test_few_faces_use_the_critic_of_their_start_or_none_unless_asked(
     assert config_for_start(MODERN, 32, faces, start, keep).critic == weight
 
 
-def test_few_faces_freeze_the_first_layers_of_a_discriminator_of_their_size(tiny: Checkpoint) -> None:
+def test_few_faces_freeze_the_first_layers_of_a_discriminator_that_does_not_grow(
+    tiny: Checkpoint, embedded: Checkpoint
+) -> None:
     assert config_for_start(MODERN, 32, 100, tiny).freeze == FROZEN_LAYERS
+    assert config_for_start(MODERN, 64, 100, embedded).freeze == FROZEN_LAYERS
     for image_size, faces, start in (
         (64, 100, tiny),
         (32, FEW_FACES, tiny),

@@ -21,6 +21,7 @@ from ganime.training.events import (
     Step,
     Verdict,
     journal_events,
+    parse_event,
     read_journal,
     record,
 )
@@ -93,6 +94,11 @@ def test_a_torn_line_is_passed_over(run: Path, torn: str) -> None:
     with (run / EVENTS_FILE).open("a", encoding="utf-8") as file:
         file.write(torn)
     assert [line["images"] for line in read_journal(run)] == [16]
+
+
+@pytest.mark.parametrize("text", ["installing", "7", "[1]", '{"event": ["Step"]}', '{"event": {}}', '{"event": "x"}'])
+def test_other_lines_of_a_log_are_no_events(text: str) -> None:
+    assert parse_event(text) is None
 
 
 def test_a_run_without_a_journal_has_no_lines(run: Path) -> None:

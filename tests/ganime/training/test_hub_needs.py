@@ -40,7 +40,8 @@ def test_pictures_are_packed_by_their_content(draw_face: Callable[..., Image.Ima
     ("given", "words"),
     [
         ({"start": "scratch", "image_size": 32}, ["--from", "scratch", "--image-size", "32"]),
-        ({"images": 0, "start": None, "no_clarity": True, "keep": False}, ["--no-clarity"]),
+        ({"start": None, "no_clarity": True, "keep": False}, ["--no-clarity"]),
+        ({"critic": 0.0, "seed": 0}, ["--critic", "0.0", "--seed", "0"]),
     ],
 )
 def test_options_become_words(given: dict[str, object], words: list[str]) -> None:

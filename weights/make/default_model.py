@@ -1,7 +1,7 @@
-"""Make the default models from beginning to end: train and polish in stages, measure, write weights, cards and faces.
+"""Make the default model from beginning to end: train and polish in stages, measure, write weights, card and faces.
 
-`python -m weights.make.default_models FACES... [--peer PICTURES] [--example] [--teachers PACKAGES] [--only anime-64]
-[--scale 0.001] [--device auto] [--out made]`
+`python -m weights.make.default_model FACES... [--peer PICTURES] [--example] [--teachers PACKAGES] [--scale 0.001]
+[--device auto] [--out made]`
 
 Every stage is a run in its own folder below --runs. When the script is called again, an interrupted training stage
 resumes, an interrupted polishing stage starts again, and finished stages are skipped. --teachers names a folder with
@@ -12,7 +12,6 @@ took half a day on two threads of a CPU, the long stages a quarter of an hour on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +32,6 @@ from weights.make.default_stages import (
     STAGES,
     Stage,
     card_line,
-    lineage,
     polish_stage,
     train_example,
     train_stage,
@@ -42,12 +40,13 @@ from weights.make.frechet_loss import shipped_views
 from weights.make.model_card import COUNT, EXAMPLE, PEER, measure, write_model
 from weights.make.teachers import views_with
 
+NAME = "anime-128"
+
 
 def main(
     data: list[Path],
     peer: Annotated[Path | None, typer.Option(help="Folder or zip of another model's faces, to compare with.")] = None,
     example: Annotated[bool, typer.Option(help="Train the PyTorch DCGAN example on as many images, too.")] = False,
-    only: Annotated[list[str] | None, typer.Option(help="Write only these models; may be given several times.")] = None,
     scale: Annotated[float, typer.Option(help="Factor on the length of every stage.")] = 1.0,
     teachers: Annotated[
         Path | None,
@@ -59,7 +58,7 @@ def main(
     out: Path = Path("weights"),
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
-    """Train, measure and write the default models; anime-64 starts from a stage of anime-128."""
+    """Train, measure and write anime-128 and its training faces."""
     if threads:
         torch.set_num_threads(threads)
     target = pick_device(device)
@@ -72,37 +71,25 @@ def main(
         others[PEER] = measure(
             load_faces([peer], FEATURE_SIDE, home / "cache", keep_duplicates=True).images[:COUNT], real
         )
-    finished: dict[str, tuple[Stage, Checkpoint]] = {}
-    for name in needed(only):
-        writes = not only or name in only
-        for stage in STAGES[name]:
-            if stage.polish and not writes:
-                break  # no other model starts from a polished stage
-            stage = replace(stage, images=max(64, int(stage.images * scale)))
-            print(stage, flush=True)
-            if stage.polish:
-                polish_stage(stage, data, runs, device, home, views)
-            else:
-                train_stage(stage, data, runs, device, home)
-            finished[stage.name] = stage, load_checkpoint(runs / stage.name, with_discriminator=True)
-        if not writes:
-            continue
-        line = lineage(STAGES[name][-1].name, finished)
-        model = with_facts(line, len(real.train))
-        if example:
-            textbook = train_example(model.training["images"], data, runs, device, home)
-            others[EXAMPLE] = measure(generate(textbook, range(COUNT)), real)
-        history = [card_line(*step) for step in line]
-        write_model(model, history, real, training_faces, others | last_column, out / name)
-    written = [load_checkpoint(out / name) for name in STAGES if (out / name).is_dir()]
-    save_training_faces(training_faces, {model.name: model.revision for model in written}, out / "anime-faces")
-
-
-def needed(only: Sequence[str] | None) -> list[str]:
-    """The models whose stages are needed for those in `only`, or all if it is empty, in the order of STAGES."""
-    names = [*STAGES]
-    last = max((names.index(name) for name in only if name in names), default=-1) if only else len(names) - 1
-    return names[: last + 1]
+    line: list[tuple[Stage, Checkpoint]] = []
+    for stage in STAGES:
+        stage = replace(stage, images=max(64, int(stage.images * scale)))
+        print(stage, flush=True)
+        start = line[-1][1] if line else None
+        if stage.polish:
+            assert start
+            polish_stage(stage, start, data, runs, device, home, views)
+        else:
+            train_stage(stage, start, data, runs, device, home)
+        line.append((stage, load_checkpoint(runs / stage.name, with_discriminator=True)))
+    model = with_facts(line, len(real.train))
+    if example:
+        textbook = train_example(model.training["images"], data, runs, device, home)
+        others[EXAMPLE] = measure(generate(textbook, range(COUNT)), real)
+    history = [card_line(*step) for step in line]
+    write_model(model, history, real, training_faces, others | last_column, out / NAME)
+    written = load_checkpoint(out / NAME)
+    save_training_faces(training_faces, {written.name: written.revision}, out / "anime-faces")
 
 
 def measure_training_faces(real: FaceDataset) -> Report:
@@ -112,7 +99,7 @@ def measure_training_faces(real: FaceDataset) -> Report:
 
 
 def with_facts(line: list[tuple[Stage, Checkpoint]], faces: int) -> Checkpoint:
-    """The last model of a lineage; its card counts the images and seconds of all stages."""
+    """The model of the last stage; its card counts the images and seconds of all stages."""
     sums = {fact: sum(model.training.get(fact, 0) for _, model in line) for fact in ("images", "seconds")}
     model = line[-1][1]
     polished = model.training["polished_images"]

@@ -1,60 +1,35 @@
-"""The default models' stages, and the table and the card that are written for a model."""
+"""The default model's stages, and the table and the card that are written for a model."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
 
-import pytest
-
-from ganime.config import SCRATCH
 from ganime.drawing.directions import Directions
 from ganime.measuring.distances import CopyingScore
 from ganime.measuring.report import Report
 from ganime.models.checkpoint import Checkpoint
-from weights.make.default_models import needed, with_facts
-from weights.make.default_stages import STAGES, Stage, card_line, lineage
+from weights.make.default_model import with_facts
+from weights.make.default_stages import Stage, card_line
 from weights.make.model_card import EXAMPLE_TEXT, PEER, PEER_TEXT, card, parameters_of, table
 
 
-def test_every_stage_starts_from_scratch_or_from_an_earlier_stage() -> None:
-    earlier = {SCRATCH}
-    for stage in (stage for stages in STAGES.values() for stage in stages):
-        assert stage.start in earlier, stage.name
-        assert stage.name not in earlier
-        earlier.add(stage.name)
-
-
-def test_a_lineage_begins_at_scratch_and_its_facts_add_up(tiny: Checkpoint) -> None:
+def test_the_facts_of_all_stages_add_up(tiny: Checkpoint) -> None:
     def model(images: int) -> Checkpoint:
         return replace(tiny, training={"images": images, "seconds": 10, "polished_images": 7})
 
-    finished = {
-        "a": (Stage("a", SCRATCH, 64, 100), model(100)),
-        "b": (Stage("b", "a", 64, 50), model(60)),
-        "other": (Stage("other", "a", 64, 50), model(1)),
-    }
-    line = lineage("b", finished)
-    assert [stage.name for stage, _ in line] == ["a", "b"]
+    line = [(Stage("a", 64, 100), model(100)), (Stage("b", 64, 50), model(60))]
     facts = with_facts(line, faces=5).training
     assert facts == {"recipe": "modern", "images": 160, "seconds": 20, "polished_images": 7, "faces": 5}
 
 
-@pytest.mark.parametrize(
-    ("only", "models"),
-    [(None, ["anime-128", "anime-64"]), (["anime-128"], ["anime-128"]), (["anime-64"], ["anime-128", "anime-64"])],
-)
-def test_a_model_needs_the_stages_of_those_before_it(only: list[str] | None, models: list[str]) -> None:
-    assert needed(only) == models
-
-
 def test_a_stage_is_described_with_its_changes_and_a_polished_one_with_its_networks(tiny: Checkpoint) -> None:
-    trained = Stage("b", "a", 128, 75_000, 1e-4, 3e-4, recolour=True, eyes="broad")
+    trained = Stage("b", 128, 75_000, 1e-4, 3e-4, recolour=True, eyes="broad")
     assert str(trained) == (
-        "128 px from a, colours at half the side, broad eyes, 75,000 images, batches of 32, learning rates 0.0001 and "
+        "128 px, colours at half the side, broad eyes, 75,000 images, batches of 32, learning rates 0.0001 and "
         "0.0003, half-life of the average 10,000 images"
     )
-    polished = Stage("c", "b", 128, 70_000, 5e-5, polish=True)
+    polished = Stage("c", 128, 70_000, 5e-5, polish=True)
     assert card_line(polished, replace(tiny, training={"polished_through": "x; y"})).endswith("images, through x; y")
 
 
