@@ -18,7 +18,7 @@ from app.faces.incoming import MAX_BASE64, MAX_PROJECTED_BYTES, MAX_RECIPE_TEXT,
 from app.faces.library import EMBEDDED_KEY
 from app.faces.loaded_model import MAX_FACES, Drawn, FaceSize, zip_of
 from app.faces.studio import Studio
-from app.faces.walks import FilmSize, Walk, draw_film
+from app.faces.walks import FilmSize, Suffix, Walk, draw_film
 from app.jobs.arrivals import Upload, all_uploads, delete_uploads
 from app.jobs.limits import TrainingPlan, check_plan
 from app.jobs.service import Jobs
@@ -36,7 +36,7 @@ from ganime.text import quoted
 MAX_SHARPENED_FACES = 4  # for one call
 FACE_SIZES, FILM_SIZES = get_args(FaceSize), get_args(FilmSize)  # in px; 0 for the model's own
 FACE_KINDS = ("png", "zip", "sheet")
-FILM_KINDS = ("webp", "gif", "png", "mp4")
+FILM_KINDS = [suffix.removeprefix(".") for suffix in get_args(Suffix)]
 QUALITY = 90  # of a sheet, 1 to 100
 
 

@@ -10,10 +10,9 @@ from collections import OrderedDict
 from pathlib import Path, PurePath
 
 from app.errors import explain_disk_errors
+from app.settings import MEGABYTE, SPARE_BYTES
 from ganime.errors import GanimeError
 
-MEGABYTE = 2**20
-SPARE_BYTES = 200 * MEGABYTE  # always stay free, so that training jobs can save
 RESULT_BYTES = 512 * MEGABYTE  # of all results together
 RESULT_SECONDS = 3_600.0  # for which a client can fetch a result, unless room is needed before
 

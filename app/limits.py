@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from app.recently_used import RecentlyUsed
 from ganime.background import cores
 from ganime.errors import GanimeError
+from ganime.text import plural
 
 MAX_WAITING = 500  # requests behind one door
 BUSY = "The server is busy with other visitors. Try again in a moment."
@@ -167,7 +168,7 @@ class Rate:
             admitted = len(recent) < self.most
             self.times.add(visitor, [*recent, now] if admitted else recent)
         if not admitted:
-            raise Busy(f"You may have {self.most} {what} in {self.seconds / 60:g} minutes. Try again later.")
+            raise Busy(f"You may have {self.most} {what} in {plural(self.seconds / 60, 'minute')}. Try again later.")
 
 
 class Limits:

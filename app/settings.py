@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ganime.embedded import PACKAGED
 
 MEGABYTE = 2**20
+SPARE_BYTES = 200 * MEGABYTE  # of the disk always stay free, so that training jobs can save
 ROOT = Path(__file__).resolve().parent.parent
 
 

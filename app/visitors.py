@@ -43,6 +43,14 @@ class Visitor:
     signed_in: bool = False
 
 
+@dataclass(frozen=True)
+class Asker:
+    """Who asks for something on the hub, and the account that they have signed in with there."""
+
+    visitor: Visitor
+    account: Account
+
+
 def visitor_of(request: Any, profile: gr.OAuthProfile | None, proxies: int) -> Visitor:
     """Return the visitor who sent a request. `proxies`: see `address_of`."""
     if name := getattr(request, "username", None):

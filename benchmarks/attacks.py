@@ -158,7 +158,7 @@ def held_places(target: Target) -> Answers:
 
     def hold(number: int) -> None:
         with target.client(number) as client:
-            key = call(client, target, "film", *film).json()["search"]
+            key = call(client, target, "film", *film).json()["work"]
             while not ended.wait(2.4):
                 answer = call(client, target, "ask", key).json()
                 if "error" in answer or "data" in answer:
@@ -167,7 +167,7 @@ def held_places(target: Target) -> Answers:
     def wait() -> str:
         begun = time.monotonic()
         with target.client(9) as client:
-            key = call(client, target, "film", EMBEDDED_KEY, faces, 10, *film[3:]).json()["search"]
+            key = call(client, target, "film", EMBEDDED_KEY, faces, 10, *film[3:]).json()["work"]
             while time.monotonic() < begun + 120:
                 answer = call(client, target, "ask", key).json()
                 if "data" in answer:

@@ -25,6 +25,7 @@ def quoted(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def plural(count: int, thing: str) -> str:
-    """A count with its noun: "1 face", "2,000 faces"."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+def plural(count: float, thing: str) -> str:
+    """A count with its noun: "1 face", "2,000 faces", "1.5 minutes"."""
+    number = f"{int(count):,}" if count == int(count) else f"{count:.6g}"
+    return f"{number} {thing}" if count == 1 else f"{number} {thing}s"

@@ -25,7 +25,7 @@ PAGE: dict[str, set[str]] = {
     "settings": set(),
     "errors": set(),
     "visitors": {"settings", "errors"},
-    "disk": {"errors"},
+    "disk": {"settings", "errors"},
     "limits": {"recently_used"},
     "arguments": set(),
     "recently_used": set(),

@@ -2,13 +2,13 @@
 import { keptJobs } from "./shared/kept-jobs.js";
 import { jobOfLink } from "./shared/links.js";
 import { openTab } from "./shared/page-tabs.js";
-import { readStored } from "./shared/storage.js";
+import { readStored, TRAY } from "./shared/storage.js";
 
 /** The value of a component with the faces of the tray, and the other values of the event. */
-export const withTray = (value, ...others) => [{ ...value, tray: readStored("ganime-tray") || [] }, ...others];
+export const withTray = (value, ...others) => [{ ...value, tray: readStored(TRAY) || [] }, ...others];
 
-/** What is chosen in the form of the Train tab, as the value of elsewhere.js. */
-export const planElsewhere = (draft, model, start, images, recipe, size, name) => [
+/** What is chosen in the form of the Train tab, as the value of on-hub.js. */
+export const planOnHub = (draft, model, start, images, recipe, size, name) => [
   { plan: { draft, model, start, images, recipe, size, name }, time: Date.now() },
 ];
 

@@ -7,14 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from app.faces.loaded_model import LOCKS, LoadedModel, locked_by
-from ganime.drawing.directions import Directions
+from app.faces.loaded_model import LOCKS, TOOL_FACES, LoadedModel, locked_by
+from ganime.drawing.direction_search import UNNAMED_LENGTH
+from ganime.drawing.directions import MAX_STRENGTH, Directions
+from ganime.drawing.mixing import MAX_PARENTS, MAX_STEPS
 from ganime.drawing.onnx_files import generator_file, upscaler_file
 from ganime.errors import GanimeError
 from ganime.nets.clarity import Clarity
 from ganime.nets.upscaler import LEAST_SIDE
 
 SHARPENED = 512  # px
+# Faces that a tool shows, parents of a child, steps from one face to another, the amount of a direction either way, and
+# the length of a visitor's direction.
+LIMITS = {
+    "shown": TOOL_FACES,
+    "parents": MAX_PARENTS,
+    "steps": MAX_STEPS,
+    "amount": MAX_STRENGTH,
+    "ownLength": UNNAMED_LENGTH,
+}
 KINDS = {"f2": np.float16, "f4": np.float32, "f8": np.float64}  # of numbers, the smallest first
 
 
@@ -41,7 +52,7 @@ def exported_numbers(model: LoadedModel) -> tuple[dict[str, Any], Numbers]:
     """What app/components/static/artist.js needs to know, and the numbers that belong to it.
 
     {"dim": length of latents, "names": of directions, "locks": names of directions by lock, "clarity": whether there
-    is one}; the numbers are "directions", one row each, and those of `Clarity`.
+    is one, "limits": see there}; the numbers are "directions", one row each, and those of `Clarity`.
     """
     directions = directions_of(model)
     arrays = {"directions": np.stack([item.vector for item in directions.items])} if directions.items else {}
@@ -51,6 +62,7 @@ def exported_numbers(model: LoadedModel) -> tuple[dict[str, Any], Numbers]:
         "names": list(directions.names),
         "locks": {lock: [item.name for item in locked_by(directions, [lock])] for lock in LOCKS},
         "clarity": clarity is not None,
+        "limits": LIMITS,
     }
     return artist, packed(arrays | (clarity_arrays(clarity) if clarity else {}))
 

@@ -126,8 +126,7 @@ class Library:
         try:
             pulled = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
             key = f"{pulled.repo_id}@{pulled.revision}"
-            with self.loading:
-                checkpoint = self.add_recent(key, replace(load_checkpoint(pulled.folder), name=pulled.repo_id))
+            checkpoint = self.add_recent(key, self.from_disk(pulled.folder, pulled.repo_id))
             loaded = pulled.revision
         finally:  # a model that is refused leaves files, too
             self.shrink_cache(loaded)
@@ -142,9 +141,8 @@ class Library:
         secret = self.files.add(path, name)
         key = f"{FILE_PREFIX}{secret}"
         try:
-            with self.loading:
-                checkpoint = self.add_recent(key, self.brought(key))
-                generate(checkpoint, [0])
+            checkpoint = self.add_recent(key, self.brought(key))
+            generate(checkpoint, [0])
         except Exception as error:  # whatever is wrong with it, its key is not handed out
             self.recent.discard(key)
             self.files.delete(secret)
@@ -162,14 +160,18 @@ class Library:
         name = self.files.name(secret)
         if any(name == checkpoint.name for checkpoint in self.permanent.values()):
             name = f"{name}, brought"
-        return replace(load_checkpoint(self.files.folder(secret)), name=name)
+        return self.from_disk(self.files.folder(secret), name)
+
+    def from_disk(self, folder: Path, name: str) -> Checkpoint:
+        """The model in a folder, by this name; a few are loaded at a time."""
+        with self.loading:
+            return replace(load_checkpoint(folder), name=name)
 
     def load_job(self, job_key: str) -> ModelInfo:
         """Make the current model of a training job available under its key."""
-        with self.loading:
-            checkpoint = self.trained(job_key)
-            key = f"{JOB_PREFIX}{job_key}@{checkpoint.revision}"
-            self.add_recent(key, checkpoint)
+        checkpoint = self.trained(job_key)
+        key = f"{JOB_PREFIX}{job_key}@{checkpoint.revision}"
+        self.add_recent(key, checkpoint)
         return describe(key, checkpoint, TRAINED)
 
     def renew(self, key: str) -> ModelInfo:
@@ -185,7 +187,9 @@ class Library:
         """The current model of a job, loaded from the disk, with the name that the visitor gave the job."""
         if self.jobs is None:
             raise JobError("Training is switched off on this page, so there are no models trained here.")
-        return replace(load_checkpoint(self.jobs.model(job_key)), name=self.jobs.get(job_key).name or UNNAMED_MODEL)
+        with self.loading:
+            checkpoint = self.jobs.checkpoint(job_key)
+        return replace(checkpoint, name=self.jobs.get(job_key).name or UNNAMED_MODEL)
 
     def info(self, key: str) -> ModelInfo:
         """What the page shows about the model of a key, without any note."""
@@ -276,8 +280,7 @@ class Library:
         config = try_to_load_from_cache(reference.repo_id, CONFIG_FILE, self.cache, reference.revision)
         if not isinstance(config, str):
             raise HubError(f"{reference.repo_id} is no longer stored here. Load it again.")
-        with self.loading:
-            return self.add_recent(key, replace(load_checkpoint(Path(config).parent), name=reference.repo_id))
+        return self.add_recent(key, self.from_disk(Path(config).parent, reference.repo_id))
 
     def trainable(self, key: str) -> Checkpoint:
         """The model of a key, to continue training from; its weights can then be downloaded from the job.
@@ -317,13 +320,12 @@ class Library:
             self.jobs.get(job_key)
         if checkpoint := self.recent.get(key):
             return checkpoint
-        with self.loading:
-            checkpoint = self.trained(job_key)
-            if checkpoint.revision != revision:
-                raise CheckpointError(
-                    f"{checkpoint.name} has been trained further since you chose it. Choose it again on the Train tab."
-                )
-            return self.add_recent(key, checkpoint)
+        checkpoint = self.trained(job_key)
+        if checkpoint.revision != revision:
+            raise CheckpointError(
+                f"{checkpoint.name} has been trained further since you chose it. Choose it again on the Train tab."
+            )
+        return self.add_recent(key, checkpoint)
 
     def add_recent(self, key: str, checkpoint: Checkpoint) -> Checkpoint:
         """Keep a model in memory. Raises CheckpointError for a model that is too slow for a shared page."""

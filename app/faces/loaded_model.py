@@ -207,10 +207,6 @@ class LoadedModel:
             return iter(there)
         return self.device.sharpen(sharpened(faces, size))
 
-    def faces_zip(self, recipes: list[Recipe]) -> bytes:
-        """Faces (1 to 64) as a ZIP of PNG files, see `pngs` and `file_names`."""
-        return zip_of(recipes, self.pngs(recipes))
-
     # Tools: faces from faces
 
     def vary(

@@ -83,7 +83,7 @@ class ModelFiles:
                     load_checkpoint(folder)
                     called = name_in_card(folder)
             else:
-                import_elsewhere(path, self.place(secret), self.most, PurePosixPath(name or path.name).name)
+                import_foreign(path, self.place(secret), self.most, PurePosixPath(name or path.name).name)
             called = called or PurePosixPath(name or path.name).stem or UNNAMED
             (self.place(secret) / NAME_FILE).write_text(printable(called, MAX_NAME), encoding="utf-8")
         except UNREADABLE as error:
@@ -171,7 +171,7 @@ def unpack(path: Path, folder: Path, most: int) -> None:
                     left -= len(data)
 
 
-def import_elsewhere(path: Path, folder: Path, most: int, name: str) -> None:
+def import_foreign(path: Path, folder: Path, most: int, name: str) -> None:
     """Import weights of another program in a separate process, so that a hostile file cannot harm this one.
 
     most: bytes of the imported model. name: of the file, for the visitor.

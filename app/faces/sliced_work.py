@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from ganime.errors import GanimeError
 
 POLL_SECONDS = 0.1
+SWEEP_SECONDS = 0.5  # between two looks for abandoned work, at least
 PROMPT_SECONDS = 0.5  # between two slices, in which a page asks for the next one wherever it is
 Answer = dict[str, Any]  # to a request of the page, as JSON
 
@@ -32,6 +34,7 @@ class Work:
     latest: the latest item of `steps`, None before the first.
     begun: monotonic time at which the first slice began, 0.0 while it waits for a place.
     idle: seconds between its slices while others waited for its place.
+    requests: how many requests wait for their turn to run a slice of it.
     running: whether a request is running a slice of it now.
     ended: whether it was ended during that slice; it is removed once the slice is over.
     answered: the item that was last made an answer, and that.
@@ -46,6 +49,7 @@ class Work:
     latest: Any = None
     begun: float = 0.0
     idle: float = 0.0
+    requests: int = 0
     running: bool = False
     ended: bool = False
     answered: tuple[Any, Answer] | None = None
@@ -62,8 +66,8 @@ class SlicedWork:
     """Work in progress, by unguessable keys. Of each kind a visitor may have one; `places` are advanced, others wait.
 
     No thread works in the background: `advance` runs one slice for the request that called it. Work that no request
-    has advanced for a while is abandoned, and its place is free. Work that stands still, or takes very long, while
-    others wait for its place loses it.
+    has asked about for a while is abandoned: it is forgotten, which closes its steps, and its place is free. Work that
+    stands still, or takes very long, while others wait for its place loses it.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class SlicedWork:
         self.works: dict[str, Work] = {}  # by key
         self.begun = 0  # pieces of work so far
         self.settling: set[tuple[str, str]] = set()  # kinds and visitors that are waited for
+        self.sweeper: threading.Timer | None = None  # while there is work
 
     def begin(
         self, kind: str, visitor: str, steps: Iterator[Any], to_answer: Callable[[Any], Answer] = lambda item: item
@@ -103,8 +108,8 @@ class SlicedWork:
 
         Raises GanimeError while the visitor has other work of this kind, or when too many others wait.
         """
+        self.sweep()
         with self.lock:
-            self.works = {key: work for key, work in self.works.items() if self.is_active(work)}
             visitors = [work.visitor for work in self.active(kind)]
             if visitor in visitors:
                 raise GanimeError(
@@ -119,7 +124,28 @@ class SlicedWork:
             key = secrets.token_urlsafe(16)
             self.begun += 1
             self.works[key] = Work(kind, visitor, steps, to_answer, self.begun, time.monotonic())
+            self.sweep_later()
         return key
+
+    def sweep_later(self) -> None:
+        """Have abandoned work forgotten as soon as it is, unless that is planned already. The caller holds the lock."""
+        if self.works and not self.sweeper:
+            oldest = min(work.last_request for work in self.works.values())
+            seconds = max(SWEEP_SECONDS, oldest + self.abandoned_seconds - time.monotonic())
+            self.sweeper = threading.Timer(seconds, self.sweep)
+            self.sweeper.daemon = True
+            self.sweeper.start()
+
+    def sweep(self) -> None:
+        """Forget the work that was abandoned; what its steps have open is closed with it."""
+        with self.lock:
+            abandoned = [key for key, work in self.works.items() if not self.is_active(work)]
+            forgotten = [self.works.pop(key) for key in abandoned]
+            if self.sweeper:
+                self.sweeper.cancel()
+            self.sweeper = None
+            self.sweep_later()
+        del forgotten  # outside the lock: what is closed may wait for the device
 
     async def settle(self, kind: str, visitor: str) -> None:
         """Give the visitor's previous work a few seconds to end: its last slice may be running, or its page is closed.
@@ -142,8 +168,8 @@ class SlicedWork:
             return any(work.visitor == visitor for work in self.active(kind))
 
     def is_active(self, work: Work) -> bool:
-        """Whether a request is running a slice of the work, or asked for it a moment ago."""
-        return work.running or time.monotonic() - work.last_request < self.abandoned_seconds
+        """Whether a request is running a slice of the work or waits to, or asked for it a moment ago."""
+        return work.running or work.requests > 0 or time.monotonic() - work.last_request < self.abandoned_seconds
 
     def active(self, kind: str) -> list[Work]:
         """The work of a kind that was not abandoned, in the order in which it has places. The caller holds the lock."""
@@ -228,6 +254,19 @@ class SlicedWork:
             self.end(key)
         return answer
 
+    @contextmanager
+    def asked(self, key: str) -> Iterator[None]:
+        """Keep the work while a request waits for its turn to run a slice, however long. Raises as `advance` does."""
+        with self.lock:
+            work = self.find(key)
+            work.requests += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                work.requests -= 1
+                work.last_request = time.monotonic()
+
     async def wait(self, key: str, seconds: float) -> None:
         """Wait until the work has a place, at most some seconds, without holding a thread. Raises as `advance` does."""
         until = time.monotonic() + seconds
@@ -239,11 +278,12 @@ class SlicedWork:
         await self.settle(kind, visitor)
         key = self.begin(kind, visitor, steps)
         try:
-            while True:
-                await self.wait(key, self.longest_seconds)
-                latest, exhausted = await run_in_threadpool(self.advance, key)
-                if exhausted:
-                    return latest
+            with self.asked(key):
+                while True:
+                    await self.wait(key, self.longest_seconds)
+                    latest, exhausted = await run_in_threadpool(self.advance, key)
+                    if exhausted:
+                        return latest
         finally:
             self.end(key)
 

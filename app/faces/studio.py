@@ -15,7 +15,7 @@ from app.jobs.service import Jobs
 from app.limits import Limits, Turns
 from app.recently_used import RecentlyUsed
 from app.settings import Settings
-from app.visitors import visitor_of
+from app.visitors import Asker, account_of, profile_of, visitor_of
 from ganime.drawing.directions import Direction
 from ganime.errors import GanimeError
 
@@ -54,25 +54,26 @@ class Studio:
         return LoadedModel(key, self.library.checkpoint(key), self.device, self.unnamed, self.inspector)
 
     def visitor(self, request: Any) -> str:
-        """The identity of the visitor behind a request; empty for an unknown request."""
-        return visitor_of(request, None, self.settings.proxies).identity if request else ""
+        """The identity of the visitor behind a request, by login or else by address; empty for an unknown request."""
+        return self.asker(request).visitor.identity if request else ""
+
+    def asker(self, request: Any) -> Asker:
+        """The visitor behind a request, with their account on the hub."""
+        visitor = visitor_of(request, profile_of(request), self.settings.proxies)
+        return Asker(visitor, account_of(request))
 
     def door(self, turns: Turns) -> Callable[[Any], AbstractAsyncContextManager[None]]:
         """What a request passes that has to wait for one of these turns, given the request."""
         return lambda request: turns.turn(self.visitor(request))
 
-    def beginning(
-        self, kind: str, turns: Turns | None = None, visitor_of: Callable[[Any], str] | None = None
-    ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    def beginning(self, kind: str, turns: Turns | None = None) -> Callable[[Any], AbstractAsyncContextManager[None]]:
         """What a request passes that begins long work of a kind: it waits for earlier work of the visitor to end, see
         `SlicedWork.settle`, then for one of these turns, by default to look something up.
-
-        visitor_of: the identity of the visitor whose work it is, by default `visitor`.
         """
 
         @asynccontextmanager
         async def door(request: Any) -> AsyncIterator[None]:
-            visitor = (visitor_of or self.visitor)(request)
+            visitor = self.visitor(request)
             await self.work.settle(kind, visitor)
             async with (turns or self.limits.look).turn(visitor):
                 yield

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -25,7 +25,7 @@ DRAWING_SHARE = 0.6  # of a film's progress; the rest is encoding
 DRAWING_SHARE_OF_SHARP, SHARPENING_SHARE = 0.1, 0.8  # of a sharpened film's; the rest is encoding
 FilmSize = Literal[0, 256, 512]  # side in px; 0 for the model's own
 SHARPENED_SIZE = 512  # px from which the frames of a film are sharpened; smaller ones are resized
-Suffix = Literal[".gif", ".webp", ".png", ".mp4"]
+Suffix = Literal[".mp4", ".webp", ".gif", ".png"]  # of a film, the best kind first; .png is an APNG
 Easing = Literal["linear", "smooth"]
 
 
@@ -169,4 +169,4 @@ def encode_film(frames: FrameSequence, suffix: str, fps: float, size: int, recip
 
 def film_suffixes() -> list[str]:
     """The kinds of films that can be written here, the best one first; MP4 needs PyAV."""
-    return [*([".mp4"] if mp4_works() else []), ".webp", ".gif", ".png"]
+    return [suffix for suffix in get_args(Suffix) if suffix != ".mp4" or mp4_works()]

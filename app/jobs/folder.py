@@ -21,7 +21,7 @@ from ganime.training.run_folder import saves
 from ganime.training.run_start import saved_distance
 
 CROP_FILE = "crop-faces"  # there if the faces are to be cut out of the pictures
-ELSEWHERE_FILE = "elsewhere.json"
+HUB_FILE = "elsewhere.json"
 MAX_JOURNALS = 16  # kept in memory
 MAX_GRIDS = 240  # sample grids kept for a job; the slider that shows them is a few hundred pixels wide
 # By run: size and modification time of the journal, and its lines.
@@ -29,7 +29,7 @@ JOURNALS: RecentlyUsed[tuple[tuple[int, int], list[dict[str, Any]]]] = RecentlyU
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class HubPlace:
     """Where a job trains, or was trained, on the account of its visitor; nothing of it is secret from that visitor.
 
     id, url: of the job on the hub, in the account `owner`.
@@ -85,22 +85,22 @@ class JobFolder:
             (self.path / CROP_FILE).unlink()
 
     @property
-    def elsewhere(self) -> Elsewhere | None:
+    def on_hub(self) -> HubPlace | None:
         """Where the job trains, or was trained, if not here."""
-        path = self.path / ELSEWHERE_FILE
-        return Elsewhere(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+        path = self.path / HUB_FILE
+        return HubPlace(**json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
-    def set_elsewhere(self, place: Elsewhere | None) -> None:
+    def set_on_hub(self, place: HubPlace | None) -> None:
         """Note where the job trains; None for here."""
         if place:
-            write_json(self.path / ELSEWHERE_FILE, asdict(place))
+            write_json(self.path / HUB_FILE, asdict(place))
         else:
-            (self.path / ELSEWHERE_FILE).unlink(missing_ok=True)
+            (self.path / HUB_FILE).unlink(missing_ok=True)
 
     @property
     def was_fetched(self) -> bool:
-        """Whether the run was trained elsewhere and is here now, without what is needed to resume it."""
-        return self.elsewhere is not None and bool(self.models())
+        """Whether the run was trained on the hub and is here now, without what is needed to resume it."""
+        return self.on_hub is not None and bool(self.models())
 
     def log(self, attempt: int) -> Path:
         return self.path / f"log-{attempt}.txt"

@@ -11,18 +11,19 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from app.errors import JobError
-from app.jobs.store import ACTIVE, ELSEWHERE, ENDED, QUEUED, Job, count
+from app.jobs.store import ACTIVE, ENDED, ON_HUB, QUEUED, Job, count
 from app.settings import MEGABYTE, Settings
 from app.visitors import Visitor
 from ganime.config import CROPS, IMAGE_SIZES, RECIPES
 from ganime.files import folder_bytes
+from ganime.text import plural
 
 SAVE_MEGABYTES = {32: 66, 64: 135, 128: 290, 256: 415}  # by image size, for the recipes' networks and the critic
 SAVE_PER_MODEL = 9  # size of a save, as a multiple of the half-precision model that the run began from
 SMALL_MEGABYTES = 60  # sample grids, the best model, logs
 MAX_IMAGES = 10**9
 MOST_MINUTES = 1_440  # of training on the visitor's own account
-KEPT = (*ENDED, ELSEWHERE)  # states of a job that may be deleted some hours after its end
+KEPT = (*ENDED, ON_HUB)  # states of a job that may be deleted some hours after its end
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def check_plan(plan: TrainingPlan, settings: Settings) -> None:
     check_minutes(plan.minutes, settings)
 
 
-def check_plan_elsewhere(plan: TrainingPlan) -> None:
+def check_plan_on_hub(plan: TrainingPlan) -> None:
     """Raise JobError for a plan that cannot be carried out on the visitor's own account."""
     check_model(plan)
     if not 1 <= plan.minutes <= MOST_MINUTES:
@@ -95,8 +96,8 @@ def check_minutes(minutes: float, settings: Settings) -> None:
     is_number = isinstance(minutes, int | float) and math.isfinite(minutes)
     if not is_number or not 0 < minutes <= settings.job_minutes:
         raise JobError(
-            f"A job on this page may train for up to {settings.job_minutes:g} minutes (GANIME_JOB_MINUTES) and can be "
-            f"continued afterwards; got {minutes!r}."
+            f"A job on this page may train for up to {plural(settings.job_minutes, 'minute')} (GANIME_JOB_MINUTES) and "
+            f"can be continued afterwards; got {minutes!r}."
         )
 
 
@@ -117,9 +118,10 @@ def check_job_count(session: Session, settings: Settings, visitor: str, except_i
     """
     counted = col(Job.state).not_in(KEPT) | (col(Job.ended) > deletable_before(settings))
     if count(session, col(Job.visitor) == visitor, counted, col(Job.id) != except_id) >= settings.visitor_jobs:
+        most, hours = plural(settings.visitor_jobs, "job"), plural(settings.keep_hours, "hour")
         raise JobError(
-            f"A visitor may have {settings.visitor_jobs} jobs here (GANIME_VISITOR_JOBS), including uploads and jobs "
-            f"that ended in the last {settings.keep_hours:g} hours (GANIME_KEEP_HOURS). Delete one of yours first."
+            f"A visitor may have {most} here (GANIME_VISITOR_JOBS), including uploads and jobs that ended in the last "
+            f"{hours} (GANIME_KEEP_HOURS). Delete one of yours first."
         )
 
 
@@ -157,8 +159,8 @@ def make_room(
     if delete_oldest(session, settings, needed, waiting, except_id):
         raise JobError(
             f"All jobs together may take {settings.disk_gigabytes:g} GB here (GANIME_DISK_GIGABYTES), and {megabytes} "
-            f"more do not fit. Finished jobs are deleted after {settings.keep_hours:g} hours (GANIME_KEEP_HOURS) when "
-            "space is needed. Upload less, delete what you no longer need, or try again later."
+            f"more do not fit. Finished jobs are deleted after {plural(settings.keep_hours, 'hour')} "
+            "(GANIME_KEEP_HOURS) when space is needed. Upload less, delete what you no longer need, or try again later."
         )
     if shutil.disk_usage(settings.home).free < needed + spare + promised(session, settings, except_id):
         raise JobError(
@@ -170,7 +172,7 @@ def make_room(
 
 def promised(session: Session, settings: Settings, except_id: str = "") -> int:
     """Return the bytes that jobs, but for `except_id`, reserved and have not written yet."""
-    unfinished = col(Job.state).in_((QUEUED, *ACTIVE, ELSEWHERE)) & col(Job.deleted).is_(False)
+    unfinished = col(Job.state).in_((QUEUED, *ACTIVE, ON_HUB)) & col(Job.deleted).is_(False)
     jobs = session.exec(select(Job).where(unfinished, Job.id != except_id)).all()
     return sum(max(0, job.bytes - folder_bytes(settings.home / "jobs" / job.id)) for job in jobs)
 

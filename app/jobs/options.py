@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from app.settings import SPARE_BYTES
+
 
 @dataclass(frozen=True)
 class JobOptions:
@@ -27,4 +29,4 @@ class JobOptions:
     save: float = 15.0
     draft: float = 6 * 3_600.0
     busy: float = 5.0
-    spare_bytes: int = 200 * 2**20
+    spare_bytes: int = SPARE_BYTES

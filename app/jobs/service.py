@@ -32,7 +32,7 @@ from ganime.config import to_dict
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.files import CONFIG_FILE, atomic_file, atomic_folder, folder_bytes
-from ganime.models.checkpoint import CARD_FILE, load_checkpoint, model_card, model_files
+from ganime.models.checkpoint import CARD_FILE, Checkpoint, load_checkpoint, model_card, model_files
 from ganime.nets.face_detector import face_finder
 from ganime.training.publishing import model_to_publish
 from ganime.training.run_folder import read_run
@@ -214,7 +214,7 @@ class Jobs:
                 raise JobError("This job has reached its limit. Give the minutes for which it should continue.")
             job.trained = folder.trained_seconds()
             self.enqueue(session, job, visitor)
-            folder.set_elsewhere(None)  # from now on it trains here
+            folder.set_on_hub(None)  # from now on it trains here
 
     @explain_disk_errors("The job could not be queued")
     def finish(self, key: str, visitor: Visitor) -> None:
@@ -277,13 +277,18 @@ class Jobs:
         job = self.get(key)
         return log_tail(self.supervisor.folder(job.id), job.attempt)
 
-    def model(self, key: str) -> Path:
-        """Return the folder of a job's model: the best save that can be read, else the newest."""
+    def checkpoint(self, key: str) -> Checkpoint:
+        """Return a job's model: the best save that can be read, else the newest."""
         for folder in self.folder(key).models():
             with contextlib.suppress(CheckpointError):
-                load_checkpoint(folder)
-                return folder
+                return load_checkpoint(folder)
         raise JobError("This job has no model yet: nothing was saved. Wait for its first save, or save it now.")
+
+    def model(self, key: str) -> Path:
+        """Return the folder of a job's model, see `checkpoint`."""
+        folder = self.checkpoint(key).folder
+        assert folder
+        return folder
 
     @explain_disk_errors("The zip could not be written")
     def archive(self, key: str) -> Path:
@@ -303,7 +308,7 @@ class Jobs:
 
     def card(self, key: str) -> str:
         """Return the card of the model under the visitor's name for it: Markdown with text that strangers wrote."""
-        checkpoint = load_checkpoint(self.model(key))
+        checkpoint = self.checkpoint(key)
         return model_card(self.get(key).name or checkpoint.name, checkpoint.generator.config, checkpoint.training)
 
     def get(self, key: str) -> Job:

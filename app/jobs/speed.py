@@ -37,13 +37,13 @@ def seconds_after(jobs: Jobs, image_size: int) -> float | None:
 
 
 def journals(jobs: Jobs, *conditions: object) -> Iterator[list[dict[str, Any]]]:
-    """Yield the journals of the newest jobs that fulfil the conditions; those trained elsewhere say nothing of here."""
+    """Yield the journals of the newest jobs that fulfil the conditions; those of the hub say nothing of here."""
     query = select(Job).where(*conditions)  # type: ignore[arg-type]
     with jobs.store.reading() as session:
         newest = session.exec(query.order_by(col(Job.started).desc()).limit(MAX_JOBS)).all()
     for job in newest:
         folder = jobs.supervisor.folder(job.id)
-        if not folder.elsewhere:
+        if not folder.on_hub:
             yield folder.journal()
 
 
@@ -81,7 +81,7 @@ def images_text(rate: float | None, minutes: float, images: int, faces: int) -> 
     unit = 10 ** max(0, len(str(int(seen))) - 2)  # two significant digits
     images = round(seen / unit) * unit
     times = f", each of your faces about {plural(round(images / faces), 'time')}" if 0 < faces <= images else ""
-    return f"In {minutes:g} minutes the model will see about {images:,} images ({rate:.3g} a second){times}."
+    return f"In {plural(minutes, 'minute')} the model will see about {images:,} images ({rate:.3g} a second){times}."
 
 
 def duration_text(seconds: float) -> str:

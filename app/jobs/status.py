@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.jobs.ending import without_paths
-from app.jobs.folder import Elsewhere, JobFolder
+from app.jobs.folder import HubPlace, JobFolder
 from app.jobs.store import ACTIVE, ENDED, FINISHED, QUEUED, STOPPING, Job
 from app.jobs.uploads import skipped_files
 from ganime.drawing.directions import DIRECTION_INDEX_FILE, read_direction_index
@@ -42,7 +42,7 @@ class JobStatus:
     notes: notices in the journal
     skipped: the visitor's files that are not used, each with the reason
     can_resume, has_model: whether it can be continued, and whether it has a model
-    elsewhere: where it trains, or was trained, None for here
+    on_hub: where on the hub it trains, or was trained, None for here
     has_clarity, sliders: whether that model has a clarity, and how many named sliders
     """
 
@@ -78,7 +78,7 @@ class JobStatus:
     has_model: bool = False
     has_clarity: bool = False
     sliders: int = 0
-    elsewhere: Elsewhere | None = None
+    on_hub: HubPlace | None = None
 
 
 ROW_FIELDS = [one.name for one in fields(JobStatus) if one.default is MISSING and one.default_factory is MISSING]
@@ -118,7 +118,7 @@ def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, Jo
         has_model=model is not None,
         has_clarity=model is not None and (model / CLARITY_FILE).is_file(),
         sliders=named_sliders(model) if model else 0,
-        elsewhere=folder.elsewhere,
+        on_hub=folder.on_hub,
     )
 
 

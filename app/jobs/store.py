@@ -20,7 +20,7 @@ from app.jobs.mirror import Mirror, is_on_network
 
 DRAFT, QUEUED, RUNNING, STOPPING = "draft", "queued", "running", "stopping"
 FINISHED, FAILED, INTERRUPTED = "finished", "failed", "interrupted"
-ELSEWHERE = "elsewhere"  # trains on the visitor's account on the hub, without a trainer here
+ON_HUB = "elsewhere"  # a stored value: trains on the visitor's account on the hub, without a trainer here
 ACTIVE, ENDED = (RUNNING, STOPPING), (FINISHED, FAILED, INTERRUPTED)
 DATABASE = "jobs-1.sqlite"  # the number changes with the columns
 
@@ -30,7 +30,7 @@ class Job(SQLModel, table=True):
 
     key, visitor: SHA-256 of the secret and of the visitor's identity; neither is stored itself
     minutes, images: limits of this attempt, 0 images for no limit
-    ended: of a job that trains elsewhere, when it will have ended at the latest
+    ended: of a job that trains on the hub, when it will have ended at the latest
     trained: seconds trained before this attempt
     start: name of the model it begins from, "" for none
     bytes: disk space that it takes or that is reserved for it

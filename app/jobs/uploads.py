@@ -209,10 +209,11 @@ def in_words(skipped: Sequence[Ignored]) -> list[str]:
 def with_visitor_names(text: str, folder: Path) -> str:
     """Return an error's text without paths of this machine, and with the visitor's names for the files in `folder`."""
     text = text.replace(f"{folder}/", "").replace(f"{folder.name}/", "")
+    names: dict[str, str] = {}
     for stored, name in visitor_names(folder).items() if STORED_NAME.search(text) else ():
-        text = text.replace(stored, short_name(name)).replace(
-            stored.removeprefix(f"{PICTURES_FOLDER}/"), short_name(name)
-        )
+        names[stored] = names[stored.removeprefix(f"{PICTURES_FOLDER}/")] = short_name(name)
+    if names:  # at once: a visitor's name may be that of another stored file
+        text = re.sub("|".join(map(re.escape, sorted(names, key=len, reverse=True))), lambda at: names[at[0]], text)
     return text.replace(f"in {PICTURES_FOLDER};", "in your pictures;")
 
 

@@ -80,8 +80,8 @@ class FaceTurns:
         finally:
             turns.leave(turn)
             wanted.requests -= 1
-            if not wanted.requests or wanted.answer.done():
-                self.wanted.pop(name, None)
+            if self.wanted.get(name) is wanted and (not wanted.requests or wanted.answer.done()):
+                del self.wanted[name]
 
     async def notices(self, turns: Turns, turn: Turn, task: asyncio.Task[Response]) -> AsyncIterator[bytes]:
         """The place of a request, again and again, then its answer. A client that leaves gives its turn up."""

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.server.card import CARD_SIZE
 from app.server.icons import DARK, LIGHT
-from app.server.links import Link, read_link
+from app.server.links import KINDS, Link, read_link
 from app.server.words import DESCRIPTION, NAME, TITLE
 from ganime.errors import RecipeError
 
@@ -85,7 +85,7 @@ def is_page(start: Message) -> bool:
 
 def names_faces(query: QueryParams) -> bool:
     """Whether the address names a face, a tray or a film, which the page shows instead of the first faces."""
-    return any(query.get(kind) for kind in ("face", "tray", "walk"))
+    return any(query.get(kind) for kind in KINDS)
 
 
 def head_html(request: Request) -> str:

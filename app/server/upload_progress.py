@@ -28,7 +28,7 @@ PAUSE_SECONDS = 0.1  # between two looks at an upload
 
 
 @dataclass(eq=False)
-class Upload:
+class FollowedUpload:
     """An upload that is under way. arrived: bytes that were not told yet, by the name of the file."""
 
     followers: int = 0
@@ -59,14 +59,14 @@ class UploadProgress:
     """The uploads that are under way or ended lately, by the ids that browsers give them."""
 
     def __init__(self) -> None:
-        self.uploads: RecentlyUsed[Upload] = RecentlyUsed(MAX_FOLLOWED)
+        self.uploads: RecentlyUsed[FollowedUpload] = RecentlyUsed(MAX_FOLLOWED)
 
     def route(self) -> Route:
         return Route(PROGRESS_PATH, self.answer, methods=["GET"])
 
-    def begin(self, upload_id: str) -> Upload:
+    def begin(self, upload_id: str) -> FollowedUpload:
         """A new upload; one without an id is followed by nobody."""
-        return self.uploads.add(upload_id, Upload()) if upload_id else Upload()
+        return self.uploads.add(upload_id, FollowedUpload()) if upload_id else FollowedUpload()
 
     async def answer(self, request: Request) -> Response:
         """Follow an upload."""
@@ -77,7 +77,7 @@ class UploadProgress:
             await asyncio.sleep(PAUSE_SECONDS)
         return StreamingResponse(self.events(upload), media_type="text/event-stream")
 
-    async def events(self, upload: Upload) -> AsyncIterator[str]:
+    async def events(self, upload: FollowedUpload) -> AsyncIterator[str]:
         """The events of an upload until its end."""
         upload.followers += 1
         try:

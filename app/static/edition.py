@@ -16,7 +16,7 @@ from app.faces.loaded_model import LoadedModel
 from app.faces.studio import Studio
 from app.server.first_faces import first_face
 from app.server.icons import SIDES, favicon_bytes, icon_bytes, manifest_of
-from app.settings import MEGABYTE, Settings
+from app.settings import MEGABYTE, ROOT, Settings
 from app.static.page import DESCRIPTION, PARTS, card_of, page_html
 from app.static.runtime import LICENCE, Runtime, find_runtime
 from app.static.styles import style_sheet
@@ -31,7 +31,6 @@ ASSETS = "assets"
 LACKS = ("models", "project", "find", "layers", "copies", "training", "avatars")
 PAGE_FILE, MODEL_FILE, WORKER_FILE = "index.html", "model.json", "service-worker.js"
 OWN_FILES = (PAGE_FILE, MODEL_FILE, WORKER_FILE, ASSETS, "manifest.json", "favicon.ico", "ganime", "licences")
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.settings import ROOT
 from ganime.errors import ConfigError
 
 PACKAGE = "onnxruntime-web"
 VERSION = "1.30.0"  # that the page was tested with; package.json names the same
 SCRIPT, PROGRAM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
-ROOT = Path(__file__).resolve().parents[2]
 LICENCE = """MIT License
 
 Copyright (c) Microsoft Corporation

@@ -40,11 +40,11 @@ def search_functions(studio: Studio) -> list[ServerFunction]:
     """The server functions that search for faces."""
 
     def choose(visitor: str, key: str, wanted: Names, seed: int) -> Answer:
-        return {"search": studio.work.begin("search", visitor, studio.open(key).choose(wanted, seed), search_value)}
+        return {"work": studio.work.begin("search", visitor, studio.open(key).choose(wanted, seed), search_value)}
 
     def project(visitor: str, key: str, picture: Base64) -> Answer:
         steps = studio.open(key).project(picture_bytes(picture))
-        return {"search": studio.work.begin("search", visitor, steps, search_value)}
+        return {"work": studio.work.begin("search", visitor, steps, search_value)}
 
     door = studio.beginning("search")
     return [server_function(function, door, visitor_of=studio.visitor) for function in (choose, project)]

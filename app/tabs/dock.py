@@ -7,11 +7,10 @@ import gradio as gr
 from app.components.bridge import ServerFunction, component
 from app.faces.studio import Studio
 from app.tabs.create import search_functions, slider_functions
-from app.tabs.downloads import download_functions
 from app.tabs.long_work import work_functions
 from app.tabs.look_inside import look_inside_functions
 from app.tabs.model_menu import model_functions, model_value
-from app.tabs.walks import walk_functions
+from app.tabs.saving import saving_functions
 
 
 def build(studio: Studio) -> gr.HTML:
@@ -25,5 +24,5 @@ def build(studio: Studio) -> gr.HTML:
 def server_functions(studio: Studio) -> list[ServerFunction]:
     """The server functions of all tabs but Train; the page's JavaScript calls them by name."""
     functions = [*model_functions(studio), *slider_functions(studio), *search_functions(studio)]
-    functions += [*download_functions(studio), *walk_functions(studio), *look_inside_functions(studio)]
+    functions += [*saving_functions(studio), *look_inside_functions(studio)]
     return functions + work_functions(studio)

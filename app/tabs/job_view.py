@@ -138,7 +138,7 @@ def existing_jobs(jobs: Jobs) -> Callable[..., dict[str, Any]]:
                 job = jobs.get(key)
                 folder = jobs.supervisor.folder(job.id)
                 facts = {"name": job.name, "state": job.state, "stopped": was_stopped(job)}
-                facts |= {"has_model": bool(folder.models()), "elsewhere": folder.elsewhere is not None}
+                facts |= {"has_model": bool(folder.models()), "on_hub": folder.on_hub is not None}
                 existing.append({"key": key, **facts})
         return {"jobs": existing}
 
@@ -164,7 +164,7 @@ def job_functions(studio: Studio, jobs: Jobs) -> list[Callable[[Any], Any]]:
     def nearest(visitor: str, key: str) -> dict[str, Any]:
         jobs.get(key)  # without the key nobody takes a place
         steps = nearest_training_faces(studio, key)
-        return {"search": studio.work.begin("comparison", visitor, steps, nearest_value)}
+        return {"work": studio.work.begin("comparison", visitor, steps, nearest_value)}
 
     def card(key: str) -> dict[str, Any]:
         return {"html": card_html(jobs.card(key))}

@@ -21,13 +21,14 @@ def work_functions(studio: Studio) -> list[ServerFunction]:
     Their argument comes from the network: the key in the answer of the function that began the work.
     """
 
-    async def ask(visitor: str, search: str) -> Answer:
-        await studio.work.wait(search, WAIT_SECONDS)
-        async with studio.limits.slices.turn(visitor):  # now, or those that wait for a place would hold up the others
-            return await run_in_threadpool(studio.work.ask, search)
+    async def ask(visitor: str, work: str) -> Answer:
+        with studio.work.asked(work):
+            await studio.work.wait(work, WAIT_SECONDS)
+            async with studio.limits.slices.turn(visitor):  # now, or those without a place would hold up the others
+                return await run_in_threadpool(studio.work.ask, work)
 
-    async def leave(search: str) -> Answer:
-        studio.work.end(search)  # at once, in no thread
+    async def leave(work: str) -> Answer:
+        studio.work.end(work)  # at once, in no thread
         return {}
 
     return [server_function(ask, no_door, visitor_of=studio.visitor), server_function(leave, no_door)]

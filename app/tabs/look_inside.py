@@ -1,4 +1,4 @@
-"""Looking into a model on the Explore tab: its layers at work on a face, and whether a face copies a training face."""
+"""Looking into a model on the Create tab: its layers at work on a face, and whether a face copies a training face."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ UNKNOWN = (
 
 
 def look_inside_functions(studio: Studio) -> list[ServerFunction]:
-    """The server functions of See inside and Is it a copy?; every argument comes from the network."""
+    """The server functions of Layers and Is it a copy?; every argument comes from the network."""
 
     def inside(key: str, recipe: RecipeText) -> Answer:
         return inside_value(studio.open(key).inside(Recipe.from_json(recipe)))
 
     def compare(visitor: str, key: str, recipe: RecipeText) -> Answer:
-        """The verdict; or {"search": key} while the training faces are being read."""
+        """The verdict; or {"work": key} while the training faces are being read."""
         model, face = studio.open(key), Recipe.from_json(recipe)
         model.check([face])
         if model.must_read_training_faces():
             steps = model.read_and_compare(face)
-            return {"search": studio.work.begin("comparison", visitor, steps, comparison_value)}
+            return {"work": studio.work.begin("comparison", visitor, steps, comparison_value)}
         comparison = model.compare(face)
         return comparison_value(comparison) if comparison else {"verdict": "unknown", "text": UNKNOWN}
 

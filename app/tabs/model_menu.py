@@ -13,7 +13,7 @@ from app.components.bridge import Answer, ServerFunction, server_function
 from app.errors import JobError, visitor_text
 from app.faces.incoming import MAX_OWN, RecipeText
 from app.faces.library import JOB_PREFIX, PRIVATE_PREFIXES, ModelInfo, job_of
-from app.faces.loaded_model import LOCKS, MAX_FACES, feature_net, locked_by
+from app.faces.loaded_model import LOCKS, MAX_FACES, TOOL_FACES, feature_net, locked_by
 from app.faces.studio import Studio
 from app.faces.walks import MAX_LARGE_FRAMES, MAX_WALK_FRAMES, film_suffixes
 from app.jobs.store import RUNNING
@@ -21,6 +21,7 @@ from app.tabs.job_view import JobKeys
 from app.tabs.plain_verdict import FINISHING
 from app.tabs.sliders import attribute_values, slider_values
 from ganime.drawing.directions import Directions
+from ganime.drawing.mixing import MAX_PARENTS
 from ganime.drawing.recipe import MAX_CLARITY, Recipe
 from ganime.errors import CheckpointError, GanimeError
 
@@ -110,6 +111,8 @@ def model_value(studio: Studio, info: ModelInfo) -> Answer:
         "attributes": attribute_values(feature_net().attributes),
         "most": MAX_FACES,
         "mostOwn": MAX_OWN,
+        "mostParents": MAX_PARENTS,
+        "shown": TOOL_FACES,
         "frames": MAX_WALK_FRAMES,
         "largeFrames": MAX_LARGE_FRAMES,
         "endings": film_suffixes(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,12 +21,10 @@ from app.faces.publishing import (
 from app.faces.studio import Studio
 from app.jobs.service import Jobs
 from app.tabs.long_work import step_value
-from app.visitors import Account, account_of
-
-Asker = tuple[str, Account]  # a visitor's identity and account
+from app.visitors import Asker
 
 
-class Wishes(BaseModel):
+class PublishingWishes(BaseModel):
     """What a visitor fills in. `token` is the visitor's own, "" for that of the login; it is never kept."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -43,33 +41,29 @@ def publish_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
     """`publisher` says what the form needs to know; `publish` begins to publish, see long_work.py."""
 
     def publisher(asker: Asker, key: str) -> Answer:
-        account = asker[1]
-        owner = account.name or "your-name"
+        owner = asker.account.name or "your-name"
         name = re.sub(r"[^\w.-]+", "-", jobs.get(key).name, flags=re.ASCII).strip("-.").lower()
         return {
-            "signed_in": bool(account.token),
+            "signed_in": bool(asker.account.token),
             "copies": is_copying(jobs, key),
             "licences": LICENCES,
             "suggestion": f"{owner}/{name or 'my-faces'}",
         }
 
-    def publish(asker: Asker, key: str, wishes: Wishes) -> Answer:
-        visitor, account = asker
-        token = wishes.token.strip() or account.token
+    def publish(asker: Asker, key: str, wishes: PublishingWishes) -> Answer:
+        visitor = asker.visitor.identity
+        token = wishes.token.strip() or asker.account.token
         if not token:
             raise JobError("Paste a token of the Hugging Face hub that may write, or sign in.")
         target = Target(wishes.repo_id.strip(), wishes.private)
         statement = Statement(wishes.provenance, wishes.licence)
         steps = publication(jobs, visitor, key, target, statement, token, wishes.copies_confirmed, studio.device.lock)
-        return {"search": studio.work.begin("publication", visitor, steps, publication_value)}
-
-    def asker_of(request: Any) -> Asker:
-        return studio.visitor(request), account_of(request)
+        return {"work": studio.work.begin("publication", visitor, steps, publication_value)}
 
     door = studio.door(studio.limits.draw)  # which takes as long as reading the model
     return [
-        server_function(publisher, door, visitor_of=asker_of),
-        server_function(publish, studio.beginning("publication", studio.limits.draw), visitor_of=asker_of),
+        server_function(publisher, door, visitor_of=studio.asker),
+        server_function(publish, studio.beginning("publication", studio.limits.draw), visitor_of=studio.asker),
     ]
 
 

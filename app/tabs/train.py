@@ -30,7 +30,7 @@ from app.jobs.arrivals import Upload, delete_uploads
 from app.jobs.limits import TrainingPlan, check_minutes, check_visitor, may_train
 from app.jobs.service import Jobs, safe_model_name
 from app.jobs.store import DRAFT
-from app.tabs import elsewhere, train_form
+from app.tabs import on_hub, train_form
 from app.tabs.job_view import archive_file, faces_value, job_functions
 from app.tabs.publish import publish_functions
 from app.tabs.train_form import DEFAULT_MINUTES, Form
@@ -276,11 +276,11 @@ def build(studio: Studio, model_key: gr.Textbox, opened: Trigger) -> None:
     if jobs is None:
         gr.Markdown(OFF.format(why=studio.no_jobs))
         return
-    form = train_form.build_form(studio.settings, elsewhere.form_functions(studio, jobs))
+    form = train_form.build_form(studio.settings, on_hub.form_functions(studio, jobs))
     handlers = TrainHandlers(studio, jobs)
     archive = file_function(archive_file(jobs), studio.door(studio.limits.save))
     functions = [*job_functions(studio, jobs), *publish_functions(studio, jobs), archive]
-    functions += elsewhere.job_functions(studio, jobs)
+    functions += on_hub.job_functions(studio, jobs)
     job = component("job", functions, "job", ("resume", "finish", "reconsider"))
     connect(form, handlers, job, model_key, opened)
 
@@ -308,8 +308,8 @@ def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Tex
     # A model to begin from is copied.
     form.begin.click(save(handlers.submit), [form.draft, *plan, form.name], [form.draft, job, form.faces], **private)
     chosen = [form.draft, model_key, form.start, form.images, form.recipe, form.size, form.name]
-    form.elsewhere.plan(None, chosen, form.elsewhere, js=page_call("planElsewhere"), **private)
-    form.elsewhere.started(handlers.started, form.draft, [form.draft, job, form.faces], **private)
+    form.on_hub.plan(None, chosen, form.on_hub, js=page_call("planOnHub"), **private)
+    form.on_hub.started(handlers.started, form.draft, [form.draft, job, form.faces], **private)
     job.resume(look(handlers.resume), None, job, **private)
     job.finish(look(handlers.finish), None, job, **private)
     job.reconsider(read(handlers.reopen_draft), form.draft, [*drafted, form.crop], **private)

@@ -45,7 +45,7 @@ class Form:
     faces: shows what was uploaded
     start, size: model to begin from, and image size in px
     estimate: shows how many images fit into the training time
-    elsewhere: begins the training on the visitor's account on the hub
+    on_hub: begins the training on the visitor's account on the hub
     """
 
     body: gr.Column
@@ -64,21 +64,21 @@ class Form:
     recipe: gr.Radio
     estimate: gr.HTML
     begin: gr.Button
-    elsewhere: gr.HTML
+    on_hub: gr.HTML
 
 
-def build_form(settings: Settings, elsewhere: list[ServerFunction]) -> Form:
-    """Build the components of the form, from top to bottom. elsewhere: server functions of elsewhere.js."""
+def build_form(settings: Settings, on_hub: list[ServerFunction]) -> Form:
+    """Build the components of the form, from top to bottom. on_hub: server functions of on-hub.js."""
     gr.Markdown(HEADING)
     if settings.training == "login":
         gr.Markdown(LOGIN if sign_in_works() else NO_LOGIN)
         if sign_in_works():
             gr.LoginButton(elem_id="sign-in", size="md")
     with gr.Column(visible=settings.training == "open", elem_id="train-form") as body:
-        return build_fields(settings, elsewhere, body)
+        return build_fields(settings, on_hub, body)
 
 
-def build_fields(settings: Settings, elsewhere: list[ServerFunction], body: gr.Column) -> Form:
+def build_fields(settings: Settings, on_hub: list[ServerFunction], body: gr.Column) -> Form:
     """Build the components inside `body`: the faces on one side, and how to train on the other."""
     gr.Markdown(INTRODUCTION)
     with gr.Row(elem_id="train-steps"):
@@ -88,7 +88,7 @@ def build_fields(settings: Settings, elsewhere: list[ServerFunction], body: gr.C
             fields |= build_plan(settings)
             fields["estimate"] = gr.HTML("", elem_id="estimate")
             fields["begin"] = gr.Button("Start training", variant="primary", elem_id="start-training")
-            fields["elsewhere"] = component("elsewhere", elsewhere, "elsewhere", ("plan", "started"))
+            fields["on_hub"] = component("on-hub", on_hub, "on-hub", ("plan", "started"))
             gr.HTML(f"<p>{KEPT.format(hours=settings.keep_hours)}</p>", elem_id="kept")
     return Form(body=body, draft=remembered(""), **fields)
 

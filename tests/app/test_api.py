@@ -176,7 +176,7 @@ def test_no_request_leaves_a_traceback_or_a_control_character_in_the_log(
 
 
 @pytest.mark.parametrize(
-    ("odd", "words"), [({"easing": "bumpy"}, "linear, smooth"), ({"kind": "exe"}, "webp, gif, png, mp4")]
+    ("odd", "words"), [({"easing": "bumpy"}, "linear, smooth"), ({"kind": "exe"}, "mp4, webp, gif, png")]
 )
 def test_interpolate_refuses_an_unknown_easing_or_kind(client: Client, odd: dict[str, str], words: str) -> None:
     with pytest.raises(AppError, match=words):
@@ -273,7 +273,7 @@ def test_no_endpoint_is_called_past_the_queue(client: Client, name: str) -> None
         ({"faces": ["3", '{"model": "else", "revision": "0", "seed": 1}']}, "Load its model first"),
         ({"frames": 601}, "2 to 600 frames"),
         ({"easing": "bumpy"}, "linear, smooth"),
-        ({"kind": "exe"}, "webp, gif, png, mp4"),
+        ({"kind": "exe"}, "mp4, webp, gif, png"),
         ({"speed": 0}, "speed"),
         ({"size": 300}, "0, 256, 512"),
         ({"frames": 240, "size": 512}, "smaller size"),

@@ -179,6 +179,12 @@ def test_a_rate_forgets_after_its_time_and_counts_each_visitor_apart(monkeypatch
     assert admits(rate, "a")
 
 
+@pytest.mark.parametrize(("seconds", "words"), [(60, "in 1 minute."), (600, "in 10 minutes."), (90, "in 1.5 minutes.")])
+def test_a_rate_says_its_time_in_words(seconds: float, words: str) -> None:
+    with pytest.raises(Busy, match=f"0 new cards {words}"):
+        Rate(0, seconds).check("a", "new cards")
+
+
 def test_a_rate_admits_no_more_when_many_ask_at_once() -> None:
     rate, admitted = Rate(5, seconds=60), []
     threads = [threading.Thread(target=lambda: admitted.append(admits(rate, "a"))) for _ in range(20)]

@@ -317,7 +317,7 @@ def test_faces_with_traits_are_found_and_a_search_can_be_stopped(opened: Page) -
     opened.locator('[data-chip="glasses"]').click()
     found_first = [Recipe(MODEL.name, MODEL.revision, seed).to_json() for seed in (40, 41)]
     progress = {"progress": 0.25, "text": "2 of 8 found, 64 faces looked at.", "found": found_first}
-    stand_in(opened, choose={"search": "a"}, ask=progress, leave={})
+    stand_in(opened, choose={"work": "a"}, ask=progress, leave={})
     find.focus()
     opened.keyboard.press("Enter")
     expect(opened.locator(".find-bar")).to_be_visible()

@@ -92,7 +92,7 @@ def test_names_in_a_link_stay_text(page: Page, steered_address: str, complaints:
     evil = "<img src=x onerror=alert(1)>"
     visit(page, link(steered_address, face=recipe("0" * 12, 5, evil), tray=[recipe("0" * 12, 6, evil)]))
     alert(page).to_contain_text(evil)
-    expect(page.locator(".favourites .elsewhere")).to_contain_text(evil)
+    expect(page.locator(".favourites .undrawn")).to_contain_text(evil)
     expect(page.locator("img[src='x']")).to_have_count(0)
     expect(page.locator("#dock .offer")).to_be_hidden()
     page.locator(".favourites .mug").click()
@@ -132,7 +132,7 @@ def test_face_of_another_model_offers_to_load_it_and_undo_leads_back_across_mode
     expect(page.locator(".model-name")).to_have_text(embedded.name)
     expect(page.locator(".made-by")).to_contain_text("Seed 5")
     alert(page).to_be_hidden()
-    page.locator(".favourites .elsewhere").click()  # a kept face brings its model along
+    page.locator(".favourites .undrawn").click()  # a kept face brings its model along
     this_face(page, of_mine)
     expect(page.locator(".model-name")).to_have_text("tester/mine")
     alert(page).to_be_hidden()

@@ -44,7 +44,7 @@ def test_face_turns_into_the_one_closest_to_a_picture_and_stop_keeps_the_best_so
     best = Recipe("tiny", model.revision, 0, 1.0, vector=Recipe("tiny", model.revision, 98).vector)
     [so_far] = recipes_of(model, np.random.default_rng(1).standard_normal((1, 8)).astype(np.float32))
     report = search_value(ProjectionProgress(0.3, 1.0, so_far, np.full((32, 32, 3), 200, np.uint8)))
-    stand_in(create, project={"search": "a"}, ask=report, leave={})
+    stand_in(create, project={"work": "a"}, ask=report, leave={})
     create.locator(".chosen-file").set_input_files(tmp_path / "<b>any.jpg")
     expect(create.locator('[data-panel="picture"]')).to_be_visible()
     expect(create.locator(".near-bar")).to_have_attribute("value", "0.3")
@@ -208,7 +208,7 @@ def test_layers_and_the_copy_check_follow_the_face(create: Page, steered_address
     choose_tool(create, "copy")
     expect(create.locator(".copy-verdict")).to_have_text("Not known")
     expect(create.locator(".copy-text")).to_contain_text("copies cannot be detected")
-    stand_in(create, compare={"search": "a"}, ask={"progress": 0.3}, leave={})
+    stand_in(create, compare={"work": "a"}, ask={"progress": 0.3}, leave={})
     press(create, "dice")
     expect(create.locator(".copy-bar")).to_have_attribute("value", "0.3")
     with create.expect_request(lambda request: '"leave"' in (request.post_data or "")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import socket
 import zipfile
@@ -18,7 +19,11 @@ from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 from sqlmodel import select
 
+from app.jobs.arrivals import Upload
+from app.jobs.service import Jobs
 from app.jobs.store import Job, Store
+from app.settings import Settings
+from app.visitors import Visitor
 from ganime.drawing.recipe import Recipe
 from ganime.models.checkpoint import load_checkpoint
 from tests.app.job_helpers import children_of, run_files, wait_for
@@ -195,7 +200,7 @@ def test_a_model_is_trained_on_the_account_of_its_visitor_and_fetched(
     more_choices(page)
     page.get_by_label("From scratch").check()
     page.get_by_label("32", exact=True).check()
-    part, job = page.locator("#elsewhere"), page.locator("#job .job")
+    part, job = page.locator("#on-hub"), page.locator("#job .job")
     part.get_by_text("Train on your own Hugging Face account").click()
     token = part.get_by_label("Token")
     token.fill("hf_wrong")
@@ -214,7 +219,7 @@ def test_a_model_is_trained_on_the_account_of_its_visitor_and_fetched(
     expect(job.locator(".state")).to_have_text("Training on your account")
     expect(job.locator(".where a").first).to_have_attribute("href", f"{site.hub.endpoint}/jobs/tester/job0")
     expect(page.locator("#train-form")).to_be_hidden()
-    there = job.locator(".elsewhere")
+    there = job.locator(".on-hub")
     expect(there.locator(".due")).to_contain_text("at the latest")
     there.get_by_role("button", name="Cancel it").click()
     there.get_by_role("button", name="Yes, end it").click()
@@ -449,6 +454,27 @@ def test_jobs_that_are_not_here_are_kept_until_the_visitor_removes_them_and_a_lo
     assert page.evaluate(KEPT) == 0
 
 
+def test_the_faces_of_one_job_are_not_shown_with_another_and_are_asked_for_again(
+    page: Page, site: Site, uploaded: Path
+) -> None:
+    jobs = Jobs(Settings(home=site.home))
+    keys = [jobs.draft([Upload(uploaded, "faces.zip")], Visitor("me"), 32) for _ in range(2)]
+    kept = json.dumps([{"key": key, "name": f"job {place}"} for place, key in enumerate(keys)])
+    page.add_init_script(f"localStorage.setItem('ganime-jobs', {kept!r})")
+    open_tab(page, site.address)
+    sheet = page.locator("#job .sheet")
+    expect(page.locator("#job .list button")).to_have_count(2)
+    expect(sheet).to_be_visible()
+    stand_in(page, faces_sheet={"error": "Busy."})
+    page.locator("#job .list button").nth(1).click()
+    for _ in range(2):
+        page.wait_for_event("response", lambda response: "faces_sheet" in (response.request.post_data or ""))
+    expect(page.locator("#job .job")).to_be_visible()
+    expect(sheet).to_be_hidden()
+    page.unroute(SERVER)
+    expect(sheet).to_be_visible()
+
+
 def test_a_folder_becomes_a_job_with_charts_and_grids_that_goes_on_after_the_page_was_killed(
     page: Page, site: Site, faces_folder: Path, complaints: list[str]
 ) -> None:
@@ -528,7 +554,6 @@ def test_example_faces_and_the_tray_need_one_click_and_a_stopped_model_can_be_fi
     expect(page.locator("#train-form")).to_be_hidden()  # so that the job stays where it is
     expect(job.locator(".brings")).to_have_text("It brings the check for copies.")
     job.get_by_role("button", name="Add clarity and sliders").click()
-    expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
     expect(job.locator(".state")).to_have_text("Finished", timeout=PATIENCE)
     assert serious(page) == []
     delete(job)

@@ -204,7 +204,7 @@ def test_faces_of_another_model_wait_in_their_slots_until_it_is_loaded(
     press(page, "load")
     expect(page.locator(".model-name")).to_have_text("tester/tiny")
     expect(page.locator(".slots-hint")).to_contain_text("Another model drew 2 of these faces")
-    expect(page.locator('[data-slot="2"]:not(.elsewhere)')).to_be_visible()
+    expect(page.locator('[data-slot="2"]:not(.undrawn)')).to_be_visible()
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

@@ -34,3 +34,4 @@ def test_a_quoted_value_fits_in_a_sentence(value: Any) -> None:
 
 def test_only_one_thing_is_singular() -> None:
     assert [plural(count, "face") for count in (0, 1, 2_000)] == ["0 faces", "1 face", "2,000 faces"]
+    assert [plural(count, "minute") for count in (1.0, 1.5, 120.0)] == ["1 minute", "1.5 minutes", "120 minutes"]

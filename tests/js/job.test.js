@@ -3,6 +3,7 @@ import test from "node:test";
 
 import { linePath, ticksOf } from "../../app/components/job/charts.js";
 import { createNotifying } from "../../app/components/job/notify.js";
+import { hasPicture, removePicture, showPicture } from "../../app/components/job/pictures.js";
 import { nameOfSample } from "../../app/components/job/samples.js";
 import {
   bringsOf, canBeFinished, describeState, formatDuration, nameOf, paceOf, planOf, reasonOf, restOf, shareOf, stateOf,
@@ -130,4 +131,34 @@ test("a line spans its chart, stands on 0 and leaves out what is unknown", () =>
 test("the first sample of a run is the start", () => {
   assert.equal(nameOfSample(0, 0, 5), "Sample 1 of 5, before the first step");
   assert.equal(nameOfSample(1200, 2, 5), "Sample 3 of 5, after 1,200 images");
+});
+
+/** Stands for an image element. */
+class Picture {
+  dataset = {};
+  hasAttribute(name) { return name in this; }
+  removeAttribute(name) { delete this[name]; }
+}
+
+test("a picture that did not come is asked for again, and one that came is not", async () => {
+  const [image, answers] = [new Picture(), [null, { error: "Busy." }, { url: "a.webp" }]];
+  let asked = 0;
+  for (let time = 0; time < 5; time += 1) {
+    await showPicture(image, "a", async () => answers[asked++]);
+  }
+  assert.deepEqual([asked, image.src], [3, "a.webp"]);
+});
+
+test("a job's picture is not seen with the next one, also where it comes late", async () => {
+  const image = new Picture();
+  let answerLate;
+  await showPicture(image, "a", async () => ({ url: "a.webp" }));
+  const late = showPicture(image, "a 2", () => new Promise((resolve) => { answerLate = resolve; }));
+  removePicture(image);
+  assert.ok(!hasPicture(image));
+  answerLate({ url: "a2.webp" });
+  await late;
+  assert.ok(!hasPicture(image));
+  await showPicture(image, "a", async () => ({ url: "a.webp" }));
+  assert.ok(hasPicture(image));
 });

@@ -22,7 +22,7 @@ test("no module imports itself in a circle", () => {
 const ROOMS = {
   ".": ["shared"], shared: [], core: ["shared"], dock: ["core", "shared"], header: ["core", "shared"],
   create: ["core", "dock", "shared"],
-  interpolate: ["core", "dock", "shared"], job: ["core", "shared"], faces: ["shared"], elsewhere: ["shared"],
+  interpolate: ["core", "dock", "shared"], job: ["core", "shared"], faces: ["shared"], "on-hub": ["shared"],
   static: ["core", "interpolate", "shared"],
 };
 

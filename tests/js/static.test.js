@@ -76,23 +76,24 @@ test("long work tells its progress, then its answer or its error, and can be giv
   const works = createLongWorks();
   let finish = null;
   const done = new Promise((resolve) => { finish = resolve; });
-  const { search } = works.begin(async (report) => {
+  const { work } = works.begin(async (report) => {
     report(0.5);
     return done;
   });
-  assert.deepEqual(await works.ask(search), { progress: 0.5 });
+  assert.deepEqual(await works.ask(work), { progress: 0.5 });
   finish({ name: "film.png" });
-  assert.deepEqual(await works.ask(search), { name: "film.png" });
+  assert.deepEqual(await works.ask(work), { name: "film.png" });
+  assert.match((await works.ask(work)).error, /stopped/); // its file is held no longer
   const failed = works.begin(async () => { throw new Error("no room"); });
-  assert.deepEqual(await works.ask(failed.search), { error: "no room" });
+  assert.deepEqual(await works.ask(failed.work), { error: "no room" });
   let left = null;
   const other = works.begin(async (_, isLeft) => {
     left = isLeft;
     return done;
   });
-  works.leave(other.search);
+  works.leave(other.work);
   assert.equal(left(), true);
-  assert.match((await works.ask(other.search)).error, /stopped/);
+  assert.match((await works.ask(other.work)).error, /stopped/);
 });
 
 test("films are recorded as MP4 where that works, else as WebM, else not at all", () => {

@@ -1,12 +1,10 @@
 // The one way in which the page has faces drawn: recipes in, pictures out. Behind it is the server, or the browser.
-const AT_ONCE = 64; // faces that a request may ask for
-
 /** Draws faces of the model that were not drawn yet; one that cannot be drawn keeps none of the others away. */
-export async function drawMissing({ drawing, pictures, isOfModel }, recipes) {
+export async function drawMissing({ drawing, pictures, isOfModel, model }, recipes) {
   const add = (some) => drawing.draw(some).catch(() => []);
   const missing = recipes.filter((recipe) => isOfModel(recipe) && !pictures.has(recipe));
-  for (let start = 0; start < missing.length; start += AT_ONCE) {
-    const some = missing.slice(start, start + AT_ONCE);
+  for (let start = 0; start < missing.length; start += model.most) {
+    const some = missing.slice(start, start + model.most);
     if ((await add(some)).length) continue;
     for (const recipe of some) await add([recipe]);
   }

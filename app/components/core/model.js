@@ -41,9 +41,9 @@ async function renew(request, inUse, meet) {
  * Creates the access to models. changed(key): tells the server which one is in use.
  *
  * Its `model` is what model_value says of the one in use: {key, model, revision, origin, parameters, note, trained,
- * private, embedded, side, clarity, mostClarity, openers, steers, locks, attributes, most, mostOwn, frames,
- * largeFrames, endings, training, awaited}, the last one what is said of sliders that are still being fitted. A page
- * that lacks what only some servers do names it in `lacks`; elements with data-needs are hidden there.
+ * private, embedded, side, clarity, mostClarity, openers, steers, locks, attributes, most, mostOwn, mostParents, shown,
+ * frames, largeFrames, endings, training, awaited}, the last one what is said of sliders that are still being fitted. A
+ * page that lacks what only some servers do names it in `lacks`; elements with data-needs are hidden there.
  */
 export function createModels({ request, attempt, complain }, changed) {
   const listeners = createListeners();

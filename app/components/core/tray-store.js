@@ -1,9 +1,7 @@
 // The tray: faces that a visitor keeps, as recipes, in this browser's storage and in files.
 import { parseRecipe } from "../shared/recipes.js";
-import { readStored, writeStored } from "../shared/storage.js";
+import { readStored, TRAY, writeStored } from "../shared/storage.js";
 
-/** The storage entry. */
-export const TRAY = "ganime-tray";
 /** Bytes of a file with a tray. */
 export const MOST_BYTES = 2 ** 20;
 

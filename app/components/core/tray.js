@@ -2,7 +2,8 @@
 import { drawMissing } from "./drawing.js";
 import { moved } from "../shared/lists.js";
 import { createListeners } from "../shared/listeners.js";
-import { MOST_BYTES, parseTrayFile, readTray, recipesOf, TRAY, writeTray } from "./tray-store.js";
+import { TRAY } from "../shared/storage.js";
+import { MOST_BYTES, parseTrayFile, readTray, recipesOf, writeTray } from "./tray-store.js";
 
 const UNSTORED = "This browser stores nothing, so the tray is lost when you leave this page. Export it as a file.";
 

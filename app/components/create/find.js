@@ -3,8 +3,6 @@ import { create } from "../shared/dom.js";
 import { randomSeed } from "../shared/recipes.js";
 import { groupItems } from "../shared/tiles.js";
 
-const FACES = 8; // that a search finds
-
 /** Whether a trait is a colour, of which one can be picked at a time in its group. */
 const isColour = (name) => /_(hair|eyes)$/.test(name) && !/^(long|short)_/.test(name);
 
@@ -32,7 +30,7 @@ function createFinding(view, searches, gallery) {
     if (mine === run && missing.length) await drawing.draw(missing);
     if (mine !== run) return; // stopped meanwhile
     shown = inOrder(shown, found);
-    gallery.showFound(shown, { toCome: FACES - shown.length });
+    gallery.showFound(shown, { toCome: view.model.shown - shown.length });
   }
 
   return {
@@ -62,7 +60,7 @@ function createFinding(view, searches, gallery) {
       searches.stop();
       if (shown.length) gallery.showFound(shown);
       $(".found-text").textContent = shown.length
-        ? `Stopped. ${shown.length} of ${FACES} found.` : "Stopped before a face was found.";
+        ? `Stopped. ${shown.length} of ${view.model.shown} found.` : "Stopped before a face was found.";
     },
     /** Shows no more of what was searched for. */
     drop() { run += 1; },
@@ -81,7 +79,7 @@ export function createFind(view, searches, gallery) {
       chip.setAttribute("aria-pressed", String(picked.has(chip.dataset.chip)));
     });
     $('[data-do="find"]').disabled = !picked.size;
-    $('[data-do="find"]').textContent = picked.size ? `Find ${FACES} faces` : "Pick something first";
+    $('[data-do="find"]').textContent = picked.size ? `Find ${view.model.shown} faces` : "Pick something first";
   }
 
   function createChip({ name, label, colour }, group) {

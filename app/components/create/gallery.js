@@ -1,9 +1,8 @@
 // The gallery: 1 to 64 faces of consecutive seeds, in tiles as large as the room allows.
 import { create } from "../shared/dom.js";
-import { randomSeed } from "../shared/recipes.js";
+import { MAX_SEED, randomSeed } from "../shared/recipes.js";
 import { showTiles } from "../shared/tiles.js";
 
-const MOST_SEED = 4294967295;
 const SIZES = [1, 4, 16, 64]; // of the grid, see create.css
 const FOUND_SIZE = 16; // the same for one face as for all eight, so that none changes its size as others are found
 const FIRST = { seed: 3, count: 16 };
@@ -15,13 +14,13 @@ export function wholeNumber(text, least, most) {
 }
 
 /** So many consecutive seeds; 0 follows the largest one. */
-const seedsFrom = (seed, count) => Array.from({ length: count }, (_, index) => (seed + index) % (MOST_SEED + 1));
+const seedsFrom = (seed, count) => Array.from({ length: count }, (_, index) => (seed + index) % (MAX_SEED + 1));
 
 /** Creates the gallery. */
 export function createGallery(view, locks) {
   const { $, attempt, place } = view;
   const given = place.read();
-  let seed = wholeNumber(given.seed, 0, MOST_SEED) ?? FIRST.seed;
+  let seed = wholeNumber(given.seed, 0, MAX_SEED) ?? FIRST.seed;
   let count = wholeNumber(given.count, 1, 64) ?? FIRST.count;
   let recipes = [];
   let latest = 0;
@@ -60,8 +59,8 @@ export function createGallery(view, locks) {
     roll(seed);
   });
   $(".seed").addEventListener("change", () => {
-    const typed = wholeNumber($(".seed").value, 0, MOST_SEED);
-    if (typed === null) view.complain(`A seed is a whole number from 0 to ${MOST_SEED.toLocaleString("en")}.`);
+    const typed = wholeNumber($(".seed").value, 0, MAX_SEED);
+    if (typed === null) view.complain(`A seed is a whole number from 0 to ${MAX_SEED.toLocaleString("en")}.`);
     roll(typed ?? seed);
   });
   view.onModel(() => view.current() && roll(seed));

@@ -3,8 +3,6 @@ import { create } from "../shared/dom.js";
 import { randomSeed } from "../shared/recipes.js";
 import { createTile, showTiles } from "../shared/tiles.js";
 
-const MOST_PARENTS = 16;
-
 /** Creates the tool; returns its actions. */
 export function createMix(view) {
   const { $, ask, attempt, drawing, tray, own } = view;
@@ -25,7 +23,7 @@ export function createMix(view) {
     const before = selected();
     const after = before.includes(recipe)
       ? before.filter((other) => other !== recipe)
-      : [...before, recipe].slice(0, MOST_PARENTS);
+      : [...before, recipe].slice(0, view.model.mostParents);
     view.record("parents", before, after);
     put(after);
   }
@@ -38,11 +36,12 @@ export function createMix(view) {
   }
 
   function update() {
+    const { mostParents, shown } = view.model;
     const chosen = selected();
     const here = tray.drawable();
     $(".mix-hint").textContent = here.length < 2
       ? "Keep two or more faces in the tray first; then you can mix them here."
-      : "Pick the faces to mix, 2 to 16. You get eight new faces, each with something of all of them.";
+      : `Pick the faces to mix, 2 to ${mostParents}. You get ${shown} new faces, each with something of all of them.`;
     $(".parents").replaceChildren(...here.map((recipe) => createParent(recipe, chosen.indexOf(recipe))));
     $('[data-do="breed"]').disabled = chosen.length < 2;
     $('[data-do="sum"]').disabled = chosen.length < 3;

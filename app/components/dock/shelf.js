@@ -51,7 +51,7 @@ function createShelf(core, element) {
     tile.setAttribute("aria-pressed", String(recipe === marked));
     if (pictures.has(recipe)) return tile;
     const words = isOfModel(recipe) ? "cannot be drawn" : `of ${parseRecipe(recipe).model}`;
-    tile.classList.add("elsewhere");
+    tile.classList.add("undrawn");
     tile.append(create("span", { textContent: words }));
     return tile;
   }

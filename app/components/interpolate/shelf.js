@@ -62,7 +62,7 @@ export function createShelf(view, order, { press, placed }) {
     tile.setAttribute("aria-pressed", String(place === order.target()));
     tile.dataset.slot = place;
     if (!pictures.has(recipe)) {
-      tile.classList.add("elsewhere");
+      tile.classList.add("undrawn");
       const why = isOfModel(recipe) ? "cannot be drawn" : `of ${parseRecipe(recipe).model}`;
       tile.append(create("span", { textContent: why }));
     }

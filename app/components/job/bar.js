@@ -1,7 +1,7 @@
 // The bar of a job: full by a share, or moving while the share is unknown.
+import { reducedMotion } from "../shared/motion.js";
 
 const MOVING = [{ left: "-30%" }, { left: "100%" }];
-const isStill = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /** Creates the bar. Returns show(share): 0 to 1, or null. The style sheet of a component cannot hold @keyframes. */
 export function createBar(bar) {
@@ -10,7 +10,7 @@ export function createBar(bar) {
 
   function move(on) {
     bar.classList.toggle("moving", on);
-    if (on && !motion && !isStill()) {
+    if (on && !motion && !reducedMotion.matches) {
       motion = inner.animate(MOVING, { duration: 1600, easing: "ease-in-out", iterations: Infinity });
     } else if (!on) {
       motion?.cancel();

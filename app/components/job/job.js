@@ -10,10 +10,11 @@ import { createRequest } from "../shared/requests.js";
 import { createActions } from "./actions.js";
 import { createBar } from "./bar.js";
 import { drawChart } from "./charts.js";
-import { createElsewhere } from "./elsewhere.js";
+import { createOnHub } from "./on-hub.js";
 import { createFold } from "./fold.js";
 import { createJobList, keepJobs } from "./list.js";
 import { createNotifying } from "./notify.js";
+import { hasPicture, removePicture, showPicture } from "./pictures.js";
 import { createPublishing } from "./publish.js";
 import { createSamples } from "./samples.js";
 import {
@@ -90,13 +91,13 @@ function showButtons({ $, notifying, picked }, job) {
 }
 
 function showContinuation({ $ }, job) {
-  const isNew = Boolean(job.elsewhere) || job.minutes_left === null; // none of its minutes are left
+  const isNew = Boolean(job.on_hub) || job.minutes_left === null; // none of its minutes are left
   $(".more").hidden = !job.can_resume;
   $(".minutes").value = isNew ? "15" : "";
   $(".minutes").placeholder = String(Math.max(1, Math.round(job.minutes_left || 0)));
   setText($(".rest"), restOf(job));
-  setText($(".unit"), job.elsewhere ? "minutes on this page" : "more minutes");
-  setText($('[data-action="resume"]'), job.elsewhere ? "Train here instead" : "Continue");
+  setText($(".unit"), job.on_hub ? "minutes on this page" : "more minutes");
+  setText($('[data-action="resume"]'), job.on_hub ? "Train here instead" : "Continue");
 }
 
 function showVerdict({ $ }, { plain }) {
@@ -126,18 +127,23 @@ function showCharts({ $ }, job) {
   }
 }
 
-/** Shows the faces of a job that has drawn none yet. */
-async function showSheet({ $, ask, picked }, job) {
-  const waiting = ["draft", "queued", "elsewhere"].includes(job.state);
-  const wanted = waiting || (isActive(job) && !job.grids.length);
-  $(".sheet").hidden = !wanted || $(".sheet").dataset.key !== picked();
-  if (!wanted || $(".sheet").dataset.key === picked()) return;
-  const key = picked();
-  $(".sheet").dataset.key = key;
-  const answer = await ask("faces_sheet", key);
-  if (key !== picked()) return;
-  if (answer?.url) $(".sheet").src = answer.url;
-  $(".sheet").hidden = !answer?.url;
+/** Creates the picture of the faces of a job that has drawn none yet. */
+function createSheet({ $, ask, picked }) {
+  const image = $(".sheet");
+  return {
+    async update(job) {
+      const waiting = ["draft", "queued", "elsewhere"].includes(job.state);
+      const wanted = waiting || (isActive(job) && !job.grids.length);
+      image.hidden = !wanted || !hasPicture(image);
+      if (!wanted) return;
+      const key = picked();
+      await showPicture(image, key, () => ask("faces_sheet", key), { hidden: false });
+    },
+    reset() {
+      image.hidden = true;
+      removePicture(image);
+    },
+  };
 }
 
 function showJob(view, job) {
@@ -153,7 +159,6 @@ function showJob(view, job) {
   showVerdict(view, job);
   showCharts(view, job);
   showDetails(view, job);
-  showSheet(view, job);
   view.notifying.update(view.picked(), job);
 }
 
@@ -186,7 +191,10 @@ function createFolds({ $, ask, picked }) {
       if ($(".log").open) readLog();
       $(".card").hidden = !job.has_model;
     },
-    reset: () => { $(".card").open = $(".log").open = $(".numbers").open = false; },
+    reset() {
+      $(".card").open = $(".log").open = $(".numbers").open = false;
+      for (const text of [".log pre", ".card .text"]) setText($(text), "");
+    },
   };
 }
 
@@ -214,9 +222,9 @@ function keepKeys(view, value) {
 function createJobView(view) {
   const { $, ask } = view;
   const list = createJobList(view, pick);
-  const samples = createSamples(view);
+  const [sheet, samples] = [createSheet(view), createSamples(view)];
   const [folds, form, publishing] = [createFolds(view), createFold(view), createPublishing(view)];
-  const [actions, elsewhere] = [createActions(view, refresh, forget), createElsewhere(view, refresh)];
+  const [actions, onHub] = [createActions(view, refresh, forget), createOnHub(view, refresh)];
   let [asking, refusal] = [false, ""]; // whether a question is under way, and how the last one was refused
   let arriving = ""; // the key of a job that was started just now and is not shown yet
 
@@ -227,7 +235,7 @@ function createJobView(view) {
 
   function pick(key, again = true) {
     view.select(key);
-    for (const part of [actions, samples, folds, publishing, elsewhere]) part.reset();
+    for (const part of [actions, sheet, samples, folds, publishing, onHub]) part.reset();
     for (const part of [".job", ".away"]) $(part).hidden = true;
     view.say("");
     if (again || key) list.update();
@@ -262,7 +270,7 @@ function createJobView(view) {
     if (before !== job.state) showContinuation(view, job);
     showJob(view, job);
     samples.show(job);
-    for (const part of [folds, publishing, elsewhere]) part.update(job);
+    for (const part of [sheet, folds, publishing, onHub]) part.update(job);
     form.update(job);
     if (before && before !== job.state) list.update();
     if (arriving === view.picked()) $(".job").scrollIntoView({ block: "start" });

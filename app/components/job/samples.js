@@ -1,6 +1,7 @@
 // The sample grids of a training job: the same faces at the start and now, under a divider that is dragged, and a
 // timeline to go back to earlier samples.
 import { formatNumber, setText } from "../shared/dom.js";
+import { removePicture, showPicture } from "./pictures.js";
 
 const COMPARING = [".before", ".divider", ".tag.first", ".tag.last", ".split"];
 
@@ -32,15 +33,10 @@ export function createSamples(view) {
   let grids = []; // images seen at each
   let follow = true; // whether a new one is shown as soon as it is there
 
-  /** Shows the sample grid of a number of training images in a picture, unless it is there already. */
-  async function load(image, images, alt) {
-    const wanted = `${view.picked()} ${images}`;
-    if (image.dataset.grid === wanted) return;
-    image.dataset.grid = wanted;
-    const answer = await ask("grid", view.picked(), images);
-    if (wanted !== image.dataset.grid) return; // another one is wanted meanwhile
-    if (answer?.url) Object.assign(image, { src: answer.url, alt });
-    else image.dataset.grid = "";
+  /** Shows the sample grid of a number of training images in a picture. */
+  function load(image, images, alt) {
+    const key = view.picked();
+    showPicture(image, `${key} ${images}`, () => ask("grid", key, images), { alt });
   }
 
   function draw() {
@@ -70,7 +66,7 @@ export function createSamples(view) {
     },
     reset() {
       follow = true;
-      for (const image of [$(".grid"), $(".before")]) image.dataset.grid = "";
+      for (const image of [$(".grid"), $(".before")]) removePicture(image);
       $(".pictures").hidden = true;
     },
   };

@@ -17,7 +17,7 @@ export const nameOf = (job) => job.name || (job.state === "draft" ? "Uploaded fa
 
 /** The state of a job in words. */
 export function stateOf(job) {
-  if (job.elsewhere && job.state === "interrupted") return "Cancelled";
+  if (job.on_hub && job.state === "interrupted") return "Cancelled";
   return job.stopped ? "Stopped" : STATES[job.state] || job.state;
 }
 
@@ -44,7 +44,7 @@ export function deletionOf(job) {
     return "Delete this job and its faces here? On the hub it goes on and costs until it ends. Cancel it first if you "
       + "do not want that.";
   }
-  const rest = job.elsewhere ? " What is in your account on the hub stays there." : "";
+  const rest = job.on_hub ? " What is in your account on the hub stays there." : "";
   return `Delete this job, its faces and its model permanently?${rest}`;
 }
 
@@ -117,8 +117,8 @@ export const canBeFinished = (job) => job.has_model && job.can_resume && job.sav
   && !job.has_clarity && job.state !== "failed";
 
 /** What an ended job can continue for, "" where minutes have to be entered. */
-export function restOf({ minutes_left: rest, most_images: mostImages, elsewhere }) {
-  if (rest === null || elsewhere) return ""; // it has come to its end
+export function restOf({ minutes_left: rest, most_images: mostImages, on_hub: onHub }) {
+  if (rest === null || onHub) return ""; // it has come to its end
   const minutes = Number(rest.toFixed(rest < 10 ? 1 : 0));
   const unit = minutes === 1 ? "minute" : "minutes";
   const images = mostImages ? `, up to ${formatNumber(mostImages)} images` : "";

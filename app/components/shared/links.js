@@ -20,9 +20,6 @@ export function readLink(search) {
   return Object.fromEntries(NAMES.map((name) => [name, query.get(name) || ""]));
 }
 
-/** Whether an address names faces. */
-export const namesFaces = (search) => NAMES.some((name) => new URLSearchParams(search).has(name));
-
 /** The key of the job that an address names, "" for none. hash: its part from the # on. */
 export const jobOfLink = (hash) => new URLSearchParams(hash.slice(1)).get("job") || "";
 

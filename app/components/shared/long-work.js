@@ -22,14 +22,14 @@ export function createLongWork(request, busy = () => {}) {
   async function advance(run, begin, report) {
     if (run !== latest) return null;
     const begun = await begin();
-    const { search } = begun;
-    if (search === undefined) return begun; // the answer was there at once
+    const { work } = begun;
+    if (work === undefined) return begun; // the answer was there at once
     for (;;) {
       if (run !== latest) {
-        await request("leave", search);
+        await request("leave", work);
         return null;
       }
-      const answer = await request("ask", search);
+      const answer = await request("ask", work);
       if (answer.progress === undefined) return answer;
       if (run === latest) report(answer);
     }
@@ -44,7 +44,8 @@ export function createLongWork(request, busy = () => {}) {
     /**
      * Returns the last answer, null where the work was stopped or replaced.
      *
-     * begin(): asks the server to begin; its answer has a `search` unless it is final. report(answer): for progress.
+     * begin(): asks the server to begin; its answer has the key of the `work` unless it is final. report(answer): for
+     * progress.
      */
     async run(begin, report) {
       const run = ++latest;

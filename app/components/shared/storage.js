@@ -1,5 +1,8 @@
 // What this browser keeps for the page, as JSON. Storage may be switched off or full.
 
+/** The entry with the faces of the tray. */
+export const TRAY = "ganime-tray";
+
 /** Reads a stored value. Returns null where there is none, or none that can be read. */
 export function readStored(name) {
   try {

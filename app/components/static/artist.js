@@ -8,17 +8,11 @@ import {
   checkedRecipe, decodeVector, encodeVector, latentOfSeed, readRecipe, truncated, untruncated, writeRecipe,
 } from "./recipe.js";
 
-const TOOL_FACES = 8;
-const MOST_STEPS = 64; // from one face to another
-const MOST_PARENTS = 16;
-const MOST_AMOUNT = 3; // of a direction, either way
-const OWN_LENGTH = 1.5; // of a visitor's direction
-
 const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 
-function checkedAmount(name, amount) {
-  if (Math.abs(amount) <= MOST_AMOUNT) return amount;
-  throw new Error(`The amount of ${name} is a number from -${MOST_AMOUNT} to ${MOST_AMOUNT}; got ${amount}.`);
+function checkedAmount(name, amount, most) {
+  if (Math.abs(amount) <= most) return amount;
+  throw new Error(`The amount of ${name} is a number from -${most} to ${most}; got ${amount}.`);
 }
 
 /** Creates recipe(text), which reads a recipe of this model, and of(z, origin), which writes one for a latent. */
@@ -53,9 +47,9 @@ function waysOf({ locks: ways, directions }, locks) {
 }
 
 /** Recipes between two faces in equal steps, both left out. See `recipes_between` in mixing.py. */
-function recipesBetween(recipes, a, b, steps, dim) {
-  if (!Number.isInteger(steps) || steps < 2 || steps > MOST_STEPS) {
-    throw new Error(`The number of steps is a whole number from 2 to ${MOST_STEPS}; got ${steps}.`);
+function recipesBetween(recipes, a, b, steps, { dim, limits }) {
+  if (!Number.isInteger(steps) || steps < 2 || steps > limits.steps) {
+    throw new Error(`The number of steps is a whole number from 2 to ${limits.steps}; got ${steps}.`);
   }
   const positions = Array.from({ length: steps - 1 }, (_, index) => (index + 1) / steps);
   const same = a.truncation === b.truncation;
@@ -82,7 +76,7 @@ function meanSettings(parents) {
 
 /** Creates the tools, each of which returns recipes. about: see createArtist. */
 function createTools(about, recipes) {
-  const { dim, directions } = about;
+  const { dim, directions, limits } = about;
   const read = recipes.read;
   const plain = (recipe) => untruncated(recipe, dim);
   const locked = (latents, z, locks) => {
@@ -95,7 +89,7 @@ function createTools(about, recipes) {
   function offsetOf(amounts, own = {}) {
     return combined(Object.entries(amounts).map(([name, amount]) => {
       const vector = Object.hasOwn(own, name) ? decodeVector(own[name]) : directions[name];
-      if (vector?.length === dim) return [vector, checkedAmount(name, amount)];
+      if (vector?.length === dim) return [vector, checkedAmount(name, amount, limits.amount)];
       throw new Error(`There is no direction ${JSON.stringify(name)} for this model.`);
     }));
   }
@@ -110,7 +104,7 @@ function createTools(about, recipes) {
     vary({ recipe, strength, seed, locks = [] }) {
       const origin = read(recipe);
       const z = plain(origin);
-      return from(origin, locked(vary(z, strength, TOOL_FACES, seed), z, locks));
+      return from(origin, locked(vary(z, strength, limits.shown, seed), z, locks));
     },
     steer({ recipe, amounts, own }) {
       const origin = read(recipe);
@@ -119,31 +113,32 @@ function createTools(about, recipes) {
     },
     breed({ recipes: texts, mutation, seed }) {
       const parents = recipes.readAll(texts);
-      if (parents.length < 2 || parents.length > MOST_PARENTS) {
-        throw new Error(`A child has 2 to ${MOST_PARENTS} parents; got ${parents.length}.`);
+      if (parents.length < 2 || parents.length > limits.parents) {
+        throw new Error(`A child has 2 to ${limits.parents} parents; got ${parents.length}.`);
       }
-      return from(meanSettings(parents), breed(parents.map(plain), TOOL_FACES, mutation, seed));
+      return from(meanSettings(parents), breed(parents.map(plain), limits.shown, mutation, seed));
     },
     mix({ a, b, c }) {
       const origin = read(c);
       return from(origin, [arithmetic(plain(read(a)), plain(read(b)), plain(origin))]);
     },
-    between: ({ a, b, steps }) => recipesBetween(recipes, read(a), read(b), steps, dim),
+    between: ({ a, b, steps }) => recipesBetween(recipes, read(a), read(b), steps, about),
     /** The vector of a visitor's direction that goes where sliders lead together. */
-    ownSliders: (amounts, own) => encodeVector(wayOf(offsetOf(amounts, own), OWN_LENGTH)),
+    ownSliders: (amounts, own) => encodeVector(wayOf(offsetOf(amounts, own), limits.ownLength)),
     /** The vector of one that leads from face b to face a. */
     ownFaces(a, b) {
       const [to, start] = [plain(read(a)), plain(read(b))];
       const offset = to.map((number, index) => number - start[index]);
-      if (offset.some(Boolean)) return encodeVector(wayOf(offset, OWN_LENGTH));
+      if (offset.some(Boolean)) return encodeVector(wayOf(offset, limits.ownLength));
       throw new Error("The faces on both sides are the same; no direction runs between them.");
     },
   };
 }
 
 /**
- * Creates the artist. about: {model, revision, dim, most, directions, locks, clarity}: the model, the length of its
- * latents, faces at a time, vectors by name, names of directions by lock, and the numbers of clarity.js or null.
+ * Creates the artist. about: {model, revision, dim, most, limits, directions, locks, clarity}: the model, the length of
+ * its latents, faces at a time, LIMITS of app/faces/exported.py, vectors by name, names of directions by lock, and the
+ * numbers of clarity.js or null.
  */
 export function createArtist(about) {
   const { dim, clarity } = about;

@@ -1,5 +1,5 @@
 // The frames of a film, {pictures, places, count}: pictures at some places among so many frames, the first and the last
-// among them; what lies between two pictures is mixed from them. The same as `mixed` in app/faces/walks.py.
+// among them; what lies between two pictures is mixed from them. The same as `MixedFrames` in app/faces/walks.py.
 import { roundEven } from "./encoding.js";
 
 /** Which of so many frames are drawn where at most `most` are. */

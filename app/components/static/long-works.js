@@ -15,14 +15,16 @@ export function createLongWorks() {
       const work = { progress: 0, left: false };
       work.answer = run((progress) => { work.progress = progress; }, () => work.left).catch(errorOf);
       works.set(String(latest), work);
-      return { search: String(latest) };
+      return { work: String(latest) };
     },
-    /** The answer, or {progress} where it is not there yet. */
+    /** The answer, which ends the work, or {progress} where it is not there yet. */
     async ask(id) {
       const work = works.get(id);
       if (!work) return { error: "This was stopped." };
       const pause = new Promise((resolve) => { setTimeout(resolve, PATIENCE); });
-      return Promise.race([work.answer, pause.then(() => ({ progress: work.progress }))]);
+      const found = await Promise.race([work.answer, pause.then(() => ({ progress: work.progress }))]);
+      if (!("progress" in found)) works.delete(id);
+      return found;
     },
     leave(id) {
       const work = works.get(id);

@@ -1,4 +1,5 @@
 // Recipes as ganime/drawing/recipe.py reads and writes them, letter for letter, and the latents that they name.
+import { MAX_SEED } from "../shared/recipes.js";
 import { asciiOf, bytesOfText, halfBytes, halvesOf, textOfBytes } from "./encoding.js";
 import { slerp } from "./latents.js";
 import { createRandom } from "./random.js";
@@ -7,7 +8,7 @@ const FIELDS = ["model", "revision", "seed", "truncation", "toward", "position",
 const LATER = ["clarity", "sharpened"]; // left out where they are 0
 const WHOLE = ["seed", "toward", "sharpened"];
 const RANGES = {
-  seed: ["A seed", 4294967295], toward: ["A seed", 4294967295], truncation: ["A truncation", 1.5],
+  seed: ["A seed", MAX_SEED], toward: ["A seed", MAX_SEED], truncation: ["A truncation", 1.5],
   position: ["A position", 1], clarity: ["A clarity", 0.95], sharpened: ["A side in px", 2048],
 };
 const VECTOR = /^[\w-]{3,10923}$/;

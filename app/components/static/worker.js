@@ -17,12 +17,13 @@ const rowsOf = (numbers, dim) => Array.from({ length: numbers.length / dim }, (_
 
 /** What the artist needs to know. about: of model.json; numbers: by name. */
 function artistOf({ model, artist }, numbers) {
-  const { dim, names, locks, clarity } = artist;
+  const { dim, names, locks, clarity, limits } = artist;
   const vectors = rowsOf(numbers.directions || new Float32Array(), dim);
   return createArtist({
     ...model,
     dim,
     locks,
+    limits,
     directions: Object.fromEntries(names.map((name, index) => [name, Float32Array.from(vectors[index])])),
     clarity: clarity && {
       weights: LAYERS.map((layer) => Float64Array.from(numbers[`weight${layer}`])),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from app.errors import JobError, JobMissing
 from app.faces import library
 from app.faces.library import EMBEDDED_KEY, LOADED, START_KEY
 from app.faces.studio import Studio
+from app.jobs import service
 from app.jobs.arrivals import Upload
 from app.settings import Settings
 from app.visitors import Visitor
@@ -25,6 +28,7 @@ from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.images import png_bytes
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.hub import pull
+from ganime.nets.clarity import CLARITY_FILE
 from ganime.nets.dcgan import Generator
 from tests.hub_server import HubServer
 
@@ -204,6 +208,41 @@ def trained_job(studio: Studio, draw_face: Callable[..., Image.Image], folder: P
         job.name = "<b>mine</b>"
     save_checkpoint(Checkpoint(Generator(TINY).eval()), studio.jobs.folder(key).run / "saves" / "best")
     return key
+
+
+def test_every_way_to_a_model_keeps_to_the_number_that_are_loaded_at_a_time(
+    studio: Studio,
+    hub: HubServer,
+    draw_face: Callable[..., Image.Image],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    models, loaded, free = studio.library, {}, []
+    models.loading = threading.BoundedSemaphore(1)
+
+    def load(folder: Path) -> Checkpoint:
+        free.append(models.loading.acquire(blocking=False))
+        if free[-1]:
+            models.loading.release()
+        return loaded.get(folder) or loaded.setdefault(folder, load_checkpoint(folder))
+
+    for module in (library, service):
+        monkeypatch.setattr(module, "load_checkpoint", load)
+    job = trained_job(studio, draw_face, tmp_path)
+    with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
+        for file in (tmp_path / "a").iterdir():
+            archive.write(file, file.name)
+    keys = [models.load("tester/b").key, models.load_file(tmp_path / "model.zip", "mine.zip").key]
+    keys.append(models.load_job(job).key)
+    for key in keys:
+        forget_all(studio)
+        models.checkpoint(key)  # from the disk again
+    known = models.checkpoint(keys[2])
+    assert known.folder
+    assert known.clarity is None
+    (known.folder / CLARITY_FILE).touch()  # as fitted meanwhile
+    models.renew(keys[2])
+    assert free == [False] * 7
 
 
 def test_the_model_of_a_job_has_the_visitors_name_and_no_trace_of_the_key(

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from app.faces.library import EMBEDDED_KEY, START_KEY
-from app.faces.loaded_model import LOCKS, LoadedModel, file_names
+from app.faces.loaded_model import LOCKS, LoadedModel, file_names, zip_of
 from app.faces.studio import Studio
 from app.settings import Settings
 from ganime.drawing.clarity import DEFAULT_CLARITY
@@ -70,7 +70,7 @@ def test_a_png_names_the_model_that_drew_it_whatever_the_recipe_claims(model: Lo
 
 def test_a_zip_has_one_file_for_each_recipe_and_the_recipe_in_it(model: LoadedModel, recipe: Recipe) -> None:
     recipes = [recipe, *model.vary(recipe, 0.4, 3).recipes]
-    with zipfile.ZipFile(io.BytesIO(model.faces_zip(recipes))) as archive:
+    with zipfile.ZipFile(io.BytesIO(zip_of(recipes, model.pngs(recipes)))) as archive:
         assert archive.namelist() == [f"{file_stem(recipe)}.png" for recipe in recipes]
         assert recipe_in(archive.read(archive.namelist()[3])) == recipes[3]
         assert Image.open(io.BytesIO(archive.read("face-7.png"))).size == (32, 32)

@@ -93,6 +93,35 @@ def test_abandoned_work_loses_its_place() -> None:
         work.advance(abandoned)
 
 
+def test_abandoned_work_is_closed_though_nobody_begins_other_work() -> None:
+    closed = threading.Event()
+
+    def steps() -> Iterator[int]:
+        try:
+            yield from range(1000)
+        finally:
+            closed.set()
+
+    work = SlicedWork(slice_seconds=0.0, abandoned_seconds=0.2)
+    key = work.begin("search", "me", steps())
+    assert work.advance(key) == (0, False)
+    assert closed.wait(10)
+    assert work.works == {}
+    with pytest.raises(GanimeError, match="abandoned"):
+        work.advance(key)
+
+
+def test_work_is_not_abandoned_while_a_request_waits_for_its_turn() -> None:
+    work = SlicedWork(abandoned_seconds=0.0)
+    key = work.begin("search", "me", iter([1]))
+    with work.asked(key):
+        work.sweep()
+        assert work.has("search", "me")
+    work.sweep()
+    assert not work.has("search", "me")
+    assert work.works == {}
+
+
 def test_a_visitor_has_one_piece_of_work_of_each_kind(work: SlicedWork) -> None:
     work.begin("search", "me", iter([1]))
     with pytest.raises(GanimeError, match="already have a search"):

@@ -45,6 +45,10 @@ def test_the_estimate_names_what_ends_first(images: int, expected: tuple[str, st
     assert all(fact in text for fact in (*expected, "64 a second"))
 
 
+def test_the_estimate_for_one_minute_is_in_the_singular() -> None:
+    assert estimate(64.0, 1).startswith("In 1 minute the model")
+
+
 def test_the_estimate_says_how_often_each_face_is_seen() -> None:
     assert "each of your faces about 193 times" in estimate(64.0, 15, faces=300)
     assert "each of your faces" not in estimate(64.0, 15, faces=100_000)

@@ -20,7 +20,7 @@ from PIL import Image
 from app.errors import JobError
 from app.jobs.arrivals import Upload, all_uploads, arrivals_folder, bundle, delete_uploads, uploaded_files
 from app.jobs.service import Jobs
-from app.jobs.uploads import sort_files, stored_sources
+from app.jobs.uploads import sort_files, store_files, stored_sources, with_visitor_names
 from app.settings import Settings
 from app.tabs.job_view import faces_value
 from ganime.errors import DataError, GanimeError
@@ -376,3 +376,18 @@ def test_links_in_uploads_are_never_followed(open_jobs: Callable[..., Jobs], png
     assert [(name, reason) for name, reason in sources.ignored] == [("face.png", "a link"), ("folder", "a link")]
     with pytest.raises(JobError, match="no longer exist"):
         jobs.draft([*files, links[2]], ME, 32)
+
+
+def test_an_error_names_each_file_by_the_visitors_name_also_where_that_is_one_of_another(
+    tmp_path: Path,
+) -> None:
+    files = []
+    for place, name in enumerate(["00000001.png", "00000002.png", "cat.png", "00000000.zip"]):
+        path = tmp_path / f"sent{place}"
+        path.write_bytes(b"x")
+        files.append(Upload(path, name))
+    stored = tmp_path / "stored"
+    store_files(files, [], stored)
+    text = f"00000000.png: too large; pictures/00000001.png: damaged; 00000002.png; {stored}/00000003.zip is encrypted."
+    named = with_visitor_names(text, stored)
+    assert named == "00000001.png: too large; 00000002.png: damaged; cat.png; 00000000.zip is encrypted."

@@ -81,6 +81,26 @@ async def test_identical_requests_are_told_that_a_drawing_was_cancelled() -> Non
     assert (faces.wanted, turns.serving) == ({}, 0)
 
 
+async def test_a_request_that_is_answered_late_does_not_have_a_later_drawing_forgotten() -> None:
+    faces, first, second = FaceTurns(), Drawing(), Drawing()
+    turns, requests = Turns(1, longest=30), []
+    for visitor in "ab":
+        requests.append(asyncio.create_task(faces.served(turns, turns.join(visitor), "same", first, False)))
+        await asyncio.to_thread(first.begun.wait, 20)
+
+    def begin_again(_: object) -> None:
+        requests.append(asyncio.create_task(faces.served(turns, turns.join("c"), "same", second, False)))
+
+    requests[0].add_done_callback(begin_again)
+    first.end.set()
+    await asyncio.wait(set(requests))
+    await asyncio.to_thread(second.begun.wait, 20)
+    assert faces.wanted["same"].begun
+    second.end.set()
+    await asyncio.wait_for(requests[2], 5)
+    assert faces.wanted == {}
+
+
 async def test_a_failure_reaches_all_identical_requests_and_is_not_logged_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -55,6 +55,7 @@ def art(plain_studio: Studio, model: LoadedModel) -> Callable[..., list[Any]]:
     about = model_value(plain_studio, plain_studio.library.start) | {
         "dim": artist["dim"],
         "locks": artist["locks"],
+        "limits": artist["limits"],
         "directions": {item.name: {"f4": item.vector.tolist()} for item in directions_of(model).items},
         "clarity": {
             "weights": [{"f8": arrays[f"weight{number}"].ravel().tolist()} for number in range(3)],

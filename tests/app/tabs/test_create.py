@@ -63,8 +63,8 @@ def test_nonsense_from_the_network_is_answered_in_words(
         return value.replace("%s", model.checkpoint.revision).replace("%d", "5") if isinstance(value, str) else value
 
     answer = functions[name]([START_KEY, *map(filled_in, arguments)])
-    if "search" in answer:  # what is wrong with a search shows at its first step
-        answer = functions["ask"]([answer["search"]])
+    if "work" in answer:  # what is wrong with a search shows at its first step
+        answer = functions["ask"]([answer["work"]])
     assert list(answer) == ["error"]
     assert len(answer["error"]) > 15
 
@@ -101,7 +101,7 @@ def until_done(functions: Functions, started: dict[str, Any]) -> tuple[list[dict
     """All that a search reports on its way, and what it finds."""
     reports: list[dict] = []
     while True:
-        answer = functions["ask"]([started["search"]])
+        answer = functions["ask"]([started["work"]])
         assert "error" not in answer
         if "recipes" in answer:
             return reports, answer
@@ -167,19 +167,19 @@ def test_a_face_that_came_out_unclear_is_not_called_a_match() -> None:
 
 def test_a_visitor_has_one_search_and_leaves_a_place_for_another(functions: Functions, steered_studio: Studio) -> None:
     def choose(address: str) -> dict[str, Any]:
-        request: Any = SimpleNamespace(client=SimpleNamespace(host=address), username=None)
+        request: Any = SimpleNamespace(client=SimpleNamespace(host=address), scope={})
         return functions["choose"]([START_KEY, ["smile"], 0], request)
 
     mine = choose("192.0.2.1")
     assert "already have a search" in choose("192.0.2.1")["error"]
     another = choose("192.0.2.2")
     waiting = choose("192.0.2.3")
-    assert functions["ask"]([waiting["search"]]) == {"progress": 0.0, "text": "", "ahead": 1}
-    functions["leave"]([mine["search"]])
-    assert "ahead" not in functions["ask"]([waiting["search"]])
+    assert functions["ask"]([waiting["work"]]) == {"progress": 0.0, "text": "", "ahead": 1}
+    functions["leave"]([mine["work"]])
+    assert "ahead" not in functions["ask"]([waiting["work"]])
     mine = choose("192.0.2.1")
     for started in (mine, another, waiting):
-        functions["leave"]([started["search"]])
+        functions["leave"]([started["work"]])
     assert steered_studio.work.works == {}
 
 
@@ -207,6 +207,6 @@ def test_the_place_is_free_once_the_result_was_sent_even_if_the_slice_ended_with
     face = np.zeros((32, 32, 3), np.uint8)
     found = Projection(np.zeros(DIM, np.float32), recipe, face, 0.0, 1.0, 0.0, None, 1.0)
     key = steered_studio.work.begin("search", "me", iter([None, found]), search_value)
-    _, answer = until_done(functions, {"search": key})
+    _, answer = until_done(functions, {"work": key})
     assert answer["recipes"]
     assert steered_studio.work.works == {}

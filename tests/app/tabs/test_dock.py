@@ -9,7 +9,7 @@ from app.server.face_endpoint import TOOLS
 from tests.app.tabs.conftest import Functions
 
 CALL = re.compile(r'\b(?:ask|use|request)\(\s*"(\w+)"')
-OWN = ("job/", "elsewhere/")  # components with functions of their own
+OWN = ("job/", "on-hub/")  # components with functions of their own
 SHARED = {name: source for name, source in MODULES.items() if not name.startswith(OWN)}
 
 

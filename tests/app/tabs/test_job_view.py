@@ -55,15 +55,15 @@ def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
     assert jobs
     key, ask = jobs.draft(files, ME, 32), by_name(job_functions(studio, jobs))
     assert "no such job" in ask["nearest"]([key[:-4] + "aaaa"])["error"]
-    begun = ask["nearest"]([key])["search"]
+    begun = ask["nearest"]([key])["work"]
     answers = [ask["ask"]([begun]) for _ in range(3)]
     assert [answer.get("progress") for answer in answers] == [0.2, 0.7, None]
     assert "1,000 training faces" in answers[2]["text"]
     assert answers[2]["url"].startswith("data:image/webp")
-    left = ask["nearest"]([key])["search"]
+    left = ask["nearest"]([key])["work"]
     assert ask["leave"]([left]) == {}
     assert "ended" in ask["ask"]([left])["error"]
-    assert "search" in ask["nearest"]([key])
+    assert "work" in ask["nearest"]([key])
 
 
 @pytest.mark.parametrize(

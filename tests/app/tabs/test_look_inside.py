@@ -92,7 +92,7 @@ def test_a_face_of_a_job_is_compared_with_its_training_faces_and_shows_them(
     monkeypatch.setattr(studio.inspector, "jobs", jobs)
     begun = functions["compare"]([JOB, recipe])
     reports = []
-    while "verdict" not in (answer := functions["ask"]([begun["search"]])):
+    while "verdict" not in (answer := functions["ask"]([begun["work"]])):
         reports.append(answer["progress"])
     assert all(0 <= progress <= 1 for progress in reports)
     assert answer["verdict"] == "copy"

@@ -69,21 +69,21 @@ def key(studio: Studio, files: list[Upload], tiny_folder: Path) -> str:
     return key
 
 
-def request(scope: str = "", name: str = "ada", seconds: float = 60) -> Any:
+def request(scope: str = "", name: str = "ada", seconds: float = 60, host: str = "10.0.0.1") -> Any:
     """A request of a visitor who has signed in with this scope; with an empty one, of nobody."""
     userinfo = {"name": name, "preferred_username": name, "profile": "", "picture": ""}
     login = {"access_token": SESSION_TOKEN, "scope": scope, "userinfo": userinfo, "expires_at": time.time() + seconds}
     session = {"oauth_info": login} if scope else {}
-    client = SimpleNamespace(host="10.0.0.1")
+    client = SimpleNamespace(host=host)
     return SimpleNamespace(client=client, headers=SimpleNamespace(getlist=lambda _: []), scope={"session": session})
 
 
 def published(functions: Functions, key: str, asked: Any = None, **changes: Any) -> dict[str, Any]:
     """The last answer to a wish to publish."""
     answer = functions["publish"]([key, WISHES | changes], asked or request())
-    while "search" in answer or "progress" in answer:
-        search = answer.get("search") or search
-        answer = functions["ask"]([search])
+    while "work" in answer or "progress" in answer:
+        work = answer.get("work") or work
+        answer = functions["ask"]([work])
     return answer
 
 
@@ -165,6 +165,19 @@ def test_a_model_that_copies_is_published_only_when_that_is_confirmed(
     assert "copies" in published(functions, key, token=TOKEN)["error"]
     assert hub.requests == []
     assert "url" in published(functions, key, token=TOKEN, copies_confirmed=True)
+
+
+def test_visitors_who_are_signed_in_are_told_apart_by_their_names(
+    functions: Functions, studio: Studio, key: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studio.work, "settle_seconds", 0.0)
+
+    def begun(name: str, host: str) -> dict[str, Any]:
+        return functions["publish"]([key, WISHES], request("contribute-repos", name, host=host))
+
+    assert "work" in begun("ada", "10.0.0.1")
+    assert "already" in begun("ada", "10.0.0.2")["error"]
+    assert "work" in begun("bob", "10.0.0.1")
 
 
 def test_one_visitor_publishes_one_model_at_a_time_and_leaves_places_for_others() -> None:

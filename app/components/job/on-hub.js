@@ -7,7 +7,7 @@ const link = (href, textContent) => create("a", { href, target: "_blank", rel: "
 
 /** Where a job is on the hub, as text and links. */
 function describePlace(job) {
-  const { flavor, owner, dollars, url, dataset } = job.elsewhere;
+  const { flavor, owner, dollars, url, dataset } = job.on_hub;
   const trains = hasEnded(job) ? "It was sent to" : "It trains on";
   const there = link(new URL(`/datasets/${dataset}`, url).href, dataset);
   const most = `at most $${dollars.toFixed(2)}`;
@@ -58,8 +58,8 @@ function connectCancel($, act) {
 }
 
 /** Creates the part of the view. view: see job.js. refresh(): requests the job's status. */
-export function createElsewhere({ $, picked, request }, refresh) {
-  const [part, form, said] = [$(".elsewhere"), $(".elsewhere form"), $(".fetched")];
+export function createOnHub({ $, picked, request }, refresh) {
+  const [part, form, said] = [$(".on-hub"), $(".on-hub form"), $(".fetched")];
   const say = (words) => setText(said, words);
   const token = createToken(form, say);
   let known = ""; // the key of the job that is described
@@ -86,20 +86,20 @@ export function createElsewhere({ $, picked, request }, refresh) {
     form.hidden = job.state !== "elsewhere";
     setText($(".due"), describeEnd(job, Date.now()));
     if (form.hidden) return;
-    $(".elsewhere [type=submit]").classList.toggle("primary", job.ended * 1000 < Date.now());
+    $(".on-hub [type=submit]").classList.toggle("primary", job.ended * 1000 < Date.now());
     const account = await request("account").catch(({ message }) => say(message));
     token.setSignedIn(Boolean(account?.signed_in));
   }
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (token.isThere()) run("fetch_elsewhere");
+    if (token.isThere()) run("fetch_from_hub");
   });
-  connectCancel($, () => token.isThere() && run("cancel_elsewhere"));
+  connectCancel($, () => token.isThere() && run("cancel_on_hub"));
   return {
     update(job) {
-      part.hidden = !job.elsewhere;
-      if (job.elsewhere && known !== `${picked()} ${job.state}`) show(job);
+      part.hidden = !job.on_hub;
+      if (job.on_hub && known !== `${picked()} ${job.state}`) show(job);
     },
     reset() {
       work.stop();

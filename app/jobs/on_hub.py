@@ -18,10 +18,10 @@ from typing import Any
 
 from app.errors import JobError, explain_disk_errors
 from app.jobs import limits, uploads
-from app.jobs.folder import Elsewhere, JobFolder
+from app.jobs.folder import HubPlace, JobFolder
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs, copy_model
-from app.jobs.store import DRAFT, ELSEWHERE, FAILED, FINISHED, INTERRUPTED
+from app.jobs.store import DRAFT, FAILED, FINISHED, INTERRUPTED, ON_HUB
 from app.settings import MEGABYTE
 from app.visitors import Visitor
 from ganime.config import PAUSES, SCRATCH
@@ -74,7 +74,7 @@ def begin(
     expires: when the token ends, in seconds since 1970, None if that is unknown. A job needs it until its own end.
     """
     limits.check_visitor(visitor, jobs.settings)
-    limits.check_plan_elsewhere(plan)
+    limits.check_plan_on_hub(plan)
     seconds = 60 * longest_minutes(plan.minutes)
     if expires is not None and time.time() + seconds > expires:
         raise JobError(
@@ -102,11 +102,11 @@ def begin(
         with noted_start(folder, name, abandoned) as check:
             begun = hub.begin(name, faces, options_of(wishes), machine, plan.minutes, model, check)
         with ended_unless_noted(hub, begun, folder), jobs.changing(key, DRAFT) as (_, row):
-            where = Elsewhere(begun.id, begun.owner, begun.dataset, begun.url, machine.flavor, round(price, 2))
-            folder.set_elsewhere(where)
+            where = HubPlace(begun.id, begun.owner, begun.dataset, begun.url, machine.flavor, round(price, 2))
+            folder.set_on_hub(where)
             row.recipe, row.image_size, row.start = plan.recipe, plan.image_size, start
             row.name, row.minutes, row.images = uploads.short_name(plan.name), float(plan.minutes), plan.images
-            row.state, row.reason, row.queued, row.ended = ELSEWHERE, "", time.time(), time.time() + seconds
+            row.state, row.reason, row.queued, row.ended = ON_HUB, "", time.time(), time.time() + seconds
     yield {"key": key, "name": uploads.short_name(plan.name), "url": begun.url}
 
 
@@ -168,7 +168,7 @@ def ended_unless_noted(hub: HubJobs, job: HubJob, folder: JobFolder) -> Iterator
     try:
         yield
     except Exception as error:
-        folder.set_elsewhere(None)
+        folder.set_on_hub(None)
         try:
             hub.cancel(job)
         except HubError:
@@ -220,9 +220,9 @@ def cancel(jobs: Jobs, key: str, token: str) -> Iterator[str | dict[str, Any]]:
 
 
 def place_of(jobs: Jobs, key: str) -> HubJob:
-    """The job on the hub of a job that trains elsewhere. Raises JobError for any other job."""
-    place = jobs.folder(key).elsewhere
-    if jobs.get(key).state != ELSEWHERE or place is None:
+    """The job on the hub of a job of this page that trains there. Raises JobError for any other job."""
+    place = jobs.folder(key).on_hub
+    if jobs.get(key).state != ON_HUB or place is None:
         raise JobError("This job does not train on an account of yours.")
     return HubJob(place.id, place.owner, place.dataset, place.url)
 
@@ -247,14 +247,14 @@ def download(jobs: Jobs, key: str, hub: HubJobs, place: HubJob, folder: JobFolde
     choose = partial(chosen_files, most_weights=jobs.settings.model_megabytes * MEGABYTE)
     hub.fetch(place.dataset, arrived, choose, job.bytes - folder_bytes(folder.path))
     check_run(arrived, job.image_size)
-    with jobs.changing(key, ELSEWHERE):  # not once it trains here
+    with jobs.changing(key, ON_HUB):  # not once it trains here
         shutil.rmtree(folder.run, ignore_errors=True)
         arrived.replace(folder.run)
 
 
 def end(jobs: Jobs, key: str, state: str, reason: str) -> None:
-    """Note that a job which trained elsewhere has ended."""
-    with jobs.changing(key, ELSEWHERE) as (_, job):
+    """Note that a job which trained on the hub has ended."""
+    with jobs.changing(key, ON_HUB) as (_, job):
         job.state, job.reason, job.ended = state, reason, time.time()
         job.bytes = folder_bytes(jobs.supervisor.folder(job.id).path)
 

@@ -14,14 +14,14 @@ import pytest
 
 from app.errors import JobError
 from app.faces.studio import Studio
-from app.jobs import elsewhere as elsewhere_jobs
 from app.jobs import limits, speed
+from app.jobs import on_hub as hub_work
 from app.jobs.service import Jobs
-from app.jobs.store import ELSEWHERE
+from app.jobs.store import ON_HUB
 from app.jobs.supervisor import Supervisor
 from app.jobs.uploads import Upload
 from app.settings import Settings
-from app.tabs import elsewhere
+from app.tabs import on_hub
 from app.tabs.job_view import job_value
 from ganime.models.checkpoint import load_checkpoint
 from ganime.training.events import Step, event_line
@@ -73,7 +73,7 @@ def studio(studio: Studio) -> Studio:
 
 def functions_of(studio: Studio) -> Functions:
     assert studio.jobs
-    listed = [*elsewhere.form_functions(studio, studio.jobs), *elsewhere.job_functions(studio, studio.jobs)]
+    listed = [*on_hub.form_functions(studio, studio.jobs), *on_hub.job_functions(studio, studio.jobs)]
     return by_name(listed)
 
 
@@ -105,14 +105,14 @@ def request(scope: str = "", seconds: float = 86_400, host: str = "10.0.0.1") ->
 def answer_of(functions: Functions, name: str, *values: object, asked: Any = None) -> dict[str, Any]:
     """The last answer of a function that begins long work."""
     answer = functions[name](list(values), asked or request())
-    while "search" in answer or "progress" in answer:
-        search = answer.get("search") or search
-        answer = functions["ask"]([search])
+    while "work" in answer or "progress" in answer:
+        work = answer.get("work") or work
+        answer = functions["ask"]([work])
     return answer
 
 
 def started(functions: Functions, key: str, asked: Any = None, **changes: object) -> dict[str, Any]:
-    return answer_of(functions, "begin_elsewhere", WISHES | {"draft": key, "token": TOKEN} | changes, asked=asked)
+    return answer_of(functions, "begin_on_hub", WISHES | {"draft": key, "token": TOKEN} | changes, asked=asked)
 
 
 def store(hub: HubServer, job: Job, files: dict[str, bytes], stage: str = "COMPLETED", message: str = "") -> None:
@@ -147,14 +147,14 @@ def test_a_job_goes_to_the_hub_and_its_model_comes_back_after_a_restart_of_the_p
     assert again.jobs
     functions = functions_of(again)
     status = again.jobs.status(draft)
-    assert (status.state, status.name, status.can_resume) == (ELSEWHERE, "Meine Köpfe!", False)
-    assert status.elsewhere
-    assert (status.elsewhere.flavor, status.elsewhere.dollars) == ("t4-small", pytest.approx(0.64, abs=0.005))
+    assert (status.state, status.name, status.can_resume) == (ON_HUB, "Meine Köpfe!", False)
+    assert status.on_hub
+    assert (status.on_hub.flavor, status.on_hub.dollars) == ("t4-small", pytest.approx(0.64, abs=0.005))
     job.log = ["installing", event_line(STEP, Path("/tmp/run")), '{"event": "Step", "images": "many"}']
-    assert "25% of its training is done: 256 images" in answer_of(functions, "fetch_elsewhere", draft, TOKEN)["text"]
+    assert "25% of its training is done: 256 images" in answer_of(functions, "fetch_from_hub", draft, TOKEN)["text"]
 
     store(hub, job, run_files(tiny_folder))
-    assert answer_of(functions, "fetch_elsewhere", draft, TOKEN) == {"done": True}
+    assert answer_of(functions, "fetch_from_hub", draft, TOKEN) == {"done": True}
     shown = job_value(again.jobs, draft)
     assert (shown["state"], shown["has_model"], shown["can_resume"]) == ("finished", True, False)
     assert (shown["grids"], shown["plain"]["headline"]) == ([0], "Too early to say.")
@@ -184,7 +184,7 @@ def test_a_token_is_found_nowhere_afterwards(
     monkeypatch.setattr("tempfile.tempdir", None)
     answers = [answer_of(functions, "machines", f" {TOKEN} "), started(functions, draft)]
     store(hub, hub.jobs[0], run_files(tiny_folder))
-    answers += [answer_of(functions, "fetch_elsewhere", draft, TOKEN), job_value(jobs, draft)]
+    answers += [answer_of(functions, "fetch_from_hub", draft, TOKEN), job_value(jobs, draft)]
     assert jobs.status(draft).state == "finished"
     assert TOKEN not in caplog.text + json.dumps(answers) + jobs.log(draft)
     kept = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -210,7 +210,7 @@ def test_no_other_token_is_used_than_that_of_who_asks(
 
     assert "key" in started(functions, draft)
     before = len(hub.requests)
-    for name in ("fetch_elsewhere", "cancel_elsewhere"):
+    for name in ("fetch_from_hub", "cancel_on_hub"):
         assert "account ada" in answer_of(functions, name, draft, OTHER_TOKEN)["error"]
         assert "HTTP 401" in answer_of(functions, name, draft, "hf_unknown")["error"]
         assert answer_of(functions, name, f"{draft}x", TOKEN)["missing"]
@@ -281,7 +281,7 @@ def test_a_job_whose_faces_were_trained_here_meanwhile_is_ended_on_the_hub(
     hub.on_job = lambda job: jobs.submit(draft, PLAN, ME)
     assert "queued" in started(functions, draft)["error"]
     assert hub.jobs[0].stage == "CANCELED"
-    assert jobs.status(draft).elsewhere is None
+    assert jobs.status(draft).on_hub is None
 
 
 def test_a_job_that_can_neither_be_noted_nor_ended_is_named(
@@ -323,12 +323,12 @@ def test_where_a_login_is_needed_to_train_it_is_needed_for_this(
     studio.jobs.close()
 
 
-def test_what_was_trained_elsewhere_tells_nothing_about_the_speed_of_this_page(
+def test_what_was_trained_on_the_hub_tells_nothing_about_the_speed_of_this_page(
     functions: Functions, jobs: Jobs, draft: str, hub: HubServer, tiny_folder: Path
 ) -> None:
     started(functions, draft)
     store(hub, hub.jobs[0], run_files(tiny_folder))
-    assert answer_of(functions, "fetch_elsewhere", draft, TOKEN) == {"done": True}
+    assert answer_of(functions, "fetch_from_hub", draft, TOKEN) == {"done": True}
     assert speed.images_per_second(jobs, "modern", 32, "") is None
     assert speed.seconds_after(jobs, 32) is None
     assert job_value(jobs, draft)["plain"]["advice"] == "Use it, and start a new job from it."
@@ -339,13 +339,13 @@ def test_a_job_that_failed_says_why_and_can_begin_again_here(
 ) -> None:
     started(functions, draft)
     hub.jobs[0].stage, hub.jobs[0].message = "ERROR", "exit code 1"
-    assert answer_of(functions, "fetch_elsewhere", draft, TOKEN) == {"done": True}
+    assert answer_of(functions, "fetch_from_hub", draft, TOKEN) == {"done": True}
     status = jobs.status(draft)
     assert (status.state, status.has_model, status.can_resume) == ("failed", False, True)
     assert "exit code 1" in status.reason
-    assert status.elsewhere
+    assert status.on_hub
     jobs.resume(draft, ME, 5)
-    assert jobs.status(draft).elsewhere is None
+    assert jobs.status(draft).on_hub is None
 
 
 def test_what_a_failed_job_had_saved_comes_here(
@@ -353,7 +353,7 @@ def test_what_a_failed_job_had_saved_comes_here(
 ) -> None:
     started(functions, draft)
     store(hub, hub.jobs[0], run_files(tiny_folder), "ERROR", "out of memory")
-    assert answer_of(functions, "fetch_elsewhere", draft, TOKEN) == {"done": True}
+    assert answer_of(functions, "fetch_from_hub", draft, TOKEN) == {"done": True}
     assert (jobs.status(draft).state, jobs.status(draft).has_model) == ("failed", True)
 
 
@@ -362,11 +362,11 @@ def test_a_job_is_ended_when_that_is_wished_and_not_if_it_has_ended(
 ) -> None:
     started(functions, draft)
     hub.jobs[0].stage = "COMPLETED"
-    assert "Fetch" in answer_of(functions, "cancel_elsewhere", draft, TOKEN)["error"]
+    assert "Fetch" in answer_of(functions, "cancel_on_hub", draft, TOKEN)["error"]
     hub.jobs[0].stage = "RUNNING"
-    assert answer_of(functions, "cancel_elsewhere", draft, TOKEN) == {"done": True}
+    assert answer_of(functions, "cancel_on_hub", draft, TOKEN) == {"done": True}
     assert (hub.jobs[0].stage, jobs.status(draft).state) == ("CANCELED", "interrupted")
-    assert "error" in answer_of(functions, "fetch_elsewhere", draft, TOKEN)
+    assert "error" in answer_of(functions, "fetch_from_hub", draft, TOKEN)
 
 
 def hostile(name: str, good: dict[str, bytes]) -> dict[str, bytes]:
@@ -389,10 +389,10 @@ def test_what_is_no_run_is_refused_and_leaves_nothing(
 ) -> None:
     started(functions, draft)
     store(hub, hub.jobs[0], hostile(name, run_files(tiny_folder)))
-    answer = answer_of(functions, "fetch_elsewhere", draft, TOKEN)
+    answer = answer_of(functions, "fetch_from_hub", draft, TOKEN)
     assert "run" in answer["error"]
     assert str(jobs.settings.home) not in answer["error"]
-    assert jobs.status(draft).state == ELSEWHERE
+    assert jobs.status(draft).state == ON_HUB
     assert {path.name for path in jobs.folder(draft).path.iterdir()} == {"uploads", "elsewhere.json"}
 
 
@@ -406,7 +406,7 @@ def test_files_that_belong_to_no_run_are_not_even_asked_for(
     good = run_files(tiny_folder)
     extra["events.jsonl"] = "\n".join(lines).encode() + b"\n" + good["events.jsonl"]
     store(hub, hub.jobs[0], good | extra)
-    assert answer_of(functions, "fetch_elsewhere", draft, TOKEN) == {"done": True}
+    assert answer_of(functions, "fetch_from_hub", draft, TOKEN) == {"done": True}
     assert not list(jobs.settings.home.rglob("outside.txt"))
     asked = [found.path for found in hub.requests if "/resolve/" in found.path]
     assert not [path for path in asked if path.endswith((".txt", ".bin", ".pt", "/x"))]
@@ -421,27 +421,27 @@ def test_a_run_that_is_larger_than_the_space_that_was_reserved_is_refused(
     started(functions, draft)
     store(hub, hub.jobs[0], run_files(tiny_folder))
     hub.claimed_sizes = {"run/saves/best/model.safetensors": 65 * 2**20}  # more than GANIME_MODEL_MEGABYTES
-    assert "too large" in answer_of(functions, "fetch_elsewhere", draft, TOKEN)["error"]
+    assert "too large" in answer_of(functions, "fetch_from_hub", draft, TOKEN)["error"]
     names = ("model", "discriminator", "critic", "directions", "clarity", "known")
     hub.claimed_sizes = {f"run/saves/best/{name}.safetensors": 60 * 2**20 for name in names}
     for name in names:
         dataset = hub.datasets[hub.jobs[0].wanted["volumes"][0]["source"]]
         dataset.files[f"run/saves/best/{name}.safetensors"] = b"x"
-    assert "fit here" in answer_of(functions, "fetch_elsewhere", draft, TOKEN)["error"]
+    assert "fit here" in answer_of(functions, "fetch_from_hub", draft, TOKEN)["error"]
     hub.claimed_sizes = dict.fromkeys(hub.claimed_sizes, 10)  # and one that lies about its size
-    assert "damaged" in answer_of(functions, "fetch_elsewhere", draft, TOKEN)["error"]
-    assert jobs.status(draft).state == ELSEWHERE
+    assert "damaged" in answer_of(functions, "fetch_from_hub", draft, TOKEN)["error"]
+    assert jobs.status(draft).state == ON_HUB
     assert not (jobs.folder(draft).path / "scratch").exists()
 
 
-def test_a_job_elsewhere_takes_no_trainer_and_counts_until_it_has_ended_for_long(
+def test_a_job_on_the_hub_takes_no_trainer_and_counts_until_it_has_ended_for_long(
     functions: Functions, jobs: Jobs, draft: str, hub: HubServer, files: list[Upload]
 ) -> None:
     started(functions, draft)
     change(jobs, draft, created=1.0, queued=1.0)
     supervisor = Supervisor(jobs.store, jobs.settings, jobs.options)
     supervisor.tick()  # which sweeps old drafts
-    assert jobs.status(draft).state == ELSEWHERE
+    assert jobs.status(draft).state == ON_HUB
     others = [submitted(jobs, files) for _ in range(jobs.settings.visitor_jobs - 1)]
     assert jobs.status(others[0]).place == 1  # the other waits for nobody
     with pytest.raises(JobError, match="GANIME_VISITOR_JOBS"):
@@ -466,22 +466,32 @@ def test_one_job_is_begun_once(functions: Functions, draft: str, hub: HubServer)
     assert len(hub.jobs) == 1
 
 
+@pytest.mark.parametrize("says_so", [True, False], ids=["stopped", "page closed"])
 def test_work_that_its_visitor_has_left_starts_nothing_that_costs(
-    functions: Functions, jobs: Jobs, draft: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+    functions: Functions,
+    studio: Studio,
+    jobs: Jobs,
+    draft: str,
+    hub: HubServer,
+    monkeypatch: pytest.MonkeyPatch,
+    says_so: bool,
 ) -> None:
     uploading, left = threading.Event(), threading.Event()
 
     def upload(*_: object) -> None:
         uploading.set()
-        left.wait(10)
+        left.wait(30)
 
     monkeypatch.setattr("ganime.training.hub_jobs.upload", upload)
-    answer = functions["begin_elsewhere"]([WISHES | {"draft": draft, "token": TOKEN}], request())
+    answer = functions["begin_on_hub"]([WISHES | {"draft": draft, "token": TOKEN}], request())
     while not uploading.is_set():
-        functions["ask"]([answer["search"]])
-    functions["leave"]([answer["search"]])
+        functions["ask"]([answer["work"]])
+    if says_so:
+        functions["leave"]([answer["work"]])
+    else:
+        wait_for(lambda: not studio.work.works)
     left.set()
-    wait_for(lambda: not elsewhere_jobs.busy)
+    wait_for(lambda: not hub_work.busy)
     assert hub.jobs == []
     assert jobs.status(draft).state == "draft"
 
@@ -512,7 +522,7 @@ def test_values_of_a_run_that_nobody_expects_harm_neither_its_page_nor_the_list_
     }[harm]
     started(functions, draft)
     store(hub, hub.jobs[0], good | files)
-    assert answer_of(functions, "fetch_elsewhere", draft, TOKEN) == {"done": True}
+    assert answer_of(functions, "fetch_from_hub", draft, TOKEN) == {"done": True}
     shown = job_value(jobs, draft)
     json.dumps(shown, ensure_ascii=False).encode()
     assert jobs.overview()
@@ -529,6 +539,6 @@ def test_what_is_trained_here_meanwhile_is_not_replaced(
         with jobs.changing(draft) as (_, row):
             row.state = "queued"
 
-    monkeypatch.setattr("app.jobs.elsewhere.check_run", check)
-    assert "error" in answer_of(functions, "fetch_elsewhere", draft, TOKEN)
+    monkeypatch.setattr("app.jobs.on_hub.check_run", check)
+    assert "error" in answer_of(functions, "fetch_from_hub", draft, TOKEN)
     assert not jobs.folder(draft).run.exists()

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { describePrice, priceOf } from "../../app/components/elsewhere/elsewhere.js";
-import { describeEnd } from "../../app/components/job/elsewhere.js";
+import { describePrice, priceOf } from "../../app/components/on-hub/on-hub.js";
+import { describeEnd } from "../../app/components/job/on-hub.js";
 import { deletionOf, hasEnded, restOf, stateOf, stopOf } from "../../app/components/job/words.js";
 
 const OFFER = { pauses: 0.1, preparing: 30 };
@@ -15,7 +15,7 @@ test("the most that a job can cost counts its pauses and its preparation", () =>
 });
 
 test("a job on the visitor's account has not ended, and goes on there when it is deleted here", () => {
-  const job = { state: "elsewhere", elsewhere: {} };
+  const job = { state: "elsewhere", on_hub: {} };
   assert.equal(stateOf(job), "Training on your account");
   assert.equal(hasEnded(job), false);
   assert.match(deletionOf(job), /goes on and costs/);
@@ -24,10 +24,10 @@ test("a job on the visitor's account has not ended, and goes on there when it is
 });
 
 test("a job that was ended on the hub is cancelled, and has no minutes left to continue", () => {
-  const job = { state: "interrupted", elsewhere: {}, minutes_left: 60, most_images: 0 };
+  const job = { state: "interrupted", on_hub: {}, minutes_left: 60, most_images: 0 };
   assert.equal(stateOf(job), "Cancelled");
   assert.equal(restOf(job), "");
-  assert.match(restOf({ ...job, elsewhere: null }), /^60 minutes left/);
+  assert.match(restOf({ ...job, on_hub: null }), /^60 minutes left/);
 });
 
 test("a job on the hub says when it will have ended, with the day if that is far", () => {

@@ -103,7 +103,7 @@ export function mount(component) {
   async function start() {
     const { machine, minutes, dollars } = offer.chosen();
     const wishes = { ...await plan(), flavor: machine.flavor, minutes, dollars, token: form.token.value };
-    const answer = await run("begin_elsewhere", wishes);
+    const answer = await run("begin_on_hub", wishes);
     if (!answer) return;
     fold.open = false;
     trigger("started", { key: answer.key });

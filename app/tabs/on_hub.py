@@ -12,20 +12,19 @@ from app.components.bridge import Answer, ServerFunction, server_function
 from app.errors import JobError
 from app.faces.background import in_background
 from app.faces.studio import Studio
-from app.jobs import elsewhere
-from app.jobs.elsewhere import Rent
+from app.jobs import on_hub
 from app.jobs.limits import MAX_IMAGES, MOST_MINUTES, TrainingPlan
+from app.jobs.on_hub import Rent
 from app.jobs.service import Jobs
 from app.tabs.long_work import step_value, work_functions
-from app.visitors import Account, Visitor, account_of, profile_of, visitor_of
+from app.visitors import Asker
 
-Asker = tuple[Visitor, Account]
 Token = Annotated[str, Field(max_length=500, repr=False)]  # "" for that of the login; it is never kept
 QUESTION, UPLOAD, DOWNLOAD = "question to the hub", "job upload", "download"  # kinds of long work
 NO_TOKEN = "Paste a token of the Hugging Face hub that may write and run jobs, or sign in."
 
 
-class Wishes(BaseModel):
+class TrainingWishes(BaseModel):
     """What a visitor has chosen in the form, and accepted. draft, model: keys of the faces and of the model in use."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -45,17 +44,17 @@ class Wishes(BaseModel):
 
 def account(asker: Asker) -> Answer:
     """Whether the visitor's login may run jobs, so that no token is needed."""
-    return {"signed_in": bool(asker[1].jobs_token)}
+    return {"signed_in": bool(asker.account.jobs_token)}
 
 
 def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
-    """`account` says whether a token is needed; `machines` and `begin_elsewhere` begin long work, see long_work.py."""
+    """`account` says whether a token is needed; `machines` and `begin_on_hub` begin long work, see long_work.py."""
 
     def machines(asker: Asker, token: Token) -> Answer:
         sent, _ = token_of(asker, token)
-        return begun(studio, QUESTION, asker, lambda: elsewhere.machines(sent))
+        return begun(studio, QUESTION, asker, lambda: on_hub.machines(sent))
 
-    def begin_elsewhere(asker: Asker, wishes: Wishes) -> Answer:
+    def begin_on_hub(asker: Asker, wishes: TrainingWishes) -> Answer:
         token, expires = token_of(asker, wishes.token)
         if not wishes.draft:
             raise JobError("There are no faces to train on yet. Add some above, and wait until they are shown.")
@@ -66,46 +65,39 @@ def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
             studio,
             UPLOAD,
             asker,
-            lambda: elsewhere.begin(jobs, wishes.draft, plan, asker[0], rent, token, expires, abandoned),
+            lambda: on_hub.begin(jobs, wishes.draft, plan, asker.visitor, rent, token, expires, abandoned),
             abandoned,
         )
 
-    return [*by_asker(studio, (machines, QUESTION), (begin_elsewhere, UPLOAD)), *work_functions(studio)]
+    return [*by_asker(studio, (machines, QUESTION), (begin_on_hub, UPLOAD)), *work_functions(studio)]
 
 
 def job_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
-    """`account` says whether a token is needed; `fetch_elsewhere` and `cancel_elsewhere` begin long work on a job."""
+    """`account` says whether a token is needed; `fetch_from_hub` and `cancel_on_hub` begin long work on a job."""
 
-    def fetch_elsewhere(asker: Asker, key: str, token: Token) -> Answer:
+    def fetch_from_hub(asker: Asker, key: str, token: Token) -> Answer:
         jobs.get(key)  # without the key nobody takes a place
         sent, _ = token_of(asker, token)
-        return begun(studio, DOWNLOAD, asker, lambda: elsewhere.fetch(jobs, key, sent))
+        return begun(studio, DOWNLOAD, asker, lambda: on_hub.fetch(jobs, key, sent))
 
-    def cancel_elsewhere(asker: Asker, key: str, token: Token) -> Answer:
+    def cancel_on_hub(asker: Asker, key: str, token: Token) -> Answer:
         jobs.get(key)
         sent, _ = token_of(asker, token)
-        return begun(studio, QUESTION, asker, lambda: elsewhere.cancel(jobs, key, sent))
+        return begun(studio, QUESTION, asker, lambda: on_hub.cancel(jobs, key, sent))
 
-    return by_asker(studio, (fetch_elsewhere, DOWNLOAD), (cancel_elsewhere, QUESTION))
+    return by_asker(studio, (fetch_from_hub, DOWNLOAD), (cancel_on_hub, QUESTION))
 
 
 def by_asker(studio: Studio, *beginnings: tuple[Callable[..., Answer], str]) -> list[ServerFunction]:
     """`account`, and functions that begin long work of a kind; their first argument is the visitor with the account."""
-
-    def asker_of(request: Any) -> Asker:
-        return visitor_of(request, profile_of(request), studio.settings.proxies), account_of(request)
-
-    def identity_of(request: Any) -> str:
-        return asker_of(request)[0].identity
-
-    doors = [(function, studio.beginning(kind, visitor_of=identity_of)) for function, kind in beginnings]
+    doors = [(function, studio.beginning(kind)) for function, kind in beginnings]
     doors = [(account, studio.door(studio.limits.look)), *doors]
-    return [server_function(function, door, visitor_of=asker_of) for function, door in doors]
+    return [server_function(function, door, visitor_of=studio.asker) for function, door in doors]
 
 
 def token_of(asker: Asker, pasted: str) -> tuple[str, float | None]:
     """The token to use, and when it ends if that is known. Raises JobError if there is none."""
-    account = asker[1]
+    account = asker.account
     if token := pasted.strip():
         return token, None
     if not account.jobs_token:
@@ -115,6 +107,6 @@ def token_of(asker: Asker, pasted: str) -> tuple[str, float | None]:
 
 def begun(studio: Studio, kind: str, asker: Asker, work: Any, abandoned: threading.Event | None = None) -> Answer:
     """Begin work that waits for the hub; its items are texts, and at last the answer. abandoned: see in_background."""
-    visitor = asker[0].identity
+    visitor = asker.visitor.identity
     steps = in_background(kind, visitor, work, abandoned)
-    return {"search": studio.work.begin(kind, visitor, steps, step_value)}
+    return {"work": studio.work.begin(kind, visitor, steps, step_value)}
