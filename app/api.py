@@ -20,7 +20,7 @@ from app.faces.loaded_model import MAX_FACES, Drawn, FaceSize, zip_of
 from app.faces.studio import Studio
 from app.faces.walks import FilmSize, Suffix, Walk, draw_film
 from app.jobs.arrivals import Upload, all_uploads, delete_uploads
-from app.jobs.limits import TrainingPlan, check_plan
+from app.jobs.limits import DEFAULT_SIDE, TrainingPlan, check_plan
 from app.jobs.service import Jobs
 from app.settings import Settings
 from app.tabs.job_view import job_value
@@ -229,7 +229,7 @@ class TrainingEndpoints:
         name: str = "",
         start: str = EMBEDDED_KEY,
         recipe: str = "modern",
-        image_size: int = 64,
+        image_size: int = DEFAULT_SIDE,
         images: int = 0,
         crop: str = "none",
     ) -> str:
@@ -237,7 +237,7 @@ class TrainingEndpoints:
 
         The faces are read first, so an answer takes a moment; faces that cannot be trained on are refused with the
         reason. files: archives and pictures, each as gradio_client's handle_file makes it. minutes: the longest
-        training time. start: "embedded" to begin from the embedded model closest to image_size, or "scratch". recipe:
+        training time. start: "embedded" to begin from the embedded model, or "scratch". recipe:
         "modern" or "classic". image_size: 32, 64, 128 or 256 px. images: stop after this many images, 0 for no limit.
         crop: "faces" to cut the faces out of pictures that are more than a face, "none" to take the middle of each.
         """

@@ -155,7 +155,7 @@ def train(
     faces: folders, archives or pictures, or hf://datasets/owner/name on the Hugging Face hub.
     recipe: "modern" or "classic".
     start: the model to start from, as for `load_model`, or "scratch". By default, "modern" starts from the
-        nearest embedded model for fewer than 10,000 training faces; otherwise a run starts from scratch.
+        embedded model if there are fewer than 10,000 training faces; else a run starts from scratch.
     image_size: 32, 64, 128 or 256 px; by default that of `start`, else that of the recipe.
     images, steps, minutes: limits, 0 for none; the first one that is reached ends the run. Minutes are those of
         training.

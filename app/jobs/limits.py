@@ -23,6 +23,7 @@ SAVE_PER_MODEL = 9  # size of a save, as a multiple of the half-precision model 
 SMALL_MEGABYTES = 60  # sample grids, the best model, logs
 MAX_IMAGES = 10**9
 MOST_MINUTES = 1_440  # of training on the visitor's own account
+DEFAULT_SIDE = 128  # px, that of the embedded model
 KEPT = (*ENDED, ON_HUB)  # states of a job that may be deleted some hours after its end
 
 
@@ -37,7 +38,7 @@ class TrainingPlan:
     """
 
     recipe: str = "modern"
-    image_size: int = 64
+    image_size: int = DEFAULT_SIDE
     minutes: float = 30.0
     images: int = 0
     name: str = ""

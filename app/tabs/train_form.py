@@ -13,13 +13,14 @@ from app.components.bridge import ClampedSlider, ServerFunction, component, leni
 from app.errors import JobError, visitor_text
 from app.faces.library import EMBEDDED_KEY, LOADED
 from app.jobs.arrivals import Upload, all_uploads
+from app.jobs.limits import DEFAULT_SIDE
 from app.settings import Settings
 from app.visitors import sign_in_works
 from ganime.config import RECIPES, SCRATCH
 
 START_CHOICES = [("Embedded model", EMBEDDED_KEY), ("The model in use", LOADED), ("From scratch", SCRATCH)]
 CROP_CHOICES = [("Off", "none"), ("Where needed", "faces")]
-SIZE_CHOICES, DEFAULT_SIZE = [32, 64, 128], 64  # px; larger models take a GPU and the command line
+SIZE_CHOICES = [32, 64, 128]  # px; larger models take a GPU and the command line
 DEFAULT_MINUTES = 15
 HEADING = "## Train on your own faces"
 INTRODUCTION = """\
@@ -140,7 +141,7 @@ def build_plan(settings: Settings) -> dict[str, Any]:
         info = "Starting from a model needs less time and fewer faces."
         start = lenient(gr.Radio, EMBEDDED_KEY)(START_CHOICES, value=EMBEDDED_KEY, label="Start from", info=info)
         info = "The model in use keeps its size."
-        size = lenient(gr.Radio, DEFAULT_SIZE)(SIZE_CHOICES, value=DEFAULT_SIZE, label="Image size, px", info=info)
+        size = lenient(gr.Radio, DEFAULT_SIDE)(SIZE_CHOICES, value=DEFAULT_SIDE, label="Image size, px", info=info)
         images = lenient(gr.Number, 0)(0, label="Stop after this many images", info="0 = no limit", precision=0)
         info = "modern: hinge loss, averaged weights. classic: the DCGAN of 2015."
         recipe = lenient(gr.Radio, "modern")(

@@ -60,7 +60,7 @@ CropOption = Annotated[
     str,
     typer.Option(
         help=f"One of {', '.join(CROPS)}: faces cuts the faces out of pictures that are more than a face, with the "
-        "margin of the embedded models' training faces, and leaves out pictures without one; none takes the square in "
+        "margin of the embedded model's training faces, and leaves out pictures without one; none takes the square in "
         "the middle of every picture."
     ),
 ]

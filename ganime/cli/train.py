@@ -32,7 +32,7 @@ def train_command(
         typer.Option(
             "--from",
             help="Starting model: a model folder, a training run, owner/name[@revision] on the hub, or scratch. It is "
-            "resized to --image-size. Default: for modern with fewer than 10,000 training faces, the nearest embedded "
+            "resized to --image-size. Default: for modern with fewer than 10,000 training faces, the embedded "
             "model; else scratch.",
         ),
     ] = None,

@@ -128,7 +128,7 @@ def fit_view(net: FeatureNet, features: Float[np.ndarray, "n f"]) -> LowResoluti
 
 @cache
 def default_view() -> LowResolutionView:
-    """The view that was fitted to the faces of the embedded models; used for smaller sets."""
+    """The view that was fitted to the faces of the embedded model; used for smaller sets."""
     return load_training_faces(TRAINING_FACES).view
 
 
@@ -237,7 +237,7 @@ def read_index(path: Path) -> dict[str, Any]:
 
 
 def find_training_faces(checkpoint: Checkpoint) -> TrainingFaces | None:
-    """The training faces of a model, from its own folder or from those of the embedded models; None if unknown.
+    """The training faces of a model, from its own folder or from those of the embedded model; None if unknown.
 
     They belong to a revision, so a renamed model has them and one that was trained further does not. Raises
     CheckpointError, naming the file, when the file in the model's folder is damaged.

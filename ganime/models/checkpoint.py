@@ -54,6 +54,10 @@ class Checkpoint:
     folder: Path | None = None
     critic: FeatureCritic | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: all but `prepared`, whose weights are laid out for this processor."""
+        return {name: value for name, value in vars(self).items() if name != "prepared"}
+
     @cached_property
     def prepared(self) -> PreparedGenerator:
         """The generator prepared for drawing, on first use; later changes to its weights have no effect on it."""

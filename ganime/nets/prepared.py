@@ -89,9 +89,9 @@ class Doubling:
         self.weight = weight.contiguous(memory_format=torch.channels_last) if self.packed is None else None
 
     def __call__(self, x: Tensor) -> Tensor:
-        if self.weight is None:
-            draw = torch.ops.mkldnn._convolution_transpose_pointwise
-            return draw(x, self.packed, self.bias, *GEOMETRY, self.activation, [], "")
+        if self.packed is not None:
+            return doubled(x, self.packed, self.bias, self.activation)
+        assert self.weight is not None
         x = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
         return x.relu_() if self.activation == "relu" else x
 
@@ -103,10 +103,18 @@ def packed(weight: Float[Tensor, "c c2 4 4"]) -> Tensor | None:
     """
     if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return None
+    map = weight.new_zeros(1, weight.shape[0], 4, 4)
     try:
-        return torch.ops.mkldnn._reorder_convolution_transpose_weight(weight, *GEOMETRY, [1, weight.shape[0], 4, 4])
+        laid_out = torch.ops.mkldnn._reorder_convolution_transpose_weight(weight, *GEOMETRY, map.shape)
+        doubled(map, laid_out, None, "none")
     except (AttributeError, RuntimeError):
         return None
+    return laid_out
+
+
+def doubled(x: Tensor, laid_out: Tensor, bias: Tensor | None, activation: str) -> Tensor:
+    """A map (B, C, H, W) through a weight that `packed` laid out: (B, C', 2H, 2W)."""
+    return torch.ops.mkldnn._convolution_transpose_pointwise(x, laid_out, bias, *GEOMETRY, activation, [], "")
 
 
 @torch.no_grad()

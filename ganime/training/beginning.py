@@ -118,7 +118,8 @@ def config_for_start(
 
     On fewer than `FEW_FACES` faces two things change:
     - The critic is switched off unless `start` has one: new critic heads were only found to help on many faces.
-    - The discriminator's first layers are frozen unless they are new, as in a model that grows to `image_size`.
+    - The discriminator's first layers are frozen unless the model grows. Where it was made smaller, they were fitted to
+      smaller pictures, which was found to do as well at 64 px (`weights/make/models.md`).
 
     keep_critic: keep `config.critic` as it is, because the user chose it.
     """

@@ -1,4 +1,4 @@
-"""The last stage of the default models: improve a generator that already draws well with the Fréchet loss alone."""
+"""The last stage of the default model: improve a generator that already draws well with the Fréchet loss alone."""
 
 from __future__ import annotations
 

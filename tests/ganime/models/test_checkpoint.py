@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import json
+import pickle
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -512,3 +515,12 @@ def test_weights_with_very_many_names_or_facts_are_refused_before_these_are_pars
     monkeypatch.setattr(files, "safe_open", None)
     with pytest.raises(CheckpointError, match=r"[\d,]{9} bytes of names .* at most 1,048,576"):
         load_checkpoint(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))], ids=["copy", "pickle"]
+)
+def test_a_model_that_has_drawn_can_be_copied(again: Callable[[Checkpoint], Checkpoint]) -> None:
+    drawn, z = replace(model(), discriminator=None), torch.ones(1, TINY.latent_dim)
+    expected = drawn.prepared(z)
+    assert torch.equal(again(drawn).prepared(z), expected)

@@ -67,6 +67,20 @@ def test_it_draws_the_same_where_weights_cannot_be_laid_out_beforehand(
     assert (without(z) - expected).abs().max() * 127.5 < 0.01
 
 
+@pytest.mark.parametrize("missing", ["_reorder_convolution_transpose_weight", "_convolution_transpose_pointwise"])
+def test_it_draws_with_a_torch_that_lacks_one_of_the_operations(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, z = trained_for_a_moment(), torch.ones(3, 8)
+    expected = PreparedGenerator(generator)(z)
+
+    def changed(*_: object) -> None:
+        raise RuntimeError("expected at most 9 arguments")
+
+    monkeypatch.setattr(torch.ops.mkldnn, missing, changed)
+    without = PreparedGenerator(generator)
+    assert all(block.packed is None for block in without.blocks)
+    assert (without(z) - expected).abs().max() * 127.5 < 0.01
+
+
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
 def test_this_torch_has_the_operations_that_lay_weights_out() -> None:
     prepared = PreparedGenerator(trained_for_a_moment())
