@@ -269,7 +269,9 @@ class TrainingEndpoints:
         stopped, whether it was stopped before its limit; activity, what it does now, and activity_share of that; share,
         of the nearest limit that is used up, 0 to 1; images_per_second; seconds_left, of training; after, the estimated
         seconds that follow it; skipped, the files that are not used and why; the last verdict and measures; losses and
-        measures as [images, value, value]; has_model.
+        measures as [images, value, value]; has_model; on_hub, where on the hub it trains or was trained, if not here:
+        id and url of the job, its owner, the dataset of its run, the flavor of the machine, and dollars, the most that
+        it can cost.
         """
         return job_value(self.jobs, key)
 

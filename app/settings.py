@@ -75,9 +75,10 @@ class Settings(BaseSettings):
     disk_gigabytes: float = Field(
         default=20,
         gt=0,
+        le=10**6,
         description="disk space, in GB, for training jobs and uploads; the oldest finished jobs are deleted first",
     )
-    keep_hours: float = Field(default=48, ge=0, description="hours for which a finished job is never deleted")
+    keep_hours: float = Field(default=48, ge=0, le=10**6, description="hours for which a finished job is never deleted")
     mcp: bool = Field(
         default=False,
         description="whether language models may draw with the page, over MCP; needs the extra `mcp`",

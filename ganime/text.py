@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 
@@ -26,6 +27,6 @@ def quoted(value: Any) -> str:
 
 
 def plural(count: float, thing: str) -> str:
-    """A count with its noun: "1 face", "2,000 faces", "1.5 minutes"."""
-    number = f"{int(count):,}" if count == int(count) else f"{count:.6g}"
-    return f"{number} {thing}" if count == 1 else f"{number} {thing}s"
+    """A count with its noun: "1 face", "2,000 faces", "1.5 minutes"; six digits, or all of those before the point."""
+    number = f"{count:,.0f}" if abs(count) >= 100_000 else f"{Decimal(f'{count:.6g}'):,f}"
+    return f"{number} {thing}" if number == "1" else f"{number} {thing}s"

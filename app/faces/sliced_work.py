@@ -14,6 +14,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from ganime.errors import GanimeError
+from ganime.text import plural
 
 POLL_SECONDS = 0.1
 SWEEP_SECONDS = 0.5  # between two looks for abandoned work, at least
@@ -110,15 +111,18 @@ class SlicedWork:
         """
         self.sweep()
         with self.lock:
-            visitors = [work.visitor for work in self.active(kind)]
-            if visitor in visitors:
+            others = self.active(kind)
+            for own in others:
+                if own.visitor == visitor:
+                    asked = own.running or own.requests > 0  # also by a closed page, until its turn is over
+                    soon = "about a minute" if asked else plural(round(self.abandoned_seconds), "second")
+                    raise GanimeError(
+                        f"You (or someone on your network) already have a {kind} running. Stop it first, or try again "
+                        f"when it has ended; once its page is closed, that can take {soon}."
+                    )
+            if len(others) >= self.places + self.waiting:
                 raise GanimeError(
-                    f"You (or someone on your network) already have a {kind} running. Stop it first, or try again in "
-                    f"{self.abandoned_seconds:.0f} seconds."
-                )
-            if len(visitors) >= self.places + self.waiting:
-                raise GanimeError(
-                    f"{len(visitors)} visitors are waiting for a {kind}, the most that this page allows. Try again in "
+                    f"{len(others)} visitors are waiting for a {kind}, the most that this page allows. Try again in "
                     "a minute."
                 )
             key = secrets.token_urlsafe(16)
@@ -145,7 +149,7 @@ class SlicedWork:
                 self.sweeper.cancel()
             self.sweeper = None
             self.sweep_later()
-        del forgotten  # outside the lock: what is closed may wait for the device
+        del forgotten  # outside the lock: this closes the steps, which waits for nothing
 
     async def settle(self, kind: str, visitor: str) -> None:
         """Give the visitor's previous work a few seconds to end: its last slice may be running, or its page is closed.

@@ -78,8 +78,7 @@ def prepare_run(
     if start is None:
         begun = default_start(config, faces)
     config = config_for_start(config, size, faces, begun, keep_critic="critic" in changes)
-    if "eyes" in changes and not config.critic:
-        raise ConfigError("The critic's feature networks (--eyes) are set, but this run has no critic. Add --critic 1.")
+    check_eyes(config, changes)
     return PreparedRun(dataset, config, model, begun)
 
 
@@ -88,7 +87,15 @@ def configs_of(recipe: str, changes: Mapping[str, Any]) -> tuple[TrainConfig, Mo
     if recipe not in RECIPES:
         raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.")
     config, model = RECIPES[recipe]
-    return replace(config, **changes), model
+    config = replace(config, **changes)
+    check_eyes(config, changes)
+    return config, model
+
+
+def check_eyes(config: TrainConfig, changes: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a run without a critic whose feature networks the user chose."""
+    if "eyes" in changes and not config.critic:
+        raise ConfigError("The critic's feature networks (--eyes) are set, but this run has no critic. Add --critic 1.")
 
 
 def check_run_folder(run: Path, sources: Sequence[Path]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gradio as gr
 import gradio.routes
@@ -13,10 +15,13 @@ import pytest
 from starlette.datastructures import Headers
 
 from app import visitors
+from app.faces.library import START_KEY
 from app.faces.studio import Studio
 from app.page import create_app
 from app.settings import ROOT, Settings
+from app.tabs.dock import server_functions
 from app.visitors import address_of, profile_of, visitor_of
+from ganime.drawing.recipe import Recipe
 from tests.forking import in_process
 
 
@@ -71,6 +76,43 @@ def test_a_plain_request_is_signed_in_until_the_login_expires(seconds: int | Non
     assert (profile.username if profile else None) == expected
     for nobody in ({}, {"session": {}}):
         assert profile_of(SimpleNamespace(scope=nobody)) is None
+
+
+def request_with_login(peer: str, seconds: float | None) -> SimpleNamespace:
+    """A request from an address, with a login that has so many seconds left; None for nobody's."""
+    userinfo = {"name": "M", "preferred_username": "mi", "profile": "", "picture": ""}
+    login = {} if seconds is None else {"oauth_info": {"userinfo": userinfo, "expires_at": time.time() + seconds}}
+    return SimpleNamespace(**vars(request(peer)), scope={"session": login})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(60, "Hugging Face user mi"), (-60, "address 10.0.0.1"), (None, "address 10.0.0.1")],
+    ids=["login", "expired login", "no login"],
+)
+def test_who_asks_a_server_function_is_known_by_login_or_else_by_address(
+    steered_studio: Studio, seconds: float | None, expected: str
+) -> None:
+    assert steered_studio.visitor(request_with_login("10.0.0.1", seconds)) == expected
+
+
+def test_a_film_that_a_login_has_begun_is_theirs_at_every_address(
+    steered_studio: Studio, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steered_studio.work, "settle_seconds", 0.0)
+    monkeypatch.setattr(steered_studio.work, "abandoned_seconds", 60.0)
+    functions = {function.__name__: function for function in server_functions(steered_studio)}
+
+    def begun(peer: str, seconds: float | None) -> dict[str, Any]:
+        film = [START_KEY, [recipe.to_json(), recipe.to_json()], 20, True, "linear", 20, ".gif", 0]
+        return asyncio.run(functions["film"](film, request_with_login(peer, seconds)))
+
+    mine = begun("10.0.0.1", 60)
+    assert "already have a film" in begun("10.0.0.2", 60)["error"]
+    another = begun("10.0.0.1", None)
+    for started in (mine, another):
+        steered_studio.work.end(started["work"])
+    assert steered_studio.work.works == {}
 
 
 @pytest.mark.parametrize(("space", "expected"), [(None, 0), ("owner/space", 1)])

@@ -35,3 +35,10 @@ def test_a_quoted_value_fits_in_a_sentence(value: Any) -> None:
 def test_only_one_thing_is_singular() -> None:
     assert [plural(count, "face") for count in (0, 1, 2_000)] == ["0 faces", "1 face", "2,000 faces"]
     assert [plural(count, "minute") for count in (1.0, 1.5, 120.0)] == ["1 minute", "1.5 minutes", "120 minutes"]
+    assert [plural(count, "minute") for count in (1.0000001, 0.9999999)] == ["1 minute"] * 2  # as the reader sees it
+
+
+def test_a_count_is_written_without_an_exponent_however_large_or_small() -> None:
+    counts = (1234567.5, 10**7, 99_999.96, 1e-7, 1 / 3, float("inf"))
+    written = ["1,234,568", "10,000,000", "100,000", "0.0000001", "0.333333", "inf"]
+    assert [plural(count, "minute") for count in counts] == [f"{number} minutes" for number in written]

@@ -35,6 +35,20 @@ def test_work_holds_the_device_during_a_step_and_not_between_requests() -> None:
     assert held == [True] * 3
 
 
+@pytest.mark.parametrize("turns", ["run", "sharpen"])
+def test_work_is_closed_while_others_have_the_device(turns: str) -> None:
+    device, work = Device(), SlicedWork(slice_seconds=0.0)
+    steps = (number for number in range(3))
+    key = work.begin("search", "me", getattr(device, turns)(steps))
+    assert work.advance(key) == (0, False)
+    with device.sharpening, device.lock:
+        ending = threading.Thread(target=work.end, args=(key,), daemon=True)
+        ending.start()
+        ending.join(10)
+        assert not ending.is_alive()
+    assert work.works == {}
+
+
 def test_a_waiting_thread_gets_the_device_between_two_steps() -> None:
     device, waiting, order = Device(), threading.Event(), []
 

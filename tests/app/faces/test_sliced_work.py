@@ -129,6 +129,15 @@ def test_a_visitor_has_one_piece_of_work_of_each_kind(work: SlicedWork) -> None:
     assert work.advance(work.begin("film", "me", iter([1]))) == (1, True)
 
 
+def test_who_has_work_is_told_when_the_next_can_begin() -> None:
+    work = SlicedWork(abandoned_seconds=3.0)
+    key = work.begin("search", "me", iter([1]))
+    with pytest.raises(GanimeError, match="3 seconds"):
+        work.begin("search", "me", iter([1]))
+    with work.asked(key), pytest.raises(GanimeError, match="a minute"):  # which may wait for its turn so long
+        work.begin("search", "me", iter([1]))
+
+
 def test_each_request_runs_one_slice_and_at_least_one_step() -> None:
     work = SlicedWork(slice_seconds=0.0)
     key = work.begin("search", "me", iter(range(3)))

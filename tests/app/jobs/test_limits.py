@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from pydantic import ValidationError
 
 from app.errors import JobError
 from app.jobs import limits
@@ -36,6 +38,14 @@ def test_plans_outside_the_limits_are_refused(changed: dict, words: str, setting
     check_plan(PLAN, settings)
     with pytest.raises(JobError, match=words):
         check_plan(replace(PLAN, **changed), settings)
+
+
+@pytest.mark.parametrize("name", ["job_minutes", "keep_hours", "disk_gigabytes"])
+def test_a_limit_without_an_end_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("1e7", "inf", "nan"):
+        monkeypatch.setenv(f"GANIME_{name.upper()}", value)
+        with pytest.raises(ValidationError, match=name):
+            Settings(home=tmp_path)
 
 
 def test_a_refused_plan_leaves_the_draft(open_jobs: Callable[..., Jobs], files: list[Upload]) -> None:

@@ -484,8 +484,10 @@ def test_work_that_its_visitor_has_left_starts_nothing_that_costs(
 
     monkeypatch.setattr("ganime.training.hub_jobs.upload", upload)
     answer = functions["begin_on_hub"]([WISHES | {"draft": draft, "token": TOKEN}], request())
+    until = time.monotonic() + 20
     while not uploading.is_set():
-        functions["ask"]([answer["work"]])
+        assert time.monotonic() < until
+        assert "error" not in functions["ask"]([answer["work"]])
     if says_so:
         functions["leave"]([answer["work"]])
     else:

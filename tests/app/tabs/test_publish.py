@@ -171,6 +171,7 @@ def test_visitors_who_are_signed_in_are_told_apart_by_their_names(
     functions: Functions, studio: Studio, key: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(studio.work, "settle_seconds", 0.0)
+    monkeypatch.setattr(studio.work, "abandoned_seconds", 60.0)
 
     def begun(name: str, host: str) -> dict[str, Any]:
         return functions["publish"]([key, WISHES], request("contribute-repos", name, host=host))

@@ -141,6 +141,8 @@ def test_what_a_job_cannot_do_is_refused_before_anything_is_asked_of_the_hub(
     assert_refused(train(ganime, faces_folder, out, "--device", "cuda"), "--flavor")
     for option, value in (("recipe", "secret"), ("image-size", 48), ("batch-size", 0), ("crop", "ears"), ("seed", -1)):
         assert_refused(train(ganime, faces_folder, out, f"--{option}", value), option.replace("-", "_"))
+    for option, value in (("critic", 0), ("recipe", "classic")):
+        assert_refused(train(ganime, faces_folder, out, f"--{option}", value, "--eyes", "broad"), "--critic 1")
     assert hub.requests == []
     assert_refused(train(ganime, faces_folder, out, "--flavor", "t5"), "cpu-basic, t4-small")
 
