@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -170,6 +172,24 @@ def test_loss_has_gradients_and_falls_when_pictures_follow_them() -> None:
     assert loss.renew() < 0.3 * before
     assert float(offset.detach()) == pytest.approx(-0.4, abs=0.1)
     assert float(scale.detach()) == pytest.approx(3.0, abs=0.6)
+
+
+def test_views_of_every_third_batch_take_turns() -> None:
+    seen: list[str] = []
+
+    def maps(name: str, images: torch.Tensor) -> list[torch.Tensor]:
+        seen.append(name)
+        return [images]
+
+    views = [View("always", partial(maps, "always")), *(View(name, partial(maps, name), every=3) for name in "abcd")]
+    loss = FrechetLoss(views, [colours(40, 0.3, 0.0)], [colours(40, 0.3, 0.0)])
+    looking = []
+    for _ in range(6):
+        seen.clear()
+        loss(colours(4, 0.3, 0.0))
+        looking.append("".join(name[0] for name in seen if name != "always"))
+        assert seen.count("always") == 1
+    assert looking == ["c", "ad", "b", "c", "ad", "b"]
 
 
 def colours(count: int, spread: float, mean: float) -> torch.Tensor:

@@ -30,12 +30,14 @@ class View:
     maps: the network, from (B, 3, side, side) to one feature map (B, C, H, W) per depth.
     window: the smallest and the largest share of a picture's side that a window covers, `WHOLE` or `PIECE`.
     side: the size of a window for the network, in px; None for the picture's own size.
+    every: in the loss, the view takes part in every `every`-th batch.
     """
 
     name: str
     maps: Callable[[Tensor], Sequence[Tensor]]
     window: tuple[float, float] = WHOLE
     side: int | None = None
+    every: int = 1
 
     def __call__(self, images: Float[Tensor, "b 3 side side"], source: torch.Generator) -> list[Float[Tensor, "b d"]]:
         """The features of pictures at each depth, see `map_features`; `source` gives the windows."""
@@ -196,6 +198,7 @@ class FrechetLoss:
 
     def __init__(self, views: Sequence[View], real: Iterable[Tensor], drawn: Iterable[Tensor], seed: int = 0) -> None:
         self.views, self.source = views, torch.Generator().manual_seed(seed)
+        self.batches = 0
         self.transports = [
             [Transport(*both) for both in zip(*depths, strict=True)]
             for depths in zip(
@@ -204,15 +207,22 @@ class FrechetLoss:
         ]
 
     def __call__(self, images: Float[Tensor, "b 3 side side"]) -> Tensor:
-        """The loss of drawn pictures, a scalar; they enter the statistics. Call `renew` every 30 steps or so."""
+        """The loss of drawn pictures, a scalar; they enter the statistics. Call `renew` every 30 steps or so.
+
+        A view that takes part in every n-th batch only begins with the batch of its place among the views, so such
+        views take turns.
+        """
         total = images.new_zeros(())
-        for view, transports in zip(self.views, self.transports, strict=True):
+        for place, (view, transports) in enumerate(zip(self.views, self.transports, strict=True)):
+            if (self.batches - place) % view.every:
+                continue
             for features, transport in zip(view(images, self.source), transports, strict=True):
                 scaled = features / transport.unit  # (B, D)
                 with torch.no_grad():
                     target = transport.target(scaled)
                     transport.remember(scaled)
                 total = total + (scaled - target).square().mean()
+        self.batches += 1
         return total
 
     def renew(self) -> float:

