@@ -165,4 +165,5 @@ def test_the_endpoints_in_the_table_are_those_of_the_page(address: str) -> None:
     client = Client(address, verbose=False)
     named = client.view_api(print_info=False, return_format="dict")["named_endpoints"]
     client.close()
-    assert set(named) == set(re.findall(r"^\| `(/[a-z_]+)` \|", TEXTS["docs/api.md"], re.M))
+    rows = re.findall(r"^\| (`/[^|]+) \|", TEXTS["docs/api.md"], re.M)
+    assert set(named) == set(re.findall(r"`(/[a-z_]+)`", " ".join(rows)))

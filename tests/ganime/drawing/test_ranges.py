@@ -89,7 +89,7 @@ def test_sliders_of_the_embedded_model_end_before_mouths_vanish() -> None:
     assert -2 <= smile.limits[0] < 0
     low, high = usable_ranges(model, Directions(model.name, model.revision, (smile,)))["smile"]
     assert (low, high) == (smile.limits[0], MAX_STRENGTH)
-    z = own_latents(model, 0, 64)
+    z = own_latents(model, 0, 256)
     faint = np.quantile(mouths_of(model, z), BAD)
     shares = [np.mean(mouths_of(model, moved(z, amount * smile.vector)) < faint) for amount in (low, -MAX_STRENGTH)]
     assert shares[0] < shares[1] / 2
