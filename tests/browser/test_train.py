@@ -327,7 +327,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     page.locator(".models > summary").click()
     page.locator(".known").get_by_role("button", name="<b>mine</b>").click()
     expect(name).to_have_text("<b>mine</b>", timeout=PATIENCE)
-    expect(page.locator(".models .details")).to_contain_text("<b>mine</b> · trained on this page · 64 px")
+    expect(page.locator(".models .details")).to_contain_text("<b>mine</b> · trained on this page · 128 px")
     expect(page.get_by_role("tab", name="Interpolate")).to_have_attribute("aria-selected", "true")
     assert serious(page) == []
     expect(recipe_line).to_contain_text("<b>mine</b>", timeout=PATIENCE)
