@@ -343,7 +343,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     assert page.evaluate("scrollY") == 0  # where the face is
     page.locator("#create .main .menu summary").click()
     with page.expect_download() as waiting:
-        page.get_by_role("button", name="64 px, exact").click()
+        page.get_by_role("button", name="128 px, exact").click()
     with Image.open(waiting.value.path()) as picture:
         text = picture.info["ganime"]
     recipe = Recipe.from_json(text)
