@@ -14,11 +14,11 @@ from ganime.drawing.directions import Directions, effect_rows, save_directions
 from ganime.drawing.ranges import with_limits
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import FaceDataset
-from ganime.images import resize_picture, sheet
+from ganime.images import sheet
 from ganime.measuring.report import Report, evaluate
 from ganime.measuring.training_faces import TrainingFaces
 from ganime.models.checkpoint import CARD_FILE, FRONT_MATTER, Checkpoint, load_checkpoint, save_checkpoint
-from ganime.nets.anime_features import FEATURE_SIDE, load_features
+from ganime.nets.anime_features import load_features
 
 COUNT, SHOWN = 1000, 100  # faces that are measured, and faces in the picture of the card
 EXAMPLE, PEER = "PyTorch DCGAN example", "MakeGirls.moe"
@@ -28,10 +28,7 @@ EXAMPLE_TEXT = f", and the best save of the {EXAMPLE} in a run of at least as ma
 
 def measure(faces: np.ndarray, real: FaceDataset, training_faces: TrainingFaces | None = None) -> Report:
     """Measure faces, uint8 (N, H, W, 3), against the held-out ones at 64 px; with `training_faces` also for copies."""
-    small = np.stack(
-        [np.asarray(resize_picture(Image.fromarray(face), FEATURE_SIDE)) for face in faces]
-    )  # (N, 64, 64, 3)
-    return evaluate(load_features(), small, real.images[real.held_out], training_faces)
+    return evaluate(load_features(), faces, real.images[real.held_out], training_faces)
 
 
 def table(columns: dict[str, Report]) -> str:

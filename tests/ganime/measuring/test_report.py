@@ -1,4 +1,4 @@
-"""The FID on the Inception network, and the error when that network is not installed."""
+"""Reports on faces of any size; the FID on the Inception network, and the error when that is not installed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import importlib.util
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+from ganime.drawing.sampling import generate
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
+from ganime.images import resize_picture
 from ganime.measuring.distances import frechet_distance
-from ganime.measuring.report import inception_distance
+from ganime.measuring.report import evaluate, inception_distance
+from ganime.models.checkpoint import Checkpoint
+from ganime.nets.anime_features import FeatureNet
 
 
 class Means(nn.Module):
@@ -22,6 +27,15 @@ class Means(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)  # (B, 12)
+
+
+def test_larger_faces_are_measured_as_the_files_they_would_be_read_from(embedded: Checkpoint, net: FeatureNet) -> None:
+    large = generate(embedded, range(48))
+    read = np.stack([np.asarray(resize_picture(Image.fromarray(face), 64)) for face in large])
+    assert large.shape[1] == 128
+    report = evaluate(net, large, read)
+    assert report.frechet == pytest.approx(0, abs=0.01)
+    assert evaluate(net, large[:24], read[24:]) == evaluate(net, read[:24], large[24:])
 
 
 def test_the_inception_distance_is_the_frechet_distance_on_the_networks_features(faces: FaceDataset) -> None:
