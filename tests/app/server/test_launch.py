@@ -37,6 +37,7 @@ def test_an_address_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.slow
 def test_the_file_limit_is_raised_to_what_the_system_allows(run_python: Callable) -> None:
     code = (
         "import resource; from app.server.launch import raise_file_limit\n"

@@ -35,6 +35,7 @@ def test_most_faces_carry_the_hair_colour_asked_for(embedded: Checkpoint, net: F
     assert choice.seconds > 0
 
 
+@pytest.mark.slow
 def test_rare_wishes_are_searched_for(embedded: Checkpoint, net: FeatureNet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "MAX_DRAWN", 64)
     wanted = ["green_hair", "red_eyes", "glasses"]

@@ -81,6 +81,7 @@ def test_a_direction_that_draws_every_face_badly_keeps_one_step_either_way(model
     assert found == {"d0": (-STEP, STEP)}
 
 
+@pytest.mark.slow
 def test_sliders_of_the_embedded_model_end_before_mouths_vanish() -> None:
     model = load_checkpoint(EMBEDDED)
     directions = load_directions(EMBEDDED, model.revision, model.generator.config.latent_dim)
