@@ -29,6 +29,8 @@ from tests.hub_server import HubServer
 from tests.page_server import serve
 
 # Added to documented commands whose defaults take minutes.
+pytestmark = pytest.mark.slow  # they train models and measure them
+
 SMALLER = {
     "choose": ["--count", "2"],
     "clarity": ["--faces", "500"],

@@ -48,6 +48,7 @@ def changed(faces: np.ndarray, region: tuple[slice, slice], pixels: np.ndarray) 
 RIGHT_EYE, CORNER = (slice(20, 36), slice(32, 48)), (slice(48, 64), slice(0, 16))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["wiped", "of another face"])
 def test_a_face_with_a_damaged_eye_scores_lower(faces: np.ndarray, real: Seen, net: FeatureNet, damage: str) -> None:
     pixels = np.full_like(faces, 224) if damage == "wiped" else np.roll(faces, 1, axis=0)
