@@ -29,7 +29,7 @@ from tests.hub_server import HubServer
 from tests.page_server import serve
 
 # Added to documented commands whose defaults take minutes.
-pytestmark = pytest.mark.slow  # they train models and measure them
+pytestmark = pytest.mark.slow  # models are trained, measured and exported
 
 SMALLER = {
     "choose": ["--count", "2"],
@@ -104,18 +104,10 @@ def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranges, "DRAWN_FACES", 4)
 
 
-SLOW = (" project ", " clarity ", " --sharpen ")  # commands that take seconds
-
-
 @pytest.mark.usefixtures("short_search")
 @pytest.mark.parametrize(
     "command",
-    [
-        pytest.param(
-            command, marks=pytest.mark.slow if any(word in command.text for word in SLOW) else (), id=str(command)
-        )
-        for command in {command.text: command for command in RUN}.values()
-    ],
+    [pytest.param(command, id=str(command)) for command in {command.text: command for command in RUN}.values()],
 )
 def test_command_runs(command: Snippet, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
@@ -143,7 +135,6 @@ def test_python_snippet_runs(snippet: Snippet, workplace: Path, monkeypatch: pyt
     execute(snippet, text.replace('"more-faces")', '"more-faces", count=64)'))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("snippet", [block for block in blocks("python") if "Client" in block.text], ids=str)
 def test_client_snippet_runs(snippet: Snippet, workplace: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
@@ -162,7 +153,6 @@ def execute(snippet: Snippet, text: str) -> dict[str, object]:
     return scope
 
 
-@pytest.mark.slow
 def test_the_endpoints_in_the_table_are_those_of_the_page(address: str) -> None:
     client = Client(address, verbose=False)
     named = client.view_api(print_info=False, return_format="dict")["named_endpoints"]
