@@ -27,7 +27,18 @@ if TYPE_CHECKING:
     from ganime.models.checkpoint import Checkpoint
     from ganime.training.events import Event
 
-__all__ = ["Recipe", "__version__", "avatar", "evaluate", "generate", "interpolate", "load_model", "sharpen", "train"]
+__all__ = [
+    "Recipe",
+    "__version__",
+    "avatar",
+    "best_seeds",
+    "evaluate",
+    "generate",
+    "interpolate",
+    "load_model",
+    "sharpen",
+    "train",
+]
 
 FacePaths = str | Path | Sequence[str | Path]
 
@@ -76,6 +87,22 @@ def generate(
         recipe.check_model(model.name, model.revision)
         recipes.append(recipe)
     return generate_recipes(model, recipes)
+
+
+def best_seeds(model: Checkpoint, first: int, count: int, best_of: int = 4) -> list[int]:
+    """Find seeds of clear faces: of every `best_of` consecutive seeds, the one whose face is predicted to be clearest.
+
+    Nothing is drawn for it. `generate(model, best_seeds(model, 0, 16))` draws faces as the page does when it rolls.
+
+    first: the first seed that is looked at, 0 to 2^32 - 1.
+    count: how many seeds to return.
+    best_of: 1 (every seed) to 64.
+
+    Raises RecipeError for a value out of range, and if no clarity was fitted to the model.
+    """
+    from ganime.drawing import clarity
+
+    return clarity.best_seeds(model, first, count, best_of)
 
 
 def sharpen(faces: np.ndarray, size: int = 512) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from app.faces.loaded_model import LOCKS, TOOL_FACES, LoadedModel, locked_by
+from ganime.drawing.clarity import BEST_OF
 from ganime.drawing.direction_search import UNNAMED_LENGTH
 from ganime.drawing.directions import MAX_STRENGTH, Directions
 from ganime.drawing.mixing import MAX_PARENTS, MAX_STEPS
@@ -17,10 +18,11 @@ from ganime.nets.clarity import Clarity
 from ganime.nets.upscaler import LEAST_SIDE
 
 SHARPENED = 512  # px
-# Faces that a tool shows, parents of a child, steps from one face to another, the amount of a direction either way, and
-# the length of a visitor's direction.
+# Faces that a tool shows, seeds of which a fresh face is the clearest, parents of a child, steps from one face to
+# another, the amount of a direction either way, and the length of a visitor's direction.
 LIMITS = {
     "shown": TOOL_FACES,
+    "bestOf": BEST_OF,
     "parents": MAX_PARENTS,
     "steps": MAX_STEPS,
     "amount": MAX_STRENGTH,

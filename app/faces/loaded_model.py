@@ -18,7 +18,7 @@ from app.faces.inspection import Inspector
 from app.faces.zero_gpu import sharpened_there
 from app.recently_used import RecentlyUsed
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress, choose_faces
-from ganime.drawing.clarity import clear, default_clarity
+from ganime.drawing.clarity import BEST_OF, best_seeds, clear, default_clarity
 from ganime.drawing.direction_search import group, unnamed_directions, unnamed_unit
 from ganime.drawing.directions import Direction, Directions, between, combined, held, load_directions, steer
 from ganime.drawing.layers import Inside, look_inside
@@ -26,7 +26,6 @@ from ganime.drawing.mixing import arithmetic, breed, mean_settings, recipes_betw
 from ganime.drawing.projection import Projection, ProjectionProgress, project
 from ganime.drawing.ranges import limits_of, usable_ranges
 from ganime.drawing.recipe import (
-    MAX_SEED,
     Recipe,
     check_clarity,
     check_seed,
@@ -115,14 +114,21 @@ class LoadedModel:
         """The seeds of the faces that a visitor sees first, of which the first one is in the page's HTML."""
         return OPENERS.get(self.checkpoint.revision, ANY_OPENERS)
 
-    def recipes(self, count: int, seed: int, truncation: float = 1.0, clarity: float | None = None) -> list[Recipe]:
+    def recipes(
+        self, count: int, seed: int, truncation: float = 1.0, clarity: float | None = None, best_of: int = 1
+    ) -> list[Recipe]:
         """Recipes of `count` faces (1 to 64) with consecutive seeds from `seed` on; 0 follows the largest seed.
 
         clarity: 0 to 0.95, by default `default_clarity`. A model without a clarity draws all latents unchanged.
+        best_of: as for `best_seeds`.
         """
-        first, count = check_seed(seed), check_count(count)
-        seeds = [(first + number) % (MAX_SEED + 1) for number in range(count)]
+        seeds = best_seeds(self.checkpoint, seed, check_count(count), best_of)
         return recipes_for(self.checkpoint, seeds, truncation, self.usable_clarity(clarity))
+
+    def fresh(self, count: int, seed: int, truncation: float, clarity: float) -> Drawn:
+        """1 to 64 faces, each the clearest of four seeds; of every seed if no clarity was fitted to the model."""
+        best_of = BEST_OF if self.default_clarity else 1
+        return self.draw(self.recipes(count, seed, truncation, clarity, best_of))
 
     def usable_clarity(self, clarity: float | None) -> float:
         """A clarity that the model can draw: `clarity`, the default for None, 0 if none was fitted to it."""

@@ -4,6 +4,7 @@ A request is POST /ganime/TOOL (relative to the page) with Content-Type: applica
 `key` is the key of the model that draws; a recipe is the JSON text that the page uses everywhere.
 
     draw     {"key", "recipes": [recipe, ...]}                     1 to 64 faces
+    fresh    {"key", "count", "seed", "truncation", "clarity"}     1 to 64 faces; of every four seeds the clearest one
     roll     {"key", "recipe", "seeds", "locks"}                   faces of seeds, with what is locked taken from a face
     vary     {"key", "recipe", "strength", "seed", "locks"?}       8 variations of a face
     steer    {"key", "recipe", "amounts": {name: -3..3}, "own"?}   one face, moved along directions
@@ -80,6 +81,16 @@ class Draw(Tool):
         return model.draw(parse_recipes(self.recipes))
 
 
+class Fresh(Tool):
+    count: int
+    seed: int
+    truncation: float
+    clarity: float
+
+    def faces(self, model: LoadedModel) -> Drawn:
+        return model.fresh(self.count, self.seed, self.truncation, self.clarity)
+
+
 class Roll(Tool):
     recipe: RecipeText
     seeds: Annotated[list[int], Field(max_length=MAX_FACES)]
@@ -151,6 +162,7 @@ class Sharp(Tool):
 
 TOOLS: dict[str, type[Tool]] = {
     "draw": Draw,
+    "fresh": Fresh,
     "roll": Roll,
     "vary": Vary,
     "steer": Steer,

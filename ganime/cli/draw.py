@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from ganime.cli import common
-from ganime.drawing.clarity import chosen_clarity
+from ganime.drawing.clarity import BEST_OF, MAX_BEST_OF, best_seeds, chosen_clarity
 from ganime.drawing.clarity_fitting import (
     FITTED_FACES,
     ClarityFit,
@@ -43,6 +43,12 @@ def sample_command(
     count: Annotated[int, typer.Option(help=f"Number of faces, at most {MAX_COUNT:,}.")] = 16,
     seed: Annotated[int, typer.Option(help="Seed of the first face; the others have the seeds that follow.")] = 0,
     listed: Annotated[str, typer.Option("--seeds", help="Draw these seeds instead: 3,14-16.", show_default=False)] = "",
+    best_of: Annotated[
+        int,
+        typer.Option(
+            help=f"Draw only the clearest face of every so many seeds, at most {MAX_BEST_OF}; the page takes {BEST_OF}."
+        ),
+    ] = 1,
     truncation: common.TruncationOption = 1.0,
     clarity: common.ClarityOption = None,
     size: common.SizeOption = 0,
@@ -58,8 +64,12 @@ def sample_command(
     """Draw one face for each seed; every PNG contains the recipe of its face."""
     check_sample_targets(out, npy, sheet_file, size, sharpen)
     seeds = sampled_seeds(count, seed, listed, MAX_SHEET if sheet_file else MAX_COUNT)
+    if listed and best_of != 1:
+        raise ConfigError("--seeds names the faces to draw; leave out --best-of, or name the first with --seed.")
     check_truncation(truncation)
     checkpoint = open_model(model, home / "hub")
+    if best_of != 1:
+        seeds = best_seeds(checkpoint, seed, count, best_of)
     clarity = chosen_clarity(checkpoint, clarity)
     if npy:
         with atomic_file(npy) as temporary:

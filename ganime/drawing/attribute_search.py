@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from ganime.drawing import recipe
+from ganime.drawing.clarity import BEST_OF, best_seeds
 from ganime.drawing.mixing import MAX_CHILDREN, recipes_of
 from ganime.drawing.sampling import generate_recipes, latents_of, recipes_for, render
 from ganime.errors import RecipeError
@@ -85,7 +86,7 @@ def choose_faces(
 ) -> Iterator[SearchProgress | ChosenFaces]:
     """Find faces with all the attributes of `wanted`; yields SearchProgress, and the ChosenFaces last.
 
-    Faces of consecutive seeds are drawn, and those that match most certainly are kept. If too few match, the best of
+    Faces are drawn, and those that match most certainly are kept. If too few match, the best of
     the others are optimised by gradient ascent on the log odds of the attributes, at constant length of the latent. A
     face that still does not match is returned too; see `ChosenFaces.carries`. The same seed gives the same faces.
 
@@ -93,7 +94,8 @@ def choose_faces(
     count: faces to return, 1 to 256.
     seed: the first seed to draw.
     truncation: 0.1 to 1.5.
-    clarity: of the faces that are drawn; those that are optimised begin from them and have none.
+    clarity: of the faces that are drawn; those that are optimised begin from them and have none. For one above 0, only
+        the clearest of every four consecutive seeds is drawn; see `best_seeds`.
 
     Raises RecipeError for an unknown attribute, no attribute, or a value out of range.
     """
@@ -102,20 +104,24 @@ def choose_faces(
     count, seed = recipe.check_whole("The number of faces", count, 1, MAX_CHILDREN), recipe.check_seed(seed)
     truncation = recipe.check_number("A truncation", truncation, 0.1, recipe.MAX_TRUNCATION)
 
+    seeds: list[int] = []
+    group = BEST_OF if clarity else 1  # seeds, of which one is drawn
+
     def drawn_recipes(numbers: Iterable[int]) -> list[recipe.Recipe]:
-        seeds = [(seed + number) % (recipe.MAX_SEED + 1) for number in numbers]
-        return recipes_for(checkpoint, seeds, truncation, clarity)
+        return recipes_for(checkpoint, [seeds[number] for number in numbers], truncation, clarity)
 
     z, seen = np.empty((0, dim), np.float32), np.empty((0, len(places)), np.float32)
     while len(z) % FACES_PER_ROUND or not has_enough(seen, count):
-        drawn = latents_of(checkpoint, drawn_recipes(range(len(z), len(z) + FACES_PER_REPORT)))
+        next_seed = (seed + group * len(seeds)) % (recipe.MAX_SEED + 1)
+        seeds += best_seeds(checkpoint, next_seed, FACES_PER_REPORT, group)
+        drawn = latents_of(checkpoint, drawn_recipes(range(len(z), len(seeds))))
         probabilities = extract(net, render(checkpoint.prepared, drawn))[1][:, places]  # (FACES_PER_REPORT, K)
         z, seen = np.concatenate([z, drawn]), np.concatenate([seen, probabilities])
         found, _ = best_of(seen, count)
         yield SearchProgress(tuple(drawn_recipes(found)), len(z), searching=False)
 
     found, missing = best_of(seen, count)
-    recipes, origins = drawn_recipes(found), [(seed + i) % (recipe.MAX_SEED + 1) for i in missing]
+    recipes, origins = drawn_recipes(found), [seeds[number] for number in missing]
     looked_at, adjusted = len(z), recipes_from(checkpoint, z[missing], origins)
     for better, matching in ascent(checkpoint.generator, net, z[missing], places) if missing else ():
         looked_at, adjusted = looked_at + len(missing), recipes_from(checkpoint, recipe.rounded(better), origins)

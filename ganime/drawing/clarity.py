@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ganime.drawing.recipe import check_clarity
+from ganime.drawing.recipe import MAX_SEED, check_clarity, check_seed, check_whole, latents
 from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
 from ganime.shapes import Float
 
+BEST_OF = 4  # seeds, of which the page draws one where it rolls faces: fewer broken faces at little cost in variety
+MAX_BEST_OF = 64
 DEFAULT_CLARITY = 0.35  # mends the worst third and leaves the others alone, which costs little variety
 
 
@@ -45,3 +47,33 @@ def chosen_clarity(checkpoint: Checkpoint, clarity: float | None) -> float:
 def default_clarity(checkpoint: Checkpoint) -> float:
     """The clarity that the page and the command line draw with by default; 0 if none was fitted to the model."""
     return DEFAULT_CLARITY if checkpoint.clarity else 0.0
+
+
+def best_seeds(checkpoint: Checkpoint, first: int, count: int, best_of: int = BEST_OF) -> list[int]:
+    """Seeds of clear faces: of every `best_of` consecutive seeds, the one whose face is predicted to be clearest.
+
+    Nothing is drawn for it. The face of a seed stays what it is, and only the others are left out, which costs variety
+    (rejection by a prediction from the latent, Issenhuth et al. 2021, arXiv:2110.09803).
+
+    first: 0 to 2^32 - 1, the first seed looked at; 0 follows the largest one.
+    count: how many seeds to return.
+    best_of: 1 (every seed) to 64.
+
+    Raises RecipeError for a value out of range, and for a `best_of` above 1 if no clarity was fitted to the model.
+    """
+    first, best_of = check_seed(first), check_whole("best_of", best_of, 1, MAX_BEST_OF)
+    if best_of > 1 and checkpoint.clarity is None:
+        raise RecipeError(
+            f"No clarity was fitted to {checkpoint.name}, so nothing tells its clear faces from others. Set best_of to "
+            "1, or fit a clarity: ganime clarity MODEL."
+        )
+    groups = (
+        [(first + number * best_of + place) % (MAX_SEED + 1) for place in range(best_of)] for number in range(count)
+    )
+    return [clearest(checkpoint, group) if best_of > 1 else group[0] for group in groups]
+
+
+def clearest(checkpoint: Checkpoint, seeds: Sequence[int]) -> int:
+    """The seed whose face is predicted to be clearest."""
+    assert checkpoint.clarity is not None
+    return seeds[int(checkpoint.clarity.predict(latents(seeds, checkpoint.generator.config.latent_dim)).argmax())]

@@ -47,7 +47,8 @@ class Clarity:
 
     def predict(self, z: Float[np.ndarray, "n latent"]) -> Float[np.ndarray, " n"]:
         """The clarity of the faces of latents, none of them zero, on the scale of `quantiles`."""
-        x = np.stack([unit(row) for row in z])  # (N, latent)
+        z = z.astype(np.float64)
+        x = z * (z.shape[1] ** 0.5 / np.linalg.norm(z, axis=1, keepdims=True))  # (N, latent)
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = x @ weight + bias  # (N, out)
             if number < len(self.weights) - 1:

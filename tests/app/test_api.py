@@ -108,7 +108,7 @@ def test_only_the_documented_endpoints_are_public(client: Client) -> None:
     parameters = endpoints["named_endpoints"]["/generate"]["parameters"]
     assert [(entry["parameter_name"], entry["python_type"]["type"]) for entry in parameters] == [
         ("count", "int"), ("seed", "int"), ("truncation", "float"), ("clarity", "None | float"), ("size", "int"),
-        ("kind", "str"),
+        ("kind", "str"), ("best_of", "int"),
     ]  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def test_interpolate_takes_an_easing_and_a_kind_of_file(client: Client, model: C
         ("call/generate", {"data": ["\x1b[31m"]}, 422),
         ("call/generate/unknown", None, 404),
         ("call/v2/generate", {"count": "\x1b[31m"}, 200),  # the event itself then says what is wrong
-        ("call/generate", {"data": [65, 0, 1.0, None, 0, "png"]}, 200),
+        ("call/generate", {"data": [65, 0, 1.0, None, 0, "png", 1]}, 200),
     ],
 )
 def test_no_request_leaves_a_traceback_or_a_control_character_in_the_log(
@@ -284,7 +284,15 @@ def test_walk_explains_a_refusal(client: Client, odd: dict[str, object], words: 
         client.predict(**{"faces": ["3", "14"], "frames": 4} | odd, api_name="/walk")
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"count": 65}, {"seed": -1}, {"seed": 2**40}, {"truncation": 7.0}])
+def test_generate_draws_the_clearest_face_of_every_few_seeds_only_where_a_clarity_tells(client: Client) -> None:
+    with pytest.raises(AppError, match="No clarity was fitted to tiny"):
+        client.predict(count=2, seed=7, best_of=8, api_name="/generate")
+    assert Path(client.predict(count=1, seed=7, best_of=1, api_name="/generate")[0]).name == "face-7.png"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"count": 0}, {"count": 65}, {"seed": -1}, {"seed": 2**40}, {"truncation": 7.0}, {"best_of": 65}]
+)
 def test_generate_refuses_values_out_of_range(client: Client, wrong: dict[str, float]) -> None:
     arguments = {"count": 1, "seed": 0, "truncation": 1.0} | wrong
     with pytest.raises(AppError, match=r"number|whole"):

@@ -32,6 +32,18 @@ test("a face on view that another model has drawn is not asked for again", async
   assert.deepEqual(asked, ["sharp", "vary"]);
 });
 
+test("of two faces that are rolled at once the later roll stays, whichever comes first", async () => {
+  const faces = facesOf();
+  const arrivals = [];
+  const roll = () => faces.show(() => new Promise((resolve) => { arrivals.push(resolve); }));
+  const [first, second] = [roll(), roll()];
+  arrivals[1]({ recipe: face(2) });
+  assert.equal(await second, true);
+  arrivals[0]({ recipe: face(1) });
+  assert.equal(await first, false);
+  assert.equal(faces.current().recipe, face(2));
+});
+
 test("new faces have the looks of the current one, unless its clarity is in its vector", async () => {
   const faces = facesOf();
   await faces.show({ recipe: face(1, { clarity: 0.3, truncation: 0.9 }) });

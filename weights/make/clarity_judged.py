@@ -7,6 +7,7 @@ The detector takes no part in fitting a clarity. The colours are read by the ani
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated
 
 import animeface
@@ -16,7 +17,7 @@ import typer
 from PIL import Image
 
 from ganime.cli import common
-from ganime.drawing.clarity import DEFAULT_CLARITY, clear
+from ganime.drawing.clarity import DEFAULT_CLARITY, best_seeds, clear
 from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate
@@ -31,27 +32,37 @@ CERTAIN = 0.5  # probability of a colour above which a face counts
 def main(
     model: common.ModelArgument = str(EMBEDDED),
     clarity: Annotated[list[float] | None, typer.Option(help="May be given several times.")] = None,
-    count: Annotated[int, typer.Option(help="Number of faces, from seed 0 on.")] = 400,
+    best_of: Annotated[
+        list[int] | None, typer.Option(help="Draw the clearest face of so many seeds; may be given several times.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Number of faces, of the first seeds.")] = 400,
     home: common.HomeOption = common.DEFAULT_HOME,
 ) -> None:
-    """Print a table with one row for each clarity."""
+    """Print a table with one row for each clarity and number of seeds to choose from."""
     if int(PIL.__version__.split(".")[0]) >= 12:
         raise SystemExit(f"animeface finds no face at all with Pillow {PIL.__version__}: pip install 'pillow<12'")
     checkpoint, net = open_model(model, home / "hub"), load_features()
-    z = latents(range(count), checkpoint.generator.config.latent_dim)
     columns = {
         kind: [k for k, name in enumerate(net.attributes) if group(name) == kind]
         for kind in ("hair colour", "eye colour")
     }
-    before = extract(net, generate(checkpoint, range(count)))[1]
-    print("| clarity | faces moved | a face is found | hair colour kept | eye colour kept |\n" + "|---" * 5 + "|")
-    for share in clarity or [0.0, DEFAULT_CLARITY, 0.95]:
-        faces = generate(checkpoint, range(count), clarity=share)
+    print(
+        "| best of | clarity | faces moved | a face is found | hair colour kept | eye colour kept |\n"
+        + "|---" * 6
+        + "|"
+    )
+    for choice, share in itertools.product(best_of or [1], clarity or [0.0, DEFAULT_CLARITY, 0.95]):
+        seeds = best_seeds(checkpoint, 0, count, choice)
+        before = extract(net, generate(checkpoint, seeds))[1]
+        z = latents(seeds, checkpoint.generator.config.latent_dim)
+        faces = generate(checkpoint, seeds, clarity=share)
         moved = (clear(checkpoint, z, share) != z).any(1)
         after = extract(net, faces)[1]
         kept = [kept_share(before[moved][:, names], after[moved][:, names]) for names in columns.values()]
         found = np.mean([bool(animeface.detect(enlarged(face))) for face in faces])
-        print(f"| {share:g} | {moved.mean():.0%} | {found:.1%} | {kept[0]:.1%} | {kept[1]:.1%} |", flush=True)
+        print(
+            f"| {choice} | {share:g} | {moved.mean():.0%} | {found:.1%} | {kept[0]:.1%} | {kept[1]:.1%} |", flush=True
+        )
 
 
 def kept_share(before: np.ndarray, after: np.ndarray) -> float:

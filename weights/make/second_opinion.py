@@ -12,6 +12,7 @@ YOLOv8, which looks along in polishing, as the tables of before did.
 from __future__ import annotations
 
 import io
+import itertools
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_weights
 
 from ganime.cli.common import DEFAULT_HOME, HomeOption
+from ganime.drawing.clarity import best_seeds
 from ganime.drawing.sampling import generate
 from ganime.faces.dataset import load_faces
 from ganime.measuring.distances import density_coverage, frechet_distance, kernel_distance, precision_recall
@@ -163,6 +165,9 @@ def main(
     peer: Annotated[Path | None, typer.Option(help="Folder or zip of another model's faces.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="A model to measure; may be given several times.")] = None,
     clarity: Annotated[list[float] | None, typer.Option(help="To draw with; may be given several times.")] = None,
+    best_of: Annotated[
+        list[int] | None, typer.Option(help="Draw the clearest face of so many seeds; may be given several times.")
+    ] = None,
     side: Annotated[int, typer.Option(help="Scale all faces to this many pixels first.")] = 64,
     count: int = COUNT,
     threads: int = 0,
@@ -176,10 +181,10 @@ def main(
     sets = {"training faces": faces.images[chosen]}
     if peer:
         sets[peer.stem] = load_faces([peer], side, home / "cache", keep_duplicates=True).images[:count]
-    for name in model or []:
-        for share in clarity or [0.0]:
-            drawn = generate(open_model(name, home / "hub"), range(count), clarity=share)
-            sets[f"{name}, clarity {share:g}"] = np.stack([scaled_to(face, side) for face in drawn])
+    for name, share, choice in itertools.product(model or [], clarity or [0.0], best_of or [1]):
+        checkpoint = open_model(name, home / "hub")
+        drawn = generate(checkpoint, best_seeds(checkpoint, 0, count, choice), clarity=share)
+        sets[f"{name}, clarity {share:g}, best of {choice}"] = np.stack([scaled_to(face, side) for face in drawn])
     judge = judge_of(package)
     real = judge(faces.images[faces.held_out])
     print(f"{count:,} faces of each against {len(faces.held_out):,} held-out ones, at {side} px\n")

@@ -42,6 +42,8 @@ export function createDrawing(core, gone, request) {
 
   return {
     draw: (recipes) => draw("draw", { recipes }),
+    /** So many clear faces of seeds from one on: of every four the clearest, of all where a model has no clarity. */
+    fresh: (count, seed, { truncation, clarity }) => draw("fresh", { count, seed, truncation, clarity }),
     /** The faces of seeds, with what is locked taken from a face. */
     rollBeside: (recipe, seeds, locks) => draw("roll", { recipe, seeds, locks }),
     /** Eight variations of a face. strength: 0 to 1. */

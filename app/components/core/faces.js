@@ -86,6 +86,13 @@ function createStandIn(current) {
   };
 }
 
+/** Draws a face, given as show() takes it; its recipe is then as the server writes it. */
+async function drawStep({ drawing }, step) {
+  if (typeof step === "function") return step();
+  const [recipe] = await drawing.draw([step.recipe]);
+  return { ...step, recipe };
+}
+
 /**
  * Creates the current face: {recipe, base, amounts, slider}, the latter three if sliders were moved.
  *
@@ -93,7 +100,7 @@ function createStandIn(current) {
  * in its vector, as that of a face that was searched for.
  */
 export function createFaces(core) {
-  const { attempt, drawing, isOfModel, pictures } = core;
+  const { attempt, isOfModel, pictures } = core;
   const [wanted, listeners] = [createTickets(), createListeners()];
   const settings = { clarity: 0, truncation: 1 };
   const waiting = []; // for the first face
@@ -113,16 +120,17 @@ export function createFaces(core) {
     for (const act of waiting.splice(0)) act(face);
   }
 
-  /** Makes a face the current one; returns whether it is. extend: it continues the step before, as for undo. */
+  const isDrawn = ({ recipe }) => Boolean(recipe) && pictures.has(recipe) && isOfModel(recipe);
+
+  /**
+   * Makes a face the current one; returns whether it is. step: the face, or a function that returns a promise of it.
+   * extend: it continues the step before, as for undo.
+   */
   function show(step, extend = false) {
     const ticket = wanted.next();
     showing = attempt(async () => {
-      let shown = step;
-      if (!pictures.has(step.recipe) || !isOfModel(step.recipe)) {
-        const [recipe] = await drawing.draw([step.recipe]);
-        if (!wanted.isLatest(ticket) || !isOfModel(recipe)) return false; // outdated meanwhile
-        shown = { ...step, recipe }; // as the server writes it
-      }
+      const shown = isDrawn(step) ? step : await drawStep(core, step);
+      if (!wanted.isLatest(ticket) || !isOfModel(shown.recipe)) return false; // outdated meanwhile
       undo.record("face", face, shown, extend);
       put(shown);
       return true;

@@ -1,6 +1,7 @@
-// The gallery: 1 to 64 faces of consecutive seeds, in tiles as large as the room allows.
+// The gallery: 1 to 64 faces in tiles as large as the room allows. A roll shows the clearest of every four seeds; a
+// seed that was typed is shown with those that follow it.
 import { create } from "../shared/dom.js";
-import { MAX_SEED, randomSeed } from "../shared/recipes.js";
+import { MAX_SEED, randomSeed, seedsFrom } from "../shared/recipes.js";
 import { showTiles } from "../shared/tiles.js";
 
 const SIZES = [1, 4, 16, 64]; // of the grid, see create.css
@@ -13,15 +14,13 @@ export function wholeNumber(text, least, most) {
   return Number.isInteger(number) && number >= least && number <= most ? number : null;
 }
 
-/** So many consecutive seeds; 0 follows the largest one. */
-const seedsFrom = (seed, count) => Array.from({ length: count }, (_, index) => (seed + index) % (MAX_SEED + 1));
-
 /** Creates the gallery. */
 export function createGallery(view, locks) {
   const { $, attempt, place } = view;
   const given = place.read();
   let seed = wholeNumber(given.seed, 0, MAX_SEED) ?? FIRST.seed;
   let count = wholeNumber(given.count, 1, 64) ?? FIRST.count;
+  let every = Boolean(given.seed) && !given.best; // whether all seeds are shown
   let recipes = [];
   let latest = 0;
   let found = false; // whether it shows faces that were searched for
@@ -39,17 +38,18 @@ export function createGallery(view, locks) {
     const ticket = ++latest;
     $(".gallery").setAttribute("aria-busy", "true");
     try {
-      const drawn = await locks.draw(seedsFrom(seed, count));
+      const drawn = await (every ? locks.draw(seedsFrom(seed, count)) : locks.fresh(count, seed));
       if (ticket === latest) show(drawn);
     } finally {
       if (ticket === latest) $(".gallery").setAttribute("aria-busy", "false");
     }
   });
 
-  function roll(first) {
-    [seed, found] = [first, false];
+  function roll(first, all = every) {
+    [seed, every, found] = [first, all, false];
     $(".seed").value = seed;
-    place.set({ seed: seed === FIRST.seed ? "" : seed, count: count === FIRST.count ? "" : count });
+    const named = every || seed !== FIRST.seed;
+    place.set({ seed: named ? seed : "", best: named && !every ? 1 : "", count: count === FIRST.count ? "" : count });
     return redraw();
   }
 
@@ -60,8 +60,9 @@ export function createGallery(view, locks) {
   });
   $(".seed").addEventListener("change", () => {
     const typed = wholeNumber($(".seed").value, 0, MAX_SEED);
-    if (typed === null) view.complain(`A seed is a whole number from 0 to ${MAX_SEED.toLocaleString("en")}.`);
-    roll(typed ?? seed);
+    if (typed !== null) return roll(typed, true);
+    $(".seed").value = seed;
+    return view.complain(`A seed is a whole number from 0 to ${MAX_SEED.toLocaleString("en")}.`);
   });
   view.onModel(() => view.current() && roll(seed));
   view.onFirstFace(() => roll(seed)); // which comes before all others
@@ -74,7 +75,7 @@ export function createGallery(view, locks) {
       show(list, { size: FOUND_SIZE, toCome, dim });
     },
     actions: {
-      roll: () => roll(randomSeed()),
+      roll: () => roll(randomSeed(), false),
       "keep-all": () => view.tray.keepAll(recipes),
     },
   };

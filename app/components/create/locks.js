@@ -1,12 +1,12 @@
 // Locks: what stays while other faces are rolled.
 import { create } from "../shared/dom.js";
-import { randomSeed, withSettings } from "../shared/recipes.js";
+import { randomSeed, seedsFrom, withSettings } from "../shared/recipes.js";
 
 const WORDS = { hair: "Hair", eyes: "Eyes", expression: "Expression" };
 
 /** Creates the locks. */
 export function createLocks(view) {
-  const { $, drawing, attempt } = view;
+  const { $, drawing } = view;
   const locked = new Set();
 
   function createLock(name) {
@@ -25,24 +25,20 @@ export function createLocks(view) {
     $(".locks").replaceChildren($(".locks .label"), ...locks.map(createLock));
   });
 
+  const beside = (seeds) => (
+    drawing.rollBeside(withSettings(view.current().recipe, view.settings), seeds, [...locked]));
+
   /** Draws the faces of seeds, with what is locked taken from the current face; returns their recipes. */
-  function draw(seeds) {
-    const names = [...locked];
-    return names.length
-      ? drawing.rollBeside(withSettings(view.current().recipe, view.settings), seeds, names)
-      : drawing.draw(seeds.map(view.faceOfSeed));
-  }
+  const draw = (seeds) => (locked.size ? beside(seeds) : drawing.draw(seeds.map(view.faceOfSeed)));
 
-  /** Shows the face of a random seed. */
-  const dice = () => attempt(async () => {
-    const before = view.current();
-    const [recipe] = await draw([randomSeed()]);
-    return before === view.current() && view.show({ recipe });
-  });
+  /** The same for so many clear faces of seeds from one on, of consecutive ones where something is locked. */
+  const fresh = (count, seed) => (
+    locked.size ? beside(seedsFrom(seed, count)) : drawing.fresh(count, seed, view.settings));
 
-  view.setDice("Create", () => (locked.size ? dice() : view.show({ recipe: view.faceOfSeed(randomSeed()) })));
+  view.setDice("Create", () => view.show(async () => ({ recipe: (await fresh(1, randomSeed()))[0] })));
   return {
     draw,
+    fresh,
     names: () => [...locked],
     actions: { dice: () => view.dice() },
   };

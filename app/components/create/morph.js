@@ -27,7 +27,8 @@ function createMotion(view, stage, ended) {
 
   /** Draws the way from one face to another. */
   async function load(from, to) {
-    const [[last], between] = await Promise.all([drawing.draw([to]), drawing.between(from, to, FRAMES)]);
+    const [[last], between] = await Promise.all([
+      pictures.has(to) ? [to] : drawing.draw([to]), drawing.between(from, to, FRAMES)]);
     return [from, ...between, last].map((recipe) => ({ recipe, picture: pictures.get(recipe) }));
   }
 
@@ -70,15 +71,15 @@ function createMotion(view, stage, ended) {
   view.onFace(({ recipe }) => motion && recipe !== motion.standing && end()); // one that was chosen meanwhile
   return {
     halt,
-    /** Turns the face into others, next(step) after so many steps. follow: whether each becomes the current one. */
+    /** Turns the face into others, of which next(step) names one, now or later; follow: whether it becomes current. */
     async move(next, follow) {
       const mine = { first: view.current(), standing: view.current().recipe };
       const ways = new Map(); // that come again, so that a page left open asks for nothing
       motion = mine;
       for (let step = 1; motion === mine; step += 1) {
-        const [from, to] = [mine.standing, next(step)];
+        const [from, to] = [mine.standing, await next(step)];
         const name = `${from} ${to}`;
-        const way = ways.get(name) || await load(from, to).catch(() => null);
+        const way = ways.get(name) || (to && await load(from, to).catch(() => null));
         if (!way) break;
         if (ways.size <= IDLE_FACES) ways.set(name, way);
         do await sleep(step === 1 ? 0.2 : SECONDS.rest); while (motion === mine && !visible());
@@ -119,7 +120,8 @@ export function createMorph(view, stage) {
       show() {
         if (performance.now() - halted < CLICK) return; // this very click has ended it
         button.setAttribute("aria-pressed", "true");
-        motion.move(() => view.faceOfSeed(randomSeed()), true); // so that sliders and variations follow
+        const fresh = () => view.drawing.fresh(1, randomSeed(), view.settings).then(([recipe]) => recipe, () => "");
+        motion.move(fresh, true); // so that sliders and variations follow
       },
     },
   };

@@ -29,10 +29,10 @@ function createFields({ $, slots }) {
 }
 
 /** Fills empty slots with the current face and a rolled one, so that there is something to see. */
-const begin = ({ slots, attempt, drawing, faceOfSeed, current }) => attempt(async () => {
+const begin = ({ slots, attempt, drawing, settings, current }) => attempt(async () => {
   if (slots.film().faces.length) return;
   const { recipe } = current();
-  const [other] = await drawing.draw([faceOfSeed(randomSeed())]);
+  const [other] = await drawing.fresh(1, randomSeed(), settings);
   if (!slots.film().faces.length) slots.put({ ...slots.film(), faces: [recipe, other] });
 });
 

@@ -50,7 +50,7 @@ export function createSources(view, order, placed) {
   const place = (recipe) => placed(order.put(recipe));
 
   const roll = () => attempt(async () => {
-    const [recipe] = await drawing.draw([view.faceOfSeed(randomSeed())]);
+    const [recipe] = await drawing.fresh(1, randomSeed(), view.settings);
     place(recipe);
   });
 

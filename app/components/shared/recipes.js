@@ -6,6 +6,10 @@ const HUB_NAME = /^[\w][\w.-]*\/[\w][\w.-]*$/;
 /** Returns a random seed, short enough to be read out. */
 export const randomSeed = () => Math.floor(Math.random() * 1000000);
 
+/** So many consecutive seeds from one on; 0 follows the largest one. */
+export const seedsFrom = (seed, count) => (
+  Array.from({ length: count }, (_, index) => (seed + index) % (MAX_SEED + 1)));
+
 /** Whether a model's name is that of a repository on the Hugging Face hub. */
 export const isHubName = (name) => HUB_NAME.test(name);
 

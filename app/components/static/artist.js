@@ -1,5 +1,6 @@
 // The tools of the page, drawn in the browser: recipes in, recipes and latents out. See app/faces/loaded_model.py.
 import { EASINGS } from "../interpolate/easing.js";
+import { seedsFrom } from "../shared/recipes.js";
 import { createClarity } from "./clarity.js";
 import {
   arithmetic, breed, combined, held, moved, placesOf, slerp, vary, walk, wayOf,
@@ -15,7 +16,7 @@ function checkedAmount(name, amount, most) {
   throw new Error(`The amount of ${name} is a number from -${most} to ${most}; got ${amount}.`);
 }
 
-/** Creates recipe(text), which reads a recipe of this model, and of(z, origin), which writes one for a latent. */
+/** Creates what reads recipes of this model and writes them, of(z, origin) for a latent, ofSeed() for a seed. */
 function createRecipes({ model, revision, most }) {
   function read(text) {
     const recipe = readRecipe(text);
@@ -31,6 +32,11 @@ function createRecipes({ model, revision, most }) {
       if (!texts.length) throw new Error("There is no face to draw.");
       throw new Error(`At most ${most} faces at a time; got ${texts.length}.`);
     },
+    checkedCount(count) {
+      if (Number.isInteger(count) && count >= 1 && count <= most) return count;
+      throw new Error(`1 to ${most} faces are drawn at a time; got ${count}.`);
+    },
+    ofSeed: (seed, truncation, clarity) => checkedRecipe({ model, revision, seed, truncation, clarity }),
     of: (z, { seed, truncation, clarity }) => checkedRecipe({
       model, revision, seed, truncation, clarity, vector: encodeVector(z),
     }),
@@ -74,8 +80,18 @@ function meanSettings(parents) {
   return { ...parents[0], ...Object.fromEntries(settings) };
 }
 
-/** Creates the tools, each of which returns recipes. about: see createArtist. */
-function createTools(about, recipes) {
+/** The seeds of clear faces, from one on; all seeds where nothing predicts clarity. See `best_seeds` in clarity.py. */
+function freshSeeds(count, first, predict, { dim, limits }) {
+  if (!predict) return seedsFrom(first, count);
+  return Array.from({ length: count }, (_, index) => {
+    const group = seedsFrom(first + index * limits.bestOf, limits.bestOf);
+    const predicted = group.map((seed) => predict(latentOfSeed(seed, dim)));
+    return group[predicted.indexOf(Math.max(...predicted))];
+  });
+}
+
+/** Creates the tools, each of which returns recipes. about: see createArtist; predict: of clarity.js, or undefined. */
+function createTools(about, recipes, predict) {
   const { dim, directions, limits } = about;
   const read = recipes.read;
   const plain = (recipe) => untruncated(recipe, dim);
@@ -96,6 +112,9 @@ function createTools(about, recipes) {
 
   return {
     draw: ({ recipes: texts }) => recipes.readAll(texts),
+    fresh: ({ count, seed, ...settings }) => (
+      freshSeeds(recipes.checkedCount(count), seed, predict, about)
+        .map((fresh) => recipes.ofSeed(fresh, settings.truncation, predict ? settings.clarity : 0))),
     sharp: ({ recipe }) => [read(recipe)],
     roll({ recipe, seeds, locks }) {
       const origin = read(recipe);
@@ -143,8 +162,8 @@ function createTools(about, recipes) {
 export function createArtist(about) {
   const { dim, clarity } = about;
   const recipes = createRecipes(about);
-  const clear = clarity ? createClarity(clarity) : null;
-  const tools = createTools(about, recipes);
+  const { clear, predict } = clarity ? createClarity(clarity) : {};
+  const tools = createTools(about, recipes, predict);
 
   function cleared(z, share) {
     if (!share) return z;

@@ -48,7 +48,8 @@ function interpolated(share, table) {
 }
 
 /**
- * Creates clear(z, share): a latent moved until its face is predicted to be clearer than that share of faces.
+ * Creates {clear(z, share), predict(z)}: a latent moved until its face is predicted to be clearer than that share of
+ * faces; and how clear its face is predicted to be, on the scale of `quantiles`.
  *
  * numbers: {weights, biases, held, quantiles}, the weights row by row; held: orthonormal rows that latents keep.
  */
@@ -91,16 +92,23 @@ export function createClarity({ weights, biases, held, quantiles }) {
     return free;
   }
 
-  return (z, share) => {
+  /** A latent at the length that most have. */
+  function unit(z) {
+    const side = Math.sqrt(z.length) / norm(z);
+    return Float64Array.from(z, (number) => number * side);
+  }
+
+  function clear(z, share) {
     const length = norm(z);
     if (!share || !length) return z;
-    const side = Math.sqrt(z.length) / length;
-    const u = Float64Array.from(z, (number) => number * side);
+    const u = unit(z);
     const kept = partAlong(u, held);
     const start = u.map((number, index) => number - kept[index]);
     if (norm(start) < LEAST_RADIUS) return z;
     const free = climb(kept, start, interpolated(share, quantiles));
     const factor = length / norm(u);
     return free === start ? z : Float32Array.from(kept, (number, index) => (number + free[index]) * factor);
-  };
+  }
+
+  return { clear, predict: (z) => valueAndSlope(unit(z))[0] };
 }

@@ -110,10 +110,30 @@ def test_a_roll_keeps_what_is_locked_and_has_the_settings_of_the_face(
     assert {(recipe.truncation, recipe.clarity) for recipe in recipes} == {(0.9, 0.3)}
 
 
+def test_fresh_faces_are_the_clearest_of_every_four_seeds(client: TestClient, steered_studio: Studio) -> None:
+    model = steered_studio.open(EMBEDDED_KEY)
+    settings = {"key": EMBEDDED_KEY, "count": 3, "seed": 40, "truncation": 0.9}
+
+    def drawn(clarity: float) -> list[Recipe]:
+        answer = client.post("/ganime/fresh", json=settings | {"clarity": clarity})
+        return [Recipe.from_json(text) for text in unpacked(answer.content).head["recipes"]]
+
+    assert drawn(0.5) == model.recipes(3, 40, 0.9, 0.5, best_of=4)
+    assert [recipe.seed for recipe in drawn(0)] == [recipe.seed for recipe in drawn(0.5)]
+    assert [recipe.seed for recipe in drawn(0)] != [40, 41, 42]
+
+
+def test_fresh_faces_of_a_model_without_a_clarity_are_those_of_every_seed(client: TestClient) -> None:
+    settings = {"key": START_KEY, "count": 3, "seed": 40, "truncation": 0.9, "clarity": 0}
+    recipes = unpacked(client.post("/ganime/fresh", json=settings).content).head["recipes"]
+    assert [json.loads(text)["seed"] for text in recipes] == [40, 41, 42]
+
+
 def test_every_tool_draws(client: TestClient, steered_studio: Studio) -> None:
     texts = [recipe_of(steered_studio, seed).to_json() for seed in range(3)]
     asked: dict[str, tuple[int, dict[str, Any]]] = {
         "draw": (3, {"recipes": texts}),
+        "fresh": (5, {"count": 5, "seed": 2**32 - 2, "truncation": 0.9, "clarity": 0.35}),
         "roll": (2, {"recipe": texts[0], "seeds": [1, 2], "locks": ["expression"]}),
         "vary": (8, {"recipe": texts[0], "strength": 0.3, "seed": 1, "locks": ["expression"]}),
         "steer": (1, {"recipe": texts[0], "amounts": {"smile": 2}}),
@@ -152,6 +172,13 @@ OWN = encoded(np.eye(8, dtype=np.float32)[3])
         ("draw", {"recipes": [FACE.replace("7", '1,"truncation":1e9')]}, "truncation"),
         ("draw", {"recipes": [FACE.replace("7", '1,"clarity":"high"')]}, "clarity"),
         ("draw", {"recipes": [FACE], "\u202e\x00" * 500: 0}, ""),
+        ("fresh", {"count": 65, "seed": 0, "truncation": 1, "clarity": 0}, "64"),
+        ("fresh", {"count": 0, "seed": 0, "truncation": 1, "clarity": 0}, "64"),
+        ("fresh", {"count": 10**400, "seed": 0, "truncation": 1, "clarity": 0}, "64"),
+        ("fresh", {"count": 1, "seed": -1, "truncation": 1, "clarity": 0}, "seed"),
+        ("fresh", {"count": 1, "seed": 0, "truncation": 2, "clarity": 0}, "truncation"),
+        ("fresh", {"count": 1, "seed": 0, "truncation": 1, "clarity": 1}, "clarity"),
+        ("fresh", {"count": 1, "seed": 0, "truncation": 1}, "clarity"),
         ("roll", {"recipe": FACE, "seeds": list(range(65)), "locks": []}, "64"),
         ("roll", {"recipe": FACE, "seeds": [], "locks": []}, "64"),
         ("roll", {"recipe": FACE, "seeds": [-1], "locks": []}, "seed"),
@@ -215,7 +242,7 @@ def test_every_tool_refuses_a_face_of_another_model_by_its_name(client: TestClie
         "between": {"a": mine, "b": other, "steps": 3},
         "sharp": {"recipe": other},
     }
-    assert asked.keys() == TOOLS.keys()
+    assert asked.keys() == TOOLS.keys() - {"fresh"}  # which takes no face
     for tool, fields in asked.items():
         answer = client.post(f"/ganime/{tool}", json={"key": START_KEY, **fields})
         text = answer.json()["error"]

@@ -101,6 +101,14 @@ def test_every_tool_makes_the_same_recipes(art: Art, model: LoadedModel) -> None
     texts = [recipe.to_json() for recipe in (a, b, c)]
     asked = [
         (
+            ["fresh", {"count": 5, "seed": 2**32 - 9, "truncation": 0.9, "clarity": 0.35}],
+            model.fresh(5, 2**32 - 9, 0.9, 0.35),
+        ),
+        (
+            ["fresh", {"count": 3, "seed": 2**32 - 1, "truncation": 1, "clarity": 0}],
+            model.fresh(3, 2**32 - 1, 1.0, 0.0),
+        ),
+        (
             ["roll", {"recipe": texts[0], "seeds": [1, 2, 3], "locks": ["hair", "eyes"]}],
             model.roll_beside(a, [1, 2, 3], ["hair", "eyes"]),
         ),

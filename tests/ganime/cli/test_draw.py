@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ganime.cli import common
-from ganime.drawing.clarity import DEFAULT_CLARITY
+from ganime.drawing.clarity import DEFAULT_CLARITY, best_seeds
 from ganime.drawing.recipe import Recipe
 from ganime.drawing.sampling import generate, interpolate
 from ganime.drawing.sharpening import sharpened
@@ -85,6 +85,10 @@ def test_sample_draws_the_last_seed(ganime: Callable[..., Answer], tiny_folder: 
         (["--truncation", 1.6], "truncation"),
         (["--truncation", "nan"], "truncation"),
         (["--truncation", "inf"], "truncation"),
+        (["--best-of", 0], "best_of"),
+        (["--best-of", 65], "64"),
+        (["--best-of", 8], "clarity"),
+        (["--best-of", 8, "--seeds", "1,2"], "--seeds"),
         (["--size", -1], "2048"),
         (["--size", 5000], "2048"),
     ],
@@ -258,6 +262,9 @@ def test_sample_draws_clear_faces_where_a_clarity_was_fitted(
     assert "clarity.safetensors" in fitted.out
     assert_refused(ganime("clarity", folder, faces_folder, "--faces", 500), "--replace")
     model = load_checkpoint(folder)
+    path = tmp_path / "best.npy"
+    assert ganime("sample", "--model", folder, "--npy", path, "--seed", 5, "--count", 3, "--best-of", 4).status == 0
+    assert np.array_equal(np.load(path), generate(model, best_seeds(model, 5, 3, 4)))
     for options, clarity in (((), DEFAULT_CLARITY), (("--clarity", 0.0), 0.0), (("--clarity", 0.9), 0.9)):
         path = tmp_path / f"{clarity}.npy"
         assert ganime("sample", "--model", folder, "--npy", path, "--count", 8, *options).status == 0

@@ -10,6 +10,7 @@ import pytest
 
 from ganime.drawing import attribute_search as choosing
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress, choose_faces
+from ganime.drawing.clarity import BEST_OF, best_seeds
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.errors import RecipeError
 from ganime.models.checkpoint import Checkpoint
@@ -50,6 +51,17 @@ def test_rare_wishes_are_searched_for(embedded: Checkpoint, net: FeatureNet, mon
     np.testing.assert_array_equal(generate_recipes(embedded, choice.recipes), choice.faces)
     lengths = [np.linalg.norm(recipe.latent(128)) for recipe in choice.recipes]
     assert all(8 < length < 15 for length in lengths)  # where the model's latents lie
+
+
+def test_the_clearest_of_every_four_seeds_are_looked_at(
+    embedded: Checkpoint, net: FeatureNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "MIN_DRAWN", 64)
+    monkeypatch.setattr(choosing, "MAX_DRAWN", 64)
+    choice = chosen(choose_faces(embedded, net, ["long_hair"], 6, seed=5, clarity=0.35))
+    assert {recipe.seed for recipe in choice.recipes} <= set(best_seeds(embedded, 5, 64, BEST_OF))
+    assert {recipe.clarity for recipe in choice.recipes} == {0.35}
+    np.testing.assert_array_equal(generate_recipes(embedded, choice.recipes), choice.faces)
 
 
 @pytest.mark.slow

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from ganime import generate as generate_faces
-from ganime.drawing.clarity import DEFAULT_CLARITY, clear, default_clarity
+from ganime.drawing.clarity import DEFAULT_CLARITY, best_seeds, clear, default_clarity
 from ganime.drawing.clarity_fitting import ClarityFit, fit, fit_clarity
 from ganime.drawing.clarity_scores import see
 from ganime.drawing.mixing import mean_settings
 from ganime.drawing.projection import clearer_than
-from ganime.drawing.recipe import Recipe, latents
+from ganime.drawing.recipe import MAX_SEED, Recipe, latents
 from ganime.drawing.sampling import generate, generate_recipes, interpolate, recipes_for
 from ganime.errors import CheckpointError, ConfigError, RecipeError
 from ganime.files import read_facts, read_tensors, save_tensors
@@ -179,6 +179,46 @@ def test_a_model_draws_clear_by_default_only_where_one_was_fitted(model: Checkpo
     assert (default_clarity(model), default_clarity(tiny)) == (DEFAULT_CLARITY, 0)
     assert np.array_equal(generate_faces(model, [1, 2]), generate(model, [1, 2], clarity=DEFAULT_CLARITY))
     assert np.array_equal(generate_faces(tiny, [1, 2]), generate(tiny, [1, 2]))
+
+
+@pytest.mark.parametrize(("first", "best_of"), [(0, 8), (5, 3), (2**32 - 7, 4), (9, 64)])
+def test_of_every_few_seeds_the_clearest_is_chosen(model: Checkpoint, first: int, best_of: int) -> None:
+    chosen = best_seeds(model, first, 6, best_of)
+    assert model.clarity is not None
+    dim = model.generator.config.latent_dim
+    for number, seed in enumerate(chosen):
+        group = [(first + number * best_of + place) % 2**32 for place in range(best_of)]
+        assert seed in group
+        z = latents([seed, *group], dim)
+        places = [model.clarity.share_below(row) for row in z]
+        assert places[0] == max(places)
+    assert best_seeds(model, first, 3, best_of) == chosen[:3]
+
+
+def test_chosen_seeds_are_clearer_the_more_there_are_to_choose_from(model: Checkpoint) -> None:
+    assert model.clarity is not None
+    dim = model.generator.config.latent_dim
+    means = [
+        np.mean([model.clarity.share_below(row) for row in latents(best_seeds(model, 0, 60, best_of), dim)])
+        for best_of in (1, 2, 8)
+    ]
+    assert means[0] < 0.6 < means[1] < 0.8 < means[2]  # the best of n is expected at n / (n + 1)
+
+
+def test_every_seed_is_the_best_of_one(tiny: Checkpoint) -> None:
+    assert best_seeds(tiny, MAX_SEED, 3, 1) == [MAX_SEED, 0, 1]
+    assert best_seeds(tiny, 0, 0, 1) == []
+
+
+def test_a_model_without_a_clarity_has_no_best_seeds(tiny: Checkpoint) -> None:
+    with pytest.raises(RecipeError, match=r"No clarity was fitted to tiny.*best_of to 1"):
+        best_seeds(tiny, 0, 4)
+
+
+@pytest.mark.parametrize(("first", "best_of"), [(-1, 8), (2**32, 8), (0, 0), (0, 65), (0, 1.5), (0, True)])
+def test_first_seeds_and_numbers_to_choose_from_have_limits(model: Checkpoint, first: int, best_of: int) -> None:
+    with pytest.raises(RecipeError, match=r"whole number from"):
+        best_seeds(model, first, 4, best_of)
 
 
 def test_a_model_without_a_clarity_refuses_one_by_name(tiny: Checkpoint) -> None:

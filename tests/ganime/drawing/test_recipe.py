@@ -9,6 +9,7 @@ import json
 import math
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,19 @@ def test_seed_gives_same_latent_beside_any_others(chosen: list[int], dim: int) -
     assert together.dtype == np.float32
     for position, seed in enumerate(chosen):
         assert np.array_equal(together[position], latent(seed, dim))
+
+
+@given(chosen=st.lists(seeds, max_size=8), dim=st.integers(1, 9))
+def test_a_latent_is_what_a_new_source_gives_whatever_was_drawn_before(chosen: list[int], dim: int) -> None:
+    for seed in chosen:
+        expected = np.random.RandomState(seed).standard_normal(dim).astype(np.float32)
+        assert np.array_equal(latent(seed, dim), expected)
+
+
+def test_threads_that_draw_at_the_same_time_get_the_latents_of_their_seeds() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(lambda seed: latent(seed, 127), range(400)))
+    assert np.array_equal(np.stack(drawn), latents(range(400), 127))
 
 
 def test_ranges_arrays_and_lists_of_seeds_are_the_same() -> None:
