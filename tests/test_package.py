@@ -93,6 +93,7 @@ PRIVATE_NAMES = [
     ("gradio.state_holder.SessionState", "_update_value_in_config", "app/server/request_limits.py: no value is kept"),
     ("gradio.queueing", "Queue", "app/server/event_queue.py: events of a visitor are counted"),
     ("gradio.queueing", "AsyncQueue", "app/server/event_queue.py: messages that nobody reads are forgotten"),
+    ("gradio.routes", "CustomCORSMiddleware", "app/server/origins.py: other sites are sent no cookies of visitors"),
     ("gradio.Blocks.queue", "_queue", "app/server/known_names.py: an event that is not there is refused"),
     ("gradio.EventData.__init__", "_data", "app/components/bridge.py: data of any type may arrive"),
     ("gradio.mcp.GradioMCPServer", "_prepare_tool_call_args", "app/server/mcp_tools.py: wrong arguments are explained"),

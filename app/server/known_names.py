@@ -1,4 +1,7 @@
-"""Refuses requests for functions, components and events that the page does not have, which Gradio would fail over."""
+"""Refuses requests for functions, components and events that the page does not have, which Gradio would fail over.
+
+Pages of other sites are refused all functions but those that draw.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,13 @@ from typing import Any
 
 import gradio as gr
 from gradio.route_utils import API_PREFIX
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Scope
 
+from app.server.origins import from_another_site, refuse_other_sites
+
+DRAWING = ("generate", "interpolate", "walk", "vary", "steer", "project")  # public endpoints that do nothing else
 CALL = re.compile(rf"{API_PREFIX}/(run|call|call/v2)/([^/]+)$")  # of an endpoint by its name
 NAMED = "call/v2"  # a call whose body has the inputs by their names
 DIRECT = "run"  # a call past the queue, which Gradio refuses for most functions, whatever their inputs
@@ -34,21 +41,26 @@ def refusal_of_unknown(scope: Scope, path: str, fields: dict[str, Any]) -> Respo
     if component is not None and not (isinstance(component, int) and component in blocks.blocks):
         return unknown("component")
     call = CALL.search(path)
-    if call or path.endswith(QUEUE):
-        way, name = call.groups() if call else ("", "")
-        if way == NAMED:
-            return refusal_of_inputs(blocks, name, fields)
-        return refusal_of_call(blocks, name, fields, way == DIRECT)
-    return None
+    if not call and not path.endswith(QUEUE):
+        return None
+    way, name = call.groups() if call else ("", "")
+    function = function_of(blocks, name, fields.get("fn_index") if way == DIRECT or not name else None)
+    if function and function.api_name not in DRAWING and from_another_site(Request(scope)):
+        return refuse_other_sites()
+    if way == NAMED:
+        return refusal_of_inputs(blocks, name, fields)
+    return refusal_of_call(function, fields, way == DIRECT)
 
 
-def refusal_of_call(blocks: gr.Blocks, name: str, fields: dict[str, Any], direct: bool) -> Response | None:
+def function_of(blocks: gr.Blocks, name: str, index: int | None) -> Any:
+    """The function of an index, else of an endpoint's name; None where there is none."""
+    if index is not None:
+        return blocks.fns.get(index)
+    return next((each for each in blocks.fns.values() if name and each.api_name == name), None)
+
+
+def refusal_of_call(function: Any, fields: dict[str, Any], direct: bool) -> Response | None:
     """The response to the call of a function that does not exist, or with too few inputs; None for all others."""
-    index = fields.get("fn_index") if direct or not name else None
-    if index is None:
-        function = next((each for each in blocks.fns.values() if name and each.api_name == name), None)
-    else:
-        function = blocks.fns.get(index)
     if function is None or function.fn is None:  # the latter runs in the browser alone
         return unknown("function")
     needed = sum(not isinstance(block, gr.State) for block in function.inputs)  # clients leave out states

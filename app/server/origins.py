@@ -1,11 +1,25 @@
-"""Which requests come from pages of other sites; the page's own endpoints refuse them."""
+"""Requests of pages of other sites: which they are, and that they are handled as those of nobody, or refused."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from gradio.route_utils import CustomCORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Scope
 
 OWN_SITES = ("same-origin", "none")  # none: the visitor's own doing, such as an address that was typed
+CREDENTIALS = "Access-Control-Allow-Credentials"  # lets a page of another site send cookies, and read the answer
+
+
+class NoCredentials(CustomCORSMiddleware):
+    """Stands in for Gradio's middleware, which has browsers send visitors' cookies along from any other site."""
+
+    def __init__(self, app: ASGIApp, **options: Any) -> None:
+        super().__init__(app, **options)
+        for headers in (self.simple_headers, self.preflight_headers):
+            del headers[CREDENTIALS]
 
 
 def from_another_site(request: Request) -> bool:
@@ -24,6 +38,17 @@ def from_another_site(request: Request) -> bool:
     return origin.lower().partition("://")[2] not in filter(None, hosts)
 
 
+def follows_link(request: Request) -> bool:
+    """Whether a visitor is led to an address, also by a link of another site, which cannot read what is there."""
+    return request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
+
+
+def as_nobody(scope: Scope) -> Scope:
+    """A request without the cookies, and without the login that was read from them."""
+    headers = [(name, value) for name, value in scope["headers"] if name != b"cookie"]
+    return {**scope, "headers": headers} | ({"session": {}} if "session" in scope else {})
+
+
 def refuse_other_sites() -> Response:
-    """The answer to such a request."""
+    """The answer to a request for what belongs to the page alone."""
     return PlainTextResponse("This address answers only to the page itself, not to pages of other sites.", 403)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 import gradio as gr
-from gradio import processing_utils, queueing
+from gradio import processing_utils, queueing, routes
 from gradio.blocks import Block
 from gradio.route_utils import API_PREFIX
 from gradio.state_holder import SessionState
@@ -25,6 +25,7 @@ from app.server.event_queue import EventQueue, Messages
 from app.server.hosts import refusal_of_host
 from app.server.known_names import CALL, NAMED, refusal_of_unknown
 from app.server.model_endpoint import MODEL_PATH
+from app.server.origins import NoCredentials
 from app.settings import MEGABYTE
 from app.visitors import address_of
 
@@ -299,7 +300,7 @@ def keep_no_value(state: SessionState, key: int, value: object) -> None:
 
 def restrict_gradio(proxies: int = 0) -> None:
     """Replace the functions with which Gradio fetches URLs, looks for files and keeps values, found anew at each call,
-    and the queue that pages get from then on. `proxies`: see `app.visitors.address_of`.
+    and the queue and the answers to other sites that pages get from then on. `proxies`: see `app.visitors.address_of`.
 
     Raises AttributeError when another version of Gradio has other names for them.
     """
@@ -310,6 +311,7 @@ def restrict_gradio(proxies: int = 0) -> None:
         "async_move_files_to_cache": (processing_utils, leave_inputs),
         "check_all_files_in_cache": (processing_utils, leave_event_data),
         "_update_value_in_config": (SessionState, keep_no_value),
+        "CustomCORSMiddleware": (routes, NoCredentials),
         "AsyncQueue": (queueing, Messages),
         "Queue": (queueing, EventQueue),
     }

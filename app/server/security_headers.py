@@ -1,4 +1,4 @@
-"""Headers that limit what browsers do with the page's answers, and who may send requests to its own endpoints."""
+"""Headers that limit what browsers do with the page's answers, and what requests of other sites may do."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server.origins import from_another_site, refuse_other_sites
+from app.server.origins import as_nobody, follows_link, from_another_site, refuse_other_sites
 from app.server.request_limits import UPLOAD_PATH
 
 HUB = "https://huggingface.co"  # shows a Space in a frame, signs its visitors in and says whether it runs
-# What the page's own JavaScript calls. Gradio's public endpoints may be called from other sites; they hold no secrets.
+# What the page's own JavaScript calls. Other sites may call endpoints that draw, see `known_names.DRAWING`.
 OWN_ENDPOINTS = re.compile(rf"({API_PREFIX}/component_server|{UPLOAD_PATH})/?$|/ganime/\w+$")
+LOGOUT = re.compile(r"/logout/?$")
 
 
 def content_security_policy(on_a_space: bool) -> str:
@@ -44,7 +45,9 @@ def content_security_policy(on_a_space: bool) -> str:
 
 
 class SecurityHeaders:
-    """Middleware that adds the headers to every answer, and refuses other sites the page's own endpoints."""
+    """Middleware that adds the headers to every answer, refuses other sites the page's own endpoints, and lets them do
+    all else as nobody: a visitor who is signed in here is not, for them.
+    """
 
     def __init__(self, app: ASGIApp, on_a_space: bool | None = None) -> None:
         self.app = app
@@ -65,7 +68,15 @@ class SecurityHeaders:
             await send(message)
 
         request = Request(scope)
-        if request.method == "POST" and OWN_ENDPOINTS.search(scope["path"]) and from_another_site(request):
+        if not from_another_site(request):
+            await self.app(scope, receive, send_with_headers)
+        elif belongs_to_the_page(request):
             await refuse_other_sites()(scope, receive, send_with_headers)
         else:
-            await self.app(scope, receive, send_with_headers)
+            await self.app(scope if follows_link(request) else as_nobody(scope), receive, send_with_headers)
+
+
+def belongs_to_the_page(request: Request) -> bool:
+    """Whether no other site may send such a request: to the page's own endpoints, or to sign a visitor out."""
+    path = request.scope["path"]
+    return bool(LOGOUT.search(path) or (request.method == "POST" and OWN_ENDPOINTS.search(path)))

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from app.server.event_queue import MAX_EVENTS
+from app.server.known_names import DRAWING
 
 pytestmark = pytest.mark.slow  # starting the page takes seconds
 SECRET = "the owner's secret"
@@ -155,6 +156,23 @@ def test_a_name_of_another_site_that_leads_here_is_refused(http: httpx.Client) -
     assert http.get("/config", headers={"Host": "evil.example"}).status_code == 421
     assert http.get("/", headers={"X-Forwarded-Host": "[::1"}).status_code == 400
     assert http.post("/ganime/draw", json={}, headers={"Origin": "http://[::1"}).status_code == 403
+
+
+def test_a_page_of_another_site_can_draw_and_nothing_else(http: httpx.Client) -> None:
+    foreign = {"Origin": "http://localhost:1", "Sec-Fetch-Site": "cross-site"}  # which Gradio answers at this address
+    functions = http.get("/config").json()["dependencies"]
+    assert len(functions) > 20
+    for each in functions:
+        if each["api_name"] not in DRAWING:
+            body = {"fn_index": each["id"], "session_hash": "foreign", "data": [None] * len(each["inputs"])}
+            assert http.post("/gradio_api/queue/join", json=body, headers=foreign).status_code == 403
+            call = http.post(f"/gradio_api/call/{each['api_name']}", json={"data": body["data"]}, headers=foreign)
+            assert call.status_code == 403
+    started = http.post("/gradio_api/call/v2/generate", json={"count": 1}, headers=foreign)
+    ended = http.get(f"/gradio_api/call/v2/generate/{started.json()['event_id']}", headers=foreign)
+    assert "event: complete" in ended.text
+    assert ended.headers["access-control-allow-origin"] == foreign["Origin"]
+    assert "access-control-allow-credentials" not in ended.headers
 
 
 @pytest.mark.parametrize(

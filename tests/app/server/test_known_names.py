@@ -9,7 +9,8 @@ import gradio as gr
 import pytest
 from starlette.responses import Response
 
-from app.server.known_names import refusal_of_unknown
+from app.api import FaceEndpoints, TrainingEndpoints
+from app.server.known_names import DRAWING, refusal_of_unknown
 
 SESSION = {"session_hash": "s"}
 INDEX = 3  # of the only function, which takes two inputs and a state
@@ -37,8 +38,9 @@ def app() -> SimpleNamespace:
     return SimpleNamespace(get_blocks=lambda: blocks)
 
 
-def refusal(app: Any, path: str, fields: dict[str, Any] | None = None) -> Response | None:
-    scope = {"type": "http", "app": app, "method": "GET" if fields is None else "POST"}
+def refusal(app: Any, path: str, fields: dict[str, Any] | None = None, site: str = "") -> Response | None:
+    headers = [(b"sec-fetch-site", site.encode())] if site else []
+    scope = {"type": "http", "app": app, "method": "GET" if fields is None else "POST", "headers": headers}
     return refusal_of_unknown(scope, f"/below/gradio_api/{path}", fields or {})
 
 
@@ -108,3 +110,29 @@ def test_inputs_by_name_that_are_unknown_or_missing_are_refused(app: Any, fields
 def test_everything_else_reaches_gradio(app: Any, path: str, fields: dict[str, Any] | None) -> None:
     assert refusal(app, path, fields) is None
     assert refusal(None, path, fields) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("call/double", {"data": [1, 2]}),
+        ("call/v2/double", {"number": 1}),
+        ("queue/join", {"data": [1, 2], "fn_index": INDEX, **SESSION}),
+        ("run/predict", {"data": [1, 2], "fn_index": INDEX}),
+        ("run/double", {"data": [1, 2]}),
+    ],
+)
+def test_other_sites_may_call_what_draws_and_nothing_else(
+    app: Any, path: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = refusal(app, path, fields, "cross-site")
+    assert answer
+    assert answer.status_code == 403
+    assert refusal(app, path, fields, "same-origin") is None
+    monkeypatch.setattr("app.server.known_names.DRAWING", ("double",))
+    assert refusal(app, path, fields, "cross-site") is None
+
+
+def test_what_draws_are_the_public_endpoints_but_those_of_training() -> None:
+    assert all(hasattr(FaceEndpoints, name) for name in DRAWING)
+    assert not any(hasattr(TrainingEndpoints, name) for name in DRAWING)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
+from app.server.origins import NoCredentials
 from app.server.security_headers import SecurityHeaders
 
 
@@ -71,3 +73,53 @@ def test_public_endpoints_can_be_called_from_other_sites(client: TestClient) -> 
     assert client.post("/gradio_api/queue/join", headers=headers).status_code == 200
     assert client.post("/gradio_api/call/generate", headers=headers).status_code == 200
     assert client.get("/ganime/card.jpg", headers=headers).status_code == 200
+
+
+async def signed_in(scope: Scope, receive: Receive, send: Send) -> None:
+    """What a request passes before the headers: a login is read from its cookies."""
+    await SecurityHeaders(tell_who)(scope | {"session": {"oauth_info": "alice"}}, receive, send)
+
+
+async def tell_who(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope)
+    await JSONResponse([request.session.get("oauth_info"), request.cookies.get("session")])(scope, receive, send)
+
+
+FOREIGN = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}
+LED_HERE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "signed_in_here"),
+    [
+        ("POST", "/gradio_api/queue/join", FOREIGN, False),
+        ("GET", "/gradio_api/queue/data", FOREIGN, False),
+        ("GET", "/", FOREIGN | {"Sec-Fetch-Mode": "no-cors"}, False),
+        ("POST", "/gradio_api/queue/join", {"Origin": "http://evil.example"}, False),
+        ("POST", "/gradio_api/queue/join", LED_HERE | {"Origin": "null"}, False),  # a form that is sent
+        ("POST", "/gradio_api/queue/join", {"Origin": "http://testserver", "Sec-Fetch-Site": "same-origin"}, True),
+        ("POST", "/gradio_api/queue/join", {"Origin": "http://testserver"}, True),
+        ("POST", "/gradio_api/queue/join", {}, True),
+        ("GET", "/login/callback", LED_HERE, True),  # from the hub, which signs visitors in
+        ("GET", "/", {**LED_HERE, "Sec-Fetch-Dest": "iframe"}, True),  # a Space is shown in a frame there
+    ],
+)
+def test_for_other_sites_a_visitor_is_nobody(
+    method: str, path: str, headers: dict[str, str], signed_in_here: bool
+) -> None:
+    answer = TestClient(signed_in, cookies={"session": "secret"}).request(method, path, headers=headers)
+    assert answer.json() == (["alice", "secret"] if signed_in_here else [None, None])
+
+
+@pytest.mark.parametrize("headers", [FOREIGN, LED_HERE])
+def test_other_sites_sign_nobody_out(client: TestClient, headers: dict[str, str]) -> None:
+    assert client.get("/logout", headers=headers).status_code == 403
+    assert client.get("/logout", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
+def test_browsers_are_not_told_to_send_cookies_from_other_sites() -> None:
+    client = TestClient(NoCredentials(Starlette(routes=[Route("/", page)])), base_url="https://page.example")
+    asks = FOREIGN | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    for answer in (client.get("/", headers=FOREIGN), client.options("/", headers=asks)):
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, FOREIGN["Origin"])
+        assert "access-control-allow-credentials" not in answer.headers
