@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
@@ -26,7 +27,7 @@ from app.server.mcp_tools import offer_tools
 from app.server.model_endpoint import ModelEndpoint
 from app.server.page_head import PageHead
 from app.server.page_turns import PageTurns
-from app.server.request_limits import RequestLimits, restrict_gradio
+from app.server.request_limits import RequestLimits, refuse_invalid, restrict_gradio
 from app.server.security_headers import SecurityHeaders
 from app.server.upload_endpoint import UploadEndpoint
 from app.server.words import TITLE
@@ -128,7 +129,11 @@ def main() -> None:
             show_error=False,  # the texts of unexpected errors stay on the server
             footer_links=["api"],
             max_threads=MAX_EVENTS,  # Gradio has as many events under way
-            app_kwargs={"routes": routes, "middleware": middleware},
+            app_kwargs={
+                "routes": routes,
+                "middleware": middleware,
+                "exception_handlers": {RequestValidationError: refuse_invalid},
+            },
             enable_monitoring=False,
             run_history=False,
             state_session_capacity=MAX_SESSIONS,

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from gradio import processing_utils, queueing, routes
 from gradio.blocks import Block
 from gradio.route_utils import API_PREFIX
@@ -28,6 +29,7 @@ from app.server.model_endpoint import MODEL_PATH
 from app.server.origins import NoCredentials
 from app.settings import MEGABYTE
 from app.visitors import address_of
+from ganime.text import printable
 
 UPLOAD_PATH = f"{API_PREFIX}/upload"
 MAX_BODY = 6 * MEGABYTE  # of any request but an upload; the largest, a picture to project, has 5.6 MB as base64
@@ -213,6 +215,17 @@ def refusal_of_content(scope: Scope, path: str, body: bytearray) -> Response | N
     if index is not None and type(index) is not int:
         return PlainTextResponse("fn_index is the number of a function, an integer.", 400)
     return refusal_of_session(fields.get("session_hash")) or refusal_of_unknown(scope, path, fields)
+
+
+async def refuse_invalid(request: Request, error: Exception) -> Response:
+    """Answer a request that is not what its endpoint takes, in the place of FastAPI, whose answer repeats all that was
+    sent, and fails where that cannot be written as JSON, such as NaN: then it is in the log.
+    """
+    assert isinstance(error, RequestValidationError)
+    places = [each["loc"] for each in error.errors()]  # such as ("body", "trigger_id")
+    names = sorted({str(place[-1]) for place in places if len(place) > 1 and isinstance(place[-1], str)})
+    wrong = f" Missing or of a wrong kind: {printable(', '.join(names), MAX_NAME)}." if names else ""
+    return PlainTextResponse(f"This request is not of the form that this address takes.{wrong}", 422)
 
 
 def with_own_address(scope: Scope) -> Scope:

@@ -205,6 +205,12 @@ def test_no_address_leaves_an_error_or_a_line_in_the_log(
         ('"session_hash": "\\ud800"', 400),
         ('"fn_index": 1e999', 400),
         ('"fn_index": true', 400),
+        ('"event_id": NaN', 422),
+        ('"event_id": [NaN, "forged"]', 422),
+        ('"trigger_id": -Infinity', 422),
+        ('"trigger_id": "\\ud800"', 422),
+        ('"session_hash": ["\\ud800"]', 422),
+        ('"data": Infinity', 422),
     ],
 )
 def test_no_field_of_an_event_causes_an_error(http: httpx.Client, running_home: Path, field: str, status: int) -> None:
@@ -213,7 +219,25 @@ def test_no_field_of_an_event_causes_an_error(http: httpx.Client, running_home: 
     number = next(each["id"] for each in http.get("/config").json()["dependencies"] if each["api_name"] == "generate")
     body = f'{{"fn_index": {number}, "session_hash": "s", "data": [1, 7, 1.0, null, 0, "png"], {field}}}'
     answer = http.post("/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
-    assert (answer.status_code, answer.text.isprintable()) == (status, True)
+    assert (answer.status_code, answer.text.isprintable(), "forged" in answer.text) == (status, True, False)
+    assert log.read_text()[before:] == ""
+
+
+@pytest.mark.parametrize("path", ["queue/join", "run/predict", "call/generate", "component_server", "cancel", "reset"])
+def test_no_body_causes_an_error_and_none_is_repeated(http: httpx.Client, running_home: Path, path: str) -> None:
+    log = running_home / "app.log"
+    before = log.stat().st_size
+    for body in (
+        "NaN",
+        '"\\ud800"',
+        '[-Infinity, "forged"]',
+        '{"data": {"forged": [NaN]}}',
+        '{"event_id": NaN',
+        "forged",
+    ):
+        answer = http.post(f"/gradio_api/{path}", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code in (400, 404, 422)
+        assert (answer.text.isprintable(), "forged" in answer.text) == (True, False)
     assert log.read_text()[before:] == ""
 
 

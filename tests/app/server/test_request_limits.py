@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import Body, FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -22,6 +24,7 @@ from app.server.request_limits import (
     MAX_NAME,
     PIECE,
     RequestLimits,
+    refuse_invalid,
     with_own_address,
 )
 
@@ -280,3 +283,27 @@ async def test_what_cannot_name_a_session_is_refused_in_the_address_too(name: st
 async def test_the_number_of_a_function_is_an_integer(path: str, number: str) -> None:
     answer = await client().post(path, content=f'{{"fn_index": {number}, "session_hash": "s", "data": []}}')
     assert (answer.status_code, "integer" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ('{"size": NaN}', "name, size."),
+        ('{"name": "forged", "size": ["forged"]}', "size."),
+        ('{"name": "forged", "size": "\\ud800"}', "size."),
+        ("NaN", "name, size."),
+        ('{"forged', "takes."),
+    ],
+)
+async def test_what_is_of_another_form_is_refused_without_repeating_it(body: str, named: str) -> None:
+    app = FastAPI(exception_handlers={RequestValidationError: refuse_invalid})
+
+    @app.post("/")
+    async def take(name: str = Body(), size: int = Body()) -> None:
+        raise AssertionError("Nothing of that kind is taken.")
+
+    headers = {"Content-Type": "application/json"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page") as page:
+        answer = await page.post("/", content=body, headers=headers)
+    assert (answer.status_code, answer.text.isprintable(), "forged" in answer.text) == (422, True, False)
+    assert answer.text.endswith(named)
