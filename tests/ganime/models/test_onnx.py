@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -113,3 +116,23 @@ def test_a_file_that_computes_something_else_is_refused() -> None:
 def test_without_onnx_runtime_nothing_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ganime.models.onnx_graph.find_spec", lambda name: None)
     assert check("It", b"", {}, lambda: np.zeros(1)) is None
+
+
+COMPUTES = """
+import numpy as np
+from ganime.models.onnx_graph import Graph, computed, numbers
+graph = Graph()
+data = graph.model("twice", [numbers("x", 1)], (graph.node("Add", "x", "x"), numbers("y", 1)), {})
+print(computed(data, {"x": np.ones(1, np.float32)}))
+"""
+
+
+def test_onnx_runtime_writes_no_id_of_this_machine_and_reports_nothing(
+    run_python: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CI", "GITHUB_ACTIONS", "CIRCLECI", "GITLAB_CI", "ORT_DISABLE_TELEMETRY"):
+        monkeypatch.delenv(name, raising=False)  # where it keeps quiet by itself
+    for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    assert run_python("-c", COMPUTES, fresh=True).stdout == "[2.]\n"
+    assert list(tmp_path.rglob("*")) == []
