@@ -21,17 +21,25 @@ class RecentlyUsed(Generic[Cached]):
         """The value of a key, None if it was never added or has been evicted."""
         with self.lock:
             if key in self.values:
-                self.values.move_to_end(key)
+                self.touch(key)
             return self.values.get(key)
 
     def add(self, key: str, value: Cached) -> Cached:
         """Add or replace a value, and return it."""
         with self.lock:
             self.values[key] = value
-            self.values.move_to_end(key)
-            while len(self.values) > self.size:
+            self.touch(key)
+            while self.is_full():
                 self.values.popitem(last=False)
         return value
+
+    def touch(self, key: str) -> None:
+        """Note that the value of a key is used. The caller holds the lock."""
+        self.values.move_to_end(key)
+
+    def is_full(self) -> bool:
+        """Whether the least recently used value has to go. The caller holds the lock."""
+        return len(self.values) > self.size
 
     def discard(self, key: str) -> None:
         """Remove a value; unknown keys are ignored."""

@@ -12,6 +12,7 @@ from app.errors import JobError, JobMissing
 from app.faces.device import Device
 from app.faces.library import JOB_PREFIX, job_of
 from app.faces.model_costs import MAX_MULTIPLY_ADDS
+from app.faces.model_memory import MOST_BYTES, ModelMemory, bytes_of
 from app.jobs.service import Jobs
 from app.recently_used import RecentlyUsed
 from ganime.drawing.layers import logits_of_others, multiply_adds
@@ -40,7 +41,9 @@ class Inspector:
     def __init__(self, device: Device, jobs: Jobs | None) -> None:
         self.device, self.jobs = device, jobs
         self.loading = threading.Lock()  # held while a discriminator is loaded
-        self.discriminators: RecentlyUsed[tuple[Checkpoint, Logits]] = RecentlyUsed(MODELS_IN_MEMORY)
+        self.discriminators: ModelMemory[tuple[Discriminator | None, Logits]] = ModelMemory(
+            MODELS_IN_MEMORY, lambda kept: bytes_of(kept[0]), MOST_BYTES // 2
+        )
         self.training_faces: RecentlyUsed[tuple[TrainingFaces, Images]] = RecentlyUsed(MODELS_IN_MEMORY)
 
     def with_discriminator(self, key: str, checkpoint: Checkpoint) -> tuple[Checkpoint, Logits]:
@@ -48,16 +51,20 @@ class Inspector:
 
         Simultaneous requests load one discriminator at a time, so that none is loaded twice.
         """
-        name = f"{key} {checkpoint.revision}"
-        if loaded := self.discriminators.get(name):
-            return loaded
+        discriminator, logits = self.discriminator_of(f"{key} {checkpoint.revision}", checkpoint)
+        return replace(checkpoint, discriminator=discriminator), logits
+
+    def discriminator_of(self, name: str, checkpoint: Checkpoint) -> tuple[Discriminator | None, Logits]:
+        """What is kept of a model by this name; its generator is not."""
+        if known := self.discriminators.get(name):
+            return known
         with self.loading:
-            if loaded := self.discriminators.get(name):
-                return loaded
+            if known := self.discriminators.get(name):
+                return known
             complete = load_discriminator(checkpoint)
             with self.device.lock:
                 logits = logits_of_others(complete) if complete.discriminator else None
-            return self.discriminators.add(name, (complete, logits))
+            return self.discriminators.add(name, (complete.discriminator, logits))
 
     def must_read_faces(self, key: str) -> bool:
         """Whether the training faces have to be read for a comparison, see `read_and_compare`; so it is for a job."""

@@ -14,6 +14,7 @@ from app.disk import check_free
 from app.errors import JobError, visitor_text
 from app.faces.model_costs import check_cost
 from app.faces.model_files import ModelFiles
+from app.faces.model_memory import ModelMemory, bytes_of
 from app.jobs.limits import check_image_size
 from app.jobs.service import Jobs
 from app.recently_used import RecentlyUsed
@@ -71,7 +72,7 @@ class Library:
         self.jobs = jobs
         self.lock = threading.Lock()
         self.loading = threading.BoundedSemaphore(MAX_LOADING)
-        self.recent: RecentlyUsed[Checkpoint] = RecentlyUsed(MODELS_IN_MEMORY)
+        self.recent: ModelMemory[Checkpoint] = ModelMemory(MODELS_IN_MEMORY, memory_of)
         self.files = ModelFiles(settings.home / "brought", settings.model_megabytes)
         self.issued: RecentlyUsed[str] = RecentlyUsed(MAX_KEYS)  # keys of hub models that visitors may use
         self.permanent = {EMBEDDED_KEY: load_checkpoint(EMBEDDED)}
@@ -359,6 +360,11 @@ def names_hub_model(name: str) -> bool:
 def job_of(key: str) -> str:
     """The key of the job that trained the model of this key."""
     return key.removeprefix(JOB_PREFIX).rpartition("@")[0]
+
+
+def memory_of(checkpoint: Checkpoint) -> int:
+    """How many bytes a model takes that is drawn with: its generator as it is, and prepared."""
+    return 2 * bytes_of(checkpoint.generator)
 
 
 def describe(key: str, checkpoint: Checkpoint, origin: str) -> ModelInfo:

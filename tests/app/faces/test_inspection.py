@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +58,21 @@ def test_simultaneous_requests_load_one_discriminator_once(
     assert len(read) == 1
     assert all(answer.generator and answer.discriminator for answer in answers)
     assert len(answers) == 3
+
+
+@pytest.mark.parametrize("has_discriminator", [True, False])
+def test_a_model_that_was_looked_inside_of_is_not_held_for_that(
+    studio: Studio, tiny_folder: Path, has_discriminator: bool
+) -> None:
+    checkpoint = load_checkpoint(tiny_folder)
+    if not has_discriminator:
+        checkpoint = replace(checkpoint, folder=None)
+    complete, _ = studio.inspector.with_discriminator("key", checkpoint)
+    assert (complete.discriminator is not None) == has_discriminator
+    generator = weakref.ref(checkpoint.generator)
+    del checkpoint, complete
+    gc.collect()
+    assert generator() is None
 
 
 def test_training_faces_of_a_deleted_job_are_dropped(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

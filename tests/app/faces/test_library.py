@@ -62,6 +62,12 @@ def test_a_loaded_model_is_found_by_its_key_also_after_eviction_from_memory(stud
     assert all(key.startswith("tester/") and len(key.partition("@")[2]) == 40 for key in keys)
 
 
+def test_large_models_leave_the_memory_earlier(studio: Studio, hub: HubServer) -> None:
+    studio.library.recent.most = 1
+    keys = [studio.library.load(f"tester/{name}").key for name in "ab"]
+    assert studio.library.recent.all_keys() == keys[1:]
+
+
 def test_loading_for_a_visitor_never_sends_the_owners_token(
     studio: Studio, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
