@@ -34,7 +34,7 @@ MOST_PICTURES = 8  # in an answer; more are given by their addresses
 TOOLS = ("generate", "interpolate", "vary", "steer", "project")  # endpoints; never those of training
 PLACES = ("", "http")  # below /gradio_api/mcp where clients post their messages
 MAX_DEPTH = 16  # of a message; the deepest, a call with amounts, has three levels
-MAX_SHOWN = 200  # characters of a caller's own text in an error
+MAX_SHOWN = 200  # characters of a caller's own text in an error, and of an id
 INVALID_REQUEST, SERVER_ERROR = -32600, -32000  # of JSON-RPC
 LOGGER = logging.getLogger(__name__)
 
@@ -117,6 +117,12 @@ class Server(GradioMCPServer):
                 text = f"{MAX_EVENTS} calls of yours are waiting or under way. Send the next ones when some are done."
                 return protocol_error(SERVER_ERROR, text, fields)
             message = types.JSONRPCMessage.model_validate(fields).root
+            if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
+                text = "This server asks its clients nothing, so that it takes no results and no errors of theirs."
+                return protocol_error(INVALID_REQUEST, text, fields)
+            if isinstance(message, types.JSONRPCRequest) and not is_id(message.id):
+                text = f"The id of a request is a number, or a text of at most {MAX_SHOWN} printable characters."
+                return protocol_error(INVALID_REQUEST, text)
             kind = types.ClientRequest if isinstance(message, types.JSONRPCRequest) else types.ClientNotification
             kind.model_validate(message.model_dump(by_alias=True, mode="json", exclude_none=True))
         except RecursionError:
@@ -191,9 +197,16 @@ def is_deep(value: Any, most: int) -> bool:
     return bool(inner) and (most == 0 or any(is_deep(each, most - 1) for each in inner))
 
 
+def is_id(value: Any) -> bool:
+    """Whether something can be the id of a request, which its answer repeats."""
+    if isinstance(value, str):
+        return len(value) <= MAX_SHOWN and value.isprintable()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def protocol_error(code: int, text: str, asked: Any = None) -> Response:
     """An error of JSON-RPC, in answer to `asked` if that is a request with a number or a name."""
     number = asked.get("id") if isinstance(asked, dict) else None
-    known = isinstance(number, str | int) and not isinstance(number, bool)
+    known = is_id(number)
     error = {"jsonrpc": "2.0", "id": number if known else None, "error": {"code": code, "message": text}}
     return JSONResponse(error, 200 if known else 400)

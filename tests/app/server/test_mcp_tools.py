@@ -28,6 +28,7 @@ from tests.page_server import serve
 
 HEADERS = {"Accept": "application/json, text/event-stream"}
 MOST_LOGGED = 300  # characters for one hostile request
+MOST_ANSWERED = 1_000  # bytes
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,6 +233,11 @@ def test_hostile_messages_are_answered_in_words_and_leave_little_in_the_log(addr
         asked("tools/list") | {"id": [long]},
         {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": {"a": long}}},
         {"jsonrpc": "2.0", "id": long, "result": {}},
+        {"jsonrpc": "2.0", "id": 1, "result": {"a": long}},
+        {"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": long}},
+        asked("ping") | {"id": long},
+        asked("ping") | {"id": "\ud800"},
+        asked("unknown") | {"id": "\ud800"},
         [asked("tools/list")] * 3,
         b"[" * 3_000 + b"]" * 3_000,
         b'{"params":' * 900 + b"1" + b"}" * 900,
@@ -243,6 +249,7 @@ def test_hostile_messages_are_answered_in_words_and_leave_little_in_the_log(addr
         response = post(address, message)
         assert response.status_code < 500, message[:80] if isinstance(message, bytes) else str(message)[:80]
         assert response.status_code == 400 or "rror" in response.text
+        assert len(response.content) < MOST_ANSWERED
         assert len(log.read_bytes()) - before < MOST_LOGGED
     levels: Any = 1
     for _ in range(MAX_DEPTH):
