@@ -29,6 +29,7 @@ from app.server.page_head import PageHead
 from app.server.page_turns import PageTurns
 from app.server.request_limits import RequestLimits, refuse_invalid, restrict_gradio
 from app.server.security_headers import SecurityHeaders
+from app.server.sign_in import SignIn
 from app.server.upload_endpoint import UploadEndpoint
 from app.server.words import TITLE
 from app.settings import Settings
@@ -94,6 +95,7 @@ def own_middleware(studio: Studio, routes: list[Route], login: bool) -> list[Mid
         Middleware(SecurityHeaders),
         Middleware(RequestLimits, local=serves_only_this_machine(studio.settings), proxies=studio.settings.proxies),
         Middleware(KnownRoutes, own=routes, login=login, tools=studio.settings.mcp),
+        Middleware(SignIn),
         Middleware(Compression),
         Middleware(PageHead, scripts=modules.page_head(), first_faces=faces),
         Middleware(PageTurns, studio=studio),
