@@ -14,6 +14,7 @@ from app.components import modules
 from app.components.bridge import LIVE, component, event_text, remembered, server_function
 from app.components.theme import CSS, FORM_CSS, THEME
 from app.faces.studio import Studio
+from app.jobs.arrivals import arrivals_folder
 from app.server import icons
 from app.server.card_endpoint import CardEndpoint
 from app.server.compression import Compression
@@ -136,6 +137,7 @@ def main() -> None:
                 "middleware": middleware,
                 "exception_handlers": {RequestValidationError: refuse_invalid},
             },
+            blocked_paths=[str(arrivals_folder(studio.settings))],  # nobody fetches what was uploaded
             enable_monitoring=False,
             run_history=False,
             state_session_capacity=MAX_SESSIONS,

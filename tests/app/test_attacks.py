@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,6 +151,18 @@ def test_ghsa_j36p_7w88_g82j_no_event_makes_a_path_of_what_it_is_sent(http: http
             assert SECRET not in told
             assert "root:" not in told
             assert "sheet" not in told
+
+
+def test_what_was_uploaded_is_served_to_nobody(running: str, http: httpx.Client) -> None:
+    sent = {"files": ("film.mp4", SECRET.encode())}
+    [path] = http.post("/gradio_api/upload", files=sent).raise_for_status().json()
+    assert Path(path).read_text() == SECRET
+    folder, name = path.rsplit("/", 1)
+    ways = (path, path.upper(), f"{folder}/./{name}", f"{folder}/x/../{name}", path.replace("arrivals", "%61rrivals"))
+    for way in ways:
+        for route in ROUTES:
+            assert_gives_nothing_away(raw_get(running, f"{route}{way}"))
+    shutil.rmtree(folder)
 
 
 def test_a_name_of_another_site_that_leads_here_is_refused(http: httpx.Client) -> None:

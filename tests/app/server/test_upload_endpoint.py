@@ -17,7 +17,7 @@ import gradio as gr
 import httpx
 import pytest
 from anyio import CapacityLimiter
-from gradio import processing_utils, queueing
+from gradio import processing_utils, queueing, routes
 from gradio.state_holder import SessionState
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -83,6 +83,7 @@ def _closed_gradio(monkeypatch: pytest.MonkeyPatch) -> None:
         (processing_utils, "async_move_files_to_cache"),
         (processing_utils, "check_all_files_in_cache"),
         (SessionState, "_update_value_in_config"),
+        (routes, "CustomCORSMiddleware"),
         (queueing, "AsyncQueue"),
         (queueing, "Queue"),
     ):
