@@ -17,6 +17,7 @@ import gradio as gr
 import httpx
 import pytest
 from anyio import CapacityLimiter
+from fastapi.exceptions import RequestValidationError
 from gradio import processing_utils, queueing, routes
 from gradio.state_holder import SessionState
 from starlette.applications import Starlette
@@ -48,8 +49,9 @@ from app.server.known_routes import KnownRoutes
 from app.server.multipart import FormFiles
 from app.server.page_head import PageHead
 from app.server.page_turns import PageTurns
-from app.server.request_limits import MAX_BODY, MAX_VALUES, RequestLimits, restrict_gradio
+from app.server.request_limits import MAX_BODY, MAX_VALUES, RequestLimits, refuse_invalid, restrict_gradio
 from app.server.security_headers import SecurityHeaders
+from app.server.sign_in import SignIn
 from app.server.upload_endpoint import UploadEndpoint
 
 UPLOAD = "/gradio_api/upload"
@@ -572,7 +574,9 @@ async def test_the_page_starts_closed_with_few_sessions_and_no_history(
     assert all(getattr(module, name) != "open" for name, module in closing)
     assert (started["state_session_capacity"], started["run_history"]) == (1000, False)
     middleware = [each.cls for each in started["app_kwargs"]["middleware"]]
-    assert middleware == [SecurityHeaders, RequestLimits, KnownRoutes, Compression, PageHead, PageTurns]
+    assert middleware == [SecurityHeaders, RequestLimits, KnownRoutes, SignIn, Compression, PageHead, PageTurns]
+    assert started["app_kwargs"]["exception_handlers"] == {RequestValidationError: refuse_invalid}
+    assert started["blocked_paths"] == [str(arrivals_folder(steered_studio.settings))]
 
 
 def test_files_that_values_name_are_not_looked_for_and_those_of_results_are_served(tmp_path: Path) -> None:
