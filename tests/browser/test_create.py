@@ -190,6 +190,8 @@ def test_swatches_and_sliders_change_the_face_and_say_where_it_is(opened: Page) 
     press(opened, "undo")
     this_face(opened, first)
     opened.locator(".more-sliders summary").click()
+    opened.locator(".own-name").evaluate("field => field.scrollIntoView({ block: 'center' })")
+    expect(opened.locator(".now")).to_be_in_viewport(ratio=0.95)  # beside the sliders, however far down they are
     hat = set_slider(opened, '[data-steer="hat"]', 1)
     smile.dblclick(position={"x": 4, "y": 10})
     opened.wait_for_timeout(200)  # until the face of the first click has been asked for
@@ -340,6 +342,8 @@ def test_faces_with_traits_are_found_and_a_search_can_be_stopped(opened: Page) -
     find.click()
     expect(opened.locator(".gallery .mug")).to_have_count(8, timeout=120_000)
     expect(opened.locator(".found-text")).to_contain_text("of 8 seem to match")
+    expect(opened.locator(".rolls h2")).to_have_text("Found: 8")
+    expect(opened.locator(".seed")).to_be_hidden()
     opened.locator(".gallery .heart").nth(1).click(force=True)
     status(opened).to_have_text("Kept.")
     kept = opened.locator(".gallery .mug").nth(1).get_attribute("data-recipe")
@@ -349,6 +353,10 @@ def test_faces_with_traits_are_found_and_a_search_can_be_stopped(opened: Page) -
     found = another_face(opened, first)
     press(opened, "dice")
     assert of_model(another_face(opened, found)).clarity == DEFAULT_CLARITY  # whatever its own is
+    press(opened, "back")
+    expect(opened.locator(".gallery .mug")).to_have_count(16)
+    expect(opened.locator(".rolls h2")).to_have_text("Gallery")
+    expect(opened.locator(".found-text")).to_be_empty()
     alert(opened).to_be_hidden()
 
 
