@@ -253,7 +253,8 @@ def test_clarity_and_boldness_stand_in_the_recipe_and_in_the_saved_file(opened: 
     for size in (0, 1024):
         name, data = download(opened, "save", f'[data-size="{size}"]')
         image = Image.open(io.BytesIO(data))
-        assert (name, image.size) == (f"face-{face.seed}.png", (size or SIDE,) * 2)
+        end = f"-{size}px" if size else ""
+        assert (name, image.size) == (f"face-{face.seed}{end}.png", (size or SIDE,) * 2)
         recipe = Recipe.from_json(image.info["ganime"])
         assert (recipe.seed, recipe.clarity, recipe.truncation, recipe.sharpened) == (face.seed, 0.3, 0.9, size)
         expected = next(iter(sharpened(exact[None], size))) if size else exact
