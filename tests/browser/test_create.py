@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from app.faces.loaded_model import Drawn
+from app.tabs.create import tiles_value
 from ganime.drawing.clarity import DEFAULT_CLARITY, best_seeds
 from ganime.drawing.direction_search import group
 from ganime.drawing.directions import load_directions
-from ganime.drawing.recipe import Recipe
+from ganime.drawing.recipe import Recipe, encoded
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.drawing.sharpening import sharpened
 from ganime.embedded import EMBEDDED
@@ -21,6 +24,7 @@ from tests.browser.conftest import DESKTOP, SERVER, stand_in
 from tests.browser.create_tab import (
     alert,
     another_face,
+    choose_tool,
     download,
     in_address,
     on_stage,
@@ -359,6 +363,23 @@ def test_faces_with_traits_are_found_and_a_search_can_be_stopped(opened: Page) -
     expect(opened.locator(".rolls h2")).to_have_text("Gallery")
     expect(opened.locator(".found-text")).to_be_empty()
     alert(opened).to_be_hidden()
+
+
+def test_found_face_that_is_blurred_can_be_made_clearer(opened: Page, tmp_path: Path) -> None:
+    found = Recipe(MODEL.name, MODEL.revision, 0, vector=encoded(np.random.default_rng(1).standard_normal(DIM)))
+    picture = generate_recipes(MODEL, [found])
+    Image.fromarray(picture[0]).save(tmp_path / "face.png")
+    answer = tiles_value(Drawn([found], picture)) | {"text": "Close, but blurred.", "blurred": True}
+    stand_in(opened, project=answer)
+    before, clearer = on_stage(opened), opened.locator('[data-do="clearer"]')
+    choose_tool(opened, "picture")
+    expect(clearer).to_be_hidden()
+    opened.locator(".chosen-file").set_input_files(tmp_path / "face.png")
+    blurred = another_face(opened, before)
+    clearer.click()
+    clear = of_model(another_face(opened, blurred))
+    assert (clear.vector, clear.clarity) == (found.vector, 0.6)
+    expect(clearer).to_be_hidden()
 
 
 def test_variations_are_reached_by_arrow_keys_and_the_focus_stays_at_its_place(opened: Page) -> None:

@@ -218,6 +218,26 @@ def test_faces_of_another_model_wait_in_their_slots_until_it_is_loaded(
     expect(page.locator('[data-slot="2"]:not(.undrawn)')).to_be_visible()
 
 
+def test_a_tray_and_a_film_of_another_model_offer_to_load_it(create: Page) -> None:
+    press(create, "film")
+    slots(create, 1, 2, 3)
+    create.locator(".seconds").fill("0.5")
+    name, film = download(create, "save", '[data-suffix=".gif"]')
+    create.locator(".models > summary").click()
+    create.locator("#hub-name").fill("tester/tiny")
+    create.locator("#hub-name").press("Enter")
+    expect(create.locator(".model-name")).to_have_text("tester/tiny")
+    offer = create.locator("#dock .offer")
+    create.locator('#dock [data-do="film"]').click()
+    alert(create).to_contain_text("two faces of one model")
+    expect(offer).to_have_text("Load tiny")
+    drop(create, "#interpolate", name, film)
+    alert(create).to_contain_text("Another model drew faces of this film")
+    offer.click()
+    expect(create.locator(".model-name")).to_have_text("tiny")
+    expect(create.locator(".length")).to_have_text("3 faces, 1.5 s")
+
+
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_the_tab_fits_its_window_and_can_be_used_by_everybody(
     page: Page, steered_address: str, revision: str, complaints: list[str], size: dict[str, int]
