@@ -425,6 +425,14 @@ def test_no_faces_and_too_few_are_answered_in_words_and_a_whole_folder_is_enough
     page.locator("input[webkitdirectory]").set_input_files(faces_folder)
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
     expect(page.locator("#faces .alert")).to_be_empty()
+    notes = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no faces"}
+    page.locator("#faces-files input[type=file]").set_input_files([notes])  # type: ignore[list-item]
+    expect(page.locator("#faces .alert")).to_contain_text("notes.txt is a text file", timeout=PATIENCE)
+    expect(page.locator("#faces .contact")).to_be_visible()
+    notes = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no faces"}
+    page.locator("#faces-files input[type=file]").set_input_files([notes])  # type: ignore[list-item]
+    expect(page.locator("#faces .alert")).to_contain_text("notes.txt is a text file", timeout=PATIENCE)
+    expect(page.locator("#faces .contact")).to_be_visible()
 
 
 def test_jobs_that_are_not_here_are_kept_until_the_visitor_removes_them_and_a_lost_connection_is_told(
@@ -553,6 +561,10 @@ def test_example_faces_and_the_tray_need_one_click_and_a_stopped_model_can_be_fi
     page.get_by_role("button", name="Try it with 300 example faces").click()
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
     expect(page.locator("#faces .alert")).to_be_empty()
+    notes = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no faces"}
+    page.locator("#faces-files input[type=file]").set_input_files([notes])  # type: ignore[list-item]
+    expect(page.locator("#faces .alert")).to_contain_text("notes.txt is a text file", timeout=PATIENCE)
+    expect(page.locator("#faces .contact")).to_be_visible()
     expect(page.locator("#faces .counts")).to_contain_text("128 x 128 px")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     job = begun(page)
