@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ganime.errors import GanimeError
+from ganime.errors import HUB_OFFLINE, GanimeError
 
 # The folders of an absolute path, up to the last name in it; not those of an address such as https://example.org/a/b.
 FOLDERS = re.compile(r"(?<![\w/:.~-])(?:/[^\s/'\":;,()]+)+/(?=[^\s/])")
@@ -21,8 +21,11 @@ class JobMissing(JobError):
 
 
 def visitor_text(error: GanimeError | str) -> str:
-    """A text or an error's text without the folders of this machine: of each path only the last name is left."""
-    return FOLDERS.sub("", str(error))
+    """A text or an error's text as a visitor of the page may read it.
+
+    Of each path of this machine only the last name is left, and what its owner could change is not asked of visitors.
+    """
+    return FOLDERS.sub("", str(error)).replace(HUB_OFFLINE, "This page cannot reach the Hugging Face hub.")
 
 
 @contextmanager

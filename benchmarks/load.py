@@ -28,6 +28,7 @@ import psutil
 
 from app.faces.library import EMBEDDED_KEY
 from app.server.face_endpoint import QUALITY
+from ganime.drawing.clarity import DEFAULT_CLARITY
 from ganime.drawing.recipe import Recipe, latents
 from ganime.drawing.sampling import render
 from ganime.embedded import EMBEDDED
@@ -65,8 +66,8 @@ class Visitor:
         self.recipe = Recipe(MODEL.name, MODEL.revision, 116).to_json()
 
     async def roll(self) -> str:
-        seeds = [self.random.randrange(2**32) for _ in range(FACES)]
-        return await self.draw("roll", recipe=self.recipe, seeds=seeds, locks=[])
+        seed = self.random.randrange(2**32)
+        return await self.draw("fresh", count=FACES, seed=seed, truncation=1.0, clarity=DEFAULT_CLARITY)
 
     async def steer(self) -> str:
         amounts = {name: self.random.uniform(-1, 1) for name in SLIDERS}

@@ -34,6 +34,9 @@ class HubError(GanimeError):
     """A model could not be fetched from the Hugging Face hub."""
 
 
+HUB_OFFLINE = "HF_HUB_OFFLINE keeps this program off the hub; unset it to go online."
+
+
 class TrainingError(GanimeError):
     """A training run cannot start, continue or resume."""
 

@@ -86,8 +86,8 @@ def tray_upload(studio: Studio, texts: Sequence[str], model_key: str) -> tuple[U
     remarks = []
     if each:
         remarks.append(
-            f"Your tray has {plural(len(kept), 'face')}, and training needs at least {MIN_FACES}, so {each} "
-            "variations of each were added. Keep more faces for a better model."
+            f"{plural(len(kept), 'face')} of your tray would be too few to train on, so {each} variations of each were "
+            f"added: {len(kept) * (1 + each)} in all. Keep more faces for a better model."
         )
     if left := len(recipes) - len(kept):
         remarks.append(f"{plural(left, 'face')} of other models {'was' if left == 1 else 'were'} left out.")

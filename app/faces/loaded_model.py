@@ -54,7 +54,7 @@ MAX_PATH_FRAMES = 120
 TOOL_FACES = 8  # faces that a tool shows
 FaceSize = Literal[0, 512, 1024]  # side in px of a downloaded face; 0 for the model's own, others are sharpened
 OPENERS = {"c23a86445f8b": (116, 123, 112, 142, 111, 164)}  # seeds by revision, of faces that were looked at
-ANY_OPENERS = range(3, 9)
+FIRST_OPENER, OPENER_COUNT = 3, 6  # of other models
 LOCKS = {  # what can be kept while other faces are rolled, with the attributes or their groups that decide it
     "hair": ("hair colour", "hair_length", "twintails"),
     "eyes": ("eye colour",),
@@ -112,7 +112,13 @@ class LoadedModel:
     @property
     def openers(self) -> Sequence[int]:
         """The seeds of the faces that a visitor sees first, of which the first one is in the page's HTML."""
-        return OPENERS.get(self.checkpoint.revision, ANY_OPENERS)
+        chosen = OPENERS.get(self.checkpoint.revision)
+        return chosen or best_seeds(self.checkpoint, FIRST_OPENER, OPENER_COUNT, self.best_of)
+
+    @property
+    def best_of(self) -> int:
+        """Of how many seeds a rolled face is the clearest; 1 if no clarity was fitted to the model."""
+        return BEST_OF if self.default_clarity else 1
 
     def recipes(
         self, count: int, seed: int, truncation: float = 1.0, clarity: float | None = None, best_of: int = 1
@@ -127,8 +133,7 @@ class LoadedModel:
 
     def fresh(self, count: int, seed: int, truncation: float, clarity: float) -> Drawn:
         """1 to 64 faces, each the clearest of four seeds; of every seed if no clarity was fitted to the model."""
-        best_of = BEST_OF if self.default_clarity else 1
-        return self.draw(self.recipes(count, seed, truncation, clarity, best_of))
+        return self.draw(self.recipes(count, seed, truncation, clarity, self.best_of))
 
     def usable_clarity(self, clarity: float | None) -> float:
         """A clarity that the model can draw: `clarity`, the default for None, 0 if none was fitted to it."""

@@ -24,6 +24,7 @@ from ganime.faces.search import TooManyError
 from ganime.faces.zips import BOUNDED_METHODS, open_zip
 from ganime.files import atomic_folder
 from ganime.models.checkpoint import CARD_FILE, FILES_FOR_TRAINING, MODEL_FILES, load_checkpoint
+from ganime.models.importing import SUPPORTED
 from ganime.nets.dcgan import CONFIG_FILE, WEIGHTS_FILE
 from ganime.text import printable
 
@@ -200,6 +201,6 @@ def import_foreign(path: Path, folder: Path, most: int, name: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         lines = done.stderr.strip().splitlines()
         reason = visitor_text(lines[-1].removeprefix("Error: ")) if lines and done.returncode == 1 else ""
-        reason = reason.replace(path.name, printable(name, MAX_NAME))[:600]
+        reason = reason.replace(path.name, printable(name, MAX_NAME)).removesuffix(f" {SUPPORTED}")[:600]
         too_large = f"It needs more memory, time or space than this page gives it ({most // MEGABYTE} MB on the disk)."
         raise CheckpointError(f"This file cannot be imported. {reason or too_large}")

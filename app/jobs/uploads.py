@@ -34,6 +34,14 @@ STORED_NAME = re.compile(r"\b[0-9]{8}\b")
 Ignored = tuple[str, str]  # the visitor's name for a file, and why it is not used
 
 
+def no_picture(ignored: Sequence[Ignored], found: kinds.LeftOut) -> str:
+    """Say what uploaded files are of which none is used, without a full stop."""
+    if len(ignored) == 1:
+        [(name, what)] = ignored
+        return f"{name} is {what}"
+    return f"There is no picture among the files{f', only {found.in_words()}' if ignored else ''}"
+
+
 def sort_files(uploads: Sequence[Upload], settings: Settings) -> tuple[list[Upload], list[Ignored]]:
     """Return the pictures and archives among uploaded files, by their names or contents, and what is neither.
 
@@ -54,10 +62,8 @@ def sort_files(uploads: Sequence[Upload], settings: Settings) -> tuple[list[Uplo
             found.note(kind, upload.name)
             ignored.append((short_name(upload.name), kinds.in_words(kind)))
     if not usable:
-        instead = f", but {found.in_words()}" if ignored else ""
         raise JobError(
-            f"There is no picture and no archive among the files{instead}. Upload a zip, or pictures such as PNG, "
-            "JPEG, WebP or HEIC."
+            f"{no_picture(ignored, found)}. Add pictures, such as PNG, JPEG, WebP or HEIC, or a zip of them."
         )
     if archives > MAX_INNER_ARCHIVES:  # each stays open while the pictures are read
         raise JobError(

@@ -17,6 +17,7 @@ from ganime.drawing.recipe import encoded
 from ganime.images import SHEET_COLUMNS, webp_bytes
 
 CLEAR = 0.1  # share of the model's faces that a clear one surpasses, at least
+PARTLY = 40  # percentile below which a projection is similar in part
 Names = Annotated[list[str], Field(max_length=64)]
 
 
@@ -78,6 +79,7 @@ def search_value(event: SearchProgress | ChosenFaces | ProjectionProgress | Proj
     if isinstance(event, Projection):
         return tiles_value(Drawn([event.recipe], event.face[None])) | {
             "text": f"{closeness(event.percentile, event.clearer)} ({event.seconds:.1f} s)",
+            "blurred": event.percentile < PARTLY and is_blurred(event.clearer),
         }
     if isinstance(event, ProjectionProgress):
         return {
@@ -93,6 +95,11 @@ def search_value(event: SearchProgress | ChosenFaces | ProjectionProgress | Proj
     }
 
 
+def is_blurred(clearer: float | None) -> bool:
+    """Whether a face is among the model's least clear ones; see `closeness`."""
+    return clearer is not None and clearer < CLEAR
+
+
 def closeness(percentile: float, clearer: float | None = None) -> str:
     """How close a projection is, without claiming more than was measured.
 
@@ -100,11 +107,11 @@ def closeness(percentile: float, clearer: float | None = None) -> str:
     clearer: than this share of the model's faces; None where that is not known.
     """
     share = f"{min(99.0, 100 - percentile):.0f}%"
-    closer = f"Closer than {share} of random pairs of faces."
-    if percentile < 40 and clearer is not None and clearer < CLEAR:
-        return f"Close, but not a clear face: this model was not trained to draw this. More clarity mends it. {closer}"
+    closer = f"It is closer than {share} of pairs of random faces are to each other."
+    if percentile < PARTLY and is_blurred(clearer):
+        return "Close, but blurred."
     if percentile < 5:
         return f"A close match. {closer}"
-    if percentile < 40:
+    if percentile < PARTLY:
         return f"Similar in part. {closer}"
     return f"Not close: this model draws no such face. {closer}"

@@ -85,7 +85,7 @@ def model_value(studio: Studio, info: ModelInfo) -> Answer:
     Raises GanimeError for a model that is gone.
     """
     model = studio.open(info.key)
-    directions, ranges, note = None, {}, info.note
+    directions, ranges, note = None, {}, visitor_text(info.note)
     try:
         directions = model.directions()
         ranges = model.ranges(directions)

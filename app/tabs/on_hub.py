@@ -17,6 +17,7 @@ from app.jobs.limits import MAX_IMAGES, MOST_MINUTES, TrainingPlan
 from app.jobs.on_hub import Rent
 from app.jobs.service import Jobs
 from app.tabs.long_work import step_value, work_functions
+from app.tabs.train_form import NO_FACES
 from app.visitors import Asker
 
 Token = Annotated[str, Field(max_length=500, repr=False)]  # "" for that of the login; it is never kept
@@ -57,7 +58,7 @@ def form_functions(studio: Studio, jobs: Jobs) -> list[ServerFunction]:
     def begin_on_hub(asker: Asker, wishes: TrainingWishes) -> Answer:
         token, expires = token_of(asker, wishes.token)
         if not wishes.draft:
-            raise JobError("There are no faces to train on yet. Add some above, and wait until they are shown.")
+            raise JobError(NO_FACES)
         start, size = studio.library.beginning(wishes.start, wishes.size, wishes.model)
         plan = TrainingPlan(wishes.recipe, size, wishes.minutes, wishes.images or 0, wishes.name, start)
         rent, abandoned = Rent(wishes.flavor, wishes.dollars), threading.Event()

@@ -37,6 +37,7 @@ from app.tabs.train_form import DEFAULT_MINUTES, Form
 from app.visitors import Visitor, visitor_of
 from ganime.errors import GanimeError
 
+EXAMPLES = "All of them have red hair, so that you see the model change."
 PROGRESS_BAR = gr.Progress()  # Gradio replaces a handler's default of this type by the event's bar
 OFF = """\
 ## Train on your own faces
@@ -107,7 +108,7 @@ class TrainHandlers:
                 upload = self.examples.upload(lambda done, total: show_bar(progress, done, total, "Drawing examples"))
         except GanimeError as error:
             return [old, error_value(error), gr.skip()]
-        return self.draft([upload], old, (start, size, model), crop, request, profile, progress)
+        return self.draft([upload], old, (start, size, model), crop, request, profile, progress, EXAMPLES)
 
     def take_tray(
         self,
@@ -176,19 +177,23 @@ class TrainHandlers:
         recipe: str,
         size: int,
         request: gr.Request,
-    ) -> str:
-        """Describe, as HTML, how many images fit into the plan, and how often that is each face of the draft."""
+    ) -> list[str]:
+        """Describe, as HTML, how many images fit into the plan, and how often that is each face of the draft.
+
+        What was said of the plan before the change is taken away.
+        """
         try:
             check_minutes(minutes, self.jobs.settings)
             folder, image_size = self.studio.library.beginning(start, size, model)
         except GanimeError as error:
-            return paragraph(visitor_text(error))
+            return [paragraph(visitor_text(error)), ""]
         name = safe_model_name(folder.name) if folder else ""
         rate = speed.images_per_second(self.jobs, str(recipe), image_size, name)
         faces = 0
         with suppress(JobError):  # no faces yet
             faces = self.jobs.get(draft).faces if draft else 0
-        return paragraph(speed.estimate(rate, minutes, images or 0, faces, speed.seconds_after(self.jobs, image_size)))
+        after = speed.seconds_after(self.jobs, image_size)
+        return [paragraph(speed.estimate(rate, minutes, images or 0, faces, after)), ""]
 
     def submit(
         self,
@@ -206,13 +211,13 @@ class TrainHandlers:
         """Queue the draft for training."""
         try:
             if not draft:
-                raise JobError("There are no faces to train on yet. Add some above, and wait until they are shown.")
+                raise JobError(train_form.NO_FACES)
             folder, image_size = self.studio.library.beginning(start, size, model)
             plan = TrainingPlan(str(recipe), image_size, minutes, images or 0, str(name), folder)
             self.jobs.submit(draft, plan, self.visitor(request, profile))
         except GanimeError as error:
-            return [draft, error_value(error), gr.skip()]
-        return ["", {"chosen": draft, "name": str(name)[:60], "time": time.time()}, {}]
+            return [draft, gr.skip(), gr.skip(), f'<p class="alert" role="alert">{escape(visitor_text(error))}</p>']
+        return ["", {"chosen": draft, "name": str(name)[:60], "time": time.time()}, {}, ""]
 
     def started(self, event: gr.EventData, draft: str) -> Any:
         """Show a job that was started on the visitor's account, whose faces leave the form if they are still there."""
@@ -304,9 +309,11 @@ def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Tex
     form.tray.click(read(handlers.take_tray), [form.faces, *beginning], drafted, js=page_call("withTray"), **reading)
     # One event for everything that the estimate depends on, so that the last change is the one that is shown.
     fields = [form.draft, *plan]
-    gr.on([opened, *(field.change for field in fields)], look(handlers.estimate), fields, form.estimate, **aside)
+    described = [form.estimate, form.refusal]
+    gr.on([opened, *(field.change for field in fields)], look(handlers.estimate), fields, described, **aside)
+    begun = [form.draft, job, form.faces, form.refusal]
     # A model to begin from is copied.
-    form.begin.click(save(handlers.submit), [form.draft, *plan, form.name], [form.draft, job, form.faces], **private)
+    form.begin.click(save(handlers.submit), [form.draft, *plan, form.name], begun, **private)
     chosen = [form.draft, model_key, form.start, form.images, form.recipe, form.size, form.name]
     form.on_hub.plan(None, chosen, form.on_hub, js=page_call("planOnHub"), **private)
     form.on_hub.started(handlers.started, form.draft, [form.draft, job, form.faces], **private)

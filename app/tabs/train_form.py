@@ -27,6 +27,7 @@ INTRODUCTION = """\
 Add a few hundred faces, choose how long to train, and watch. Your faces and your model are private: only this browser
 has the key to them, besides the owner of this page.
 """
+NO_FACES = "There are no faces to train on yet. Add some under “1. Your faces” and wait until they are shown."
 KEPT = "A finished job is kept for at least {hours:g} hours; after that it may be deleted when the disk is full."
 LOGIN = "Only visitors who are signed in may train on this page."
 NO_LOGIN = (
@@ -46,6 +47,7 @@ class Form:
     faces: shows what was uploaded
     start, size: model to begin from, and image size in px
     estimate: shows how many images fit into the training time
+    refusal: says why a job was not started
     on_hub: begins the training on the visitor's account on the hub
     """
 
@@ -65,6 +67,7 @@ class Form:
     recipe: gr.Radio
     estimate: gr.HTML
     begin: gr.Button
+    refusal: gr.HTML
     on_hub: gr.HTML
 
 
@@ -89,6 +92,7 @@ def build_fields(settings: Settings, on_hub: list[ServerFunction], body: gr.Colu
             fields |= build_plan(settings)
             fields["estimate"] = gr.HTML("", elem_id="estimate")
             fields["begin"] = gr.Button("Start training", variant="primary", elem_id="start-training")
+            fields["refusal"] = gr.HTML("", elem_id="refusal")
             fields["on_hub"] = component("on-hub", on_hub, "on-hub", ("plan", "started"))
             gr.HTML(f"<p>{KEPT.format(hours=settings.keep_hours)}</p>", elem_id="kept")
     return Form(body=body, draft=remembered(""), **fields)

@@ -67,13 +67,15 @@ def best_seeds(checkpoint: Checkpoint, first: int, count: int, best_of: int = BE
             f"No clarity was fitted to {checkpoint.name}, so nothing tells its clear faces from others. Set best_of to "
             "1, or fit a clarity: ganime clarity MODEL."
         )
-    groups = (
-        [(first + number * best_of + place) % (MAX_SEED + 1) for place in range(best_of)] for number in range(count)
-    )
+    starts = range(first, first + count * best_of, best_of)
+    groups = ([(start + place) % (MAX_SEED + 1) for place in range(best_of)] for start in starts)
     return [clearest(checkpoint, group) if best_of > 1 else group[0] for group in groups]
 
 
 def clearest(checkpoint: Checkpoint, seeds: Sequence[int]) -> int:
-    """The seed whose face is predicted to be clearest."""
+    """The seed whose face is predicted to be clearest.
+
+    Few seeds at a time: NumPy shares larger products among threads, which take more time to start than they save.
+    """
     assert checkpoint.clarity is not None
     return seeds[int(checkpoint.clarity.predict(latents(seeds, checkpoint.generator.config.latent_dim)).argmax())]

@@ -98,10 +98,10 @@ class Recipe:
     def check_model(self, name: str, revision: str) -> None:
         """Raise RecipeError, naming both models, if the recipe is for other weights than `revision`."""
         if self.revision != revision:
-            raise RecipeError(
-                f"This face was drawn by {printable(self.model, 80)}, weights {printable(self.revision, 20)}; "
-                f"the model in use is {printable(name, 80)}, weights {revision}. Load its model first."
-            )
+            drew, used = printable(self.model, 80), printable(name, 80)
+            if drew == used:
+                drew, used = f"{drew}, weights {printable(self.revision, 20)}", f"{used}, weights {revision}"
+            raise RecipeError(f"This face was drawn by {drew}; the model in use is {used}. Load its model first.")
 
     @classmethod
     def from_png(cls, png: Path | str | bytes) -> Recipe:

@@ -183,7 +183,8 @@ def advice_on_files(report: Audit) -> Iterator[str]:
     """Advice on files that are skipped."""
     unreadable, small = report.unused.get("unreadable", 0), report.unused.get("too small", 0)
     if unreadable >= UNREADABLE_SHARE * report.used:
-        yield f"Cannot be read: {plural(unreadable, 'picture')}. Save them again as PNG, or download them again."
+        them = "it" if unreadable == 1 else "them"
+        yield f"Cannot be read: {plural(unreadable, 'picture')}. Save {them} again as PNG, or download {them} again."
     if without := report.unused.get("no face", 0):
         yield f"No face was found in {plural(without, 'picture')}: not used. Crop those that have one yourself."
     if small >= NOTABLE_SHARE * report.used:

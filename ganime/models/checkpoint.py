@@ -188,8 +188,8 @@ def model_card(name: str, config: ModelConfig, training: dict[str, Any]) -> str:
 
     training: facts to list, value by label.
     """
-    facts = [*generator_rows(config), ("Discriminator norm", config.discriminator_norm)]
-    facts += [(label.replace("_", " ").capitalize(), str(value)) for label, value in training.items()]
+    facts = [*generator_rows(config), ("Discriminator", f"norm: {config.discriminator_norm}")]
+    facts += [(label_of(name), str(value)) for name, value in training.items()]
     table = "\n".join(f"| {label} | {value} |" for label, value in facts)
     return f"""{FRONT_MATTER}
 # {name}
@@ -209,6 +209,11 @@ model = load_model("path/to/this/folder")
 faces = generate(model, seeds=range(16))  # uint8, (16, {config.image_size}, {config.image_size}, 3)
 ```
 """
+
+
+def label_of(name: str) -> str:
+    """What a card calls a fact about the training."""
+    return "Fréchet distance" if name == "frechet" else name.replace("_", " ").capitalize()
 
 
 def generator_rows(config: ModelConfig) -> list[tuple[str, str]]:

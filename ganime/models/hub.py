@@ -23,7 +23,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import HFValidationError, get_token_to_send, validate_repo_id
 
 from ganime.background import in_time
-from ganime.errors import ConfigError, HubError
+from ganime.errors import HUB_OFFLINE, ConfigError, HubError
 from ganime.files import write_bytes
 from ganime.models.checkpoint import FILES_FOR_TRAINING, MODEL_FILES, Checkpoint, load_checkpoint
 from ganime.nets.dcgan import CONFIG_FILE, WEIGHTS_FILE
@@ -198,7 +198,7 @@ class Hub:
         if isinstance(error, HubError):
             return error
         if isinstance(error, hf.OfflineModeIsEnabled):
-            return HubUnreachable("HF_HUB_OFFLINE keeps this program off the hub; unset it to go online.")
+            return HubUnreachable(HUB_OFFLINE)
         if isinstance(error, hf.HfHubHTTPError):
             status = error.response.status_code
             if overload := overload_of(host, status):

@@ -13,7 +13,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants
 from huggingface_hub import errors as hf
 
-from ganime.errors import HubError
+from ganime.errors import HUB_OFFLINE, HubError
 from ganime.files import folder_bytes
 from ganime.models.hub import (
     NOT_A_HUB,
@@ -158,7 +158,7 @@ def explained(error: Exception, target: Target, token: str) -> HubError:
     if isinstance(error, HubError):
         return error
     if isinstance(error, hf.OfflineModeIsEnabled):
-        return HubUnreachable("HF_HUB_OFFLINE keeps this program off the hub; unset it to go online.")
+        return HubUnreachable(HUB_OFFLINE)
     if isinstance(error, hf.HfHubHTTPError):
         return refused(error.response.status_code, target)
     if isinstance(error, ValueError) and "metadata in README.md" in str(error):

@@ -335,7 +335,7 @@ def test_limits_of_the_page_hold_for_clients_too(client: Client, home: Path, fac
         ({"minutes": 10_000}, "GANIME_JOB_MINUTES"),
         ({"recipe": "other"}, "recipe must be one of"),
         ({"files": faces * 3}, "GANIME_UPLOAD_FACES"),
-        ({"files": []}, "no picture and no archive"),
+        ({"files": []}, "no picture among the files"),
     ):
         with pytest.raises(AppError, match=words):
             start(client, **{"files": faces} | arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.errors import visitor_text
-from ganime.errors import GanimeError
+from ganime.errors import HUB_OFFLINE, GanimeError
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,8 @@ from ganime.errors import GanimeError
             "Use owner/name or https://huggingface.co/owner/name.",
         ),
         ("9 images/s, 1/2 done", "9 images/s, 1/2 done"),
+        (f"{HUB_OFFLINE} There is no copy.", "This page cannot reach the Hugging Face hub. There is no copy."),
     ],
 )
-def test_a_visitor_sees_the_last_name_of_a_path_alone(text: str, expected: str) -> None:
+def test_a_visitor_sees_the_last_name_of_a_path_and_nothing_for_the_owner(text: str, expected: str) -> None:
     assert visitor_text(GanimeError(text)) == expected

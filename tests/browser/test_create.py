@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from app.faces.loaded_model import Drawn
+from app.tabs.create import tiles_value
 from ganime.drawing.clarity import DEFAULT_CLARITY, best_seeds
 from ganime.drawing.direction_search import group
 from ganime.drawing.directions import load_directions
-from ganime.drawing.recipe import Recipe
+from ganime.drawing.recipe import Recipe, encoded
 from ganime.drawing.sampling import generate, generate_recipes
 from ganime.drawing.sharpening import sharpened
 from ganime.embedded import EMBEDDED
@@ -21,6 +24,7 @@ from tests.browser.conftest import DESKTOP, SERVER, stand_in
 from tests.browser.create_tab import (
     alert,
     another_face,
+    choose_tool,
     download,
     in_address,
     on_stage,
@@ -190,6 +194,8 @@ def test_swatches_and_sliders_change_the_face_and_say_where_it_is(opened: Page) 
     press(opened, "undo")
     this_face(opened, first)
     opened.locator(".more-sliders summary").click()
+    opened.locator(".own-name").evaluate("field => field.scrollIntoView({ block: 'center' })")
+    expect(opened.locator(".now")).to_be_in_viewport(ratio=0.95)  # beside the sliders, however far down they are
     hat = set_slider(opened, '[data-steer="hat"]', 1)
     smile.dblclick(position={"x": 4, "y": 10})
     opened.wait_for_timeout(200)  # until the face of the first click has been asked for
@@ -251,7 +257,8 @@ def test_clarity_and_boldness_stand_in_the_recipe_and_in_the_saved_file(opened: 
     for size in (0, 1024):
         name, data = download(opened, "save", f'[data-size="{size}"]')
         image = Image.open(io.BytesIO(data))
-        assert (name, image.size) == (f"face-{face.seed}.png", (size or SIDE,) * 2)
+        end = f"-{size}px" if size else ""
+        assert (name, image.size) == (f"face-{face.seed}{end}.png", (size or SIDE,) * 2)
         recipe = Recipe.from_json(image.info["ganime"])
         assert (recipe.seed, recipe.clarity, recipe.truncation, recipe.sharpened) == (face.seed, 0.3, 0.9, size)
         expected = next(iter(sharpened(exact[None], size))) if size else exact
@@ -340,6 +347,8 @@ def test_faces_with_traits_are_found_and_a_search_can_be_stopped(opened: Page) -
     find.click()
     expect(opened.locator(".gallery .mug")).to_have_count(8, timeout=120_000)
     expect(opened.locator(".found-text")).to_contain_text("of 8 seem to match")
+    expect(opened.locator(".rolls h2")).to_have_text("Found: 8")
+    expect(opened.locator(".seed")).to_be_hidden()
     opened.locator(".gallery .heart").nth(1).click(force=True)
     status(opened).to_have_text("Kept.")
     kept = opened.locator(".gallery .mug").nth(1).get_attribute("data-recipe")
@@ -349,7 +358,28 @@ def test_faces_with_traits_are_found_and_a_search_can_be_stopped(opened: Page) -
     found = another_face(opened, first)
     press(opened, "dice")
     assert of_model(another_face(opened, found)).clarity == DEFAULT_CLARITY  # whatever its own is
+    press(opened, "back")
+    expect(opened.locator(".gallery .mug")).to_have_count(16)
+    expect(opened.locator(".rolls h2")).to_have_text("Gallery")
+    expect(opened.locator(".found-text")).to_be_empty()
     alert(opened).to_be_hidden()
+
+
+def test_found_face_that_is_blurred_can_be_made_clearer(opened: Page, tmp_path: Path) -> None:
+    found = Recipe(MODEL.name, MODEL.revision, 0, vector=encoded(np.random.default_rng(1).standard_normal(DIM)))
+    picture = generate_recipes(MODEL, [found])
+    Image.fromarray(picture[0]).save(tmp_path / "face.png")
+    answer = tiles_value(Drawn([found], picture)) | {"text": "Close, but blurred.", "blurred": True}
+    stand_in(opened, project=answer)
+    before, clearer = on_stage(opened), opened.locator('[data-do="clearer"]')
+    choose_tool(opened, "picture")
+    expect(clearer).to_be_hidden()
+    opened.locator(".chosen-file").set_input_files(tmp_path / "face.png")
+    blurred = another_face(opened, before)
+    clearer.click()
+    clear = of_model(another_face(opened, blurred))
+    assert (clear.vector, clear.clarity) == (found.vector, 0.6)
+    expect(clearer).to_be_hidden()
 
 
 def test_variations_are_reached_by_arrow_keys_and_the_focus_stays_at_its_place(opened: Page) -> None:

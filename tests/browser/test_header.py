@@ -98,6 +98,11 @@ def test_wrong_name_and_a_hub_that_fails_are_told_at_the_field_and_the_model_sta
     expect(opened.locator(NAME)).to_have_text("tester/tiny")
     open_menu(opened)
     expect(error).to_be_empty()
+    notes = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no model\n"}
+    opened.locator(".model-file").set_input_files([notes])  # type: ignore[list-item]
+    expect(opened.locator(".other-error")).to_contain_text("notes.txt is a text file")  # not at the hub's field
+    expect(opened.locator(".other-error")).not_to_contain_text("docs/")
+    expect(error).to_be_empty()
 
 
 def test_model_trained_here_opens_for_those_with_its_key_and_falls_back_when_it_is_deleted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -67,6 +68,18 @@ def test_copied_link_opens_the_same_face_and_reload_and_back_return_to_where_one
     create.go_forward()
     expect(create.get_by_role("tab", name="Create")).to_have_attribute("aria-selected", "true")
     this_face(create, seven)
+
+
+def test_link_that_cannot_be_copied_stands_in_a_field_until_the_visitor_has_taken_it(create: Page) -> None:
+    create.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    press(create, "share")
+    field = create.locator("#dock .address")
+    expect(field).to_have_value(re.compile(r"/\?face="))
+    expect(field).to_be_focused()
+    assert create.evaluate("getSelection().toString()") == field.input_value()
+    create.locator("#create h2").first.click()
+    expect(field).to_be_hidden()
+    status(create).to_be_hidden()
 
 
 def test_link_or_address_with_nonsense_is_refused_in_words_and_leaves_a_page_that_works(

@@ -67,7 +67,7 @@ def test_where_a_login_is_needed_the_form_is_for_those_who_have_signed_in(
     open_tab(page, url)
     expect(page.locator("#faces-files")).to_be_visible()
     page.locator("#start-training").click()
-    expect(page.locator("#job .alert")).to_contain_text("no faces to train on yet")
+    expect(page.locator("#refusal .alert")).to_contain_text("no faces to train on yet")
 
 
 def test_start_model_that_cannot_be_had_leaves_the_embedded_one_and_says_so(

@@ -188,7 +188,8 @@ def films(page: Page, site: Site, faces: list[Recipe]) -> None:
     expect(page.locator("#interpolate .length")).to_contain_text("1 s")
     page.click("#interpolate .main .menu summary")
     name, film = download(page, '#interpolate [data-suffix=".png"]')
-    assert name == "film.png"
+    stem = f"film-{faces[0].seed}-{faces[1].seed}"
+    assert name == f"{stem}.png"
     with Image.open(io.BytesIO(film)) as image:
         assert image.n_frames == 24  # type: ignore[attr-defined]
         [first] = site.model.draw(faces[:1]).faces
@@ -196,7 +197,8 @@ def films(page: Page, site: Site, faces: list[Recipe]) -> None:
         assert np.abs(np.asarray(image.convert("RGB")).astype(int) - expected).max() <= 2 * MOST_DIFFERENCE
     assert '"ganime":"film"' in recipe_in(film).replace(" ", "")
     name, video = download(page, "#interpolate .save")
-    assert (name, video[:4]) == ("film.webm", b"\x1aE\xdf\xa3") or (name, video[4:8]) == ("film.mp4", b"ftyp")
+    webm, mp4 = f"{stem}.webm", f"{stem}.mp4"
+    assert (name, video[:4]) == (webm, b"\x1aE\xdf\xa3") or (name, video[4:8]) == (mp4, b"ftyp")
     assert len(video) > 10_000
 
 

@@ -305,6 +305,10 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(job).to_have_attribute("data-state", "finished", timeout=PATIENCE)
     expect(job.locator(".state")).to_have_text("Stopped")
     expect(job.locator(".reason")).to_be_empty()
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    job.get_by_role("button", name="Copy link").click()
+    expect(job.locator(".address")).to_have_value(f"{training_address}/#job={key}")
+    expect(job.get_by_role("button", name="Delete")).to_be_in_viewport(ratio=1)
     stand_in(page, ask={"progress": 0.4})
     job.get_by_role("button", name="Compare with your faces").click()
     expect(job.locator(".comparing progress")).to_have_attribute("value", "0.4")
@@ -407,7 +411,11 @@ def test_no_faces_and_too_few_are_answered_in_words_and_a_whole_folder_is_enough
 ) -> None:
     open_tab(page, training_address)
     page.locator("#start-training").click()
-    expect(page.locator("#job .alert")).to_contain_text("no faces to train on yet")
+    refusal = page.locator("#refusal .alert")
+    expect(refusal).to_contain_text("no faces to train on yet")
+    expect(refusal).to_be_in_viewport()
+    page.get_by_label("number input for Minutes of training").fill("7")
+    expect(refusal).to_be_hidden()
     buffer = io.BytesIO()
     draw_face(1).save(buffer, "PNG")
     one = {"name": "one & only.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
@@ -417,6 +425,14 @@ def test_no_faces_and_too_few_are_answered_in_words_and_a_whole_folder_is_enough
     page.locator("input[webkitdirectory]").set_input_files(faces_folder)
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
     expect(page.locator("#faces .alert")).to_be_empty()
+    notes = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no faces"}
+    page.locator("#faces-files input[type=file]").set_input_files([notes])  # type: ignore[list-item]
+    expect(page.locator("#faces .alert")).to_contain_text("notes.txt is a text file", timeout=PATIENCE)
+    expect(page.locator("#faces .contact")).to_be_visible()
+    notes = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no faces"}
+    page.locator("#faces-files input[type=file]").set_input_files([notes])  # type: ignore[list-item]
+    expect(page.locator("#faces .alert")).to_contain_text("notes.txt is a text file", timeout=PATIENCE)
+    expect(page.locator("#faces .contact")).to_be_visible()
 
 
 def test_jobs_that_are_not_here_are_kept_until_the_visitor_removes_them_and_a_lost_connection_is_told(
@@ -545,6 +561,10 @@ def test_example_faces_and_the_tray_need_one_click_and_a_stopped_model_can_be_fi
     page.get_by_role("button", name="Try it with 300 example faces").click()
     expect(page.locator("#faces .contact")).to_be_visible(timeout=PATIENCE)
     expect(page.locator("#faces .alert")).to_be_empty()
+    notes = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no faces"}
+    page.locator("#faces-files input[type=file]").set_input_files([notes])  # type: ignore[list-item]
+    expect(page.locator("#faces .alert")).to_contain_text("notes.txt is a text file", timeout=PATIENCE)
+    expect(page.locator("#faces .contact")).to_be_visible()
     expect(page.locator("#faces .counts")).to_contain_text("128 x 128 px")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     job = begun(page)

@@ -79,7 +79,7 @@ def test_a_film_through_a_face_a_rolled_one_and_a_kept_one_plays_is_scrubbed_sav
     create.locator(".seconds").fill("0.5")
     expect(create.locator(".length")).to_have_text("3 faces, 1.5 s")
     name, data = download(create, "save")
-    assert name == "film.mp4"
+    assert name == f"film-7-{rolled}-1.mp4"
     with av.open(io.BytesIO(data)) as film:
         assert (film.streams.video[0].frames, film.streams.video[0].width) == (36, 256)
     assert [face["seed"] for face in json.loads(recipe_in(data))["faces"]] == [7, rolled, 1]
@@ -111,6 +111,17 @@ def test_slots_are_moved_replaced_and_removed_with_keys_and_undo_brings_them_bac
     create.drag_and_drop(".favourites .mug >> nth=1", ".slots .plus")
     slots(create, 1, 3, 2)
     create.drag_and_drop('[data-slot="2"]', '[data-slot="0"]')
+    slots(create, 2, 1, 3)
+    create.locator('[data-slot="1"]').click()
+    expect(create.locator(".slots .passing [data-slot]")).to_have_attribute("data-slot", "1")
+    press(create, "later")  # the place in the film goes with the face on view
+    slots(create, 2, 3, 1)
+    expect(create.locator(".slots .passing [data-slot]")).to_have_attribute("data-slot", "2")
+    assert shown(create)["seed"] == 1
+    press(create, "earlier")
+    slots(create, 2, 1, 3)
+    for _ in range(2):
+        create.keyboard.press("Control+z")
     slots(create, 2, 1, 3)
     for before in ([1, 3, 2], [1, 3], [2, 3]):
         create.keyboard.press("Control+z")
@@ -205,6 +216,26 @@ def test_faces_of_another_model_wait_in_their_slots_until_it_is_loaded(
     expect(page.locator(".model-name")).to_have_text("tester/tiny")
     expect(page.locator(".slots-hint")).to_contain_text("Another model drew 2 of these faces")
     expect(page.locator('[data-slot="2"]:not(.undrawn)')).to_be_visible()
+
+
+def test_a_tray_and_a_film_of_another_model_offer_to_load_it(create: Page) -> None:
+    press(create, "film")
+    slots(create, 1, 2, 3)
+    create.locator(".seconds").fill("0.5")
+    name, film = download(create, "save", '[data-suffix=".gif"]')
+    create.locator(".models > summary").click()
+    create.locator("#hub-name").fill("tester/tiny")
+    create.locator("#hub-name").press("Enter")
+    expect(create.locator(".model-name")).to_have_text("tester/tiny")
+    offer = create.locator("#dock .offer")
+    create.locator('#dock [data-do="film"]').click()
+    alert(create).to_contain_text("two faces of one model")
+    expect(offer).to_have_text("Load tiny")
+    drop(create, "#interpolate", name, film)
+    alert(create).to_contain_text("Another model drew faces of this film")
+    offer.click()
+    expect(create.locator(".model-name")).to_have_text("tiny")
+    expect(create.locator(".length")).to_have_text("3 faces, 1.5 s")
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])

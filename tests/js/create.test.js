@@ -4,7 +4,7 @@ import test from "node:test";
 globalThis.matchMedia = () => ({ matches: false }); // asked for when a module is loaded
 const { inOrder, togglePicked } = await import("../../app/components/create/find.js");
 const { wholeNumber } = await import("../../app/components/create/gallery.js");
-const { noteOf } = await import("../../app/components/create/looks.js");
+const { noteOf, resetSliders } = await import("../../app/components/create/looks.js");
 const { surpriseOf } = await import("../../app/components/create/steer.js");
 
 test("of the colours of a group one is picked at a time, of other traits several", () => {
@@ -50,6 +50,25 @@ test("a surprise has one hair colour, one eye colour and stays within every rang
   assert.equal(seen.size, 4);
   assert.deepEqual(surpriseOf([]), {});
   assert.deepEqual(surpriseOf([others[3]]), {});
+});
+
+test("all sliders go back to the looks of the model, and a found face keeps the clarity in its vector", async () => {
+  const face = { model: "tiny", revision: "0123456789ab", seed: 7 };
+  const found = { ...face, vector: "abcd", truncation: 1 };
+  const cases = [
+    [{ ...face, truncation: 1.3, clarity: 0.95 }, { smile: 1 }, [0.35, 1]],
+    [{ ...face, truncation: 1.3, clarity: 0.95 }, {}, [0.35, 1]],
+    [{ ...face, truncation: 1, clarity: 0.35 }, {}, null],
+    [found, {}, null],
+    [{ ...found, clarity: 0.6 }, {}, [0.35, 1]],
+  ];
+  for (const [base, amounts, looks] of cases) {
+    let shown = null;
+    const settings = { clarity: base.clarity || 0, truncation: base.truncation };
+    const view = { model: { clarity: 0.35 }, settings, async show({ recipe }) { shown = JSON.parse(recipe); } };
+    await resetSliders(view, {}, { base: () => JSON.stringify(base), amounts: () => amounts });
+    assert.deepEqual(shown && [shown.clarity, shown.truncation], looks);
+  }
 });
 
 test("a face whose look is not that of new faces says so", () => {

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { nameOfFilm } from "../../app/components/interpolate/saving.js";
+import { withSide } from "../../app/components/core/sharing.js";
 import { recipeOfFilm } from "../../app/components/core/film-files.js";
 import { readFilm, readFilmLink, SETTINGS, settingsOf, writeFilm } from "../../app/components/core/film-text.js";
 import { EASINGS, TIMES } from "../../app/components/interpolate/easing.js";
 import { moved } from "../../app/components/shared/lists.js";
 import {
-  countLegs, describeSeconds, framesOf, placeOf, stepsOf, timeOf,
+  countLegs, describeRest, describeSeconds, framesOf, placeOf, stepsOf, timeOf,
 } from "../../app/components/interpolate/route.js";
 import { recipeOfSeed } from "../../app/components/shared/recipes.js";
 
@@ -22,6 +24,21 @@ test("a film as text gives back its faces, of several models, and its settings",
   assert.deepEqual(objects(read.faces), objects(faces));
   assert.deepEqual({ ...read, faces: [] }, { ...film, faces: [] });
   assert.equal(text.split("tiny").length, 2); // a model that faces share is named once
+});
+
+test("a film's file has the seeds of its faces in its name, and its side where that is large", () => {
+  const faces = [3, 1, 4, 1, 5, 9].map((seed) => recipeOfSeed(MODEL, seed));
+  assert.equal(nameOfFilm(faces.slice(0, 4)), "film-3-1-4-1");
+  assert.equal(nameOfFilm(faces), "film-3-1-4-1-and-2-more");
+  assert.equal(withSide("face-7.png", 512), "face-7-512px.png");
+  assert.equal(withSide("face-7.png", 0), "face-7.png");
+});
+
+test("the rest of a film is estimated from what has been done", () => {
+  assert.equal(describeRest(0.8, 0.1, 2), ""); // too little to tell
+  assert.equal(describeRest(0.5, 0.4, 40), "about 50 s left");
+  assert.equal(describeRest(0.8, 0.1, 20), "about 3 min left");
+  assert.equal(describeRest(0.02, 0.8, 60), "a few seconds left");
 });
 
 test("settings that cannot be used get their default, and those of earlier links count", () => {

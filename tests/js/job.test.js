@@ -6,8 +6,8 @@ import { createNotifying } from "../../app/components/job/notify.js";
 import { hasPicture, removePicture, showPicture } from "../../app/components/job/pictures.js";
 import { nameOfSample } from "../../app/components/job/samples.js";
 import {
-  bringsOf, canBeFinished, describeState, formatDuration, nameOf, paceOf, planOf, reasonOf, restOf, shareOf, stateOf,
-  triesOf,
+  bringsOf, canBeFinished, describeState, formatDuration, nameOf, paceOf, planOf, reasonOf, restOf, resumeOf, shareOf,
+  stateOf, triesOf,
 } from "../../app/components/job/words.js";
 
 const JOB = {
@@ -126,6 +126,11 @@ test("a line spans its chart, stands on 0 and leaves out what is unknown", () =>
   assert.equal(linePath(points, 1, [0, 2, 4]), "M46.0 122.5L227.0 10.0L408.0 85.0");
   assert.equal(linePath(points, 2, [0, 2, 4]), "M227.0 85.0L408.0 85.0");
   assert.equal(linePath([[0, null, 1]], 1, [0, 1]), "");
+});
+
+test("a job of which nothing is saved starts again", () => {
+  assert.deepEqual([{ saved: 64 }, { saved: 0 }, { saved: 0, on_hub: {} }].map(resumeOf),
+    ["Continue", "Start again", "Train here instead"]);
 });
 
 test("the first sample of a run is the start", () => {

@@ -36,8 +36,8 @@ function createMessages() {
     onComplain: complained.on,
     /** Called with whether anything that a visitor has asked for is running. */
     onBusy: busy.on,
-    /** Says what was done. */
-    say: (words) => said.tell(words),
+    /** Says what was done. link: one that could not be copied, for the visitor to copy. */
+    say: (words, link = "") => said.tell(words, link),
     /** Says how long a request waits for its turn, while a visitor waits for it. place: {ahead, seconds}. */
     sayPlace(place) {
       if (running && place.seconds >= WORTH_SAYING) said.tell(wordsOfPlace(place));

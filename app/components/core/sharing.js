@@ -14,6 +14,9 @@ export function canShareFiles(type = "image/png") {
   return navigator.canShare({ files: [new File([], "face.png", { type })] });
 }
 
+/** A file's name with the side of its picture in px, so that a face in two sizes has two names; 0: as it is. */
+export const withSide = (name, side) => (side ? name.replace(/(?=\.\w+$)/, `-${side}px`) : name);
+
 /** Creates the sharing. */
 export function createSharing(core) {
   const { ask, say, attempt } = core;
@@ -24,12 +27,17 @@ export function createSharing(core) {
     if (link.length > MOST_LINK) return say(tooLong);
     const copied = await copyText(link);
     const reach = recipes.some(core.isPrivate) ? PRIVATE : "Anyone who can open this page will see the same.";
-    return say(copied ? `Link copied. ${reach}` : `${link} ${reach}`);
+    return copied ? say(`Link copied. ${reach}`) : say(`Copy this link. ${reach}`, link);
   }
 
-  const saveFile = (words, ...question) => attempt(async () => {
+  async function faceFile(recipe, size) {
+    const file = await ask("face_file", recipe, size);
+    return { ...file, name: withSide(file.name, size) };
+  }
+
+  const saveFile = (words, fetchFile) => attempt(async () => {
     say(words);
-    const file = await ask(...question);
+    const file = await fetchFile();
     download(file);
     say(`Saved ${file.name}.`);
   });
@@ -38,14 +46,15 @@ export function createSharing(core) {
     copyLink,
     copyTrayLink: (recipes) => copyLink("tray", trayToLink(recipes), recipes),
     /** Saves a face. size: side in px, 0 for the model's own. */
-    save: (recipe, size) => saveFile(size ? "Sharpening the face…" : "Preparing the file…", "face_file", recipe, size),
+    save: (recipe, size) => (
+      saveFile(size ? "Sharpening the face…" : "Preparing the file…", () => faceFile(recipe, size))),
     /** Saves a face as an avatar. shape: cutout, circle or banner. */
-    saveAvatar: (recipe, shape) => saveFile("Sharpening the face…", "avatar_file", recipe, shape),
+    saveAvatar: (recipe, shape) => saveFile("Sharpening the face…", () => ask("avatar_file", recipe, shape)),
     /** Shares the sharpened face with what the device has for that; where it has nothing, copies a link. */
     share: (recipe) => attempt(async () => {
       if (!canShareFiles()) return copyLink("face", recipe, [recipe]);
       say("Preparing the face…");
-      const file = await ask("face_file", recipe, 512);
+      const file = await faceFile(recipe, 512);
       const picture = new File([bytesOf(file)], file.name, { type: file.type });
       const cancelled = ({ name }) => name === "AbortError";
       await navigator.share({ files: [picture] }).catch((error) => {

@@ -77,13 +77,17 @@ export function createSlots(core) {
       change({ faces: [...film.faces, recipe] });
       return true;
     },
-    /** Opens a film that came from outside. Throws an Error where its faces cannot be drawn. */
+    /**
+     * Opens a film that came from outside; returns whether the model in use drew all of its faces, and says so if not.
+     * Throws an Error where its faces cannot be drawn.
+     */
     async open(given) {
       const faces = await drawn(given.faces);
       change({ ...given, faces });
       openTab("Interpolate");
       const [stranger] = faces.filter((recipe) => !core.isOfModel(recipe));
-      if (stranger) core.complain("Another model drew faces of this film.", stranger);
+      if (stranger) core.complain("Another model drew faces of this film. They play once it is loaded.", stranger);
+      return !stranger;
     },
     /** Takes up the film that the address names. */
     restore() {

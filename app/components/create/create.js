@@ -9,7 +9,7 @@ import { createFind } from "./find.js";
 import { createGallery } from "./gallery.js";
 import { createInside } from "./inside.js";
 import { createLocks } from "./locks.js";
-import { createLooks } from "./looks.js";
+import { createLooks, resetSliders } from "./looks.js";
 import { createMix } from "./mix.js";
 import { createMorph } from "./morph.js";
 import { createPad } from "./pad.js";
@@ -61,7 +61,7 @@ function createParts(view) {
   view.attachCreate((kind, value) => (kind === "tool" ? tools.open(value) : pictureSearch.search(value)));
   onChosenFile(view.$(".chosen-file"), (file) => openFile(view, file));
   return Object.assign(
-    { pick: () => view.$(".chosen-file").click() },
+    { pick: () => view.$(".chosen-file").click(), reset: () => resetSliders(view, gallery, steer) },
     createFaceActions(view),
     ...[locks, variations, morph, steer, pictureSearch, gallery, copies].map(({ actions }) => actions),
     ...[createFind(view, searches, gallery), createMix(view)].map(({ actions }) => actions),

@@ -14,6 +14,15 @@ export function wholeNumber(text, least, most) {
   return Number.isInteger(number) && number >= least && number <= most ? number : null;
 }
 
+/** Says above the gallery what it shows: so many faces that were searched for, or for null a roll. */
+function showHead({ $ }, found) {
+  const isRoll = found === null;
+  $(".rolls h2").textContent = isRoll ? "Gallery" : `Found: ${found}`;
+  $('[data-do="back"]').hidden = isRoll;
+  for (const field of [$(".count"), $(".seed")]) field.closest("label").hidden = !isRoll;
+  if (isRoll) $(".found-text").textContent = ""; // it is of faces that have given way
+}
+
 /** Creates the gallery. */
 export function createGallery(view, locks) {
   const { $, attempt, place } = view;
@@ -28,6 +37,7 @@ export function createGallery(view, locks) {
   /** Shows faces in a grid for `size` of them. toCome: empty tiles after them; dim: those that do not quite match. */
   function show(list, { size = SIZES.find((number) => list.length <= number), toCome = 0, dim = [] } = {}) {
     recipes = list;
+    showHead(view, found ? list.length : null);
     $(".gallery").dataset.count = size;
     showTiles(view, $(".gallery"), list, dim);
     $(".gallery").append(...Array.from({ length: toCome }, () => create("div", { className: "to-come" })));
@@ -70,11 +80,11 @@ export function createGallery(view, locks) {
     redraw,
     /** Shows faces that were searched for; toCome and dim as above. */
     showFound(list, { toCome = 0, dim = [] } = {}) {
-      found = true;
-      latest += 1;
+      [found, latest] = [true, latest + 1];
       show(list, { size: FOUND_SIZE, toCome, dim });
     },
     actions: {
+      back: () => roll(seed),
       roll: () => roll(randomSeed(), false),
       "keep-all": () => view.tray.keepAll(recipes),
     },

@@ -13,6 +13,16 @@ export function noteOf(face, usual) {
   return parts.length ? `This face is shown as it was found. New faces have ${parts.join(" and ")}.` : "";
 }
 
+/** Whether two faces have the same clarity and boldness. */
+const isSameLook = (face, other) => (
+  (face.clarity || 0) === (other.clarity || 0) && (face.truncation ?? 1) === (other.truncation ?? 1));
+
+/** The looks that a face goes back to: those of new faces; one that was found keeps the clarity in its vector. */
+export function usualLooks(recipe, model) {
+  const { vector, clarity } = parseRecipe(recipe);
+  return { clarity: vector && !clarity ? 0 : model.clarity, truncation: 1 };
+}
+
 /** Creates the two sliders. */
 export function createLooks(view, gallery) {
   const { $, settings } = view;
@@ -67,7 +77,10 @@ export function createLooks(view, gallery) {
   view.onModel((model) => {
     clarity.disabled = !model.clarity;
     clarity.closest("label").title = model.clarity ? "" : "No clarity was fitted to this model.";
+    clarity.dataset.mark = model.clarity;
   });
+
+
 
   function show() {
     if (timer || waiting) return; // a slider is in the visitor's hand
@@ -78,4 +91,14 @@ export function createLooks(view, gallery) {
   }
 
   view.onFace(show);
+}
+
+/** Takes the face to where none of its sliders was moved, and new faces to the looks of the model. */
+export async function resetSliders({ show, settings, model }, gallery, steering) {
+  const [base, before] = [steering.base(), { ...settings }];
+  const looks = usualLooks(base, model);
+  const stays = isSameLook(looks, parseRecipe(base));
+  if (stays && !Object.keys(steering.amounts()).length) return;
+  await show({ recipe: stays ? base : withSettings(base, looks) });
+  if (!isSameLook(before, settings)) gallery.redraw();
 }

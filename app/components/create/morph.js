@@ -2,7 +2,7 @@
 import { isLaidOut } from "../shared/dom.js";
 import { isTabOpen } from "../shared/page-tabs.js";
 import { reducedMotion } from "../shared/motion.js";
-import { parseRecipe, randomSeed } from "../shared/recipes.js";
+import { describeRecipe, parseRecipe, randomSeed } from "../shared/recipes.js";
 
 const FRAMES = 20; // drawn from one face to the next; between them pictures are mixed
 const SECONDS = { wait: 3.5, morph: 2.6, rest: 3.2 };
@@ -14,6 +14,11 @@ const CLICK = 400; // ms from the press of a button to its click
 const sleep = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
 const isPlain = (recipe) => { const { vector, toward } = parseRecipe(recipe); return !vector && toward === undefined; };
 
+const isVisible = ({ canvas }) => document.visibilityState === "visible" && isLaidOut(canvas);
+
+/** What is said of a face on the way to another one: what stays the same on that way. */
+const wordsInMotion = (recipe) => describeRecipe(recipe).replace(/^\d+% from/, "From");
+
 /**
  * Creates a motion of the large face, which halt() ends; the face on view then becomes the current one.
  *
@@ -23,7 +28,6 @@ function createMotion(view, stage, ended) {
   const { pictures, drawing } = view;
   let motion = null; // {first, standing}: the face at its beginning; the recipe of the one on view
 
-  const visible = () => document.visibilityState === "visible" && isLaidOut(stage.canvas);
 
   /** Draws the way from one face to another. */
   async function load(from, to) {
@@ -35,10 +39,12 @@ function createMotion(view, stage, ended) {
   function stand(mine, recipe) {
     if (recipe === mine.standing) return;
     mine.standing = recipe;
-    stage.describe(recipe);
+    stage.describe(recipe, wordsInMotion(recipe));
   }
 
-  async function play(way, mine) {
+  /** Plays a way that begins with what is on the stage, sharp if it is. */
+  async function play(drawn, mine) {
+    const way = [{ picture: await createImageBitmap(stage.canvas), recipe: drawn[0].recipe }, ...drawn.slice(1)];
     const start = performance.now();
     for (let share = 0; share < 1;) {
       const now = await new Promise((resolve) => { requestAnimationFrame(resolve); });
@@ -82,7 +88,7 @@ function createMotion(view, stage, ended) {
         const way = ways.get(name) || (to && await load(from, to).catch(() => null));
         if (!way) break;
         if (ways.size <= IDLE_FACES) ways.set(name, way);
-        do await sleep(step === 1 ? 0.2 : SECONDS.rest); while (motion === mine && !visible());
+        do await sleep(step === 1 ? 0.2 : SECONDS.rest); while (motion === mine && !isVisible(stage));
         if (motion === mine) await play(way, mine);
         if (motion === mine) await (follow ? become(mine) : stage.preview(mine.standing));
       }

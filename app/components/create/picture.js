@@ -1,9 +1,11 @@
 // Your picture: the face of the model that is closest to it. The large face turns into it during the search.
 import { loadPicture } from "../shared/dom.js";
+import { parseRecipe, withSettings } from "../shared/recipes.js";
 import { squareOf } from "../shared/square.js";
 
 const SHOWN = 256; // px of the picture beside the face
 const FADE = 450; // ms from one face to the next closer one
+const CLEARER = 0.6; // clarity of a found face that is to be clearer: above most of the model's, and still much alike
 
 /** Lets the large face turn into closer ones as they are found; the variations are still those of the face before. */
 function createApproach({ $ }, stage) {
@@ -48,6 +50,18 @@ function showWanted($, square) {
   canvas.getContext("2d").drawImage(square, 0, 0, SHOWN, SHOWN);
 }
 
+/** Shows the button for a found face that is blurred, or takes it away. */
+function offerClearer({ $ }, on) {
+  $('[data-do="clearer"]').hidden = !on;
+}
+
+async function makeClearer({ $, current, show }) {
+  const { recipe } = current();
+  const { truncation = 1 } = parseRecipe(recipe);
+  const shown = await show({ recipe: withSettings(recipe, { clarity: CLEARER, truncation }) });
+  if (shown) $(".near-text").textContent = "Clearer, and a little less alike. The slider Clarity takes it further.";
+}
+
 /** Creates the tool. Its search(file) looks for the closest face. */
 export function createPictureSearch(view, tools, stage, searches) {
   const { $, ask, pictures, say, complain } = view;
@@ -66,7 +80,7 @@ export function createPictureSearch(view, tools, stage, searches) {
   async function finish(answer, before) {
     const [recipe] = await pictures.addSheet(answer);
     $(".near-text").textContent = answer.text;
-    if (before === view.current()) return view.show({ recipe });
+    if (before === view.current()) return await view.show({ recipe }) && offerClearer(view, answer.blurred);
     view.tray.keep(recipe);
     return say("The closest face was found. It is in your tray, because you have moved on meanwhile.");
   }
@@ -77,6 +91,7 @@ export function createPictureSearch(view, tools, stage, searches) {
     tools.open("picture");
     showWanted($, square);
     $(".near-text").textContent = "";
+    offerClearer(view, false);
     const picture = square.toDataURL("image/jpeg", 0.95).split(",")[1];
     [best, stopped] = ["", false];
     const begin = () => ask("project", picture);
@@ -93,10 +108,12 @@ export function createPictureSearch(view, tools, stage, searches) {
   view.onFace(() => { // a face that is chosen during the search ends the approach to the picture
     approach.end();
     best = "";
+    offerClearer(view, false);
   });
   return {
     search: (file) => view.attempt(() => run(file)),
     actions: {
+      clearer: () => makeClearer(view),
       async "stop-search"() {
         const recipe = best;
         stopped = recipe !== "";

@@ -224,11 +224,9 @@ export function createSteer(view) {
   return {
     move: (name, amount) => steering.move(name, amount),
     amounts: () => steering.current().amounts,
+    /** The face before its sliders were moved. */
+    base: () => steering.current().base,
     actions: {
-      reset() {
-        const { base, amounts } = steering.current();
-        return Object.keys(amounts).length ? view.show({ recipe: base }) : set();
-      },
       surprise: () => steering.moveAll(surpriseOf(view.model.steers), "surprise"),
       "own-sliders": () => {
         const { amounts } = steering.current();

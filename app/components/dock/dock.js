@@ -2,7 +2,7 @@
 // props.value = the model that the page starts with, see model_value.
 import { arrive } from "../core/arrival.js";
 import { startCore } from "../core/core.js";
-import { connectButtons, finder, setText } from "../shared/dom.js";
+import { connectButtons, finder, offerLink, setText } from "../shared/dom.js";
 import { acceptFiles } from "./files.js";
 import { connectKeys } from "./keys.js";
 import { connectSeen } from "./seen.js";
@@ -11,24 +11,28 @@ import { connectTour } from "./tour.js";
 
 const SECONDS = { say: 6, complain: 12 }; // that a message stays
 
-/** Shows messages above the tray; an error comes with an offer to load the model of a face. */
+/** Shows messages above the tray: an error with an offer to load a face's model, a link until its field is left. */
 function showMessages(core, $) {
   let timer = 0;
   let offered = "";
 
-  function show(said, complaint, recipe = "") {
+  function show(said, complaint, { recipe = "", link = "" } = {}) {
     clearTimeout(timer);
     setText($(".status"), said);
     setText($(".alert"), complaint);
+    offerLink($(".address"), link);
     offered = recipe && core.canBring(recipe) ? recipe : "";
     $(".offer").hidden = !offered;
     if (offered) $(".offer").textContent = `Load ${JSON.parse(offered).model}`;
     const seconds = complaint ? SECONDS.complain : SECONDS.say;
-    if ((said || complaint) && !offered) timer = setTimeout(show, seconds * 1000, "", "");
+    if ((said || complaint) && !offered && !link) timer = setTimeout(show, seconds * 1000, "", "");
   }
 
-  core.onSay((words) => show(words, ""));
-  core.onComplain((words, recipe) => show("", words, recipe));
+  core.onSay((words, link) => show(words, "", { link }));
+  core.onComplain((words, recipe) => show("", words, { recipe }));
+  $(".address").addEventListener("blur", ({ target }) => {
+    if (target.value && document.activeElement !== target) show("", ""); // else the window is left, as to paste it
+  });
   return {
     bring() {
       const recipe = offered;

@@ -14,8 +14,8 @@ export function openFile(core, file) {
     const recipe = await recipeOfFile(file);
     const film = recipe && readFilm(recipe, core.model.most);
     if (film) {
-      await core.slots.open(film);
-      return core.say("Restored from the recipe in the film.");
+      const complete = await core.slots.open(film);
+      return complete && core.say("Restored from the recipe in the film.");
     }
     if (isTabOpen("Interpolate")) return core.addToFilm(file);
     if (!recipe) return core.searchPicture(file);

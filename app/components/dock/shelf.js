@@ -7,6 +7,7 @@ import { describeRecipe, parseRecipe } from "../shared/recipes.js";
 import { connectArrows, createTile, keepFocus } from "../shared/tiles.js";
 
 const OTHER_MODELS = "The faces in the tray were drawn by other models. Load one of those first.";
+const TOO_FEW = "This needs two faces of one model, and other models drew most of these. Load one of those first.";
 
 /** Saves the faces of the tray as a ZIP, with progress. */
 function createZip(core, $) {
@@ -65,7 +66,9 @@ function createShelf(core, element) {
     element.querySelectorAll(".when-marked").forEach((button) => { button.disabled = !marked; });
     element.querySelectorAll(".when-some").forEach((button) => { button.disabled = !recipes.length; });
     $('[data-do="export"]').disabled = !recipes.length && !own.all().length;
-    $('[data-do="mix"]').disabled = $('[data-do="film"]').disabled = tray.drawable().length < 2;
+    for (const action of ["mix", "film"]) {
+      for (const button of element.querySelectorAll(`[data-do="${action}"]`)) button.disabled = recipes.length < 2;
+    }
   }
 
   core.onModel(() => show(tray.recipes()));
@@ -85,6 +88,12 @@ export function connectTray(core, element) {
   const { tray, own } = core;
   const marked = createShelf(core, element);
 
+  /** Calls act() where the model in use has drawn two faces of the tray; offers to load another model otherwise. */
+  const withTwo = (act) => () => {
+    if (tray.drawable().length >= 2) return act();
+    return core.complain(TOO_FEW, tray.recipes().find((recipe) => !core.isOfModel(recipe)));
+  };
+
   const move = (by) => {
     const at = tray.recipes().indexOf(marked());
     return tray.move(at, at + by);
@@ -101,11 +110,11 @@ export function connectTray(core, element) {
     left: () => move(-1),
     right: () => move(1),
     remove: () => tray.remove(marked()),
-    film() {
+    film: withTwo(() => {
       core.slots.fill(tray.drawable());
       openTab("Interpolate");
-    },
-    mix: () => core.openTool("mix"),
+    }),
+    mix: withTwo(() => core.openTool("mix")),
     "tray-link": () => core.sharing.copyTrayLink(tray.recipes()),
     export: () => download({
       name: "ganime-tray.json", data: btoa(trayToFile(tray.recipes(), own.all())), type: "application/json",

@@ -31,6 +31,8 @@ const STEPS = [
 ];
 
 const FILM = 5; // the step that needs two kept faces
+const LAST = STEPS.length - 1;
+const NO_FILM = { ...STEPS[LAST], words: "Faces become films here: put two or more into the slots. Have fun!" };
 const TOO_FEW = { ...STEPS[4], words: "A film needs two faces: keep some with ♥ first." };
 const LOOKS = { pause: 100, most: 50 }; // ms between them; for what a step points at, in a tab that is being opened
 
@@ -67,15 +69,18 @@ export function connectTour(core, $) {
   let state = {};
   let before = []; // the tray at the start
 
-  const present = () => (step === FILM && core.tray.drawable().length < 2 ? TOO_FEW : STEPS[step]);
+  function present() {
+    if (step === FILM && core.tray.drawable().length < 2) return TOO_FEW;
+    return step === LAST && !state.filmed ? NO_FILM : STEPS[step];
+  }
 
   function show() {
     const { words = "", where = "" } = present() || {};
     $(".tour").hidden = !words;
     setText($(".tour-words"), words);
     $(".tour-step").textContent = `${step + 1} of ${STEPS.length}`;
-    $('[data-do="tour-next"]').textContent = step === STEPS.length - 1 ? "Done" : "Next";
-    $('[data-do="tour-end"]').hidden = step === STEPS.length - 1;
+    $('[data-do="tour-next"]').textContent = step === LAST ? "Done" : "Next";
+    $('[data-do="tour-end"]').hidden = step === LAST;
     point(where);
   }
 

@@ -1,11 +1,12 @@
 // What uploaded faces are, before a model is trained on them. File names come from strangers and stay text.
 // props.value = {sheet, rows: [[what, how many]], skipped: [{name, reason}], more, advice} or {error} or {}
-import { create, finder } from "../shared/dom.js";
+import { create, finder, listenOutside } from "../shared/dom.js";
 
 const text = (tag, textContent) => create(tag, { textContent });
 
 function show($, value) {
   $(".alert").textContent = value.error || "";
+  if (value.error) return; // the faces that were added before are still there
   $(".audit").hidden = !value.sheet;
   if (!value.sheet) return;
   $(".contact").src = value.sheet;
@@ -23,4 +24,10 @@ export function mount({ element, props, watch }) {
   const update = () => show(finder(element), props.value || {});
   watch("value", update);
   update();
+  // What is wrong with some faces is no longer of interest once others are on their way.
+  for (const type of ["click", "change"]) {
+    listenOutside(element, document, type, ({ target }) => {
+      if (target.closest?.("#faces-files, #other-faces")) finder(element)(".alert").textContent = "";
+    });
+  }
 }

@@ -50,8 +50,9 @@ export async function mount({ element, server }) {
   const menu = $(".models");
   let own = [];
 
-  async function load(act) {
-    $(".field-error").textContent = "";
+  /** Loads a model. place: of the words where that fails. */
+  async function load(act, place = $(".other-error")) {
+    for (const error of element.querySelectorAll(".field-error")) error.textContent = "";
     $(".model-bar").hidden = false;
     try {
       await act();
@@ -59,7 +60,7 @@ export async function mount({ element, server }) {
       core.say(`Now using the model ${core.model.model}.`);
       if (core.model.note) core.complain(core.model.note);
     } catch (error) {
-      $(".field-error").textContent = error.message;
+      place.textContent = error.message;
     } finally {
       $(".model-bar").hidden = true;
     }
@@ -93,9 +94,9 @@ export async function mount({ element, server }) {
   });
   $(".from-hub").addEventListener("submit", (event) => {
     event.preventDefault();
-    const name = $("#hub-name").value.trim();
-    if (name) load(() => core.use("hub_model", name));
-    else $(".field-error").textContent = "Enter a name such as owner/name.";
+    const [name, error] = [$("#hub-name").value.trim(), $(".from-hub .field-error")];
+    if (name) load(() => core.use("hub_model", name), error);
+    else error.textContent = "Enter a name such as owner/name.";
   });
   $(".from-file").addEventListener("click", () => $(".model-file").click());
   onChosenFile($(".model-file"), (file) => load(async () => core.use("known_model", await sendModel(file))));

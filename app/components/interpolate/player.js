@@ -104,11 +104,13 @@ export function createPlayer(view, moved, turned) {
     else if (!projection.isSettled()) projection.show(projection.place());
   }
 
+  /** Takes over a film; the place stays at the face that is on view, wherever that is now. */
   function load(film) {
-    const before = projection.place() / reel.steps();
+    const [before, face] = [projection.place() / reel.steps(), reel.faceExactlyAt(projection.place())];
     reel.load(film);
     screen.setLength(reel.end(), reel.legs());
-    projection.moveTo(Math.min(before * reel.steps(), reel.end()));
+    const now = reel.faces().indexOf(face);
+    projection.moveTo(Math.min((now < 0 ? before : now) * reel.steps(), reel.end()));
     if (!reel.legs()) course.stop();
     if (!isLaidOut(element)) return;
     reel.want(projection.place());

@@ -53,6 +53,8 @@ export function createReel(core, arrived) {
       const found = around(place);
       return found ? found.frames[Math.round(found.at)].recipe : route.faces[nearest(place)];
     },
+    /** The face that is at a place, undefined between two faces. */
+    faceExactlyAt: (place) => route.faces[place / route.steps],
     /** The slot nearest to a place, undefined where there is none. */
     slotAt: (place) => route.slots[nearest(place)],
     /** The place of a slot, -1 where its face is not part of the film. */

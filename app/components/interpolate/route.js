@@ -5,6 +5,7 @@ import { EASINGS, TIMES } from "./easing.js";
 const MOST_FRAMES = 280; // of a film that is on view, which this browser keeps
 const [LEAST_STEPS, MOST_STEPS] = [4, 14]; // from one face to the next; between frames pictures are mixed
 const RATE = 24; // frames per second of a saved film, at most
+const LEAST_WORK = 3; // seconds of some work, from which on its rest is estimated
 
 /** How many ways there are from face to face. */
 export const countLegs = (faces, loop) => (faces < 2 ? 0 : faces - (loop ? 0 : 1));
@@ -35,6 +36,14 @@ export function framesOf(legs, { seconds, loop }, most) {
   const wanted = Math.min(most, Math.round(length * RATE) + (loop ? 0 : 1));
   const frames = Math.max(2, wanted);
   return { frames, rate: Math.max(1, (frames - (loop ? 0 : 1)) / length) };
+}
+
+/** How long the share `left` of some work takes, of which the share `done` took so many seconds; "" for too few. */
+export function describeRest(left, done, seconds) {
+  if (seconds < LEAST_WORK || done <= 0) return "";
+  const rest = (left / done) * seconds;
+  if (rest < 5) return "a few seconds left";
+  return rest < 90 ? `about ${Math.round(rest / 5) * 5} s left` : `about ${Math.round(rest / 60)} min left`;
 }
 
 /** A length of time in words. */

@@ -1,5 +1,5 @@
 // What the buttons of a training job do.
-import { copyText, setText } from "../shared/dom.js";
+import { copyText, offerLink, setText } from "../shared/dom.js";
 import { linkToJob } from "../shared/links.js";
 import { createLongWork } from "../shared/long-work.js";
 import { NO_ANSWER, saveFile } from "../shared/requests.js";
@@ -26,6 +26,15 @@ function createComparison({ $, picked, request, say, complain }) {
   }
 
   return { run, stop: work.stop };
+}
+
+/** Copies the link to a job, or offers it where that fails. */
+async function copyLink({ $, say }, key) {
+  const link = linkToJob(key);
+  const copied = await copyText(link);
+  say(`${copied ? "Link copied" : "Copy this link"}. Whoever has it can do what you can: use, download and delete the `
+    + "model.");
+  offerLink($(".address"), copied ? "" : link);
 }
 
 /** Creates the actions of the buttons. refresh(): requests the job's status; forget(key): takes it off the list. */
@@ -57,10 +66,6 @@ export function createActions(view, refresh, forget) {
     trigger("gone", {}); // its model may be the one in use
   }
 
-  async function copyLink(key) {
-    const link = linkToJob(key);
-    say(await copyText(link) ? "Copied. Anyone with this link can do everything you can with this job." : link);
-  }
 
   const actions = {
     use: (key) => trigger("use", { key }),
@@ -80,10 +85,11 @@ export function createActions(view, refresh, forget) {
     delete: () => confirm(true),
     keep: () => confirm(false),
     really: deleteJob,
-    link: copyLink,
+    link: (key) => copyLink(view, key),
   };
   element.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-action]");
+    if (button) offerLink($(".address"), "");
     if (button && picked()) actions[button.dataset.action](picked(), button);
   });
   return {
@@ -92,6 +98,7 @@ export function createActions(view, refresh, forget) {
       comparison.stop();
       $(".confirm").hidden = true;
       $(".likeness").hidden = true;
+      offerLink($(".address"), "");
     },
   };
 }

@@ -19,7 +19,7 @@ import { createPublishing } from "./publish.js";
 import { createSamples } from "./samples.js";
 import {
   bringsOf, canBeFinished, deletionOf, describeState, hasEnded, isActive, nameOf, paceOf, planOf, reasonOf, restOf,
-  shareOf, stopOf, triesOf,
+  resumeOf, shareOf, stopOf, triesOf,
 } from "./words.js";
 
 const SECONDS = 2;
@@ -97,7 +97,7 @@ function showContinuation({ $ }, job) {
   $(".minutes").placeholder = String(Math.max(1, Math.round(job.minutes_left || 0)));
   setText($(".rest"), restOf(job));
   setText($(".unit"), job.on_hub ? "minutes on this page" : "more minutes");
-  setText($('[data-action="resume"]'), job.on_hub ? "Train here instead" : "Continue");
+  setText($('[data-action="resume"]'), resumeOf(job));
 }
 
 function showVerdict({ $ }, { plain }) {

@@ -116,6 +116,12 @@ export function bringsOf(job) {
 export const canBeFinished = (job) => job.has_model && job.can_resume && job.saved > 0 && !job.sliders
   && !job.has_clarity && job.state !== "failed";
 
+/** What the button says with which an ended job trains on. */
+export function resumeOf(job) {
+  if (job.on_hub) return "Train here instead";
+  return job.saved ? "Continue" : "Start again";
+}
+
 /** What an ended job can continue for, "" where minutes have to be entered. */
 export function restOf({ minutes_left: rest, most_images: mostImages, on_hub: onHub }) {
   if (rest === null || onHub) return ""; // it has come to its end

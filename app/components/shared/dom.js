@@ -57,6 +57,15 @@ export async function copyText(text) {
   }
 }
 
+/** Shows a link in a field that a visitor can copy it from, selected; "" takes the field away. */
+export function offerLink(field, link) {
+  [field.value, field.hidden] = [link, !link];
+  if (!link) return;
+  field.focus();
+  field.select();
+  field.scrollLeft = 0;
+}
+
 /** The bytes of a file that the server has sent. data: base64. */
 export const bytesOf = ({ data }) => Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
 
@@ -96,18 +105,19 @@ export function listenOutside(element, target, type, act) {
 }
 
 /**
- * Fills the track of a range input between its origin and its value, and marks an origin that is not at an end.
+ * Fills the track of a range input between its origin and its value, and marks where it belongs unless that is an end.
  *
- * data-origin: "min", or a number; 0 without.
+ * data-origin: "min", or a number; 0 without. data-mark: the number to mark; the origin without.
  */
 export function fillRange(input) {
   const [least, most, value] = [input.min, input.max, input.value].map(Number);
   const origin = input.dataset.origin === "min" ? least : Number(input.dataset.origin || 0);
+  const mark = Number(input.dataset.mark ?? origin);
   const shareOf = (number) => (number - least) / (most - least);
   input.style.setProperty("--from", shareOf(Math.min(origin, value)));
   input.style.setProperty("--to", shareOf(Math.max(origin, value)));
-  input.style.setProperty("--origin", shareOf(origin));
-  input.classList.toggle("from-within", origin > least);
+  input.style.setProperty("--at", shareOf(mark));
+  input.classList.toggle("marked", mark > least);
 }
 
 /** Fills all range inputs inside an element, now and whenever a visitor moves one. */

@@ -75,8 +75,8 @@ def import_generator(file: Path, options: ImportOptions | None = None) -> Checkp
         else:
             generator, found = from_states(read_state(file, kind), kind != SAFETENSORS, options)
     except (CheckpointError, ConfigError) as error:
-        text = str(error).removeprefix(f"{file} ").removeprefix(f"{file}: ")
-        raise CheckpointError(f"{file}: {text} {SUPPORTED}") from error
+        text = str(error) if str(error).startswith(str(file)) else f"{file}: {error}"
+        raise CheckpointError(f"{text} {SUPPORTED}") from error
     return Checkpoint(generator, training={"imported_from": file.name, **found}, name=file.stem)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import pickle
@@ -96,7 +97,17 @@ def recognised(file: Path) -> str:
         return ONNX
     if head[:1] in (b"\x80", b"(") and any(mark in head for mark in STYLEGAN):
         raise CheckpointError(f"{file} is a pickle of StyleGAN, which is no DCGAN and wants its own code. {READ}.")
+    if is_text(head) and not tail.endswith(b"."):  # with which a pickle ends, also one that is written as text
+        raise CheckpointError(f"{file} is a text file ({size:,} bytes). {READ}.")
     return TORCH
+
+
+def is_text(head: bytes) -> bool:
+    """Whether a file with this beginning is a text."""
+    with suppress(UnicodeDecodeError):
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # its last letter may be cut
+        return all(letter.isprintable() or letter.isspace() for letter in text)
+    return False
 
 
 def kind_of_zip(file: Path) -> str:

@@ -17,7 +17,7 @@ from app.faces.library import EMBEDDED_KEY, START_KEY
 from app.faces.loaded_model import LOCKS, LoadedModel, file_names, zip_of
 from app.faces.studio import Studio
 from app.settings import Settings
-from ganime.drawing.clarity import DEFAULT_CLARITY
+from ganime.drawing.clarity import DEFAULT_CLARITY, best_seeds
 from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import Recipe, decoded, encoded, file_stem
 from ganime.drawing.sampling import generate, generate_recipes
@@ -216,3 +216,12 @@ def test_a_model_without_a_clarity_draws_latents_unchanged(steered_studio: Studi
     model = steered_studio.open(START_KEY)
     assert model.default_clarity == 0
     assert [recipe.clarity for recipe in model.recipes(2, 1, 1.0, 0.7)] == [0, 0]
+
+
+def test_the_first_faces_of_a_model_are_among_the_clearest_where_a_clarity_tells(
+    steered_studio: Studio, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(model.openers) == list(range(3, 9))  # it has no clarity
+    monkeypatch.setattr("app.faces.loaded_model.OPENERS", {})
+    embedded = steered_studio.open(EMBEDDED_KEY)
+    assert embedded.openers == best_seeds(embedded.checkpoint, 3, 6)

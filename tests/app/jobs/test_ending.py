@@ -59,9 +59,13 @@ def test_a_trainer_that_says_it_is_done_has_finished_whatever_its_status(folder:
     assert outcome(job("running"), 0, folder, killed=False)[0] == "interrupted"  # nobody on the page stopped it
 
 
-def test_a_trainer_that_had_to_be_killed_or_made_no_step_was_interrupted(folder: JobFolder) -> None:
-    assert "did not stop in time" in outcome(job("stopping"), -signal.SIGKILL, folder, killed=True)[1]
-    assert "before the first step" in outcome(job("stopping"), -signal.SIGTERM, folder, killed=False)[1]
+def test_a_trainer_that_had_to_be_killed_was_interrupted_and_one_that_made_no_step_was_stopped(
+    folder: JobFolder,
+) -> None:
+    killed = outcome(job("stopping"), -signal.SIGKILL, folder, killed=True)
+    stopped = outcome(job("stopping"), -signal.SIGTERM, folder, killed=False)
+    assert (killed[0], "did not stop in time" in killed[1]) == ("interrupted", True)
+    assert (stopped[0], "before the first step" in stopped[1]) == ("finished", True)
 
 
 def test_a_log_is_shown_without_tracebacks_and_paths(folder: JobFolder) -> None:

@@ -94,7 +94,7 @@ def test_an_upload_in_place_of_another_does_not_count_as_one_more(
     change(jobs, old, bytes=2**28)
     with pytest.raises(JobError, match="GANIME_VISITOR_JOBS"):
         jobs.draft(files, ME, 32)
-    with pytest.raises(JobError, match="no picture and no archive"):
+    with pytest.raises(JobError, match="no picture among the files"):
         jobs.draft([], ME, 32, instead=old)
     new = jobs.draft(files, ME, 32, instead=old)
     assert (exists(jobs, old), exists(jobs, new)) == (True, True)  # the caller deletes the old one

@@ -138,7 +138,7 @@ def test_a_model_that_may_not_be_trained_on_is_refused_and_uploads_are_deleted(
     handlers = handlers_of(jobs)
     assert "private" in take(handlers, copies, start="loaded")[1]["error"]
     assert not [file for file in copies if file.path.exists()]
-    assert "private" in handlers.estimate("", "", "loaded", 15, 0, "modern", 64, REQUEST)
+    assert "private" in handlers.estimate("", "", "loaded", 15, 0, "modern", 64, REQUEST)[0]
     assert jobs.overview() == []
 
 
