@@ -148,6 +148,7 @@ def test_the_public_api_is_all_there_and_documented() -> None:
         "Recipe",
         "__version__",
         "avatar",
+        "best_seeds",
         "evaluate",
         "generate",
         "interpolate",
