@@ -120,6 +120,7 @@ def main() -> None:
     page.queue(max_size=MAX_EVENTS, default_concurrency_limit=None, api_open=False)  # no endpoint bypasses the queue
     routes = own_routes(studio)
     middleware = own_middleware(studio, routes, login=page.expects_oauth)
+    arrivals = arrivals_folder(studio.settings)
     closing = None
     if studio.jobs:
         studio.jobs.start()
@@ -137,7 +138,7 @@ def main() -> None:
                 "middleware": middleware,
                 "exception_handlers": {RequestValidationError: refuse_invalid},
             },
-            blocked_paths=[str(arrivals_folder(studio.settings))],  # nobody fetches what was uploaded
+            blocked_paths=[str(arrivals), str(arrivals.resolve())],  # nobody fetches what was uploaded
             enable_monitoring=False,
             run_history=False,
             state_session_capacity=MAX_SESSIONS,

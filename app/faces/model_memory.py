@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from torch import nn
 
@@ -43,9 +44,11 @@ class ModelMemory(RecentlyUsed[Cached]):
 
     def look_after(self, seconds: float) -> None:
         """Have unused values forgotten after some time. The caller holds the lock."""
-        self.timer = threading.Timer(seconds, self.forget_unused)
-        self.timer.daemon = True
-        self.timer.start()
+        timer = threading.Timer(seconds, self.forget_unused)
+        timer.daemon = True
+        with suppress(RuntimeError):  # no thread can be started now; the next use tries again
+            timer.start()
+            self.timer = timer
 
     def forget_unused(self) -> None:
         """Forget what nobody has used for long, and look again when the next one may be due."""

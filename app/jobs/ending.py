@@ -48,7 +48,7 @@ def outcome(job: Job, status: int | None, folder: JobFolder, killed: bool) -> tu
     if killed:
         return INTERRUPTED, f"It did not stop in time and was killed. {rest}"
     if job.state == STOPPING and status == -signal.SIGTERM:
-        return FINISHED, f"Stopped before the first step. {rest}"
+        return FINISHED, job.reason or f"Stopped before the first step. {rest}"
     if shutil.disk_usage(folder.path.parent).free < FULL_DISK_BYTES:
         return FAILED, f"The disk of this page is full. {rest}"
     return outcome_of_exit(status, log, rest)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from gradio.route_utils import CustomCORSMiddleware
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Scope
 
 OWN_SITES = ("same-origin", "none")  # none: the visitor's own doing, such as an address that was typed
+PROXY = "x-forwarded-"  # the beginning of headers that proxies write
+ALLOWED = "Access-Control-Allow-Headers"  # which a script of another site may write
 CREDENTIALS = "Access-Control-Allow-Credentials"  # lets a page of another site send cookies, and read the answer
 
 
@@ -21,12 +24,20 @@ class NoCredentials(CustomCORSMiddleware):
         for headers in (self.simple_headers, self.preflight_headers):
             del headers[CREDENTIALS]
 
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Allow a script of another site no header that proxies write, such as the one that names the page."""
+        response = super().preflight_response(request_headers)
+        wanted = response.headers.get(ALLOWED, "").split(",")
+        response.headers[ALLOWED] = ",".join(name for name in wanted if not name.strip().lower().startswith(PROXY))
+        return response
+
 
 def from_another_site(request: Request) -> bool:
     """Whether the script of a page of another site has a visitor's browser send this request.
 
     Browsers state that in Sec-Fetch-Site (on https and localhost) and Origin, which scripts cannot change. Programs
-    other than browsers send neither. Behind a proxy that changes Host, X-Forwarded-Host names the page.
+    other than browsers send neither. Behind a proxy that changes Host, X-Forwarded-Host names the page; scripts of
+    other sites may not send it, see `NoCredentials`.
     """
     if site := request.headers.get("sec-fetch-site"):
         return site not in OWN_SITES

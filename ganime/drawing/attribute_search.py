@@ -86,9 +86,9 @@ def choose_faces(
 ) -> Iterator[SearchProgress | ChosenFaces]:
     """Find faces with all the attributes of `wanted`; yields SearchProgress, and the ChosenFaces last.
 
-    Faces are drawn, and those that match most certainly are kept. If too few match, the best of
-    the others are optimised by gradient ascent on the log odds of the attributes, at constant length of the latent. A
-    face that still does not match is returned too; see `ChosenFaces.carries`. The same seed gives the same faces.
+    Faces are drawn, and those that match most certainly are kept. If too few match, the best of the others are
+    optimised by gradient ascent on the log odds of the attributes, at constant length of the latent. A face that still
+    does not match is returned too; see `ChosenFaces.carries`. The same seed gives the same faces.
 
     wanted: names of attributes of `net`.
     count: faces to return, 1 to 256.
@@ -105,7 +105,7 @@ def choose_faces(
     truncation = recipe.check_number("A truncation", truncation, 0.1, recipe.MAX_TRUNCATION)
 
     seeds: list[int] = []
-    group = BEST_OF if clarity else 1  # seeds, of which one is drawn
+    group = BEST_OF if clarity and checkpoint.clarity else 1  # seeds, of which one is drawn
 
     def drawn_recipes(numbers: Iterable[int]) -> list[recipe.Recipe]:
         return recipes_for(checkpoint, [seeds[number] for number in numbers], truncation, clarity)

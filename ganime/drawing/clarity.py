@@ -61,7 +61,8 @@ def best_seeds(checkpoint: Checkpoint, first: int, count: int, best_of: int = BE
 
     Raises RecipeError for a value out of range, and for a `best_of` above 1 if no clarity was fitted to the model.
     """
-    first, best_of = check_seed(first), check_whole("best_of", best_of, 1, MAX_BEST_OF)
+    first, count = check_seed(first), check_whole("count", count, 0, MAX_SEED)
+    best_of = check_whole("best_of", best_of, 1, MAX_BEST_OF)
     if best_of > 1 and checkpoint.clarity is None:
         raise RecipeError(
             f"No clarity was fitted to {checkpoint.name}, so nothing tells its clear faces from others. Set best_of to "

@@ -429,10 +429,6 @@ def test_no_faces_and_too_few_are_answered_in_words_and_a_whole_folder_is_enough
     page.locator("#faces-files input[type=file]").set_input_files([notes])  # type: ignore[list-item]
     expect(page.locator("#faces .alert")).to_contain_text("notes.txt is a text file", timeout=PATIENCE)
     expect(page.locator("#faces .contact")).to_be_visible()
-    notes = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no faces"}
-    page.locator("#faces-files input[type=file]").set_input_files([notes])  # type: ignore[list-item]
-    expect(page.locator("#faces .alert")).to_contain_text("notes.txt is a text file", timeout=PATIENCE)
-    expect(page.locator("#faces .contact")).to_be_visible()
 
 
 def test_jobs_that_are_not_here_are_kept_until_the_visitor_removes_them_and_a_lost_connection_is_told(

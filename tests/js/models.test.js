@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { createDrawing } from "../../app/components/core/drawing.js";
 import { createModels } from "../../app/components/core/model.js";
 import { entriesOf } from "../../app/components/header/header.js";
 import { recipeOfSeed } from "../../app/components/shared/recipes.js";
@@ -69,6 +70,16 @@ test("a model that is gone gives way to the start model, and that is said", asyn
   assert.match(heard.complaints.at(-1), /deleted.*anime-128/);
   await models.returnToStart(); // the start model itself: nothing to go back to
   assert.equal(heard.complaints.length, 1);
+  await models.returnToStart("This training job was deleted.");
+  assert.equal(heard.complaints.at(-1), "This training job was deleted.");
+});
+
+test("a model that is gone is told of once, however many requests find it gone", async () => {
+  const gone = [];
+  const request = async () => { throw Object.assign(new Error("This training job was deleted."), { missing: true }); };
+  const drawing = createDrawing({ model: MINE, pictures: {} }, (words) => gone.push(words), request);
+  await assert.rejects(drawing.draw(["a face"]), ({ told }) => told === true);
+  assert.deepEqual(gone, ["This training job was deleted."]);
 });
 
 test("a face of another model brings that model, or says for good that nothing can", async (context) => {

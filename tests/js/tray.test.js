@@ -4,6 +4,7 @@ import test from "node:test";
 import { arrive } from "../../app/components/core/arrival.js";
 import { cleanDirections, MOST_KEPT, newDirections } from "../../app/components/core/own-store.js";
 import { createTrayImport } from "../../app/components/core/tray.js";
+import { firstOfTwo } from "../../app/components/dock/shelf.js";
 import { parseTrayFile, readTray, recipesOf, trayToFile, trayToLink } from "../../app/components/core/tray-store.js";
 import { recipeOfSeed } from "../../app/components/shared/recipes.js";
 
@@ -97,4 +98,12 @@ test("a file that is too large, no JSON or without faces is refused in words", a
   await assert.rejects(tray.openFile({ size: 2 ** 20 + 1, text: () => assert.fail("it was read") }), /1,048,576 bytes/);
   await assert.rejects(tray.openFile(fileOf("<b>")), /not JSON/);
   await assert.rejects(tray.openFile(fileOf('{"ganime": "tray", "faces": []}')), /no tray/);
+});
+
+test("of the faces of a tray, the first is named whose model drew another one, too", () => {
+  const of = (revision, seed) => recipeOfSeed({ model: "tiny", revision }, seed);
+  const faces = [of("a", 1), of("b", 2), of("b", 3), of("a", 4)];
+  assert.equal(firstOfTwo(faces), faces[0]);
+  assert.equal(firstOfTwo(faces.slice(0, 3)), faces[1]);
+  assert.equal(firstOfTwo(faces.slice(0, 2)), undefined);
 });

@@ -44,13 +44,13 @@ function createMessages() {
     },
     /** Shows an error; "" takes it away. recipe: a face whose model could be loaded. */
     complain: (words, recipe = "") => complained.tell(words, recipe),
-    /** Returns what work() does, undefined where it fails; errors are shown. */
+    /** Returns what work() does, undefined where it fails; errors are shown, unless they were `told` before. */
     async attempt(work, recipe = "") {
       busy.tell((running += 1) > 0);
       try {
         return await work();
       } catch (error) {
-        complained.tell(error.message || "This did not work. Try again.", recipe);
+        if (!error.told) complained.tell(error.message || "This did not work. Try again.", recipe);
         return undefined;
       } finally {
         busy.tell((running -= 1) > 0);
@@ -82,7 +82,7 @@ function createCore({ server, trigger, props, draw }) {
   models = createModels(base, (key) => trigger("model", { key }));
   base.handover = createHandover(props.value.key);
   const withBase = Object.assign(Object.create(models), base);
-  base.drawing = createDrawing(withBase, () => models.returnToStart(), draw || base.handover.request);
+  base.drawing = createDrawing(withBase, (words) => models.returnToStart(words), draw || base.handover.request);
   const withModels = Object.assign(Object.create(models), base);
   const faces = createFaces(withModels);
   const core = Object.assign(Object.create(withModels), faces);

@@ -12,8 +12,10 @@ export async function drawMissing({ drawing, pictures, isOfModel, model }, recip
 
 /**
  * Creates the drawing. Each of its functions returns recipes as the server writes them, whose pictures are then in
- * `pictures`; it throws an Error with a message for the visitor. gone(): called where the model in use was deleted.
- * request(tool, fields, waiting): draws, as requestFaces in shared/face-requests.js does.
+ * `pictures`; it throws an Error with a message for the visitor.
+ *
+ * gone(words): called where the model in use was deleted; it tells the visitor. request(tool, fields, waiting): draws,
+ * as requestFaces in shared/face-requests.js does.
  */
 export function createDrawing(core, gone, request) {
   async function ask(tool, fields) {
@@ -25,8 +27,8 @@ export function createDrawing(core, gone, request) {
     try {
       return await request(tool, { key: core.model.key, ...fields }, tool === "sharp" ? undefined : waiting);
     } catch (error) {
-      if (error.missing) gone();
-      throw error;
+      if (error.missing) gone(error.message);
+      throw Object.assign(error, { told: error.missing });
     } finally {
       if (waited) core.say("");
     }

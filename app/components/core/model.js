@@ -81,11 +81,11 @@ export function createModels({ request, attempt, complain }, changed) {
     ask: (name, ...values) => request(name, model.key, ...values),
     /** Changes to another model; name: of a server function that answers with it. Throws what the server refuses. */
     async use(name, ...values) { meet(await request(name, ...values)); },
-    /** Goes back to the model that the page starts with, because the one in use is gone. */
-    async returnToStart() {
+    /** Goes back to the model that the page starts with, because the one in use is gone; words: said if that fails. */
+    async returnToStart(words = "") {
       const gone = model;
       const start = await request("start_model").catch(() => gone);
-      if (gone !== model || start?.key === gone?.key) return;
+      if (gone !== model || start?.key === gone?.key) return words && gone === model ? complain(words) : undefined;
       meet(start);
       complain(`That model was deleted with its job, so the page is back to ${start.model}.`);
     },

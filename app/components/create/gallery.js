@@ -14,11 +14,11 @@ export function wholeNumber(text, least, most) {
   return Number.isInteger(number) && number >= least && number <= most ? number : null;
 }
 
-/** Says above the gallery what it shows: so many faces that were searched for, or for null a roll. */
-function showHead({ $ }, found) {
+/** Says above the gallery what it shows: a roll for null, else so many faces of a search, which may have ended. */
+function showHead({ $ }, found, ended = true) {
   const isRoll = found === null;
   $(".rolls h2").textContent = isRoll ? "Gallery" : `Found: ${found}`;
-  $('[data-do="back"]').hidden = isRoll;
+  $('[data-do="back"]').hidden = isRoll || !ended;
   for (const field of [$(".count"), $(".seed")]) field.closest("label").hidden = !isRoll;
   if (isRoll) $(".found-text").textContent = ""; // it is of faces that have given way
 }
@@ -29,7 +29,7 @@ export function createGallery(view, locks) {
   const given = place.read();
   let seed = wholeNumber(given.seed, 0, MAX_SEED) ?? FIRST.seed;
   let count = wholeNumber(given.count, 1, 64) ?? FIRST.count;
-  let every = Boolean(given.seed) && !given.best; // whether all seeds are shown
+  let every = wholeNumber(given.seed, 0, MAX_SEED) !== null && !given.best; // whether all seeds are shown
   let recipes = [];
   let latest = 0;
   let found = false; // whether it shows faces that were searched for
@@ -37,7 +37,7 @@ export function createGallery(view, locks) {
   /** Shows faces in a grid for `size` of them. toCome: empty tiles after them; dim: those that do not quite match. */
   function show(list, { size = SIZES.find((number) => list.length <= number), toCome = 0, dim = [] } = {}) {
     recipes = list;
-    showHead(view, found ? list.length : null);
+    showHead(view, found ? list.length : null, !toCome);
     $(".gallery").dataset.count = size;
     showTiles(view, $(".gallery"), list, dim);
     $(".gallery").append(...Array.from({ length: toCome }, () => create("div", { className: "to-come" })));

@@ -18,7 +18,7 @@ const isSameLook = (face, other) => (
   (face.clarity || 0) === (other.clarity || 0) && (face.truncation ?? 1) === (other.truncation ?? 1));
 
 /** The looks that a face goes back to: those of new faces; one that was found keeps the clarity in its vector. */
-export function usualLooks(recipe, model) {
+function usualLooks(recipe, model) {
   const { vector, clarity } = parseRecipe(recipe);
   return { clarity: vector && !clarity ? 0 : model.clarity, truncation: 1 };
 }
@@ -79,8 +79,6 @@ export function createLooks(view, gallery) {
     clarity.closest("label").title = model.clarity ? "" : "No clarity was fitted to this model.";
     clarity.dataset.mark = model.clarity;
   });
-
-
 
   function show() {
     if (timer || waiting) return; // a slider is in the visitor's hand

@@ -28,7 +28,6 @@ function createMotion(view, stage, ended) {
   const { pictures, drawing } = view;
   let motion = null; // {first, standing}: the face at its beginning; the recipe of the one on view
 
-
   /** Draws the way from one face to another. */
   async function load(from, to) {
     const [[last], between] = await Promise.all([
@@ -43,8 +42,8 @@ function createMotion(view, stage, ended) {
   }
 
   /** Plays a way that begins with what is on the stage, sharp if it is. */
-  async function play(drawn, mine) {
-    const way = [{ picture: await createImageBitmap(stage.canvas), recipe: drawn[0].recipe }, ...drawn.slice(1)];
+  async function play([{ picture, recipe }, ...others], mine) {
+    const way = [{ picture: await createImageBitmap(stage.canvas).catch(() => picture), recipe }, ...others];
     const start = performance.now();
     for (let share = 0; share < 1;) {
       const now = await new Promise((resolve) => { requestAnimationFrame(resolve); });

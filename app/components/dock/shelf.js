@@ -7,7 +7,8 @@ import { describeRecipe, parseRecipe } from "../shared/recipes.js";
 import { connectArrows, createTile, keepFocus } from "../shared/tiles.js";
 
 const OTHER_MODELS = "The faces in the tray were drawn by other models. Load one of those first.";
-const TOO_FEW = "This needs two faces of one model, and other models drew most of these. Load one of those first.";
+const TOO_FEW = "This needs two faces of one model. Keep another one.";
+const OTHERS = "This needs two faces of one model. Load the one that drew more of these first.";
 
 /** Saves the faces of the tray as a ZIP, with progress. */
 function createZip(core, $) {
@@ -82,6 +83,12 @@ function createShelf(core, element) {
   return () => marked;
 }
 
+/** The first of recipes whose model drew another one of them, too. */
+export function firstOfTwo(recipes) {
+  const revisions = recipes.map((recipe) => parseRecipe(recipe).revision);
+  return recipes.find((_, index) => revisions.indexOf(revisions[index], index + 1) >= 0);
+}
+
 /** Shows the tray and connects it; returns its actions. */
 export function connectTray(core, element) {
   const $ = finder(element);
@@ -91,7 +98,9 @@ export function connectTray(core, element) {
   /** Calls act() where the model in use has drawn two faces of the tray; offers to load another model otherwise. */
   const withTwo = (act) => () => {
     if (tray.drawable().length >= 2) return act();
-    return core.complain(TOO_FEW, tray.recipes().find((recipe) => !core.isOfModel(recipe)));
+    const strangers = tray.recipes().filter((recipe) => !core.isOfModel(recipe));
+    const pair = firstOfTwo(strangers);
+    return pair ? core.complain(OTHERS, pair) : core.complain(TOO_FEW);
   };
 
   const move = (by) => {

@@ -111,7 +111,8 @@ export function connectTour(core, $) {
   document.addEventListener("click", ({ target }) => {
     if (target.closest?.('#create [data-do="roll"]')) note({ rolled: true });
     if (target.closest?.("#create .gallery .mug")) note({ picked: true });
-    if (target.closest?.('#dock [data-do="film"]')) note({ filmed: true });
+    const isFilm = target.closest?.('#dock [data-do="film"]') && core.tray.drawable().length >= 2;
+    if (isFilm) note({ filmed: true });
   });
   document.addEventListener("keydown", ({ key }) => {
     if (key === "Escape" && step >= 0 && !document.querySelector("dialog[open], details.menu[open]")) go(STEPS.length);

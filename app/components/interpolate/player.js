@@ -109,7 +109,8 @@ export function createPlayer(view, moved, turned) {
     const [before, face] = [projection.place() / reel.steps(), reel.faceExactlyAt(projection.place())];
     reel.load(film);
     screen.setLength(reel.end(), reel.legs());
-    const now = reel.faces().indexOf(face);
+    const isThere = face === undefined || reel.faces()[before] === face; // a film may have a face twice
+    const now = isThere ? -1 : reel.faces().indexOf(face);
     projection.moveTo(Math.min((now < 0 ? before : now) * reel.steps(), reel.end()));
     if (!reel.legs()) course.stop();
     if (!isLaidOut(element)) return;

@@ -62,7 +62,6 @@ export function createSaving(view, player) {
     $(".save-note").textContent = legs ? noteOf(side, length().rate) : "";
   }
 
-
   const save = (button) => attempt(async () => {
     const { loop, easing, side } = slots.film();
     const { frames, rate } = length();

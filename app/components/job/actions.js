@@ -66,7 +66,6 @@ export function createActions(view, refresh, forget) {
     trigger("gone", {}); // its model may be the one in use
   }
 
-
   const actions = {
     use: (key) => trigger("use", { key }),
     resume: (key) => trigger("resume", { key, minutes: $(".minutes").value }),

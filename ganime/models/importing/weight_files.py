@@ -41,6 +41,7 @@ FOREIGN = (
     (b"\x93numpy", "a NumPy array", READ),
 )
 ONNX_MARKS = (b"onnx", b"pytorch", b"Conv", b"Gemm")
+TEXT_PICKLES = (b"(", b"ccollections", b"ctorch", b"cnumpy", b"c__")  # beginnings of pickles that are written as text
 STYLEGAN = (b"dnnlib", b"torch_utils.persistence", b"training.networks", b"G_ema")
 # Plain data that training programs store beside the weights. Stand-ins take its place, so not even its own code runs.
 PLAIN_DATA = (
@@ -97,7 +98,7 @@ def recognised(file: Path) -> str:
         return ONNX
     if head[:1] in (b"\x80", b"(") and any(mark in head for mark in STYLEGAN):
         raise CheckpointError(f"{file} is a pickle of StyleGAN, which is no DCGAN and wants its own code. {READ}.")
-    if is_text(head) and not tail.endswith(b"."):  # with which a pickle ends, also one that is written as text
+    if is_text(head) and not (head.startswith(TEXT_PICKLES) and tail.endswith(b".")):
         raise CheckpointError(f"{file} is a text file ({size:,} bytes). {READ}.")
     return TORCH
 

@@ -21,8 +21,8 @@ def folder(tmp_path: Path) -> JobFolder:
     return found
 
 
-def job(state: str = "running") -> Job:
-    return Job(id="0" * 16, key="", visitor="", state=state, attempt=1)
+def job(state: str = "running", reason: str = "") -> Job:
+    return Job(id="0" * 16, key="", visitor="", state=state, reason=reason, attempt=1)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,8 @@ def test_a_trainer_that_had_to_be_killed_was_interrupted_and_one_that_made_no_st
     stopped = outcome(job("stopping"), -signal.SIGTERM, folder, killed=False)
     assert (killed[0], "did not stop in time" in killed[1]) == ("interrupted", True)
     assert (stopped[0], "before the first step" in stopped[1]) == ("finished", True)
+    late = job("stopping", reason="Stopped by this page: it took too long.")
+    assert outcome(late, -signal.SIGTERM, folder, killed=False) == ("finished", late.reason)
 
 
 def test_a_log_is_shown_without_tracebacks_and_paths(folder: JobFolder) -> None:

@@ -62,6 +62,18 @@ def test_other_sites_cannot_use_what_belongs_to_the_page(client: TestClient, pat
     assert client.post(path).status_code == 200
 
 
+def test_scripts_of_other_sites_may_not_name_the_page_in_the_place_of_a_proxy() -> None:
+    client = TestClient(NoCredentials(SecurityHeaders(Starlette())), base_url="http://faces.lan:7860")
+    headers = {
+        "Origin": "http://evil.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,X-Forwarded-Host, x-forwarded-for",
+    }
+    answer = client.options("/gradio_api/component_server", headers=headers)
+    assert answer.headers["access-control-allow-headers"] == "content-type"
+    assert "access-control-allow-credentials" not in answer.headers
+
+
 def test_other_sites_cannot_upload_here(client: TestClient) -> None:
     headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
     assert client.post("/gradio_api/upload?upload_id=1", headers=headers).status_code == 403

@@ -6,6 +6,7 @@ import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,6 +214,12 @@ def test_every_seed_is_the_best_of_one(tiny: Checkpoint) -> None:
 def test_a_model_without_a_clarity_has_no_best_seeds(tiny: Checkpoint) -> None:
     with pytest.raises(RecipeError, match=r"No clarity was fitted to tiny.*best_of to 1"):
         best_seeds(tiny, 0, 4)
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, "4", None])
+def test_seeds_are_counted_in_whole_numbers(model: Checkpoint, count: Any) -> None:
+    with pytest.raises(RecipeError, match="count is a whole number"):
+        best_seeds(model, 0, count)
 
 
 @pytest.mark.parametrize(("first", "best_of"), [(-1, 8), (2**32, 8), (0, 0), (0, 65), (0, 1.5), (0, True)])
