@@ -138,7 +138,7 @@ def main() -> None:
                 "middleware": middleware,
                 "exception_handlers": {RequestValidationError: refuse_invalid},
             },
-            blocked_paths=[str(arrivals), str(arrivals.resolve())],  # nobody fetches what was uploaded
+            blocked_paths=sorted({str(arrivals), str(arrivals.resolve())}),  # nobody fetches what was uploaded
             enable_monitoring=False,
             run_history=False,
             state_session_capacity=MAX_SESSIONS,
