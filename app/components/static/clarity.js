@@ -57,10 +57,15 @@ export function createClarity({ weights, biases, held, quantiles }) {
   const [first, second, last] = weights;
   const [bias1, bias2, bias3] = biases;
 
-  function valueAndSlope(u) {
+  /** The prediction for a latent, and the layers that lead to it. */
+  function valueOf(u) {
     const one = layer(u, first, bias1);
     const two = layer(one.after, second, bias2);
-    const value = dot(two.after, last) + bias3[0];
+    return { one, two, value: dot(two.after, last) + bias3[0] };
+  }
+
+  function valueAndSlope(u) {
+    const { one, two, value } = valueOf(u);
     const back2 = throughSilu(Float64Array.from(last), two);
     const back1 = throughSilu(backward(second, back2, bias1.length), one);
     return [value, backward(first, back1, u.length)];
@@ -110,5 +115,5 @@ export function createClarity({ weights, biases, held, quantiles }) {
     return free === start ? z : Float32Array.from(kept, (number, index) => (number + free[index]) * factor);
   }
 
-  return { clear, predict: (z) => valueAndSlope(unit(z))[0] };
+  return { clear, predict: (z) => valueOf(unit(z)).value };
 }
