@@ -115,5 +115,5 @@ def onnx_runtime() -> ModuleType:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at the import; after it, only the rest could be switched off
     import onnxruntime  # an extra, and slow to import
 
-    onnxruntime.disable_telemetry_events()  # on Windows, which has a way of its own
+    onnxruntime.disable_telemetry_events()  # Windows reports by other means
     return onnxruntime

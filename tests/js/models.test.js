@@ -74,7 +74,7 @@ test("a model that is gone gives way to the start model, and that is said", asyn
   assert.equal(heard.complaints.at(-1), "This training job was deleted.");
 });
 
-test("a model that is gone is told of once, however many requests find it gone", async () => {
+test("visitors are told once that a model is gone, however many requests find out", async () => {
   const gone = [];
   const request = async () => { throw Object.assign(new Error("This training job was deleted."), { missing: true }); };
   const drawing = createDrawing({ model: MINE, pictures: {} }, (words) => gone.push(words), request);

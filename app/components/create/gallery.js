@@ -14,7 +14,7 @@ export function wholeNumber(text, least, most) {
   return Number.isInteger(number) && number >= least && number <= most ? number : null;
 }
 
-/** Says above the gallery what it shows: a roll for null, else so many faces of a search, which may have ended. */
+/** Writes the heading. found: the number of faces that a search has found, null for a roll; ended: the search. */
 function showHead({ $ }, found, ended = true) {
   const isRoll = found === null;
   $(".rolls h2").textContent = isRoll ? "Gallery" : `Found: ${found}`;

@@ -1,4 +1,4 @@
-"""What a visitor is told whose sign-in does not work."""
+"""What visitors are told when signing in does not work."""
 
 from __future__ import annotations
 
