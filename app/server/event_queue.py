@@ -17,6 +17,7 @@ MAX_EVENTS = 24  # of one visitor that are waiting, under way, or not fetched
 UNREAD_SECONDS = 60.0  # for which a result waits to be fetched
 QUIET_SECONDS = 15.0  # after which nobody listens to a session: who does asks for its messages every 10 seconds
 MAX_MESSAGES = 1_000  # of a session that nobody has read, beside results
+LOOK_SECONDS = 0.02  # from one look for waiting events to the next; Gradio looks a thousand times a second
 
 
 class Messages(asyncio.Queue[EventMessage]):
@@ -70,6 +71,7 @@ class EventQueue(queueing.Queue):
         super().__init__(*arguments, **options)
         self.pending_messages_per_session = Sessions()  # pyright: ignore[reportAttributeAccessIssue]
         self.pending_event_ids_session = defaultdict(set)
+        self.sleep_when_free = LOOK_SECONDS
         self.ANALYTICS_MAX_EVENTS = 0  # no records of past events, which Gradio would sum up after each one
         self.sessions: dict[str, str] = {}  # of each event that is under way or not fetched
         self.visitors: dict[str, set[str]] = {}  # their events

@@ -167,6 +167,13 @@ async def test_progress_that_nobody_reads_does_not_add_up_and_the_result_still_a
     assert messages.ended == set()
 
 
+async def test_a_page_at_rest_seldom_looks_for_events(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    monkeypatch.setattr(EventQueue, "__len__", lambda queue: looks.append(queue) or 0)
+    await asyncio.sleep(0.5)
+    assert 0 < len(looks) <= 50
+
+
 async def test_nothing_is_recorded_or_summed_up_that_could_fail(
     app: App, queue: EventQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
