@@ -408,7 +408,7 @@ def test_variations_are_reached_by_arrow_keys_and_the_focus_stays_at_its_place(o
     this_face(opened, face)
     opened.keyboard.press("z")
     this_face(opened, chosen)
-    opened.locator(".strength").focus()  # nothing is written in a slider
+    opened.get_by_label("Strength of the variations").focus()  # nothing is written in a slider
     for _ in range(3):  # out of the tray, into the tray, the face
         opened.keyboard.press("z")
     this_face(opened, first)
