@@ -18,7 +18,7 @@ from app.faces.inspection import Inspector
 from app.faces.zero_gpu import sharpened_there
 from app.recently_used import RecentlyUsed
 from ganime.drawing.attribute_search import ChosenFaces, SearchProgress, choose_faces
-from ganime.drawing.clarity import BEST_OF, best_seeds, clear, default_clarity
+from ganime.drawing.clarity import BEST_OF, best_seeds, clear, clearest_of, default_clarity
 from ganime.drawing.direction_search import group, unnamed_directions, unnamed_unit
 from ganime.drawing.directions import Direction, Directions, between, combined, held, load_directions, steer
 from ganime.drawing.layers import Inside, look_inside
@@ -230,15 +230,16 @@ class LoadedModel:
         [z] = self.untruncated([recipe])
         return self.draw_latents(self.locked(vary(z, strength, check_count(count), seed), z, locks), recipe)
 
-    def roll_beside(self, recipe: Recipe, seeds: Sequence[int], locks: Sequence[str]) -> Drawn:
-        """The faces of seeds (1 to 64), with what is locked taken from another face, whose settings they have.
+    def roll_beside(self, recipe: Recipe, seeds: Sequence[int], locks: Sequence[str], best_of: int = 1) -> Drawn:
+        """The faces of seeds, with what is locked taken from another face, whose settings they have.
 
-        locks: names in LOCKS; one that no direction of the model belongs to has no effect.
+        seeds: 1 to 64 times `best_of`, of which as many give a face. locks: names in LOCKS; one that no direction of
+        the model belongs to has no effect. best_of: as for `clearest_of`.
         """
-        check_count(len(seeds))
+        check_count(len(seeds) // best_of)
         [z] = self.untruncated([recipe])
-        fresh = latents([check_seed(seed) for seed in seeds], self.latent_dim)
-        return self.draw_latents(self.locked(fresh, z, locks), recipe)
+        rolled = self.locked(latents([check_seed(seed) for seed in seeds], self.latent_dim), z, locks)
+        return self.draw_latents(clearest_of(self.checkpoint, rolled, best_of), recipe)
 
     def locked(
         self, z: Float[np.ndarray, "n latent"], face: Float[np.ndarray, " latent"], locks: Sequence[str]

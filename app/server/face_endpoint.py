@@ -6,6 +6,7 @@ A request is POST /ganime/TOOL (relative to the page) with Content-Type: applica
     draw     {"key", "recipes": [recipe, ...]}                     1 to 64 faces
     fresh    {"key", "count", "seed", "truncation", "clarity"}     1 to 64 faces; of every four seeds the clearest one
     roll     {"key", "recipe", "seeds", "locks"}                   faces of seeds, with what is locked taken from a face
+    beside   {"key", "recipe", "count", "seed", "locks"}           the same as `fresh` chooses them
     vary     {"key", "recipe", "strength", "seed", "locks"?}       8 variations of a face
     steer    {"key", "recipe", "amounts": {name: -3..3}, "own"?}   one face, moved along directions
     breed    {"key", "recipes", "mutation", "seed"}                children of 2 to 16 faces
@@ -43,12 +44,13 @@ from starlette.routing import Route
 from app.errors import JobMissing, explain_disk_errors, visitor_text
 from app.faces.incoming import Amounts, OwnVectors, RecipeText, RecipeTexts, parse_recipes
 from app.faces.library import PRIVATE_PREFIXES
-from app.faces.loaded_model import MAX_FACES, NO_VECTORS, Drawn, LoadedModel
+from app.faces.loaded_model import MAX_FACES, NO_VECTORS, Drawn, LoadedModel, check_count
 from app.faces.studio import Studio
 from app.limits import Busy
 from app.server.face_turns import MEDIA_TYPE, FaceTurns, headed, name_of
 from app.server.origins import from_another_site, refuse_other_sites
 from app.settings import MEGABYTE
+from ganime.drawing.clarity import best_seeds
 from ganime.errors import GanimeError, RecipeError
 from ganime.images import SHEET_COLUMNS, jpeg_bytes, sheet
 from ganime.text import printable
@@ -99,6 +101,18 @@ class Roll(Tool):
     def faces(self, model: LoadedModel) -> Drawn:
         [recipe] = parse_recipes([self.recipe])
         return model.roll_beside(recipe, self.seeds, self.locks)
+
+
+class Beside(Tool):
+    recipe: RecipeText
+    count: int
+    seed: int
+    locks: Locks
+
+    def faces(self, model: LoadedModel) -> Drawn:
+        [recipe] = parse_recipes([self.recipe])
+        seeds = best_seeds(model.checkpoint, self.seed, check_count(self.count) * model.best_of, best_of=1)
+        return model.roll_beside(recipe, seeds, self.locks, model.best_of)
 
 
 class Vary(Tool):
@@ -164,6 +178,7 @@ TOOLS: dict[str, type[Tool]] = {
     "draw": Draw,
     "fresh": Fresh,
     "roll": Roll,
+    "beside": Beside,
     "vary": Vary,
     "steer": Steer,
     "breed": Breed,

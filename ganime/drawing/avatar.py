@@ -13,6 +13,8 @@ NEAR = 20.0  # distance of a colour from the background's up to which it is that
 BLUR = 32  # the edge of a face is at most this part of the picture's side wide
 LEAST_BORDER = 0.45  # share of the picture's border that has the background's colour, or the face has no plain one
 LEAST_SHARE, MOST_SHARE = 0.03, 0.85  # of the picture that the background can be
+SHOULDERS = 0.75  # of the picture's height is above them; below, white clothes are told from a white background
+GAP = 40  # an outline of clothes may have gaps of this part of the picture's side, on either side of their middle
 ROUND_SCALE = 4  # a circle is drawn this many times as large, for a smooth edge
 
 
@@ -41,12 +43,13 @@ def opacity(face: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
     """How opaque each pixel is without the background, 0 to 255.
 
     The background is what has nearly the colour of most of the border and is connected to the border through such
-    pixels; so the white of an eye stays. Raises DataError for a face without a plain background.
+    pixels; so the white of an eye stays, and white clothes, see `background`. Raises DataError for a face without a
+    plain background.
     """
     distance = np.linalg.norm(face.astype(np.float32) - border_colour(face), axis=2)  # (H, W)
     near = distance <= NEAR
     border = np.concatenate([near[0], near[-1], near[:, 0], near[:, -1]])
-    outside = connected_to_border(near)
+    outside = background(near)
     if border.mean() < LEAST_BORDER or not LEAST_SHARE <= outside.mean() <= MOST_SHARE:
         raise DataError(
             "The background of this face cannot be removed: it is no plain background of one colour, or the face fills "
@@ -89,11 +92,24 @@ def border_colour(face: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
     return np.median(np.concatenate([face[0], face[:half, 0], face[:half, -1]]), axis=0).astype(np.float32)
 
 
-def connected_to_border(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """The part of a mask that is connected to the border of the picture."""
-    border = np.zeros_like(mask)
-    border[[0, -1]], border[:, [0, -1]] = mask[[0, -1]], mask[:, [0, -1]]
-    return flooded(border, mask)
+def background(near: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The part of a mask that is connected to the top of the picture, or to its sides above the shoulders.
+
+    Clothes that are in the mask, too, are left out: no way leads through the lower edge of the picture, and below the
+    shoulders none through a gap in an outline, but only where there is room.
+    """
+    side = len(near)
+    shoulders, gap = int(side * SHOULDERS), max(1, side // GAP)
+    above, start = near.copy(), np.zeros_like(near)
+    above[shoulders:] = False
+    start[0], start[:, [0, -1]] = above[0], above[:, [0, -1]]
+    reached = flooded(start, above)
+    room = near & ~grown(~near, gap)
+    room[:shoulders] = False
+    reached = flooded(reached, reached | room)
+    for _ in range(2 * gap):  # to the outlines, and a little into what is narrow
+        reached = grown(reached, 1) & near
+    return reached
 
 
 def middle(shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:

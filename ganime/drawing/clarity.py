@@ -70,13 +70,24 @@ def best_seeds(checkpoint: Checkpoint, first: int, count: int, best_of: int = BE
         )
     starts = range(first, first + count * best_of, best_of)
     groups = ([(start + place) % (MAX_SEED + 1) for place in range(best_of)] for start in starts)
-    return [clearest(checkpoint, group) if best_of > 1 else group[0] for group in groups]
+    dim = checkpoint.generator.config.latent_dim
+    return [group[clearest(checkpoint, latents(group, dim))] if best_of > 1 else group[0] for group in groups]
 
 
-def clearest(checkpoint: Checkpoint, seeds: Sequence[int]) -> int:
-    """The seed whose face is predicted to be clearest.
+def clearest_of(
+    checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"], best_of: int = BEST_OF
+) -> Float[np.ndarray, "n2 latent"]:
+    """Of every `best_of` latents the one whose face is predicted to be clearest; all of them for 1."""
+    if best_of == 1:
+        return z
+    groups = (z[start : start + best_of] for start in range(0, len(z), best_of))
+    return np.stack([group[clearest(checkpoint, group)] for group in groups])
 
-    Few seeds at a time: NumPy shares larger products among threads, which take more time to start than they save.
+
+def clearest(checkpoint: Checkpoint, z: Float[np.ndarray, "n latent"]) -> int:
+    """The place of the latent whose face is predicted to be clearest.
+
+    Few latents at a time: NumPy shares larger products among threads, which take more time to start than they save.
     """
     assert checkpoint.clarity is not None
-    return seeds[int(checkpoint.clarity.predict(latents(seeds, checkpoint.generator.config.latent_dim)).argmax())]
+    return int(checkpoint.clarity.predict(z).argmax())

@@ -33,6 +33,12 @@ COVERED = """() => [...document.querySelectorAll("details.menu[open] .menu-list 
     return !button.contains(document.elementFromPoint(x + width / 2, y + height / 2));
   })
   .map((button) => button.textContent)"""
+# How many buttons, menus and labels stand in each line of a row.
+LINES = """(row) => Object.values(Object.groupBy(
+  [...document.querySelector(row).children].filter(
+    (part) => part.matches("button, details, label, h2") && part.checkVisibility()),
+  (part) => { const { top, bottom } = part.getBoundingClientRect(); return Math.round((top + bottom) / 40); }))
+  .map((line) => line.length)"""
 
 
 def fits(page: Page, where: str) -> None:
@@ -101,6 +107,25 @@ def test_every_tool_and_tab_fits_and_axe_finds_nothing_serious_in_either_theme(
     alert(page).to_contain_text("Others are being served")
     expect(page.locator("#dock .alert")).to_be_in_viewport(ratio=0.99)
     page.unroute(SERVER)
+
+
+@pytest.mark.parametrize("width", [390, 360])
+def test_on_a_phone_no_button_stands_alone_in_a_line(page: Page, address: str, width: int) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    open_page(page, address, {"width": width, "height": 740})
+    assert page.evaluate(LINES, ".create .main") == [4, 3]
+    assert page.evaluate(LINES, ".create .tools") == [3, 2]
+    assert page.evaluate(LINES, ".strip .strip-head") == [3]
+    page.locator('.main summary:text("Save")').click()
+    fits(page, "Save")
+    assert page.evaluate("document.querySelector('.main .menu-list').getBoundingClientRect().left") >= 0
+    page.get_by_role("tab", name="Interpolate").click()
+    expect(page.locator("[data-slot]").first).to_be_visible()
+    row = page.locator(".interpolate .main").bounding_box()
+    last = page.locator('.interpolate [data-do="redo"]').bounding_box()
+    assert row
+    assert last
+    assert last["x"] + last["width"] <= row["x"] + row["width"] + 0.5
 
 
 def test_on_a_phone_the_face_fills_the_width_and_a_tap_far_below_shows_it(

@@ -499,7 +499,7 @@ def test_a_folder_becomes_a_job_with_charts_and_grids_that_goes_on_after_the_pag
     points = (line.get_attribute("d") or "").count("L")
     expect(line).to_have_attribute("d", re.compile(rf"^M(?:[^L]+L){{{points + 1},}}"), timeout=PATIENCE)
 
-    when, grid, scrub = job.locator(".when"), job.locator(".grid"), job.locator(".scrub")
+    when, grid, scrub = job.locator(".when"), job.locator(".grid"), job.get_by_label("Which sample is shown")
     expect(when).to_contain_text("Sample ", timeout=PATIENCE)
     job.get_by_role("button", name="Save and sample now").click()
     expect(when).to_contain_text(re.compile(r"Sample ([2-9]|\d\d+) of "), timeout=PATIENCE)

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from ganime.images import recipe_in
 from tests.browser.accessibility import serious_in_themes
 from tests.browser.conftest import DESKTOP, PHONE
-from tests.browser.create_tab import alert, another_face, download, drop, on_stage, press, seeds, status
+from tests.browser.create_tab import alert, another_face, download, drop, on_stage, press, seeds, status, this_face
 from tests.hub_server import HubServer
 
 PLAYING = "#interpolate [data-playing=true]"
@@ -66,6 +66,7 @@ def test_a_film_through_a_face_a_rolled_one_and_a_kept_one_plays_is_scrubbed_sav
     at = create.evaluate("document.querySelector('.at').value")
     create.wait_for_function("at => document.querySelector('.at').value !== at", arg=at)
 
+    before = on_stage(create)
     create.locator(".at").fill("5")
     create.wait_for_selector(NOT_PLAYING)
     create.wait_for_function("Boolean(JSON.parse(document.querySelector('.screen').dataset.recipe || '{}').toward)")
@@ -75,6 +76,7 @@ def test_a_film_through_a_face_a_rolled_one_and_a_kept_one_plays_is_scrubbed_sav
     create.keyboard.press("k")
     expect(create.locator(".favourites .mug")).to_have_count(4)
     assert json.loads(create.locator(".favourites .mug").last.get_attribute("data-recipe") or "") == frame
+    assert on_stage(create) == before
 
     create.locator(".seconds").fill("0.5")
     expect(create.locator(".length")).to_have_text("3 faces, 1.5 s")
@@ -125,11 +127,36 @@ def test_slots_are_moved_replaced_and_removed_with_keys_and_undo_brings_them_bac
     slots(create, 2, 1, 3)
     for before in ([1, 3, 2], [1, 3], [2, 3]):
         create.keyboard.press("Control+z")
-        if in_film(create) != before:  # the step before made the face of a slot the current one
-            create.keyboard.press("Control+z")
         slots(create, *before)
     create.keyboard.press("Control+y")
     slots(create, 1, 3)
+
+
+def test_the_face_of_the_create_tab_stays_until_a_frame_is_opened_there(create: Page) -> None:
+    before = on_stage(create)
+    open_film(create)
+    create.wait_for_selector(PLAYING)
+    create.locator('[data-do="play"]').click()
+    create.locator(".at").fill("5")
+    frame = shown(create)
+    create.locator('[data-slot="1"]').click()
+    slot = create.locator('[data-slot="1"]').get_attribute("data-recipe")
+    expect(create.locator(".screen")).to_have_attribute("data-recipe", slot or "")
+    press(create, "keep", ":visible")
+    expect(create.locator(f".favourites .mug[data-recipe='{slot}']")).to_be_visible()
+    create.get_by_role("tab", name="Create").click()
+    assert on_stage(create) == before
+    create.keyboard.press("k")  # the face on view there
+    expect(create.locator(f".favourites .mug[data-recipe='{before}']")).to_be_visible()
+
+    open_film(create)
+    create.locator(".at").fill("5")
+    assert shown(create) == frame
+    press(create, "create")
+    expect(create.locator(".create")).to_be_visible()
+    assert json.loads(another_face(create, before)) == frame
+    create.keyboard.press("Control+z")
+    this_face(create, before)
 
 
 def test_a_link_opens_the_same_film_elsewhere_and_a_reload_keeps_it(create: Page, steered_address: str) -> None:

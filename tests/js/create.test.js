@@ -3,7 +3,7 @@ import test from "node:test";
 
 globalThis.matchMedia = () => ({ matches: false }); // asked for when a module is loaded
 const { inOrder, togglePicked } = await import("../../app/components/create/find.js");
-const { wholeNumber } = await import("../../app/components/create/gallery.js");
+const { readRoll, wholeNumber, writeRoll } = await import("../../app/components/create/gallery.js");
 const { noteOf, resetSliders } = await import("../../app/components/create/looks.js");
 const { surpriseOf } = await import("../../app/components/create/steer.js");
 
@@ -28,6 +28,15 @@ test("a whole number is one that is typed as such and in range", () => {
   for (const text of ["", " ", "-1", "1.5", "4294967296", "x", "NaN", "Infinity", "1e400", undefined, null]) {
     assert.equal(wholeNumber(text, 0, 4294967295), null, String(text));
   }
+});
+
+test("an address says of a roll what differs from a first visit, and brings it back", () => {
+  const first = readRoll({});
+  assert.deepEqual(writeRoll(first), { seed: "", best: "", count: "" });
+  for (const roll of [
+    first, { ...first, every: true }, { seed: 0, count: 4, every: false }, { seed: 4294967295, count: 64, every: true },
+  ]) assert.deepEqual(readRoll(writeRoll(roll)), roll);
+  assert.deepEqual(readRoll({ seed: "-1", count: "65", best: "1" }), first);
 });
 
 test("a surprise has one hair colour, one eye colour and stays within every range", () => {

@@ -48,6 +48,8 @@ export function createDrawing(core, gone, request) {
     fresh: (count, seed, { truncation, clarity }) => draw("fresh", { count, seed, truncation, clarity }),
     /** The faces of seeds, with what is locked taken from a face. */
     rollBeside: (recipe, seeds, locks) => draw("roll", { recipe, seeds, locks }),
+    /** The same of so many clear faces of seeds from one on, chosen with what is locked. */
+    freshBeside: (recipe, count, seed, locks) => draw("beside", { recipe, count, seed, locks }),
     /** Eight variations of a face. strength: 0 to 1. */
     vary: async (recipe, strength, seed, locks) => draw("vary", { recipe: checked(recipe), strength, seed, locks }),
     /** A face moved along directions. amounts: by name; own: vectors of the visitor's own, by name. */

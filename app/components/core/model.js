@@ -20,6 +20,25 @@ function keepRecent({ key, model, revision, origin }) {
   writeStored(RECENT, [...others, { key, model, revision, origin }].slice(-MOST_RECENT));
 }
 
+/** The models that were in use since the page was opened, and with them those of earlier visits. */
+function createMemory() {
+  const known = new Map(); // by revision
+  return {
+    add(value) {
+      known.set(value.revision, value);
+      if (!value.trained && value.model !== value.embedded) keepRecent(value);
+    },
+    /** What is known of the model of a revision that was in use since the page was opened. */
+    get: (revision) => known.get(revision),
+    /** The same of one that was ever in use; undefined for no such model. */
+    find: (revision) => known.get(revision) || recentModels().find((entry) => entry.revision === revision),
+    /** The models that were in use since the page was opened, the latest last. */
+    latest: () => [...known.values()],
+    /** The models of earlier visits, the latest last; some may be gone. */
+    earlier: () => recentModels().filter(({ revision }) => !known.has(revision)),
+  };
+}
+
 /** Whether two values say the same about the same model; a clarity and sliders may be fitted to it later. */
 const isSame = (value, other) => other?.steers?.length === value.steers?.length
   && ["key", "revision", "awaited", "clarity"].every((name) => value[name] === other?.[name]);
@@ -37,6 +56,29 @@ async function renew(request, inUse, meet) {
   if (inUse() === model && answer) meet(answer);
 }
 
+/** What can be done on this page, and with the faces of which models. inUse(): the model in use. */
+function createAbilities(memory, inUse) {
+  const can = (ability) => !inUse().lacks?.includes(ability);
+
+  return {
+    /** Whether this page can do something: "models" (load others), "project", "find", "layers", "copies", "sharpen". */
+    can,
+    /** Whether the model in use drew a face. */
+    isOfModel: (recipe) => parseRecipe(recipe)?.revision === inUse().revision,
+    /** Whether the model of a face might be loaded: from the hub, from the page, or with the key of a job. */
+    canBring(recipe) {
+      const face = parseRecipe(recipe);
+      if (!face || !inUse() || face.revision === inUse().revision || !can("models")) return false;
+      return isOpen(face, inUse().embedded) || Boolean(memory.find(face.revision)) || keptJobs.keys().length > 0;
+    },
+    /** Whether only the holder of a job's key can load the model of a face. */
+    isPrivate(recipe) {
+      const face = parseRecipe(recipe);
+      return memory.get(face.revision)?.private ?? !isOpen(face, inUse().embedded);
+    },
+  };
+}
+
 /**
  * Creates the access to models. changed(key): tells the server which one is in use.
  *
@@ -47,25 +89,23 @@ async function renew(request, inUse, meet) {
  */
 export function createModels({ request, attempt, complain }, changed) {
   const listeners = createListeners();
-  const known = new Map(); // by revision: the models that were in use since the page was opened
+  const memory = createMemory();
   let model = null;
 
   function meet(value, brought = false) {
     const before = model;
     model = value;
-    known.set(value.revision, value);
-    if (!value.trained && value.model !== value.embedded) keepRecent(value);
+    memory.add(value);
     if (value.awaited) renew(request, () => model, meet);
     if (isSame(value, before)) return;
     if (before && value.key !== before.key) changed(value.key);
     listeners.tell(value, brought);
   }
 
-  const can = (ability) => !model.lacks?.includes(ability);
-  const find = (revision) => known.get(revision) || recentModels().find((entry) => entry.revision === revision);
-  const keyOf = (recipe) => find(parseRecipe(recipe).revision)?.key || "";
+  const keyOf = (recipe) => memory.find(parseRecipe(recipe).revision)?.key || "";
 
   return {
+    ...createAbilities(memory, () => model),
     get model() { return model; },
     meet,
     /** Called with the model and whether a face has brought it, now where there is one and at each change. */
@@ -73,10 +113,8 @@ export function createModels({ request, attempt, complain }, changed) {
       listeners.on(listener);
       if (model) listener(model, false);
     },
-    /** The models that were in use since the page was opened, the latest last. */
-    knownModels: () => [...known.values()],
-    /** The models of earlier visits, the latest last; some may be gone. */
-    earlierModels: () => recentModels().filter(({ revision }) => !known.has(revision)),
+    knownModels: memory.latest,
+    earlierModels: memory.earlier,
     /** Calls a server function about the model in use. */
     ask: (name, ...values) => request(name, model.key, ...values),
     /** Changes to another model; name: of a server function that answers with it. Throws what the server refuses. */
@@ -85,7 +123,11 @@ export function createModels({ request, attempt, complain }, changed) {
     async returnToStart(words = "") {
       const gone = model;
       const start = await request("start_model").catch(() => gone);
-      if (gone !== model || start?.key === gone?.key) return words && gone === model ? complain(words) : undefined;
+      if (gone !== model) return; // for another one, meanwhile
+      if (start?.key === gone?.key) {
+        if (words) complain(words);
+        return;
+      }
       meet(start);
       complain(`That model was deleted with its job, so the page is back to ${start.model}.`);
     },
@@ -106,21 +148,6 @@ export function createModels({ request, attempt, complain }, changed) {
         meet(answer, true);
         return act();
       }, recipe);
-    },
-    /** Whether this page can do something: "models" (load others), "project", "find", "layers", "copies", "sharpen". */
-    can,
-    /** Whether the model in use drew a face. */
-    isOfModel: (recipe) => parseRecipe(recipe)?.revision === model.revision,
-    /** Whether the model of a face might be loaded: from the hub, from the page, or with the key of a job. */
-    canBring(recipe) {
-      const face = parseRecipe(recipe);
-      if (!face || !model || face.revision === model.revision || !can("models")) return false;
-      return isOpen(face, model.embedded) || Boolean(find(face.revision)) || keptJobs.keys().length > 0;
-    },
-    /** Whether only the holder of a job's key can load the model of a face. */
-    isPrivate(recipe) {
-      const face = parseRecipe(recipe);
-      return known.get(face.revision)?.private ?? !isOpen(face, model.embedded);
     },
   };
 }

@@ -23,13 +23,36 @@ function showHead({ $ }, found, ended = true) {
   if (isRoll) $(".found-text").textContent = ""; // it is of faces that have given way
 }
 
+/** The roll that an address names: {seed, count, every}, the last one whether all seeds are shown. */
+export function readRoll({ seed: text, count, best }) {
+  const seed = wholeNumber(text, 0, MAX_SEED);
+  return {
+    seed: seed ?? FIRST.seed, count: wholeNumber(count, 1, 64) ?? FIRST.count, every: seed !== null && !best,
+  };
+}
+
+/** What an address says of a roll, nothing of what is as on a first visit. */
+export function writeRoll({ seed, count, every }) {
+  const named = every || seed !== FIRST.seed;
+  return { seed: named ? seed : "", best: named && !every ? 1 : "", count: count === FIRST.count ? "" : count };
+}
+
+/** Connects the fields for the number of faces and the seed; roll(changes): rolls with what was typed. */
+function connectFields({ $, complain }, current, roll) {
+  $(".count").value = String(current().count);
+  $(".count").addEventListener("change", () => roll({ count: Number($(".count").value) }));
+  $(".seed").addEventListener("change", () => {
+    const seed = wholeNumber($(".seed").value, 0, MAX_SEED);
+    if (seed !== null) return roll({ seed, every: true });
+    $(".seed").value = current().seed;
+    return complain(`A seed is a whole number from 0 to ${MAX_SEED.toLocaleString("en")}.`);
+  });
+}
+
 /** Creates the gallery. */
 export function createGallery(view, locks) {
   const { $, attempt, place } = view;
-  const given = place.read();
-  let seed = wholeNumber(given.seed, 0, MAX_SEED) ?? FIRST.seed;
-  let count = wholeNumber(given.count, 1, 64) ?? FIRST.count;
-  let every = wholeNumber(given.seed, 0, MAX_SEED) !== null && !given.best; // whether all seeds are shown
+  let current = readRoll(place.read());
   let recipes = [];
   let latest = 0;
   let found = false; // whether it shows faces that were searched for
@@ -48,6 +71,7 @@ export function createGallery(view, locks) {
     const ticket = ++latest;
     $(".gallery").setAttribute("aria-busy", "true");
     try {
+      const { seed, count, every } = current;
       const drawn = await (every ? locks.draw(seedsFrom(seed, count)) : locks.fresh(count, seed));
       if (ticket === latest) show(drawn);
     } finally {
@@ -55,27 +79,16 @@ export function createGallery(view, locks) {
     }
   });
 
-  function roll(first, all = every) {
-    [seed, every, found] = [first, all, false];
-    $(".seed").value = seed;
-    const named = every || seed !== FIRST.seed;
-    place.set({ seed: named ? seed : "", best: named && !every ? 1 : "", count: count === FIRST.count ? "" : count });
+  function roll(changes = {}) {
+    [current, found] = [{ ...current, ...changes }, false];
+    $(".seed").value = current.seed;
+    place.set(writeRoll(current));
     return redraw();
   }
 
-  $(".count").value = String(count);
-  $(".count").addEventListener("change", () => {
-    count = Number($(".count").value);
-    roll(seed);
-  });
-  $(".seed").addEventListener("change", () => {
-    const typed = wholeNumber($(".seed").value, 0, MAX_SEED);
-    if (typed !== null) return roll(typed, true);
-    $(".seed").value = seed;
-    return view.complain(`A seed is a whole number from 0 to ${MAX_SEED.toLocaleString("en")}.`);
-  });
-  view.onModel(() => view.current() && roll(seed));
-  view.onFirstFace(() => roll(seed)); // which comes before all others
+  connectFields(view, () => current, roll);
+  view.onModel(() => view.current() && roll());
+  view.onFirstFace(() => roll()); // which comes before all others
   return {
     redraw,
     /** Shows faces that were searched for; toCome and dim as above. */
@@ -84,8 +97,8 @@ export function createGallery(view, locks) {
       show(list, { size: FOUND_SIZE, toCome, dim });
     },
     actions: {
-      back: () => roll(seed),
-      roll: () => roll(randomSeed(), false),
+      back: () => roll(),
+      roll: () => roll({ seed: randomSeed(), every: false }),
       "keep-all": () => view.tray.keepAll(recipes),
     },
   };

@@ -1,6 +1,6 @@
 // Locks: what stays while other faces are rolled.
 import { create } from "../shared/dom.js";
-import { randomSeed, seedsFrom, withSettings } from "../shared/recipes.js";
+import { randomSeed, withSettings } from "../shared/recipes.js";
 
 const WORDS = { hair: "Hair", eyes: "Eyes", expression: "Expression" };
 
@@ -25,15 +25,15 @@ export function createLocks(view) {
     $(".locks").replaceChildren($(".locks .label"), ...locks.map(createLock));
   });
 
-  const beside = (seeds) => (
-    drawing.rollBeside(withSettings(view.current().recipe, view.settings), seeds, [...locked]));
+  const face = () => withSettings(view.current().recipe, view.settings);
 
   /** Draws the faces of seeds, with what is locked taken from the current face; returns their recipes. */
-  const draw = (seeds) => (locked.size ? beside(seeds) : drawing.draw(seeds.map(view.faceOfSeed)));
+  const draw = (seeds) => (
+    locked.size ? drawing.rollBeside(face(), seeds, [...locked]) : drawing.draw(seeds.map(view.faceOfSeed)));
 
-  /** The same for so many clear faces of seeds from one on, of consecutive ones where something is locked. */
+  /** The same for so many clear faces of seeds from one on. */
   const fresh = (count, seed) => (
-    locked.size ? beside(seedsFrom(seed, count)) : drawing.fresh(count, seed, view.settings));
+    locked.size ? drawing.freshBeside(face(), count, seed, [...locked]) : drawing.fresh(count, seed, view.settings));
 
   view.setDice("Create", () => view.show(async () => ({ recipe: (await fresh(1, randomSeed()))[0] })));
   return {

@@ -2,7 +2,7 @@
 import { coreReady } from "../core/core.js";
 import { actionOf } from "../dock/keys.js";
 import { connectButtons, fillRange, fillRanges, finder } from "../shared/dom.js";
-import { isTabOpen, onTab } from "../shared/page-tabs.js";
+import { isTabOpen, onTab, openTab } from "../shared/page-tabs.js";
 import { parseRecipe, randomSeed } from "../shared/recipes.js";
 import { connectUndo } from "../shared/undo-buttons.js";
 import { createOrder } from "./order.js";
@@ -41,7 +41,7 @@ function createFaceActions(view, player) {
   const { $, tray } = view;
 
   function showKept() {
-    const kept = Boolean(view.current()) && tray.has(view.current().recipe) && !player.playing();
+    const kept = tray.has(player.onView()) && !player.playing();
     $(".keep").setAttribute("aria-pressed", String(kept));
     $(".keep").textContent = kept ? "♥ Kept" : "♥ Keep";
   }
@@ -49,8 +49,10 @@ function createFaceActions(view, player) {
   view.onFace(showKept);
   tray.onTray(showKept);
   view.onBusy((busy) => $(".window").setAttribute("aria-busy", String(busy)));
-  document.addEventListener("keydown", (event) => { // before the key keeps the current face
-    if (actionOf(event) === "keep" && isTabOpen("Interpolate")) player.pause();
+  document.addEventListener("keydown", (event) => { // before the key keeps the face on view
+    if (actionOf(event) !== "keep" || !isTabOpen("Interpolate")) return;
+    player.pause();
+    view.standIn(player.onView());
   }, { capture: true });
   return {
     showKept,
@@ -58,7 +60,11 @@ function createFaceActions(view, player) {
       ...connectUndo(view),
       async keep() {
         await player.pause();
-        return tray.toggle(view.current().recipe);
+        return tray.toggle(player.onView());
+      },
+      async create() {
+        await player.pause();
+        if (await view.show({ recipe: player.onView() })) openTab("Create");
       },
     },
   };

@@ -1,14 +1,15 @@
-// The film on view. It plays drawn frames and mixes neighbours; where it pauses, the frame becomes the current face.
+// The film on view. It plays drawn frames and mixes neighbours; where it pauses, the frame is on view as a face.
 import { isLaidOut } from "../shared/dom.js";
 import { createClock, reducedMotion } from "../shared/motion.js";
 import { createReel } from "./reel.js";
 import { placeOf, timeOf } from "./route.js";
 import { createScreen } from "./screen.js";
 
-/** Shows places of the film and the current face. moved(slot): called with the slot that the film is nearest to. */
+/** Shows places of the film, and faces. moved(slot): called with the slot that the film is nearest to. */
 function createProjection(view, reel, screen, moved) {
   let place = 0; // in frames, with a fraction
-  let settled = true; // whether the current face is on view, and no frame of the film
+  let face = ""; // the recipe of the face on view that the film has halted at; "" for the current face
+  let settled = true; // whether a face is on view, and no mixture of frames
 
   function moveTo(next) {
     place = next;
@@ -31,9 +32,18 @@ function createProjection(view, reel, screen, moved) {
       screen.showFrames(...mix);
     },
     isSettled: () => settled,
+    /** The recipe of the face on view: that of the frame that the film has halted at, or the current one. */
+    onView: () => face || view.current().recipe,
     showCurrent() {
-      settled = true;
+      [face, settled] = ["", true];
       screen.showFace(view.current().recipe);
+    },
+    /** Shows a face at a place, which is drawn again where its picture is gone. */
+    async showFace(next, recipe) {
+      moveTo(next);
+      [face, settled] = [recipe, true];
+      if (!view.pictures.has(recipe)) await view.attempt(() => view.drawing.draw([recipe]));
+      if (face === recipe && settled) screen.showFace(recipe);
     },
   };
 }
@@ -42,7 +52,6 @@ function createProjection(view, reel, screen, moved) {
 function createCourse(view, reel, screen, projection, turned) {
   const { element, slots } = view;
   const clock = createClock(element, advance);
-  let own = ""; // the recipe of the frame that was made the current face
 
   function advance(seconds) {
     if (!reel.isDrawn(projection.place())) return projection.show(projection.place());
@@ -62,7 +71,6 @@ function createCourse(view, reel, screen, projection, turned) {
   const course = {
     resting: reducedMotion.matches,
     playing: clock.running,
-    isOwn: (recipe) => recipe === own,
     play() {
       course.resting = false;
       if (!reel.legs()) return;
@@ -71,19 +79,15 @@ function createCourse(view, reel, screen, projection, turned) {
       setPlaying(true);
     },
     stop: () => setPlaying(false),
-    /** Halts at a place, whose frame becomes the current face; further ones continue that step, as for undo. */
-    async settle(at) {
+    /** Halts at the frame nearest to a place. */
+    settle(at) {
       course.resting = true;
+      const recipe = reel.recipeAt(Math.round(at));
+      const shown = recipe && projection.showFace(Math.round(at), recipe);
       course.stop();
-      projection.moveTo(Math.round(at));
-      const recipe = reel.recipeAt(projection.place());
-      if (!recipe) return;
-      const continues = own !== "" && own === view.current().recipe;
-      own = recipe;
-      if (recipe === view.current().recipe) projection.showCurrent();
-      else await view.show({ recipe }, continues);
+      return shown;
     },
-    pause: async () => (clock.running() ? course.settle(projection.place()) : undefined),
+    pause: () => (clock.running() ? course.settle(projection.place()) : undefined),
   };
   return course;
 }
@@ -128,8 +132,8 @@ export function createPlayer(view, moved, turned) {
     course.settle(Number(slider.value));
   });
   reducedMotion.addEventListener("change", () => reducedMotion.matches && course.pause());
-  view.onFace(({ recipe }) => {
-    if (course.playing() && isLaidOut(element) && !course.isOwn(recipe)) { // it was chosen elsewhere, to be seen
+  view.onFace(() => {
+    if (course.playing() && isLaidOut(element)) { // it was chosen elsewhere, to be seen
       course.resting = true;
       course.stop();
     }
@@ -142,6 +146,7 @@ export function createPlayer(view, moved, turned) {
     legs: reel.legs,
     playing: course.playing,
     pause: course.pause,
+    onView: projection.onView,
     toggle: () => (course.playing() ? course.pause() : course.play()),
     /** Goes on where the tab is opened again. */
     resume() {
@@ -154,6 +159,6 @@ export function createPlayer(view, moved, turned) {
       if (!reducedMotion.matches) course.play();
     },
     /** Shows the face of a slot. */
-    goTo: async (slot) => (reel.placeOf(slot) < 0 ? undefined : course.settle(reel.placeOf(slot))),
+    goTo: (slot) => (reel.placeOf(slot) < 0 ? undefined : course.settle(reel.placeOf(slot))),
   };
 }

@@ -90,7 +90,7 @@ export function createSaving(view, player) {
       },
       async frame(button) {
         await player.pause();
-        return sharing.save(view.current().recipe, Number(button.dataset.size));
+        return sharing.save(player.onView(), Number(button.dataset.size));
       },
       link: () => sharing.copyLink("walk", writeFilm(slots.film()), slots.film().faces, TOO_LONG),
     },

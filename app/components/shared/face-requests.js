@@ -45,9 +45,9 @@ const errorOf = ({ error, missing }, status) => (
 /**
  * Has the server draw faces. Returns what unpackFaces returns, with an ImageBitmap as picture.
  *
- * tool: "draw", "roll", "vary", "steer", "breed", "mix", "between" or "sharp". fields: what it takes. waiting(place):
- * called every second with {ahead, seconds} while others are served before. Throws an Error with a message for the
- * visitor; its `missing` says that the model's training job was deleted, its `busy` that a later attempt may succeed.
+ * tool, fields: what is drawn, and what that takes, as app/server/face_endpoint.py lists them. waiting(place): called
+ * every second with {ahead, seconds} while others are served before. Throws an Error with a message for the visitor;
+ * its `missing` says that the model's training job was deleted, its `busy` that a later attempt may succeed.
  */
 export async function requestFaces(tool, fields, waiting = undefined) {
   const headers = { "Content-Type": "application/json" };

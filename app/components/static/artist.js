@@ -52,6 +52,15 @@ function waysOf({ locks: ways, directions }, locks) {
   return [...names].map((name) => directions[name]);
 }
 
+/** The sum of directions. amounts: by name; own: vectors of the visitor's own as text, by name. */
+function offsetOf({ dim, directions, limits }, amounts, own = {}) {
+  return combined(Object.entries(amounts).map(([name, amount]) => {
+    const vector = Object.hasOwn(own, name) ? decodeVector(own[name]) : directions[name];
+    if (vector?.length === dim) return [vector, checkedAmount(name, amount, limits.amount)];
+    throw new Error(`There is no direction ${JSON.stringify(name)} for this model.`);
+  }));
+}
+
 /** Recipes between two faces in equal steps, both left out. See `recipes_between` in mixing.py. */
 function recipesBetween(recipes, a, b, steps, { dim, limits }) {
   if (!Number.isInteger(steps) || steps < 2 || steps > limits.steps) {
@@ -80,19 +89,26 @@ function meanSettings(parents) {
   return { ...parents[0], ...Object.fromEntries(settings) };
 }
 
-/** The seeds of clear faces, from one on; all seeds where nothing predicts clarity. See `best_seeds` in clarity.py. */
-function freshSeeds(count, first, predict, { dim, limits }) {
-  if (!predict) return seedsFrom(first, count);
+/**
+ * Clear faces of seeds from one on: {seed, z}, of every few the one that is predicted to be clearest; of all seeds
+ * where nothing predicts clarity. changed(latents): what is done to their latents before. See drawing/clarity.py.
+ */
+function clearest(count, first, predict, { dim, limits }, changed = (latents) => latents) {
+  const each = predict ? limits.bestOf : 1;
+  const seeds = seedsFrom(first, count * each);
+  const latents = changed(seeds.map((seed) => latentOfSeed(seed, dim)));
+  const faces = seeds.map((seed, index) => ({ seed, z: latents[index] }));
+  if (!predict) return faces;
   return Array.from({ length: count }, (_, index) => {
-    const group = seedsFrom(first + index * limits.bestOf, limits.bestOf);
-    const predicted = group.map((seed) => predict(latentOfSeed(seed, dim)));
+    const group = faces.slice(index * each, (index + 1) * each);
+    const predicted = group.map(({ z }) => predict(z));
     return group[predicted.indexOf(Math.max(...predicted))];
   });
 }
 
 /** Creates the tools, each of which returns recipes. about: see createArtist; predict: of clarity.js, or undefined. */
 function createTools(about, recipes, predict) {
-  const { dim, directions, limits } = about;
+  const { dim, limits } = about;
   const read = recipes.read;
   const plain = (recipe) => untruncated(recipe, dim);
   const locked = (latents, z, locks) => {
@@ -101,24 +117,21 @@ function createTools(about, recipes, predict) {
   };
   const from = (origin, latents) => latents.map((z) => recipes.of(z, origin));
 
-  /** The sum of directions. amounts: by name; own: vectors of the visitor's own as text, by name. */
-  function offsetOf(amounts, own = {}) {
-    return combined(Object.entries(amounts).map(([name, amount]) => {
-      const vector = Object.hasOwn(own, name) ? decodeVector(own[name]) : directions[name];
-      if (vector?.length === dim) return [vector, checkedAmount(name, amount, limits.amount)];
-      throw new Error(`There is no direction ${JSON.stringify(name)} for this model.`);
-    }));
-  }
-
   return {
     draw: ({ recipes: texts }) => recipes.readAll(texts),
     fresh: ({ count, seed, ...settings }) => (
-      freshSeeds(recipes.checkedCount(count), seed, predict, about)
-        .map((fresh) => recipes.ofSeed(fresh, settings.truncation, predict ? settings.clarity : 0))),
+      clearest(recipes.checkedCount(count), seed, predict, about)
+        .map((face) => recipes.ofSeed(face.seed, settings.truncation, predict ? settings.clarity : 0))),
     sharp: ({ recipe }) => [read(recipe)],
     roll({ recipe, seeds, locks }) {
       const origin = read(recipe);
       return from(origin, locked(seeds.map((seed) => latentOfSeed(seed, dim)), plain(origin), locks));
+    },
+    beside({ recipe, count, seed, locks }) {
+      const origin = read(recipe);
+      const change = (latents) => locked(latents, plain(origin), locks);
+      const faces = clearest(recipes.checkedCount(count), seed, predict, about, change);
+      return from(origin, faces.map(({ z }) => z));
     },
     vary({ recipe, strength, seed, locks = [] }) {
       const origin = read(recipe);
@@ -128,7 +141,7 @@ function createTools(about, recipes, predict) {
     steer({ recipe, amounts, own }) {
       const origin = read(recipe);
       const z = plain(origin);
-      return from(origin, [Object.keys(amounts).length ? moved(z, offsetOf(amounts, own)) : z]);
+      return from(origin, [Object.keys(amounts).length ? moved(z, offsetOf(about, amounts, own)) : z]);
     },
     breed({ recipes: texts, mutation, seed }) {
       const parents = recipes.readAll(texts);
@@ -143,7 +156,7 @@ function createTools(about, recipes, predict) {
     },
     between: ({ a, b, steps }) => recipesBetween(recipes, read(a), read(b), steps, about),
     /** The vector of a visitor's direction that goes where sliders lead together. */
-    ownSliders: (amounts, own) => encodeVector(wayOf(offsetOf(amounts, own), limits.ownLength)),
+    ownSliders: (amounts, own) => encodeVector(wayOf(offsetOf(about, amounts, own), limits.ownLength)),
     /** The vector of one that leads from face b to face a. */
     ownFaces(a, b) {
       const [to, start] = [plain(read(a)), plain(read(b))];

@@ -123,6 +123,31 @@ def test_fresh_faces_are_the_clearest_of_every_four_seeds(client: TestClient, st
     assert [recipe.seed for recipe in drawn(0)] != [40, 41, 42]
 
 
+def test_faces_rolled_beside_another_are_the_clearest_of_every_four_with_what_is_locked(
+    client: TestClient, steered_studio: Studio
+) -> None:
+    model = steered_studio.open(EMBEDDED_KEY)
+    face = Recipe(model.checkpoint.name, model.checkpoint.revision, 7, 0.9, clarity=0.3)
+    asked = {"key": EMBEDDED_KEY, "recipe": face.to_json(), "count": 3, "seed": 2**32 - 6, "locks": ["hair", "eyes"]}
+    chosen = unpacked(client.post("/ganime/beside", json=asked).content).head["recipes"]
+    seeds = [(2**32 - 6 + number) % 2**32 for number in range(12)]
+    every = model.roll_beside(face, seeds, ["hair", "eyes"]).recipes
+    assert model.checkpoint.clarity
+    predicted = model.checkpoint.clarity.predict(model.untruncated(every)).reshape(3, 4).argmax(axis=1)
+    assert chosen == [every[4 * group + int(place)].to_json() for group, place in enumerate(predicted)]
+    assert chosen != [recipe.to_json() for recipe in every[:3]]
+
+
+def test_faces_rolled_beside_another_without_a_clarity_are_those_of_every_seed(
+    client: TestClient, steered_studio: Studio
+) -> None:
+    face = recipe_of(steered_studio, 7)
+    asked = {"key": START_KEY, "recipe": face.to_json(), "count": 3, "seed": 40, "locks": ["expression"]}
+    recipes = unpacked(client.post("/ganime/beside", json=asked).content).head["recipes"]
+    drawn = steered_studio.open(START_KEY).roll_beside(face, [40, 41, 42], ["expression"])
+    assert recipes == [recipe.to_json() for recipe in drawn.recipes]
+
+
 def test_fresh_faces_of_a_model_without_a_clarity_are_those_of_every_seed(client: TestClient) -> None:
     settings = {"key": START_KEY, "count": 3, "seed": 40, "truncation": 0.9, "clarity": 0}
     recipes = unpacked(client.post("/ganime/fresh", json=settings).content).head["recipes"]
@@ -135,6 +160,7 @@ def test_every_tool_draws(client: TestClient, steered_studio: Studio) -> None:
         "draw": (3, {"recipes": texts}),
         "fresh": (5, {"count": 5, "seed": 2**32 - 2, "truncation": 0.9, "clarity": 0.35}),
         "roll": (2, {"recipe": texts[0], "seeds": [1, 2], "locks": ["expression"]}),
+        "beside": (3, {"recipe": texts[0], "count": 3, "seed": 2**32 - 2, "locks": ["expression"]}),
         "vary": (8, {"recipe": texts[0], "strength": 0.3, "seed": 1, "locks": ["expression"]}),
         "steer": (1, {"recipe": texts[0], "amounts": {"smile": 2}}),
         "breed": (8, {"recipes": texts, "mutation": 0.1, "seed": 0}),
@@ -188,6 +214,11 @@ OWN = encoded(np.eye(8, dtype=np.float32)[3])
         ("roll", {"recipe": FACE, "seeds": [1], "locks": ["hair"] * 17}, "locks"),
         ("roll", {"recipe": FACE, "seeds": [1], "locks": "hair"}, "locks"),
         ("roll", {"recipe": FACE, "seeds": [1]}, "locks"),
+        ("beside", {"recipe": FACE, "count": 65, "seed": 0, "locks": []}, "64"),
+        ("beside", {"recipe": FACE, "count": 10**400, "seed": 0, "locks": []}, "64"),
+        ("beside", {"recipe": FACE, "count": 1, "seed": 2**32, "locks": []}, "seed"),
+        ("beside", {"recipe": FACE, "count": 1, "seed": 0, "locks": ["nose"]}, "nose"),
+        ("beside", {"recipe": FACE, "count": 1, "seed": 0}, "locks"),
         ("vary", {"recipe": FACE, "strength": 7, "seed": 0}, "trength"),
         ("vary", {"recipe": FACE, "strength": 0.3, "seed": -1}, "seed"),
         ("vary", {"recipe": FACE, "strength": 0.3, "seed": 0, "locks": ["nose"]}, "nose"),
@@ -235,6 +266,7 @@ def test_every_tool_refuses_a_face_of_another_model_by_its_name(client: TestClie
     asked: dict[str, dict[str, Any]] = {
         "draw": {"recipes": [mine, other]},
         "roll": {"recipe": other, "seeds": [1], "locks": []},
+        "beside": {"recipe": other, "count": 1, "seed": 1, "locks": []},
         "vary": {"recipe": other, "strength": 0.3, "seed": 0},
         "steer": {"recipe": other, "amounts": {"smile": 1}},
         "breed": {"recipes": [mine, other], "mutation": 0.1, "seed": 0},

@@ -113,6 +113,10 @@ def test_every_tool_makes_the_same_recipes(art: Art, model: LoadedModel) -> None
             model.roll_beside(a, [1, 2, 3], ["hair", "eyes"]),
         ),
         (["roll", {"recipe": texts[0], "seeds": [5], "locks": []}], model.roll_beside(a, [5], [])),
+        (
+            ["beside", {"recipe": texts[0], "count": 3, "seed": 2**32 - 5, "locks": ["hair"]}],
+            model.roll_beside(a, [(2**32 - 5 + number) % 2**32 for number in range(12)], ["hair"], best_of=4),
+        ),
         (["vary", {"recipe": texts[0], "strength": 0.3, "seed": 9}], model.vary(a, 0.3, 9)),
         (
             ["vary", {"recipe": edited.to_json(), "strength": 1, "seed": 0, "locks": ["expression"]}],

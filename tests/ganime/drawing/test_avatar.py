@@ -31,6 +31,19 @@ def test_background_goes_and_what_the_face_encloses_stays(face: np.ndarray) -> N
     assert abs((alpha > 128).mean() - np.pi * 18**2 / SIDE**2) < 0.03
 
 
+@pytest.mark.parametrize("gap", [0, 6])
+def test_white_clothes_on_white_ground_stay_even_where_their_outline_has_a_gap(face: np.ndarray, gap: int) -> None:
+    image = Image.fromarray(face).resize((SIDE * 4, SIDE * 4))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((32, 192, 224, 400), (250, 250, 248), (90, 80, 80), width=3)  # shoulders, down to the lower edge
+    pixels = np.array(image)
+    pixels[192:220, 180 : 180 + gap] = (250, 250, 248)
+    alpha = opacity(pixels)
+    assert (alpha[230:, 80:176] == 255).all()
+    assert (alpha[:180, :40] == 0).all()
+    assert (alpha[200:224, [8, -8]] == 0).all()  # beside the shoulders
+
+
 def test_pixels_that_mix_with_the_background_lose_its_colour(face: np.ndarray) -> None:
     large = np.asarray(Image.fromarray(face).resize((SIDE * 2, SIDE * 2), Image.Resampling.BILINEAR))
     cut = avatar(large, transparent=True)
