@@ -94,7 +94,7 @@ def test_every_tool_and_tab_fits_and_axe_finds_nothing_serious_in_either_theme(
             assert page.evaluate(COVERED) == []
     page.get_by_role("tab", name="Create").click()
     if both:  # Gradio leaves it out on a phone
-        expect(page.get_by_role("button", name="Use via API")).to_be_visible()
+        expect(page.get_by_role("button", name="Use via API", exact=True)).to_be_visible()  # without Gradio's sign
     page.route(SERVER, lambda route: route.fulfill(json={"error": "Others are being served just now. " * 4}))
     page.locator(".gallery").scroll_into_view_if_needed()
     press(page, "zip", '[data-size="512"]')  # on a phone far below the stage

@@ -547,6 +547,25 @@ def drag_from_the_start_to_now(page: Page, job: Locator) -> None:
     expect(job.locator(".before")).to_have_css("clip-path", "inset(0px 0% 0px 0px)")
 
 
+def test_a_refused_upload_is_reported_above_the_tray_and_the_frame_takes_other_files_at_once(
+    page: Page, site: Site
+) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    open_tab(page, site.address)
+    page.route("**/upload*", lambda route: route.fulfill(status=413, body="Too much for this page."))
+    page.locator("#faces-files input[type=file]").set_input_files(
+        [{"name": "face.png", "mimeType": "image/png", "buffer": b"face"}]  # type: ignore[list-item]
+    )
+    message = page.get_by_test_id("toast-body")
+    expect(message).to_contain_text("Too much for this page.")
+    box, dock = message.bounding_box(), page.locator("#dock").bounding_box()
+    assert box
+    assert dock
+    assert PHONE["height"] / 2 < box["y"] < box["y"] + box["height"] <= dock["y"]
+    with page.expect_file_chooser():
+        page.locator("#faces-files .upload-container").click()
+
+
 def test_example_faces_and_the_tray_need_one_click_and_a_stopped_model_can_be_finished(
     page: Page, site: Site, complaints: list[str]
 ) -> None:
