@@ -105,14 +105,18 @@ def nearest_training_faces(studio: Studio, key: str) -> Iterator[float | Nearest
 
 
 def nearest_value(found: NearestFaces | float | None) -> dict[str, Any]:
-    """Return the progress of a search, None before its first step, or its result as a picture and a text."""
+    """Return the progress of a search, None before its first step, or its result as pictures and a text.
+
+    Each picture is a row of faces above the training faces nearest to them.
+    """
     if not isinstance(found, NearestFaces):
         return {"progress": found or 0.0}
     size = found.faces.shape[1]
     pairs = np.stack([found.faces, found.training])  # (2, PAIRS, S, S, 3)
     pairs = pairs.reshape(2, -1, PAIR_COLUMNS, size, size, 3)  # (2, rows, columns, S, S, 3)
-    pairs = pairs.swapaxes(0, 1).reshape(-1, size, size, 3)  # (2 * PAIRS, S, S, 3): a row of faces, a row of training
-    return {"url": picture_url("webp", webp_bytes(sheet(pairs, PAIR_COLUMNS))), "text": found.describe()}
+    rows = pairs.swapaxes(0, 1)  # (rows, 2, columns, S, S, 3): faces, training faces
+    sheets = [sheet(row.reshape(-1, size, size, 3), PAIR_COLUMNS) for row in rows]
+    return {"urls": [picture_url("webp", webp_bytes(one)) for one in sheets], "text": found.describe()}
 
 
 def card_html(card: str) -> str:

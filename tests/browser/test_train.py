@@ -317,7 +317,16 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     page.unroute(SERVER)
     job.get_by_role("button", name="Compare with your faces").click()
     expect(job.locator(".likeness figcaption")).to_contain_text("other real faces", timeout=PATIENCE)
-    expect(job.locator(".pairs")).to_be_visible()
+    expect(job.locator(".pairs img")).to_have_count(2)
+    expect(job.locator(".pairs img").last).to_be_in_viewport(ratio=0.99)
+    stand_in(page, nearest={"error": "Others are being served just now."})
+    job.get_by_role("button", name="Compare with your faces").click()
+    refusal = page.locator("#job").get_by_role("alert")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    expect(refusal).to_be_in_viewport(ratio=1)
+    refusal.click()
+    expect(refusal).to_have_count(0)  # it is hidden
+    page.unroute(SERVER)
     job.locator(".card summary").click()
     expect(job.locator(".card h1")).to_have_text("<b>mine</b>")
     with page.expect_download() as waiting:

@@ -59,7 +59,8 @@ def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
     answers = [ask["ask"]([begun]) for _ in range(3)]
     assert [answer.get("progress") for answer in answers] == [0.2, 0.7, None]
     assert "1,000 training faces" in answers[2]["text"]
-    assert answers[2]["url"].startswith("data:image/webp")
+    assert answers[2]["urls"]
+    assert all(url.startswith("data:image/webp") for url in answers[2]["urls"])
     left = ask["nearest"]([key])["work"]
     assert ask["leave"]([left]) == {}
     assert "ended" in ask["ask"]([left])["error"]
