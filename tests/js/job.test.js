@@ -4,7 +4,7 @@ import test from "node:test";
 import { linePath, ticksOf } from "../../app/components/job/charts.js";
 import { createNotifying } from "../../app/components/job/notify.js";
 import { hasPicture, removePicture, showPicture } from "../../app/components/job/pictures.js";
-import { nameOfSample } from "../../app/components/job/samples.js";
+import { createSamples, nameOfSample } from "../../app/components/job/samples.js";
 import {
   bringsOf, canBeFinished, describeState, formatDuration, nameOf, paceOf, planOf, reasonOf, restOf, resumeOf, shareOf,
   stateOf, triesOf,
@@ -166,4 +166,39 @@ test("a job's picture is not seen with the next one, also where it comes late", 
   assert.ok(!hasPicture(image));
   await showPicture(image, "a", async () => ({ url: "a.webp" }));
   assert.ok(hasPicture(image));
+});
+
+/** Stands for an element of any kind. */
+class Part extends Picture {
+  style = {};
+  setAttribute(name, value) { this[name] = value; }
+  addEventListener(type, act) { this[type] = act; }
+}
+
+test("the divider comes with the second picture, and never stands in one picture", async () => {
+  const parts = new Map();
+  const $ = (selector) => parts.get(selector) || parts.set(selector, new Part()).get(selector);
+  const [waiting, settled] = [[], () => new Promise((resolve) => { setTimeout(resolve); })];
+  const ask = (_, key, images) => new Promise((resolve) => {
+    waiting.push(() => resolve({ url: `${images}.png` }));
+  });
+  const samples = createSamples({ $, ask, picked: () => "a" });
+  samples.show({ grids: [0] });
+  waiting.shift()();
+  await settled();
+  assert.deepEqual([$(".grid").src, $(".divider").hidden], ["0.png", true]);
+
+  samples.show({ grids: [0, 64] });
+  waiting.pop()(); // that of the start, which is on view already
+  await settled();
+  assert.deepEqual([$(".grid").src, $(".before").src, $(".divider").hidden], ["0.png", "0.png", true]);
+  waiting.pop()();
+  await settled();
+  assert.deepEqual([$(".grid").src, $(".divider").hidden, $(".tag.first").hidden], ["64.png", false, false]);
+
+  $(".pictures .scrub").value = "0"; // back to the start
+  $(".pictures .scrub").input();
+  waiting.pop()();
+  await settled();
+  assert.deepEqual([$(".grid").src, $(".divider").hidden], ["0.png", true]);
 });
