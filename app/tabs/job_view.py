@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -81,13 +82,16 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     status, folder = jobs.status(key), jobs.folder(key)
     lines = folder.journal()
     distance = folder.distance()
-    after = speed.seconds_after(jobs, status.image_size) if status.activity or status.place else None
+    usual = speed.after_training(jobs, status.image_size) if status.activity or status.place else None
+    after = sum(usual.values()) if usual else None
+    rest = speed.rest_of(status.activity, lines, usual, time.time()) if status.activity in speed.AFTER else None
     turns = math.ceil(status.place / jobs.settings.jobs)  # that come to their end before this one begins
     return {
         **asdict(status),
         "key": key,
         "wait": status.wait + turns * (after or 0.0) if status.wait else status.wait,
         "after": after,
+        "ending": asdict(rest) if rest else None,
         "plain": plain_verdict(status.state, lines, distance, status.activity, not folder.was_fetched),
         "notes": status.notes[-MAX_NOTES:],
         "grids": list(folder.grids()),

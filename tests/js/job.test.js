@@ -24,11 +24,23 @@ test("a running job says what it does and how long it takes", () => {
 
 test("a running job says what comes before, during and after its minutes of training", () => {
   const early = { ...JOB, activity: "measuring", images: 0, images_per_second: 0, seconds_left: 300 };
-  assert.match(planOf(early), /^Then 5 min of training, and some minutes to measure/);
-  assert.match(planOf({ ...JOB, after: 60 }), /^2 min of training left, then about 60 s to measure/);
-  assert.match(planOf({ ...JOB, activity: "fitting clarity", after: 60 }), /done.*about 60 s in all/);
+  assert.match(planOf(early), /^Step 1 of 5: then 5 min of training, and some minutes to measure[^.]*\.$/);
+  assert.match(planOf({ ...JOB, after: 60 }), /^Step 2 of 5: 2 min of training left, then about 60 s/);
+  assert.match(planOf({ ...JOB, after: 60 }), /About 3 min in all\.$/);
   assert.match(planOf({ ...JOB, activity: "reading", seconds_left: 0 }), /done.*some minutes/); // only sliders
   assert.equal(planOf({ ...JOB, state: "finished" }), "");
+});
+
+test("a job that trains no more says which step it is at, and what is left as far as that is known", () => {
+  const says = (activity, now, later) => planOf({ ...JOB, activity, seconds_left: 0, ending: { now, later } });
+  assert.match(says("measuring", 10, 50), /^Step 3 of 5\. Training is done\. About 60 s left\.$/);
+  assert.match(says("saving", 1, 2), /^Step 3/);
+  assert.match(says("fitting clarity", 40, null), /^Step 4.*About 40 s left of this step\.$/);
+  assert.match(says("fitting clarity", null, 40), /After this step, about 40 s more\.$/);
+  assert.match(says("fitting clarity", null, null), /some minutes/);
+  assert.match(says("checking sliders", null, 0), /This is the last step\.$/);
+  assert.match(says("checking sliders", 20, 0), /^Step 5.*About 20 s left\.$/);
+  assert.match(planOf({ ...JOB, activity: "measuring" }), /^Step 2 of 5: 2 min of training left/);
 });
 
 test("a notification comes once, when a job that was asked for has ended", async () => {

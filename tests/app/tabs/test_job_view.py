@@ -104,7 +104,7 @@ def test_a_job_that_waits_counts_what_follows_the_training_of_those_before_it(
     assert job_value(jobs, first)["wait"] == 0
     change(jobs, first, state=RUNNING, started=time.time())
     assert job_value(jobs, third)["wait"] == 2 * PLAN.minutes * 60
-    monkeypatch.setattr(speed, "seconds_after", lambda *_: 60.0)
+    monkeypatch.setattr(speed, "after_training", lambda *_: {"measuring": 20.0, "saving": 40.0})
     assert job_value(jobs, third)["wait"] == 2 * PLAN.minutes * 60 + 120
 
 
