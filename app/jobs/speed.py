@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from sqlmodel import col, select
@@ -13,6 +14,8 @@ from app.jobs.store import FINISHED, Job
 from ganime.text import plural
 
 MAX_JOBS = 8  # newest jobs of a kind that are searched for a speed
+AFTER = ("measuring", "saving", "fitting clarity", "checking sliders")  # activities that follow the last step, in turn
+TOLD = 0.15  # share of an activity that is done from which its own pace says how long the rest takes
 MAX_STEPS = 40  # last Step lines of a job, of which the median counts
 UNKNOWN_SPEED = "The speed is known once a first job of this kind has run."
 
@@ -29,11 +32,54 @@ def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> f
     return None
 
 
-def seconds_after(jobs: Jobs, image_size: int) -> float | None:
-    """Return how long the newest finished job of this image size, in px, took after its last step; None without one."""
+def after_training(jobs: Jobs, image_size: int) -> dict[str, float] | None:
+    """Return the seconds of each activity after the last step of the newest finished job of this image size, in px.
+
+    None without such a job.
+    """
     same = (Job.image_size == image_size, Job.state == FINISHED, Job.reason == "")
     found = map(seconds_of_end, journals(jobs, *same))
     return next((seconds for seconds in found if seconds is not None), None)
+
+
+def seconds_after(jobs: Jobs, image_size: int) -> float | None:
+    """Return how long the newest finished job of this image size, in px, took after its last step; None without one."""
+    seconds = after_training(jobs, image_size)
+    return sum(seconds.values()) if seconds is not None else None
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Seconds until a job that no longer trains is done with what it does now, and of what follows; None if unknown."""
+
+    now: float | None
+    later: float | None
+
+
+def rest_of(activity: str, lines: list[dict[str, Any]], usual: dict[str, float] | None, now: float) -> Rest:
+    """Return what is left of a job that no longer trains.
+
+    activity: one of AFTER, the last in `lines`, the job's journal
+    usual: see `after_training`
+    now: seconds since 1970
+    """
+    following = AFTER[AFTER.index(activity) + 1 :]
+    later = sum((usual or {}).get(other, 0.0) for other in following) if usual or not following else None
+    reports: list[dict[str, Any]] = []  # of the activity, the latest first
+    for line in reversed(lines):
+        if line.get("activity", activity) != activity or line["event"] == "Step":
+            break
+        if reports and line["event"] == "Done":  # of an earlier attempt
+            break
+        if line["event"] == "Working":
+            reports.append(line)
+    latest, began = reports[0], reports[-1]["time"]
+    share, left = latest["progress"] or 0.0, None
+    if share >= TOLD:
+        left = (latest["time"] - began) * (1 - share) / share - (now - latest["time"])
+    elif usual:
+        left = usual.get(activity, 0.0) - (now - began)
+    return Rest(left if left and left > 0 else None, later)  # unknown where it takes longer than expected
 
 
 def journals(jobs: Jobs, *conditions: object) -> Iterator[list[dict[str, Any]]]:
@@ -47,16 +93,20 @@ def journals(jobs: Jobs, *conditions: object) -> Iterator[list[dict[str, Any]]]:
             yield folder.journal()
 
 
-def seconds_of_end(lines: list[dict[str, Any]]) -> float | None:
-    """Return the time from the last step to the end of a run that was not stopped; None for any other journal."""
-    step = seconds = None
+def seconds_of_end(lines: list[dict[str, Any]]) -> dict[str, float] | None:
+    """Return the seconds of each activity after the last step of a run that was not stopped; None for another one."""
+    found: dict[str, float] | None = None
+    seconds: dict[str, float] | None = None  # None after the end: what is fitted later, to a stopped run, is no measure
+    activity, since = "", 0.0
     for line in lines:
         if line["event"] == "Step":
-            step = line["time"]
-        elif line["event"] == "Done":
-            seconds = line["time"] - step if step and line["reason"] != "stopped" else seconds
-            step = None  # what is fitted later, to a run that was stopped, is no measure
-    return seconds
+            seconds, activity, since = {}, "training", line["time"]
+        elif seconds is not None and line["event"] in ("Working", "Done"):
+            seconds[activity] = seconds.get(activity, 0.0) + line["time"] - since
+            activity, since = line.get("activity", ""), line["time"]
+            if line["event"] == "Done":
+                found, seconds = (seconds if line["reason"] != "stopped" else found), None
+    return found
 
 
 def estimate(rate: float | None, minutes: float, images: int = 0, faces: int = 0, after: float | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -81,13 +82,16 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     status, folder = jobs.status(key), jobs.folder(key)
     lines = folder.journal()
     distance = folder.distance()
-    after = speed.seconds_after(jobs, status.image_size) if status.activity or status.place else None
+    usual = speed.after_training(jobs, status.image_size) if status.activity or status.place else None
+    after = sum(usual.values()) if usual else None
+    rest = speed.rest_of(status.activity, lines, usual, time.time()) if status.activity in speed.AFTER else None
     turns = math.ceil(status.place / jobs.settings.jobs)  # that come to their end before this one begins
     return {
         **asdict(status),
         "key": key,
         "wait": status.wait + turns * (after or 0.0) if status.wait else status.wait,
         "after": after,
+        "ending": asdict(rest) if rest else None,
         "plain": plain_verdict(status.state, lines, distance, status.activity, not folder.was_fetched),
         "notes": status.notes[-MAX_NOTES:],
         "grids": list(folder.grids()),
@@ -105,14 +109,18 @@ def nearest_training_faces(studio: Studio, key: str) -> Iterator[float | Nearest
 
 
 def nearest_value(found: NearestFaces | float | None) -> dict[str, Any]:
-    """Return the progress of a search, None before its first step, or its result as a picture and a text."""
+    """Return the progress of a search, None before its first step, or its result as pictures and a text.
+
+    Each picture is a row of faces above the training faces nearest to them.
+    """
     if not isinstance(found, NearestFaces):
         return {"progress": found or 0.0}
     size = found.faces.shape[1]
     pairs = np.stack([found.faces, found.training])  # (2, PAIRS, S, S, 3)
     pairs = pairs.reshape(2, -1, PAIR_COLUMNS, size, size, 3)  # (2, rows, columns, S, S, 3)
-    pairs = pairs.swapaxes(0, 1).reshape(-1, size, size, 3)  # (2 * PAIRS, S, S, 3): a row of faces, a row of training
-    return {"url": picture_url("webp", webp_bytes(sheet(pairs, PAIR_COLUMNS))), "text": found.describe()}
+    rows = pairs.swapaxes(0, 1)  # (rows, 2, columns, S, S, 3): faces, training faces
+    sheets = [sheet(row.reshape(-1, size, size, 3), PAIR_COLUMNS) for row in rows]
+    return {"urls": [picture_url("webp", webp_bytes(one)) for one in sheets], "text": found.describe()}
 
 
 def card_html(card: str) -> str:

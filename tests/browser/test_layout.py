@@ -100,12 +100,14 @@ def test_every_tool_and_tab_fits_and_axe_finds_nothing_serious_in_either_theme(
             assert page.evaluate(COVERED) == []
     page.get_by_role("tab", name="Create").click()
     if both:  # Gradio leaves it out on a phone
-        expect(page.get_by_role("button", name="Use via API")).to_be_visible()
+        expect(page.get_by_role("button", name="Use via API", exact=True)).to_be_visible()  # without Gradio's sign
     page.route(SERVER, lambda route: route.fulfill(json={"error": "Others are being served just now. " * 4}))
     page.locator(".gallery").scroll_into_view_if_needed()
     press(page, "zip", '[data-size="512"]')  # on a phone far below the stage
     alert(page).to_contain_text("Others are being served")
     expect(page.locator("#dock .alert")).to_be_in_viewport(ratio=0.99)
+    page.locator("#dock .alert").click()  # out of the way
+    expect(page.locator("#dock .alert")).to_be_hidden(timeout=2_000)
     page.unroute(SERVER)
 
 

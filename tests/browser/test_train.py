@@ -317,7 +317,16 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     page.unroute(SERVER)
     job.get_by_role("button", name="Compare with your faces").click()
     expect(job.locator(".likeness figcaption")).to_contain_text("other real faces", timeout=PATIENCE)
-    expect(job.locator(".pairs")).to_be_visible()
+    expect(job.locator(".pairs img")).to_have_count(2)
+    expect(job.locator(".pairs img").last).to_be_in_viewport(ratio=0.99)
+    stand_in(page, nearest={"error": "Others are being served just now."})
+    job.get_by_role("button", name="Compare with your faces").click()
+    refusal = page.locator("#job").get_by_role("alert")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    expect(refusal).to_be_in_viewport(ratio=1)
+    refusal.click()
+    expect(refusal).to_have_count(0)  # it is hidden
+    page.unroute(SERVER)
     job.locator(".card summary").click()
     expect(job.locator(".card h1")).to_have_text("<b>mine</b>")
     with page.expect_download() as waiting:
@@ -545,6 +554,25 @@ def drag_from_the_start_to_now(page: Page, job: Locator) -> None:
     expect(divider).to_have_attribute("style", re.compile(r"left: 2[3-7]%"))
     split.press("End")
     expect(job.locator(".before")).to_have_css("clip-path", "inset(0px 0% 0px 0px)")
+
+
+def test_a_refused_upload_is_reported_above_the_tray_and_the_frame_takes_other_files_at_once(
+    page: Page, site: Site
+) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    open_tab(page, site.address)
+    page.route("**/upload*", lambda route: route.fulfill(status=413, body="Too much for this page."))
+    page.locator("#faces-files input[type=file]").set_input_files(
+        [{"name": "face.png", "mimeType": "image/png", "buffer": b"face"}]  # type: ignore[list-item]
+    )
+    message = page.get_by_test_id("toast-body")
+    expect(message).to_contain_text("Too much for this page.")
+    box, dock = message.bounding_box(), page.locator("#dock").bounding_box()
+    assert box
+    assert dock
+    assert PHONE["height"] / 2 < box["y"] < box["y"] + box["height"] <= dock["y"]
+    with page.expect_file_chooser():
+        page.locator("#faces-files .upload-container").click()
 
 
 def test_example_faces_and_the_tray_need_one_click_and_a_stopped_model_can_be_finished(

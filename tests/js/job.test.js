@@ -4,7 +4,7 @@ import test from "node:test";
 import { linePath, ticksOf } from "../../app/components/job/charts.js";
 import { createNotifying } from "../../app/components/job/notify.js";
 import { hasPicture, removePicture, showPicture } from "../../app/components/job/pictures.js";
-import { nameOfSample } from "../../app/components/job/samples.js";
+import { createSamples, nameOfSample } from "../../app/components/job/samples.js";
 import {
   bringsOf, canBeFinished, describeState, formatDuration, nameOf, paceOf, planOf, reasonOf, restOf, resumeOf, shareOf,
   stateOf, triesOf,
@@ -24,11 +24,23 @@ test("a running job says what it does and how long it takes", () => {
 
 test("a running job says what comes before, during and after its minutes of training", () => {
   const early = { ...JOB, activity: "measuring", images: 0, images_per_second: 0, seconds_left: 300 };
-  assert.match(planOf(early), /^Then 5 min of training, and some minutes to measure/);
-  assert.match(planOf({ ...JOB, after: 60 }), /^2 min of training left, then about 60 s to measure/);
-  assert.match(planOf({ ...JOB, activity: "fitting clarity", after: 60 }), /done.*about 60 s in all/);
+  assert.match(planOf(early), /^Step 1 of 5: then 5 min of training, and some minutes to measure[^.]*\.$/);
+  assert.match(planOf({ ...JOB, after: 60 }), /^Step 2 of 5: 2 min of training left, then about 60 s/);
+  assert.match(planOf({ ...JOB, after: 60 }), /About 3 min in all\.$/);
   assert.match(planOf({ ...JOB, activity: "reading", seconds_left: 0 }), /done.*some minutes/); // only sliders
   assert.equal(planOf({ ...JOB, state: "finished" }), "");
+});
+
+test("a job that trains no more says which step it is at, and what is left as far as that is known", () => {
+  const says = (activity, now, later) => planOf({ ...JOB, activity, seconds_left: 0, ending: { now, later } });
+  assert.match(says("measuring", 10, 50), /^Step 3 of 5\. Training is done\. About 60 s left\.$/);
+  assert.match(says("saving", 1, 2), /^Step 3/);
+  assert.match(says("fitting clarity", 40, null), /^Step 4.*About 40 s left of this step\.$/);
+  assert.match(says("fitting clarity", null, 40), /After this step, about 40 s more\.$/);
+  assert.match(says("fitting clarity", null, null), /some minutes/);
+  assert.match(says("checking sliders", null, 0), /This is the last step\.$/);
+  assert.match(says("checking sliders", 20, 0), /^Step 5.*About 20 s left\.$/);
+  assert.match(planOf({ ...JOB, activity: "measuring" }), /^Step 2 of 5: 2 min of training left/);
 });
 
 test("a notification comes once, when a job that was asked for has ended", async () => {
@@ -166,4 +178,39 @@ test("a job's picture is not seen with the next one, also where it comes late", 
   assert.ok(!hasPicture(image));
   await showPicture(image, "a", async () => ({ url: "a.webp" }));
   assert.ok(hasPicture(image));
+});
+
+/** Stands for an element of any kind. */
+class Part extends Picture {
+  style = {};
+  setAttribute(name, value) { this[name] = value; }
+  addEventListener(type, act) { this[type] = act; }
+}
+
+test("the divider comes with the second picture, and never stands in one picture", async () => {
+  const parts = new Map();
+  const $ = (selector) => parts.get(selector) || parts.set(selector, new Part()).get(selector);
+  const [waiting, settled] = [[], () => new Promise((resolve) => { setTimeout(resolve); })];
+  const ask = (_, key, images) => new Promise((resolve) => {
+    waiting.push(() => resolve({ url: `${images}.png` }));
+  });
+  const samples = createSamples({ $, ask, picked: () => "a" });
+  samples.show({ grids: [0] });
+  waiting.shift()();
+  await settled();
+  assert.deepEqual([$(".grid").src, $(".divider").hidden], ["0.png", true]);
+
+  samples.show({ grids: [0, 64] });
+  waiting.pop()(); // that of the start, which is on view already
+  await settled();
+  assert.deepEqual([$(".grid").src, $(".before").src, $(".divider").hidden], ["0.png", "0.png", true]);
+  waiting.pop()();
+  await settled();
+  assert.deepEqual([$(".grid").src, $(".divider").hidden, $(".tag.first").hidden], ["64.png", false, false]);
+
+  $(".pictures .scrub").value = "0"; // back to the start
+  $(".pictures .scrub").input();
+  waiting.pop()();
+  await settled();
+  assert.deepEqual([$(".grid").src, $(".divider").hidden], ["0.png", true]);
 });

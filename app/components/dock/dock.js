@@ -11,7 +11,10 @@ import { connectTour } from "./tour.js";
 
 const SECONDS = { say: 6, complain: 12 }; // that a message stays
 
-/** Shows messages above the tray: an error with an offer to load a face's model, a link until its field is left. */
+/**
+ * Shows messages above the tray: an error with an offer to load a face's model, a link until its field is left. A click
+ * puts a message away, unless it has marked its text.
+ */
 function showMessages(core, $) {
   let timer = 0;
   let offered = "";
@@ -30,6 +33,9 @@ function showMessages(core, $) {
 
   core.onSay((words, link) => show(words, "", { link }));
   core.onComplain((words, recipe) => show("", words, { recipe }));
+  $(".toasts").addEventListener("click", ({ target }) => {
+    if (target.matches(".status, .alert") && getSelection().isCollapsed) show("", "");
+  });
   $(".address").addEventListener("blur", ({ target }) => {
     if (target.value && document.activeElement !== target) show("", ""); // else the window is left, as to paste it
   });

@@ -1,5 +1,5 @@
 // What the buttons of a training job do.
-import { copyText, offerLink, setText } from "../shared/dom.js";
+import { copyText, create, offerLink, setText } from "../shared/dom.js";
 import { linkToJob } from "../shared/links.js";
 import { createLongWork } from "../shared/long-work.js";
 import { NO_ANSWER, saveFile } from "../shared/requests.js";
@@ -20,9 +20,10 @@ function createComparison({ $, picked, request, say, complain }) {
     }).catch(({ message }) => complain(message));
     if (!answer || key !== picked()) return;
     $(".likeness").hidden = false;
-    $(".pairs").src = answer.url;
-    $(".pairs").alt = "Rows of faces drawn by the model; below each row, the training faces closest to them";
+    const alt = "Faces drawn by the model; below each, the training face closest to it";
+    $(".pairs").replaceChildren(...answer.urls.map((src) => create("img", { src, alt })));
     setText($(".likeness figcaption"), `Generated faces and, below each, the closest training face. ${answer.text}`);
+    $(".likeness").scrollIntoView({ block: "nearest" });
   }
 
   return { run, stop: work.stop };

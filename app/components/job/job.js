@@ -173,7 +173,11 @@ function createFolds({ $, ask, picked }) {
   async function readLog() {
     const key = picked();
     const answer = await ask("log", key);
-    if (key === picked()) setText($(".log pre"), answer?.text || answer?.error || "Nothing has been logged yet.");
+    if (key !== picked()) return;
+    const log = $(".log pre");
+    const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
+    setText(log, answer?.text || answer?.error || "Nothing has been logged yet.");
+    if (atEnd) log.scrollTop = log.scrollHeight; // unless the visitor reads what is above
   }
 
   async function readCard() {
@@ -293,6 +297,7 @@ export function mount(component) {
   const { element, props, watch } = component;
   const view = createView(component);
   const jobs = createJobView(view);
+  view.$(".alert").addEventListener("click", () => view.complain(""));
   watch("value", () => receive(view, jobs, props.value || {}));
   listenOutside(element, window, "ganime-link", ({ detail }) => jobs.pick(detail)); // see page.js
   const timer = setInterval(() => {

@@ -1,7 +1,7 @@
 // The sample grids of a training job: the same faces at the start and now, under a divider that is dragged, and a
 // timeline to go back to earlier samples.
 import { formatNumber, setText } from "../shared/dom.js";
-import { removePicture, showPicture } from "./pictures.js";
+import { removePicture, showPicture, shownIn } from "./pictures.js";
 
 const COMPARING = [".before", ".divider", ".tag.first", ".tag.last", ".split"];
 
@@ -33,10 +33,17 @@ export function createSamples(view) {
   let grids = []; // images seen at each
   let follow = true; // whether a new one is shown as soon as it is there
 
+  /** Shows the divider once there are two pictures to be compared, and not one on both of its sides. */
+  function compare() {
+    const [start, later] = [$(".before"), $(".grid")].map(shownIn);
+    divider.show(Boolean(start && later) && start !== later);
+  }
+
   /** Shows the sample grid of a number of training images in a picture. */
-  function load(image, images, alt) {
+  async function load(image, images, alt) {
     const key = view.picked();
-    showPicture(image, `${key} ${images}`, () => ask("grid", key, images), { alt });
+    await showPicture(image, `${key} ${images}`, () => ask("grid", key, images), { alt });
+    compare();
   }
 
   function draw() {
@@ -60,13 +67,13 @@ export function createSamples(view) {
       if (!grids.length) return;
       slider.max = String(grids.length - 1);
       slider.hidden = grids.length < 2;
-      divider.show(grids.length > 1);
       if (follow) slider.value = slider.max;
       draw();
     },
     reset() {
       follow = true;
       for (const image of [$(".grid"), $(".before")]) removePicture(image);
+      compare();
       $(".pictures").hidden = true;
     },
   };

@@ -10,6 +10,8 @@ const ACTIVITIES = {
   sampling: "Drawing the first sample", measuring: "Measuring the faces", training: "Training", saving: "Saving",
   "fitting clarity": "Learning which faces are clear", "checking sliders": "Fitting the sliders",
 };
+const FITTED = ["fitting clarity", "checking sliders"];
+const STEPS = 5;
 const BEFORE_THE_END = ["reading", "sampling", "measuring", "training"];
 
 /** What a job is called. */
@@ -71,26 +73,48 @@ export function paceOf(job) {
   return facts.filter(Boolean).join(" · ");
 }
 
-/** What is still to come of a running job, in a sentence. */
+/** Whether a running job has no training to do any more. */
+const isTrained = ({ activity, seconds_left: left }) => (
+  !BEFORE_THE_END.includes(activity) || (activity !== "training" && !(left >= 1)));
+
+/** Whether a running job has begun to train: it measures and saves now and then meanwhile. */
+const trains = (job) => job.activity === "training" || Boolean(job.images_per_second);
+
+/** Which of the STEPS a running job is at, from 1: it prepares, trains, measures, fits a clarity, fits sliders. */
+export function stepOf(job) {
+  const fitting = FITTED.indexOf(job.activity);
+  if (fitting >= 0) return STEPS - FITTED.length + 1 + fitting;
+  if (["measuring", "saving"].includes(job.activity) && isTrained(job)) return 3;
+  return trains(job) ? 2 : 1;
+}
+
+/** What is left of a job that trains no more. ending: {now, later}, its seconds for what it does and what follows. */
+function endOf({ ending }) {
+  const { now = null, later = null } = ending || {};
+  if (now !== null && later !== null) return `About ${formatDuration(now + later)} left.`;
+  if (now !== null) return `About ${formatDuration(now)} left of this step.`;
+  if (later === 0) return "This is the last step.";
+  return later === null ? "The rest takes some minutes." : `After this step, about ${formatDuration(later)} more.`;
+}
+
+/** What is still to come of a running job, in a sentence or two. */
 export function planOf(job) {
   if (job.state !== "running") return "";
+  const at = `Step ${stepOf(job)} of ${STEPS}`;
+  if (isTrained(job)) return `${at}. Training is done. ${endOf(job)}`;
   const after = job.after ? `about ${formatDuration(job.after)}` : "some minutes";
   const rest = `${after} to measure the model and to fit its sliders.`;
-  const isOver = job.activity !== "training" && !(job.seconds_left >= 1);
-  if (isOver || !BEFORE_THE_END.includes(job.activity)) {
-    const time = job.after ? `about ${formatDuration(job.after)} in all` : "some minutes";
-    return `Training is done. The rest takes ${time}.`;
-  }
-  const left = formatDuration(Math.max(1, job.seconds_left));
-  const trains = job.activity === "training" || job.images_per_second;
-  return trains ? `${left} of training left, then ${rest}` : `Then ${left} of training, and ${rest}`;
+  const seconds = Math.max(1, job.seconds_left);
+  const left = formatDuration(seconds);
+  const plan = trains(job) ? `${left} of training left, then ${rest}` : `then ${left} of training, and ${rest}`;
+  return `${at}: ${plan}${job.after ? ` About ${formatDuration(seconds + job.after)} in all.` : ""}`;
 }
 
 /** Why a job is in its state, "" where the state says it already. */
 export const reasonOf = (job) => (job.stopped && job.reason === "Stopped." ? "" : job.reason || "");
 
 /** Whether a job's training has ended, and what comes after it has not. */
-const isFitting = ({ activity }) => ["fitting clarity", "checking sliders"].includes(activity);
+const isFitting = ({ activity }) => FITTED.includes(activity);
 
 /** What the button says that ends a job, or takes it out of the queue. */
 export function stopOf(job) {

@@ -8,7 +8,15 @@ import pytest
 
 from app.jobs.arrivals import Upload
 from app.jobs.service import Jobs
-from app.jobs.speed import UNKNOWN_SPEED, estimate, images_per_second, seconds_after
+from app.jobs.speed import (
+    UNKNOWN_SPEED,
+    Rest,
+    estimate,
+    images_per_second,
+    rest_of,
+    seconds_after,
+    seconds_of_end,
+)
 from tests.app.job_helpers import change, children_of, submitted
 from tests.trainers import write
 
@@ -78,3 +86,42 @@ def test_what_follows_the_training_is_expected_to_take_as_long_as_in_the_newest_
     change(jobs, key, state="finished")
     assert (seconds_after(jobs, 32), seconds_after(jobs, 64)) == (60, None)
     assert "about 60 s more" in estimate(64.0, 15, after=60)
+
+
+END = [  # a run whose clarity and sliders took 20 and 10 s
+    {"event": "Step", "time": 100},
+    {"event": "Working", "time": 104, "activity": "measuring", "progress": None},
+    {"event": "Working", "time": 110, "activity": "fitting clarity", "progress": 0.0},
+    {"event": "Working", "time": 114, "activity": "fitting clarity", "progress": 0.25},
+    {"event": "Working", "time": 130, "activity": "checking sliders", "progress": 0.0},
+    {"event": "Done", "time": 140, "reason": "minutes"},
+]
+
+
+def test_the_time_after_the_training_is_known_by_what_was_done() -> None:
+    usual = seconds_of_end(END)
+    assert usual == {"training": 4, "measuring": 6, "fitting clarity": 20, "checking sliders": 10}
+    stopped = [{"event": "Step", "time": 200}, {"event": "Done", "time": 210, "reason": "stopped"}]
+    assert seconds_of_end([*END, *stopped]) == usual
+
+
+@pytest.mark.parametrize(
+    ("lines", "now", "known", "left"),
+    [
+        (2, 106, True, Rest(4, 30)),  # as usual
+        (2, 106, False, Rest(None, None)),
+        (2, 112, True, Rest(None, 30)),  # longer than usual
+        (4, 116, False, Rest(10, None)),  # from its own pace
+        (4, 116, True, Rest(10, 10)),
+        (4, 150, True, Rest(None, 10)),
+        (5, 133, True, Rest(7, 0)),
+        (5, 133, False, Rest(None, 0)),
+        (6, 141, True, Rest(None, 0)),  # has ended, which is not written down yet
+    ],
+)
+def test_the_rest_after_the_training_is_estimated_from_the_own_pace_and_from_an_earlier_job(
+    lines: int, now: float, known: bool, left: Rest
+) -> None:
+    journal = END[:lines]
+    activity = [line["activity"] for line in journal if "activity" in line][-1]
+    assert rest_of(activity, journal, seconds_of_end(END) if known else None, now) == left

@@ -59,7 +59,8 @@ def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
     answers = [ask["ask"]([begun]) for _ in range(3)]
     assert [answer.get("progress") for answer in answers] == [0.2, 0.7, None]
     assert "1,000 training faces" in answers[2]["text"]
-    assert answers[2]["url"].startswith("data:image/webp")
+    assert answers[2]["urls"]
+    assert all(url.startswith("data:image/webp") for url in answers[2]["urls"])
     left = ask["nearest"]([key])["work"]
     assert ask["leave"]([left]) == {}
     assert "ended" in ask["ask"]([left])["error"]
@@ -103,7 +104,7 @@ def test_a_job_that_waits_counts_what_follows_the_training_of_those_before_it(
     assert job_value(jobs, first)["wait"] == 0
     change(jobs, first, state=RUNNING, started=time.time())
     assert job_value(jobs, third)["wait"] == 2 * PLAN.minutes * 60
-    monkeypatch.setattr(speed, "seconds_after", lambda *_: 60.0)
+    monkeypatch.setattr(speed, "after_training", lambda *_: {"measuring": 20.0, "saving": 40.0})
     assert job_value(jobs, third)["wait"] == 2 * PLAN.minutes * 60 + 120
 
 
