@@ -14,12 +14,13 @@ from app.faces.library import JOB_PREFIX, job_of
 from app.faces.model_costs import MAX_MULTIPLY_ADDS
 from app.faces.model_memory import MOST_BYTES, ModelMemory, bytes_of
 from app.jobs.service import Jobs
+from app.loading import load_model
 from app.recently_used import RecentlyUsed
 from ganime.drawing.layers import logits_of_others, multiply_adds
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import Comparison, NearestFaces, compare_with_training_faces, nearest_faces
 from ganime.measuring.training_faces import TrainingFaces, compute_training_faces, find_training_faces
-from ganime.models.checkpoint import Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.dcgan import Discriminator
 from ganime.shapes import UInt8
 
@@ -125,6 +126,6 @@ def load_discriminator(checkpoint: Checkpoint) -> Checkpoint:
     """The model with its discriminator, if the folder has one for the same weights and within MAX_MULTIPLY_ADDS."""
     if checkpoint.folder is None or multiply_adds(Discriminator, checkpoint.generator.config) > MAX_MULTIPLY_ADDS:
         return checkpoint
-    complete = load_checkpoint(checkpoint.folder, with_discriminator=True)
+    complete = load_model(checkpoint.folder, with_discriminator=True)
     same = complete.revision == checkpoint.revision  # a job that continues overwrites its best model
     return replace(checkpoint, discriminator=complete.discriminator) if same else checkpoint

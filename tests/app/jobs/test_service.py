@@ -54,7 +54,7 @@ def test_uploaded_faces_become_a_model_to_draw_from_and_are_decoded_once(
     assert (done.name, done.faces, done.has_model) == ("mine", 16, True)
     assert jobs.folder(key).grids()
     assert len(list(jobs.folder(key).cache.iterdir())) == 1
-    model = load_checkpoint(jobs.model(key))
+    model = jobs.checkpoint(key)
     assert model.training["images"] == 320
     with zipfile.ZipFile(jobs.archive(key)) as archive:
         archive.extractall(tmp_path / "elsewhere")
@@ -112,7 +112,7 @@ def test_only_the_key_opens_a_job(open_jobs: Callable[..., Jobs], files: list[Up
     assert len(secret) >= 43  # 256 bits
     wrong = [other.partition(".")[0] + "." + secret, f"{identity}.", identity, "", "../..", f"{identity}.\udcff", None]
     calls: list[Callable[..., object]] = [
-        *(jobs.status, jobs.stop, jobs.delete, jobs.model, jobs.archive, jobs.log, jobs.save_now),
+        *(jobs.status, jobs.stop, jobs.delete, jobs.checkpoint, jobs.archive, jobs.log, jobs.save_now),
         *(jobs.sources, jobs.training_faces),
         lambda key: jobs.submit(key, PLAN, ME),
         lambda key: jobs.resume(key, ME),
