@@ -50,7 +50,7 @@ class Sources:
     cache: folder for the decoded faces, which the trainer uses as well
     folder: contains all paths
     crop: one of `ganime.config.CROPS`
-    names: the visitor's names for files, by path in `folder`, such as "pictures/00000001.png"
+    names: the visitor's names for files, by path in `folder`, such as "pictures/00000001-upload.png"
     ignored: the visitor's files that are neither pictures nor archives, and why
     """
 
@@ -76,7 +76,8 @@ class Sources:
 
     def skipped(self, dataset: FaceDataset) -> list[uploads.Ignored]:
         """Return all files that are not used, by the visitor's names for them, and why."""
-        return [*self.ignored, *((self.visitor_name(name), reason) for name, reason in dataset.skipped)]
+        named = ((self.visitor_name(name), uploads.renamed(reason, self.names)) for name, reason in dataset.skipped)
+        return [*self.ignored, *named]
 
     def visitor_name(self, name: str) -> str:
         """Return the visitor's name for a file that is stored under a number; files in archives have kept theirs."""

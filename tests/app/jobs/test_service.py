@@ -76,7 +76,7 @@ def test_the_trainer_reads_the_faces_that_the_page_has_decoded(
     key = jobs.draft([Upload(tmp_path / "some.zip", "Some.ZIP"), *files[8:]], ME, 32)
     sources = jobs.sources(key)
     assert len(sources.load().names) == jobs.status(key).faces == 16
-    assert sources.names["00000000.zip"] == "Some.ZIP"
+    assert sources.names["00000000-upload.zip"] == "Some.ZIP"
     jobs.submit(key, PLAN, ME)
     wait_for_steps(jobs, key)
     words = arguments(jobs, key)
