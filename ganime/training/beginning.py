@@ -14,7 +14,7 @@ from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.models.hub import open_model
-from ganime.models.resizing import resize
+from ganime.models.resizing import check_resizable, resize
 from ganime.training.run_folder import discard_unsaved
 from ganime.training.run_start import directions_of
 
@@ -95,7 +95,7 @@ def check_run(
     if start is not None:
         check_eyes(config_for_start(config, model.image_size, 0, begun, keep_critic="critic" in changes), changes)
     if begun:
-        resize(begun, model.image_size)
+        check_resizable(begun, model.image_size)
 
 
 def before_reading(
