@@ -305,6 +305,11 @@ class Jobs:
                     archive.writestr(f"ganime-model/{CARD_FILE}", self.card(key, model))
                 else:
                     archive.write(file, f"ganime-model/{file.name}")
+        try:
+            self.get(key)
+        except JobMissing:  # deleted meanwhile, perhaps before the folder of the zip was there to be deleted as well
+            shutil.rmtree(path.parent, ignore_errors=True)
+            raise
         return path
 
     def card(self, key: str, model: Checkpoint | None = None) -> str:

@@ -10,12 +10,15 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app.errors import JobError, JobMissing
+from app.jobs import service
 from app.jobs.arrivals import Upload
+from app.jobs.folder import download_folder
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED, FINISHED, QUEUED
@@ -199,6 +202,25 @@ def test_a_deleted_job_takes_its_download_with_it(
     jobs.start()
     jobs.delete(key)
     wait_for(lambda: not archive.parent.exists())
+
+
+def test_a_job_that_is_deleted_while_its_download_is_written_leaves_none(
+    open_jobs: Callable[..., Jobs], files: list[Upload], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = jobs.draft(files, ME, 32)
+    shutil.copytree(tiny_folder, jobs.folder(key).run / "saves" / "best")
+    downloads, written = download_folder(jobs.settings, jobs.get(key)), service.atomic_file
+
+    def late(path: Path) -> Any:
+        jobs.delete(key)
+        jobs.supervisor.tick()
+        return written(path)
+
+    monkeypatch.setattr(service, "atomic_file", late)
+    with pytest.raises(JobMissing):
+        jobs.archive(key)
+    assert not downloads.exists()
 
 
 def test_a_stopped_job_can_be_finished_without_more_training(
