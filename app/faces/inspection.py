@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +15,13 @@ from app.faces.library import JOB_PREFIX, job_of
 from app.faces.model_costs import MAX_MULTIPLY_ADDS
 from app.faces.model_memory import MOST_BYTES, ModelMemory, bytes_of
 from app.jobs.service import Jobs
+from app.loading import load_model
 from app.recently_used import RecentlyUsed
 from ganime.drawing.layers import logits_of_others, multiply_adds
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import Comparison, NearestFaces, compare_with_training_faces, nearest_faces
 from ganime.measuring.training_faces import TrainingFaces, compute_training_faces, find_training_faces
-from ganime.models.checkpoint import Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint
 from ganime.nets.dcgan import Discriminator
 from ganime.shapes import UInt8
 
@@ -27,7 +29,7 @@ MODELS_IN_MEMORY = 4  # whose discriminators, and whose training faces, stay in 
 MAX_COMPARED = 4_000  # training faces of a job; several hundred are read per second, once for each model
 PAIRS = 8  # faces of a job's model that are shown with their nearest training faces
 MAX_SEARCHED = 2_000  # training faces that are searched for that; about 100 per second
-Images = np.ndarray | None  # uint8 (N, H, W, 3)
+Images = Callable[[], np.ndarray | None]  # uint8 (N, H, W, 3), see `opener`
 Logits = np.ndarray | None  # float (N,)
 
 
@@ -44,7 +46,7 @@ class Inspector:
         self.discriminators: ModelMemory[tuple[Discriminator | None, Logits]] = ModelMemory(
             MODELS_IN_MEMORY, lambda kept: bytes_of(kept[0]), MOST_BYTES // 2
         )
-        self.training_faces: RecentlyUsed[tuple[TrainingFaces, Images]] = RecentlyUsed(MODELS_IN_MEMORY)
+        self.training_faces: RecentlyUsed[tuple[TrainingFaces, Images | None]] = RecentlyUsed(MODELS_IN_MEMORY)
 
     def with_discriminator(self, key: str, checkpoint: Checkpoint) -> tuple[Checkpoint, Logits]:
         """A model with its discriminator, and that one's logits of other faces; None where there is no discriminator.
@@ -79,7 +81,7 @@ class Inspector:
         dataset, flip = self.job_faces(key)
         for event in self.device.run(compute_training_faces(dataset, flip, MAX_COMPARED)):
             if isinstance(event, TrainingFaces):
-                known = self.training_faces.add(key, (event, dataset.images))
+                known = self.training_faces.add(key, (event, opener(dataset.images)))
                 self.forget_deleted()
                 yield self.comparison(known, face)
             else:
@@ -92,10 +94,11 @@ class Inspector:
             known = self.training_faces.add(key, (found, None))
         return None if known is None else self.comparison(known, face)
 
-    def comparison(self, known: tuple[TrainingFaces, Images], face: UInt8[np.ndarray, "h w 3"]) -> Comparison:
+    def comparison(self, known: tuple[TrainingFaces, Images | None], face: UInt8[np.ndarray, "h w 3"]) -> Comparison:
         """A face beside the nearest of these training faces."""
+        features, images = known
         with self.device.lock:
-            return compare_with_training_faces(known[0], face, known[1])
+            return compare_with_training_faces(features, face, images and images())
 
     def nearest_faces(self, key: str, checkpoint: Checkpoint) -> Iterator[float | NearestFaces]:
         """The training faces nearest to PAIRS faces of a job's model: progress from 0 to 1, then the result.
@@ -112,7 +115,7 @@ class Inspector:
         return self.jobs.training_faces(job_of(key))
 
     def forget_deleted(self) -> None:
-        """Drop the training faces of deleted jobs. As memory maps, they occupy the disk until they are dropped."""
+        """Drop what is known of the training faces of deleted jobs."""
         for key in self.training_faces.all_keys():
             if self.jobs and key.startswith(JOB_PREFIX):
                 try:
@@ -121,10 +124,27 @@ class Inspector:
                     self.training_faces.discard(key)
 
 
+def opener(images: np.ndarray) -> Images:
+    """What opens the decoded faces of a dataset again, None once their file is deleted.
+
+    Until it is called nothing holds the file: a deleted one occupies the disk for as long as it is mapped.
+    """
+    if not isinstance(images, np.memmap):
+        return lambda: images
+    path, kind, offset, shape = str(images.filename), images.dtype, images.offset, images.shape
+
+    def opened() -> np.ndarray | None:
+        with suppress(FileNotFoundError):
+            return np.memmap(path, kind, "r", offset, shape)
+        return None
+
+    return opened
+
+
 def load_discriminator(checkpoint: Checkpoint) -> Checkpoint:
     """The model with its discriminator, if the folder has one for the same weights and within MAX_MULTIPLY_ADDS."""
     if checkpoint.folder is None or multiply_adds(Discriminator, checkpoint.generator.config) > MAX_MULTIPLY_ADDS:
         return checkpoint
-    complete = load_checkpoint(checkpoint.folder, with_discriminator=True)
+    complete = load_model(checkpoint.folder, with_discriminator=True)
     same = complete.revision == checkpoint.revision  # a job that continues overwrites its best model
     return replace(checkpoint, discriminator=complete.discriminator) if same else checkpoint

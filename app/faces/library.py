@@ -17,13 +17,14 @@ from app.faces.model_files import ModelFiles
 from app.faces.model_memory import ModelMemory, bytes_of
 from app.jobs.limits import check_image_size
 from app.jobs.service import Jobs
+from app.loading import load_model
 from app.recently_used import RecentlyUsed
 from app.settings import Settings
 from ganime.config import SCRATCH
 from ganime.drawing.sampling import generate
 from ganime.embedded import EMBEDDED
 from ganime.errors import CheckpointError, GanimeError, HubError
-from ganime.models.checkpoint import Checkpoint, load_checkpoint
+from ganime.models.checkpoint import Checkpoint
 from ganime.models.hub import names_folder, open_model, parse_reference, pull
 from ganime.nets.clarity import CLARITY_FILE
 from ganime.nets.dcgan import CONFIG_FILE
@@ -36,7 +37,6 @@ FILE_PREFIX = "file:"  # of the key of a model that a visitor brought; the rest 
 PRIVATE_PREFIXES = (JOB_PREFIX, FILE_PREFIX)  # of keys whose rest is a secret
 UNNAMED_MODEL = "trained here"  # the name of a model whose job has none
 TRAINED = "trained on this page"
-MAX_LOADING = 2  # models at a time; each is in memory twice while it is checked
 MODELS_IN_MEMORY = 4  # beside those that always are
 MAX_KEYS = 10_000  # keys of hub models that are remembered; the least recently used are forgotten first
 
@@ -71,11 +71,10 @@ class Library:
         self.settings = settings
         self.jobs = jobs
         self.lock = threading.Lock()
-        self.loading = threading.BoundedSemaphore(MAX_LOADING)
         self.recent: ModelMemory[Checkpoint] = ModelMemory(MODELS_IN_MEMORY, memory_of)
         self.files = ModelFiles(settings.home / "brought", settings.model_megabytes)
         self.issued: RecentlyUsed[str] = RecentlyUsed(MAX_KEYS)  # keys of hub models that visitors may use
-        self.permanent = {EMBEDDED_KEY: load_checkpoint(EMBEDDED)}
+        self.permanent = {EMBEDDED_KEY: load_model(EMBEDDED)}
         self.start = self.embedded()
         self.start_is_private = False  # whether its weights are unavailable to visitors elsewhere
         if settings.model:
@@ -164,9 +163,8 @@ class Library:
         return self.from_disk(self.files.folder(secret), name)
 
     def from_disk(self, folder: Path, name: str) -> Checkpoint:
-        """The model in a folder, by this name; a few are loaded at a time."""
-        with self.loading:
-            return replace(load_checkpoint(folder), name=name)
+        """The model in a folder, by this name."""
+        return replace(load_model(folder), name=name)
 
     def load_job(self, job_key: str) -> ModelInfo:
         """Make the current model of a training job available under its key."""
@@ -188,8 +186,7 @@ class Library:
         """The current model of a job, loaded from the disk, with the name that the visitor gave the job."""
         if self.jobs is None:
             raise JobError("Training is switched off on this page, so there are no models trained here.")
-        with self.loading:
-            checkpoint = self.jobs.checkpoint(job_key)
+        checkpoint = self.jobs.checkpoint(job_key)
         return replace(checkpoint, name=self.jobs.get(job_key).name or UNNAMED_MODEL)
 
     def info(self, key: str) -> ModelInfo:

@@ -17,13 +17,14 @@ from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 
 from app.errors import visitor_text
+from app.loading import load_model
 from app.settings import MEGABYTE
 from ganime.background import child_variables
 from ganime.errors import CheckpointError
 from ganime.faces.search import TooManyError
 from ganime.faces.zips import BOUNDED_METHODS, open_zip
 from ganime.files import atomic_folder
-from ganime.models.checkpoint import CARD_FILE, FILES_FOR_TRAINING, MODEL_FILES, load_checkpoint
+from ganime.models.checkpoint import CARD_FILE, FILES_FOR_TRAINING, MODEL_FILES
 from ganime.models.importing import SUPPORTED
 from ganime.nets.dcgan import CONFIG_FILE, WEIGHTS_FILE
 from ganime.text import printable
@@ -81,7 +82,7 @@ class ModelFiles:
             if is_own_zip(path):
                 with atomic_folder(self.place(secret)) as folder:
                     unpack(path, folder, self.most)
-                    load_checkpoint(folder)
+                    load_model(folder)
                     called = name_in_card(folder)
             else:
                 import_foreign(path, self.place(secret), self.most, PurePosixPath(name or path.name).name)

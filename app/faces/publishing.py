@@ -12,14 +12,14 @@ from app.jobs.service import Jobs
 from app.jobs.store import ENDED
 from ganime.models.published_card import LICENCES, MAX_PROVENANCE, Statement
 from ganime.models.upload import Target, Uploaded
-from ganime.training.publishing import copies, model_to_publish, publish
+from ganime.training.publishing import copies, publish
 
 __all__ = ["LICENCES", "MAX_PROVENANCE", "Statement", "Target", "Uploaded", "is_copying", "publication"]
 
 
 def is_copying(jobs: Jobs, key: str) -> bool:
     """Whether the verdict on the model of a job is that it copies its training faces."""
-    return copies(model_to_publish(jobs.model(key)))
+    return copies(jobs.model_to_publish(key))
 
 
 def publication(
@@ -42,7 +42,7 @@ def publication(
     """
     if jobs.get(key).state not in ENDED:
         raise JobError("A model can be published once its job has ended.")
-    checkpoint = model_to_publish(jobs.model(key))
+    checkpoint = jobs.model_to_publish(key)
 
     def work() -> Iterator[str | Uploaded]:
         return publish(checkpoint, target, statement, token, copies_confirmed, drawing)

@@ -15,7 +15,7 @@ from app.jobs.service import Jobs
 from app.limits import Limits, Turns
 from app.recently_used import RecentlyUsed
 from app.settings import Settings
-from app.visitors import Asker, account_of, profile_of, visitor_of
+from app.visitors import Asker, Visitor, account_of, profile_of, visitor_of
 from ganime.drawing.directions import Direction
 from ganime.errors import GanimeError
 
@@ -55,12 +55,14 @@ class Studio:
 
     def visitor(self, request: Any) -> str:
         """The identity of the visitor behind a request, by login or else by address; empty for an unknown request."""
-        return self.asker(request).visitor.identity if request else ""
+        return self.visitor_behind(request).identity if request else ""
 
     def asker(self, request: Any) -> Asker:
-        """The visitor behind a request, with their account on the hub."""
-        visitor = visitor_of(request, profile_of(request), self.settings.proxies)
-        return Asker(visitor, account_of(request))
+        """The visitor behind a request, with their account on the hub, which only what acts there may read."""
+        return Asker(self.visitor_behind(request), account_of(request))
+
+    def visitor_behind(self, request: Any) -> Visitor:
+        return visitor_of(request, profile_of(request), self.settings.proxies)
 
     def door(self, turns: Turns) -> Callable[[Any], AbstractAsyncContextManager[None]]:
         """What a request passes that has to wait for one of these turns, given the request."""

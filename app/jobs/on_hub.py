@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from app import loading
 from app.errors import JobError, explain_disk_errors
 from app.jobs import limits, uploads
 from app.jobs.folder import HubPlace, JobFolder
@@ -246,7 +247,8 @@ def download(jobs: Jobs, key: str, hub: HubJobs, place: HubJob, folder: JobFolde
         limits.make_room(session, jobs.settings, job.bytes, jobs.options.spare_bytes, except_id=job.id)
     choose = partial(chosen_files, most_weights=jobs.settings.model_megabytes * MEGABYTE)
     hub.fetch(place.dataset, arrived, choose, job.bytes - folder_bytes(folder.path))
-    check_run(arrived, job.image_size)
+    with loading.places:
+        check_run(arrived, job.image_size)
     with jobs.changing(key, ON_HUB):  # not once it trains here
         shutil.rmtree(folder.run, ignore_errors=True)
         arrived.replace(folder.run)

@@ -26,15 +26,16 @@ from app.jobs.options import JobOptions
 from app.jobs.status import JobStatus, minutes_left, status_of
 from app.jobs.store import ACTIVE, DRAFT, ENDED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job, Store, secret_digest
 from app.jobs.supervisor import Supervisor
+from app.loading import load_model
 from app.settings import Settings
 from app.visitors import Visitor
 from ganime.config import to_dict
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset, load_faces
 from ganime.files import CONFIG_FILE, atomic_file, atomic_folder, folder_bytes
-from ganime.models.checkpoint import CARD_FILE, Checkpoint, load_checkpoint, model_card, model_files
+from ganime.models.checkpoint import CARD_FILE, Checkpoint, model_card, model_files
 from ganime.nets.face_detector import face_finder
-from ganime.training.publishing import model_to_publish
+from ganime.training.publishing import with_known_facts
 from ganime.training.run_folder import read_run
 
 MAX_NAME = 120  # characters of a file's name
@@ -49,7 +50,7 @@ class Sources:
     cache: folder for the decoded faces, which the trainer uses as well
     folder: contains all paths
     crop: one of `ganime.config.CROPS`
-    names: the visitor's names for files, by path in `folder`, such as "pictures/00000001.png"
+    names: the visitor's names for files, by path in `folder`, such as "pictures/00000001-upload.png"
     ignored: the visitor's files that are neither pictures nor archives, and why
     """
 
@@ -75,7 +76,8 @@ class Sources:
 
     def skipped(self, dataset: FaceDataset) -> list[uploads.Ignored]:
         """Return all files that are not used, by the visitor's names for them, and why."""
-        return [*self.ignored, *((self.visitor_name(name), reason) for name, reason in dataset.skipped)]
+        named = ((self.visitor_name(name), uploads.renamed(reason, self.names)) for name, reason in dataset.skipped)
+        return [*self.ignored, *named]
 
     def visitor_name(self, name: str) -> str:
         """Return the visitor's name for a file that is stored under a number; files in archives have kept theirs."""
@@ -281,35 +283,42 @@ class Jobs:
         """Return a job's model: the best save that can be read, else the newest."""
         for folder in self.folder(key).models():
             with contextlib.suppress(CheckpointError):
-                return load_checkpoint(folder)
+                return load_model(folder)
         raise JobError("This job has no model yet: nothing was saved. Wait for its first save, or save it now.")
 
-    def model(self, key: str) -> Path:
-        """Return the folder of a job's model, see `checkpoint`."""
-        folder = self.checkpoint(key).folder
-        assert folder
-        return folder
+    def model_to_publish(self, key: str) -> Checkpoint:
+        """Return a job's model, see `checkpoint`, with all that is known about its training."""
+        return with_known_facts(self.checkpoint(key))
 
     @explain_disk_errors("The zip could not be written")
     def archive(self, key: str) -> Path:
         """Write the model's folder as a zip, which any Ganime opens, to the job's downloads; return its path."""
-        model = model_to_publish(self.model(key))
+        model = self.checkpoint(key)
         path = download_folder(self.settings, self.get(key)) / "ganime-model.zip"
-        config = to_dict(model.generator.config) | {"training": model.training}  # with the figures and the verdict
+        training = with_known_facts(model).training  # with the figures and the verdict
+        config = to_dict(model.generator.config) | {"training": training}
         with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for file in model_files(model.folder):
                 if file.name == CONFIG_FILE:
                     archive.writestr(f"ganime-model/{CONFIG_FILE}", json.dumps(config, indent=2) + "\n")
                 elif file.name == CARD_FILE:  # with the visitor's name for the model, by which it can be brought back
-                    archive.writestr(f"ganime-model/{CARD_FILE}", self.card(key))
+                    archive.writestr(f"ganime-model/{CARD_FILE}", self.card(key, model))
                 else:
                     archive.write(file, f"ganime-model/{file.name}")
+        try:
+            self.get(key)
+        except JobMissing:  # deleted meanwhile, perhaps before the folder of the zip was there to be deleted as well
+            shutil.rmtree(path.parent, ignore_errors=True)
+            raise
         return path
 
-    def card(self, key: str) -> str:
-        """Return the card of the model under the visitor's name for it: Markdown with text that strangers wrote."""
-        checkpoint = self.checkpoint(key)
-        return model_card(self.get(key).name or checkpoint.name, checkpoint.generator.config, checkpoint.training)
+    def card(self, key: str, model: Checkpoint | None = None) -> str:
+        """Return the card of the model under the visitor's name for it: Markdown with text that strangers wrote.
+
+        model: of the job, if it is loaded already.
+        """
+        model = model or self.checkpoint(key)
+        return model_card(self.get(key).name or model.name, model.generator.config, model.training)
 
     def get(self, key: str) -> Job:
         """Return the row that a key opens, as it is now. Raises JobMissing."""
@@ -386,7 +395,7 @@ def copy_model(source: Path, folder: Path) -> str:
 
     Raises CheckpointError if it cannot be read.
     """
-    checkpoint = load_checkpoint(source)
+    checkpoint = load_model(source)
     name = safe_model_name(checkpoint.name)
     with atomic_folder(folder / name) as temporary:
         for file in model_files(checkpoint.folder or source):

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,7 +30,8 @@ IGNORED_FILE, SKIPPED_FILE = "ignored.json", "skipped.json"  # what is no pictur
 MAX_OTHER_ENTRIES = 1_000  # entries of an archive that are not pictures, such as folders
 MAX_SKIPPED = 20  # files that are named
 PIXELS_PER_FACE = 2**18  # on average, at most: 512 x 512
-STORED_NAME = re.compile(r"\b[0-9]{8}\b")
+# A file's name as it is stored, which no file in an archive has; earlier versions stored numbers alone.
+STORED_NAME = re.compile(rf"(?:{PICTURES_FOLDER}/)?\b[0-9]{{8}}(?:-upload)?(?:\.[a-z0-9]+)?\b")
 Ignored = tuple[str, str]  # the visitor's name for a file, and why it is not used
 
 
@@ -167,7 +168,7 @@ def store_files(uploads: Sequence[Upload], ignored: Sequence[Ignored], folder: P
     for number, upload in enumerate(uploads):
         suffix, is_picture = kinds.suffix_of(upload.name), kind_of_upload(upload) == kinds.PICTURE
         known = suffix if suffix in kinds.SUFFIXES | kinds.ARCHIVE_SUFFIXES else ""
-        name = f"{f'{PICTURES_FOLDER}/' if is_picture else ''}{number:08d}{known}"
+        name = f"{f'{PICTURES_FOLDER}/' if is_picture else ''}{number:08d}-upload{known}"
         names[name] = upload.name
         try:
             os.link(upload.path, folder / name)
@@ -184,7 +185,7 @@ def stored_sources(folder: Path) -> list[Path]:
 
 
 def visitor_names(folder: Path) -> dict[str, str]:
-    """Return the visitor's names for stored files by their path in `folder`, such as "pictures/00000001.png"."""
+    """Return the visitor's names for stored files by their path in `folder`, such as "pictures/00000001-upload.png"."""
     path = folder / NAMES_FILE
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
@@ -215,12 +216,19 @@ def in_words(skipped: Sequence[Ignored]) -> list[str]:
 def with_visitor_names(text: str, folder: Path) -> str:
     """Return an error's text without paths of this machine, and with the visitor's names for the files in `folder`."""
     text = text.replace(f"{folder}/", "").replace(f"{folder.name}/", "")
-    names: dict[str, str] = {}
-    for stored, name in visitor_names(folder).items() if STORED_NAME.search(text) else ():
-        names[stored] = names[stored.removeprefix(f"{PICTURES_FOLDER}/")] = short_name(name)
-    if names:  # at once: a visitor's name may be that of another stored file
-        text = re.sub("|".join(map(re.escape, sorted(names, key=len, reverse=True))), lambda at: names[at[0]], text)
+    if STORED_NAME.search(text):
+        text = renamed(text, visitor_names(folder))
     return text.replace(f"in {PICTURES_FOLDER};", "in your pictures;")
+
+
+def renamed(text: str, names: Mapping[str, str], most: int = 60) -> str:
+    """Return a text with the visitor's names for stored files. names: as `visitor_names`; cut to `most` characters."""
+
+    def visitor_name(at: re.Match[str]) -> str:
+        name = names.get(at[0]) or names.get(f"{PICTURES_FOLDER}/{at[0]}")
+        return short_name(name, most) if name else at[0]
+
+    return STORED_NAME.sub(visitor_name, text)
 
 
 def short_name(name: str, most: int = 60) -> str:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 
 from starlette._utils import get_route_path
-from starlette.responses import HTMLResponse
+from starlette.datastructures import QueryParams
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.server.known_routes import LOGIN
 
 LOG = logging.getLogger(__name__)
-ANSWER = """\
-<!doctype html><meta charset="utf-8"><title>Not signed in</title>
-<p>Signing in or out did not work: it was cancelled, or Hugging Face cannot be reached at the moment.
-<a href="{page}">Back to the page</a></p>
-"""
+PLACE = "#tab=Train"  # where visitors sign in
 
 
 class SignIn:
-    """Middleware that answers in words where signing in or out fails, whatever the reason."""
+    """Middleware that leads back to the page, which says so, where signing in or out fails, whatever the reason."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -33,4 +30,5 @@ class SignIn:
         except Exception as error:  # of the hub's answer, of the way there, or of what the address says
             LOG.warning("A visitor could not sign in or out (%s).", type(error).__name__)
             page = "../" * (path.count("/") - 1) or "./"
-            await HTMLResponse(ANSWER.format(page=page), 400)(scope, receive, send)
+            how = "cancelled" if QueryParams(scope["query_string"]).get("error") == "access_denied" else "failed"
+            await RedirectResponse(f"{page}?sign-in={how}{PLACE}", 303)(scope, receive, send)

@@ -11,8 +11,9 @@ import typer
 
 from ganime.cli.common import show_progress
 from ganime.cli.progress import show_events
-from ganime.config import TrainConfig
+from ganime.config import SCRATCH, TrainConfig
 from ganime.errors import ConfigError, TrainingError
+from ganime.models.hub import names_folder
 from ganime.training.events import Event
 from ganime.training.hub_jobs import HubJob, HubJobs, dataset_name, longest_minutes, own_token
 from ganime.training.hub_needs import options_of
@@ -30,19 +31,23 @@ def check_on_hub(on: str, resume: Path | None, device: str) -> None:
         raise ConfigError(f"--on {ON_HUB} trains on the device of the machine: choose it by --flavor, not --device.")
 
 
-def train_there(data: Sequence[Path], out: Path | None, given: dict[str, Any], flavor: str, yes: bool) -> None:
+def check_options(out: Path | None, start: str | None, minutes: float) -> Path:
+    """The folder of the run. Raises ConfigError for options of `train` that a job on the hub cannot do with."""
+    if out is None:
+        raise ConfigError(f"--on {ON_HUB} begins a new run: name its folder with --out.")
+    if not minutes:
+        raise ConfigError(f"--on {ON_HUB} needs --minutes: the machine is paid for by the minute.")
+    if start and start != SCRATCH and names_folder(start):
+        raise ConfigError("A job on the hub starts from the embedded model, scratch or a model on the hub (--from).")
+    return out
+
+
+def train_there(data: Sequence[Path], out: Path, given: dict[str, Any], flavor: str, yes: bool) -> None:
     """Train on a machine of the hub, print what happens there, and fetch the run.
 
     given: the options of `train` that were given, by name; the price follows from the minutes.
     """
     minutes = given["minutes"]
-    if out is None:
-        raise ConfigError(f"--on {ON_HUB} begins a new run: name its folder with --out.")
-    if not minutes:
-        raise ConfigError(f"--on {ON_HUB} needs --minutes: the machine is paid for by the minute.")
-    if "start" in given and Path(given["start"]).exists():
-        raise ConfigError("A job on the hub starts from the embedded model, scratch or a model on the hub (--from).")
-    discard_unsaved(out)
     hub = HubJobs(own_token())
     machine = hub.machine(flavor)
     most = longest_minutes(minutes)

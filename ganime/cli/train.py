@@ -10,15 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from ganime.cli import common
-from ganime.cli.hub_job import ON_HUB, check_on_hub, train_there
+from ganime.cli.hub_job import ON_HUB, check_on_hub, check_options, train_there
 from ganime.cli.progress import show, signal_requests
 from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH, TrainConfig
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
-from ganime.training.beginning import PreparedRun, check_run_folder, configs_of, prepare_run
+from ganime.training.beginning import PreparedRun, check_run, check_run_folder, prepare_run
 from ganime.training.distributed import Processes
 from ganime.training.finishing import finished
+from ganime.training.hub_needs import check_faces
 from ganime.training.loop import train
 from ganime.training.run_folder import read_run
 
@@ -90,18 +91,19 @@ def train_command(
     )
     rates = given(generator_lr=generator_lr, discriminator_lr=discriminator_lr)
     free = {"images": images, "steps": steps, "minutes": minutes, **rates, **given(save_minutes=save_minutes)}
+    common.set_threads(threads)
     if on:
         check_on_hub(on, resume, device)
-        _, model = configs_of(recipe or "modern", changes | free)  # before it costs money
-        replace(model, image_size=model.image_size if image_size is None else image_size)
+        run = check_options(out, start, minutes)
+        check_faces(data, crop)
+        check_run(run, data, home / "hub", recipe or "modern", changes | free, start, image_size)
         options = given(start=start, recipe=recipe, image_size=image_size, threads=threads or None)
         options |= changes | free | {"no_clarity": not clarity}
-        return train_there(data, out, options, flavor, yes)
+        return train_there(data, run, options, flavor, yes)
     run = resume or out
     if run is None or (resume and out):
         raise ConfigError("Name the run's folder: either --out FOLDER for a new run or --resume FOLDER.")
     workers = Processes.join(device)
-    common.set_threads(threads)
 
     def read(size: int, config: TrainConfig) -> FaceDataset:
         with workers.in_turn():

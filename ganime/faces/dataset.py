@@ -6,12 +6,11 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -164,7 +163,9 @@ def load_faces(
                 with atomic_folder(folder) as temporary:
                     index = decode_all(pictures, image_size, temporary / FACES_FILE, keep_duplicates, progress, finder)
                     if len(index["names"]) < MIN_FACES:
-                        raise too_few(sources, index, search)
+                        unused = [(name, reason) for name, reason, _ in index["skipped"]]
+                        unused += [(name, f"{kind} of {original}") for name, original, kind in index["copies"]]
+                        raise too_few(sources, len(index["names"]), search, unused)
                     (temporary / CACHE_INDEX).write_text(json.dumps(index), encoding="utf-8")
             except OSError:
                 if not appears(folder / CACHE_INDEX):  # else another process made the same folder in the meantime
@@ -284,17 +285,21 @@ def open_cache(folder: Path, image_size: int, key: str, search: Search, finds_fa
     )
 
 
-def too_few(sources: Sequence[Path | str], index: Mapping[str, Any], search: Search) -> DataError:
-    """The error for fewer than 16 usable faces: the first three files that are not used and why, and what was found."""
-    reasons = [(name, reason) for name, reason, *_ in [*search.skipped, *index["skipped"]]]
-    reasons += [(name, f"{kind} of {original}") for name, original, kind in index["copies"]]
+def too_few(
+    sources: Sequence[Path | str], faces: int, search: Search, unused: Sequence[tuple[str, str]] = ()
+) -> DataError:
+    """The error for fewer than 16 usable faces: the first three files that are not used and why, and what was found.
+
+    unused: (name, reason) of what the search found and is not used.
+    """
+    reasons = [*search.skipped, *unused]
     examples = "; ".join(f"{printable(name)}: {printable(reason)}" for name, reason in reasons[:3])
     more = f"; and {len(reasons) - 3:,} more" if len(reasons) > 3 else ""
     skipped = f" (skipped: {examples}{more})" if reasons else ""
     found = search.left_out.in_words()
-    instead = f" Found instead: {found}." if found else "" if reasons or index["names"] else " Nothing else was found."
+    instead = f" Found instead: {found}." if found else "" if reasons or faces else " Nothing else was found."
     names = ", ".join(str(source) for source in sources)
     return DataError(
-        f"{plural(len(index['names']), 'usable face')} found in {names}; at least {MIN_FACES} are needed{skipped}."
+        f"{plural(faces, 'usable face')} found in {names}; at least {MIN_FACES} are needed{skipped}."
         f"{instead} Add pictures, such as PNG, JPEG, WebP or HEIC."
     )

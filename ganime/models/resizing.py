@@ -29,15 +29,25 @@ FLATTEST = 1e-3  # slope of tanh that still counts
 
 def resize(start: Checkpoint, image_size: int) -> Checkpoint:
     """Grow or shrink a model to `image_size` px, or return it as it is. Raises ConfigError if that is impossible."""
-    if start.generator.config.blocks:
-        check_trainable(start, image_size)
-        return start
-    replace(start.generator.config, image_size=image_size, supersampling=1)  # raises where there is no such size
+    check_resizable(start, image_size)
     while start.generator.config.image_size < image_size:
         start = grown(start)
     while start.generator.config.image_size > image_size:
         start = shrunk(start)
     return start
+
+
+def check_resizable(start: Checkpoint, image_size: int) -> None:
+    """Raise ConfigError, at once, where `resize` would: it fits layers, which takes long."""
+    config = start.generator.config
+    if config.blocks:
+        return check_trainable(start, image_size)
+    replace(config, image_size=image_size, supersampling=1)  # raises where there is no such size
+    while config.image_size < image_size:
+        config = grown_config(start.name, config)
+    while config.image_size > image_size:
+        config = shrunk_config(start.name, config)
+    return None
 
 
 def check_trainable(start: Checkpoint, image_size: int) -> None:
@@ -62,6 +72,19 @@ def grown(start: Checkpoint) -> Checkpoint:
     growing, Karras et al. 2018, arXiv:1710.10196). Raises ConfigError where the model cannot grow so.
     """
     old = start.generator.config
+    config = grown_config(start.name, old)
+    with seeded():
+        if old.supersampling > 1:
+            generator = reshaped(start.generator, config)
+        else:
+            draws = fit_doubled(start.generator) if old.rgb_stride == 1 else last_layer(start.generator)
+            generator = with_layer(start.generator, config, *draws)
+        discriminator = start.discriminator and grown_discriminator(start.discriminator, config)
+    return replace(start, generator=generator, discriminator=discriminator, folder=None)
+
+
+def grown_config(name: str, old: ModelConfig) -> ModelConfig:
+    """The configuration of a model once it has grown. name: of the model. Raises ConfigError as `grown`."""
     larger = old.supersampling > 1
     config = replace(
         old,
@@ -71,20 +94,13 @@ def grown(start: Checkpoint) -> Checkpoint:
         discriminator_channels=max(1, old.judging_channels[0] // 2),
     )
     inner = config.channels[: len(old.channels)]
-    check_resizable(start, config, old.channels == inner and old.judging_channels == config.judging_channels[1:])
+    check_shapes(name, old, config, old.channels == inner and old.judging_channels == config.judging_channels[1:])
     if config.judging_channels[0] < RGB_CHANNELS or (config.channels[-1] < RGB_CHANNELS and not larger):
         raise ConfigError(
-            f"{start.name} has {old.channels[-1]} channels next to the picture, {old.judging_channels[0]} in the "
+            f"{name} has {old.channels[-1]} channels next to the picture, {old.judging_channels[0]} in the "
             f"discriminator; to grow, both must be at least {2 * RGB_CHANNELS}. Begin from scratch."
         )
-    with seeded():
-        if larger:
-            generator = reshaped(start.generator, config)
-        else:
-            draws = fit_doubled(start.generator) if old.rgb_stride == 1 else last_layer(start.generator)
-            generator = with_layer(start.generator, config, *draws)
-        discriminator = start.discriminator and grown_discriminator(start.discriminator, config)
-    return replace(start, generator=generator, discriminator=discriminator, folder=None)
+    return config
 
 
 def shrunk(start: Checkpoint) -> Checkpoint:
@@ -93,27 +109,32 @@ def shrunk(start: Checkpoint) -> Checkpoint:
     The discriminator loses a layer, and gets a new first one, fitted to the output of its first two. It keeps its
     features, but has to learn again how to judge. Raises ConfigError if the model cannot shrink.
     """
-    old = start.generator.config
-    size, times = old.image_size // 2, old.supersampling * 2
-    config = replace(old, image_size=size, supersampling=times, discriminator_channels=old.judging_channels[1])
-    check_resizable(start, config, old.judging_channels[1:] == config.judging_channels)
+    config = shrunk_config(start.name, start.generator.config)
     with seeded():
         generator = reshaped(start.generator, config)
         discriminator = start.discriminator and shrunk_discriminator(start.discriminator, generator, config)
     return replace(start, generator=generator, discriminator=discriminator, folder=None)
 
 
-def check_resizable(start: Checkpoint, config: ModelConfig, fits: bool) -> None:
-    """Raise ConfigError if a model cannot be given that shape."""
-    old, size = start.generator.config, config.image_size
+def shrunk_config(name: str, old: ModelConfig) -> ModelConfig:
+    """The configuration of a model once it has shrunk. name: of the model. Raises ConfigError as `shrunk`."""
+    size, times = old.image_size // 2, old.supersampling * 2
+    config = replace(old, image_size=size, supersampling=times, discriminator_channels=old.judging_channels[1])
+    check_shapes(name, old, config, old.judging_channels[1:] == config.judging_channels)
+    return config
+
+
+def check_shapes(name: str, old: ModelConfig, config: ModelConfig, fits: bool) -> None:
+    """Raise ConfigError if a model cannot be given that shape. name, old: of the model."""
+    size = config.image_size
     if (old.generator_norm, old.discriminator_norm) != ("batch", "spectral"):
         raise ConfigError(
-            f"{start.name} has {old.generator_norm} norm in the generator and {old.discriminator_norm} norm in the "
+            f"{name} has {old.generator_norm} norm in the generator and {old.discriminator_norm} norm in the "
             f"discriminator; only a model with batch and spectral norm can become one of {size} px. Begin from scratch."
         )
     if not fits:
         raise ConfigError(
-            f"{start.name} has layers of {list(old.channels)} channels, and of {list(old.judging_channels)} in the "
+            f"{name} has layers of {list(old.channels)} channels, and of {list(old.judging_channels)} in the "
             f"discriminator; to become one of {size} px, they must halve evenly. Begin from scratch."
         )
 

@@ -14,7 +14,7 @@ from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from ganime.models.hub import open_model
-from ganime.models.resizing import resize
+from ganime.models.resizing import check_resizable, resize
 from ganime.training.run_folder import discard_unsaved
 from ganime.training.run_start import directions_of
 
@@ -67,19 +67,53 @@ def prepare_run(
     Raises ConfigError for settings that are out of range or contradict each other and for a folder that cannot be used,
     DataError for faces that cannot be read, and the errors of `open_model`.
     """
+    config, model, begun = before_reading(run, sources, hub_cache, recipe, changes, start, image_size)
+    dataset = read(model.image_size, config)
+    faces = len(dataset.train)
+    if start is None:
+        begun = default_start(config, faces)
+    config = config_for_start(config, model.image_size, faces, begun, keep_critic="critic" in changes)
+    check_eyes(config, changes)
+    return PreparedRun(dataset, config, model, begun)
+
+
+def check_run(
+    run: Path,
+    sources: Sequence[Path],
+    hub_cache: Path,
+    recipe: str,
+    changes: Mapping[str, Any],
+    start: str | None,
+    image_size: int | None,
+) -> None:
+    """Raise what `prepare_run` would raise for a run of these settings, before its faces are read.
+
+    A run from a model that is named is checked as one on few faces: their number is unknown, and what few faces need,
+    many may have as well.
+    """
+    config, model, begun = before_reading(run, sources, hub_cache, recipe, changes, start, image_size)
+    if start is not None:
+        check_eyes(config_for_start(config, model.image_size, 0, begun, keep_critic="critic" in changes), changes)
+    if begun:
+        check_resizable(begun, model.image_size)
+
+
+def before_reading(
+    run: Path,
+    sources: Sequence[Path],
+    hub_cache: Path,
+    recipe: str,
+    changes: Mapping[str, Any],
+    start: str | None,
+    image_size: int | None,
+) -> tuple[TrainConfig, ModelConfig, Checkpoint | None]:
+    """The configurations of a new run as far as they do not depend on its faces, and the model that `start` names."""
     check_run_folder(run, sources)
     discard_unsaved(run)
     config, model = configs_of(recipe, changes)
     begun = open_model(start, hub_cache, with_discriminator=True) if start not in (None, SCRATCH) else None
     size = (begun.generator.config if begun else model).image_size if image_size is None else image_size
-    model = replace(model, image_size=size)
-    dataset = read(size, config)
-    faces = len(dataset.train)
-    if start is None:
-        begun = default_start(config, faces)
-    config = config_for_start(config, size, faces, begun, keep_critic="critic" in changes)
-    check_eyes(config, changes)
-    return PreparedRun(dataset, config, model, begun)
+    return config, replace(model, image_size=size), begun
 
 
 def configs_of(recipe: str, changes: Mapping[str, Any]) -> tuple[TrainConfig, ModelConfig]:

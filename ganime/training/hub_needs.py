@@ -6,13 +6,16 @@ import shlex
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import Any
 
 from ganime.errors import ConfigError
+from ganime.faces.dataset import MIN_FACES, too_few
 from ganime.faces.kinds import ARCHIVE, PICTURE, TABLE
-from ganime.faces.sources import file_entry, kind_of
+from ganime.faces.search import Search
+from ganime.faces.sources import file_entry, kind_of, list_pictures
 from ganime.own_files import own_files
 
 PLACE, REMOTE_RUN = "/job", "/tmp/run"  # where the dataset is mounted, and where the job trains
@@ -20,6 +23,21 @@ RUN_FOLDER, START_FOLDER = "run", "start"  # of the dataset
 PACKAGE = Path(__file__).resolve().parents[1]
 NEEDED = (PACKAGE.name, "weights")  # the code of a job
 NOT_NEEDED = "make"  # a folder of the weights, which made them
+
+
+def check_faces(sources: Sequence[Path], crop: str) -> None:
+    """Raise ConfigError for faces that are not on this machine, DataError for sources without enough pictures.
+
+    Nothing is decoded. crop: one of `ganime.config.CROPS`; where faces are cut out, a picture may have several.
+    """
+    for source in sources:
+        if not source.exists():
+            raise ConfigError(f"{source} is not on this machine, from where faces are uploaded. Download it first.")
+    with ExitStack() as opened:
+        search = Search(opened)
+        pictures = sum(1 for source in sources for _ in list_pictures(source, search))
+    if pictures < (1 if crop == "faces" else MIN_FACES):
+        raise too_few(sources, pictures, search)
 
 
 def write_needs(folder: Path, faces: Sequence[Path], start: Path | None = None) -> list[str]:
@@ -50,9 +68,7 @@ def requirements() -> list[str]:
 
 
 def pack(source: Path, out: Path) -> str:
-    """Write the pictures in a folder, or a file as it is, to `out`; returns its name. Raises ConfigError without it."""
-    if not source.exists():
-        raise ConfigError(f"{source} is not on this machine, from where faces are uploaded. Download it first.")
+    """Write the pictures in a folder, or a file as it is, to `out`; returns its name."""
     if source.is_file():
         shutil.copyfile(source, out)
         return out.name

@@ -31,7 +31,11 @@ def model_to_publish(source: Path) -> Checkpoint:
 
     Raises CheckpointError if it cannot be read.
     """
-    checkpoint = load_checkpoint(source)
+    return with_known_facts(load_checkpoint(source))
+
+
+def with_known_facts(checkpoint: Checkpoint) -> Checkpoint:
+    """A model with all that is known about its training."""
     return replace(checkpoint, training=known_facts(checkpoint))
 
 

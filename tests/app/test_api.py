@@ -429,7 +429,7 @@ def test_files_sent_by_raw_http_are_stored_inside_their_folder_whatever_their_na
     key = start(client, [{"path": path, "orig_name": name} for path, name in zip(paths, names, strict=True)])
     folder = home / "jobs" / key.partition(".")[0] / "uploads"
     kept = sorted(path.name for path in (folder / "pictures").iterdir())
-    assert kept == [f"{number:08d}.png" for number in range(16)]
+    assert kept == [f"{number:08d}-upload.png" for number in range(16)]
     assert list(json.loads((folder / "names.json").read_text()).values()) == names
     assert {path for path in paths_below(home.parent) if home not in path.parents} == before
     call(client, "delete", key)

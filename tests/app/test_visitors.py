@@ -96,6 +96,22 @@ def test_who_asks_a_server_function_is_known_by_login_or_else_by_address(
     assert steered_studio.visitor(request_with_login("10.0.0.1", seconds)) == expected
 
 
+def test_only_what_acts_on_the_hub_reads_the_token_of_a_login(steered_studio: Studio) -> None:
+    read: list[str] = []
+
+    class Login(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            read.append(key)
+            return super().get(key, default)
+
+    asking = request_with_login("10.0.0.1", 60)
+    login = asking.scope["session"]["oauth_info"] = Login(asking.scope["session"]["oauth_info"])
+    login |= {"access_token": "hf_secret", "scope": "openid contribute-repos"}
+    assert steered_studio.visitor(asking) == "Hugging Face user mi"
+    assert "access_token" not in read
+    assert steered_studio.asker(asking).account.token == "hf_secret"
+
+
 def test_a_film_that_a_login_has_begun_is_theirs_at_every_address(
     steered_studio: Studio, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

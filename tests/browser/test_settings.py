@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,3 +79,12 @@ def test_start_model_that_cannot_be_had_leaves_the_embedded_one_and_says_so(
     expect(page.locator("#dock .alert")).to_be_in_viewport()
     expect(page.locator(".model-name")).to_have_text(EMBEDDED.name)
     expect(page.locator(".gallery .mug")).to_have_count(16)
+
+
+def test_who_has_cancelled_a_sign_in_is_told_so_where_they_began_it_and_once(
+    page: Page, login_site: tuple[Path, str]
+) -> None:
+    page.goto(f"{login_site[1]}?sign-in=cancelled#tab=Train")
+    alert(page).to_have_text("You are not signed in: signing in was cancelled.")
+    expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true")
+    expect(page).not_to_have_url(re.compile("sign-in"))

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import {
-  checkLinkedFace, jobOfLink, linkTo, linkToJob, parseLinked, readLink,
+  checkLinkedFace, failedSignIn, jobOfLink, linkTo, linkToJob, parseLinked, readLink,
 } from "../../app/components/shared/links.js";
 import { recipeOfSeed } from "../../app/components/shared/recipes.js";
 
@@ -15,6 +15,12 @@ test("a link leads to the page where it lies, and gives back what it names", () 
   assert.ok(link.startsWith("https://example.org/below/a/path/?face="));
   assert.deepEqual(readLink(new URL(link).search), { face, tray: "", walk: "" });
   assert.deepEqual(readLink("?__theme=dark"), { face: "", tray: "", walk: "" });
+});
+
+test("a sign-in that did not work is told in words of the page alone", () => {
+  assert.match(failedSignIn("?sign-in=cancelled"), /not signed in.*cancelled/);
+  assert.match(failedSignIn("?sign-in=failed"), /did not work/);
+  for (const search of ["", "?face=1", "?sign-in=<b>", "?sign-in=constructor"]) assert.equal(failedSignIn(search), "");
 });
 
 test("the key of a job stands behind the # alone", () => {

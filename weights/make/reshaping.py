@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ganime.errors import ConfigError
 from ganime.models.checkpoint import Checkpoint
-from ganime.models.resizing import RGB_CHANNELS, check_resizable, last_layer, reshaped, seeded, with_layer
+from ganime.models.resizing import RGB_CHANNELS, check_shapes, last_layer, reshaped, seeded, with_layer
 
 
 def refined(start: Checkpoint) -> Checkpoint:
@@ -23,7 +23,7 @@ def refined(start: Checkpoint) -> Checkpoint:
         base_channels=max(1, old.base_channels // 2),
         discriminator_channels=old.judging_channels[0],
     )
-    check_resizable(start, config, old.channels == config.channels[:-1])
+    check_shapes(start.name, old, config, old.channels == config.channels[:-1])
     if config.channels[-1] < RGB_CHANNELS:
         raise ConfigError(
             f"{start.name} has {old.channels[-1]} channels next to the picture; "

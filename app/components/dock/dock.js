@@ -3,6 +3,7 @@
 import { arrive } from "../core/arrival.js";
 import { startCore } from "../core/core.js";
 import { connectButtons, finder, offerLink, setText } from "../shared/dom.js";
+import { failedSignIn } from "../shared/links.js";
 import { acceptFiles } from "./files.js";
 import { connectKeys } from "./keys.js";
 import { connectSeen } from "./seen.js";
@@ -63,6 +64,7 @@ export function mount(component) {
   };
   connectButtons(element, actions);
   core.meet(props.value);
-  if (core.model.note) core.complain(core.model.note);
+  const remark = failedSignIn(location.search) || core.model.note;
+  if (remark) core.complain(remark);
   arrive(core);
 }

@@ -4,6 +4,10 @@ import { parseRecipe } from "./recipes.js";
 /** Characters of a link; servers and messengers accept no longer ones. */
 export const MOST_LINK = 8000;
 const NAMES = ["face", "tray", "walk"];
+const FAILED = new Map([
+  ["cancelled", "You are not signed in: signing in was cancelled."],
+  ["failed", "Signing in or out did not work. Hugging Face may be out of reach at the moment; try again later."],
+]);
 const CUT_SHORT = "The link may have been cut short.";
 
 /** A link to a face, a tray or a film (walk). value: a text. place: {origin, pathname} of the page. */
@@ -19,6 +23,9 @@ export function readLink(search) {
   const query = new URLSearchParams(search);
   return Object.fromEntries(NAMES.map((name) => [name, query.get(name) || ""]));
 }
+
+/** How signing in has failed, in words, as the address says where the server leads back to; "" for anything else. */
+export const failedSignIn = (search) => FAILED.get(new URLSearchParams(search).get("sign-in")) || "";
 
 /** The key of the job that an address names, "" for none. hash: its part from the # on. */
 export const jobOfLink = (hash) => new URLSearchParams(hash.slice(1)).get("job") || "";

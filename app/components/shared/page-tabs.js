@@ -3,10 +3,18 @@
 /** Their labels, in order. */
 export const TABS = ["Create", "Interpolate", "Train"];
 
-const find = (name) => [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === name);
+const tabs = () => [...document.querySelectorAll("[role=tab]")];
+const find = (name) => tabs().find((tab) => tab.textContent.trim() === name);
 
-/** Opens a tab by its label. */
-export const openTab = (name) => find(name)?.click();
+/** Opens a tab by its label; where the page has none yet, as soon as it has, since parts of it may be there before. */
+export function openTab(name) {
+  if (tabs().length) return find(name)?.click();
+  new MutationObserver((_, observer) => {
+    if (!tabs().length) return;
+    observer.disconnect();
+    find(name)?.click();
+  }).observe(document, { childList: true, subtree: true });
+}
 
 /** Whether the tab of this label is open. */
 export const isTabOpen = (name) => find(name)?.getAttribute("aria-selected") === "true";

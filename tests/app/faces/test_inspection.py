@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import threading
 import weakref
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import psutil
 import pytest
 
 from app.errors import JobMissing
@@ -22,7 +25,8 @@ from app.recently_used import RecentlyUsed
 from app.settings import Settings
 from ganime.drawing.recipe import Recipe
 from ganime.embedded import EMBEDDED
-from ganime.faces.dataset import FaceDataset
+from ganime.faces.dataset import FaceDataset, load_faces
+from ganime.measuring.copies import Comparison
 from ganime.models.checkpoint import Checkpoint, load_checkpoint
 from tests.locks import CountingLock
 
@@ -90,6 +94,32 @@ def test_training_faces_of_a_deleted_job_are_dropped(studio: Studio, monkeypatch
     monkeypatch.setattr(studio.inspector, "jobs", SimpleNamespace(get=get))
     studio.inspector.forget_deleted()
     assert cache.all_keys() == [here, EMBEDDED_KEY]
+
+
+def test_training_faces_that_were_compared_leave_the_disk_with_their_job(
+    studio: Studio, faces_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = SimpleNamespace(
+        get=lambda key: None, training_faces=lambda key: (load_faces([faces_folder], 32, tmp_path / "cache"), True)
+    )
+    monkeypatch.setattr(studio.inspector, "jobs", jobs)
+    face = np.zeros((32, 32, 3), np.uint8)
+    *_, found = studio.inspector.read_and_compare(JOB, face)
+    assert isinstance(found, Comparison)
+    again = studio.inspector.compare(JOB, load_checkpoint(EMBEDDED), face)
+    assert found.training is not None
+    assert again
+    assert again.training is not None
+    assert np.array_equal(found.training, again.training)
+    gc.collect()
+    mapped = [file.path for file in psutil.Process().memory_maps()]
+    assert mapped
+    assert not [path for path in mapped if str(tmp_path) in path]
+    shutil.rmtree(tmp_path / "cache")  # between the look for the job and the comparison
+    without = studio.inspector.compare(JOB, load_checkpoint(EMBEDDED), face)
+    assert without
+    assert without.training is None
+    assert without.share == found.share
 
 
 def test_a_discriminator_is_used_only_with_the_weights_beside_it(tiny_folder: Path) -> None:

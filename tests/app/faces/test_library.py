@@ -6,19 +6,24 @@ import io
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from app import loading
 from app.errors import JobError, JobMissing
 from app.faces import library
 from app.faces.library import EMBEDDED_KEY, LOADED, START_KEY
+from app.faces.publishing import Statement, Target, is_copying, publication
 from app.faces.studio import Studio
-from app.jobs import service
 from app.jobs.arrivals import Upload
+from app.jobs.service import copy_model
+from app.jobs.store import FINISHED
 from app.settings import Settings
 from app.visitors import Visitor
 from ganime.config import SCRATCH, ModelConfig
@@ -26,10 +31,11 @@ from ganime.drawing.recipe import Recipe
 from ganime.embedded import EMBEDDED
 from ganime.errors import CheckpointError, GanimeError, HubError
 from ganime.images import png_bytes
+from ganime.models import checkpoint
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ganime.models.hub import pull
 from ganime.nets.clarity import CLARITY_FILE
-from ganime.nets.dcgan import Generator
+from ganime.nets.dcgan import Generator, load_net
 from tests.hub_server import HubServer
 
 TINY = ModelConfig(image_size=32, latent_dim=8, base_channels=4, max_channels=16)
@@ -223,32 +229,45 @@ def test_every_way_to_a_model_keeps_to_the_number_that_are_loaded_at_a_time(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    models, loaded, free = studio.library, {}, []
-    models.loading = threading.BoundedSemaphore(1)
-
-    def load(folder: Path) -> Checkpoint:
-        free.append(models.loading.acquire(blocking=False))
-        if free[-1]:
-            models.loading.release()
-        return loaded.get(folder) or loaded.setdefault(folder, load_checkpoint(folder))
-
-    for module in (library, service):
-        monkeypatch.setattr(module, "load_checkpoint", load)
+    models, jobs = studio.library, studio.jobs
+    assert jobs
     job = trained_job(studio, draw_face, tmp_path)
     with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
         for file in (tmp_path / "a").iterdir():
             archive.write(file, file.name)
-    keys = [models.load("tester/b").key, models.load_file(tmp_path / "model.zip", "mine.zip").key]
-    keys.append(models.load_job(job).key)
+    keys = [models.load("tester/b").key, models.load_job(job).key]
+    alone, held = threading.BoundedSemaphore(1), []
+    monkeypatch.setattr(loading, "places", alone)
+
+    def load(*given: Any) -> Any:
+        held.append(not alone.acquire(blocking=False))
+        if not held[-1]:
+            alone.release()
+        return load_net(*given)
+
+    monkeypatch.setattr(checkpoint, "load_net", load)
+    keys.append(models.load_file(tmp_path / "model.zip", "mine.zip").key)
+    assert held == [True] * 2
     for key in keys:
         forget_all(studio)
         models.checkpoint(key)  # from the disk again
-    known = models.checkpoint(keys[2])
-    assert known.folder
+    assert held == [True] * 5
+    known = models.checkpoint(keys[1])
     assert known.clarity is None
-    (known.folder / CLARITY_FILE).touch()  # as fitted meanwhile
-    models.renew(keys[2])
-    assert free == [False] * 7
+    (jobs.folder(job).run / "saves" / "best" / CLARITY_FILE).touch()  # as fitted meanwhile
+    models.renew(keys[1])
+    models.recent.discard(keys[1])
+    jobs.archive(job)
+    jobs.card(job)
+    assert not is_copying(jobs, job)
+    with jobs.changing(job) as (_, row):
+        row.state = FINISHED
+    publication(jobs, "me", job, Target("me/mine", True), Statement("my own", "mit"), "hf_me", False, nullcontext())
+    studio.inspector.with_discriminator(keys[1], known)
+    assert known.folder
+    copy_model(known.folder, tmp_path / "copy")
+    assert held == [True] * len(held)
+    assert len(held) >= 12  # each of these at least once
 
 
 def test_the_model_of_a_job_has_the_visitors_name_and_no_trace_of_the_key(

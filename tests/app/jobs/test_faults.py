@@ -28,7 +28,6 @@ from app.jobs.store import DATABASE, ENDED, Job, Store
 from app.jobs.supervisor import Supervisor, ended, train_arguments
 from app.server.launch import stop_with
 from ganime.cli import app as command_line
-from ganime.models.checkpoint import load_checkpoint
 from ganime.training.events import read_journal
 from tests.app.job_helpers import (
     ME,
@@ -109,7 +108,7 @@ def test_nothing_is_lost_by_kills_at_any_moment_but_the_steps_since_the_last_sav
     jobs.stop(key)
     wait_until(jobs, key, *ENDED)
     assert (state_of(jobs, key), jobs.status(key).reason) == ("finished", "Stopped.")
-    assert load_checkpoint(jobs.model(key)).training["images"] == jobs.status(key).images > 0
+    assert jobs.checkpoint(key).training["images"] == jobs.status(key).images > 0
 
 
 @pytest.mark.slow
@@ -376,14 +375,14 @@ def test_ended_job_goes_on_from_the_save_before_a_damaged_one_and_says_so(
     before, last = sorted((jobs.folder(key).run / "saves").glob("[0-9]*"))
     for file in last.iterdir():
         file.write_bytes(file.read_bytes()[:100])
-    assert jobs.model(key) == before
+    assert jobs.checkpoint(key).folder == before
     jobs.resume(key, ME, minutes=0.01)
     wait_until(jobs, key, *ENDED)
     status = jobs.status(key)
     assert status.state == "finished"
     assert any(f"Resumed at {int(before.name):,} images" in note for note in status.notes)
     assert any("damaged" in note for note in status.notes)
-    assert load_checkpoint(jobs.model(key)).training["images"] == status.saved > int(before.name)
+    assert jobs.checkpoint(key).training["images"] == status.saved > int(before.name)
 
 
 @pytest.fixture
@@ -430,7 +429,7 @@ def test_full_disk_ends_the_job_in_words_and_costs_no_save(
     assert status.state == "failed"
     assert "No space left" in status.reason or "disk of this page is full" in status.reason
     assert f"{status.saved:,} images are saved" in status.reason
-    assert load_checkpoint(jobs.model(key)).training["images"] == status.saved
+    assert jobs.checkpoint(key).training["images"] == status.saved
     filler.unlink()
     jobs.resume(key, ME)
     wait_for(lambda: jobs.status(key).images > status.images)

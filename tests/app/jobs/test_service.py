@@ -10,12 +10,15 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app.errors import JobError, JobMissing
+from app.jobs import service
 from app.jobs.arrivals import Upload
+from app.jobs.folder import download_folder
 from app.jobs.limits import TrainingPlan
 from app.jobs.service import Jobs
 from app.jobs.store import ENDED, FINISHED, QUEUED
@@ -54,7 +57,7 @@ def test_uploaded_faces_become_a_model_to_draw_from_and_are_decoded_once(
     assert (done.name, done.faces, done.has_model) == ("mine", 16, True)
     assert jobs.folder(key).grids()
     assert len(list(jobs.folder(key).cache.iterdir())) == 1
-    model = load_checkpoint(jobs.model(key))
+    model = jobs.checkpoint(key)
     assert model.training["images"] == 320
     with zipfile.ZipFile(jobs.archive(key)) as archive:
         archive.extractall(tmp_path / "elsewhere")
@@ -76,7 +79,7 @@ def test_the_trainer_reads_the_faces_that_the_page_has_decoded(
     key = jobs.draft([Upload(tmp_path / "some.zip", "Some.ZIP"), *files[8:]], ME, 32)
     sources = jobs.sources(key)
     assert len(sources.load().names) == jobs.status(key).faces == 16
-    assert sources.names["00000000.zip"] == "Some.ZIP"
+    assert sources.names["00000000-upload.zip"] == "Some.ZIP"
     jobs.submit(key, PLAN, ME)
     wait_for_steps(jobs, key)
     words = arguments(jobs, key)
@@ -112,7 +115,7 @@ def test_only_the_key_opens_a_job(open_jobs: Callable[..., Jobs], files: list[Up
     assert len(secret) >= 43  # 256 bits
     wrong = [other.partition(".")[0] + "." + secret, f"{identity}.", identity, "", "../..", f"{identity}.\udcff", None]
     calls: list[Callable[..., object]] = [
-        *(jobs.status, jobs.stop, jobs.delete, jobs.model, jobs.archive, jobs.log, jobs.save_now),
+        *(jobs.status, jobs.stop, jobs.delete, jobs.checkpoint, jobs.archive, jobs.log, jobs.save_now),
         *(jobs.sources, jobs.training_faces),
         lambda key: jobs.submit(key, PLAN, ME),
         lambda key: jobs.resume(key, ME),
@@ -199,6 +202,25 @@ def test_a_deleted_job_takes_its_download_with_it(
     jobs.start()
     jobs.delete(key)
     wait_for(lambda: not archive.parent.exists())
+
+
+def test_a_job_that_is_deleted_while_its_download_is_written_leaves_none(
+    open_jobs: Callable[..., Jobs], files: list[Upload], tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = jobs.draft(files, ME, 32)
+    shutil.copytree(tiny_folder, jobs.folder(key).run / "saves" / "best")
+    downloads, written = download_folder(jobs.settings, jobs.get(key)), service.atomic_file
+
+    def late(path: Path) -> Any:
+        jobs.delete(key)
+        jobs.supervisor.tick()
+        return written(path)
+
+    monkeypatch.setattr(service, "atomic_file", late)
+    with pytest.raises(JobMissing):
+        jobs.archive(key)
+    assert not downloads.exists()
 
 
 def test_a_stopped_job_can_be_finished_without_more_training(

@@ -88,8 +88,8 @@ def test_the_command_line_contains_nothing_that_a_visitor_wrote(
     assert "<script>" in jobs.status(key).name  # as data, on one short line
     assert len(jobs.status(key).name) <= 60
     assert jobs.status(key).name.isprintable()
-    assert sorted(path.name for path in (jobs.folder(key).uploads / "pictures").iterdir())[0] == "00000000.png"
-    assert jobs.sources(key).names["pictures/00000003.png"].startswith("../../--home")
+    assert sorted(path.name for path in (jobs.folder(key).uploads / "pictures").iterdir())[0] == "00000000-upload.png"
+    assert jobs.sources(key).names["pictures/00000003-upload.png"].startswith("../../--home")
 
 
 def test_a_job_begins_from_a_copy_of_a_model_at_the_planned_size(

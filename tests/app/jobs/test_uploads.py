@@ -204,7 +204,7 @@ def test_names_of_files_are_kept_and_never_become_paths(
     sources = jobs.sources(key)
     assert list(sources.names.values()) == [*NAMES, "lone \udcff.png"]
     kept = sorted(path.relative_to(sources.folder).as_posix() for path in sources.folder.rglob("*.png"))
-    assert kept == [f"pictures/{number:08d}.png" for number in range(len(NAMES) + 1)]
+    assert kept == [f"pictures/{number:08d}-upload.png" for number in range(len(NAMES) + 1)]
     for wrong in ("../" + key, key.replace(".", "/../."), f"{'0' * 16}.x", "%2e%2e." + key.partition(".")[2]):
         with pytest.raises(JobError, match="no such job"):
             jobs.status(wrong)
@@ -388,6 +388,29 @@ def test_an_error_names_each_file_by_the_visitors_name_also_where_that_is_one_of
         files.append(Upload(path, name))
     stored = tmp_path / "stored"
     store_files(files, [], stored)
-    text = f"00000000.png: too large; pictures/00000001.png: damaged; 00000002.png; {stored}/00000003.zip is encrypted."
+    text = (
+        "00000000-upload.png: too large; pictures/00000001-upload.png: damaged; 00000002-upload.png; "
+        f"{stored}/00000003-upload.zip is encrypted."
+    )
     named = with_visitor_names(text, stored)
     assert named == "00000001.png: too large; 00000002.png: damaged; cat.png; 00000000.zip is encrypted."
+
+
+def test_files_in_an_archive_keep_their_names_and_a_duplicate_is_that_of_a_name_the_visitor_knows(
+    open_jobs: Callable[..., Jobs], pngs: list[bytes], tmp_path: Path
+) -> None:
+    odd: list[tuple[str | zipfile.ZipInfo, bytes]] = [("00000001.png", b"broken"), ("00000002.png", pngs[0])]
+    packed = zipped([*odd, *((f"{number}.png", data) for number, data in enumerate(pngs[1:]))])
+    jobs = open_jobs("mock", start=False)
+    value = looked_at(jobs, uploaded(tmp_path, [("faces.zip", packed), ("me.png", pngs[0]), ("again.png", pngs[0])]))
+    skipped = {entry["name"]: entry["reason"] for entry in value["skipped"]}
+    assert set(skipped) == {"00000001.png", "00000002.png", "again.png"}
+    assert (skipped["again.png"], skipped["00000002.png"]) == ("exact duplicate of me.png",) * 2
+
+    few = uploaded(tmp_path, [("few.zip", zipped(odd)), ("me.png", pngs[0]), ("also.png", b"\x89PNG")])
+    key = jobs.draft(few, ME, 64)
+    with pytest.raises(DataError) as caught:
+        jobs.read_draft(key)
+    assert "00000001.png: " in str(caught.value)
+    assert "00000002.png: exact duplicate of me.png" in str(caught.value)
+    assert str(caught.value).count("me.png") == 1

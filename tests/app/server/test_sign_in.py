@@ -29,13 +29,14 @@ def client() -> TestClient:
 
 
 @pytest.mark.parametrize("path", LOGIN)
-def test_a_sign_in_that_fails_is_told_in_words_with_a_way_back(
-    client: TestClient, path: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("error", "how"), [("", "failed"), ("&error=access_denied&state=1", "cancelled")])
+def test_a_sign_in_that_fails_leads_back_to_the_page_which_says_so(
+    client: TestClient, path: str, error: str, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    failed = client.get(f"{path}?fails=1")
-    assert (failed.status_code, "did not work" in failed.text) == (400, True)
-    assert urljoin(f"https://page.example/faces{path}", failed.text.split('href="')[1].split('"')[0]) == (
-        "https://page.example/faces/"
+    failed = client.get(f"{path}?fails=1{error}", follow_redirects=False)
+    assert failed.status_code == 303
+    assert urljoin(f"https://page.example/faces{path}", failed.headers["location"]) == (
+        f"https://page.example/faces/?sign-in={how}#tab=Train"
     )
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
         "A visitor could not sign in or out (ValueError)."

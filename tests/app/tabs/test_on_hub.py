@@ -158,7 +158,7 @@ def test_a_job_goes_to_the_hub_and_its_model_comes_back_after_a_restart_of_the_p
     shown = job_value(again.jobs, draft)
     assert (shown["state"], shown["has_model"], shown["can_resume"]) == ("finished", True, False)
     assert (shown["grids"], shown["plain"]["headline"]) == ([0], "Too early to say.")
-    assert load_checkpoint(again.jobs.model(draft)).revision == load_checkpoint(tiny_folder).revision
+    assert again.jobs.checkpoint(draft).revision == load_checkpoint(tiny_folder).revision
     assert again.jobs.archive(draft).is_file()
     assert again.library.load_job(draft).key
     assert not list(again.jobs.folder(draft).path.rglob(STATE_FILE))  # which is a pickle

@@ -91,7 +91,7 @@ def test_rejected_uploads_leave_the_draft_before_and_accepted_ones_replace_it(
     assert [status.id for status in jobs.overview()] == [old.partition(".")[0]]
     many = [Upload(tmp_path / f"{number}.png", f"{number}.png") for number in range(16)]
     for number, upload in enumerate(many):
-        shutil.copyfile(jobs.folder(old).uploads / "pictures" / f"{number:08d}.png", upload.path)
+        shutil.copyfile(jobs.folder(old).uploads / "pictures" / f"{number:08d}-upload.png", upload.path)
     new, *_ = take(handlers, many, old)
     assert new != old
     assert (exists(jobs, old), exists(jobs, new)) == (False, True)

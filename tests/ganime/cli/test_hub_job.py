@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,6 +146,66 @@ def test_what_a_job_cannot_do_is_refused_before_anything_is_asked_of_the_hub(
         assert_refused(train(ganime, faces_folder, out, f"--{option}", value, "--eyes", "broad"), "--critic 1")
     assert hub.requests == []
     assert_refused(train(ganime, faces_folder, out, "--flavor", "t5"), "cpu-basic, t4-small")
+
+
+@pytest.mark.usefixtures("trains")
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--from", "scratch", "--eyes", "broad"], "--critic 1"),  # on few faces, whose number is not known before
+        (["--from", "ada/tiny", "--eyes", "broad"], "--critic 1"),
+        (["--from", "ada/tiny", "--image-size", 64], "at least 12"),
+        (["--from", "ada/none"], "ada/none"),
+        (["--from", "./nowhere"], "--from"),
+        (["--threads", -1], "threads"),
+    ],
+    ids=str,
+)
+def test_options_that_the_machine_would_refuse_are_refused_before_it_is_rented(
+    ganime: Callable[..., Answer],
+    hub: HubServer,
+    faces_folder: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    options: list[object],
+    word: str,
+) -> None:
+    hub.add_model("ada/tiny", tiny_folder)
+    more = ("--home", tmp_path / "home", "--yes", *options)
+    assert_refused(train(ganime, faces_folder, tmp_path / "mine", *more), word)
+    assert (hub.jobs, hub.datasets) == ([], {})
+
+
+@pytest.mark.usefixtures("trains")
+def test_a_model_and_feature_networks_that_fit_are_taken(
+    ganime: Callable[..., Answer], hub: HubServer, faces_folder: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    hub.add_model("ada/tiny", tiny_folder)
+    more = ("--home", tmp_path / "home", "--yes", "--from", "ada/tiny", "--eyes", "broad", "--critic", 1)
+    assert train(ganime, faces_folder, tmp_path / "mine", *more).status == 0
+    assert "--from ada/tiny" in hub.jobs[0].wanted["command"][-1]
+
+
+@pytest.mark.usefixtures("trains")
+def test_faces_and_folders_that_no_run_can_use_are_refused_before_a_machine_is_rented(
+    ganime: Callable[..., Answer], hub: HubServer, faces_folder: Path, tmp_path: Path
+) -> None:
+    few, empty, text, file = (tmp_path / name for name in ("few", "empty", "text.zip", "file"))
+    few.mkdir()
+    for number in range(15):
+        shutil.copy(faces_folder / f"{number:03d}.png", few)
+    empty.mkdir()
+    text.write_text("no zip")
+    file.touch()
+    out = tmp_path / "mine"
+    assert_refused(train(ganime, few, out, "--yes"), "15 usable faces", "at least 16")
+    assert_refused(train(ganime, empty, out, "--yes", "--crop", "faces"), "0 usable faces")
+    assert_refused(train(ganime, text, out, "--yes"), "text.zip", "damaged")
+    assert_refused(train(ganime, Path("hf://datasets/ada/faces"), out, "--yes"), "Download it first")
+    assert_refused(train(ganime, faces_folder, file, "--yes"), "is a file")
+    assert_refused(train(ganime, faces_folder, faces_folder / "run", "--yes"), "inside")
+    assert_refused(train(ganime, few, out, "--crop", "faces"), "--yes")  # a picture may have several faces
+    assert (hub.jobs, hub.datasets) == ([], {})
 
 
 def test_job_that_fails_or_that_nobody_paid_for_is_reported(
