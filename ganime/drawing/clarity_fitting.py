@@ -1,4 +1,7 @@
-"""Fits a clarity to a model: draws faces, scores how clear they are, and learns to predict the scores from latents."""
+"""Fits a clarity to a model: draws faces, scores how clear they are, and learns to predict the scores from latents.
+
+The faces teach a teacher, and the teacher teaches the network that sees the latent alone; see clarity_teacher.py.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import torch
 from torch import nn
 
 from ganime.drawing.clarity import default_clarity
-from ganime.drawing.clarity_scores import COLOURS, NEAREST, Seen, clarity_scores, joined, see
+from ganime.drawing.clarity_scores import COLOURS, NEAREST, Seen, clarity_scores, joined, see, standardised
+from ganime.drawing.clarity_teacher import early_maps, fit_regression, fit_teacher, judged
 from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate, render
@@ -27,10 +31,12 @@ LEAST_FACES = 500
 FIRST_SEED = 2_000_000_000  # of the faces that are drawn, far from the seeds that people try first
 REFERENCE_FACES = 4_000  # at most, of the real ones, or drawn by the embedded model where there are none
 TESTED_SHARE = 0.1  # of the faces, which the prediction is tested on
-EPOCHS, BATCH, RATE = 20, 128, 4e-3
-DROPOUT, WEIGHT_DECAY = 0.3, 1.0
+LESSONS_PER_FACE = 4  # latents that the teacher judges, for each face that it learned from
+EPOCHS, BATCH, RATE = 12, 128, 4e-3
+DROPOUT, WEIGHT_DECAY = 0.05, 0.1
 HELD_PART = 4  # at most a quarter of the latent's dimensions are held
 DRAWN_AT_ONCE = 64
+DRAWN, TAUGHT = 0.55, 0.65  # the progress after the faces, and after the teacher
 
 
 @dataclass(frozen=True)
@@ -59,56 +65,68 @@ def fit_clarity(
             f"A clarity is fitted to at least {LEAST_FACES} faces of the model, compared with at least {NEAREST} real "
             f"ones; got {faces} and {len(reference)}."
         )
-    config = checkpoint.generator.config
+    config, prepared = checkpoint.generator.config, checkpoint.prepared
     z = latents(range(FIRST_SEED, FIRST_SEED + faces), config.latent_dim)
-    parts = []
+    parts, maps = [], []
     for start in range(0, faces, DRAWN_AT_ONCE):
-        yield 0.9 * start / faces
-        drawn = render(checkpoint.prepared, z[start : start + DRAWN_AT_ONCE])  # (B, H, W, 3)
-        parts.append(see(net, drawn, config.image_size))
-    yield 0.9
+        yield DRAWN * start / faces
+        rows = z[start : start + DRAWN_AT_ONCE]
+        parts.append(see(net, render(prepared, rows), config.image_size))
+        maps.append(early_maps(prepared, rows))
+    yield DRAWN
     seen = joined(parts)
+    scores = standardised(clarity_scores(net, seen, reference))
     columns = [k for k, name in enumerate(net.attributes) if group(name) in COLOURS]
     colours = seen.probabilities[:, columns].astype(np.float64)  # (N, A)
-    yield fit(z, clarity_scores(net, seen, reference), colours)
+    tested = int(faces * TESTED_SHARE)
+    teacher = fit_teacher(torch.cat(maps)[tested:], scores[tested:])
+    lessons = latents(range(FIRST_SEED + faces, FIRST_SEED + (1 + LESSONS_PER_FACE) * faces), config.latent_dim)
+    answers = []
+    for start in range(0, len(lessons), DRAWN_AT_ONCE):
+        yield TAUGHT + (0.95 - TAUGHT) * start / len(lessons)
+        answers.append(judged(teacher, early_maps(prepared, lessons[start : start + DRAWN_AT_ONCE])))
+    yield fit(z, scores, colours, lessons, np.concatenate(answers))
 
 
 def fit(
-    z: Float[np.ndarray, "n latent"], scores: Float[np.ndarray, " n"], colours: Float[np.ndarray, "n a"]
+    z: Float[np.ndarray, "n latent"],
+    scores: Float[np.ndarray, " n"],
+    colours: Float[np.ndarray, "n a"],
+    lessons: Float[np.ndarray, "m latent"],
+    answers: Float[np.ndarray, " m"],
 ) -> ClarityFit:
-    """A clarity that predicts the scores of latents, and holds what predicts the colours' probabilities."""
-    u = np.stack([unit(row) for row in z])  # (N, latent)
-    y = (scores - scores.mean()) / max(scores.std(), 1e-9)
+    """A clarity that learns the answers to lessons, tells how well it predicts scores, and holds colours.
+
+    z, scores, colours: latents of faces, how clear these are, and the probabilities of their colours; the answers must
+    not come from the scores of the first tenth
+    lessons, answers: latents, and how clear a teacher expects their faces to be, on the scale of the scores
+    """
+    u = units(z)  # (N, latent)
     held = leading_axes(slopes(u, log_odds(colours)), u.shape[1] // HELD_PART)
-    tested = int(len(u) * TESTED_SHARE)
-    clarity = Clarity(*fit_network(u[tested:], y[tested:]), held, np.zeros(QUANTILES))
-    values = np.array([clarity.value_and_gradient(row)[0] for row in u])
-    explained = 1 - np.square(values - y)[:tested].mean() / max(y[:tested].var(), 1e-9)
-    quantiles = np.quantile(values, np.linspace(0, 1, QUANTILES))
+    clarity = Clarity(*fit_network(units(lessons), answers), held, np.zeros(QUANTILES))
+    tested = int(len(z) * TESTED_SHARE)
+    missed = clarity.predict(z[:tested]) - scores[:tested]
+    explained = 1 - np.square(missed).mean() / max(scores[:tested].var(), 1e-9)
+    quantiles = np.quantile(clarity.predict(z), np.linspace(0, 1, QUANTILES))
     return ClarityFit(replace(clarity, quantiles=quantiles), float(explained))
 
 
 def fit_network(
     u: Float[np.ndarray, "n latent"], y: Float[np.ndarray, " n"]
 ) -> tuple[tuple[Float[np.ndarray, "i o"], ...], tuple[Float[np.ndarray, " o"], ...]]:
-    """The weights and biases of the network of `Clarity`, fitted with dropout and weight decay."""
+    """The weights and biases of the network of `Clarity`, fitted to the values y with a little dropout."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         layers = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise((u.shape[1], *WIDTHS, 1))]
         hidden = [part for layer in layers[:-1] for part in (layer, nn.SiLU(), nn.Dropout(DROPOUT))]
         net = nn.Sequential(*hidden, layers[-1])
-        x, wanted = torch.from_numpy(u).float(), torch.from_numpy(y).float()[:, None]
-        batches = max(len(x) // BATCH, 1)
-        optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=WEIGHT_DECAY)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=EPOCHS * batches)
-        for _ in range(EPOCHS):
-            for rows in torch.randperm(len(x))[: batches * BATCH].split(BATCH):
-                optimizer.zero_grad()
-                (net(x[rows]) - wanted[rows]).square().mean().backward()
-                optimizer.step()
-                schedule.step()
+        fit_regression(net, torch.from_numpy(u).float(), y, EPOCHS, BATCH, RATE, WEIGHT_DECAY)
     weights = tuple(layer.weight.detach().double().numpy().T.copy() for layer in layers)
     return weights, tuple(layer.bias.detach().double().numpy() for layer in layers)
+
+
+def units(z: Float[np.ndarray, "n latent"]) -> Float[np.ndarray, "n latent"]:
+    return np.stack([unit(row) for row in z])
 
 
 def log_odds(probabilities: Float[np.ndarray, "n a"]) -> Float[np.ndarray, "n a"]:

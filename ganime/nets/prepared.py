@@ -59,13 +59,27 @@ class PreparedGenerator:
         """Pictures in [-1, 1] for latents from N(0, 1)."""
         if self.copy:
             return self.copy(z)
-        rows = F.pad(z, (0, 0, 0, max(0, LEAST_ROWS - len(z))))  # (max(B, 4), Z)
-        x = torch.addmm(self.stem_bias, rows, self.stem_weight)[: len(z)].relu_()  # (B, 16 C)
-        x = x.view(-1, 4, 4, self.stem_channels).permute(0, 3, 1, 2)  # (B, C, 4, 4), channels-last in memory
+        x = self.begun(z)  # (B, C, 4, 4)
         for block in self.blocks:
             x = block(x)  # (B, C', 2H, 2W)
         x = torch.tanh(self.to_rgb(x)).contiguous()  # (B, 3, H, W); coarse colours are faster plane by plane
         return downsample(subsample_chroma(x, self.config.chroma_stride), self.config.supersampling)  # (B, 3, S, S)
+
+    @torch.inference_mode()
+    def maps(self, z: Float[Tensor, "b latent"], side: int) -> Float[Tensor, "b c h h"]:
+        """The first maps of at least `side` px on the way to the pictures, or else the last ones."""
+        x = self.copy.stem(z[:, :, None, None]) if self.copy else self.begun(z)
+        for block in (self.copy or self).blocks:
+            if x.shape[-1] >= side:
+                break
+            x = block(x)
+        return x
+
+    def begun(self, z: Float[Tensor, "b latent"]) -> Float[Tensor, "b c 4 4"]:
+        """The first maps, channels-last in memory."""
+        rows = F.pad(z, (0, 0, 0, max(0, LEAST_ROWS - len(z))))  # (max(B, 4), Z)
+        x = torch.addmm(self.stem_bias, rows, self.stem_weight)[: len(z)].relu_()  # (B, 16 C)
+        return x.view(-1, 4, 4, self.stem_channels).permute(0, 3, 1, 2)
 
 
 class SameSize:

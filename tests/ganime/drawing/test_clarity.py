@@ -36,7 +36,8 @@ def fitted() -> ClarityFit:
     z = np.random.default_rng(0).standard_normal((1500, DIM)).astype(np.float32)
     u = np.stack([unit(row) for row in z])
     colours = 1 / (1 + np.exp(-3 * u[:, 1:2]))  # one colour, which the second number decides
-    return fit(z, u[:, 0] + 0.3 * u[:, 2] ** 2, colours)
+    scores = u[:, 0] + 0.3 * u[:, 2] ** 2
+    return fit(z, scores, colours, z[150:], scores[150:])
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def clear_folder(tiny: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> 
     dim = tiny.generator.config.latent_dim
     z = np.random.default_rng(0).standard_normal((1000, dim)).astype(np.float32)
     scores = np.stack([unit(row) for row in z])[:, 0]
-    save_clarity(fit(z, scores, np.zeros((1000, 0))).clarity, tiny.revision, folder)
+    save_clarity(fit(z, scores, np.zeros((1000, 0)), z, scores).clarity, tiny.revision, folder)
     return folder
 
 

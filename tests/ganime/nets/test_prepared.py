@@ -48,6 +48,19 @@ def test_it_draws_what_its_generator_draws(config: dict[str, object]) -> None:
     assert (drawn - expected).abs().max() * 127.5 < 0.01
 
 
+@pytest.mark.parametrize(("side", "found", "layers"), [(1, 4, 0), (8, 8, 1), (9, 16, 2), (64, 16, 2)])
+@pytest.mark.parametrize("imported", [False, True])
+def test_it_tells_the_first_maps_of_a_side(side: int, found: int, layers: int, imported: bool) -> None:
+    generator = trained_for_a_moment()
+    prepared = PreparedGenerator(generator)
+    if imported:
+        prepared.copy = generator  # as for a generator with layers of its own
+    z = torch.randn(5, 8, generator=torch.Generator().manual_seed(1))
+    maps = prepared.maps(z, side)
+    assert maps.shape[2:] == (found, found)
+    torch.testing.assert_close(maps, generator.blocks[:layers](generator.stem(z[:, :, None, None])), rtol=0, atol=1e-4)
+
+
 def test_the_embedded_model_is_drawn_to_a_hundredth_of_a_level(embedded: Checkpoint) -> None:
     z = torch.randn(4, embedded.generator.config.latent_dim, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
