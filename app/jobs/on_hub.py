@@ -31,7 +31,7 @@ from ganime.files import folder_bytes
 from ganime.training.events import Event, Step, Working
 from ganime.training.hub_jobs import OVER, PREPARING_MINUTES, HubJob, HubJobs, dataset_name, longest_minutes
 from ganime.training.hub_needs import options_of
-from ganime.training.received_run import check_run, chosen_files
+from ganime.training.received_run import check_models, check_records, chosen_files
 
 CENT = 0.01
 MOST_NAME = 40  # characters of the model's name in the name of the dataset
@@ -248,7 +248,8 @@ def download(jobs: Jobs, key: str, hub: HubJobs, place: HubJob, folder: JobFolde
     choose = partial(chosen_files, most_weights=jobs.settings.model_megabytes * MEGABYTE)
     hub.fetch(place.dataset, arrived, choose, job.bytes - folder_bytes(folder.path))
     with loading.places:
-        check_run(arrived, job.image_size)
+        check_models(arrived, job.image_size)
+    check_records(arrived)
     with jobs.changing(key, ON_HUB):  # not once it trains here
         shutil.rmtree(folder.run, ignore_errors=True)
         arrived.replace(folder.run)

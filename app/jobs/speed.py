@@ -73,8 +73,10 @@ def rest_of(activity: str, lines: list[dict[str, Any]], usual: dict[str, float] 
             break
         if line["event"] == "Working":
             reports.append(line)
+    if not reports:  # the job has gone on to another activity since its status was read
+        return Rest(None, later)
     latest, began = reports[0], reports[-1]["time"]
-    share, left = latest["progress"] or 0.0, None
+    share, left = latest.get("progress") or 0.0, None
     if share >= TOLD:
         left = (latest["time"] - began) * (1 - share) / share - (now - latest["time"])
     elif usual:

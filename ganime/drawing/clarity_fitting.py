@@ -1,6 +1,6 @@
 """Fits a clarity to a model: draws faces, scores how clear they are, and learns to predict the scores from latents.
 
-The faces teach a teacher, and the teacher teaches the network that sees the latent alone; see clarity_teacher.py.
+A teacher learns from the scores, and the network that sees the latent alone from the teacher; see clarity_teacher.py.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import nn
 
 from ganime.drawing.clarity import default_clarity
 from ganime.drawing.clarity_scores import COLOURS, NEAREST, Seen, clarity_scores, joined, see, standardised
-from ganime.drawing.clarity_teacher import early_maps, fit_regression, fit_teacher, judged
+from ganime.drawing.clarity_teacher import early_maps, fit_regression, new_teacher, predict, teach
 from ganime.drawing.direction_search import group
 from ganime.drawing.recipe import latents
 from ganime.drawing.sampling import generate, render
@@ -26,17 +27,17 @@ from ganime.nets.anime_features import FeatureNet
 from ganime.nets.clarity import QUANTILES, WIDTHS, Clarity, unit
 from ganime.shapes import Float, Int, UInt8
 
-FITTED_FACES = 3_000
+FITTED_FACES = 2_000
 LEAST_FACES = 500
 FIRST_SEED = 2_000_000_000  # of the faces that are drawn, far from the seeds that people try first
 REFERENCE_FACES = 4_000  # at most, of the real ones, or drawn by the embedded model where there are none
 TESTED_SHARE = 0.1  # of the faces, which the prediction is tested on
-LESSONS_PER_FACE = 4  # latents that the teacher judges, for each face that it learned from
+UNSCORED_PER_FACE = 4  # latents whose scores the teacher predicts, for each face that is drawn and scored
 EPOCHS, BATCH, RATE = 12, 128, 4e-3
 DROPOUT, WEIGHT_DECAY = 0.05, 0.1
 HELD_PART = 4  # at most a quarter of the latent's dimensions are held
 DRAWN_AT_ONCE = 64
-DRAWN, TAUGHT = 0.55, 0.65  # the progress after the faces, and after the teacher
+DRAWN, TAUGHT, PREDICTED = 0.55, 0.65, 0.95  # the progress after the faces, the teacher, and its predictions
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ class ClarityFit:
 
     clarity: Clarity
     explained: float
+
+
+class Network(NamedTuple):
+    """The weights and biases of the network of `Clarity`."""
+
+    weights: tuple[Float[np.ndarray, "i o"], ...]
+    biases: tuple[Float[np.ndarray, " o"], ...]
 
 
 def fit_clarity(
@@ -79,50 +87,53 @@ def fit_clarity(
     columns = [k for k, name in enumerate(net.attributes) if group(name) in COLOURS]
     colours = seen.probabilities[:, columns].astype(np.float64)  # (N, A)
     tested = int(faces * TESTED_SHARE)
-    teacher = fit_teacher(torch.cat(maps)[tested:], scores[tested:])
-    lessons = latents(range(FIRST_SEED + faces, FIRST_SEED + (1 + LESSONS_PER_FACE) * faces), config.latent_dim)
-    answers = []
-    for start in range(0, len(lessons), DRAWN_AT_ONCE):
-        yield TAUGHT + (0.95 - TAUGHT) * start / len(lessons)
-        answers.append(judged(teacher, early_maps(prepared, lessons[start : start + DRAWN_AT_ONCE])))
-    yield fit(z, scores, colours, lessons, np.concatenate(answers))
+    teacher = new_teacher(maps[0].shape[1])
+    for share in teach(teacher, torch.cat(maps)[tested:], scores[tested:]):
+        yield DRAWN + (TAUGHT - DRAWN) * share
+    unscored = latents(range(FIRST_SEED + faces, FIRST_SEED + (1 + UNSCORED_PER_FACE) * faces), config.latent_dim)
+    predicted = []
+    for start in range(0, len(unscored), DRAWN_AT_ONCE):
+        yield TAUGHT + (PREDICTED - TAUGHT) * start / len(unscored)
+        predicted.append(predict(teacher, early_maps(prepared, unscored[start : start + DRAWN_AT_ONCE])))
+    network = fit_network(units(unscored), np.concatenate(predicted))
+    yield with_quantiles(network, held_axes(z, colours), z, scores, tested)
 
 
-def fit(
+def with_quantiles(
+    network: Network,
+    held: Float[np.ndarray, "h latent"],
     z: Float[np.ndarray, "n latent"],
     scores: Float[np.ndarray, " n"],
-    colours: Float[np.ndarray, "n a"],
-    lessons: Float[np.ndarray, "m latent"],
-    answers: Float[np.ndarray, " m"],
+    tested: int,
 ) -> ClarityFit:
-    """A clarity that learns the answers to lessons, tells how well it predicts scores, and holds colours.
+    """The clarity of a fitted network, with the quantiles of its predictions, and how well it predicts scores.
 
-    z, scores, colours: latents of faces, how clear these are, and the probabilities of their colours; the answers must
-    not come from the scores of the first tenth
-    lessons, answers: latents, and how clear a teacher expects their faces to be, on the scale of the scores
+    tested: how many of the first scores played no part in fitting the network
     """
-    u = units(z)  # (N, latent)
-    held = leading_axes(slopes(u, log_odds(colours)), u.shape[1] // HELD_PART)
-    clarity = Clarity(*fit_network(units(lessons), answers), held, np.zeros(QUANTILES))
-    tested = int(len(z) * TESTED_SHARE)
-    missed = clarity.predict(z[:tested]) - scores[:tested]
-    explained = 1 - np.square(missed).mean() / max(scores[:tested].var(), 1e-9)
-    quantiles = np.quantile(clarity.predict(z), np.linspace(0, 1, QUANTILES))
-    return ClarityFit(replace(clarity, quantiles=quantiles), float(explained))
+    clarity = Clarity(*network, held, np.zeros(QUANTILES))
+    predicted = clarity.predict(z)
+    explained = 1 - np.square(predicted - scores)[:tested].mean() / max(scores[:tested].var(), 1e-9)
+    return ClarityFit(
+        replace(clarity, quantiles=np.quantile(predicted, np.linspace(0, 1, QUANTILES))), float(explained)
+    )
 
 
-def fit_network(
-    u: Float[np.ndarray, "n latent"], y: Float[np.ndarray, " n"]
-) -> tuple[tuple[Float[np.ndarray, "i o"], ...], tuple[Float[np.ndarray, " o"], ...]]:
-    """The weights and biases of the network of `Clarity`, fitted to the values y with a little dropout."""
+def held_axes(z: Float[np.ndarray, "n latent"], colours: Float[np.ndarray, "n a"]) -> Float[np.ndarray, "h latent"]:
+    """Axes that predict the probabilities of colours, along which latents shall not move."""
+    return leading_axes(slopes(units(z), log_odds(colours)), z.shape[1] // HELD_PART)
+
+
+def fit_network(u: Float[np.ndarray, "n latent"], y: Float[np.ndarray, " n"]) -> Network:
+    """The network of `Clarity`, fitted to the values y with a little dropout."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         layers = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise((u.shape[1], *WIDTHS, 1))]
         hidden = [part for layer in layers[:-1] for part in (layer, nn.SiLU(), nn.Dropout(DROPOUT))]
-        net = nn.Sequential(*hidden, layers[-1])
-        fit_regression(net, torch.from_numpy(u).float(), y, EPOCHS, BATCH, RATE, WEIGHT_DECAY)
+    net = nn.Sequential(*hidden, layers[-1])
+    for _ in fit_regression(net, torch.from_numpy(u).float(), y, EPOCHS, BATCH, RATE, WEIGHT_DECAY):
+        pass
     weights = tuple(layer.weight.detach().double().numpy().T.copy() for layer in layers)
-    return weights, tuple(layer.bias.detach().double().numpy() for layer in layers)
+    return Network(weights, tuple(layer.bias.detach().double().numpy() for layer in layers))
 
 
 def units(z: Float[np.ndarray, "n latent"]) -> Float[np.ndarray, "n latent"]:

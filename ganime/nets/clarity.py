@@ -133,7 +133,7 @@ def load_clarity(path: Path, revision: str, latent_dim: int) -> Clarity:
     found = {name: array.shape for name, array in arrays.items()}
     if found != shapes or held >= latent_dim:
         raise CheckpointError(f"{path} holds {quoted(found)}; needed are {quoted(shapes)}. {again}")
-    if not all((np.abs(array) <= MOST_WEIGHT).all() for array in arrays.values()):  # also refuses NaN
+    if not all(map(is_bounded, arrays.values())):
         raise CheckpointError(f"{path} holds a number beyond {MOST_WEIGHT:g} or none at all. {again}")
     return Clarity(
         weights=tuple(arrays[f"weight{n}"] for n in range(3)),
@@ -144,12 +144,25 @@ def load_clarity(path: Path, revision: str, latent_dim: int) -> Clarity:
 
 
 def save_clarity(clarity: Clarity, revision: str, folder: Path) -> None:
-    """Write clarity.safetensors, in fp16, into a model's folder. revision: of the weights it was fitted to."""
+    """Write clarity.safetensors, in fp16, into a model's folder. revision: of the weights it was fitted to.
+
+    Raises CheckpointError, and writes nothing, if a number is too large to be read again, or none at all.
+    """
     arrays = {f"weight{n}": array for n, array in enumerate(clarity.weights)}
     arrays |= {f"bias{n}": array for n, array in enumerate(clarity.biases)}
     arrays |= {"held": clarity.held, "quantiles": clarity.quantiles}
+    if not all(map(is_bounded, arrays.values())):
+        raise CheckpointError(
+            f"The clarity was not stored: fitting it gave a number beyond {MOST_WEIGHT:g} or none at all. The "
+            "model may have very large weights. Draw with a clarity of 0."
+        )
     tensors = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
     save_tensors(tensors, folder / CLARITY_FILE, half=True, facts={"revision": revision})
+
+
+def is_bounded(array: Float[np.ndarray, "*n"]) -> bool:
+    """Whether all numbers are small enough to be those of a clarity; NaN is not."""
+    return bool((np.abs(array) <= MOST_WEIGHT).all())
 
 
 def orthonormal(rows: Float[np.ndarray, "h latent"]) -> Float[np.ndarray, "h latent"]:

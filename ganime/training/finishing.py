@@ -105,7 +105,7 @@ def fit_to_run(run: Path, dataset: FaceDataset) -> Task:
     for event in fit_clarity(checkpoint, net, joined(seen)):
         if not isinstance(event, ClarityFit):
             yield event
-        elif event.explained < LEAST_EXPLAINED:
+        elif not event.explained >= LEAST_EXPLAINED:  # NaN, too
             yield f"No clarity was stored: it explains only {event.explained:.0%} of how clear unseen faces are."
         else:
             save_clarity(event.clarity, checkpoint.revision, checkpoint.folder)

@@ -55,8 +55,8 @@ def chosen_files(sizes: Mapping[str, int], most_weights: int = MAX_WEIGHTS_BYTES
     return chosen if saves else []
 
 
-def check_run(run: Path, image_size: int) -> None:
-    """Check the chosen files of a run, and leave out what is damaged: saves, sample grids, lines of the journal.
+def check_models(run: Path, image_size: int) -> None:
+    """Check the settings of a run, and delete the saves that cannot be loaded.
 
     image_size: in px, at which it was to be trained.
 
@@ -73,6 +73,10 @@ def check_run(run: Path, image_size: int) -> None:
             shutil.rmtree(folder)
     if not saved_models(run):
         raise TrainingError(f"The run holds no model of {image_size} px that can be read.")
+
+
+def check_records(run: Path) -> None:
+    """Delete the sample grids of a run that are none, and of its journal all but the last lines that are events."""
     for path in (run / PREVIEWS).glob("*"):
         with path.open("rb") as file:
             is_png = file.read(len(PNG)) == PNG
@@ -80,8 +84,9 @@ def check_run(run: Path, image_size: int) -> None:
             path.unlink()
     if (run / EVENTS_FILE).is_file():
         with (run / EVENTS_FILE).open(encoding="utf-8", errors="replace") as file:
-            lines = deque((json.dumps(line) + "\n" for line in map(checked_line, file) if line), MOST_LINES)
-        write_bytes(run / EVENTS_FILE, "".join(lines).encode())
+            lines = deque(file, MOST_LINES)
+        events = filter(None, map(checked_line, lines))
+        write_bytes(run / EVENTS_FILE, "".join(json.dumps(event) + "\n" for event in events).encode())
 
 
 def is_model(folder: Path, image_size: int) -> bool:

@@ -105,6 +105,11 @@ def test_the_time_after_the_training_is_known_by_what_was_done() -> None:
     assert seconds_of_end([*END, *stopped]) == usual
 
 
+@pytest.mark.parametrize("lines", [[], [{"event": "Working", "time": 1.0, "activity": "saving", "progress": None}]])
+def test_nothing_is_said_of_an_activity_that_the_journal_does_not_end_with(lines: list[dict[str, object]]) -> None:
+    assert rest_of("measuring", lines, None, 2.0) == Rest(None, None)
+
+
 @pytest.mark.parametrize(
     ("lines", "now", "known", "left"),
     [

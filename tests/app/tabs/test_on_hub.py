@@ -542,6 +542,6 @@ def test_what_is_trained_here_meanwhile_is_not_replaced(
         with jobs.changing(draft) as (_, row):
             row.state = "queued"
 
-    monkeypatch.setattr("app.jobs.on_hub.check_run", check)
+    monkeypatch.setattr("app.jobs.on_hub.check_models", check)
     assert "error" in answer_of(functions, "fetch_from_hub", draft, TOKEN)
     assert not jobs.folder(draft).run.exists()

@@ -14,7 +14,7 @@ import torch
 
 from ganime import generate as generate_faces
 from ganime.drawing.clarity import DEFAULT_CLARITY, best_seeds, clear, default_clarity
-from ganime.drawing.clarity_fitting import ClarityFit, fit, fit_clarity
+from ganime.drawing.clarity_fitting import ClarityFit, fit_clarity, fit_network, held_axes, units, with_quantiles
 from ganime.drawing.clarity_scores import see
 from ganime.drawing.mixing import mean_settings
 from ganime.drawing.projection import clearer_than
@@ -34,10 +34,10 @@ SHARES = [0.3, 0.7, 0.95]
 def fitted() -> ClarityFit:
     """A clarity for latents of 16 numbers whose faces are clear where the first number is large."""
     z = np.random.default_rng(0).standard_normal((1500, DIM)).astype(np.float32)
-    u = np.stack([unit(row) for row in z])
+    u = units(z)
     colours = 1 / (1 + np.exp(-3 * u[:, 1:2]))  # one colour, which the second number decides
     scores = u[:, 0] + 0.3 * u[:, 2] ** 2
-    return fit(z, scores, colours, z[150:], scores[150:])
+    return with_quantiles(fit_network(u[150:], scores[150:]), held_axes(z, colours), z, scores, 150)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,9 @@ def clear_folder(tiny: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> 
     save_checkpoint(tiny, folder)
     dim = tiny.generator.config.latent_dim
     z = np.random.default_rng(0).standard_normal((1000, dim)).astype(np.float32)
-    scores = np.stack([unit(row) for row in z])[:, 0]
-    save_clarity(fit(z, scores, np.zeros((1000, 0)), z, scores).clarity, tiny.revision, folder)
+    u = units(z)
+    found = with_quantiles(fit_network(u, u[:, 0]), np.zeros((0, dim)), z, u[:, 0], 100)
+    save_clarity(found.clarity, tiny.revision, folder)
     return folder
 
 
@@ -273,6 +274,17 @@ def test_a_clarity_of_other_weights_is_refused(model: Checkpoint, clear_folder: 
         _ = load_checkpoint(tmp_path / "other").clarity
 
 
+@pytest.mark.parametrize("factor", [np.nan, np.inf, 1e9])
+def test_a_clarity_that_could_not_be_read_again_is_not_written(
+    model: Checkpoint, clear_folder: Path, tmp_path: Path, factor: float
+) -> None:
+    assert model.clarity
+    first, *others = model.clarity.weights
+    with pytest.raises(CheckpointError, match="not stored"):
+        save_clarity(replace(model.clarity, weights=(first * factor, *others)), model.revision, tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("damage", ["cut", "held", "nan", "huge", "scalar", "whole numbers", "missing"])
 def test_a_damaged_clarity_is_refused_with_the_file_named(
     model: Checkpoint, clear_folder: Path, tmp_path: Path, damage: str
@@ -285,8 +297,8 @@ def test_a_damaged_clarity_is_refused_with_the_file_named(
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:1000])
     elif damage in ("nan", "huge"):
-        quantiles = clarity.quantiles * (np.nan if damage == "nan" else 1e9)
-        save_clarity(replace(clarity, quantiles=quantiles), model.revision, folder)
+        quantiles = tensors["quantiles"].float() * (np.nan if damage == "nan" else 1e9)
+        save_tensors(tensors | {"quantiles": quantiles}, path, facts=facts)
     elif damage == "held":
         save_clarity(replace(clarity, held=np.eye(9)), model.revision, folder)
     else:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from ganime.drawing.clarity_fitting import LEAST_FACES as LEAST_FITTED
-from ganime.drawing.clarity_fitting import fit_clarity
+from ganime.drawing.clarity_fitting import ClarityFit, fit_clarity
 from ganime.drawing.directions import Direction, Directions, load_directions, save_directions
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from ganime.nets.clarity import Clarity
 from ganime.training import finishing
 from ganime.training.events import Done, Event, Notice, Saved, Working
 from ganime.training.run_start import START_SAVE, directions_of, keep_start
@@ -61,6 +62,18 @@ def test_a_run_that_reached_its_limit_gets_a_clarity(
     assert isinstance(done, Done)
     assert "R²" in notice.text
     assert load_checkpoint(run).clarity
+
+
+@pytest.mark.parametrize("explained", [0.1, float("nan")])
+def test_a_clarity_that_predicts_too_little_is_not_stored(
+    run: Path, many: FaceDataset, monkeypatch: pytest.MonkeyPatch, explained: float
+) -> None:
+    nothing = Clarity((), (), np.zeros((0, 8)), np.zeros(0))
+    monkeypatch.setattr(finishing, "fit_clarity", lambda *_: iter([ClarityFit(nothing, explained)]))
+    *_, notice, _ = finishing.finished(events(run, "images"), run, many, never)
+    assert isinstance(notice, Notice)
+    assert "No clarity was stored" in notice.text
+    assert load_checkpoint(run).clarity is None
 
 
 def test_a_stopped_run_ends_at_once_and_so_does_one_that_wants_nothing(run: Path, many: FaceDataset) -> None:

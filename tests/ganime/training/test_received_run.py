@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from ganime.errors import TrainingError
-from ganime.training.received_run import MOST_PREVIEWS, checked_line, chosen_files
+from ganime.training import received_run
+from ganime.training.events import EVENTS_FILE
+from ganime.training.received_run import MOST_LINES, MOST_PREVIEWS, check_records, checked_line, chosen_files
 
 STEP = {"event": "Step", "time": 1.5, "step": 1, "images": 64, "images_per_second": 9, "progress": 0.5}
 STEP |= dict.fromkeys(("d_loss", "g_loss", "d_real", "d_fake"), 0.5)
@@ -69,3 +72,13 @@ def test_a_line_of_a_trainer_stays_as_it_is(line: dict[str, object]) -> None:
 )
 def test_a_line_with_anything_else_is_left_out(text: str) -> None:
     assert checked_line(text) is None
+
+
+def test_of_a_long_journal_only_the_last_lines_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    monkeypatch.setattr(received_run, "checked_line", lambda text: looked.append(text) or checked_line(text))
+    last = {"event": "Notice", "time": 1.0, "images": 0, "text": "x"}
+    (tmp_path / EVENTS_FILE).write_text("{}\n" * (2 * MOST_LINES) + json.dumps(last) + "\n", encoding="utf-8")
+    check_records(tmp_path)
+    assert len(looked) == MOST_LINES
+    assert [json.loads(line) for line in (tmp_path / EVENTS_FILE).read_text("utf-8").splitlines()] == [last]
