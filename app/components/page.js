@@ -12,6 +12,9 @@ export const planOnHub = (draft, model, start, images, recipe, size, name) => [
   { plan: { draft, model, start, images, recipe, size, name }, time: Date.now() },
 ];
 
+/** The value of a message that was clicked: it goes away, unless some of its text was marked. */
+export const withoutMessage = (value) => [getSelection().isCollapsed ? "" : value];
+
 function takeJobLink() {
   const key = jobOfLink(location.hash);
   if (!key) return;

@@ -311,6 +311,7 @@ def connect(form: Form, handlers: TrainHandlers, job: gr.HTML, model_key: gr.Tex
     fields = [form.draft, *plan]
     described = [form.estimate, form.refusal]
     gr.on([opened, *(field.change for field in fields)], look(handlers.estimate), fields, described, **aside)
+    form.refusal.click(None, form.refusal, form.refusal, js=page_call("withoutMessage"), **private)
     begun = [form.draft, job, form.faces, form.refusal]
     # A model to begin from is copied.
     form.begin.click(save(handlers.submit), [form.draft, *plan, form.name], begun, **private)

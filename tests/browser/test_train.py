@@ -25,7 +25,7 @@ from app.jobs.store import Job, Store
 from app.settings import Settings
 from app.visitors import Visitor
 from ganime.drawing.recipe import Recipe
-from ganime.models.checkpoint import load_checkpoint
+from ganime.models.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.app.job_helpers import children_of, run_files, wait_for
 from tests.app.jobs.test_uploads import header, png, zipped
 from tests.browser.accessibility import serious
@@ -369,7 +369,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(job).to_be_hidden()
     page.wait_for_function("localStorage.getItem('ganime-jobs') === '[]'")
     expect(page.locator("#job .own")).to_be_hidden()
-    expect(page.locator("#dock .alert")).to_contain_text("was deleted with its job", timeout=PATIENCE)  # it was in use
+    expect(page.locator("#dock .status")).to_contain_text("Job deleted. The page is back to", timeout=PATIENCE)
     expect(name).not_to_have_text("<b>mine</b>")
     page.get_by_role("tab", name="Create").click()
     expect(recipe_line).not_to_contain_text("<b>mine</b>", timeout=PATIENCE)
@@ -421,8 +421,14 @@ def test_no_faces_and_too_few_are_answered_in_words_and_a_whole_folder_is_enough
     open_tab(page, training_address)
     page.locator("#start-training").click()
     refusal = page.locator("#refusal .alert")
+    for _ in range(2):  # it comes again although it was put away
+        page.locator("#start-training").click()
+        expect(refusal).to_contain_text("no faces to train on yet")
+        expect(refusal).to_be_in_viewport()
+        refusal.click()
+        expect(refusal).to_be_hidden()
+    page.locator("#start-training").click()
     expect(refusal).to_contain_text("no faces to train on yet")
-    expect(refusal).to_be_in_viewport()
     page.get_by_label("number input for Minutes of training").fill("7")
     expect(refusal).to_be_hidden()
     buffer = io.BytesIO()
@@ -437,7 +443,54 @@ def test_no_faces_and_too_few_are_answered_in_words_and_a_whole_folder_is_enough
     notes = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no faces"}
     page.locator("#faces-files input[type=file]").set_input_files([notes])  # type: ignore[list-item]
     expect(page.locator("#faces .alert")).to_contain_text("notes.txt is a text file", timeout=PATIENCE)
+    page.locator("#faces .alert").click()
+    expect(page.locator("#faces .alert")).to_be_hidden()
     expect(page.locator("#faces .contact")).to_be_visible()
+
+
+def test_an_ended_job_is_tidy_and_its_messages_go_by_a_tap_and_with_it_goes_its_model(
+    page: Page, site: Site, uploaded: Path, tiny: Checkpoint, complaints: list[str]
+) -> None:
+    jobs = Jobs(Settings(home=site.home))
+    key = jobs.draft([Upload(uploaded, "faces.zip")], Visitor("me"), 32)
+    save_checkpoint(tiny, jobs.folder(key).run / "saves" / "best")
+    with jobs.changing(key) as (_, row):
+        row.state, row.name = "finished", "Mine"
+    page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+    page.goto(f"{site.address}/#job={key}")
+    job, said = page.locator("#job .job"), page.locator("#job .job .status")
+    actions = job.get_by_role("group", name="Actions for this job")
+    beside(actions.get_by_role("button", name="Copy link"), actions.get_by_role("button", name="Delete"))
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    beside(actions.get_by_role("button", name="Copy link"), actions.get_by_role("button", name="Delete"))
+    again, whole = (job.locator(part).bounding_box() for part in (".more button", ".more"))
+    assert again
+    assert whole
+    assert again["width"] == pytest.approx(whole["width"], abs=1)
+
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
+    for put_away in (said, actions.get_by_role("button", name="Delete")):
+        job.get_by_role("button", name="Copy link").click()
+        expect(said).to_contain_text("Copy this link")
+        expect(job.locator(".address")).to_be_visible()
+        put_away.click()
+        expect(said).to_be_empty()
+        expect(job.locator(".address")).to_be_hidden()
+
+    job.get_by_role("button", name="Use this model").click()
+    expect(page.locator(".model-name")).to_have_text("Mine", timeout=PATIENCE)
+    page.get_by_role("tab", name="Train").click()
+    delete(job)
+    expect(page.locator("#dock .status")).to_contain_text("Job deleted. The page is back to", timeout=PATIENCE)
+    expect(page.locator("#dock .alert")).to_be_empty()
+    expect(page.locator("#train-form h3").first).to_be_in_viewport(ratio=1)
+
+
+def beside(first: Locator, second: Locator) -> None:
+    """Assert that two parts stand in one line."""
+    boxes = [part.bounding_box() for part in (first, second)]
+    assert all(boxes)
+    assert len({box["y"] for box in boxes if box}) == 1
 
 
 def test_jobs_that_are_not_here_are_kept_until_the_visitor_removes_them_and_a_lost_connection_is_told(

@@ -159,6 +159,34 @@ def test_the_face_of_the_create_tab_stays_until_a_frame_is_opened_there(create: 
     this_face(create, before)
 
 
+def test_a_film_that_has_halted_stays_at_its_frame_whatever_face_the_create_tab_shows(create: Page) -> None:
+    before = on_stage(create)
+    open_film(create)
+    create.wait_for_selector(PLAYING)
+    create.locator('[data-do="play"]').click()
+    create.locator(".at").fill("7")
+    frame = shown(create)
+
+    def comes_back_to_the_frame() -> None:
+        open_film(create)
+        create.wait_for_timeout(300)  # until the tab goes on
+        expect(create.locator(".at")).to_have_value("7")
+        assert shown(create) == frame
+        _, saved = download(create, "frame", '[data-size="0"]')
+        assert json.loads(recipe_in(saved)) == frame
+
+    create.get_by_role("tab", name="Create").click()
+    create.keyboard.press("d")
+    another_face(create, before)
+    comes_back_to_the_frame()
+    press(create, "create")
+    expect(create.locator(".create")).to_be_visible()
+    assert json.loads(on_stage(create)) == frame
+    create.keyboard.press("Control+z")
+    expect(create.locator(".now")).not_to_have_attribute("data-recipe", json.dumps(frame))
+    comes_back_to_the_frame()
+
+
 def test_a_link_opens_the_same_film_elsewhere_and_a_reload_keeps_it(create: Page, steered_address: str) -> None:
     create.context.grant_permissions(["clipboard-read", "clipboard-write"])
     press(create, "film")

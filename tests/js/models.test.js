@@ -13,15 +13,16 @@ const MINE = { ...EMBEDDED, key: "job:1.secret@ccc", model: "mine", revision: "c
 
 /** Models of a server that answers what `answers` says, with a list of what was asked and told. */
 function modelsOf(answers = {}, context = null) {
-  const heard = { asked: [], changed: [], complaints: [] };
+  const heard = { asked: [], changed: [], said: [], complaints: [] };
   const request = async (name, ...values) => {
     heard.asked.push([name, ...values]);
+    if (answers[name]?.missing) models.returnToStart();
     if (answers[name] instanceof Error) throw answers[name];
     return answers[name];
   };
   const attempt = async (work) => work().catch((error) => { heard.complaints.push(error.message); });
-  const complain = (words) => heard.complaints.push(words);
-  const models = createModels({ request, attempt, complain }, (key) => heard.changed.push(key));
+  const [say, complain] = [heard.said, heard.complaints].map((list) => (words) => list.push(words));
+  const models = createModels({ request, attempt, say, complain }, (key) => heard.changed.push(key));
   globalThis.localStorage = { getItem: () => '[{"key": "1.secret"}]', setItem() {} };
   context?.after(() => { delete globalThis.localStorage; });
   models.meet(EMBEDDED);
@@ -72,6 +73,23 @@ test("a model that is gone gives way to the start model, and that is said", asyn
   assert.equal(heard.complaints.length, 1);
   await models.returnToStart("This training job was deleted.");
   assert.equal(heard.complaints.at(-1), "This training job was deleted.");
+});
+
+test("who deletes a job whose model is in use is told where the page is, and of no failure", async (context) => {
+  const missing = Object.assign(new Error("This training job was deleted."), { missing: true });
+  const { models, heard } = modelsOf({ start_model: EMBEDDED, known_model: missing }, context);
+  for (const [byVisitor, said, complaints] of [[true, 1, 0], [false, 1, 1]]) {
+    models.meet(MINE);
+    await models.recheck(byVisitor);
+    await new Promise(setImmediate);
+    assert.equal(models.model.key, "embedded");
+    assert.deepEqual([heard.said.length, heard.complaints.length], [said, complaints]);
+  }
+  assert.match(heard.said[0], /deleted.*anime-128/);
+  models.meet(EMBEDDED);
+  const before = heard.asked.length;
+  await models.recheck(true); // a model that is of no job
+  assert.equal(heard.asked.length, before);
 });
 
 test("visitors are told once that a model is gone, however many requests find out", async () => {

@@ -48,14 +48,14 @@ test("only numbers that a slider can show are amounts", () => {
 });
 
 /** A page of its own at an address; returns the addresses it then has. */
-function openPage(context, hash = "") {
+function openPage(context, hash = "", search = "") {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const addresses = [];
-  const location = { hash, pathname: "/", href: `http://127.0.0.1/${hash}` };
+  const location = { hash, search, pathname: "/", href: `http://127.0.0.1/${search}${hash}` };
   const history = {
     replaceState(state, title, address) {
-      location.hash = address.slice(1);
-      location.href = `http://127.0.0.1${address}`;
+      const now = new URL(address, "http://127.0.0.1");
+      Object.assign(location, { hash: now.hash, search: now.search, href: now.href });
       addresses.push(address);
     },
   };
@@ -75,6 +75,15 @@ test("the address follows the first change at once and the latest a moment later
   context.mock.timers.tick(1000);
   place.set({ count: "4" });
   assert.deepEqual(addresses, ["/#seed=1", "/#seed=3", "/#seed=3&count=4"]);
+});
+
+test("the address keeps its query, such as the theme, without the link that was opened", (context) => {
+  const addresses = openPage(context, "", "?face=%7B%7D&__theme=dark&tray=[]&walk=7&sign-in=failed");
+  const place = createPlace({ onFace() {} });
+  place.set({ seed: "1" });
+  context.mock.timers.tick(300);
+  place.set({ seed: "2" });
+  assert.deepEqual(addresses, ["/?__theme=dark#seed=1", "/?__theme=dark#seed=2"]);
 });
 
 test("a face that the page itself has put into its address is none that a link names", (context) => {

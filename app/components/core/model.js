@@ -87,10 +87,11 @@ function createAbilities(memory, inUse) {
  * frames, largeFrames, endings, training, awaited}, the last one what is said of sliders that are still being fitted. A
  * page that lacks what only some servers do names it in `lacks`; elements with data-needs are hidden there.
  */
-export function createModels({ request, attempt, complain }, changed) {
+export function createModels({ request, attempt, say, complain }, changed) {
   const listeners = createListeners();
   const memory = createMemory();
   let model = null;
+  let deleted = false; // whether the visitor has just deleted a job, and knows that its model is gone
 
   function meet(value, brought = false) {
     const before = model;
@@ -121,7 +122,7 @@ export function createModels({ request, attempt, complain }, changed) {
     async use(name, ...values) { meet(await request(name, ...values)); },
     /** Goes back to the model that the page starts with, because the one in use is gone; words: said if that fails. */
     async returnToStart(words = "") {
-      const gone = model;
+      const [gone, expected] = [model, deleted];
       const start = await request("start_model").catch(() => gone);
       if (gone !== model) return; // for another one, meanwhile
       if (start?.key === gone?.key) {
@@ -129,10 +130,16 @@ export function createModels({ request, attempt, complain }, changed) {
         return;
       }
       meet(start);
-      complain(`That model was deleted with its job, so the page is back to ${start.model}.`);
+      if (expected) say(`Job deleted. The page is back to ${start.model}.`);
+      else complain(`That model was deleted with its job, so the page is back to ${start.model}.`);
     },
-    /** Goes back to the start where the model in use was deleted with its job. */
-    recheck: () => (model.trained ? request("known_model", model.key).catch(() => null) : undefined),
+    /** Goes back to the start where the model in use was deleted with its job. byVisitor: just now, by this one. */
+    async recheck(byVisitor = false) {
+      if (!model.trained) return;
+      deleted = byVisitor;
+      await request("known_model", model.key).catch(() => null);
+      deleted = false;
+    },
     /**
      * Changes to the model that drew a face, then calls act().
      *

@@ -1,5 +1,6 @@
 // Where the visitor is, kept behind the # of the address: the tab, the face with its sliders, the tool, the gallery,
 // the film. Reload, back and forward return there.
+import { withoutLink } from "../shared/links.js";
 import { isTabOpen, onTab, openTab, TABS } from "../shared/page-tabs.js";
 import { parseRecipe } from "../shared/recipes.js";
 
@@ -34,6 +35,9 @@ export function readAmounts(text) {
   }
 }
 
+/** The address of the page at a place; the rest of its query stays, such as Gradio's `__theme`. */
+const addressOf = (place) => location.pathname + withoutLink(location.search) + writePlace(place);
+
 /** Creates the place. */
 export function createPlace(core) {
   const named = NAMED.test(location.href);
@@ -43,8 +47,7 @@ export function createPlace(core) {
 
   function write() {
     late = false;
-    const hash = writePlace(place);
-    if (!location.hash.startsWith("#job=")) history.replaceState(null, "", location.pathname + hash);
+    if (!location.hash.startsWith("#job=")) history.replaceState(null, "", addressOf(place));
   }
 
   function set(changes) {
@@ -67,7 +70,7 @@ export function createPlace(core) {
     if (tab === (place.tab || TABS[0])) return;
     write();
     place = { ...place, tab };
-    history.pushState(null, "", location.pathname + writePlace(place));
+    history.pushState(null, "", addressOf(place));
     window.scrollTo({ top: 0 });
   });
   window.addEventListener("popstate", () => {

@@ -2,7 +2,7 @@
 // props.value = the model that the page starts with, see model_value.
 import { arrive } from "../core/arrival.js";
 import { startCore } from "../core/core.js";
-import { connectButtons, finder, offerLink, setText } from "../shared/dom.js";
+import { connectButtons, finder, offerLink, onMessage, setText } from "../shared/dom.js";
 import { failedSignIn } from "../shared/links.js";
 import { acceptFiles } from "./files.js";
 import { connectKeys } from "./keys.js";
@@ -34,9 +34,7 @@ function showMessages(core, $) {
 
   core.onSay((words, link) => show(words, "", { link }));
   core.onComplain((words, recipe) => show("", words, { recipe }));
-  $(".toasts").addEventListener("click", ({ target }) => {
-    if (target.matches(".status, .alert") && getSelection().isCollapsed) show("", "");
-  });
+  onMessage($(".toasts"), () => show("", ""));
   $(".address").addEventListener("blur", ({ target }) => {
     if (target.value && document.activeElement !== target) show("", ""); // else the window is left, as to paste it
   });

@@ -1,6 +1,6 @@
 // What uploaded faces are, before a model is trained on them. File names come from strangers and stay text.
 // props.value = {sheet, rows: [[what, how many]], skipped: [{name, reason}], more, advice} or {error} or {}
-import { create, finder, listenOutside } from "../shared/dom.js";
+import { create, finder, listenOutside, onMessage } from "../shared/dom.js";
 
 const text = (tag, textContent) => create(tag, { textContent });
 
@@ -24,10 +24,12 @@ export function mount({ element, props, watch }) {
   const update = () => show(finder(element), props.value || {});
   watch("value", update);
   update();
+  const clear = () => { finder(element)(".alert").textContent = ""; };
+  onMessage(element, clear);
   // What is wrong with some faces is no longer of interest once others are on their way.
   for (const type of ["click", "change"]) {
     listenOutside(element, document, type, ({ target }) => {
-      if (target.closest?.("#faces-files, #other-faces")) finder(element)(".alert").textContent = "";
+      if (target.closest?.("#faces-files, #other-faces")) clear();
     });
   }
 }

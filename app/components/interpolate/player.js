@@ -32,6 +32,8 @@ function createProjection(view, reel, screen, moved) {
       screen.showFrames(...mix);
     },
     isSettled: () => settled,
+    /** Whether the film has halted at a frame that the model in use has drawn. */
+    isAtFrame: () => Boolean(face) && view.isOfModel(face),
     /** The recipe of the face on view: that of the frame that the film has halted at, or the current one. */
     onView: () => face || view.current().recipe,
     showCurrent() {
@@ -137,7 +139,7 @@ export function createPlayer(view, moved, turned) {
       course.resting = true;
       course.stop();
     }
-    if (!course.playing()) projection.showCurrent();
+    if (!course.playing() && (isLaidOut(element) || !projection.isAtFrame())) projection.showCurrent();
   });
 
   return {
@@ -148,10 +150,10 @@ export function createPlayer(view, moved, turned) {
     pause: course.pause,
     onView: projection.onView,
     toggle: () => (course.playing() ? course.pause() : course.play()),
-    /** Goes on where the tab is opened again. */
+    /** Goes on where the tab is opened again; a film that has halted shows what it has there. */
     resume() {
       load(slots.film());
-      if (!course.resting) course.play();
+      return course.resting ? course.settle(projection.place()) : course.play();
     },
     /** Plays the way to the face of a slot. */
     approach(slot) {

@@ -38,6 +38,12 @@ async function copyLink({ $, say }, key) {
   offerLink($(".address"), copied ? "" : link);
 }
 
+/** Takes the field with a link away, and with it what says that the link is there. */
+export function putLinkAway({ $, say }) {
+  if (!$(".address").hidden) say("");
+  offerLink($(".address"), "");
+}
+
 /** Creates the actions of the buttons. refresh(): requests the job's status; forget(key): takes it off the list. */
 export function createActions(view, refresh, forget) {
   const { $, element, ask, picked, request, trigger, say, complain, notifying } = view;
@@ -64,7 +70,7 @@ export function createActions(view, refresh, forget) {
   async function deleteJob(key) {
     if (!(await accepted(ask("delete", key)))) return;
     forget(key); // before its status is requested again: it would be reported as missing
-    trigger("gone", {}); // its model may be the one in use
+    trigger("gone", { deleted: true }); // its model may be the one in use
   }
 
   const actions = {
@@ -89,7 +95,7 @@ export function createActions(view, refresh, forget) {
   };
   element.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-action]");
-    if (button) offerLink($(".address"), "");
+    if (button) putLinkAway(view);
     if (button && picked()) actions[button.dataset.action](picked(), button);
   });
   return {
@@ -98,7 +104,7 @@ export function createActions(view, refresh, forget) {
       comparison.stop();
       $(".confirm").hidden = true;
       $(".likeness").hidden = true;
-      offerLink($(".address"), "");
+      putLinkAway(view);
     },
   };
 }

@@ -18,6 +18,8 @@ export function createFold({ $ }) {
 
   $(".unfold").addEventListener("click", unfold);
   return {
+    /** Brings the list of jobs into view, or the top of the form where there are none. */
+    showTop: () => ($(".own").hidden ? form() : $(".own"))?.scrollIntoView({ block: "start" }),
     /** Opens the form for faces that are chosen already, with the focus where it is sent. */
     open() {
       unfold();

@@ -3,11 +3,11 @@
 // faces in the form above, those that they replace, and whether they were chosen here, or {error}. All texts are shown
 // as text.
 import { coreReady } from "../core/core.js";
-import { create, finder, isLaidOut, listenOutside, setText } from "../shared/dom.js";
+import { create, finder, isLaidOut, listenOutside, onMessage, setText } from "../shared/dom.js";
 import { keptJobs } from "../shared/kept-jobs.js";
 import { openTab } from "../shared/page-tabs.js";
 import { createRequest } from "../shared/requests.js";
-import { createActions } from "./actions.js";
+import { createActions, putLinkAway } from "./actions.js";
 import { createBar } from "./bar.js";
 import { drawChart } from "./charts.js";
 import { createOnHub } from "./on-hub.js";
@@ -34,7 +34,7 @@ function createTrigger(trigger) {
       openTab("Create");
       core.say([`Now using the model ${core.model.model}.`, core.model.awaited].filter(Boolean).join(" "));
     }),
-    gone: (_, core) => core.recheck(),
+    gone: ({ deleted = false }, core) => core.recheck(deleted),
   };
   return async (name, data) => (acts[name] ? acts[name](data, await coreReady) : trigger(name, data));
 }
@@ -232,9 +232,11 @@ function createJobView(view) {
   let [asking, refusal] = [false, ""]; // whether a question is under way, and how the last one was refused
   let arriving = ""; // the key of a job that was started just now and is not shown yet
 
+  /** Takes a job off the list; what comes in its place is seen from its top. */
   function forget(key) {
     keptJobs.remove(key);
-    pick("");
+    pick("", false);
+    list.update().then(form.showTop);
   }
 
   function pick(key, again = true) {
@@ -243,8 +245,7 @@ function createJobView(view) {
     for (const part of [".job", ".away"]) $(part).hidden = true;
     view.say("");
     if (again || key) list.update();
-    if (key) refresh();
-    else form.update(null);
+    return key ? refresh() : form.update(null);
   }
 
   async function refresh() {
@@ -297,7 +298,10 @@ export function mount(component) {
   const { element, props, watch } = component;
   const view = createView(component);
   const jobs = createJobView(view);
-  view.$(".alert").addEventListener("click", () => view.complain(""));
+  onMessage(element, (message) => {
+    if (message.matches(".status")) putLinkAway(view);
+    setText(message, "");
+  });
   watch("value", () => receive(view, jobs, props.value || {}));
   listenOutside(element, window, "ganime-link", ({ detail }) => jobs.pick(detail)); // see page.js
   const timer = setInterval(() => {

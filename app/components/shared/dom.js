@@ -96,6 +96,13 @@ export function connectButtons(element, actions, before = () => {}) {
   });
 }
 
+/** Calls act(message) when a message inside an element is clicked, unless that has marked some of its text. */
+export function onMessage(element, act) {
+  element.addEventListener("click", ({ target }) => {
+    if (target.matches(".status, .alert") && getSelection().isCollapsed) act(target);
+  });
+}
+
 /** Calls act(event) for events of a target outside a component, as long as the component is part of the page. */
 export function listenOutside(element, target, type, act) {
   target.addEventListener(type, function listener(event) {

@@ -24,6 +24,13 @@ export function readLink(search) {
   return Object.fromEntries(NAMES.map((name) => [name, query.get(name) || ""]));
 }
 
+/** The query of an address without what the page takes from it once: a link, and how signing in has failed. */
+export function withoutLink(search) {
+  const query = new URLSearchParams(search);
+  for (const name of [...NAMES, "sign-in"]) query.delete(name);
+  return query.size ? `?${query}` : "";
+}
+
 /** How signing in has failed, in words, as the address says where the server leads back to; "" for anything else. */
 export const failedSignIn = (search) => FAILED.get(new URLSearchParams(search).get("sign-in")) || "";
 
