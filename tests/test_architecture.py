@@ -27,20 +27,22 @@ PAGE: dict[str, set[str]] = {
     "visitors": {"settings", "errors"},
     "disk": {"settings", "errors"},
     "limits": {"recently_used"},
+    "loading": set(),
     "arguments": set(),
     "recently_used": set(),
     "components": {"errors"},
-    "jobs": {"settings", "errors", "visitors", "recently_used"},
-    "faces": {"settings", "errors", "disk", "visitors", "limits", "recently_used", "jobs"},
+    "jobs": {"settings", "errors", "visitors", "loading", "recently_used"},
+    "faces": {"settings", "errors", "disk", "visitors", "limits", "loading", "recently_used", "jobs"},
     "server": {"settings", "errors", "disk", "visitors", "limits", "recently_used", "jobs", "faces"},
-    "tabs": {"settings", "errors", "visitors", "components", "jobs", "faces"},
+    "tabs": {"settings", "errors", "visitors", "loading", "components", "jobs", "faces"},
     "static": {"settings", "components", "faces", "server", "tabs"},
     "space": {"settings", "faces", "server", "static"},
     "cli": {"settings", "errors", "jobs", "page"},
     "api": {"settings", "errors", "disk", "visitors", "arguments", "components", "jobs", "faces", "tabs"},
     "page": {"settings", "errors", "visitors", "components", "jobs", "server", "faces", "tabs", "static", "api"},
 }
-# What loads models and draws; on the page only the rooms "faces" and "jobs" call it, in turns at the device.
+# What loads models and draws; on the page only these rooms call it.
+COMPUTERS = ("loading", "faces", "jobs")
 COMPUTING = ("ganime.nets", "ganime.models", "ganime.training", "ganime.drawing.sampling")
 MOST_LINES = 400
 FILES = sorted([*(ROOT / "ganime").rglob("*.py"), *(ROOT / "app").rglob("*.py")])
@@ -108,7 +110,7 @@ def test_a_file_imports_only_from_the_rooms_its_own_may_use(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for path in FILES if module_of(path).startswith("app.")], ids=name_of)
 def test_the_page_draws_through_the_studio_alone(path: Path) -> None:
-    if room_of(module_of(path)) not in ("faces", "jobs"):
+    if room_of(module_of(path)) not in COMPUTERS:
         assert not [name for name in imports_of(path) if name.startswith(COMPUTING)]
 
 

@@ -21,7 +21,7 @@ from app.errors import JobError, explain_disk_errors
 from app.jobs import limits, uploads
 from app.jobs.folder import HubPlace, JobFolder
 from app.jobs.limits import TrainingPlan
-from app.jobs.service import Jobs, copy_model
+from app.jobs.service import Jobs
 from app.jobs.store import DRAFT, FAILED, FINISHED, INTERRUPTED, ON_HUB
 from app.settings import MEGABYTE
 from app.visitors import Visitor
@@ -92,7 +92,7 @@ def begin(
         price = machine.price(plan.minutes)
         if price > rent.dollars + CENT:
             raise JobError(f"The price has changed: this would now cost up to ${price:.2f}. Ask for the prices again.")
-        start = copy_model(plan.start, folder.start) if plan.start else ""
+        start = loading.copy_model(plan.start, folder.start) if plan.start else ""
         reserve(jobs, key, plan.image_size, folder, bool(start))
         yield f"uploading {job.faces:,} faces and the program"
         name = f"{uploads.short_name(plan.name)[:MOST_NAME]}-{job.id[:8]}"

@@ -26,13 +26,13 @@ from app.jobs.options import JobOptions
 from app.jobs.status import JobStatus, minutes_left, status_of
 from app.jobs.store import ACTIVE, DRAFT, ENDED, INTERRUPTED, QUEUED, RUNNING, STOPPING, Job, Store, secret_digest
 from app.jobs.supervisor import Supervisor
-from app.loading import load_model
+from app.loading import copy_model, load_model
 from app.settings import Settings
 from app.visitors import Visitor
 from ganime.config import to_dict
 from ganime.errors import CheckpointError, DataError
 from ganime.faces.dataset import FaceDataset, load_faces
-from ganime.files import CONFIG_FILE, atomic_file, atomic_folder, folder_bytes
+from ganime.files import CONFIG_FILE, atomic_file, folder_bytes
 from ganime.models.checkpoint import CARD_FILE, Checkpoint, model_card, model_files
 from ganime.nets.face_detector import face_finder
 from ganime.training.publishing import with_known_facts
@@ -383,21 +383,3 @@ def request_stop(job: Job) -> None:
             job.state, job.ended = INTERRUPTED, time.time()
         else:
             job.state = DRAFT
-
-
-def safe_model_name(name: str) -> str:
-    """Return the name if it is safe as a folder's name, else "model"."""
-    return name if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,60}", name, re.ASCII) else "model"
-
-
-def copy_model(source: Path, folder: Path) -> str:
-    """Copy the model at `source` to a folder inside `folder` and return its name; the original may be deleted later.
-
-    Raises CheckpointError if it cannot be read.
-    """
-    checkpoint = load_model(source)
-    name = safe_model_name(checkpoint.name)
-    with atomic_folder(folder / name) as temporary:
-        for file in model_files(checkpoint.folder or source):
-            shutil.copyfile(file, temporary / file.name)
-    return name

@@ -28,8 +28,9 @@ from app.faces.studio import Studio
 from app.jobs import speed
 from app.jobs.arrivals import Upload, delete_uploads
 from app.jobs.limits import TrainingPlan, check_minutes, check_visitor, may_train
-from app.jobs.service import Jobs, safe_model_name
+from app.jobs.service import Jobs
 from app.jobs.store import DRAFT
+from app.loading import safe_model_name
 from app.tabs import on_hub, train_form
 from app.tabs.job_view import archive_file, faces_value, job_functions
 from app.tabs.publish import publish_functions

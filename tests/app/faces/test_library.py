@@ -22,7 +22,6 @@ from app.faces.library import EMBEDDED_KEY, LOADED, START_KEY
 from app.faces.publishing import Statement, Target, is_copying, publication
 from app.faces.studio import Studio
 from app.jobs.arrivals import Upload
-from app.jobs.service import copy_model
 from app.jobs.store import FINISHED
 from app.settings import Settings
 from app.visitors import Visitor
@@ -265,7 +264,7 @@ def test_every_way_to_a_model_keeps_to_the_number_that_are_loaded_at_a_time(
     publication(jobs, "me", job, Target("me/mine", True), Statement("my own", "mit"), "hf_me", False, nullcontext())
     studio.inspector.with_discriminator(keys[1], known)
     assert known.folder
-    copy_model(known.folder, tmp_path / "copy")
+    loading.copy_model(known.folder, tmp_path / "copy")
     assert held == [True] * len(held)
     assert len(held) >= 12  # each of these at least once
 
