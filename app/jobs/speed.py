@@ -10,11 +10,12 @@ from typing import Any
 from sqlmodel import col, select
 
 from app.jobs.service import Jobs
+from app.jobs.status import AFTER_TRAINING
 from app.jobs.store import FINISHED, Job
 from ganime.text import plural
 
 MAX_JOBS = 8  # newest jobs of a kind that are searched for a speed
-AFTER = ("measuring", "saving", "fitting clarity", "checking sliders")  # activities that follow the last step, in turn
+AFTER = ("measuring", *AFTER_TRAINING)  # activities that follow the last step, in turn
 TOLD = 0.15  # share of an activity that is done from which its own pace says how long the rest takes
 MAX_STEPS = 40  # last Step lines of a job, of which the median counts
 UNKNOWN_SPEED = "The speed is known once a first job of this kind has run."
