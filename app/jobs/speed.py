@@ -18,7 +18,7 @@ MAX_JOBS = 8  # newest jobs of a kind that are searched for a speed
 AFTER = ("measuring", *AFTER_TRAINING)  # activities that follow the last step, in turn
 TOLD = 0.15  # share of an activity that is done from which its own pace says how long the rest takes
 MAX_STEPS = 40  # last Step lines of a job, of which the median counts
-UNKNOWN_SPEED = "The speed is known once a first job of this kind has run."
+UNKNOWN_SPEED = "No earlier job of this kind is here to tell how fast training is."
 
 
 def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> float | None:
@@ -119,7 +119,8 @@ def estimate(rate: float | None, minutes: float, images: int = 0, faces: int = 0
     after: seconds that follow the training, None if unknown
     """
     time = f"about {duration_text(after)}" if after else "a little time"
-    return f"{images_text(rate, minutes, images, faces)} Measuring the model and fitting its sliders take {time} more."
+    rest = f"Measuring the model and fitting its clarity and sliders take {time} more."
+    return f"{images_text(rate, minutes, images, faces)} {rest}"
 
 
 def images_text(rate: float | None, minutes: float, images: int, faces: int) -> str:

@@ -36,6 +36,7 @@ def test_the_speed_is_the_median_of_the_newest_job_of_the_kind(
         assert images_per_second(jobs, *other) is None
     jobs.delete(key)
     assert images_per_second(jobs, "modern", 32, "") is None
+    assert "once" not in estimate(None, 15)  # a job of this kind has run, but is not here any more
     assert not children_of(jobs.settings.home)  # nothing was started to find out
 
 
