@@ -60,7 +60,8 @@ class Rest:
 def rest_of(activity: str, lines: list[dict[str, Any]], usual: dict[str, float] | None, now: float) -> Rest:
     """Return what is left of a job that no longer trains.
 
-    activity: one of AFTER, the last in `lines`, the job's journal
+    activity: one of AFTER, the last in the job's journal when its status was read
+    lines: the journal, which may have gone on meanwhile
     usual: see `after_training`
     now: seconds since 1970
     """
@@ -74,6 +75,8 @@ def rest_of(activity: str, lines: list[dict[str, Any]], usual: dict[str, float] 
             break
         if line["event"] == "Working":
             reports.append(line)
+    if not reports:
+        return Rest(None, later)
     latest, began = reports[0], reports[-1]["time"]
     share, left = latest["progress"] or 0.0, None
     if share >= TOLD:
