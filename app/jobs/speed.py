@@ -10,14 +10,15 @@ from typing import Any
 from sqlmodel import col, select
 
 from app.jobs.service import Jobs
+from app.jobs.status import AFTER_TRAINING
 from app.jobs.store import FINISHED, Job
 from ganime.text import plural
 
 MAX_JOBS = 8  # newest jobs of a kind that are searched for a speed
-AFTER = ("measuring", "saving", "fitting clarity", "checking sliders")  # activities that follow the last step, in turn
+AFTER = ("measuring", *AFTER_TRAINING)  # activities that follow the last step, in turn
 TOLD = 0.15  # share of an activity that is done from which its own pace says how long the rest takes
 MAX_STEPS = 40  # last Step lines of a job, of which the median counts
-UNKNOWN_SPEED = "The speed is known once a first job of this kind has run."
+UNKNOWN_SPEED = "No earlier job of this kind is here to tell how fast training is."
 
 
 def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> float | None:
@@ -59,7 +60,8 @@ class Rest:
 def rest_of(activity: str, lines: list[dict[str, Any]], usual: dict[str, float] | None, now: float) -> Rest:
     """Return what is left of a job that no longer trains.
 
-    activity: one of AFTER, the last in `lines`, the job's journal
+    activity: one of AFTER, the last in the job's journal when its status was read
+    lines: the journal, which may have gone on meanwhile
     usual: see `after_training`
     now: seconds since 1970
     """
@@ -120,7 +122,8 @@ def estimate(rate: float | None, minutes: float, images: int = 0, faces: int = 0
     after: seconds that follow the training, None if unknown
     """
     time = f"about {duration_text(after)}" if after else "a little time"
-    return f"{images_text(rate, minutes, images, faces)} Measuring the model and fitting its sliders take {time} more."
+    rest = f"Measuring the model and fitting its clarity and sliders take {time} more."
+    return f"{images_text(rate, minutes, images, faces)} {rest}"
 
 
 def images_text(rate: float | None, minutes: float, images: int, faces: int) -> str:

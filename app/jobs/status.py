@@ -16,6 +16,8 @@ from ganime.errors import CheckpointError
 from ganime.nets.clarity import CLARITY_FILE
 
 MIN_MINUTES = 1.0  # shortest time for which a job is continued
+FITTING = ("fitting clarity", "checking sliders")  # activities once the model is saved
+AFTER_TRAINING = ("saving", *FITTING)  # activities of no other time; a job is also measured while it trains
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class JobStatus:
     activity_share: share of that activity that is done, 0 to 1, None if unknown
     share: progress towards the nearest limit, 0 to 1
     seconds_left: estimated remaining seconds of training, None if unknown
+    trained: whether an active job has no training left to do, though it may still measure, save and fit
     minutes_left: minutes that an ended job still has, None when it has reached its limit
     verdict, measured: last lines of these kinds in the journal
     notes: notices in the journal
@@ -69,6 +72,7 @@ class JobStatus:
     share: float = 0.0
     images_per_second: float = 0.0
     seconds_left: float | None = None
+    trained: bool = False
     minutes_left: float | None = None
     verdict: dict[str, Any] | None = None
     measured: dict[str, Any] | None = None
@@ -96,6 +100,7 @@ def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, Jo
     step = current_step(job, lines)
     waiting, model = job.state == QUEUED, next(iter(folder.models()), None)
     activity, activity_share = activity_of(job, lines)
+    left = training_left(job, folder, now) if job.state in ACTIVE else None
     return JobStatus(
         **{name: getattr(job, name) for name in ROW_FIELDS},
         place=sum(other.state == QUEUED for other, _ in ahead) + 1 if waiting else 0,
@@ -108,7 +113,8 @@ def status_of(job: Job, folder: JobFolder, now: float, ahead: list[tuple[Job, Jo
         activity_share=activity_share,
         share=step["progress"] if step else float(job.state == FINISHED),
         images_per_second=step["images_per_second"] if step else 0.0,
-        seconds_left=training_left(job, folder, now) if job.state in ACTIVE else None,
+        seconds_left=left,
+        trained=left is not None and is_trained(activity, left),
         minutes_left=minutes_left(job, folder),
         verdict=last.get("Verdict"),
         measured=last.get("Measured"),
@@ -139,6 +145,11 @@ def activity_of(job: Job, lines: list[dict[str, Any]]) -> tuple[str, float | Non
         if line["event"] == "Step":
             return "training", None
     return "reading", None
+
+
+def is_trained(activity: str, left: float) -> bool:
+    """Return whether an active job has no training left to do. left: see `seconds_left`."""
+    return activity in AFTER_TRAINING or (activity != "training" and left < 1)
 
 
 def named_sliders(model: Path) -> int:

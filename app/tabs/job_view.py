@@ -92,7 +92,7 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
         "wait": status.wait + turns * (after or 0.0) if status.wait else status.wait,
         "after": after,
         "ending": asdict(rest) if rest else None,
-        "plain": plain_verdict(status.state, lines, distance, status.activity, not folder.was_fetched),
+        "plain": plain_verdict(status.state, lines, distance, status.trained, not folder.was_fetched),
         "notes": status.notes[-MAX_NOTES:],
         "grids": list(folder.grids()),
         "losses": chart_points(lines, "Step", LOSS_FIELDS),

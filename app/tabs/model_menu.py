@@ -16,9 +16,9 @@ from app.faces.library import JOB_PREFIX, PRIVATE_PREFIXES, ModelInfo, job_of
 from app.faces.loaded_model import LOCKS, MAX_FACES, TOOL_FACES, feature_net, locked_by
 from app.faces.studio import Studio
 from app.faces.walks import MAX_LARGE_FRAMES, MAX_WALK_FRAMES, film_suffixes
+from app.jobs.status import FITTING
 from app.jobs.store import RUNNING
 from app.tabs.job_view import JobKeys
-from app.tabs.plain_verdict import FINISHING
 from app.tabs.sliders import attribute_values, slider_values
 from ganime.drawing.directions import Directions
 from ganime.drawing.mixing import MAX_PARENTS
@@ -31,7 +31,7 @@ NO_SLIDERS = "This model has no sliders: its directions are damaged or belong to
 TRAINED_ON = "This model has no sliders, because its job has trained on. Choose “Use this model” there again."
 FITTED_NOW = "Its sliders are not ready yet: they are being fitted, and appear as soon as they are there."
 FITTED_LATER = (
-    "Its sliders are not ready yet: they are fitted when the training ends. Choose “Use this model” again then."
+    "Its sliders are not ready yet: they are fitted at the end of its job. Choose “Use this model” again then."
 )
 
 
@@ -132,5 +132,5 @@ def awaited(studio: Studio, key: str) -> str:
         with suppress(JobError):  # deleted meanwhile
             status = studio.jobs.status(job_of(key))
             if status.state == RUNNING:
-                return FITTED_NOW if status.activity in FINISHING else FITTED_LATER
+                return FITTED_NOW if status.activity in FITTING else FITTED_LATER
     return ""

@@ -33,19 +33,18 @@ PROBLEMS = {
 }
 # What is said instead of a model that was trained elsewhere, which cannot be continued here.
 INSTEAD = {MORE: "Use it, and start a new job from it.", IMPROVE: "Or start a new job from it to improve it."}
-FINISHING = ("fitting clarity", "checking sliders")  # what a job does after its training
-FITTING = "Training has ended. Clarity and sliders are being fitted to the model; then it is ready."
+TRAINED = "Training is done. The model is ready once it is measured and its clarity and sliders are fitted."
 SAVING = "The job is stopping. Its model is being saved."
 WORSE = "The faces are worse than at the start."
 KEPT_START = "The model of this job is therefore the one that it started from."
 
 
 def plain_verdict(
-    state: str, lines: list[dict[str, Any]], frechet: float | None, activity: str = "", can_continue: bool = True
+    state: str, lines: list[dict[str, Any]], frechet: float | None, trained: bool = False, can_continue: bool = True
 ) -> dict[str, Any] | None:
     """Return {"headline", "advice", "details", "technical"} for a job, None before the first verdict.
 
-    state, activity: of the job
+    state, trained: of the job, see `JobStatus`
     lines: its journal
     frechet: the Fréchet distance of the model that the job stands for, None if it was not measured
     can_continue: whether it can be trained further once it has ended
@@ -57,8 +56,8 @@ def plain_verdict(
     headline, advice = sentences(verdict, measures, state in ACTIVE)
     if state == STOPPING:  # nothing can be decided meanwhile
         advice = SAVING
-    elif activity in ("saving", *FINISHING):
-        advice = FITTING
+    elif trained:
+        advice = TRAINED
     elif not can_continue:
         for sentence, other in INSTEAD.items():
             advice = advice.replace(sentence, other)

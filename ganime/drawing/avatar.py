@@ -52,8 +52,8 @@ def opacity(face: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
     outside = background(near)
     if border.mean() < LEAST_BORDER or not LEAST_SHARE <= outside.mean() <= MOST_SHARE:
         raise DataError(
-            "The background of this face cannot be removed: it is no plain background of one colour, or the face fills "
-            "the picture. Try another face; most stand on white."
+            "The background of this face cannot be removed: the background is not one plain colour, or the face "
+            "fills the picture. Try another face; most stand on white."
         )
     outside = ~flooded(~outside & middle(outside.shape), ~outside)  # specks and smudges beside the face go, too
     share = np.where(outside, 0.0, edge_share(distance, outside, max(2, len(face) // BLUR)))
@@ -95,8 +95,8 @@ def border_colour(face: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
 def background(near: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """The part of a mask that is connected to the top of the picture, or to its sides above the shoulders.
 
-    Clothes that are in the mask, too, are left out: no way leads through the lower edge of the picture, and below the
-    shoulders none through a gap in an outline, but only where there is room.
+    Clothes in the mask are left out: the connection never begins at the lower edge of the picture, and below the
+    shoulders it leads only through passages wider than 2 / GAP of the side, so not through a gap in an outline.
     """
     side = len(near)
     shoulders, gap = int(side * SHOULDERS), max(1, side // GAP)

@@ -6,13 +6,13 @@ import { createNotifying } from "../../app/components/job/notify.js";
 import { hasPicture, removePicture, showPicture } from "../../app/components/job/pictures.js";
 import { createSamples, nameOfSample } from "../../app/components/job/samples.js";
 import {
-  bringsOf, canBeFinished, describeState, formatDuration, nameOf, paceOf, planOf, reasonOf, restOf, resumeOf, shareOf,
-  stateOf, triesOf,
+  bringsOf, canBeFinished, canSave, describeState, formatDuration, nameOf, paceOf, planOf, reasonOf, restOf, resumeOf,
+  shareOf, stateOf, stopOf, triesOf,
 } from "../../app/components/job/words.js";
 
 const JOB = {
   state: "running", activity: "training", activity_share: null, image_size: 64, faces: 1234, images: 5000,
-  images_per_second: 9.04, seconds_left: 125, share: 0.4, wait: null,
+  images_per_second: 9.04, seconds_left: 125, share: 0.4, wait: null, trained: false,
 };
 
 test("a running job says what it does and how long it takes", () => {
@@ -24,23 +24,48 @@ test("a running job says what it does and how long it takes", () => {
 
 test("a running job says what comes before, during and after its minutes of training", () => {
   const early = { ...JOB, activity: "measuring", images: 0, images_per_second: 0, seconds_left: 300 };
-  assert.match(planOf(early), /^Step 1 of 5: then 5 min of training, and some minutes to measure[^.]*\.$/);
-  assert.match(planOf({ ...JOB, after: 60 }), /^Step 2 of 5: 2 min of training left, then about 60 s/);
-  assert.match(planOf({ ...JOB, after: 60 }), /About 3 min in all\.$/);
-  assert.match(planOf({ ...JOB, activity: "reading", seconds_left: 0 }), /done.*some minutes/); // only sliders
+  const rest = "to measure the model and fit its clarity and sliders.";
+  assert.equal(planOf(early),
+    `Step 1 of 5: measuring the faces. Then about 5 min of training, and some minutes ${rest}`);
+  assert.match(planOf({ ...early, activity: "reading" }), /^Step 1 of 5: reading 1,234 faces\. Then/);
+  assert.equal(planOf({ ...JOB, after: 60 }),
+    `Step 2 of 5: training, about 2 min left. Then about 60 s ${rest} About 3 min left in all.`);
+  for (const left of [0, 1]) { // which may stand for longer
+    assert.equal(planOf({ ...JOB, after: 60, seconds_left: left }),
+      `Step 2 of 5: training, which is ending. Then about 60 s ${rest}`);
+  }
+  assert.match(planOf({ ...JOB, activity: "reading", trained: true }), /done.*some minutes/); // only sliders
   assert.equal(planOf({ ...JOB, state: "finished" }), "");
 });
 
 test("a job that trains no more says which step it is at, and what is left as far as that is known", () => {
-  const says = (activity, now, later) => planOf({ ...JOB, activity, seconds_left: 0, ending: { now, later } });
-  assert.match(says("measuring", 10, 50), /^Step 3 of 5\. Training is done\. About 60 s left\.$/);
+  const trained = { ...JOB, trained: true };
+  const says = (activity, now, later) => planOf({ ...trained, activity, ending: { now, later } });
+  assert.equal(says("measuring", 10, 50),
+    "Step 3 of 5: measuring and saving the model. Training is done. About 60 s left.");
   assert.match(says("saving", 1, 2), /^Step 3/);
-  assert.match(says("fitting clarity", 40, null), /^Step 4.*About 40 s left of this step\.$/);
+  assert.match(says("fitting clarity", 40, null), /^Step 4 of 5: fitting its clarity\..*40 s left of this step\.$/);
   assert.match(says("fitting clarity", null, 40), /After this step, about 40 s more\.$/);
   assert.match(says("fitting clarity", null, null), /some minutes/);
   assert.match(says("checking sliders", null, 0), /This is the last step\.$/);
-  assert.match(says("checking sliders", 20, 0), /^Step 5.*About 20 s left\.$/);
-  assert.match(planOf({ ...JOB, activity: "measuring" }), /^Step 2 of 5: 2 min of training left/);
+  assert.match(says("checking sliders", 20, 0), /^Step 5 of 5: fitting its sliders\..*About 20 s left\.$/);
+  assert.match(planOf({ ...JOB, activity: "measuring" }), /^Step 2 of 5: training, about 2 min left/);
+});
+
+test("nothing says that a job trains once its training is done, not even while it is measured at last", () => {
+  for (const activity of ["measuring", "saving", "fitting clarity", "checking sliders"]) {
+    const job = { ...JOB, activity, trained: true };
+    assert.doesNotMatch(paceOf(job), /images\/s/);
+    assert.equal(stopOf(job), "Skip the rest");
+    assert.match(triesOf(job), /^You can try it now\. .* follow once they are fitted\.$/);
+    assert.equal(canSave(job), false);
+  }
+  assert.doesNotMatch(stateOf(JOB), /Training/); // on a job's button, which stays as it is until the job ends
+  const measured = { ...JOB, activity: "measuring" };
+  assert.match(paceOf(measured), /images\/s/);
+  assert.equal(stopOf(measured), "Stop and keep");
+  assert.equal(canSave(measured), true);
+  assert.equal(canSave({ ...JOB, activity: "reading" }), false);
 });
 
 test("a notification comes once, when a job that was asked for has ended", async () => {
@@ -87,9 +112,7 @@ test("a job that was stopped has not finished, and does not say so twice", () =>
 
 test("a model says what it brings, and one that lacks it can be finished", () => {
   assert.match(triesOf({ activity: "training" }), /trains on/);
-  for (const job of [{ activity: "checking sliders" }, { activity: "training", state: "stopping" }]) {
-    assert.doesNotMatch(triesOf(job), /trains on/);
-  }
+  for (const trained of [true, false]) assert.equal(triesOf({ state: "stopping", trained }), "You can try it now.");
   const all = "It brings clear faces, 23 named sliders and the check for copies.";
   assert.equal(bringsOf({ has_clarity: true, sliders: 23 }), all);
   assert.equal(bringsOf({ has_clarity: false, sliders: 1 }), "It brings 1 named slider and the check for copies.");

@@ -41,5 +41,5 @@ test("a job on the hub says when it will have ended, with the day if that is far
 test("the button that ends a job says what it keeps or skips", () => {
   assert.equal(stopOf({ state: "queued" }), "Leave the queue");
   assert.equal(stopOf({ state: "running", activity: "training" }), "Stop and keep");
-  assert.equal(stopOf({ state: "running", activity: "fitting clarity" }), "Skip the rest");
+  assert.equal(stopOf({ state: "running", activity: "fitting clarity", trained: true }), "Skip the rest");
 });

@@ -18,8 +18,8 @@ import { hasPicture, removePicture, showPicture } from "./pictures.js";
 import { createPublishing } from "./publish.js";
 import { createSamples } from "./samples.js";
 import {
-  bringsOf, canBeFinished, deletionOf, describeState, hasEnded, isActive, nameOf, paceOf, planOf, reasonOf, restOf,
-  resumeOf, shareOf, stopOf, triesOf,
+  bringsOf, canBeFinished, canSave, deletionOf, describeState, hasEnded, isActive, nameOf, paceOf, planOf, reasonOf,
+  restOf, resumeOf, shareOf, stopOf, triesOf,
 } from "./words.js";
 
 const SECONDS = 2;
@@ -78,8 +78,7 @@ function showButtons({ $, notifying, picked }, job) {
   const possible = {
     archive: job.has_model, nearest: job.has_model && hasEnded(job), finish: canBeFinished(job),
     notify: notifying.canAsk(picked(), job),
-    save: job.state === "running" && ["measuring", "training"].includes(job.activity),
-    stop: isActive(job) || waiting, reconsider: job.state === "draft",
+    save: canSave(job), stop: isActive(job) || waiting, reconsider: job.state === "draft",
   };
   for (const [action, on] of Object.entries(possible)) $(`[data-action="${action}"]`).hidden = !on;
   $('[data-action="stop"]').disabled = job.state === "stopping";

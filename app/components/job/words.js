@@ -2,7 +2,7 @@
 import { formatNumber } from "../shared/dom.js";
 
 const STATES = {
-  draft: "Not started", queued: "Waiting", running: "Training", stopping: "Stopping and saving",
+  draft: "Not started", queued: "Waiting", running: "Running", stopping: "Stopping and saving",
   elsewhere: "Training on your account",
   finished: "Finished", failed: "Failed", interrupted: "Interrupted", away: "Not available",
 };
@@ -11,8 +11,8 @@ const ACTIVITIES = {
   "fitting clarity": "Learning which faces are clear", "checking sliders": "Fitting the sliders",
 };
 const FITTED = ["fitting clarity", "checking sliders"];
-const STEPS = 5;
-const BEFORE_THE_END = ["reading", "sampling", "measuring", "training"];
+// The names of the steps that follow the first one, whose name is what the job does.
+const STEPS = ["training", "measuring and saving the model", "fitting its clarity", "fitting its sliders"];
 
 /** What a job is called. */
 export const nameOf = (job) => job.name || (job.state === "draft" ? "Uploaded faces" : "Unnamed");
@@ -62,7 +62,7 @@ export function shareOf(job) {
 
 /** How a job is getting on, in one line. */
 export function paceOf(job) {
-  const training = job.state === "running" && BEFORE_THE_END.includes(job.activity);
+  const training = job.state === "running" && !job.trained;
   const facts = [
     job.image_size && `${job.image_size} px`,
     `${formatNumber(job.faces)} ${job.faces === 1 ? "face" : "faces"}`,
@@ -73,19 +73,22 @@ export function paceOf(job) {
   return facts.filter(Boolean).join(" · ");
 }
 
-/** Whether a running job has no training to do any more. */
-const isTrained = ({ activity, seconds_left: left }) => (
-  !BEFORE_THE_END.includes(activity) || (activity !== "training" && !(left >= 1)));
-
 /** Whether a running job has begun to train: it measures and saves now and then meanwhile. */
 const trains = (job) => job.activity === "training" || Boolean(job.images_per_second);
 
-/** Which of the STEPS a running job is at, from 1: it prepares, trains, measures, fits a clarity, fits sliders. */
+/** Which of its five steps a running job is at, from 1; see STEPS. */
 export function stepOf(job) {
   const fitting = FITTED.indexOf(job.activity);
-  if (fitting >= 0) return STEPS - FITTED.length + 1 + fitting;
-  if (["measuring", "saving"].includes(job.activity) && isTrained(job)) return 3;
+  if (fitting >= 0) return 4 + fitting;
+  if (["measuring", "saving"].includes(job.activity) && job.trained) return 3;
   return trains(job) ? 2 : 1;
+}
+
+/** The step that a running job is at, by its number and name. */
+function nameOfStep(job) {
+  const [step, activity] = [stepOf(job), activityOf(job)];
+  const name = STEPS[step - 2] || activity[0].toLowerCase() + activity.slice(1);
+  return `Step ${step} of ${STEPS.length + 1}: ${name}`;
 }
 
 /** What is left of a job that trains no more. ending: {now, later}, its seconds for what it does and what follows. */
@@ -100,32 +103,35 @@ function endOf({ ending }) {
 /** What is still to come of a running job, in a sentence or two. */
 export function planOf(job) {
   if (job.state !== "running") return "";
-  const at = `Step ${stepOf(job)} of ${STEPS}`;
-  if (isTrained(job)) return `${at}. Training is done. ${endOf(job)}`;
-  const after = job.after ? `about ${formatDuration(job.after)}` : "some minutes";
-  const rest = `${after} to measure the model and to fit its sliders.`;
-  const seconds = Math.max(1, job.seconds_left);
-  const left = formatDuration(seconds);
-  const plan = trains(job) ? `${left} of training left, then ${rest}` : `then ${left} of training, and ${rest}`;
-  return `${at}: ${plan}${job.after ? ` About ${formatDuration(seconds + job.after)} in all.` : ""}`;
+  const at = nameOfStep(job);
+  if (job.trained) return `${at}. Training is done. ${endOf(job)}`;
+  const { after, seconds_left: seconds } = job;
+  const time = after ? `about ${formatDuration(after)}` : "some minutes";
+  const rest = `${time} to measure the model and fit its clarity and sliders.`;
+  if (trains(job) && seconds < 1.5) return `${at}, which is ending. Then ${rest}`; // its last steps may take longer
+  const left = `about ${formatDuration(Math.max(1, seconds))}`;
+  const plan = trains(job) ? `${at}, ${left} left. Then ${rest}` : `${at}. Then ${left} of training, and ${rest}`;
+  return after ? `${plan} About ${formatDuration(seconds + after)} left in all.` : plan;
 }
 
 /** Why a job is in its state, "" where the state says it already. */
 export const reasonOf = (job) => (job.stopped && job.reason === "Stopped." ? "" : job.reason || "");
 
-/** Whether a job's training has ended, and what comes after it has not. */
-const isFitting = ({ activity }) => FITTED.includes(activity);
-
 /** What the button says that ends a job, or takes it out of the queue. */
 export function stopOf(job) {
   if (job.state === "queued") return "Leave the queue";
-  return isFitting(job) ? "Skip the rest" : "Stop and keep";
+  return job.trained ? "Skip the rest" : "Stop and keep";
 }
+
+/** Whether a job can be asked to save its model and to draw a sample. */
+export const canSave = ({ state, activity, trained }) => (
+  state === "running" && !trained && ["measuring", "training"].includes(activity));
 
 /** What can be done with the model of a job that is running. */
 export function triesOf(job) {
-  if (isFitting(job)) return "You can try it now. Clear faces and sliders follow once they are fitted.";
-  return job.state === "stopping" ? "You can try it now." : "You can try it while it trains on.";
+  if (job.state === "stopping") return "You can try it now.";
+  if (job.trained) return "You can try it now. Clear faces and sliders follow once they are fitted.";
+  return "You can try it while it trains on.";
 }
 
 /** What comes with a job's model when it is used. */

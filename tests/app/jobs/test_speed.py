@@ -36,6 +36,7 @@ def test_the_speed_is_the_median_of_the_newest_job_of_the_kind(
         assert images_per_second(jobs, *other) is None
     jobs.delete(key)
     assert images_per_second(jobs, "modern", 32, "") is None
+    assert "once" not in estimate(None, 15)  # a job of this kind has run, but is not here any more
     assert not children_of(jobs.settings.home)  # nothing was started to find out
 
 
@@ -130,3 +131,8 @@ def test_the_rest_after_the_training_is_estimated_from_the_own_pace_and_from_an_
     journal = END[:lines]
     activity = [line["activity"] for line in journal if "activity" in line][-1]
     assert rest_of(activity, journal, seconds_of_end(END) if known else None, now) == left
+
+
+def test_an_activity_that_ended_after_the_status_was_read_has_no_estimate_of_its_own() -> None:
+    assert rest_of("measuring", END[:3], seconds_of_end(END), 110) == Rest(None, 30)
+    assert rest_of("measuring", [*END[:2], END[0]], None, 110) == Rest(None, None)

@@ -16,7 +16,7 @@ from app.jobs.arrivals import Upload
 from app.jobs.folder import MAX_GRIDS, JobFolder
 from app.jobs.service import Jobs
 from app.jobs.status import seconds_left
-from app.jobs.store import RUNNING, Job
+from app.jobs.store import FINISHED, RUNNING, Job
 from ganime.training.events import PREVIEWS, read_journal
 from tests.app.job_helpers import PLAN, change, submitted, wait_for_steps
 from tests.trainers import write
@@ -69,6 +69,30 @@ def test_a_job_says_what_it_does_from_the_first_second(open_jobs: Callable[..., 
     assert (jobs.status(key).activity, jobs.status(key).activity_share) == ("checking sliders", 0.5)
     change(jobs, key, started=time.time() + 5)  # it was started again: what came before does not count
     assert jobs.status(key).activity == "reading"
+
+
+def test_the_training_of_a_job_is_done_before_its_last_measurement(
+    open_jobs: Callable[..., Jobs], files: list[Upload]
+) -> None:
+    jobs = open_jobs("mock", start=False)
+    key = submitted(jobs, files)
+    run = jobs.folder(key).run
+    run.mkdir(parents=True)
+    change(jobs, key, state=RUNNING, started=time.time() - 100)
+    assert not jobs.status(key).trained  # it reads its faces
+    for activity, progress, trained in (
+        ("measuring", 0.5, False),
+        ("training", 1.0, False),
+        ("measuring", 1.0, True),
+        ("saving", 1.0, True),
+        ("fitting clarity", 1.0, True),
+        ("checking sliders", 1.0, True),
+    ):
+        write(run, "Step", 64, progress=progress, images_per_second=64.0)
+        write(run, "Working", 64, activity=activity)
+        assert jobs.status(key).trained == trained, activity
+    change(jobs, key, state=FINISHED)
+    assert not jobs.status(key).trained
 
 
 def test_a_job_knows_what_its_model_brings(

@@ -183,7 +183,7 @@ def test_sliders_that_a_job_has_yet_to_fit_are_awaited_and_come_with_the_clarity
     run = studio.jobs.folder(key).run
     write(run, "Working", 64, activity="training")
     value = functions["job_model"]([key])
-    assert "when the training ends" in value["awaited"]
+    assert "at the end of its job" in value["awaited"]
     write(run, "Working", 64, activity="checking sliders", progress=0.5)
     assert "being fitted" in functions["renewed_model"]([value["key"]])["awaited"]
     for name in DIRECTION_FILES:

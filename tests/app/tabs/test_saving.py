@@ -59,7 +59,7 @@ def test_an_avatar_is_sharp_and_cropped_and_a_background_that_cannot_go_is_named
     assert (image.mode, image.size) == ("RGBA", (512, 512))
     assert Recipe.from_json(image.info["ganime"]) == replace(recipe, sharpened=512)
     monkeypatch.setattr("ganime.drawing.avatar.LEAST_BORDER", 1.1)  # no background is plain enough
-    assert "plain background" in functions["avatar_file"]([START_KEY, recipe.to_json(), "cutout"])["error"]
+    assert "one plain colour" in functions["avatar_file"]([START_KEY, recipe.to_json(), "cutout"])["error"]
     assert "error" in functions["avatar_file"]([START_KEY, recipe.to_json(), "star"])
 
 

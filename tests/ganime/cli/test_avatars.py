@@ -32,7 +32,7 @@ def test_avatar_says_where_a_background_cannot_be_removed(
     ganime: Callable[..., Answer], tiny_folder: Path, tmp_path: Path
 ) -> None:
     options = ("--model", tiny_folder, "--sharpen", 0, "--out")
-    assert_refused(ganime("avatar", 7, "--transparent", *options, tmp_path / "a.png"), "plain background")
+    assert_refused(ganime("avatar", 7, "--transparent", *options, tmp_path / "a.png"), "one plain colour")
     assert_refused(ganime("avatar", 7, "--shape", "star", *options, tmp_path / "a.png"), "circle")
     assert not list(tmp_path.glob("*.png"))
 

@@ -64,7 +64,7 @@ def test_enlarged_face_has_no_pale_rim_and_no_specks_beside_it(face: np.ndarray)
 
 @pytest.mark.parametrize("pixels", [np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)])
 def test_face_without_a_plain_background_is_refused(pixels: np.ndarray) -> None:
-    with pytest.raises(DataError, match="plain background"):
+    with pytest.raises(DataError, match="one plain colour"):
         avatar(pixels, transparent=True)
     with pytest.raises(DataError):
         avatar(np.full((SIDE, SIDE, 3), 255, np.uint8), transparent=True)  # nothing would be left
