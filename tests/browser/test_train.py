@@ -256,7 +256,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(page.locator("#faces .skipped ul")).to_contain_text(HOSTILE)
     assert page.locator("#faces .skipped img").count() == 0
 
-    expect(page.locator("#estimate")).to_contain_text("first job of this kind has run", timeout=PATIENCE)
+    expect(page.locator("#estimate")).to_contain_text("No earlier job of this kind", timeout=PATIENCE)
 
     page.reload()  # the uploaded faces are there still, and can be gone on with
     page.get_by_role("tab", name="Train").click()
