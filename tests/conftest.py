@@ -38,8 +38,12 @@ settings.register_profile("ganime", max_examples=25, deadline=None, derandomize=
 settings.load_profile("ganime")
 
 
-@pytest.fixture(scope="session", autouse=True)
+torch.set_num_threads(1)  # on one core a face is the same, bit for bit, in any batch
+
+
+@pytest.fixture(autouse=True)
 def _one_thread() -> None:
+    """A test computes on one core, however many another one has left."""
     torch.set_num_threads(1)
 
 
