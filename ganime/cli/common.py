@@ -157,10 +157,15 @@ def run_to_end(work: Iterator[Any], result: type[T], text: Callable[[Any], str])
     raise AssertionError(f"the work ended without {result.__name__}")
 
 
-def set_threads(threads: int) -> None:
-    """Limit torch to this many CPU threads; 0 changes nothing. Raises ConfigError for a negative number."""
+def check_threads(threads: int) -> None:
+    """Raise ConfigError for a negative number of CPU threads."""
     if threads < 0:
         raise ConfigError(f"--threads must be at least 0; got {threads}.")
+
+
+def set_threads(threads: int) -> None:
+    """Limit torch to this many CPU threads; 0 changes nothing. Raises ConfigError as `check_threads`."""
+    check_threads(threads)
     if threads:
         torch.set_num_threads(threads)
 

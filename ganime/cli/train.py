@@ -91,8 +91,8 @@ def train_command(
     )
     rates = given(generator_lr=generator_lr, discriminator_lr=discriminator_lr)
     free = {"images": images, "steps": steps, "minutes": minutes, **rates, **given(save_minutes=save_minutes)}
-    common.set_threads(threads)
     if on:
+        common.check_threads(threads)  # for the machine there; here nothing is trained
         check_on_hub(on, resume, device)
         run = check_options(out, start, minutes)
         check_faces(data, crop)
@@ -104,6 +104,7 @@ def train_command(
     if run is None or (resume and out):
         raise ConfigError("Name the run's folder: either --out FOLDER for a new run or --resume FOLDER.")
     workers = Processes.join(device)
+    common.set_threads(threads)
 
     def read(size: int, config: TrainConfig) -> FaceDataset:
         with workers.in_turn():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 
 from ganime.cli import hub_job
@@ -77,6 +78,7 @@ def test_job_is_started_followed_and_its_run_fetched(
         2,
     )
     assert answer.status == 0, answer.error
+    assert torch.get_num_threads() == 1  # the option is for the machine there
     assert "$0.40 an hour" in answer.out
     assert "at most $0.64" in answer.out  # 60 minutes, 6 for pauses, and 30 for what comes before and after
     for line in ("installing packages", "Step: 8 [D loss: 1.5000", "healthy: it learns", "ended (minutes)"):
