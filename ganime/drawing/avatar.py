@@ -13,7 +13,7 @@ NEAR = 20.0  # distance of a colour from the background's up to which it is that
 BLUR = 32  # the edge of a face is at most this part of the picture's side wide
 LEAST_BORDER = 0.45  # share of the picture's border that has the background's colour, or the face has no plain one
 LEAST_SHARE, MOST_SHARE = 0.03, 0.85  # of the picture that the background can be
-SHOULDERS = 0.75  # of the picture's height is above them; below, white clothes are told from a white background
+SHOULDERS = 0.75  # of the picture's height is above them; below, clothes may be as white as the background
 GAP = 40  # an outline of clothes may have gaps of this part of the picture's side, on either side of their middle
 ROUND_SCALE = 4  # a circle is drawn this many times as large, for a smooth edge
 

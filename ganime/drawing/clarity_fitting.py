@@ -119,7 +119,7 @@ def with_quantiles(
 
 
 def held_axes(z: Float[np.ndarray, "n latent"], colours: Float[np.ndarray, "n a"]) -> Float[np.ndarray, "h latent"]:
-    """Axes that predict the probabilities of colours, along which latents shall not move."""
+    """Axes that predict the probabilities of colours, along which latents must not move."""
     return leading_axes(slopes(units(z), log_odds(colours)), z.shape[1] // HELD_PART)
 
 

@@ -17,7 +17,7 @@ test("a link leads to the page where it lies, and gives back what it names", () 
   assert.deepEqual(readLink("?__theme=dark"), { face: "", tray: "", walk: "" });
 });
 
-test("a sign-in that did not work is told in words of the page alone", () => {
+test("the message for a sign-in that failed consists of the page's own words alone", () => {
   assert.match(failedSignIn("?sign-in=cancelled"), /not signed in.*cancelled/);
   assert.match(failedSignIn("?sign-in=failed"), /did not work/);
   for (const search of ["", "?face=1", "?sign-in=<b>", "?sign-in=constructor"]) assert.equal(failedSignIn(search), "");

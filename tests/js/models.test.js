@@ -75,7 +75,7 @@ test("a model that is gone gives way to the start model, and that is said", asyn
   assert.equal(heard.complaints.at(-1), "This training job was deleted.");
 });
 
-test("who deletes a job whose model is in use is told where the page is, and of no failure", async (context) => {
+test("deleting the job of the model in use is followed by a message of what is used now, not by an error", async (context) => {
   const missing = Object.assign(new Error("This training job was deleted."), { missing: true });
   const { models, heard } = modelsOf({ start_model: EMBEDDED, known_model: missing }, context);
   for (const [byVisitor, said, complaints] of [[true, 1, 0], [false, 1, 1]]) {
@@ -92,7 +92,7 @@ test("who deletes a job whose model is in use is told where the page is, and of 
   assert.equal(heard.asked.length, before);
 });
 
-test("visitors are told once that a model is gone, however many requests find out", async () => {
+test("one message says that a model is gone, however many requests find out", async () => {
   const gone = [];
   const request = async () => { throw Object.assign(new Error("This training job was deleted."), { missing: true }); };
   const drawing = createDrawing({ model: MINE, pictures: {} }, (words) => gone.push(words), request);
