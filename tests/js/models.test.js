@@ -75,7 +75,7 @@ test("a model that is gone gives way to the start model, and that is said", asyn
   assert.equal(heard.complaints.at(-1), "This training job was deleted.");
 });
 
-test("deleting the job of the model in use is followed by a message of what is used now, not by an error", async (context) => {
+test("deleting the job of the model in use brings a message and no error", async (context) => {
   const missing = Object.assign(new Error("This training job was deleted."), { missing: true });
   const { models, heard } = modelsOf({ start_model: EMBEDDED, known_model: missing }, context);
   for (const [byVisitor, said, complaints] of [[true, 1, 0], [false, 1, 1]]) {
