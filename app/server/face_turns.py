@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class FaceTurns:
     """Has answers made in turns. Any event loop may call `answer`."""
 
     def __init__(self) -> None:
+        self.lock = threading.Lock()  # held while what is wanted changes
         self.wanted: dict[str, Wanted] = {}  # by request
         self.answers: RecentlyUsed[Response] = RecentlyUsed(MAX_ANSWERS)
         self.tasks: set[asyncio.Task[Response]] = set()
@@ -62,16 +64,15 @@ class FaceTurns:
 
     async def served(self, turns: Turns, turn: Turn, name: str, make: Callable[[], Response], keep: bool) -> Response:
         """Wait until it is this request's turn, or until an identical one was answered."""
-        wanted = self.wanted.setdefault(name, Wanted())
-        wanted.requests += 1
+        wanted = self.want(name)
         try:
+            if known := self.answers.get(name):  # made since `answer` looked for it
+                return known
             granted, answered = in_loop(turn.granted), in_loop(wanted.answer)
             await asyncio.wait({granted, answered}, return_when=asyncio.FIRST_COMPLETED)
-            if wanted.begun:  # by an identical request; the turn is for others
-                turns.leave(turn)
+            if not self.begin(wanted, granted):
+                turns.leave(turn)  # it is for others
                 return await answered
-            granted.result()  # raises Busy if the request was refused while it waited
-            wanted.begun = True
             response = await made(wanted, make)
             if keep and response.status_code == 200 and len(response.body) <= MAX_KEPT:
                 self.answers.add(name, response)
@@ -79,6 +80,30 @@ class FaceTurns:
             return response
         finally:
             turns.leave(turn)
+            self.give_up(name, wanted)
+
+    def want(self, name: str) -> Wanted:
+        """Count one more request that waits for an answer."""
+        with self.lock:
+            wanted = self.wanted.setdefault(name, Wanted())
+            wanted.requests += 1
+        return wanted
+
+    def begin(self, wanted: Wanted, granted: asyncio.Future[None]) -> bool:
+        """Whether the caller has to make an answer; no, if an identical request makes it or has made it.
+
+        granted: is done, unless the answer has been made. Raises Busy if the caller was refused while it waited.
+        """
+        with self.lock:
+            if wanted.begun:
+                return False
+            granted.result()
+            wanted.begun = True
+            return True
+
+    def give_up(self, name: str, wanted: Wanted) -> None:
+        """Count one request less, and forget an answer that is made or that nobody waits for."""
+        with self.lock:
             wanted.requests -= 1
             if self.wanted.get(name) is wanted and (not wanted.requests or wanted.answer.done()):
                 del self.wanted[name]

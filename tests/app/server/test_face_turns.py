@@ -6,13 +6,14 @@ import asyncio
 import gc
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from starlette.responses import Response, StreamingResponse
 
 from app import limits
-from app.limits import Busy, Turns
+from app.limits import Busy, Turn, Turns
 from app.server import face_turns
 from app.server.face_turns import MEDIA_TYPE, FaceTurns
 
@@ -99,6 +100,31 @@ async def test_a_request_that_is_answered_late_does_not_have_a_later_drawing_for
     second.end.set()
     await asyncio.wait_for(requests[2], 5)
     assert faces.wanted == {}
+
+
+async def test_an_answer_made_between_looking_for_it_and_asking_for_it_is_not_made_again() -> None:
+    faces, drawing, made = FaceTurns(), Drawing(), []
+    drawing.end.set()
+
+    def draw() -> Response:
+        made.append(1)
+        return drawing()
+
+    class Doors(Turns):
+        """A slow visitor is overtaken by a quick one, whose request is served in another event loop."""
+
+        def join(self, visitor: str) -> Turn:
+            if visitor == "slow":
+                with ThreadPoolExecutor(1) as other:
+                    other.submit(asyncio.run, ask("quick")).result()
+            return super().join(visitor)
+
+    async def ask(visitor: str) -> Response:
+        return await faces.answer(turns, visitor, "same", draw, True)
+
+    turns = Doors(2, longest=30)
+    answer = await ask("slow")
+    assert (answer.body, made, faces.wanted, turns.serving) == (b"faces", [1], {}, 0)
 
 
 async def test_a_failure_reaches_all_identical_requests_and_is_not_logged_again(
