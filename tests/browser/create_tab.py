@@ -124,14 +124,15 @@ def sharp_face(page: Page) -> tuple[str, np.ndarray]:
 def drop(page: Page, where: str, name: str, data: bytes) -> None:
     """Let go of a file over a part of the page; the browser must not leave the page for it."""
     page.evaluate(
-        """([where, name, bytes]) => {
+        """([where, name, data]) => {
           const dataTransfer = new DataTransfer();
-          dataTransfer.items.add(new File([new Uint8Array(bytes)], name));
+          const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+          dataTransfer.items.add(new File([bytes], name));
           for (const type of ["dragover", "drop"]) {
             const event = new DragEvent(type, { dataTransfer, bubbles: true, cancelable: true });
             document.querySelector(where).dispatchEvent(event);
             if (!event.defaultPrevented) throw new Error("the browser would leave the page for the file");
           }
         }""",
-        [where, name, list(data)],
+        [where, name, base64.b64encode(data).decode()],  # as a list of numbers, 1 MB takes a minute
     )
