@@ -128,7 +128,7 @@ def address(trained: tuple[Path, str], hub: HubServer) -> Iterator[str]:
     front_matter = (ROOT / "README.md").read_text(encoding="utf-8").split("---")[1]
     app_file = re.search(r"^app_file: (\S+)$", front_matter, re.MULTILINE)
     assert app_file
-    with serve(trained[0], (str(app_file[1]),), HF_ENDPOINT=hub.endpoint, GANIME_HUB_TIMEOUT="2") as url:
+    with serve(trained[0], (str(app_file[1]),), HF_ENDPOINT=hub.endpoint, GANIME_HUB_TIMEOUT="5") as url:
         yield url
 
 
@@ -141,7 +141,7 @@ def revision(steered_folder: Path) -> str:
 def steered_address(steered_folder: Path, tmp_path_factory: pytest.TempPathFactory, hub: HubServer) -> Iterator[str]:
     """The page on the tiny model with directions, without training, and a hub that answers."""
     variables = {"GANIME_MODEL": str(steered_folder), "GANIME_TRAINING": "off", "HF_ENDPOINT": hub.endpoint}
-    with serve(tmp_path_factory.mktemp("home"), GANIME_HUB_TIMEOUT="2", **variables) as url:
+    with serve(tmp_path_factory.mktemp("home"), GANIME_HUB_TIMEOUT="10", **variables) as url:
         yield url
 
 

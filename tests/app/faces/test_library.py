@@ -56,7 +56,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 @pytest.fixture
 def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Studio:
     monkeypatch.setattr(library, "MODELS_IN_MEMORY", 2)
-    return Studio(Settings(home=tmp_path / "home", hub_timeout=2))
+    return Studio(Settings(home=tmp_path / "home", hub_timeout=10))
 
 
 def test_a_loaded_model_is_found_by_its_key_also_after_eviction_from_memory(studio: Studio, hub: HubServer) -> None:
@@ -102,7 +102,7 @@ def test_a_cached_model_whose_key_was_never_issued_is_refused(
 
 def test_a_private_model_stays_private_while_the_hub_is_down(tmp_path: Path, hub: HubServer) -> None:
     hub.token = "hf_owner"
-    settings = Settings(home=tmp_path / "home", model="tester/a", hub_timeout=2)
+    settings = Settings(home=tmp_path / "home", model="tester/a", hub_timeout=10)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", "hf_owner")
         studio = Studio(settings)
@@ -121,7 +121,7 @@ def test_training_can_continue_from_a_public_or_shared_start_model(
     tmp_path: Path, hub: HubServer, model: str, shared: bool
 ) -> None:
     reference = str(tmp_path / "a") if model == "folder" else model
-    studio = Studio(Settings(home=tmp_path / "home", model=reference, hub_timeout=2, share_model=shared))
+    studio = Studio(Settings(home=tmp_path / "home", model=reference, hub_timeout=10, share_model=shared))
     assert studio.library.trainable(START_KEY).revision == studio.library.start.revision
 
 

@@ -131,7 +131,7 @@ def test_a_hub_that_fails_is_told_in_words_and_loads_once_it_works(
         template = hub.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
         hub.add_model("tester/tiny", tiny_folder)
-        studio = Studio(Settings(home=tmp_path, training="off", hub_timeout=2))
+        studio = Studio(Settings(home=tmp_path, training="off", hub_timeout=10))
         functions = by_name(model_functions(studio))
         for mode, name in (("ok", "tester/absent"), ("500", "tester/tiny"), ("401", "tester/tiny")):
             hub.mode = mode

@@ -276,9 +276,9 @@ def test_seeds_shuffle_differently_and_reproducibly(faces: FaceDataset) -> None:
 
 
 def test_a_batch_far_into_a_run_costs_no_more(faces: FaceDataset) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     assert len(faces.batch(10**12, 16, 0, flip=True)) == 16
-    assert time.perf_counter() - begun < 1
+    assert time.thread_time() - begun < 1
 
 
 def test_about_half_of_the_faces_are_mirrored(faces: FaceDataset) -> None:

@@ -300,10 +300,10 @@ def test_the_smallest_allowed_picture_is_read() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (8_000, 8_000), (10_000, 10_000), (2**31 - 1, 2)])
 def test_a_header_that_claims_a_huge_picture_is_refused_at_once(width: int, height: int) -> None:
-    begun = time.perf_counter()
+    begun = time.thread_time()
     with pytest.raises(DataError):
         decode(raw_png(width, height, 8, 2, b"\0" * 1000), SIDE)
-    assert time.perf_counter() - begun < 1
+    assert time.thread_time() - begun < 1
 
 
 @pytest.mark.parametrize(
