@@ -27,7 +27,7 @@ def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> f
     image_size: in px. start: name of the model it began from, "" for none.
     """
     same = (Job.recipe == recipe, Job.image_size == image_size, Job.start == start, col(Job.deleted).is_(False))
-    for journal in journals(jobs, *same):
+    for _, journal in journals(jobs, *same):
         if steps := [line for line in journal if line["event"] == "Step"]:
             return statistics.median(line["images_per_second"] for line in steps[-MAX_STEPS:])
     return None
@@ -39,7 +39,7 @@ def after_training(jobs: Jobs, image_size: int) -> dict[str, float] | None:
     None without such a job.
     """
     same = (Job.image_size == image_size, Job.state == FINISHED, Job.reason == "")
-    found = map(seconds_of_end, journals(jobs, *same))
+    found = (seconds_of_end(attempt_of(lines, job.started)) for job, lines in journals(jobs, *same))
     return next((seconds for seconds in found if seconds is not None), None)
 
 
@@ -61,7 +61,7 @@ def rest_of(activity: str, lines: list[dict[str, Any]], usual: dict[str, float] 
     """Return what is left of a job that no longer trains.
 
     activity: one of AFTER, the last in the job's journal when its status was read
-    lines: the journal, which may have gone on meanwhile
+    lines: of the journal since the job was started last, see `attempt_of`; it may have gone on meanwhile
     usual: see `after_training`
     now: seconds since 1970
     """
@@ -70,8 +70,6 @@ def rest_of(activity: str, lines: list[dict[str, Any]], usual: dict[str, float] 
     reports: list[dict[str, Any]] = []  # of the activity, the latest first
     for line in reversed(lines):
         if line.get("activity", activity) != activity or line["event"] == "Step":
-            break
-        if reports and line["event"] == "Done":  # of an earlier attempt
             break
         if line["event"] == "Working":
             reports.append(line)
@@ -86,21 +84,28 @@ def rest_of(activity: str, lines: list[dict[str, Any]], usual: dict[str, float] 
     return Rest(left if left and left > 0 else None, later)  # unknown where it takes longer than expected
 
 
-def journals(jobs: Jobs, *conditions: object) -> Iterator[list[dict[str, Any]]]:
-    """Yield the journals of the newest jobs that fulfil the conditions; those of the hub say nothing of here."""
+def attempt_of(lines: list[dict[str, Any]], started: float) -> list[dict[str, Any]]:
+    """Return the lines of a journal since its job was started last, at this time in seconds since 1970."""
+    return [line for line in lines if line["time"] >= started]
+
+
+def journals(jobs: Jobs, *conditions: object) -> Iterator[tuple[Job, list[dict[str, Any]]]]:
+    """Yield the newest jobs that fulfil the conditions, with their journals; those of the hub say nothing of here."""
     query = select(Job).where(*conditions)  # type: ignore[arg-type]
     with jobs.store.reading() as session:
         newest = session.exec(query.order_by(col(Job.started).desc()).limit(MAX_JOBS)).all()
     for job in newest:
         folder = jobs.supervisor.folder(job.id)
         if not folder.on_hub:
-            yield folder.journal()
+            yield job, folder.journal()
 
 
 def seconds_of_end(lines: list[dict[str, Any]]) -> dict[str, float] | None:
-    """Return the seconds of each activity after the last step of a run that was not stopped; None for another one."""
-    found: dict[str, float] | None = None
-    seconds: dict[str, float] | None = None  # None after the end: what is fitted later, to a stopped run, is no measure
+    """Return the seconds of each activity after the last step of an attempt; None for one that did not train or end.
+
+    lines: see `attempt_of`. What is fitted later, in an attempt of its own, is no measure.
+    """
+    seconds: dict[str, float] | None = None
     activity, since = "", 0.0
     for line in lines:
         if line["event"] == "Step":
@@ -109,8 +114,8 @@ def seconds_of_end(lines: list[dict[str, Any]]) -> dict[str, float] | None:
             seconds[activity] = seconds.get(activity, 0.0) + line["time"] - since
             activity, since = line.get("activity", ""), line["time"]
             if line["event"] == "Done":
-                found, seconds = (seconds if line["reason"] != "stopped" else found), None
-    return found
+                return seconds
+    return None
 
 
 def estimate(rate: float | None, minutes: float, images: int = 0, faces: int = 0, after: float | None = None) -> str:

@@ -84,7 +84,8 @@ def job_value(jobs: Jobs, key: str) -> dict[str, Any]:
     distance = folder.distance()
     usual = speed.after_training(jobs, status.image_size) if status.activity or status.place else None
     after = sum(usual.values()) if usual else None
-    rest = speed.rest_of(status.activity, lines, usual, time.time()) if status.activity in speed.AFTER else None
+    attempt = speed.attempt_of(lines, status.started)
+    rest = speed.rest_of(status.activity, attempt, usual, time.time()) if status.activity in speed.AFTER else None
     turns = math.ceil(status.place / jobs.settings.jobs)  # that come to their end before this one begins
     return {
         **asdict(status),

@@ -11,6 +11,7 @@ from app.jobs.service import Jobs
 from app.jobs.speed import (
     UNKNOWN_SPEED,
     Rest,
+    attempt_of,
     estimate,
     images_per_second,
     rest_of,
@@ -79,13 +80,16 @@ def test_what_follows_the_training_is_expected_to_take_as_long_as_in_the_newest_
         ("Done", 12, "stopped"),
         ("Step", 100, ""),
         ("Done", 160, "minutes"),
+        ("Working", 990, ""),
         ("Done", 999, "images"),
     ]
     for event, time, reason in events:
         write(run, event, 64, time=time, reason=reason)
     assert seconds_after(jobs, 32) is None  # it is not known to have finished
-    change(jobs, key, state="finished")
+    change(jobs, key, state="finished", started=90)
     assert (seconds_after(jobs, 32), seconds_after(jobs, 64)) == (60, None)
+    change(jobs, key, started=989)  # in which only what was missing was fitted
+    assert seconds_after(jobs, 32) is None
     assert "about 60 s more" in estimate(64.0, 15, after=60)
 
 
@@ -100,10 +104,21 @@ END = [  # a run whose clarity and sliders took 20 and 10 s
 
 
 def test_the_time_after_the_training_is_known_by_what_was_done() -> None:
-    usual = seconds_of_end(END)
-    assert usual == {"training": 4, "measuring": 6, "fitting clarity": 20, "checking sliders": 10}
-    stopped = [{"event": "Step", "time": 200}, {"event": "Done", "time": 210, "reason": "stopped"}]
-    assert seconds_of_end([*END, *stopped]) == usual
+    assert seconds_of_end(END) == {"training": 4, "measuring": 6, "fitting clarity": 20, "checking sliders": 10}
+    assert seconds_of_end(END[:-1]) is seconds_of_end(END[1:]) is None  # it did not end, or did not train
+
+
+def test_time_between_two_attempts_counts_for_none() -> None:
+    killed = END[:4]
+    fitted_later = [
+        {"event": "Notice", "time": 3_714, "text": "It goes on at 64 images."},
+        {"event": "Working", "time": 3_715, "activity": "fitting clarity", "progress": 0.0},
+        {"event": "Working", "time": 3_724, "activity": "fitting clarity", "progress": 0.2},
+    ]
+    attempt = attempt_of([*killed, *fitted_later], 3_700)
+    assert attempt == fitted_later
+    assert rest_of("fitting clarity", attempt, None, 3_724) == Rest(36, None)
+    assert seconds_of_end([*attempt, {"event": "Done", "time": 3_760, "reason": "images"}]) is None
 
 
 @pytest.mark.parametrize("lines", [[], [{"event": "Working", "time": 1.0, "activity": "saving", "progress": None}]])
