@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -105,11 +106,17 @@ def fit_to_run(run: Path, dataset: FaceDataset) -> Task:
     for event in fit_clarity(checkpoint, net, joined(seen)):
         if not isinstance(event, ClarityFit):
             yield event
-        elif not event.explained >= LEAST_EXPLAINED:  # NaN, too
+        elif not math.isfinite(event.explained):
+            yield "No clarity was stored: fitting it gave values that are no numbers."
+        elif event.explained < LEAST_EXPLAINED:
             yield f"No clarity was stored: it explains only {event.explained:.0%} of how clear unseen faces are."
         else:
-            save_clarity(event.clarity, checkpoint.revision, checkpoint.folder)
-            yield f"Clarity was fitted to the best model (R² {event.explained:.2f})."
+            try:
+                save_clarity(event.clarity, checkpoint.revision, checkpoint.folder)
+            except CheckpointError as error:  # which the same command would meet again
+                yield str(error)
+            else:
+                yield f"Clarity was fitted to the best model (R² {event.explained:.2f})."
 
 
 def has_clarity(checkpoint: Checkpoint) -> bool:

@@ -73,6 +73,17 @@ def test_a_clarity_that_predicts_too_little_is_not_stored(
     *_, notice, _ = finishing.finished(events(run, "images"), run, many, never)
     assert isinstance(notice, Notice)
     assert "No clarity was stored" in notice.text
+    assert ("10%" in notice.text, "nan" in notice.text) == (explained == 0.1, False)
+
+
+def test_numbers_that_cannot_be_stored_are_told_without_the_advice_to_fit_them_again(
+    run: Path, many: FaceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = Clarity((), (), np.zeros((0, 8)), np.full(3, np.inf))
+    monkeypatch.setattr(finishing, "fit_clarity", lambda *_: iter([ClarityFit(endless, 0.5)]))
+    *_, notice, _ = finishing.finished(events(run, "images"), run, many, never)
+    assert isinstance(notice, Notice)
+    assert ("was not stored" in notice.text, finishing.CLARITY_BY_HAND in notice.text) == (True, False)
     assert load_checkpoint(run).clarity is None
 
 
