@@ -33,7 +33,7 @@ USER 1000
 ENV PATH=/venv/bin:$PATH \
     GRADIO_SERVER_NAME=0.0.0.0 \
     GRADIO_SERVER_PORT=7860 \
-    HF_HOME=/data/huggingface \
+    HF_HOME=/data/ganime/huggingface \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 EXPOSE 7860

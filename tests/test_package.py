@@ -61,6 +61,13 @@ def test_the_container_locks_what_requirements_txt_allows() -> None:
     assert all("--hash=sha256:" in entry for entry in entries)
 
 
+def test_the_container_writes_only_where_its_user_may() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    [owned] = re.findall(r"chown 1000 (\S+)", dockerfile)
+    [hub] = re.findall(r"HF_HOME=(\S+)", dockerfile)  # where downloads and uploads of the hub keep what they need
+    assert Path(hub).is_relative_to(owned)
+
+
 def test_every_optional_dependency_of_users_is_one_of_developers_too() -> None:
     extras = PYPROJECT["project"]["optional-dependencies"]
     pin = next(line for line in requirements("requirements.txt") if line.startswith("gradio"))
