@@ -28,6 +28,7 @@ COPY --from=browsers /browsers/node_modules/onnxruntime-web/dist/ort.wasm.bundle
 COPY app app
 COPY ganime ganime
 COPY weights weights
+COPY LICENSE .
 
 USER 1000
 ENV PATH=/venv/bin:$PATH \
