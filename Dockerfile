@@ -28,12 +28,13 @@ COPY --from=browsers /browsers/node_modules/onnxruntime-web/dist/ort.wasm.bundle
 COPY app app
 COPY ganime ganime
 COPY weights weights
+COPY LICENSE .
 
 USER 1000
 ENV PATH=/venv/bin:$PATH \
     GRADIO_SERVER_NAME=0.0.0.0 \
     GRADIO_SERVER_PORT=7860 \
-    HF_HOME=/data/huggingface \
+    HF_HOME=/data/ganime/huggingface \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 EXPOSE 7860

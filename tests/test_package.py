@@ -18,7 +18,9 @@ import pytest
 from packaging.requirements import Requirement
 
 import ganime
+from app import space
 from app.server import request_limits
+from app.static.runtime import PACKAGE, PROGRAM, SCRIPT
 from ganime.drawing import sampling
 from ganime.embedded import EMBEDDED
 from ganime.errors import ConfigError, DataError
@@ -59,6 +61,24 @@ def test_the_container_locks_what_requirements_txt_allows() -> None:
         assert line.specifier.contains(pins[line.name]), f"{line}: run container/lock.py"
     entries = re.split(r"(?m)^(?=[\w.-]+==)", lock)[1:]
     assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_the_container_holds_what_a_space_does() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    patterns = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = set(re.findall(r"^COPY (\w+) \S+$", dockerfile, re.MULTILINE))
+    assert copied == set(space.PARTS) - {"requirements.txt"}
+    assert {f"!{part}" for part in copied} <= set(patterns)
+    assert space.MAKING.as_posix() in patterns
+    for name in (SCRIPT, PROGRAM):
+        assert f"node_modules/{PACKAGE}/dist/{name}" in dockerfile
+
+
+def test_the_container_writes_only_where_its_user_may() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    [owned] = re.findall(r"chown 1000 (\S+)", dockerfile)
+    [hub] = re.findall(r"HF_HOME=(\S+)", dockerfile)  # where downloads and uploads of the hub keep what they need
+    assert Path(hub).is_relative_to(owned)
 
 
 def test_every_optional_dependency_of_users_is_one_of_developers_too() -> None:
