@@ -124,9 +124,10 @@ class Library:
         check_free(self.cache, limit)
         loaded = ""
         try:
-            pulled = pull(reference, self.cache, self.settings.hub_timeout, token=False, max_bytes=limit)
+            timeout = self.settings.hub_timeout
+            pulled = pull(reference, self.cache, timeout, token=False, max_bytes=limit, load=load_model)
             key = f"{pulled.repo_id}@{pulled.revision}"
-            checkpoint = self.add_recent(key, self.from_disk(pulled.folder, pulled.repo_id))
+            checkpoint = self.add_recent(key, replace(pulled.checkpoint, name=pulled.repo_id))
             loaded = pulled.revision
         finally:  # a model that is refused leaves files, too
             self.shrink_cache(loaded)

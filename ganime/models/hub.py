@@ -61,12 +61,14 @@ class PulledModel:
     """A downloaded model.
 
     folder: the model folder, for `load_checkpoint`.
+    checkpoint: the model, as it was read from there.
     repo_id: owner/name.
     revision: the full commit.
     note: what the user should know about the download, empty if nothing.
     """
 
     folder: Path
+    checkpoint: Checkpoint
     repo_id: str
     revision: str
     note: str
@@ -94,8 +96,9 @@ def pull(
     endpoint: str | None = None,
     max_bytes: int = MAX_WEIGHTS_BYTES,
     download_seconds: float = DOWNLOAD_SECONDS,
+    load: Callable[[Path, bool], Checkpoint] = load_checkpoint,
 ) -> PulledModel:
-    """Download a model into a hub cache and check that it loads.
+    """Download a model into a hub cache and load it.
 
     If the hub is unreachable, too slow or overloaded, a copy in the cache is used, and the note says so.
 
@@ -107,6 +110,7 @@ def pull(
     endpoint: URL of the hub, by default HF_ENDPOINT.
     max_bytes: size limit for a file of weights.
     download_seconds: time limit for all files together.
+    load: reads a folder, with the discriminator or without.
 
     Raises HubError if the hub does not deliver a model, CheckpointError if config.json and weights do not match.
     """
@@ -124,10 +128,10 @@ def pull(
         note = f"{error} This is the copy of {reference} in the cache, commit {commit[:12]}."
     folder = hub.repository / "snapshots" / commit
     try:
-        load_checkpoint(folder, with_discriminator)
+        checkpoint = load(folder, with_discriminator)
     except ConfigError as error:
         raise HubError(f"{CONFIG_FILE} of {reference} describes no model Ganime can build: {error}") from error
-    return PulledModel(folder, reference.repo_id, commit, note)
+    return PulledModel(folder, checkpoint, reference.repo_id, commit, note)
 
 
 @dataclass(frozen=True)
@@ -298,4 +302,4 @@ def open_model(
         pulled = pull(reference, hub_cache, timeout, token, with_discriminator=with_discriminator)
     except HubError as error:
         raise HubError(f"There is no folder {reference}, and as a model on the hub: {error}") from error
-    return replace(load_checkpoint(pulled.folder, with_discriminator), name=pulled.repo_id)
+    return replace(pulled.checkpoint, name=pulled.repo_id)

@@ -186,7 +186,7 @@ def assert_only_whole_files(cache: Path, faces: Path) -> None:
 def test_pull_brings_a_folder_that_loads_to_the_same_generator(
     pulled: PulledModel, hub: HubServer, faces: Path
 ) -> None:
-    assert pulled == PulledModel(pulled.folder, MODEL, hub.models[MODEL].refs["main"], "")
+    assert pulled == PulledModel(pulled.folder, pulled.checkpoint, MODEL, hub.models[MODEL].refs["main"], "")
     assert load_checkpoint(pulled.folder).revision == load_checkpoint(faces).revision
     assert names(pulled.folder) == {"config.json", "model.safetensors", "README.md"}
     assert all((pulled.folder / name).read_bytes() == (faces / name).read_bytes() for name in names(pulled.folder))
