@@ -197,7 +197,7 @@ def train(
     from ganime.faces.dataset import load_faces
     from ganime.nets.face_detector import face_finder
     from ganime.training import loop
-    from ganime.training.beginning import prepare_run
+    from ganime.training.beginning import NewRun, prepare_run
 
     run, sources, caches = Path(run), _paths(faces), _home(home)
 
@@ -207,7 +207,8 @@ def train(
 
     limits = {"images": images, "steps": steps, "minutes": minutes, "crop": crop}
     begun = None if start is None else str(start)
-    prepared = prepare_run(run, sources, read, caches / "hub", recipe, limits, begun, image_size)
+    new = NewRun(run, sources, caches / "hub", recipe, limits, begun, image_size)
+    prepared = prepare_run(new, read)
     dataset, config, model = prepared.dataset, prepared.config, prepared.model
     start_model, directions = prepared.resized_start(), prepared.start_directions()
     return loop.train(dataset, run, config, model, device, start=start_model, directions=directions)

@@ -30,7 +30,7 @@ IGNORED_FILE, SKIPPED_FILE = "ignored.json", "skipped.json"  # what is no pictur
 MAX_OTHER_ENTRIES = 1_000  # entries of an archive that are not pictures, such as folders
 MAX_SKIPPED = 20  # files that are named
 PIXELS_PER_FACE = 2**18  # on average, at most: 512 x 512
-# A file's name as it is stored, which no file in an archive has; earlier versions stored numbers alone.
+# A file's name as it is stored, which a file in an archive hardly has; earlier versions stored numbers alone.
 STORED_NAME = re.compile(rf"(?:{PICTURES_FOLDER}/)?\b[0-9]{{8}}(?:-upload)?(?:\.[a-z0-9]+)?\b")
 Ignored = tuple[str, str]  # the visitor's name for a file, and why it is not used
 
@@ -221,12 +221,12 @@ def with_visitor_names(text: str, folder: Path) -> str:
     return text.replace(f"in {PICTURES_FOLDER};", "in your pictures;")
 
 
-def renamed(text: str, names: Mapping[str, str], most: int = 60) -> str:
-    """Return a text with the visitor's names for stored files. names: as `visitor_names`; cut to `most` characters."""
+def renamed(text: str, names: Mapping[str, str]) -> str:
+    """Return a text with the visitor's names, cut short, for stored files. names: as `visitor_names`."""
 
     def visitor_name(at: re.Match[str]) -> str:
         name = names.get(at[0]) or names.get(f"{PICTURES_FOLDER}/{at[0]}")
-        return short_name(name, most) if name else at[0]
+        return short_name(name) if name else at[0]
 
     return STORED_NAME.sub(visitor_name, text)
 

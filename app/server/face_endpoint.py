@@ -6,7 +6,7 @@ A request is POST /ganime/TOOL (relative to the page) with Content-Type: applica
     draw     {"key", "recipes": [recipe, ...]}                     1 to 64 faces
     fresh    {"key", "count", "seed", "truncation", "clarity"}     1 to 64 faces; of every four seeds the clearest one
     roll     {"key", "recipe", "seeds", "locks"}                   faces of seeds, with what is locked taken from a face
-    beside   {"key", "recipe", "count", "seed", "locks"}           the same as `fresh` chooses them
+    beside   {"key", "recipe", "count", "seed", "locks"}           the same, of every four seeds the clearest one
     vary     {"key", "recipe", "strength", "seed", "locks"?}       8 variations of a face
     steer    {"key", "recipe", "amounts": {name: -3..3}, "own"?}   one face, moved along directions
     breed    {"key", "recipes", "mutation", "seed"}                children of 2 to 16 faces

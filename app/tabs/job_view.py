@@ -112,7 +112,7 @@ def nearest_training_faces(studio: Studio, key: str) -> Iterator[float | Nearest
 def nearest_value(found: NearestFaces | float | None) -> dict[str, Any]:
     """Return the progress of a search, None before its first step, or its result as pictures and a text.
 
-    Each picture is a row of faces above the training faces nearest to them.
+    Each picture has a row of faces above a row of the training faces nearest to them.
     """
     if not isinstance(found, NearestFaces):
         return {"progress": found or 0.0}

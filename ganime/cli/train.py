@@ -16,7 +16,7 @@ from ganime.config import AUGMENTS, EYES, RECIPES, SCRATCH, TrainConfig
 from ganime.errors import ConfigError
 from ganime.faces.dataset import FaceDataset
 from ganime.models.checkpoint import Checkpoint
-from ganime.training.beginning import PreparedRun, check_run, check_run_folder, prepare_run
+from ganime.training.beginning import NewRun, PreparedRun, check_run, check_run_folder, prepare_run
 from ganime.training.distributed import Processes
 from ganime.training.finishing import finished
 from ganime.training.hub_needs import check_faces
@@ -96,7 +96,7 @@ def train_command(
         check_on_hub(on, resume, device)
         run = check_options(out, start, minutes)
         check_faces(data, crop)
-        check_run(run, data, home / "hub", recipe or "modern", changes | free, start, image_size)
+        check_run(NewRun(run, data, home / "hub", recipe or "modern", changes | free, start, image_size))
         options = given(start=start, recipe=recipe, image_size=image_size, threads=threads or None)
         options |= changes | free | {"no_clarity": not clarity}
         return train_there(data, run, options, flavor, yes)
@@ -117,7 +117,8 @@ def train_command(
         config = replace(config, **free)  # which may change
         prepared = PreparedRun(read(model.image_size, config), config, model)
     else:
-        prepared = prepare_run(run, data, read, home / "hub", recipe or "modern", changes | free, start, image_size)
+        new = NewRun(run, data, home / "hub", recipe or "modern", changes | free, start, image_size)
+        prepared = prepare_run(new, read)
     train_here(prepared, run, workers, device, rates, clarity, events)
     return None
 

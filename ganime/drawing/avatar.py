@@ -14,7 +14,7 @@ BLUR = 32  # the edge of a face is at most this part of the picture's side wide
 LEAST_BORDER = 0.45  # share of the picture's border that has the background's colour, or the face has no plain one
 LEAST_SHARE, MOST_SHARE = 0.03, 0.85  # of the picture that the background can be
 SHOULDERS = 0.75  # of the picture's height is above them; below, clothes may be as white as the background
-GAP = 40  # an outline of clothes may have gaps of this part of the picture's side, on either side of their middle
+GAP = 40  # a gap in an outline of clothes may be 2 / GAP of the picture's side wide
 ROUND_SCALE = 4  # a circle is drawn this many times as large, for a smooth edge
 
 

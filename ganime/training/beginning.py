@@ -43,76 +43,69 @@ class PreparedRun:
         return directions_of(self.start)
 
 
-def prepare_run(
-    run: Path,
-    sources: Sequence[Path],
-    read: Callable[[int, TrainConfig], FaceDataset],
-    hub_cache: Path,
-    recipe: str,
-    changes: Mapping[str, Any],
-    start: str | None,
-    image_size: int | None,
-) -> PreparedRun:
-    """Read the faces of a new run, choose the model that it starts from, and settle its configuration.
+@dataclass(frozen=True)
+class NewRun:
+    """What is asked for when a run begins.
 
     run: its folder.
     sources: the folders, archives and pictures of faces.
-    read: reads them at an image size in px, as the configuration says.
     hub_cache: where models from the hub are kept.
     recipe: one of RECIPES.
     changes: fields of TrainConfig that differ from the recipe.
     start: the model to start from, as `open_model` takes it, or "scratch"; None for `default_start`.
     image_size: in px; by default that of `start`, else that of the recipe.
+    """
+
+    run: Path
+    sources: Sequence[Path]
+    hub_cache: Path
+    recipe: str
+    changes: Mapping[str, Any]
+    start: str | None
+    image_size: int | None
+
+
+def prepare_run(new: NewRun, read: Callable[[int, TrainConfig], FaceDataset]) -> PreparedRun:
+    """Read the faces of a new run, choose the model that it starts from, and settle its configuration.
+
+    read: reads the faces at an image size in px, as the configuration says.
 
     Raises ConfigError for settings that are out of range or contradict each other and for a folder that cannot be used,
     DataError for faces that cannot be read, and the errors of `open_model`.
     """
-    config, model, begun = before_reading(run, sources, hub_cache, recipe, changes, start, image_size)
+    config, model, begun = before_reading(new)
     dataset = read(model.image_size, config)
     faces = len(dataset.train)
-    if start is None:
+    if new.start is None:
         begun = default_start(config, faces)
-    config = config_for_start(config, model.image_size, faces, begun, keep_critic="critic" in changes)
-    check_eyes(config, changes)
+    config = config_for_start(config, model.image_size, faces, begun, keep_critic="critic" in new.changes)
+    check_eyes(config, new.changes)
     return PreparedRun(dataset, config, model, begun)
 
 
-def check_run(
-    run: Path,
-    sources: Sequence[Path],
-    hub_cache: Path,
-    recipe: str,
-    changes: Mapping[str, Any],
-    start: str | None,
-    image_size: int | None,
-) -> None:
-    """Raise what `prepare_run` would raise for a run of these settings, before its faces are read.
+def check_run(new: NewRun) -> None:
+    """Raise what `prepare_run` would raise before the faces of a run are read.
 
-    A run from a model that is named is checked as one on few faces: their number is unknown, and what few faces need,
-    many may have as well.
+    The number of faces is unknown then, so a run from a model that is named is checked as one on few of them. That
+    refuses eyes without a critic, also where the critic would have been kept for many faces.
     """
-    config, model, begun = before_reading(run, sources, hub_cache, recipe, changes, start, image_size)
-    if start is not None:
-        check_eyes(config_for_start(config, model.image_size, 0, begun, keep_critic="critic" in changes), changes)
+    config, model, begun = before_reading(new)
+    if new.start is not None:
+        keep_critic = "critic" in new.changes
+        check_eyes(config_for_start(config, model.image_size, 0, begun, keep_critic), new.changes)
     if begun:
         check_resizable(begun, model.image_size)
 
 
-def before_reading(
-    run: Path,
-    sources: Sequence[Path],
-    hub_cache: Path,
-    recipe: str,
-    changes: Mapping[str, Any],
-    start: str | None,
-    image_size: int | None,
-) -> tuple[TrainConfig, ModelConfig, Checkpoint | None]:
+def before_reading(new: NewRun) -> tuple[TrainConfig, ModelConfig, Checkpoint | None]:
     """The configurations of a new run as far as they do not depend on its faces, and the model that `start` names."""
-    check_run_folder(run, sources)
-    discard_unsaved(run)
-    config, model = configs_of(recipe, changes)
-    begun = open_model(start, hub_cache, with_discriminator=True) if start not in (None, SCRATCH) else None
-    size = (begun.generator.config if begun else model).image_size if image_size is None else image_size
+    check_run_folder(new.run, new.sources)
+    discard_unsaved(new.run)
+    config, model = configs_of(new.recipe, new.changes)
+    begun = None
+    if new.start not in (None, SCRATCH):
+        begun = open_model(new.start, new.hub_cache, with_discriminator=True)
+    size = (begun.generator.config if begun else model).image_size if new.image_size is None else new.image_size
     return config, replace(model, image_size=size), begun
 
 
