@@ -109,6 +109,26 @@ test("a face that could not be shown meanwhile does not keep an undo from what i
   assert.equal(faces.current().recipe, "old face");
 });
 
+test("a face that another model has drawn is opened with that model, with its sliders", async () => {
+  let inUse = MODEL.revision;
+  const brought = [];
+  const core = {
+    model: MODEL, isOfModel: (recipe) => JSON.parse(recipe).revision === inUse, pictures: { has: () => true }, say() {},
+    onModel: (act) => act(MODEL), attempt: (work) => work(),
+    bring: async (recipe, act) => {
+      brought.push(recipe);
+      inUse = JSON.parse(recipe).revision;
+      return act();
+    },
+  };
+  const faces = createFaces(core);
+  assert.equal(await faces.open({ recipe: face(1) }), true);
+  assert.deepEqual(brought, []);
+  const [recipe, base] = [2, 3].map((seed) => face(seed, { revision: "ffffffffffff" }));
+  assert.equal(await faces.open({ recipe, base, amounts: { smile: 1 } }), true);
+  assert.deepEqual([brought, faces.current()], [[recipe], { recipe, base, amounts: { smile: 1 } }]);
+});
+
 test("a slider that is moved while the face of another is on its way changes the face after it", async () => {
   const faces = facesOf();
   const asked = [];

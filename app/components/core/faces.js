@@ -149,6 +149,8 @@ export function createFaces(core) {
     settings,
     faceOfSeed,
     show,
+    /** Does the same with a face that any model may have drawn, which is loaded first. step: the face. */
+    open: (step) => (isOfModel(step.recipe) ? show(step) : core.bring(step.recipe, () => show(step))),
     /** A promise of the face that was asked for last. */
     shown: () => showing,
     current: () => face,

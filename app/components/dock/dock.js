@@ -42,7 +42,7 @@ function showMessages(core, $) {
     bring() {
       const recipe = offered;
       show("", "");
-      return core.bring(recipe, () => core.show({ recipe }));
+      return core.open({ recipe });
     },
   };
 }

@@ -20,7 +20,7 @@ export function openFile(core, file) {
     if (isTabOpen("Interpolate")) return core.addToFilm(file);
     if (!recipe) return core.searchPicture(file);
     if (!parseRecipe(recipe)) throw new Error("The recipe in this file is damaged.");
-    return (await core.show({ recipe })) && core.say("Restored from the recipe in the file.");
+    return (await core.open({ recipe })) && core.say("Restored from the recipe in the file.");
   });
 }
 

@@ -44,8 +44,7 @@ function createShelf(core, element) {
   function mark(recipe) {
     marked = recipe;
     show(tray.recipes());
-    const step = () => core.show({ recipe });
-    return core.canBring(recipe) ? core.bring(recipe, step) : step();
+    return core.open({ recipe });
   }
 
   function place(recipe, index) {

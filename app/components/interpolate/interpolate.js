@@ -99,10 +99,7 @@ function createTarget(view, order) {
       earlier: atTarget((slot) => order.move(slot, slot - 1)),
       later: atTarget((slot) => order.move(slot, slot + 1)),
       remove: atTarget(order.remove),
-      load: atTarget((slot) => {
-        const recipe = slots.film().faces[slot];
-        return view.bring(recipe, () => view.show({ recipe }));
-      }),
+      load: atTarget((slot) => view.open({ recipe: slots.film().faces[slot] })),
     },
   };
 }
