@@ -286,6 +286,17 @@ def test_a_tray_and_a_film_of_another_model_offer_to_load_it(create: Page) -> No
     create.locator('#dock [data-do="film"]').click()
     alert(create).to_contain_text("two faces of one model")
     expect(offer).to_have_text("Load tiny")
+    create.locator('#dock [data-do="help"]').click()  # whatever is done next
+    alert(create).to_be_empty()
+    create.keyboard.press("Escape")
+    create.locator('#dock [data-do="film"]').click()
+    expect(offer).to_be_visible()
+    create.locator(".favourites .mug").first.click()  # another way to what was offered
+    expect(create.locator(".model-name")).to_have_text("tiny")
+    expect(offer).to_be_hidden()
+    alert(create).to_be_empty()
+    create.keyboard.press("Control+z")
+    expect(create.locator(".model-name")).to_have_text("tester/tiny")
     drop(create, "#interpolate", name, film)
     alert(create).to_contain_text("Another model drew faces of this film")
     offer.click()
