@@ -271,6 +271,8 @@ def test_faces_of_another_model_wait_in_their_slots_until_it_is_loaded(
     expect(page.locator(".model-name")).to_have_text("tester/tiny")
     expect(page.locator(".slots-hint")).to_contain_text("Another model drew 2 of these faces")
     expect(page.locator('[data-slot="2"]:not(.undrawn)')).to_be_visible()
+    expect(page.locator(".slots .undrawn")).to_have_text(["of tiny", "of tiny"])  # although their pictures are there
+    assert serious_in_themes(page, ".slots") == []
 
 
 def test_a_tray_and_a_film_of_another_model_offer_to_load_it(create: Page) -> None:
