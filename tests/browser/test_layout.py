@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import serious_in_themes
 from tests.browser.conftest import DESKTOP, PHONE, SERVER, open_page
-from tests.browser.create_tab import alert, choose_tool, press
+from tests.browser.create_tab import alert, choose_tool, press, visit, with_faces
 
 TOOLS = ("sliders", "picture", "mix", "inside", "copy")
 # Buttons on view whose width or height is below so many px, by their text or class, with their size. Gradio has a flat
@@ -148,3 +148,15 @@ def test_on_a_phone_the_face_fills_the_width_and_a_tap_far_below_shows_it(
     page.locator(".boldness").scroll_into_view_if_needed()
     expect(page.locator(".window")).not_to_be_in_viewport()
     expect(page.locator(".now")).to_be_in_viewport(ratio=1)  # smaller, above the sliders
+
+
+def test_on_a_phone_the_third_kept_face_is_in_sight(
+    page: Page, steered_address: str, revision: str, complaints: list[str]
+) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    visit(page, steered_address)
+    tour = page.locator("#dock .first-tour")
+    expect(tour).to_be_visible()
+    with_faces(page, steered_address, revision, PHONE)
+    expect(tour).to_be_hidden()  # More has it, too
+    expect(page.locator(".favourites .mug").nth(2)).to_be_in_viewport(ratio=0.9)
