@@ -40,6 +40,14 @@ LINES = """(row) => Object.values(Object.groupBy(
   (part) => { const { top, bottom } = part.getBoundingClientRect(); return Math.round((top + bottom) / 40); }))
   .map((line) => line.length)"""
 
+# At the end of the page: how far the dock is from the window's bottom, and Gradio's footer from the dock, in px.
+AT_END = """() => {
+  scrollTo(0, document.documentElement.scrollHeight);
+  const [dock, footer] = ["#dock", "footer"].map((part) => document.querySelector(part).getBoundingClientRect());
+  scrollTo(0, 0);
+  return [innerHeight - dock.bottom, dock.top - footer.bottom].map(Math.round);
+}"""
+
 
 def fits(page: Page, where: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth"), where
@@ -94,11 +102,13 @@ def test_every_tool_and_tab_fits_and_axe_finds_nothing_serious_in_either_theme(
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(500)
         fits(page, tab)
+        assert page.evaluate(AT_END) == [0, 0], tab
         assert serious_in_themes(page, both=both) == [], tab
         if tab == "Interpolate":
             page.locator("#interpolate .main summary").click()
             assert page.evaluate(COVERED) == []
     page.get_by_role("tab", name="Create").click()
+    assert page.evaluate(AT_END) == [0, 0]
     if both:  # Gradio leaves it out on a phone
         expect(page.get_by_role("button", name="Use via API", exact=True)).to_be_visible()  # without Gradio's sign
     page.route(SERVER, lambda route: route.fulfill(json={"error": "Others are being served just now. " * 4}))
