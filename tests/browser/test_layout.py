@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import serious_in_themes
 from tests.browser.conftest import DESKTOP, PHONE, SERVER, open_page
-from tests.browser.create_tab import alert, choose_tool, press
+from tests.browser.create_tab import alert, choose_tool, press, visit, with_faces
 
 TOOLS = ("sliders", "picture", "mix", "inside", "copy")
 # Buttons on view whose width or height is below so many px, by their text or class, with their size. Gradio has a flat
@@ -39,6 +39,14 @@ LINES = """(row) => Object.values(Object.groupBy(
     (part) => part.matches("button, details, label, h2") && part.checkVisibility()),
   (part) => { const { top, bottom } = part.getBoundingClientRect(); return Math.round((top + bottom) / 40); }))
   .map((line) => line.length)"""
+
+# At the end of the page: how far the dock is from the window's bottom, and Gradio's footer from the dock, in px.
+AT_END = """() => {
+  scrollTo(0, document.documentElement.scrollHeight);
+  const [dock, footer] = ["#dock", "footer"].map((part) => document.querySelector(part).getBoundingClientRect());
+  scrollTo(0, 0);
+  return [innerHeight - dock.bottom, dock.top - footer.bottom].map(Math.round);
+}"""
 
 
 def fits(page: Page, where: str) -> None:
@@ -94,11 +102,13 @@ def test_every_tool_and_tab_fits_and_axe_finds_nothing_serious_in_either_theme(
         page.get_by_role("tab", name=tab).click()
         page.wait_for_timeout(500)
         fits(page, tab)
+        assert page.evaluate(AT_END) == [0, 0], tab
         assert serious_in_themes(page, both=both) == [], tab
         if tab == "Interpolate":
             page.locator("#interpolate .main summary").click()
             assert page.evaluate(COVERED) == []
     page.get_by_role("tab", name="Create").click()
+    assert page.evaluate(AT_END) == [0, 0]
     if both:  # Gradio leaves it out on a phone
         expect(page.get_by_role("button", name="Use via API", exact=True)).to_be_visible()  # without Gradio's sign
     page.route(SERVER, lambda route: route.fulfill(json={"error": "Others are being served just now. " * 4}))
@@ -148,3 +158,15 @@ def test_on_a_phone_the_face_fills_the_width_and_a_tap_far_below_shows_it(
     page.locator(".boldness").scroll_into_view_if_needed()
     expect(page.locator(".window")).not_to_be_in_viewport()
     expect(page.locator(".now")).to_be_in_viewport(ratio=1)  # smaller, above the sliders
+
+
+def test_on_a_phone_the_third_kept_face_is_in_sight(
+    page: Page, steered_address: str, revision: str, complaints: list[str]
+) -> None:
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    visit(page, steered_address)
+    tour = page.locator("#dock .first-tour")
+    expect(tour).to_be_visible()
+    with_faces(page, steered_address, revision, PHONE)
+    expect(tour).to_be_hidden()  # More has it, too
+    expect(page.locator(".favourites .mug").nth(2)).to_be_in_viewport(ratio=0.9)

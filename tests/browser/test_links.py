@@ -109,7 +109,7 @@ def test_names_in_a_link_stay_text(page: Page, steered_address: str, complaints:
     expect(page.locator("img[src='x']")).to_have_count(0)
     expect(page.locator("#dock .offer")).to_be_hidden()
     page.locator(".favourites .mug").click()
-    alert(page).to_contain_text(f"drawn by {evil}")
+    alert(page).to_contain_text(f"{evil} with the weights {'0' * 12} is not available")
     expect(page.locator("img[src='x']")).to_have_count(0)
 
 
@@ -133,6 +133,13 @@ def test_face_of_another_model_offers_to_load_it_and_undo_leads_back_across_mode
     expect(page.locator('[data-steer="smile"]')).to_have_count(1)
     expect(page.locator(".variations .mug")).to_have_count(8)
     press(page, "redo")
+    this_face(page, of_mine)
+    expect(page.locator(".model-name")).to_have_text("tester/mine")
+    page.get_by_role("tab", name="Interpolate").click()
+    page.keyboard.press("Control+z")
+    this_face(page, of_tiny)
+    in_address(page, of_tiny)
+    page.go_back()  # to the face that was there, and its model
     this_face(page, of_mine)
     expect(page.locator(".model-name")).to_have_text("tester/mine")
     press(page, "keep")

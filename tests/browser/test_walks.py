@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
 import av
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from ganime.images import recipe_in
 from tests.browser.accessibility import serious_in_themes
 from tests.browser.conftest import DESKTOP, PHONE
-from tests.browser.create_tab import alert, another_face, download, drop, on_stage, press, seeds, status, this_face
+from tests.browser.create_tab import (
+    alert,
+    another_face,
+    download,
+    drop,
+    on_stage,
+    press,
+    seeds,
+    status,
+    this_face,
+    until,
+)
 from tests.hub_server import HubServer
 
 PLAYING = "#interpolate [data-playing=true]"
 NOT_PLAYING = "#interpolate [data-playing=false]"
+DRAWN = re.compile("/ganime/(?!sharp)")  # in the address of a request for faces
 
 
 def open_film(page: Page) -> None:
@@ -167,18 +180,36 @@ def test_a_film_that_has_halted_stays_at_its_frame_whatever_face_the_create_tab_
     create.locator(".at").fill("7")
     frame = shown(create)
 
-    def comes_back_to_the_frame() -> None:
-        open_film(create)
+    def stays() -> None:
         create.wait_for_timeout(300)  # until the tab goes on
         expect(create.locator(".at")).to_have_value("7")
         assert shown(create) == frame
+
+    def comes_back_to_the_frame() -> None:
+        open_film(create)
+        stays()
         _, saved = download(create, "frame", '[data-size="0"]')
         assert json.loads(recipe_in(saved)) == frame
 
     create.get_by_role("tab", name="Create").click()
     create.keyboard.press("d")
-    another_face(create, before)
+    rolled = another_face(create, before)
     comes_back_to_the_frame()
+    create.get_by_role("tab", name="Create").click()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    create.route(DRAWN, hold)
+    create.keyboard.press("d")
+    open_film(create)
+    until(create, lambda: bool(held))
+    for route in held:
+        route.continue_()
+    create.unroute(DRAWN)
+    another_face(create, rolled)  # its answer comes while the film is on view
+    stays()
     press(create, "create")
     expect(create.locator(".create")).to_be_visible()
     assert json.loads(on_stage(create)) == frame
@@ -271,6 +302,8 @@ def test_faces_of_another_model_wait_in_their_slots_until_it_is_loaded(
     expect(page.locator(".model-name")).to_have_text("tester/tiny")
     expect(page.locator(".slots-hint")).to_contain_text("Another model drew 2 of these faces")
     expect(page.locator('[data-slot="2"]:not(.undrawn)')).to_be_visible()
+    expect(page.locator(".slots .undrawn")).to_have_text(["of tiny", "of tiny"])  # although their pictures are there
+    assert serious_in_themes(page, ".slots") == []
 
 
 def test_a_tray_and_a_film_of_another_model_offer_to_load_it(create: Page) -> None:
@@ -286,6 +319,17 @@ def test_a_tray_and_a_film_of_another_model_offer_to_load_it(create: Page) -> No
     create.locator('#dock [data-do="film"]').click()
     alert(create).to_contain_text("two faces of one model")
     expect(offer).to_have_text("Load tiny")
+    create.locator('#dock [data-do="help"]').click()  # whatever is done next
+    alert(create).to_be_empty()
+    create.keyboard.press("Escape")
+    create.locator('#dock [data-do="film"]').click()
+    expect(offer).to_be_visible()
+    create.locator(".favourites .mug").first.click()  # another way to what was offered
+    expect(create.locator(".model-name")).to_have_text("tiny")
+    expect(offer).to_be_hidden()
+    alert(create).to_be_empty()
+    create.keyboard.press("Control+z")
+    expect(create.locator(".model-name")).to_have_text("tester/tiny")
     drop(create, "#interpolate", name, film)
     alert(create).to_contain_text("Another model drew faces of this film")
     offer.click()

@@ -77,9 +77,12 @@ test("the first face is where undo begins, and every other one can be undone and
   assert.deepEqual(can, [[false, false]]);
   await faces.show({ recipe: face(2) });
   await faces.show({ recipe: face(3) }, true); // goes on where the step before ended
-  await faces.go(-1);
+  const undone = faces.go(-1);
+  assert.equal(faces.shown(), undone);
+  await undone;
   assert.equal(faces.current().recipe, face(1));
   assert.equal(faces.go(-1), undefined);
+  assert.equal(faces.shown(), undone);
   await faces.go(1);
   assert.equal(faces.current().recipe, face(3));
   assert.deepEqual(can.at(-1), [true, false]);
@@ -107,6 +110,26 @@ test("a face that could not be shown meanwhile does not keep an undo from what i
   arrive();
   await undone;
   assert.equal(faces.current().recipe, "old face");
+});
+
+test("a face that another model has drawn is opened with that model, with its sliders", async () => {
+  let inUse = MODEL.revision;
+  const brought = [];
+  const core = {
+    model: MODEL, isOfModel: (recipe) => JSON.parse(recipe).revision === inUse, pictures: { has: () => true }, say() {},
+    onModel: (act) => act(MODEL), attempt: (work) => work(),
+    bring: async (recipe, act) => {
+      brought.push(recipe);
+      inUse = JSON.parse(recipe).revision;
+      return act();
+    },
+  };
+  const faces = createFaces(core);
+  assert.equal(await faces.open({ recipe: face(1) }), true);
+  assert.deepEqual(brought, []);
+  const [recipe, base] = [2, 3].map((seed) => face(seed, { revision: "ffffffffffff" }));
+  assert.equal(await faces.open({ recipe, base, amounts: { smile: 1 } }), true);
+  assert.deepEqual([brought, faces.current()], [[recipe], { recipe, base, amounts: { smile: 1 } }]);
 });
 
 test("a slider that is moved while the face of another is on its way changes the face after it", async () => {

@@ -148,6 +148,26 @@ test("the menu has the embedded model, one's own and those that were in use, eac
   assert.equal(models.model.key, MINE.key);
 });
 
+test("the menu marks the one model in use, whatever other ones are called", (context) => {
+  const { models } = modelsOf({}, context);
+  const mine = (number, model, revision) => ({ ...MINE, key: `job:${number}.secret@${revision}`, model, revision });
+  const own = [{ key: "1.secret", name: "mine" }, { key: "11.secret", name: "mine" }, { key: "2.secret", name: "" },
+    { key: "3.secret", name: EMBEDDED.model }];
+  const file = { ...FILE, model: "mine", revision: "ccc" }; // of the first of these jobs
+  const inUse = (model) => {
+    models.meet(model);
+    const entries = entriesOf(models, own);
+    return entries.flatMap(({ isInUse }, index) => (isInUse ? [index] : []));
+  };
+  assert.deepEqual(inUse(EMBEDDED), [0]);
+  assert.deepEqual(inUse(mine(1, "mine", "ccc")), [1]);
+  assert.deepEqual(inUse(mine(11, "mine", "eee")), [2]);
+  assert.deepEqual(inUse(mine(2, "trained here", "fff")), [3]);
+  assert.deepEqual(inUse(mine(3, EMBEDDED.model, "abc")), [4]);
+  assert.deepEqual(inUse(HUB), [5]);
+  assert.deepEqual(inUse(file), [5]); // its weights were in use before those of the hub
+});
+
 test("the models of earlier visits are in the menu, and their faces find them", async (context) => {
   const kept = {};
   const { models: before } = modelsOf({ known_model: FILE }, context);

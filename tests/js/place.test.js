@@ -47,8 +47,8 @@ test("only numbers that a slider can show are amounts", () => {
   }
 });
 
-/** A page of its own at an address; returns the addresses it then has. */
-function openPage(context, hash = "", search = "") {
+/** A page of its own at an address; returns the addresses it then has. `heard`: its listeners to events, by type. */
+function openPage(context, hash = "", search = "", heard = {}) {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const addresses = [];
   const location = { hash, search, pathname: "/", href: `http://127.0.0.1/${search}${hash}` };
@@ -59,7 +59,10 @@ function openPage(context, hash = "", search = "") {
       addresses.push(address);
     },
   };
-  const events = { addEventListener() {}, querySelectorAll: () => [] };
+  const events = {
+    addEventListener(type, listener) { heard[type] = listener; },
+    querySelectorAll: () => [{ textContent: "Create", getAttribute: () => "true" }],
+  };
   Object.assign(globalThis, { location, history, window: events, document: events });
   context.after(() => { for (const name of ["location", "history", "window", "document"]) delete globalThis[name]; });
   return addresses;
@@ -93,4 +96,16 @@ test("a face that the page itself has put into its address is none that a link n
   assert.match(addresses.at(-1), /face=/);
   assert.equal(place.named, false);
   assert.equal(createPlace({ onFace() {} }).named, true); // as after a reload
+});
+
+test("going back opens the face that was there, whichever model drew it", (context) => {
+  const [heard, opened] = [{}, []];
+  openPage(context, writePlace({ face: FACE, base: BASE, amounts: '{"smile":1}' }), "", heard);
+  const of = { ...MODEL, revision: "ffffffffffff" };
+  createPlace({
+    onFace() {}, current: () => ({ recipe: recipeOfSeed(of, 7) }), open: (step) => opened.push(step),
+    show: () => assert.fail("the model in use cannot draw it"),
+  });
+  heard.popstate();
+  assert.deepEqual(opened, [{ recipe: FACE, base: BASE, amounts: { smile: 1 } }]);
 });

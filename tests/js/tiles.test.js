@@ -3,7 +3,14 @@ import test from "node:test";
 
 import { createPictures } from "../../app/components/core/pictures.js";
 import { cornerOf } from "../../app/components/shared/sheets.js";
-import { groupItems, stepOfArrow } from "../../app/components/shared/tiles.js";
+import { recipeOfSeed } from "../../app/components/shared/recipes.js";
+import { createTile, groupItems, stepOfArrow } from "../../app/components/shared/tiles.js";
+
+globalThis.matchMedia = () => ({ matches: false }); // asked for when a module is loaded
+const { lackOf } = await import("../../app/components/interpolate/interpolate.js");
+
+const [MINE, OTHERS] = ["aaa", "bbb"].map((revision) => recipeOfSeed({ model: `model ${revision}`, revision }, 7));
+const isOfModel = (recipe) => recipe.includes("aaa");
 
 test("tiles of a sheet stand in rows", () => {
   const layout = { columns: 8, side: 64 };
@@ -51,4 +58,42 @@ test("items stand in their groups in the order in which they came", () => {
 test("arrow keys move by a tile or by a row, and other keys do not", () => {
   const keys = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Enter", "Tab"];
   assert.deepEqual(keys.map((key) => stepOfArrow(key, 4)), [-1, 1, -4, 4, undefined, undefined]);
+});
+
+/** An element of a page without a browser. */
+function elementOf(tag) {
+  const [classes, attributes] = [new Set(), {}];
+  return {
+    tag, attributes, classes, children: [], dataset: {}, classList: classes, addEventListener() {},
+    append(...children) { this.children.push(...children); },
+    setAttribute(name, value) { attributes[name] = value; },
+  };
+}
+
+test("a tile of another model says so, whether or not its picture is there", (context) => {
+  globalThis.document = { createElement: elementOf };
+  context.after(() => { delete globalThis.document; });
+  const tileOf = (recipe, isDrawn) => {
+    const pictures = { has: () => isDrawn, paint() {} };
+    const { attributes, classes, children, title } = createTile({ pictures, isOfModel }, recipe, () => {}, "Face 1");
+    return [attributes["aria-label"], title, classes.has("undrawn"), children.map(({ textContent }) => textContent)];
+  };
+  const marked = ["Face 1, of model bbb", "of model bbb", true, [undefined, "of model bbb"]];
+  assert.deepEqual(tileOf(OTHERS, true), marked);
+  assert.deepEqual(tileOf(OTHERS, false), marked);
+  assert.deepEqual(tileOf(MINE, false), ["Face 1, cannot be drawn", "cannot be drawn", true,
+    [undefined, "cannot be drawn"]]);
+  assert.deepEqual(tileOf(MINE, true), ["Face 1", undefined, false, [undefined]]);
+});
+
+test("the hint at the slots offers to choose a face of another model until one is chosen", () => {
+  const of = (faces, target) => lackOf({ slots: { film: () => ({ faces }) }, isOfModel }, target);
+  assert.equal(of([MINE, MINE], null), "");
+  assert.match(of([MINE], null), /two or more/);
+  for (const faces of [[MINE, OTHERS, MINE], [OTHERS, OTHERS]]) {
+    assert.match(of(faces, null), /Choose one/);
+    assert.match(of(faces, 1), /drew/);
+    assert.doesNotMatch(of(faces, 1), /Choose one/);
+  }
+  assert.match(of([MINE, OTHERS], 0), /Choose one/);
 });

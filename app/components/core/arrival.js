@@ -30,10 +30,7 @@ async function takeLink(core, { face, tray, walk }) {
 /** Returns to the film and the face where the visitor was, whose model is loaded again if need be. */
 async function returnTo(core, place) {
   core.slots.restore();
-  if (!place.face) return;
-  const step = stepOf(place);
-  if (core.isOfModel(step.recipe)) await core.show(step);
-  else await core.bring(step.recipe, () => core.show(step));
+  if (place.face) await core.open(stepOf(place));
 }
 
 /** Starts the page, once the model is known. */

@@ -7,7 +7,17 @@ import { createHistory } from "./history.js";
 /** Counts what was asked to be shown, so that an old answer never replaces a newer one. */
 function createTickets() {
   let latest = 0;
-  return { next: () => ++latest, isLatest: (ticket) => ticket === latest };
+  let showing = Promise.resolve(); // until the face that was asked for last is there
+  return {
+    next: () => ++latest,
+    isLatest: (ticket) => ticket === latest,
+    /** Takes a promise of a face for that of the one that was asked for last; returns it. */
+    await(promise) {
+      showing = promise;
+      return promise;
+    },
+    shown: () => showing,
+  };
 }
 
 /** Undo and redo over the parts of the page. state: {wanted, current}; parts: {put, words} by name. */
@@ -40,7 +50,8 @@ function createUndo(core, state, parts) {
       history.dropNext(direction);
       tell();
     };
-    return face && !isOfModel(face) ? bring(face, step, skip) : step();
+    if (!face) return step();
+    return wanted.await(isOfModel(face) ? step() : bring(face, step, skip));
   }
 
   return {
@@ -105,7 +116,6 @@ export function createFaces(core) {
   const settings = { clarity: 0, truncation: 1 };
   const waiting = []; // for the first face
   let face = null;
-  let showing = Promise.resolve(); // until the face that was asked for last is there
   const standIn = createStandIn(() => face);
   let changing = Promise.resolve(); // until the latest of the changes that follow one another is there
   const parts = { face: { words: "", put } };
@@ -128,14 +138,13 @@ export function createFaces(core) {
    */
   function show(step, extend = false) {
     const ticket = wanted.next();
-    showing = attempt(async () => {
+    return wanted.await(attempt(async () => {
       const shown = isDrawn(step) ? step : await drawStep(core, step);
       if (!wanted.isLatest(ticket) || !isOfModel(shown.recipe)) return false; // outdated meanwhile
       undo.record("face", face, shown, extend);
       put(shown);
       return true;
-    }, step.recipe);
-    return showing;
+    }, step.recipe));
   }
 
   /** The recipe of a seed with the present settings. */
@@ -149,8 +158,10 @@ export function createFaces(core) {
     settings,
     faceOfSeed,
     show,
+    /** Does the same with a face that any model may have drawn, which is loaded first. step: the face. */
+    open: (step) => (isOfModel(step.recipe) ? show(step) : core.bring(step.recipe, () => show(step))),
     /** A promise of the face that was asked for last. */
-    shown: () => showing,
+    shown: wanted.shown,
     current: () => face,
     /** Runs work(), which changes the current face, once all such work before it is done. */
     inOrder(work) {

@@ -79,7 +79,7 @@ export function createPlace(core) {
     write();
     const tab = before.tab || TABS[0];
     if (!isTabOpen(tab)) openTab(tab);
-    if (before.face && before.face !== core.current()?.recipe) core.show(stepOf(before));
+    if (before.face && before.face !== core.current()?.recipe) core.open(stepOf(before));
   });
   if (place.tab && !isTabOpen(place.tab)) openTab(place.tab);
   return {

@@ -3,9 +3,14 @@ import { bytesOf, copyText, download } from "../shared/dom.js";
 import { linkTo, MOST_LINK } from "../shared/links.js";
 import { trayToLink } from "./tray-store.js";
 
-/** Said of links that others cannot open. */
-export const PRIVATE = "Its model is private, so it opens only in this browser, or in one that holds the link to the "
-  + "training job. To share the face with others, save a PNG: the recipe is inside.";
+const PUBLIC = "Anyone who can open this page will see the same.";
+const PRIVATE = "It needs a private model, so it opens only in this browser, or in one that has that model, too.";
+/** How to show others what a link with a private model leads to, by the link's name. */
+const INSTEAD = {
+  face: "To show the face to others, save it as a PNG.",
+  tray: "To show the faces to others, save them as a ZIP.",
+  walk: "To show the film to others, save it.",
+};
 const TOO_LONG = "There are too many faces for a link. Export them as a file instead.";
 
 /** Whether this device can share files itself, as phones can. */
@@ -26,7 +31,7 @@ export function createSharing(core) {
     const link = linkTo(name, value);
     if (link.length > MOST_LINK) return say(tooLong);
     const copied = await copyText(link);
-    const reach = recipes.some(core.isPrivate) ? PRIVATE : "Anyone who can open this page will see the same.";
+    const reach = recipes.some(core.isPrivate) ? `${PRIVATE} ${INSTEAD[name]}` : PUBLIC;
     return copied ? say(`Link copied. ${reach}`) : say(`Copy this link. ${reach}`, link);
   }
 

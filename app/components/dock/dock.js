@@ -13,12 +13,13 @@ import { connectTour } from "./tour.js";
 const SECONDS = { say: 6, complain: 12 }; // that a message stays
 
 /**
- * Shows messages above the tray: an error with an offer to load a face's model, a link until its field is left. A click
- * puts a message away, unless it has marked its text.
+ * Shows messages above the tray: an error with an offer to load a face's model until another model is in use, a link
+ * until its field is left. A click puts a message away, unless it has marked its text.
  */
-function showMessages(core, $) {
+export function showMessages(core, $) {
   let timer = 0;
   let offered = "";
+  let before = ""; // the key of the model in use when that was offered
 
   function show(said, complaint, { recipe = "", link = "" } = {}) {
     clearTimeout(timer);
@@ -26,24 +27,25 @@ function showMessages(core, $) {
     setText($(".alert"), complaint);
     offerLink($(".address"), link);
     offered = recipe && core.canBring(recipe) ? recipe : "";
+    before = core.model?.key;
     $(".offer").hidden = !offered;
-    if (offered) $(".offer").textContent = `Load ${JSON.parse(offered).model}`;
+    if (offered) {
+      $(".offer").textContent = `Load ${JSON.parse(offered).model}`;
+      $(".offer").dataset.recipe = offered;
+    }
     const seconds = complaint ? SECONDS.complain : SECONDS.say;
     if ((said || complaint) && !offered && !link) timer = setTimeout(show, seconds * 1000, "", "");
   }
 
   core.onSay((words, link) => show(words, "", { link }));
   core.onComplain((words, recipe) => show("", words, { recipe }));
+  core.onModel(({ key }) => { if (offered && key !== before) show("", ""); });
   onMessage($(".toasts"), () => show("", ""));
   $(".address").addEventListener("blur", ({ target }) => {
     if (target.value && document.activeElement !== target) show("", ""); // else the window is left, as to paste it
   });
   return {
-    bring() {
-      const recipe = offered;
-      show("", "");
-      return core.bring(recipe, () => core.show({ recipe }));
-    },
+    bring: ({ dataset }) => core.open({ recipe: dataset.recipe }),
   };
 }
 
@@ -60,7 +62,7 @@ export function mount(component) {
     ...connectKeys(core, $),
     ...connectTour(core, $),
   };
-  connectButtons(element, actions);
+  connectButtons(element, actions, () => core.complain(""));
   core.meet(props.value);
   const remark = failedSignIn(location.search) || core.model.note;
   if (remark) core.complain(remark);

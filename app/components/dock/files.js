@@ -17,10 +17,10 @@ export function openFile(core, file) {
       const complete = await core.slots.open(film);
       return complete && core.say("Restored from the recipe in the film.");
     }
-    if (isTabOpen("Interpolate")) return core.addToFilm(file);
+    if (isTabOpen("Interpolate") && (recipe || core.can("project"))) return core.addToFilm(file);
     if (!recipe) return core.searchPicture(file);
     if (!parseRecipe(recipe)) throw new Error("The recipe in this file is damaged.");
-    return (await core.show({ recipe })) && core.say("Restored from the recipe in the file.");
+    return (await core.open({ recipe })) && core.say("Restored from the recipe in the file.");
   });
 }
 

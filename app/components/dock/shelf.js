@@ -1,6 +1,6 @@
 // The tray as a strip of faces, and what can be done with all of them.
 import { trayToFile } from "../core/tray-store.js";
-import { create, download, finder, formatNumber, onChosenFile } from "../shared/dom.js";
+import { download, finder, formatNumber, onChosenFile } from "../shared/dom.js";
 import { createLongWork } from "../shared/long-work.js";
 import { openTab } from "../shared/page-tabs.js";
 import { describeRecipe, parseRecipe } from "../shared/recipes.js";
@@ -38,23 +38,18 @@ function createZip(core, $) {
 /** Shows the faces of the tray; returns the recipe of the one that is moved or removed, as a function. */
 function createShelf(core, element) {
   const $ = finder(element);
-  const { tray, own, pictures, isOfModel } = core;
+  const { tray, own } = core;
   let marked = "";
 
   function mark(recipe) {
     marked = recipe;
     show(tray.recipes());
-    const step = () => core.show({ recipe });
-    return core.canBring(recipe) ? core.bring(recipe, step) : step();
+    return core.open({ recipe });
   }
 
   function place(recipe, index) {
     const tile = createTile(core, recipe, () => mark(recipe), `Kept face ${index + 1}: ${describeRecipe(recipe)}`);
     tile.setAttribute("aria-pressed", String(recipe === marked));
-    if (pictures.has(recipe)) return tile;
-    const words = isOfModel(recipe) ? "cannot be drawn" : `of ${parseRecipe(recipe).model}`;
-    tile.classList.add("undrawn");
-    tile.append(create("span", { textContent: words }));
     return tile;
   }
 

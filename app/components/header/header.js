@@ -5,20 +5,24 @@ import { keptJobs } from "../shared/kept-jobs.js";
 import { isHubName } from "../shared/recipes.js";
 import { NO_ANSWER } from "../shared/requests.js";
 
-/** The entries of the menu: {name, about, load}, the models at hand; `key` tells those of the same name apart. */
+/** The entries of the menu: {name, about, isInUse, load}, the models at hand. own: the visitor's jobs with a model. */
 export function entriesOf(core, own) {
   const { model } = core;
-  const entries = [{ name: model.embedded, about: "embedded", load: () => core.use("embedded_model") }];
+  const isEmbedded = !model.trained && model.model === model.embedded; // no other but that of a job has its name
+  const entries = [
+    { name: model.embedded, about: "embedded", isInUse: isEmbedded, load: () => core.use("embedded_model") }];
   for (const { key, name } of own) {
-    entries.push({ name: name || "Unnamed", about: "trained by you", load: () => core.use("job_model", key) });
+    const isInUse = model.key.startsWith(`job:${key}@`);
+    entries.push({ name: name || "Unnamed", about: "trained by you", isInUse, load: () => core.use("job_model", key) });
   }
   for (const known of core.knownModels()) {
     if (known.trained || known.model === model.embedded) continue;
-    entries.push({ name: known.model, about: known.origin, key: known.key, load: async () => core.meet(known) });
+    const isInUse = known.key === model.key;
+    entries.push({ name: known.model, about: known.origin, isInUse, load: async () => core.meet(known) });
   }
   for (const { key, model: name, origin: about } of core.earlierModels()) {
     const load = () => (isHubName(name) ? core.use("hub_model", name) : core.use("known_model", key));
-    entries.push({ name, about, key, load });
+    entries.push({ name, about, isInUse: false, load });
   }
   return entries;
 }
@@ -75,10 +79,10 @@ export async function mount({ element, server }) {
     $(".details").textContent = [
       model.model, model.origin, `${model.side} px`, parameters, `weights ${model.revision}`,
       ...(isHere ? ["drawn in your browser"] : [])].join(" · ");
-    $(".known").replaceChildren(...entriesOf(core, own).map(({ name, about, key = model.key, load: act }) => {
+    $(".known").replaceChildren(...entriesOf(core, own).map(({ name, about, isInUse, load: act }) => {
       const words = [create("span", { textContent: name }), create("small", { textContent: about })];
       const button = create("button", { type: "button" }, ...words);
-      button.setAttribute("aria-pressed", String(name === model.model && key === model.key));
+      button.setAttribute("aria-pressed", String(isInUse));
       button.addEventListener("click", () => load(act));
       return button;
     }));

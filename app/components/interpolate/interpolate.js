@@ -1,7 +1,7 @@
 // The Interpolate tab: faces in slots, and the film that goes through them.
 import { coreReady } from "../core/core.js";
 import { actionOf } from "../dock/keys.js";
-import { connectButtons, fillRange, fillRanges, finder } from "../shared/dom.js";
+import { connectButtons, fillRange, fillRanges, finder, setText } from "../shared/dom.js";
 import { isTabOpen, onTab, openTab } from "../shared/page-tabs.js";
 import { parseRecipe, randomSeed } from "../shared/recipes.js";
 import { connectUndo } from "../shared/undo-buttons.js";
@@ -70,13 +70,15 @@ function createFaceActions(view, player) {
   };
 }
 
-/** What the film lacks, in words. */
-function lackOf({ slots, isOfModel }) {
+/** What the film lacks, in words. target: the chosen slot, null for none. */
+export function lackOf({ slots, isOfModel }, target) {
   const { faces } = slots.film();
-  const strangers = faces.filter((recipe) => !isOfModel(recipe)).length;
-  if (!strangers) return faces.length < 2 ? "A film needs two or more faces." : "";
-  if (strangers === faces.length) return "Other models drew all of these faces. Choose one to load its model.";
-  return `Another model drew ${strangers} of these faces, so the film leaves them out. Choose one to load its model.`;
+  const strangers = faces.filter((recipe) => !isOfModel(recipe));
+  if (!strangers.length) return faces.length < 2 ? "A film needs two or more faces." : "";
+  const lack = strangers.length === faces.length
+    ? "Other models drew all of these faces."
+    : `Another model drew ${strangers.length} of these faces, so the film leaves them out.`;
+  return strangers.includes(faces[target]) ? lack : `${lack} Choose one to load its model or to replace it.`;
 }
 
 /** Creates the buttons for the target; returns show(target), and their actions. */
@@ -99,10 +101,7 @@ function createTarget(view, order) {
       earlier: atTarget((slot) => order.move(slot, slot - 1)),
       later: atTarget((slot) => order.move(slot, slot + 1)),
       remove: atTarget(order.remove),
-      load: atTarget((slot) => {
-        const recipe = slots.film().faces[slot];
-        return view.bring(recipe, () => view.show({ recipe }));
-      }),
+      load: atTarget((slot) => view.open({ recipe: slots.film().faces[slot] })),
     },
   };
 }
@@ -131,6 +130,7 @@ function createParts(view) {
     else {
       shelf.show();
       target.show(order.target());
+      setText($(".slots-hint"), lackOf(view, order.target()));
     }
   }
 
@@ -139,7 +139,6 @@ function createParts(view) {
     showPlaces();
     showFields(film);
     saving.describe();
-    $(".slots-hint").textContent = lackOf(view);
   }
 
   /** Shows the film, and again once what was missing of it is drawn. */

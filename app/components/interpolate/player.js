@@ -1,6 +1,7 @@
 // The film on view. It plays drawn frames and mixes neighbours; where it pauses, the frame is on view as a face.
 import { isLaidOut } from "../shared/dom.js";
 import { createClock, reducedMotion } from "../shared/motion.js";
+import { onTab } from "../shared/page-tabs.js";
 import { createReel } from "./reel.js";
 import { placeOf, timeOf } from "./route.js";
 import { createScreen } from "./screen.js";
@@ -94,6 +95,13 @@ function createCourse(view, reel, screen, projection, turned) {
   return course;
 }
 
+/** Calls act() with each current face, but for one that arrives on this tab and was asked for on another one. */
+function onOwnFace(view, act) {
+  let before = null; // a promise of the face that was asked for last when a tab was opened
+  onTab(() => { before = view.shown(); });
+  view.onFace(() => { if (!isLaidOut(view.element) || view.shown() !== before) act(); });
+}
+
 /** Creates it. moved(slot): called with the slot that the film is nearest to; turned(): where it starts or halts. */
 export function createPlayer(view, moved, turned) {
   const { element, slots } = view;
@@ -134,8 +142,8 @@ export function createPlayer(view, moved, turned) {
     course.settle(Number(slider.value));
   });
   reducedMotion.addEventListener("change", () => reducedMotion.matches && course.pause());
-  view.onFace(() => {
-    if (course.playing() && isLaidOut(element)) { // it was chosen elsewhere, to be seen
+  onOwnFace(view, () => {
+    if (course.playing() && isLaidOut(element)) { // it was chosen to be seen, as in the tray
       course.resting = true;
       course.stop();
     }

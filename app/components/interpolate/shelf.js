@@ -1,6 +1,6 @@
 // The slots as tiles, and a last one for another face.
 import { create } from "../shared/dom.js";
-import { describeRecipe, parseRecipe } from "../shared/recipes.js";
+import { describeRecipe } from "../shared/recipes.js";
 import { connectArrows, createTile, FACE_TYPE, keepFocus } from "../shared/tiles.js";
 
 const SLOT_TYPE = "application/x-ganime-slot"; // what a slot is dragged as: its place
@@ -50,7 +50,7 @@ function connectDrops(where, drop) {
 
 /** Creates the tiles. order: see order.js. press(place), placed(slot): called for a tile, and for a face dropped. */
 export function createShelf(view, order, { press, placed }) {
-  const { $, slots, pictures, isOfModel } = view;
+  const { $, slots } = view;
   const where = $(".slots");
   let passing = -1; // the slot that the film is nearest to
 
@@ -61,11 +61,6 @@ export function createShelf(view, order, { press, placed }) {
     const tile = createTile(view, recipe, () => press(place), words);
     tile.setAttribute("aria-pressed", String(place === order.target()));
     tile.dataset.slot = place;
-    if (!pictures.has(recipe)) {
-      tile.classList.add("undrawn");
-      const why = isOfModel(recipe) ? "cannot be drawn" : `of ${parseRecipe(recipe).model}`;
-      tile.append(create("span", { textContent: why }));
-    }
     const number = create("span", { className: "number", textContent: place + 1, ariaHidden: "true" });
     tile.addEventListener("dragstart", (event) => event.dataTransfer.setData(SLOT_TYPE, String(place)));
     return create("div", { className: `tile${place === passing ? " passing" : ""}` }, tile, number);

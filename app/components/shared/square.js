@@ -3,10 +3,13 @@ import { create } from "./dom.js";
 
 const MOST_SIDE = 512; // px
 
+const NO_PICTURE = "This file is not a picture that this browser can read, and no face, film or tray that was saved "
+  + "here. A model is loaded in the menu at the top.";
+
 /** Cuts the square in the middle out of a picture file; returns its canvas. Throws an Error for other files. */
 export async function squareOf(file) {
   const picture = await createImageBitmap(file).catch(() => null);
-  if (!picture) throw new Error("This file is not a picture or an exported tray.");
+  if (!picture) throw new Error(NO_PICTURE);
   const scale = Math.min(1, MOST_SIDE / Math.min(picture.width, picture.height));
   const side = Math.min(MOST_SIDE, picture.width, picture.height);
   const canvas = create("canvas", { width: side, height: side });

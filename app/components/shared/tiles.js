@@ -1,16 +1,28 @@
 // Faces to click on.
 import { create } from "./dom.js";
-import { describeRecipe } from "./recipes.js";
+import { describeRecipe, parseRecipe } from "./recipes.js";
 
 /** What a face is dragged as, for data transfers. */
 export const FACE_TYPE = "application/x-ganime-face";
 
-/** Creates a tile for a face that was drawn. It can be dragged. */
+/** Why the model in use does not show a face, "" where it does. */
+function whyUndrawn({ pictures, isOfModel }, recipe) {
+  if (!isOfModel(recipe)) return `of ${parseRecipe(recipe).model}`;
+  return pictures.has(recipe) ? "" : "cannot be drawn";
+}
+
+/** Creates a tile for a face, which says so where the model in use does not show that. It can be dragged. */
 export function createTile(core, recipe, act, label = describeRecipe(recipe)) {
   const canvas = create("canvas");
   core.pictures.paint(canvas, recipe);
   const button = create("button", { type: "button", className: "mug" }, canvas);
-  button.setAttribute("aria-label", label);
+  const why = whyUndrawn(core, recipe);
+  button.setAttribute("aria-label", why ? `${label}, ${why}` : label);
+  if (why) {
+    button.classList.add("undrawn");
+    button.title = why;
+    button.append(create("span", { textContent: why }));
+  }
   button.dataset.recipe = recipe;
   button.draggable = true;
   button.addEventListener("dragstart", (event) => event.dataTransfer.setData(FACE_TYPE, recipe));
