@@ -31,6 +31,7 @@ from tests.hub_server import HubServer
 
 PLAYING = "#interpolate [data-playing=true]"
 NOT_PLAYING = "#interpolate [data-playing=false]"
+AT_FRAME = "Boolean(JSON.parse(document.querySelector('.screen').dataset.recipe || '{}').toward)"  # no face of a slot
 DRAWN = re.compile("/ganime/(?!sharp)")  # in the address of a request for faces
 
 
@@ -58,6 +59,14 @@ def shown(page: Page) -> dict[str, Any]:
     return json.loads(page.locator(".screen").get_attribute("data-recipe") or "")
 
 
+def halted_at(page: Page, place: int) -> dict[str, Any]:
+    """The recipe of the frame at a place of the film, which halts there; not that of the face that stands in for it."""
+    page.locator(".at").fill(str(place))
+    page.wait_for_selector(NOT_PLAYING)
+    page.wait_for_function(AT_FRAME)
+    return shown(page)
+
+
 def take_from_tray(page: Page, place: int) -> None:
     page.locator(".tray-menu > summary").click()
     page.locator(".from-tray .mug").nth(place).click()
@@ -80,10 +89,7 @@ def test_a_film_through_a_face_a_rolled_one_and_a_kept_one_plays_is_scrubbed_sav
     create.wait_for_function("at => document.querySelector('.at').value !== at", arg=at)
 
     before = on_stage(create)
-    create.locator(".at").fill("5")
-    create.wait_for_selector(NOT_PLAYING)
-    create.wait_for_function("Boolean(JSON.parse(document.querySelector('.screen').dataset.recipe || '{}').toward)")
-    frame = shown(create)
+    frame = halted_at(create, 5)
     assert (frame["seed"], frame["toward"]) == (7, rolled)
     assert 0 < frame["position"] < 1
     create.keyboard.press("k")
@@ -149,9 +155,7 @@ def test_the_face_of_the_create_tab_stays_until_a_frame_is_opened_there(create: 
     before = on_stage(create)
     open_film(create)
     create.wait_for_selector(PLAYING)
-    create.locator('[data-do="play"]').click()
-    create.locator(".at").fill("5")
-    frame = shown(create)
+    frame = halted_at(create, 5)
     create.locator('[data-slot="1"]').click()
     slot = create.locator('[data-slot="1"]').get_attribute("data-recipe")
     expect(create.locator(".screen")).to_have_attribute("data-recipe", slot or "")
@@ -163,8 +167,7 @@ def test_the_face_of_the_create_tab_stays_until_a_frame_is_opened_there(create: 
     expect(create.locator(f".favourites .mug[data-recipe='{before}']")).to_be_visible()
 
     open_film(create)
-    create.locator(".at").fill("5")
-    assert shown(create) == frame
+    assert halted_at(create, 5) == frame
     press(create, "create")
     expect(create.locator(".create")).to_be_visible()
     assert json.loads(another_face(create, before)) == frame
@@ -172,13 +175,32 @@ def test_the_face_of_the_create_tab_stays_until_a_frame_is_opened_there(create: 
     this_face(create, before)
 
 
+def test_a_face_that_stands_in_for_a_frame_gives_way_once_the_frame_is_drawn(create: Page) -> None:
+    held: list[Route] = []
+    create.emulate_media(reduced_motion="reduce")
+    may_go: list[bool] = []
+    create.route("**/ganime/between", lambda route: route.continue_() if may_go else held.append(route))
+    open_film(create)
+    expect(create.locator(".at")).to_have_attribute("max", re.compile("^..+"))  # frames, once the second face is there
+    create.locator(".at").fill("5")
+    create.wait_for_selector(".screen[data-recipe]")
+    assert "toward" not in shown(create)
+    until(create, lambda: held)
+    may_go.append(True)
+    for route in held:
+        route.continue_()
+    create.wait_for_function(AT_FRAME)
+    frame = shown(create)
+    press(create, "keep", ":visible")
+    kept = create.locator(".favourites .mug").last
+    until(create, lambda: json.loads(kept.get_attribute("data-recipe") or "") == frame)
+
+
 def test_a_film_that_has_halted_stays_at_its_frame_whatever_face_the_create_tab_shows(create: Page) -> None:
     before = on_stage(create)
     open_film(create)
     create.wait_for_selector(PLAYING)
-    create.locator('[data-do="play"]').click()
-    create.locator(".at").fill("7")
-    frame = shown(create)
+    frame = halted_at(create, 7)
 
     def stays() -> None:
         create.wait_for_timeout(300)  # until the tab goes on

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { nameOfFilm } from "../../app/components/interpolate/saving.js";
+import { createReel } from "../../app/components/interpolate/reel.js";
 import { withSide } from "../../app/components/core/sharing.js";
 import { recipeOfFilm } from "../../app/components/core/film-files.js";
 import { readFilm, readFilmLink, SETTINGS, settingsOf, writeFilm } from "../../app/components/core/film-text.js";
@@ -117,4 +118,28 @@ test("other files and damaged ones hold no recipe of a film", () => {
   for (const file of ["", "GIF8", "GIF89a", "RIFFxxxxWEBP", "RIFF", "xxxxftyp", "xxxxftyp\xa9cmt", "no film at all"]) {
     assert.equal(recipeOfFilm(bytes(file)), "", file);
   }
+});
+
+test("a place is drawn once its leg is, and stands for the nearest face until then; a way back is no new leg", async () => {
+  const faces = [recipeOfSeed(MODEL, 1), recipeOfSeed(MODEL, 2)];
+  const pictures = new Map(faces.map((face) => [face, `picture of ${face}`]));
+  let answer;
+  const asked = [];
+  const drawing = {
+    between(a, b, steps) {
+      asked.push(steps);
+      return new Promise((resolve) => { answer = resolve; });
+    },
+  };
+  const arrived = [];
+  const core = { pictures, drawing, isOfModel: () => true, attempt: (work) => work() };
+  const reel = createReel(core, () => arrived.push(reel.isDrawn(1)));
+  reel.load({ faces, loop: true });
+  const steps = reel.steps();
+  const done = reel.want(0);
+  assert.deepEqual([reel.end(), reel.isDrawn(1), reel.recipeAt(1)], [2 * steps, false, faces[0]]);
+  answer(Array.from({ length: steps - 1 }, (_, index) => `frame ${index + 1}`));
+  await done;
+  assert.deepEqual([arrived, asked], [[true], [steps]]);
+  assert.deepEqual([reel.recipeAt(1), reel.recipeAt(2 * steps - 1)], ["frame 1", "frame 1"]);
 });

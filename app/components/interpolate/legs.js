@@ -41,8 +41,9 @@ export function createLegs(core, arrived) {
     /** The frames of a leg, null where they were not drawn yet. */
     framesOf(leg) {
       const there = drawn.get(nameOf(leg));
-      const back = there ? null : drawn.get(nameOf({ ...leg, a: leg.b, b: leg.a }));
-      return there || (back && [...back].reverse());
+      if (there) return there;
+      const back = drawn.get(nameOf({ ...leg, a: leg.b, b: leg.a }));
+      return back ? [...back].reverse() : null;
     },
   };
 }

@@ -11,6 +11,7 @@ function createProjection(view, reel, screen, moved) {
   let place = 0; // in frames, with a fraction
   let face = ""; // the recipe of the face on view that the film has halted at; "" for the current face
   let settled = true; // whether a face is on view, and no mixture of frames
+  let standsIn = false; // whether that face stands in for a frame that is not drawn yet
 
   function moveTo(next) {
     place = next;
@@ -29,22 +30,23 @@ function createProjection(view, reel, screen, moved) {
       moveTo(next);
       const mix = reel.mixAt(place);
       if (!mix) return;
-      settled = false;
+      [settled, standsIn] = [false, false];
       screen.showFrames(...mix);
     },
     isSettled: () => settled,
+    isStandIn: () => standsIn,
     /** Whether the film has halted at a frame that the model in use has drawn. */
     isAtFrame: () => Boolean(face) && view.isOfModel(face),
     /** The recipe of the face on view: that of the frame that the film has halted at, or the current one. */
     onView: () => face || view.current().recipe,
     showCurrent() {
-      [face, settled] = ["", true];
+      [face, settled, standsIn] = ["", true, false];
       screen.showFace(view.current().recipe);
     },
     /** Shows a face at a place, which is drawn again where its picture is gone. */
     async showFace(next, recipe) {
       moveTo(next);
-      [face, settled] = [recipe, true];
+      [face, settled, standsIn] = [recipe, true, !reel.isDrawn(place)];
       if (!view.pictures.has(recipe)) await view.attempt(() => view.drawing.draw([recipe]));
       if (face === recipe && settled) screen.showFace(recipe);
     },
@@ -102,6 +104,19 @@ function onOwnFace(view, act) {
   view.onFace(() => { if (!isLaidOut(view.element) || view.shown() !== before) act(); });
 }
 
+/** Has the film follow its slider: it shows mixtures while that is dragged, and halts at a frame. */
+function followSlider(slider, course, projection) {
+  slider.addEventListener("pointerdown", () => { slider.step = "any"; }); // else the keys go from frame to frame
+  slider.addEventListener("input", () => {
+    course.stop();
+    projection.show(Number(slider.value));
+  });
+  slider.addEventListener("change", () => {
+    slider.step = 1;
+    course.settle(Number(slider.value));
+  });
+}
+
 /** Creates it. moved(slot): called with the slot that the film is nearest to; turned(): where it starts or halts. */
 export function createPlayer(view, moved, turned) {
   const { element, slots } = view;
@@ -109,12 +124,12 @@ export function createPlayer(view, moved, turned) {
   const reel = createReel(view, () => refresh());
   const projection = createProjection(view, reel, screen, moved);
   const course = createCourse(view, reel, screen, projection, turned);
-  const { slider } = screen;
 
   /** Shows what is there now. */
   function refresh() {
     if (course.playing()) return;
     if (!course.resting) course.play();
+    else if (projection.isStandIn() && reel.isDrawn(projection.place())) course.settle(projection.place());
     else if (!projection.isSettled()) projection.show(projection.place());
   }
 
@@ -132,15 +147,7 @@ export function createPlayer(view, moved, turned) {
     refresh();
   }
 
-  slider.addEventListener("pointerdown", () => { slider.step = "any"; }); // else the keys go from frame to frame
-  slider.addEventListener("input", () => {
-    course.stop();
-    projection.show(Number(slider.value));
-  });
-  slider.addEventListener("change", () => {
-    slider.step = 1;
-    course.settle(Number(slider.value));
-  });
+  followSlider(screen.slider, course, projection);
   reducedMotion.addEventListener("change", () => reducedMotion.matches && course.pause());
   onOwnFace(view, () => {
     if (course.playing() && isLaidOut(element)) { // it was chosen to be seen, as in the tray
