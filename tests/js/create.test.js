@@ -7,12 +7,14 @@ const { readRoll, wholeNumber, writeRoll } = await import("../../app/components/
 const { noteOf, resetSliders } = await import("../../app/components/create/looks.js");
 const { surpriseOf } = await import("../../app/components/create/steer.js");
 
-test("of the colours of a group one is picked at a time, of other traits several", () => {
+test("of the colours of a group and of the lengths of hair one is picked at a time, of other traits several", () => {
   const group = ["blue_hair", "red_hair", "long_hair", "smile"];
   let picked = new Set();
   for (const name of ["blue_hair", "smile", "long_hair", "red_hair"]) picked = togglePicked(picked, name, group);
   assert.deepEqual([...picked].sort(), ["long_hair", "red_hair", "smile"]);
   assert.deepEqual([...togglePicked(new Set(["smile"]), "smile", group)], []);
+  assert.deepEqual([...togglePicked(new Set(["long_hair", "hat"]), "short_hair", ["hat", "long_hair", "short_hair"])],
+    ["hat", "short_hair"]);
   assert.deepEqual([...togglePicked(new Set(["blue_eyes"]), "blue_hair", group)].sort(), ["blue_eyes", "blue_hair"]);
 });
 

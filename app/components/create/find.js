@@ -3,13 +3,17 @@ import { create } from "../shared/dom.js";
 import { randomSeed } from "../shared/recipes.js";
 import { groupItems } from "../shared/tiles.js";
 
-/** Whether a trait is a colour, of which one can be picked at a time in its group. */
-const isColour = (name) => /_(hair|eyes)$/.test(name) && !/^(long|short)_/.test(name);
+/** What a trait is one value of, which no face has two of: a colour, or the length of the hair; "" for other traits. */
+function kindOf(name) {
+  if (/^(long|short)_hair$/.test(name)) return "length";
+  return /_(hair|eyes)$/.test(name) ? "colour" : "";
+}
 
 /** Picks a trait, or drops it where it is picked. group: names of the traits in its group. */
 export function togglePicked(picked, name, group) {
   const dropped = picked.has(name);
-  const excluded = (other) => isColour(name) && isColour(other) && group.includes(other);
+  const kind = kindOf(name);
+  const excluded = (other) => kind && kindOf(other) === kind && group.includes(other);
   const others = [...picked].filter((other) => other !== name && !excluded(other));
   return new Set(dropped ? others : [...others, name]);
 }
