@@ -23,7 +23,7 @@ export const inOrder = (onView, found) => (
   [...onView.filter((recipe) => found.includes(recipe)), ...found.filter((recipe) => !onView.includes(recipe))]);
 
 /** Shows the faces that a search finds in the gallery, as they are found. */
-function createFinding(view, searches, gallery) {
+export function createFinding(view, searches, gallery) {
   const { $, ask, attempt, drawing, pictures } = view;
   let run = 0; // number of searches and stops so far
   let shown = []; // the faces that were found so far
@@ -37,6 +37,16 @@ function createFinding(view, searches, gallery) {
     gallery.showFound(shown, { toCome: view.model.shown - shown.length });
   }
 
+  /** Ends the search; the faces that it has found stay. */
+  function end() {
+    run += 1;
+    if (shown.length) gallery.showFound(shown);
+  }
+
+  gallery.onRoll(() => {
+    run += 1;
+    searches.stop("find");
+  });
   return {
     async find(traits) {
       const mine = ++run;
@@ -49,25 +59,25 @@ function createFinding(view, searches, gallery) {
         if (isNew) drawn = drawn.then(() => attempt(() => showSome(found, mine)));
       }
 
-      const answer = await searches.run("find", "Searching…", () => ask("choose", traits, randomSeed()), report);
-      if (!answer) return;
-      await drawn;
-      const recipes = await pictures.addSheet(answer);
-      if (mine !== run) return;
+      let [answer, recipes] = [null, null];
+      try {
+        answer = await searches.run("find", "Searching…", () => ask("choose", traits, randomSeed()), report);
+        await drawn;
+        recipes = answer && await pictures.addSheet(answer);
+      } finally {
+        if (!recipes && mine === run) end(); // another search has taken its place, or it has failed
+      }
+      if (!recipes || mine !== run) return;
       shown = inOrder(shown, recipes);
       gallery.showFound(shown, { dim: shown.map((recipe) => !answer.carries[recipes.indexOf(recipe)]) });
       $(".found-text").textContent = answer.text;
     },
-    /** Ends the search; the faces that it has found stay. */
     stop() {
-      run += 1;
       searches.stop();
-      if (shown.length) gallery.showFound(shown);
+      end();
       $(".found-text").textContent = shown.length
         ? `Stopped. ${shown.length} of ${view.model.shown} found.` : "Stopped before a face was found.";
     },
-    /** Shows no more of what was searched for. */
-    drop() { run += 1; },
   };
 }
 
@@ -104,7 +114,6 @@ export function createFind(view, searches, gallery) {
 
   if (matchMedia("(max-width: 900px)").matches) $(".find").open = false;
   view.onModel(({ attributes }) => {
-    finding.drop(); // what was searched for belongs to the other model
     $(".chips").replaceChildren(...[...groupItems(attributes)].map(createRow));
     pick(new Set());
   });
