@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import serious_in_themes
 from tests.browser.conftest import DESKTOP, PHONE, SERVER, open_page
-from tests.browser.create_tab import alert, choose_tool, press
+from tests.browser.create_tab import alert, choose_tool, press, visit
 
 TOOLS = ("sliders", "picture", "mix", "inside", "copy")
 # Buttons on view whose width or height is below so many px, by their text or class, with their size. Gradio has a flat
@@ -148,3 +148,10 @@ def test_on_a_phone_the_face_fills_the_width_and_a_tap_far_below_shows_it(
     page.locator(".boldness").scroll_into_view_if_needed()
     expect(page.locator(".window")).not_to_be_in_viewport()
     expect(page.locator(".now")).to_be_in_viewport(ratio=1)  # smaller, above the sliders
+
+
+def test_what_the_browser_draws_itself_has_the_colours_of_the_theme(page: Page, address: str) -> None:
+    for scheme in ("light", "dark"):
+        visit(page, f"{address}/?__theme={scheme}")
+        for part in ("html", ".with-costs"):  # the scrollbar of the window is that of the first one
+            assert page.locator(part).evaluate("part => getComputedStyle(part).colorScheme") == scheme
