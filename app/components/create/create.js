@@ -59,6 +59,7 @@ function createParts(view) {
     variations.refresh();
   });
   view.attachCreate((kind, value) => (kind === "tool" ? tools.open(value) : pictureSearch.search(value)));
+  view.$(".about").addEventListener("toggle", ({ target }) => target.scrollIntoView({ block: "nearest" }));
   onChosenFile(view.$(".chosen-file"), (file) => openFile(view, file));
   return Object.assign(
     { pick: () => view.$(".chosen-file").click(), reset: () => resetSliders(view, gallery, steer) },

@@ -39,6 +39,13 @@ export function onLaidOut(element, act) {
   }).observe(element);
 }
 
+/** Lets what is scrolled to, as by the focus, stay clear of an element that covers the bottom of the window. */
+export function scrollClearOf(cover) {
+  const { style } = document.documentElement;
+  const space = 8; // px between the two, for the outline of what has the focus
+  new ResizeObserver(() => { style.scrollPaddingBottom = `${cover.offsetHeight + space}px`; }).observe(cover);
+}
+
 /** Loads and decodes the picture at a URL. */
 export async function loadPicture(url) {
   const image = new Image();
