@@ -469,7 +469,7 @@ def test_an_ended_job_is_tidy_and_its_messages_go_by_a_tap_and_with_it_goes_its_
     assert again["width"] == pytest.approx(whole["width"], abs=1)
 
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
-    for put_away in (said, actions.get_by_role("button", name="Delete")):
+    for put_away in (said, job.locator(".pace"), actions.get_by_role("button", name="Delete")):
         job.get_by_role("button", name="Copy link").click()
         expect(said).to_contain_text("Copy this link")
         expect(job.locator(".address")).to_be_visible()

@@ -64,7 +64,14 @@ export async function copyText(text) {
   }
 }
 
-/** Shows a link in a field that a visitor can copy it from, selected; "" takes the field away. */
+/** Calls act() when a visitor leaves a field with something to copy, but not with the window, as to paste it there. */
+export function onLeft(field, act) {
+  field.addEventListener("blur", () => {
+    if (field.value && document.activeElement !== field) act();
+  });
+}
+
+/** Shows a link or a recipe in a field that a visitor can copy it from, selected; "" takes the field away. */
 export function offerLink(field, link) {
   [field.value, field.hidden] = [link, !link];
   if (!link) return;
