@@ -66,7 +66,7 @@ def test_face_turns_into_the_one_closest_to_a_picture_and_stop_keeps_the_best_so
     press(create, "undo")
     with create.expect_request(lambda request: '"leave"' in (request.post_data or "")):
         press(create, "stop-search")
-    expect(create.locator(".made-by")).to_have_text("Edited face")
+    expect(create.locator(".made-by")).to_have_text("Face without a seed")
     kept = Recipe.from_json(on_stage(create))
     assert kept == so_far
     expect(create.locator(".variations")).to_have_attribute("aria-busy", "false")
