@@ -96,7 +96,7 @@ def test_picture_is_searched_for_to_the_end_unless_another_takes_its_place(
 
     until(create, is_found, 120)
     assert max(dark) < 0.5
-    expect(create.locator(".near-text")).to_contain_text("pairs of random faces", timeout=120_000)
+    expect(create.locator(".near-text")).to_contain_text("random pairs of faces", timeout=120_000)
     expect(create.locator(".near-bar")).to_be_hidden()
     found = another_face(create, first)
     assert Recipe.from_json(found).vector
