@@ -22,6 +22,9 @@ SMALL = """(least) => [...document.querySelectorAll("button, summary, select, in
 # By how many px an element reaches under the tray.
 UNDER_TRAY = """(part) => document.querySelector(part).getBoundingClientRect().bottom
   - document.querySelector("#dock").getBoundingClientRect().top"""
+# By how many px the pinned face covers what has the focus.
+UNDER_FACE = """() => (document.querySelector(".window.pinned .now")?.getBoundingClientRect().bottom ?? 0)
+  - document.activeElement.getBoundingClientRect().top"""
 # Parts that stick out of the page sideways.
 WIDE = """() => [...document.querySelectorAll("body *")]
   .filter((part) => part.checkVisibility() && part.getBoundingClientRect().right > innerWidth + 1)
@@ -151,6 +154,11 @@ def test_on_a_phone_the_face_fills_the_width_and_a_tap_far_below_shows_it(
     page.locator(".boldness").scroll_into_view_if_needed()
     expect(page.locator(".window")).not_to_be_in_viewport()
     expect(page.locator(".now")).to_be_in_viewport(ratio=1)  # smaller, above the sliders
+    page.locator(".boldness").focus()
+    for _ in range(45):  # back through all that is between the two
+        page.keyboard.press("Shift+Tab")
+        page.wait_for_timeout(100)  # until the face is pinned, or is no longer
+        assert page.evaluate(UNDER_FACE) <= 0, page.evaluate("document.activeElement.outerHTML")
 
 
 def test_what_has_the_focus_is_not_covered_by_the_tray_and_is_outlined_in_the_colours_of_the_page(opened: Page) -> None:
