@@ -693,7 +693,7 @@ def test_hostile_files_are_named_beside_good_faces_whose_job_starts_stops_and_go
     assert serious(page) == []
     job.get_by_role("button", name="Continue").click()
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
-    expect(job.locator(".plan")).to_contain_text(re.compile(r"training, about \d+ min left"), timeout=PATIENCE)
+    expect(job.locator(".plan")).to_contain_text(re.compile(r"training, about \d+\smin left"), timeout=PATIENCE)
     [child] = children_of(site.home)
     assert 6 < float(dict(pairwise(child.cmdline()))["--minutes"]) <= 7
 
@@ -702,8 +702,8 @@ def test_hostile_files_are_named_beside_good_faces_whose_job_starts_stops_and_go
     expect(page.locator("#job .list button")).to_have_count(1)
     begun(page, state="queued")
     expect(job.locator(".state")).to_contain_text("number 1 in the queue")
-    expect(job.locator(".pace")).to_contain_text(re.compile("begins in about [67] min"))
+    expect(job.locator(".pace")).to_contain_text(re.compile(r"begins in about [67]\smin"))
     delete(job, others=True)
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
-    expect(job.locator(".plan")).to_contain_text(re.compile(r"training, about \d+ min left"), timeout=PATIENCE)
+    expect(job.locator(".plan")).to_contain_text(re.compile(r"training, about \d+\smin left"), timeout=PATIENCE)
     delete(job)

@@ -64,10 +64,19 @@ export async function copyText(text) {
   }
 }
 
-/** Calls act() when a visitor leaves a field with something to copy, but not with the window, as to paste it there. */
+/**
+ * Calls act() once a visitor has left a field with something to copy by a click or a key, which may move what is below
+ * the field; not where the window is left, as to paste it there.
+ */
 export function onLeft(field, act) {
   field.addEventListener("blur", () => {
-    if (field.value && document.activeElement !== field) act();
+    const waiting = new AbortController();
+    function end() {
+      if (document.activeElement === field) return;
+      waiting.abort();
+      if (field.value) act();
+    }
+    for (const type of ["click", "keyup"]) document.addEventListener(type, end, { signal: waiting.signal });
   });
 }
 
