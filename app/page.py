@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from app import api
 from app.components import modules
-from app.components.bridge import LIVE, component, event_text, remembered, server_function
+from app.components.bridge import LIVE, component, event_text, page_call, remembered, server_function
 from app.components.theme import CSS, FORM_CSS, THEME
 from app.faces.studio import Studio
 from app.jobs.arrivals import arrivals_folder
@@ -62,6 +62,7 @@ def create_app(studio: Studio) -> gr.Blocks:
                 tab_train.build(studio, model_key, page.load)
         dock = tab_dock.build(studio)
         dock.model(model_in_use, None, model_key, **LIVE)
+        page.load(None, None, None, js=page_call("scrollClearOfTray"), api_visibility="private")
         api.publish(studio, page.GRADIO_CACHE)
     return page
 

@@ -1,4 +1,4 @@
-"""Text that is safe and readable in a sentence: untrusted names, values of any kind, counts."""
+"""Text that is safe and readable in a sentence: untrusted names, values of any kind, counts, seconds."""
 
 from __future__ import annotations
 
@@ -30,3 +30,13 @@ def plural(count: float, thing: str) -> str:
     """A count with its noun: "1 face", "2,000 faces", "1.5 minutes"; six digits, or all of those before the point."""
     number = f"{count:,.0f}" if abs(count) >= 100_000 else f"{Decimal(f'{count:.6g}'):,f}"
     return f"{number} {thing}" if number == "1" else f"{number} {thing}s"
+
+
+def two_digits(number: float) -> str:
+    """A measured number with two significant digits: "8.1", "17", "1,200"."""
+    return f"{Decimal(f'{number:.2g}'):,f}"
+
+
+def in_seconds(seconds: float) -> str:
+    """A measured time with its unit, both on one line: "9.6 s"."""
+    return f"{two_digits(seconds)}\N{NO-BREAK SPACE}s"

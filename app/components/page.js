@@ -1,4 +1,5 @@
 // What belongs to the page as a whole. Gradio's events call these functions, see `page_call` in bridge.py.
+import { scrollClearOf } from "./shared/dom.js";
 import { keptJobs } from "./shared/kept-jobs.js";
 import { jobOfLink } from "./shared/links.js";
 import { openTab } from "./shared/page-tabs.js";
@@ -14,6 +15,9 @@ export const planOnHub = (draft, model, start, images, recipe, size, name) => [
 
 /** The value of a message that was clicked: it goes away, unless some of its text was marked. */
 export const withoutMessage = (value) => [getSelection().isCollapsed ? "" : value];
+
+/** Keeps what has the focus clear of the tray. */
+export const scrollClearOfTray = () => scrollClearOf(document.querySelector("#dock"));
 
 function takeJobLink() {
   const key = jobOfLink(location.hash);

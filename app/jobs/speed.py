@@ -12,13 +12,13 @@ from sqlmodel import col, select
 from app.jobs.service import Jobs
 from app.jobs.status import AFTER_TRAINING
 from app.jobs.store import FINISHED, Job
-from ganime.text import plural
+from ganime.text import plural, two_digits
 
 MAX_JOBS = 8  # newest jobs of a kind that are searched for a speed
 AFTER = ("measuring", *AFTER_TRAINING)  # activities that follow the last step, in turn
 TOLD = 0.15  # share of an activity that is done from which its own pace says how long the rest takes
 MAX_STEPS = 40  # last Step lines of a job, of which the median counts
-UNKNOWN_SPEED = "No earlier job of this kind is here to tell how fast training is."
+UNKNOWN_SPEED = "How fast it trains is not known: there is no earlier job of this kind to judge by."
 
 
 def images_per_second(jobs: Jobs, recipe: str, image_size: int, start: str) -> float | None:
@@ -135,15 +135,15 @@ def images_text(rate: float | None, minutes: float, images: int, faces: int) -> 
     """Describe how many images fit into a plan; see `estimate`."""
     if not rate:
         return UNKNOWN_SPEED
-    seen = rate * minutes * 60
+    seen, pace = rate * minutes * 60, f"{two_digits(rate)} a second"
     if 0 < images <= seen:
-        return f"{images:,} images take about {duration_text(images / rate)} ({rate:.3g} a second)."
+        return f"{images:,} images take about {duration_text(images / rate)} ({pace})."
     unit = 10 ** max(0, len(str(int(seen))) - 2)  # two significant digits
     images = round(seen / unit) * unit
     times = f", each of your faces about {plural(round(images / faces), 'time')}" if 0 < faces <= images else ""
-    return f"In {plural(minutes, 'minute')} the model will see about {images:,} images ({rate:.3g} a second){times}."
+    return f"In {plural(minutes, 'minute')} the model will see about {images:,} images ({pace}){times}."
 
 
 def duration_text(seconds: float) -> str:
     """Return a duration in whole seconds, or in minutes from 90 s."""
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} minutes"
+    return f"{max(1, round(seconds))}\N{NO-BREAK SPACE}s" if seconds < 90 else f"{round(seconds / 60)} minutes"

@@ -35,7 +35,7 @@ def colours(css: str) -> str:
     names = sorted(set(USED.findall(css)))
     light = declarations((name, theme_value(name)) for name in names)
     dark = declarations((name, theme_value(name, "_dark")) for name in names)
-    return f":root {{ color-scheme: light; {light} }}\n.dark {{ color-scheme: dark; {dark} }}\n"
+    return f":root {{ {light} }}\n.dark {{ {dark} }}\n"
 
 
 def theme_value(name: str, end: str = "") -> str:

@@ -15,6 +15,7 @@ from ganime.drawing.directions import Direction
 from ganime.drawing.projection import Projection, ProjectionProgress
 from ganime.drawing.recipe import encoded
 from ganime.images import SHEET_COLUMNS, webp_bytes
+from ganime.text import in_seconds
 
 CLEAR = 0.1  # share of the model's faces that a clear one surpasses, at least
 PARTLY = 40  # percentile below which a projection is similar in part
@@ -72,13 +73,12 @@ def search_value(event: SearchProgress | ChosenFaces | ProjectionProgress | Proj
         return {"progress": 0.0, "text": ""}
     if isinstance(event, ChosenFaces):
         matches, faces = int(event.carries.sum()), list(event.recipes)
-        text = (
-            f"{matches} of {len(faces)} seem to match. ({event.looked_at:,} faces looked at in {event.seconds:.1f} s)"
-        )
+        looked_at = f"{event.looked_at:,} faces looked at in {in_seconds(event.seconds)}"
+        text = f"{matches} of {len(faces)} seem to match. ({looked_at})"
         return tiles_value(Drawn(faces, event.faces)) | {"text": text, "carries": event.carries.tolist()}
     if isinstance(event, Projection):
         return tiles_value(Drawn([event.recipe], event.face[None])) | {
-            "text": f"{closeness(event.percentile, event.clearer)} ({event.seconds:.1f} s)",
+            "text": f"{closeness(event.percentile, event.clearer)} ({in_seconds(event.seconds)})",
             "blurred": event.percentile < PARTLY and is_blurred(event.clearer),
         }
     if isinstance(event, ProjectionProgress):
@@ -106,12 +106,9 @@ def closeness(percentile: float, clearer: float | None = None) -> str:
     percentile: of random pairs of faces, how many are closer to each other, 0 to 100.
     clearer: than this share of the model's faces; None where that is not known.
     """
-    share = f"{min(99.0, 100 - percentile):.0f}%"
-    closer = f"It is closer than {share} of pairs of random faces are to each other."
     if percentile < PARTLY and is_blurred(clearer):
         return "Close, but blurred."
-    if percentile < 5:
-        return f"A close match. {closer}"
+    closer = f"{min(99.0, max(1.0, percentile)):.0f}% of random pairs of faces are closer."
     if percentile < PARTLY:
-        return f"Similar in part. {closer}"
+        return f"{'A close match' if percentile < 5 else 'Similar in part'}. Only {closer}"
     return f"Not close: this model draws no such face. {closer}"

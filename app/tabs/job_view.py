@@ -204,6 +204,8 @@ def archive_file(jobs: Jobs) -> Any:
     """Return the function behind the download of a job's model: from its key to (file name, bytes)."""
 
     def archive_file(key: str) -> tuple[str, bytes]:
-        return "ganime-model.zip", jobs.archive(key).read_bytes()
+        data = jobs.archive(key).read_bytes()
+        name = re.sub(r"[^\w.-]+", "-", jobs.get(key).name).strip("-.")
+        return f"{name or 'ganime-model'}.zip", data
 
     return archive_file

@@ -7,8 +7,8 @@ from typing import Any
 from app.jobs.store import ACTIVE, STOPPING
 
 UNCHANGED, MUCH_BETTER = 0.95, 0.7  # times the distance at the start
-MORE = "Continue for 15 minutes."
-IMPROVE = "Or continue for 15 minutes to improve it."
+MORE = "Continue training."  # for how long, the field of minutes says
+IMPROVE = "Or continue training to improve it."
 USE = "Use this model."
 AGAIN = "Start a new job from the embedded model."
 # By the verdict of the run: how it stands, what to do while the job runs, and what to do once it has ended.

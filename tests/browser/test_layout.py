@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.accessibility import serious_in_themes
 from tests.browser.conftest import DESKTOP, PHONE, SERVER, open_page
-from tests.browser.create_tab import alert, choose_tool, press, visit, with_faces
+from tests.browser.create_tab import alert, choose_tool, press, until, visit, with_faces
 
 TOOLS = ("sliders", "picture", "mix", "inside", "copy")
 # Buttons on view whose width or height is below so many px, by their text or class, with their size. Gradio has a flat
@@ -19,6 +19,12 @@ SMALL = """(least) => [...document.querySelectorAll("button, summary, select, in
   .map((part) => [part.textContent.trim() || part.className || part.type, part.getBoundingClientRect()])
   .filter(([, { width, height }]) => height > 1 && (width < least || height < least))
   .map(([name, { width, height }]) => `${name} ${Math.round(width)}x${Math.round(height)}`)"""
+# By how many px an element reaches under the tray.
+UNDER_TRAY = """(part) => document.querySelector(part).getBoundingClientRect().bottom
+  - document.querySelector("#dock").getBoundingClientRect().top"""
+# By how many px the pinned face covers what has the focus.
+UNDER_FACE = """() => (document.querySelector(".window.pinned .now")?.getBoundingClientRect().bottom ?? 0)
+  - document.activeElement.getBoundingClientRect().top"""
 # Parts that stick out of the page sideways.
 WIDE = """() => [...document.querySelectorAll("body *")]
   .filter((part) => part.checkVisibility() && part.getBoundingClientRect().right > innerWidth + 1)
@@ -158,6 +164,10 @@ def test_on_a_phone_the_face_fills_the_width_and_a_tap_far_below_shows_it(
     page.locator(".boldness").scroll_into_view_if_needed()
     expect(page.locator(".window")).not_to_be_in_viewport()
     expect(page.locator(".now")).to_be_in_viewport(ratio=1)  # smaller, above the sliders
+    page.locator(".boldness").focus()
+    for _ in range(45):  # back through all that is between the two
+        page.keyboard.press("Shift+Tab")
+        until(page, lambda: page.evaluate(UNDER_FACE) <= 0)  # once the face is pinned, or is no longer
 
 
 def test_on_a_phone_the_third_kept_face_is_in_sight(
@@ -170,3 +180,42 @@ def test_on_a_phone_the_third_kept_face_is_in_sight(
     with_faces(page, steered_address, revision, PHONE)
     expect(tour).to_be_hidden()  # More has it, too
     expect(page.locator(".favourites .mug").nth(2)).to_be_in_viewport(ratio=0.9)
+
+
+def test_what_has_the_focus_is_not_covered_by_the_tray_and_is_outlined_in_the_colours_of_the_page(opened: Page) -> None:
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    assert covered_by_the_tray(opened) == []
+    press(opened, "tour")
+    expect(opened.locator(".tour")).to_be_visible()  # it makes the tray higher
+    assert covered_by_the_tray(opened) == []
+    press(opened, "tour-end")
+    opened.evaluate("scrollTo(0, 0)")
+    opened.locator(".about summary").click()
+    expect(opened.locator('[data-do="copy-recipe"]')).to_be_in_viewport(ratio=1)
+    assert opened.evaluate(UNDER_TRAY, ".about") <= 0
+    tab = opened.get_by_role("tab", name="Create")
+    tab.focus()
+    opened.keyboard.press("Shift")  # the focus is shown to those who use keys
+    assert tab.evaluate("tab => getComputedStyle(tab).outlineWidth") == "3px"
+    assert tab.evaluate("tab => parseInt(getComputedStyle(tab).outlineOffset)") < 0  # nothing outside it is seen
+    swatch = opened.locator("[data-swatch]").nth(1)
+    swatch.hover()
+    assert swatch.evaluate("swatch => getComputedStyle(swatch).borderColor") == "rgb(255, 255, 255)"  # the gap
+
+
+def covered_by_the_tray(page: Page) -> list[str]:
+    """Which controls of the gallery are behind the tray once they have the focus."""
+    found = []
+    for part in (".count", '[data-do="roll"]', ".seed", '[data-do="keep-all"]', ".about summary"):
+        page.evaluate("scrollTo(0, 0)")
+        page.locator(f"#create {part}").focus()
+        if page.evaluate(UNDER_TRAY, f"#create {part}") > 0:
+            found.append(part)
+    return found
+
+
+def test_what_the_browser_draws_itself_has_the_colours_of_the_theme(page: Page, address: str) -> None:
+    for scheme in ("light", "dark"):
+        visit(page, f"{address}/?__theme={scheme}")
+        for part in ("html", ".with-costs"):  # the scrollbar of the window is that of the first one
+            assert page.locator(part).evaluate("part => getComputedStyle(part).colorScheme") == scheme

@@ -70,7 +70,7 @@ def test_copied_link_opens_the_same_face_and_reload_and_back_return_to_where_one
     this_face(create, seven)
 
 
-def test_link_that_cannot_be_copied_stands_in_a_field_until_the_visitor_has_taken_it(create: Page) -> None:
+def test_link_or_recipe_that_cannot_be_copied_stands_in_a_field_until_the_visitor_has_taken_it(create: Page) -> None:
     create.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
     press(create, "share")
     field = create.locator("#dock .address")
@@ -80,6 +80,14 @@ def test_link_that_cannot_be_copied_stands_in_a_field_until_the_visitor_has_take
     create.locator("#create h2").first.click()
     expect(field).to_be_hidden()
     status(create).to_be_hidden()
+    create.locator(".made-by").click()
+    press(create, "copy-recipe")
+    recipe = create.locator(".about .address")
+    expect(recipe).to_have_value(on_stage(create))
+    expect(recipe).to_be_focused()
+    expect(recipe).to_be_in_viewport(ratio=1)
+    create.locator("#create h2").first.click()
+    expect(recipe).to_be_hidden()
 
 
 def test_link_or_address_with_nonsense_is_refused_in_words_and_leaves_a_page_that_works(

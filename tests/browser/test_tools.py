@@ -66,7 +66,7 @@ def test_face_turns_into_the_one_closest_to_a_picture_and_stop_keeps_the_best_so
     press(create, "undo")
     with create.expect_request(lambda request: '"leave"' in (request.post_data or "")):
         press(create, "stop-search")
-    expect(create.locator(".made-by")).to_have_text("Edited face")
+    expect(create.locator(".made-by")).to_have_text("Face without a seed")
     kept = Recipe.from_json(on_stage(create))
     assert kept == so_far
     expect(create.locator(".variations")).to_have_attribute("aria-busy", "false")
@@ -96,7 +96,7 @@ def test_picture_is_searched_for_to_the_end_unless_another_takes_its_place(
 
     until(create, is_found, 120)
     assert max(dark) < 0.5
-    expect(create.locator(".near-text")).to_contain_text("pairs of random faces", timeout=120_000)
+    expect(create.locator(".near-text")).to_contain_text("random pairs of faces", timeout=120_000)
     expect(create.locator(".near-bar")).to_be_hidden()
     found = another_face(create, first)
     assert Recipe.from_json(found).vector
@@ -143,10 +143,11 @@ def test_faces_of_the_tray_are_bred_and_summed_and_their_difference_becomes_a_sl
     alert(create).to_contain_text("smile already")
     create.locator(".own-difference").fill("A less B")
     press(create, "own-faces")
-    status(create).to_contain_text("Saved “A less B”")
+    status(create).to_contain_text("Saved “A less B”. Find it in Sliders, under More sliders: Your own.")
     choose_tool(create, "sliders")
     create.locator(".more-sliders summary").click()
-    create.locator('[data-steer="A less B"]').fill("3")
+    expect(create.get_by_role("heading", name="Your own")).to_be_visible()
+    create.locator('.own [data-steer="A less B"]').fill("3")
     assert another_face(create, first) != child
 
 
@@ -177,6 +178,7 @@ def test_own_slider_is_saved_steers_survives_reload_and_travels_with_the_tray(
     expect(create.locator(".mine b")).to_have_text(name)
     create.get_by_role("button", name=f"Remove {name}").click()
     expect(mine).to_have_count(0)
+    expect(create.get_by_role("heading", name="Your own")).to_be_hidden()
     press(create, "undo")
     expect(mine).to_have_count(1)
     press(create, "redo")

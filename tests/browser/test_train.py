@@ -35,7 +35,7 @@ from tests.hub_server import HubServer
 from tests.page_server import ROOT, serve
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
-RATE = re.compile(r"In 15 minutes the model will see about [\d,]+ images \([\d.e+]+ a second\)")
+RATE = re.compile(r"In 15 minutes the model will see about [\d,]+ images \([\d.,]+ a second\)")
 FIRST = "JSON.parse(localStorage['ganime-jobs'])[0]"
 KEPT = "JSON.parse(localStorage['ganime-jobs']).length"
 SHORT_INTERVALS = "const { setInterval } = window; window.setInterval = (f, ms) => setInterval(f, Math.min(ms, 300));"
@@ -256,7 +256,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(page.locator("#faces .skipped ul")).to_contain_text(HOSTILE)
     assert page.locator("#faces .skipped img").count() == 0
 
-    expect(page.locator("#estimate")).to_contain_text("No earlier job of this kind", timeout=PATIENCE)
+    expect(page.locator("#estimate")).to_contain_text("no earlier job of this kind", timeout=PATIENCE)
 
     page.reload()  # the uploaded faces are there still, and can be gone on with
     page.get_by_role("tab", name="Train").click()
@@ -283,7 +283,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     page.get_by_label("Stop after this many images").fill("")  # the same as 0
     expect(page.locator("#estimate")).to_contain_text(RATE, timeout=PATIENCE)
     page.get_by_label("Stop after this many images").fill("10")
-    expect(page.locator("#estimate")).to_contain_text(re.compile(r"10 images take about \d+ s"), timeout=PATIENCE)
+    expect(page.locator("#estimate")).to_contain_text(re.compile(r"10 images take about \d+\ss"), timeout=PATIENCE)
 
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     page.reload()
@@ -469,7 +469,7 @@ def test_an_ended_job_is_tidy_and_its_messages_go_by_a_tap_and_with_it_goes_its_
     assert again["width"] == pytest.approx(whole["width"], abs=1)
 
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
-    for put_away in (said, actions.get_by_role("button", name="Delete")):
+    for put_away in (said, job.locator(".pace"), actions.get_by_role("button", name="Delete")):
         job.get_by_role("button", name="Copy link").click()
         expect(said).to_contain_text("Copy this link")
         expect(job.locator(".address")).to_be_visible()
@@ -693,7 +693,7 @@ def test_hostile_files_are_named_beside_good_faces_whose_job_starts_stops_and_go
     assert serious(page) == []
     job.get_by_role("button", name="Continue").click()
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
-    expect(job.locator(".plan")).to_contain_text(re.compile(r"training, about \d+ min left"), timeout=PATIENCE)
+    expect(job.locator(".plan")).to_contain_text(re.compile(r"training, about \d+\smin left"), timeout=PATIENCE)
     [child] = children_of(site.home)
     assert 6 < float(dict(pairwise(child.cmdline()))["--minutes"]) <= 7
 
@@ -702,8 +702,8 @@ def test_hostile_files_are_named_beside_good_faces_whose_job_starts_stops_and_go
     expect(page.locator("#job .list button")).to_have_count(1)
     begun(page, state="queued")
     expect(job.locator(".state")).to_contain_text("number 1 in the queue")
-    expect(job.locator(".pace")).to_contain_text(re.compile("begins in about [67] min"))
+    expect(job.locator(".pace")).to_contain_text(re.compile(r"begins in about [67]\smin"))
     delete(job, others=True)
     expect(job).to_have_attribute("data-state", "running", timeout=PATIENCE)
-    expect(job.locator(".plan")).to_contain_text(re.compile(r"training, about \d+ min left"), timeout=PATIENCE)
+    expect(job.locator(".plan")).to_contain_text(re.compile(r"training, about \d+\smin left"), timeout=PATIENCE)
     delete(job)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganime.text import plural, printable, quoted
+from ganime.text import in_seconds, plural, printable, quoted, two_digits
 
 
 @given(name=st.text(st.characters(), max_size=300))
@@ -42,3 +42,9 @@ def test_a_count_is_written_without_an_exponent_however_large_or_small() -> None
     counts = (1234567.5, 10**7, 99_999.96, 1e-7, 1 / 3, float("inf"))
     written = ["1,234,568", "10,000,000", "100,000", "0.0000001", "0.333333", "inf"]
     assert [plural(count, "minute") for count in counts] == [f"{number} minutes" for number in written]
+
+
+def test_a_measured_number_has_two_significant_digits_and_stays_on_the_line_of_its_unit() -> None:
+    measured = (0.8333, 8.13, 9.96, 17.4, 123.4, 1_250_000.0)
+    assert [two_digits(number) for number in measured] == ["0.83", "8.1", "10", "17", "120", "1,200,000"]
+    assert in_seconds(9.64) == "9.6\N{NO-BREAK SPACE}s"

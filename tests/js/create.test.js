@@ -2,17 +2,20 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 globalThis.matchMedia = () => ({ matches: false }); // asked for when a module is loaded
-const { inOrder, togglePicked } = await import("../../app/components/create/find.js");
-const { readRoll, wholeNumber, writeRoll } = await import("../../app/components/create/gallery.js");
+const { createFinding, inOrder, togglePicked } = await import("../../app/components/create/find.js");
+const { createGallery, readRoll, wholeNumber, writeRoll } = await import("../../app/components/create/gallery.js");
 const { noteOf, resetSliders } = await import("../../app/components/create/looks.js");
+const { createSearches } = await import("../../app/components/create/searches.js");
 const { surpriseOf } = await import("../../app/components/create/steer.js");
 
-test("of the colours of a group one is picked at a time, of other traits several", () => {
+test("of the colours of a group and of the lengths of hair one is picked at a time, of other traits several", () => {
   const group = ["blue_hair", "red_hair", "long_hair", "smile"];
   let picked = new Set();
   for (const name of ["blue_hair", "smile", "long_hair", "red_hair"]) picked = togglePicked(picked, name, group);
   assert.deepEqual([...picked].sort(), ["long_hair", "red_hair", "smile"]);
   assert.deepEqual([...togglePicked(new Set(["smile"]), "smile", group)], []);
+  assert.deepEqual([...togglePicked(new Set(["long_hair", "hat"]), "short_hair", ["hat", "long_hair", "short_hair"])],
+    ["hat", "short_hair"]);
   assert.deepEqual([...togglePicked(new Set(["blue_eyes"]), "blue_hair", group)].sort(), ["blue_eyes", "blue_hair"]);
 });
 
@@ -20,6 +23,76 @@ test("faces that were found keep their places, and others come after them", () =
   assert.deepEqual(inOrder([], ["b", "a"]), ["b", "a"]);
   assert.deepEqual(inOrder(["b", "a"], ["a", "c", "b"]), ["b", "a", "c"]);
   assert.deepEqual(inOrder(["b", "a", "d"], ["c", "d", "b"]), ["b", "d", "c"]); // the best eight of more
+});
+
+/** Stands for any element, with the properties that are set. */
+const anElement = () => ({
+  dataset: {}, hidden: true, append() {}, replaceChildren() {}, addEventListener() {}, querySelectorAll: () => [],
+  setAttribute(name, value) { this[name] = value; }, closest: anElement, focus() {},
+});
+
+/** The search for faces and the gallery, whose server never finishes a search or a roll. */
+function createSearching() {
+  const elements = new Map();
+  const $ = (selector) => elements.get(selector) || elements.set(selector, anElement()).get(selector);
+  const left = [];
+  const requests = {
+    ask: () => new Promise((resolve) => { view.report = resolve; }), leave: (work) => left.push(work),
+  };
+  const view = {
+    $, left, model: { shown: 8 }, pictures: { has: () => true, paint() {} }, seen: { add() {} }, tray: {},
+    place: { read: () => ({}), set() {} }, current: () => null, isOfModel: () => true, onModel() {}, onFirstFace() {},
+    attempt: (act) => act(), request: async (name, work) => requests[name](work), ask: async () => ({ work: "a" }),
+  };
+  globalThis.document = { createElement: anElement };
+  const searches = createSearches(view);
+  const never = () => new Promise(() => {});
+  const gallery = createGallery(view, { draw: never, fresh: never });
+  return { view, searches, gallery, finding: createFinding(view, searches, gallery) };
+}
+
+const soon = () => new Promise((resolve) => { setTimeout(resolve, 5); });
+const reportOf = (...seeds) => ({
+  progress: 0.1, text: "some", found: seeds.map((seed) => JSON.stringify({ model: "tiny", seed })),
+});
+
+test("a roll ends the search, whose later faces do not take its place", async () => {
+  for (const before of [[], [1, 2]]) {
+    const { view, gallery, finding } = createSearching();
+    const search = finding.find(["smile"]);
+    await soon();
+    if (before.length) view.report(reportOf(...before));
+    await soon();
+    gallery.actions.roll();
+    assert.ok(view.$(".find-bar").hidden);
+    view.report(reportOf(...before, 3));
+    await search;
+    assert.deepEqual([view.$(".rolls h2").textContent, view.$(".found-text").textContent, view.left],
+      [before.length ? "Found: 2" : undefined, "", ["a"]]); // until the roll is there
+  }
+});
+
+test("a search whose place another takes leaves its faces and a way back to the roll", async () => {
+  const { view, searches, finding } = createSearching();
+  const search = finding.find(["smile"]);
+  await soon();
+  view.report(reportOf(1, 2));
+  await soon();
+  assert.ok(view.$('[data-do="back"]').hidden);
+  searches.run("pick", "", () => new Promise(() => {}), () => {});
+  view.report(reportOf(1, 2));
+  await search;
+  assert.equal(view.$('[data-do="back"]').hidden, false);
+  assert.equal(view.$(".near-bar").hidden, false);
+});
+
+test("faces that were found are not pale, whatever was being rolled", async () => {
+  const { view, gallery } = createSearching();
+  gallery.actions.roll();
+  await soon();
+  assert.equal(view.$(".gallery")["aria-busy"], "true");
+  gallery.showFound([]);
+  assert.equal(view.$(".gallery")["aria-busy"], "false");
 });
 
 test("a whole number is one that is typed as such and in range", () => {

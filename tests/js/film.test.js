@@ -120,7 +120,7 @@ test("other files and damaged ones hold no recipe of a film", () => {
   }
 });
 
-test("a place is drawn once its leg is, and stands for the nearest face until then; a way back is no new leg", async () => {
+test("a place is drawn once its leg is, and is the nearest face until then; the way back is no new leg", async () => {
   const faces = [recipeOfSeed(MODEL, 1), recipeOfSeed(MODEL, 2)];
   const pictures = new Map(faces.map((face) => [face, `picture of ${face}`]));
   let answer;

@@ -16,7 +16,10 @@ const JOB = {
 };
 
 test("a running job says what it does and how long it takes", () => {
-  assert.equal(paceOf(JOB), "64 px · 1,234 faces · 5,000 images seen · 9.0 images/s");
+  assert.equal(paceOf(JOB), "64\u00a0px · 1,234 faces · 5,000 images seen · 9\u00a0images/s");
+  for (const [rate, words] of [[8.13, "8.1"], [17.4, "17"], [123.4, "120"]]) {
+    assert.match(paceOf({ ...JOB, images_per_second: rate }), new RegExp(`· ${words}\u00a0images/s$`));
+  }
   assert.equal(describeState(JOB), "Training");
   assert.equal(describeState({ ...JOB, activity: "reading" }), "Reading 1,234 faces");
   assert.equal(describeState({ ...JOB, activity: "sampling" }), "Drawing the first sample");
@@ -26,13 +29,13 @@ test("a running job says what comes before, during and after its minutes of trai
   const early = { ...JOB, activity: "measuring", images: 0, images_per_second: 0, seconds_left: 300 };
   const rest = "to measure the model and fit its clarity and sliders.";
   assert.equal(planOf(early),
-    `Step 1 of 5: measuring the faces. Then about 5 min of training, and some minutes ${rest}`);
+    `Step 1 of 5: measuring the faces. Then about 5\u00a0min of training, and some minutes ${rest}`);
   assert.match(planOf({ ...early, activity: "reading" }), /^Step 1 of 5: reading 1,234 faces\. Then/);
   assert.equal(planOf({ ...JOB, after: 60 }),
-    `Step 2 of 5: training, about 2 min left. Then about 60 s ${rest} About 3 min left in all.`);
+    `Step 2 of 5: training, about 2\u00a0min left. Then about 60\u00a0s ${rest} About 3\u00a0min left in all.`);
   for (const left of [0, 1]) { // which may stand for longer
     assert.equal(planOf({ ...JOB, after: 60, seconds_left: left }),
-      `Step 2 of 5: training, which is ending. Then about 60 s ${rest}`);
+      `Step 2 of 5: training, which is ending. Then about 60\u00a0s ${rest}`);
   }
   assert.match(planOf({ ...JOB, activity: "reading", trained: true }), /done.*some minutes/); // only sliders
   assert.equal(planOf({ ...JOB, state: "finished" }), "");
@@ -42,14 +45,14 @@ test("a job that trains no more says which step it is at, and what is left as fa
   const trained = { ...JOB, trained: true };
   const says = (activity, now, later) => planOf({ ...trained, activity, ending: { now, later } });
   assert.equal(says("measuring", 10, 50),
-    "Step 3 of 5: measuring and saving the model. Training is done. About 60 s left.");
+    "Step 3 of 5: measuring and saving the model. Training is done. About 60\u00a0s left.");
   assert.match(says("saving", 1, 2), /^Step 3/);
-  assert.match(says("fitting clarity", 40, null), /^Step 4 of 5: fitting its clarity\..*40 s left of this step\.$/);
-  assert.match(says("fitting clarity", null, 40), /After this step, about 40 s more\.$/);
+  assert.match(says("fitting clarity", 40, null), /^Step 4 of 5: fitting its clar.*40\u00a0s left of this step\.$/);
+  assert.match(says("fitting clarity", null, 40), /After this step, about 40\u00a0s more\.$/);
   assert.match(says("fitting clarity", null, null), /some minutes/);
   assert.match(says("checking sliders", null, 0), /This is the last step\.$/);
-  assert.match(says("checking sliders", 20, 0), /^Step 5 of 5: fitting its sliders\..*About 20 s left\.$/);
-  assert.match(planOf({ ...JOB, activity: "measuring" }), /^Step 2 of 5: training, about 2 min left/);
+  assert.match(says("checking sliders", 20, 0), /^Step 5 of 5: fitting its sliders\..*About 20\u00a0s left\.$/);
+  assert.match(planOf({ ...JOB, activity: "measuring" }), /^Step 2 of 5: training, about 2\u00a0min left/);
 });
 
 test("nothing says that a job trains once its training is done, not even while it is measured at last", () => {
@@ -126,7 +129,7 @@ test("a model says what it brings, and one that lacks it can be finished", () =>
 
 test("a job that waits says when it begins", () => {
   const queued = { ...JOB, state: "queued", seconds_left: null, images: 0, share: 0 };
-  assert.match(paceOf({ ...queued, wait: 300 }), /begins in about 5 min/);
+  assert.match(paceOf({ ...queued, wait: 300 }), /begins in about 5\u00a0min/);
   assert.match(paceOf({ ...queued, wait: 0 }), /begins in a moment/);
   assert.match(describeState({ state: "queued", place: 2 }), /number 2/);
   assert.doesNotMatch(describeState({ state: "queued", place: 0 }), /number/);
@@ -146,7 +149,7 @@ test("jobs without a name have one that says what they are", () => {
 });
 
 test("durations are seconds at first and minutes from a minute and a half on", () => {
-  assert.deepEqual([5.4, 89, 90, 3600].map(formatDuration), ["5 s", "89 s", "2 min", "60 min"]);
+  assert.deepEqual([5.4, 89, 90, 3600].map(formatDuration), ["5\u00a0s", "89\u00a0s", "2\u00a0min", "60\u00a0min"]);
 });
 
 test("a scale contains 0, its ticks are round, and it reaches beyond what it shows", () => {

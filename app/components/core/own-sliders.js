@@ -65,7 +65,7 @@ export function createOwnSliders(core) {
         const { model, revision } = core.model;
         change([...own, { name, model, revision, vector }].slice(-MOST_KEPT));
         field.value = "";
-        say(`Saved “${name}”. Find it among the sliders, under Your own.`);
+        say(`Saved “${name}”. Find it in Sliders, under More sliders: Your own.`);
       });
     },
     /** Adds directions from a file; where a name is taken the own one stays. Returns how many were added. */

@@ -1,7 +1,9 @@
 // The Create tab: one large face, tools that change it and look into it, its variations, and a gallery.
 import { coreReady } from "../core/core.js";
 import { openFile } from "../dock/files.js";
-import { connectButtons, copyText, fillRanges, finder, onChosenFile, onLaidOut } from "../shared/dom.js";
+import {
+  connectButtons, copyText, fillRanges, finder, offerLink, onChosenFile, onLaidOut, onLeft,
+} from "../shared/dom.js";
 import { connectArrows, markHearts } from "../shared/tiles.js";
 import { connectUndo } from "../shared/undo-buttons.js";
 import { createCopies } from "./copies.js";
@@ -20,6 +22,14 @@ import { createSteer } from "./steer.js";
 import { createTools } from "./tools.js";
 import { createVariations } from "./variations.js";
 
+/** Copies the recipe of the face on view, or offers it where that fails. */
+async function copyRecipe({ $, say, onView }) {
+  const recipe = onView();
+  const copied = await copyText(recipe);
+  say(copied ? "Recipe copied." : "Copy this recipe. The browser does not let the page do it.");
+  offerLink($(".address"), copied ? "" : recipe);
+}
+
 /** What the buttons below the face do. */
 function createFaceActions(view) {
   view.tray.onTray(() => markHearts(view, view.element));
@@ -29,8 +39,7 @@ function createFaceActions(view) {
     save: (button) => view.sharing.save(view.onView(), Number(button.dataset.size)),
     avatar: (button) => view.sharing.saveAvatar(view.onView(), button.dataset.shape),
     share: () => view.sharing.share(view.onView()),
-    "copy-recipe": async () => view.say(await copyText(view.onView())
-      ? "Recipe copied." : "The browser does not allow copying here. Mark the text to copy it."),
+    "copy-recipe": () => copyRecipe(view),
   };
 }
 
@@ -59,6 +68,8 @@ function createParts(view) {
     variations.refresh();
   });
   view.attachCreate((kind, value) => (kind === "tool" ? tools.open(value) : pictureSearch.search(value)));
+  onLeft(view.$(".address"), () => offerLink(view.$(".address"), ""));
+  view.$(".about").addEventListener("toggle", ({ target }) => target.scrollIntoView({ block: "nearest" }));
   onChosenFile(view.$(".chosen-file"), (file) => openFile(view, file));
   return Object.assign(
     { pick: () => view.$(".chosen-file").click(), reset: () => resetSliders(view, gallery, steer) },

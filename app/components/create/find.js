@@ -3,13 +3,17 @@ import { create } from "../shared/dom.js";
 import { randomSeed } from "../shared/recipes.js";
 import { groupItems } from "../shared/tiles.js";
 
-/** Whether a trait is a colour, of which one can be picked at a time in its group. */
-const isColour = (name) => /_(hair|eyes)$/.test(name) && !/^(long|short)_/.test(name);
+/** What a trait is one value of, which no face has two of: a colour, or the length of the hair; "" for other traits. */
+function kindOf(name) {
+  if (/^(long|short)_hair$/.test(name)) return "length";
+  return /_(hair|eyes)$/.test(name) ? "colour" : "";
+}
 
 /** Picks a trait, or drops it where it is picked. group: names of the traits in its group. */
 export function togglePicked(picked, name, group) {
   const dropped = picked.has(name);
-  const excluded = (other) => isColour(name) && isColour(other) && group.includes(other);
+  const kind = kindOf(name);
+  const excluded = (other) => kind && kindOf(other) === kind && group.includes(other);
   const others = [...picked].filter((other) => other !== name && !excluded(other));
   return new Set(dropped ? others : [...others, name]);
 }
@@ -19,7 +23,7 @@ export const inOrder = (onView, found) => (
   [...onView.filter((recipe) => found.includes(recipe)), ...found.filter((recipe) => !onView.includes(recipe))]);
 
 /** Shows the faces that a search finds in the gallery, as they are found. */
-function createFinding(view, searches, gallery) {
+export function createFinding(view, searches, gallery) {
   const { $, ask, attempt, drawing, pictures } = view;
   let run = 0; // number of searches and stops so far
   let shown = []; // the faces that were found so far
@@ -33,6 +37,16 @@ function createFinding(view, searches, gallery) {
     gallery.showFound(shown, { toCome: view.model.shown - shown.length });
   }
 
+  /** Ends the search; the faces that it has found stay. */
+  function end() {
+    run += 1;
+    if (shown.length) gallery.showFound(shown);
+  }
+
+  gallery.onRoll(() => {
+    run += 1;
+    searches.stop("find");
+  });
   return {
     async find(traits) {
       const mine = ++run;
@@ -45,25 +59,25 @@ function createFinding(view, searches, gallery) {
         if (isNew) drawn = drawn.then(() => attempt(() => showSome(found, mine)));
       }
 
-      const answer = await searches.run("find", "Searching…", () => ask("choose", traits, randomSeed()), report);
-      if (!answer) return;
-      await drawn;
-      const recipes = await pictures.addSheet(answer);
-      if (mine !== run) return;
+      let [answer, recipes] = [null, null];
+      try {
+        answer = await searches.run("find", "Searching…", () => ask("choose", traits, randomSeed()), report);
+        await drawn;
+        recipes = answer && await pictures.addSheet(answer);
+      } finally {
+        if (!recipes && mine === run) end(); // another search has taken its place, or it has failed
+      }
+      if (!recipes || mine !== run) return;
       shown = inOrder(shown, recipes);
       gallery.showFound(shown, { dim: shown.map((recipe) => !answer.carries[recipes.indexOf(recipe)]) });
       $(".found-text").textContent = answer.text;
     },
-    /** Ends the search; the faces that it has found stay. */
     stop() {
-      run += 1;
       searches.stop();
-      if (shown.length) gallery.showFound(shown);
+      end();
       $(".found-text").textContent = shown.length
         ? `Stopped. ${shown.length} of ${view.model.shown} found.` : "Stopped before a face was found.";
     },
-    /** Shows no more of what was searched for. */
-    drop() { run += 1; },
   };
 }
 
@@ -100,7 +114,6 @@ export function createFind(view, searches, gallery) {
 
   if (matchMedia("(max-width: 900px)").matches) $(".find").open = false;
   view.onModel(({ attributes }) => {
-    finding.drop(); // what was searched for belongs to the other model
     $(".chips").replaceChildren(...[...groupItems(attributes)].map(createRow));
     pick(new Set());
   });

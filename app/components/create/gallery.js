@@ -1,6 +1,7 @@
 // The gallery: 1 to 64 faces in tiles as large as the room allows. A roll shows the clearest of every four seeds; a
 // seed that was typed is shown with those that follow it.
 import { create } from "../shared/dom.js";
+import { createListeners } from "../shared/listeners.js";
 import { MAX_SEED, randomSeed, seedsFrom } from "../shared/recipes.js";
 import { showTiles } from "../shared/tiles.js";
 
@@ -53,6 +54,7 @@ function connectFields({ $, complain }, current, roll) {
 export function createGallery(view, locks) {
   const { $, attempt, place } = view;
   let current = readRoll(place.read());
+  const rolled = createListeners();
   let recipes = [];
   let latest = 0;
   let found = false; // whether it shows faces that were searched for
@@ -81,6 +83,7 @@ export function createGallery(view, locks) {
 
   function roll(changes = {}) {
     [current, found] = [{ ...current, ...changes }, false];
+    rolled.tell();
     $(".seed").value = current.seed;
     place.set(writeRoll(current));
     return redraw();
@@ -91,9 +94,12 @@ export function createGallery(view, locks) {
   view.onFirstFace(() => roll()); // which comes before all others
   return {
     redraw,
+    /** Calls a function at each roll, which takes the place of faces that are being searched for. */
+    onRoll: rolled.on,
     /** Shows faces that were searched for; toCome and dim as above. */
     showFound(list, { toCome = 0, dim = [] } = {}) {
       [found, latest] = [true, latest + 1];
+      $(".gallery").setAttribute("aria-busy", "false"); // what was rolled meanwhile is not shown
       show(list, { size: FOUND_SIZE, toCome, dim });
     },
     actions: {

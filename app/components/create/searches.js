@@ -7,9 +7,11 @@ const PARTS = { find: ["stop-find", ".find-bar", ".found-text"], pick: ["stop-se
 /** Creates the searches. */
 export function createSearches({ $, request }) {
   const work = createLongWork(request);
+  let current = ""; // the search that is running
 
   /** Shows that the search of this name is running, and no other; "" for none at all. */
   function showRunning(running, words = "") {
+    current = running;
     for (const [name, [stop, bar, text]] of Object.entries(PARTS)) {
       const on = name === running;
       const [begin, end] = [$(`[data-do="${name}"]`), $(`[data-do="${stop}"]`)];
@@ -39,7 +41,9 @@ export function createSearches({ $, request }) {
         if (ended) showRunning("");
       }
     },
-    stop() {
+    /** Gives up the search that is running; name: only if it is this one. */
+    stop(name = current) {
+      if (name !== current) return;
       work.stop();
       showRunning("");
     },

@@ -169,8 +169,9 @@ function createSliders(view, steering) {
       const others = sliders.filter((item) => !named.includes(item));
       const unnamed = others.filter(({ group }) => group === UNNAMED);
       $(".expressions").replaceChildren(...named.map(createSlider));
-      $(".others").replaceChildren(
-        ...[...others.filter((item) => !unnamed.includes(item)), ...own.items()].map(createSlider));
+      $(".others").replaceChildren(...others.filter((item) => !unnamed.includes(item)).map(createSlider));
+      $(".own").hidden = !own.items().length;
+      $(".own .sliders").replaceChildren(...own.items().map(createSlider));
       $(".unnamed").hidden = !unnamed.length;
       $(".unnamed .sliders").replaceChildren(...unnamed.map(createSlider));
     },

@@ -1,5 +1,5 @@
 // What the buttons of a training job do.
-import { copyText, create, offerLink, setText } from "../shared/dom.js";
+import { copyText, create, offerLink, onLeft, setText } from "../shared/dom.js";
 import { linkToJob } from "../shared/links.js";
 import { createLongWork } from "../shared/long-work.js";
 import { NO_ANSWER, saveFile } from "../shared/requests.js";
@@ -93,6 +93,7 @@ export function createActions(view, refresh, forget) {
     really: deleteJob,
     link: (key) => copyLink(view, key),
   };
+  onLeft($(".address"), () => putLinkAway(view));
   element.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-action]");
     if (button) putLinkAway(view);

@@ -33,9 +33,9 @@ export function describeState(job) {
   return job.state === "running" ? activityOf(job) : stateOf(job);
 }
 
-/** A duration: seconds below 90 s, minutes from there on. */
+/** A duration: seconds below 90 s, minutes from there on. No line breaks before the unit. */
 export const formatDuration = (seconds) => (
-  seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
+  seconds < 90 ? `${Math.round(seconds)}\u00a0s` : `${Math.round(seconds / 60)}\u00a0min`);
 
 /** Whether a job has ended, well or not. */
 export const hasEnded = ({ state }) => ["finished", "failed", "interrupted"].includes(state);
@@ -64,10 +64,10 @@ export function shareOf(job) {
 export function paceOf(job) {
   const training = job.state === "running" && !job.trained;
   const facts = [
-    job.image_size && `${job.image_size} px`,
+    job.image_size && `${job.image_size}\u00a0px`,
     `${formatNumber(job.faces)} ${job.faces === 1 ? "face" : "faces"}`,
     job.images && `${formatNumber(job.images)} images seen`,
-    training && job.images_per_second && `${job.images_per_second.toFixed(1)} images/s`,
+    training && job.images_per_second && `${formatNumber(Number(job.images_per_second.toPrecision(2)))}\u00a0images/s`,
     job.wait !== null && (job.wait < 1 ? "begins in a moment" : `begins in about ${formatDuration(job.wait)}`),
   ];
   return facts.filter(Boolean).join(" · ");

@@ -39,6 +39,13 @@ export function onLaidOut(element, act) {
   }).observe(element);
 }
 
+/** Lets what is scrolled to, as by the focus, stay clear of an element that covers the bottom of the window. */
+export function scrollClearOf(cover) {
+  const { style } = document.documentElement;
+  const space = 8; // px between the two, for the outline of what has the focus
+  new ResizeObserver(() => { style.scrollPaddingBottom = `${cover.offsetHeight + space}px`; }).observe(cover);
+}
+
 /** Loads and decodes the picture at a URL. */
 export async function loadPicture(url) {
   const image = new Image();
@@ -57,7 +64,23 @@ export async function copyText(text) {
   }
 }
 
-/** Shows a link in a field that a visitor can copy it from, selected; "" takes the field away. */
+/**
+ * Calls act() once a visitor has left a field with something to copy by a click or a key, which may move what is below
+ * the field; not where the window is left, as to paste it there.
+ */
+export function onLeft(field, act) {
+  field.addEventListener("blur", () => {
+    const waiting = new AbortController();
+    function end() {
+      if (document.activeElement === field) return;
+      waiting.abort();
+      if (field.value) act();
+    }
+    for (const type of ["click", "keyup"]) document.addEventListener(type, end, { signal: waiting.signal });
+  });
+}
+
+/** Shows a link or a recipe in a field that a visitor can copy it from, selected; "" takes the field away. */
 export function offerLink(field, link) {
   [field.value, field.hidden] = [link, !link];
   if (!link) return;

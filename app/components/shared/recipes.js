@@ -41,10 +41,13 @@ export function isSameFace(text, otherText) {
   return names.every((name) => (face[name] || 0) === (other[name] || 0));
 }
 
-/** Describes a face in a few words. */
+/**
+ * Describes a face in a few words. One with a vector was changed, mixed or rolled beside another; its recipe does not
+ * say which, and holds the seed of the face that it began from, 0 for a picture.
+ */
 export function describeRecipe(text) {
   const { seed, toward, position, vector } = parseRecipe(text) || {};
-  if (vector) return seed ? `Edited face, from seed ${seed}` : "Edited face";
+  if (vector) return seed ? `Based on seed ${seed}` : "Face without a seed";
   return toward === undefined ? `Seed ${seed}` : `${Math.round(position * 100)}% from seed ${seed} to ${toward}`;
 }
 

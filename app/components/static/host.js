@@ -1,4 +1,5 @@
 // The page without a server: loads what draws, and mounts the components as Gradio does on the server's page.
+import { scrollClearOf } from "../shared/dom.js";
 import { createWorker } from "../shared/workers.js";
 import { recordableKinds } from "./recording.js";
 import { createStudio } from "./studio.js";
@@ -107,6 +108,7 @@ export async function start(modules, about) {
   hideLacking(model);
   connectTabs(mount);
   for (const name of ["dock", "header", "create"]) mount(name);
+  scrollClearOf(find("#dock"));
   uncover();
   keepOffline();
 }

@@ -45,7 +45,7 @@ def test_the_speed_is_the_median_of_the_newest_job_of_the_kind(
     ("images", "expected"),
     [
         (0, ("58,000", "15 minutes")),
-        (640, ("640", "10 s")),
+        (640, ("640", "10\N{NO-BREAK SPACE}s")),
         (19_200, ("19,200", "5 minutes")),
         (10**6, ("58,000", "15 minutes")),  # the minutes end first
     ],
@@ -53,6 +53,11 @@ def test_the_speed_is_the_median_of_the_newest_job_of_the_kind(
 def test_the_estimate_names_what_ends_first(images: int, expected: tuple[str, str]) -> None:
     text = estimate(64.0, 15, images)
     assert all(fact in text for fact in (*expected, "64 a second"))
+
+
+def test_the_estimate_names_two_digits_of_the_speed() -> None:
+    assert "about 7,300 images (8.1 a second)" in estimate(8.13, 15)
+    assert "(17 a second)" in estimate(17.4, 15, 100)
 
 
 def test_the_estimate_for_one_minute_is_in_the_singular() -> None:
@@ -90,7 +95,7 @@ def test_what_follows_the_training_is_expected_to_take_as_long_as_in_the_newest_
     assert (seconds_after(jobs, 32), seconds_after(jobs, 64)) == (60, None)
     change(jobs, key, started=989)  # in which only what was missing was fitted
     assert seconds_after(jobs, 32) is None
-    assert "about 60 s more" in estimate(64.0, 15, after=60)
+    assert "about 60\N{NO-BREAK SPACE}s more" in estimate(64.0, 15, after=60)
 
 
 END = [  # a run whose clarity and sliders took 20 and 10 s

@@ -114,9 +114,9 @@ def test_a_choice_reports_its_progress_and_how_many_faces_match(recipe: Recipe) 
     assert (progress["progress"], progress["found"]) == (2 / 8, [recipe.to_json()] * 2)
     assert "being made" in search_value(SearchProgress((), 300, searching=True))["text"]
     faces, probabilities = np.zeros((2, 32, 32, 3), np.uint8), np.array([[0.9, 0.8], [0.9, 0.2]])
-    answer = search_value(ChosenFaces(("smile", "hat"), (recipe, recipe), faces, probabilities, 393, 1, 5.04))
+    answer = search_value(ChosenFaces(("smile", "hat"), (recipe, recipe), faces, probabilities, 393, 1, 5.14))
     assert answer["carries"] == [True, False]
-    assert all(fact in answer["text"] for fact in ("1 of 2", "393", "5.0 s"))
+    assert all(fact in answer["text"] for fact in ("1 of 2", "393", "5.1\N{NO-BREAK SPACE}s"))
     assert answer["recipes"] == [recipe.to_json()] * 2
 
 
@@ -147,12 +147,12 @@ def test_a_projection_ends_with_a_face_that_no_seed_draws(
     assert [report["progress"] for report in reports] == sorted(report["progress"] for report in reports)
     assert all(report.keys() >= {"face", "recipe"} for report in reports)
     assert Recipe.from_json(answer["recipes"][0]).vector
-    assert "pairs of random faces" in answer["text"]
+    assert "random pairs of faces" in answer["text"]
 
 
 @pytest.mark.parametrize(
     ("percentile", "begins", "share"),
-    [(0.0, "A close", "99%"), (20.0, "Similar", "80%"), (80.0, "Not", "20%")],
+    [(0.0, "A close", "Only 1%"), (20.0, "Similar", "Only 20%"), (80.0, "Not", " 80%"), (99.9, "Not", " 99%")],
 )
 def test_the_text_on_closeness_follows_the_percentile(percentile: float, begins: str, share: str) -> None:
     assert closeness(percentile).startswith(begins)

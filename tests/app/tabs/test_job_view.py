@@ -17,7 +17,7 @@ from app.jobs.arrivals import Upload
 from app.jobs.service import Jobs
 from app.jobs.store import RUNNING
 from app.tabs import job_view as module
-from app.tabs.job_view import card_html, count_rows, existing_jobs, job_functions, job_value
+from app.tabs.job_view import archive_file, card_html, count_rows, existing_jobs, job_functions, job_value
 from ganime.faces.audit import audit
 from ganime.faces.dataset import FaceDataset
 from ganime.measuring.copies import NearestFaces
@@ -42,6 +42,30 @@ def test_a_card_has_the_visitors_name_for_the_model(
     key = submitted(jobs, files, plan=replace(PLAN, name="Mine <b>"))
     shutil.copytree(tiny_folder, jobs.folder(key).run / "saves" / "best")
     assert "<h1>Mine &lt;b&gt;</h1>" in card_html(jobs.card(key))
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("My big one", "My-big-one.zip"),
+        ("../<b>Rote Haare / rötlich</b>", "b-Rote-Haare-rötlich-b.zip"),
+        ("2026", "2026.zip"),
+        ("", "ganime-model.zip"),
+    ],
+)
+def test_a_model_that_is_downloaded_has_its_name_and_brings_it_back(
+    name: str, file: str, studio: Studio, files: list[Upload], tiny_folder: Path, tmp_path: Path
+) -> None:
+    jobs = studio.jobs
+    assert jobs
+    key = jobs.draft(files, ME, 32)
+    shutil.copytree(tiny_folder, jobs.folder(key).run / "saves" / "best")
+    with jobs.changing(key) as (_, row):
+        row.name = name
+    called, data = archive_file(jobs)(key)
+    assert called == file
+    (tmp_path / "upload").write_bytes(data)
+    assert studio.library.load_file(tmp_path / "upload", called).name == (name or "ganime-model")
 
 
 def test_a_comparison_reports_progress_and_gives_its_place_back_when_it_is_left(
