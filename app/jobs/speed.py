@@ -127,7 +127,7 @@ def estimate(rate: float | None, minutes: float, images: int = 0, faces: int = 0
     after: seconds that follow the training, None if unknown
     """
     time = f"about {duration_text(after)}" if after else "a little time"
-    rest = f"Measuring the model and fitting its clarity and sliders take {time} more."
+    rest = f"Measuring the model and fitting its sliders take {time} more."
     return f"{images_text(rate, minutes, images, faces)} {rest}"
 
 

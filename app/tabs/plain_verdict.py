@@ -33,7 +33,7 @@ PROBLEMS = {
 }
 # What is said instead of a model that was trained elsewhere, which cannot be continued here.
 INSTEAD = {MORE: "Use it, and start a new job from it.", IMPROVE: "Or start a new job from it to improve it."}
-TRAINED = "Training is done. The model is ready once it is measured and its clarity and sliders are fitted."
+TRAINED = "Training is done. The model is ready once it is measured and its sliders are fitted."
 SAVING = "The job is stopping. Its model is being saved."
 WORSE = "The faces are worse than at the start."
 KEPT_START = "The model of this job is therefore the one that it started from."

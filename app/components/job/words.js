@@ -103,11 +103,11 @@ function endOf({ ending }) {
 /** What is still to come of a running job, in a sentence or two. */
 export function planOf(job) {
   if (job.state !== "running") return "";
-  const at = nameOfStep(job);
+  const at = job.trained && job.activity === "reading" ? activityOf(job) : nameOfStep(job);
   if (job.trained) return `${at}. Training is done. ${endOf(job)}`;
   const { after, seconds_left: seconds } = job;
   const time = after ? `about ${formatDuration(after)}` : "some minutes";
-  const rest = `${time} to measure the model and fit its clarity and sliders.`;
+  const rest = `${time} to measure the model and fit its sliders.`;
   if (trains(job) && seconds < 1.5) return `${at}, which is ending. Then ${rest}`; // its last steps may take longer
   const left = `about ${formatDuration(Math.max(1, seconds))}`;
   const plan = trains(job) ? `${at}, ${left} left. Then ${rest}` : `${at}. Then ${left} of training, and ${rest}`;
@@ -130,7 +130,7 @@ export const canSave = ({ state, activity, trained }) => (
 /** What can be done with the model of a job that is running. */
 export function triesOf(job) {
   if (job.state === "stopping") return "You can try it now.";
-  if (job.trained) return "You can try it now. Clear faces and sliders follow once they are fitted.";
+  if (job.trained) return "You can try it now. Its sliders follow once they are fitted.";
   return "You can try it while it trains on.";
 }
 
