@@ -147,6 +147,13 @@ def unfold(page: Page) -> None:
     expect(page.locator("#start-training")).to_be_visible()
 
 
+def use(page: Page, job: Locator, name: str) -> None:
+    """Use the model of the job that is shown, which ends on the Create tab. name: of the model."""
+    job.get_by_role("button", name="Use this model").click()
+    expect(page.locator(".model-name")).to_have_text(name, timeout=PATIENCE)
+    expect(page.get_by_role("tab", name="Create")).to_have_attribute("aria-selected", "true", timeout=PATIENCE)
+
+
 def delete(job: Locator, others: bool = False) -> None:
     """Delete the job that is shown, also while it runs. others: whether another one comes in its place."""
     job.locator('[data-action="delete"]').click()
@@ -237,8 +244,7 @@ def test_a_model_is_trained_on_the_account_of_its_visitor_and_fetched(
     expect(job.get_by_role("button", name="Continue")).to_be_hidden()
     assert serious(page) == []
     assert "hf_tester" not in page.evaluate("JSON.stringify({...localStorage}) + document.documentElement.outerHTML")
-    job.get_by_role("button", name="Use this model").click()
-    expect(page.locator(".model-name")).to_have_text("My faces", timeout=PATIENCE)
+    use(page, job, "My faces")
     page.get_by_role("tab", name="Train").click()
     delete(job)
 
@@ -349,9 +355,7 @@ def test_faces_become_a_model_that_is_the_visitors_alone(
     expect(name).not_to_have_text("<b>mine</b>", timeout=PATIENCE)
     expect(recipe_line).not_to_contain_text("<b>mine</b>", timeout=PATIENCE)
     page.get_by_role("tab", name="Train").click()
-    job.get_by_role("button", name="Use this model").click()
-    expect(name).to_have_text("<b>mine</b>", timeout=PATIENCE)
-    expect(page.get_by_role("tab", name="Create")).to_have_attribute("aria-selected", "true")
+    use(page, job, "<b>mine</b>")
     expect(recipe_line).to_contain_text("<b>mine</b>", timeout=PATIENCE)
     assert page.evaluate("scrollY") == 0  # where the face is
     page.locator("#create .main .menu summary").click()
@@ -477,8 +481,7 @@ def test_an_ended_job_is_tidy_and_its_messages_go_by_a_tap_and_with_it_goes_its_
         expect(said).to_be_empty()
         expect(job.locator(".address")).to_be_hidden()
 
-    job.get_by_role("button", name="Use this model").click()
-    expect(page.locator(".model-name")).to_have_text("Mine", timeout=PATIENCE)
+    use(page, job, "Mine")
     page.get_by_role("tab", name="Train").click()
     delete(job)
     expect(page.locator("#dock .status")).to_contain_text("Job deleted. The page is back to", timeout=PATIENCE)
