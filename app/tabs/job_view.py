@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Annotated, Any
+from unicodedata import category, normalize
 
 import numpy as np
 from markdown_it import MarkdownIt
@@ -205,7 +206,12 @@ def archive_file(jobs: Jobs) -> Any:
 
     def archive_file(key: str) -> tuple[str, bytes]:
         data = jobs.archive(key).read_bytes()
-        name = re.sub(r"[^\w.-]+", "-", jobs.get(key).name).strip("-.")
-        return f"{name or 'ganime-model'}.zip", data
+        return f"{file_stem(jobs.get(key).name) or 'ganime-model'}.zip", data
 
     return archive_file
+
+
+def file_stem(name: str) -> str:
+    """A stranger's name as the name of a file: letters, their marks, digits, "_", "." and "-"; it may be empty."""
+    kept = (one if one.isalnum() or one in "_." or category(one)[0] == "M" else "-" for one in normalize("NFC", name))
+    return re.sub("-+", "-", "".join(kept)).strip("-.")

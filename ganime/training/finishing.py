@@ -107,7 +107,7 @@ def fit_to_run(run: Path, dataset: FaceDataset) -> Task:
         if not isinstance(event, ClarityFit):
             yield event
         elif not math.isfinite(event.explained):
-            yield "No clarity was stored: fitting it gave values that are no numbers."
+            yield "No clarity was stored: fitting it gave values that are not numbers."
         elif event.explained < LEAST_EXPLAINED:
             yield f"No clarity was stored: it explains only {event.explained:.0%} of how clear unseen faces are."
         else:

@@ -197,9 +197,9 @@ def test_picture_and_tray_that_are_dropped_on_a_fresh_page_are_opened(
     before = on_stage(page)
     evil = png_bytes(blank, '{"seed": "<img src=x onerror=alert(1)>"}')
     for name, data, words in (
-        ("notes.txt", b"a", "not a picture"),
+        ("notes.txt", b"a", "neither a picture"),
         ("<b>.json", b"<b>", "not JSON"),
-        ("face.png", b"\x89PNG", "not a picture"),
+        ("face.png", b"\x89PNG", "neither a picture"),
         ("bad.png", evil, "damaged"),
     ):
         page.locator('#create [data-do="others"]').click()  # which takes the last refusal away

@@ -123,7 +123,7 @@ def test_every_tool_and_tab_fits_and_axe_finds_nothing_serious_in_either_theme(
     alert(page).to_contain_text("Others are being served")
     expect(page.locator("#dock .alert")).to_be_in_viewport(ratio=0.99)
     page.locator("#dock .alert").click()  # out of the way
-    expect(page.locator("#dock .alert")).to_be_hidden(timeout=8_000)  # by itself it goes after 12 s
+    expect(page.locator("#dock .alert")).to_be_hidden(timeout=3_000)  # by itself it goes after 12 s
     page.unroute(SERVER)
 
 

@@ -66,7 +66,7 @@ def test_face_turns_into_the_one_closest_to_a_picture_and_stop_keeps_the_best_so
     press(create, "undo")
     with create.expect_request(lambda request: '"leave"' in (request.post_data or "")):
         press(create, "stop-search")
-    expect(create.locator(".made-by")).to_have_text("Face without a seed")
+    expect(create.locator(".made-by")).to_have_text("Changed face")
     kept = Recipe.from_json(on_stage(create))
     assert kept == so_far
     expect(create.locator(".variations")).to_have_attribute("aria-busy", "false")
@@ -103,7 +103,7 @@ def test_picture_is_searched_for_to_the_end_unless_another_takes_its_place(
     alert(create).to_be_hidden()
     (tmp_path / "no.png").write_bytes(b"no picture")
     create.locator(".chosen-file").set_input_files(tmp_path / "no.png")
-    alert(create).to_contain_text("not a picture")
+    alert(create).to_contain_text("neither a picture")
     this_face(create, found)
 
 

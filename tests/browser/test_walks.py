@@ -220,16 +220,14 @@ def test_a_film_that_has_halted_stays_at_its_frame_whatever_face_the_create_tab_
     create.get_by_role("tab", name="Create").click()
     held: list[Route] = []
 
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    create.route(DRAWN, hold)
+    may_go: list[bool] = []
+    create.route(DRAWN, lambda route: route.continue_() if may_go else held.append(route))
     create.keyboard.press("d")
     open_film(create)
     until(create, lambda: bool(held))
+    may_go.append(True)
     for route in held:
         route.continue_()
-    create.unroute(DRAWN)
     another_face(create, rolled)  # its answer comes while the film is on view
     stays()
     press(create, "create")
@@ -238,6 +236,39 @@ def test_a_film_that_has_halted_stays_at_its_frame_whatever_face_the_create_tab_
     create.keyboard.press("Control+z")
     expect(create.locator(".now")).not_to_have_attribute("data-recipe", json.dumps(frame))
     comes_back_to_the_frame()
+
+
+def test_a_face_that_is_chosen_or_brought_back_while_the_film_plays_is_shown_on_every_visit(create: Page) -> None:
+    for kept in (0, 1):
+        create.get_by_role("tab", name="Create").click()
+        open_film(create)
+        create.locator(".at").fill("0")
+        create.locator('[data-do="play"]').click()
+        create.wait_for_selector(PLAYING)
+        face = create.locator(".favourites .mug").nth(kept)
+        face.click()
+        expect(create.locator(".screen")).to_have_attribute("data-recipe", face.get_attribute("data-recipe") or "")
+        create.wait_for_selector(NOT_PLAYING)
+    create.locator('[data-do="play"]').click()
+    create.wait_for_selector(PLAYING)
+    create.keyboard.press("Control+z")
+    before = create.locator(".favourites .mug").first.get_attribute("data-recipe") or ""
+    expect(create.locator(".screen")).to_have_attribute("data-recipe", before)
+
+
+def test_a_film_whose_frames_cannot_be_drawn_halts_and_goes_on_when_it_is_played_again(
+    create: Page, complaints: list[str]
+) -> None:
+    refused = {"status": 503, "content_type": "application/json", "body": '{"error": "Others are being served."}'}
+    create.route("**/ganime/between", lambda route: route.fulfill(**refused))
+    open_film(create)
+    alert(create).to_contain_text("Others are being served.")
+    create.wait_for_selector(NOT_PLAYING)
+    create.unroute("**/ganime/between")
+    create.locator('[data-do="play"]').click()
+    create.wait_for_function("Number(document.querySelector('.at').value) > 5")
+    create.wait_for_selector(PLAYING)
+    complaints[:] = [text for text in complaints if "503" not in text]
 
 
 def test_a_link_opens_the_same_film_elsewhere_and_a_reload_keeps_it(create: Page, steered_address: str) -> None:
@@ -317,12 +348,12 @@ def test_faces_of_another_model_wait_in_their_slots_until_it_is_loaded(
     faces = [{"seed": 1}, {"seed": 2}, {"seed": 3, "model": "tester/tiny", "revision": other}]
     page.goto(film_link(steered_address, model="tiny", revision=revision, faces=faces))
     slots(page, 1, 2, 3)
-    expect(page.locator(".slots-hint")).to_contain_text("Another model drew 1 of these faces")
+    expect(page.locator(".slots-hint")).to_contain_text("1 of these faces is not of the model in use")
     expect(page.locator(".length")).to_have_text("2 faces, 4 s")
     page.locator('[data-slot="2"]').click()
     press(page, "load")
     expect(page.locator(".model-name")).to_have_text("tester/tiny")
-    expect(page.locator(".slots-hint")).to_contain_text("Another model drew 2 of these faces")
+    expect(page.locator(".slots-hint")).to_contain_text("2 of these faces are not of the model in use")
     expect(page.locator('[data-slot="2"]:not(.undrawn)')).to_be_visible()
     expect(page.locator(".slots .undrawn")).to_have_text(["of tiny", "of tiny"])  # although their pictures are there
     assert serious_in_themes(page, ".slots") == []

@@ -32,7 +32,7 @@ const anElement = () => ({
 });
 
 /** The search for faces and the gallery, whose server never finishes a search or a roll. */
-function createSearching() {
+function createSearching(context) {
   const elements = new Map();
   const $ = (selector) => elements.get(selector) || elements.set(selector, anElement()).get(selector);
   const left = [];
@@ -45,6 +45,7 @@ function createSearching() {
     attempt: (act) => act(), request: async (name, work) => requests[name](work), ask: async () => ({ work: "a" }),
   };
   globalThis.document = { createElement: anElement };
+  context.after(() => { delete globalThis.document; });
   const searches = createSearches(view);
   const never = () => new Promise(() => {});
   const gallery = createGallery(view, { draw: never, fresh: never });
@@ -56,9 +57,9 @@ const reportOf = (...seeds) => ({
   progress: 0.1, text: "some", found: seeds.map((seed) => JSON.stringify({ model: "tiny", seed })),
 });
 
-test("a roll ends the search, whose later faces do not take its place", async () => {
+test("a roll ends the search, whose later faces do not take its place", async (context) => {
   for (const before of [[], [1, 2]]) {
-    const { view, gallery, finding } = createSearching();
+    const { view, gallery, finding } = createSearching(context);
     const search = finding.find(["smile"]);
     await soon();
     if (before.length) view.report(reportOf(...before));
@@ -72,8 +73,8 @@ test("a roll ends the search, whose later faces do not take its place", async ()
   }
 });
 
-test("a search whose place another takes leaves its faces and a way back to the roll", async () => {
-  const { view, searches, finding } = createSearching();
+test("a search whose place another takes leaves its faces and a way back to the roll", async (context) => {
+  const { view, searches, finding } = createSearching(context);
   const search = finding.find(["smile"]);
   await soon();
   view.report(reportOf(1, 2));
@@ -86,8 +87,8 @@ test("a search whose place another takes leaves its faces and a way back to the 
   assert.equal(view.$(".near-bar").hidden, false);
 });
 
-test("faces that were found are not pale, whatever was being rolled", async () => {
-  const { view, gallery } = createSearching();
+test("faces that were found are not pale, whatever was being rolled", async (context) => {
+  const { view, gallery } = createSearching(context);
   gallery.actions.roll();
   await soon();
   assert.equal(view.$(".gallery")["aria-busy"], "true");

@@ -77,12 +77,9 @@ test("the first face is where undo begins, and every other one can be undone and
   assert.deepEqual(can, [[false, false]]);
   await faces.show({ recipe: face(2) });
   await faces.show({ recipe: face(3) }, true); // goes on where the step before ended
-  const undone = faces.go(-1);
-  assert.equal(faces.shown(), undone);
-  await undone;
+  await faces.go(-1);
   assert.equal(faces.current().recipe, face(1));
   assert.equal(faces.go(-1), undefined);
-  assert.equal(faces.shown(), undone);
   await faces.go(1);
   assert.equal(faces.current().recipe, face(3));
   assert.deepEqual(can.at(-1), [true, false]);

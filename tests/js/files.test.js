@@ -55,5 +55,5 @@ test("a picture is brought into the film only where a face like it can be search
 test("a file that cannot be opened is refused with what can be, and where models are loaded", async (context) => {
   globalThis.createImageBitmap = async () => { throw new Error("no picture"); };
   context.after(() => { delete globalThis.createImageBitmap; });
-  await assert.rejects(squareOf({ name: "model.zip" }), /not a picture.*face, film or tray.*model.*menu at the top/);
+  await assert.rejects(squareOf({ name: "model.zip" }), /neither a picture.*film or tray.*model.*menu at the top/);
 });

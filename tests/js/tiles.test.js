@@ -92,7 +92,7 @@ test("the hint at the slots offers to choose a face of another model until one i
   assert.match(of([MINE], null), /two or more/);
   for (const faces of [[MINE, OTHERS, MINE], [OTHERS, OTHERS]]) {
     assert.match(of(faces, null), /Choose one/);
-    assert.match(of(faces, 1), /drew/);
+    assert.match(of(faces, 1), /of the model in use/);
     assert.doesNotMatch(of(faces, 1), /Choose one/);
   }
   assert.match(of([MINE, OTHERS], 0), /Choose one/);

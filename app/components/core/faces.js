@@ -7,17 +7,7 @@ import { createHistory } from "./history.js";
 /** Counts what was asked to be shown, so that an old answer never replaces a newer one. */
 function createTickets() {
   let latest = 0;
-  let showing = Promise.resolve(); // until the face that was asked for last is there
-  return {
-    next: () => ++latest,
-    isLatest: (ticket) => ticket === latest,
-    /** Takes a promise of a face for that of the one that was asked for last; returns it. */
-    await(promise) {
-      showing = promise;
-      return promise;
-    },
-    shown: () => showing,
-  };
+  return { next: () => ++latest, latest: () => latest, isLatest: (ticket) => ticket === latest };
 }
 
 /** Undo and redo over the parts of the page. state: {wanted, current}; parts: {put, words} by name. */
@@ -50,8 +40,7 @@ function createUndo(core, state, parts) {
       history.dropNext(direction);
       tell();
     };
-    if (!face) return step();
-    return wanted.await(isOfModel(face) ? step() : bring(face, step, skip));
+    return face && !isOfModel(face) ? bring(face, step, skip) : step();
   }
 
   return {
@@ -116,6 +105,7 @@ export function createFaces(core) {
   const settings = { clarity: 0, truncation: 1 };
   const waiting = []; // for the first face
   let face = null;
+  let showing = Promise.resolve(); // until the face that was asked for last is there
   const standIn = createStandIn(() => face);
   let changing = Promise.resolve(); // until the latest of the changes that follow one another is there
   const parts = { face: { words: "", put } };
@@ -138,13 +128,14 @@ export function createFaces(core) {
    */
   function show(step, extend = false) {
     const ticket = wanted.next();
-    return wanted.await(attempt(async () => {
+    showing = attempt(async () => {
       const shown = isDrawn(step) ? step : await drawStep(core, step);
       if (!wanted.isLatest(ticket) || !isOfModel(shown.recipe)) return false; // outdated meanwhile
       undo.record("face", face, shown, extend);
       put(shown);
       return true;
-    }, step.recipe));
+    }, step.recipe);
+    return showing;
   }
 
   /** The recipe of a seed with the present settings. */
@@ -161,7 +152,9 @@ export function createFaces(core) {
     /** Does the same with a face that any model may have drawn, which is loaded first. step: the face. */
     open: (step) => (isOfModel(step.recipe) ? show(step) : core.bring(step.recipe, () => show(step))),
     /** A promise of the face that was asked for last. */
-    shown: wanted.shown,
+    shown: () => showing,
+    /** How many faces were asked for; it counts a face before it is there. */
+    asked: wanted.latest,
     current: () => face,
     /** Runs work(), which changes the current face, once all such work before it is done. */
     inOrder(work) {

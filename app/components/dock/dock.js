@@ -18,20 +18,19 @@ const SECONDS = { say: 6, complain: 12 }; // that a message stays
  */
 export function showMessages(core, $) {
   let timer = 0;
-  let offered = "";
-  let before = ""; // the key of the model in use when that was offered
+  let before = ""; // the key of the model in use when another one was offered
 
   function show(said, complaint, { recipe = "", link = "" } = {}) {
     clearTimeout(timer);
     setText($(".status"), said);
     setText($(".alert"), complaint);
     offerLink($(".address"), link);
-    offered = recipe && core.canBring(recipe) ? recipe : "";
+    const offered = Boolean(recipe) && core.canBring(recipe);
     before = core.model?.key;
     $(".offer").hidden = !offered;
     if (offered) {
-      $(".offer").textContent = `Load ${JSON.parse(offered).model}`;
-      $(".offer").dataset.recipe = offered;
+      $(".offer").textContent = `Load ${JSON.parse(recipe).model}`;
+      $(".offer").dataset.recipe = recipe;
     }
     const seconds = complaint ? SECONDS.complain : SECONDS.say;
     if ((said || complaint) && !offered && !link) timer = setTimeout(show, seconds * 1000, "", "");
@@ -39,7 +38,7 @@ export function showMessages(core, $) {
 
   core.onSay((words, link) => show(words, "", { link }));
   core.onComplain((words, recipe) => show("", words, { recipe }));
-  core.onModel(({ key }) => { if (offered && key !== before) show("", ""); });
+  core.onModel(({ key }) => { if (!$(".offer").hidden && key !== before) show("", ""); });
   onMessage($(".toasts"), () => show("", ""));
   $(".address").addEventListener("blur", ({ target }) => {
     if (target.value && document.activeElement !== target) show("", ""); // else the window is left, as to paste it

@@ -75,9 +75,10 @@ export function lackOf({ slots, isOfModel }, target) {
   const { faces } = slots.film();
   const strangers = faces.filter((recipe) => !isOfModel(recipe));
   if (!strangers.length) return faces.length < 2 ? "A film needs two or more faces." : "";
+  const [are, them] = strangers.length === 1 ? ["is", "it"] : ["are", "them"];
   const lack = strangers.length === faces.length
-    ? "Other models drew all of these faces."
-    : `Another model drew ${strangers.length} of these faces, so the film leaves them out.`;
+    ? "None of these faces is of the model in use."
+    : `${strangers.length} of these faces ${are} not of the model in use, so the film leaves ${them} out.`;
   return strangers.includes(faces[target]) ? lack : `${lack} Choose one to load its model or to replace it.`;
 }
 

@@ -7,7 +7,7 @@ export function createLegs(core, arrived) {
   const { drawing, pictures } = core;
   const drawn = new Map(); // by name: [{recipe, picture}], both faces included
   let wanted = []; // [{a, b, steps}] in the order in which they are drawn
-  let running = false;
+  let running = null; // a promise, until all that is wanted is drawn, or something cannot be
 
   const nameOf = ({ a, b, steps }) => `${steps} ${a} ${b}`;
   const has = (leg) => drawn.has(nameOf(leg)) || drawn.has(nameOf({ ...leg, a: leg.b, b: leg.a }));
@@ -21,22 +21,24 @@ export function createLegs(core, arrived) {
   }
 
   async function run() {
-    if (running) return;
-    running = true;
     await core.attempt(async () => {
       for (let leg = wanted.find((one) => !has(one)); leg; leg = wanted.find((one) => !has(one))) {
         await draw(leg);
         arrived();
       }
     });
-    running = false;
+    running = null;
+    return wanted.every(has);
   }
 
   return {
-    /** Has legs drawn, the first ones first. */
+    /** Whether the frames of a leg are drawn. */
+    has,
+    /** Has legs drawn, the first ones first; returns a promise of whether all of them are. */
     want(legs) {
       wanted = legs;
-      return run();
+      running ||= run();
+      return running;
     },
     /** The frames of a leg, null where they were not drawn yet. */
     framesOf(leg) {

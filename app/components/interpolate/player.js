@@ -46,7 +46,7 @@ function createProjection(view, reel, screen, moved) {
     /** Shows a face at a place, which is drawn again where its picture is gone. */
     async showFace(next, recipe) {
       moveTo(next);
-      [face, settled, standsIn] = [recipe, true, !reel.isDrawn(place)];
+      [face, settled, standsIn] = [recipe, true, !reel.isDrawn(place) && reel.faceExactlyAt(place) === undefined];
       if (!view.pictures.has(recipe)) await view.attempt(() => view.drawing.draw([recipe]));
       if (face === recipe && settled) screen.showFace(recipe);
     },
@@ -57,13 +57,24 @@ function createProjection(view, reel, screen, moved) {
 function createCourse(view, reel, screen, projection, turned) {
   const { element, slots } = view;
   const clock = createClock(element, advance);
+  let waiting = false; // for frames that are being drawn
+
+  /** Waits for the frames that come next; a film whose frames cannot be drawn halts. */
+  async function wait() {
+    if (waiting) return;
+    waiting = true;
+    const drawn = await reel.want(projection.place());
+    waiting = false;
+    if (!drawn) course.pause();
+  }
 
   function advance(seconds) {
-    if (!reel.isDrawn(projection.place())) return projection.show(projection.place());
     const { easing, seconds: pace } = slots.film();
     const time = timeOf(projection.place(), reel.steps(), easing) + seconds / pace;
     const next = placeOf(time, reel.steps(), easing) % reel.end();
-    return projection.show(reel.isDrawn(next) ? next : projection.place()); // it waits for what is not drawn yet
+    if (reel.isDrawn(projection.place()) && reel.isDrawn(next)) return projection.show(next);
+    wait();
+    return projection.show(projection.place());
   }
 
   function setPlaying(playing) {
@@ -99,9 +110,9 @@ function createCourse(view, reel, screen, projection, turned) {
 
 /** Calls act() with each current face, but for one that arrives on this tab and was asked for on another one. */
 function onOwnFace(view, act) {
-  let before = null; // a promise of the face that was asked for last when a tab was opened
-  onTab(() => { before = view.shown(); });
-  view.onFace(() => { if (!isLaidOut(view.element) || view.shown() !== before) act(); });
+  let before = 0; // how many faces had been asked for when a tab was opened
+  onTab(() => { before = view.asked(); });
+  view.onFace(() => { if (!isLaidOut(view.element) || view.asked() !== before) act(); });
 }
 
 /** Has the film follow its slider: it shows mixtures while that is dragged, and halts at a frame. */

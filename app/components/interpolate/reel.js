@@ -27,9 +27,11 @@ export function createReel(core, arrived) {
     return picture ? [{ picture }, { picture }, 0] : null;
   }
 
+  const legAt = (place) => Math.min(route.legs.length - 1, Math.floor(place / route.steps));
+
   /** The frames of the leg at a place, and the place among them; null where they were not drawn yet. */
   function around(place) {
-    const index = Math.min(route.legs.length - 1, Math.floor(place / route.steps));
+    const index = legAt(place);
     const frames = index < 0 ? null : drawn.framesOf(route.legs[index]);
     return frames && { frames, at: place - index * route.steps };
   }
@@ -40,7 +42,7 @@ export function createReel(core, arrived) {
     legs: () => route.legs.length,
     steps: () => route.steps,
     end: () => route.legs.length * route.steps,
-    isDrawn: (place) => around(place) !== null,
+    isDrawn: (place) => legAt(place) >= 0 && drawn.has(route.legs[legAt(place)]),
     /** The two frames next to a place and the share of the second one; the nearest face where they are not drawn. */
     mixAt(place) {
       const found = around(place);
@@ -59,7 +61,7 @@ export function createReel(core, arrived) {
     slotAt: (place) => route.slots[nearest(place)],
     /** The place of a slot, -1 where its face is not part of the film. */
     placeOf: (slot) => (route.slots.includes(slot) ? route.slots.indexOf(slot) * route.steps : -1),
-    /** Has the film drawn, beginning at a place. */
+    /** Has the film drawn, beginning at a place; returns a promise of whether all of it is. */
     want(place) {
       const first = Math.max(0, Math.min(route.legs.length - 1, Math.floor(place / route.steps)));
       return drawn.want([...route.legs.slice(first), ...route.legs.slice(0, first)]);

@@ -43,11 +43,11 @@ export function isSameFace(text, otherText) {
 
 /**
  * Describes a face in a few words. One with a vector was changed, mixed or rolled beside another; its recipe does not
- * say which, and holds the seed of the face that it began from, 0 for a picture.
+ * say which, and holds the seed of the face that it began from, 0 for a picture, which is then not said.
  */
 export function describeRecipe(text) {
   const { seed, toward, position, vector } = parseRecipe(text) || {};
-  if (vector) return seed ? `Based on seed ${seed}` : "Face without a seed";
+  if (vector) return seed ? `Based on seed ${seed}` : "Changed face";
   return toward === undefined ? `Seed ${seed}` : `${Math.round(position * 100)}% from seed ${seed} to ${toward}`;
 }
 

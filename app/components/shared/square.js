@@ -3,8 +3,8 @@ import { create } from "./dom.js";
 
 const MOST_SIDE = 512; // px
 
-const NO_PICTURE = "This file is not a picture that this browser can read, and no face, film or tray that was saved "
-  + "here. A model is loaded in the menu at the top.";
+const NO_PICTURE = "This file is neither a picture that this browser can read nor a face, film or tray saved here. To "
+  + "load a model, use the menu at the top.";
 
 /** Cuts the square in the middle out of a picture file; returns its canvas. Throws an Error for other files. */
 export async function squareOf(file) {

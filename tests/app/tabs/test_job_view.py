@@ -50,6 +50,9 @@ def test_a_card_has_the_visitors_name_for_the_model(
         ("My big one", "My-big-one.zip"),
         ("../<b>Rote Haare / rötlich</b>", "b-Rote-Haare-rötlich-b.zip"),
         ("2026", "2026.zip"),
+        ("हिंदी बाल", "हिंदी-बाल.zip"),
+        ("ro\N{COMBINING DIAERESIS}tlich", "rötlich.zip"),
+        ("..?", "ganime-model.zip"),
         ("", "ganime-model.zip"),
     ],
 )
