@@ -36,10 +36,14 @@ LOGGER = logging.getLogger(__name__)
 
 
 class Durations:
-    """Seconds since moments of jobs by a clock that nobody sets; up to the first question, by the one of the wall."""
+    """Seconds since moments of jobs by a clock that nobody sets; for those of an earlier page, by that of the wall."""
 
     def __init__(self) -> None:
         self.begun: dict[tuple[str, float], float] = {}  # monotonic times, by job and moment
+
+    def begin(self, job: Job, moment: float) -> None:
+        """Count from now, a moment of a job in Unix time."""
+        self.begun[job.id, moment] = time.monotonic()
 
     def since(self, job: Job, moment: float) -> float:
         """Return the seconds that have passed since a moment of a job, in Unix time."""
@@ -185,7 +189,9 @@ class Supervisor:
         if not job.asked:
             process.terminate()
             process.resume()  # a suspended process would not receive the signal
-            self.change(job, asked=time.time())
+            asked = time.time()
+            self.durations.begin(job, asked)
+            self.change(job, asked=asked)
         elif last_line(job, self.folder(job.id)).get("event") == "Done":
             process.kill()  # its own shutdown takes seconds more
         elif self.durations.since(job, job.asked) > self.options.stop:
@@ -235,6 +241,7 @@ class Supervisor:
 
     def start(self, job: Job) -> None:
         """Start the trainer of a job. Raises OSError if that fails."""
+        self.durations.begin(job, job.started)
         folder = self.folder(job.id)
         with folder.log(job.attempt).open("ab") as log:
             child = self.spawn([*self.options.trainer, *train_arguments(job, folder, self.threads)], log)

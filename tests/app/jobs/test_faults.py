@@ -14,7 +14,7 @@ from dataclasses import replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -342,6 +342,22 @@ def test_a_clock_that_is_set_ends_no_job_and_kills_no_trainer_that_is_saving(
     wait_until(jobs, key, *ENDED)
     assert (state_of(jobs, key), jobs.status(key).reason) == ("finished", "Stopped.")
     wait_for(lambda: not jobs.supervisor.durations.begun)  # forgotten once the row has been written
+
+
+def test_a_clock_that_is_set_just_after_a_trainer_was_asked_to_stop_does_not_have_it_killed(
+    open_jobs: Callable[..., Jobs], files: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, calls = open_jobs("mock", start=False), []
+    key = submitted(jobs, files)
+    change(jobs, key, state="stopping", started=time.time())
+    process: Any = SimpleNamespace(
+        terminate=lambda: calls.append("asked"), resume=lambda: None, kill=lambda: calls.append("killed")
+    )
+    jobs.supervisor.stop(jobs.get(key), process)
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 86_400)
+    jobs.supervisor.stop(jobs.get(key), process)
+    assert calls == ["asked"]
 
 
 def test_trainer_that_cannot_be_started_fails_with_the_reason(
