@@ -602,6 +602,7 @@ def test_a_folder_becomes_a_job_with_charts_and_grids_that_goes_on_after_the_pag
 def drag_from_the_start_to_now(page: Page, job: Locator) -> None:
     """Move the divider between the faces at the start and now, by the mouse and by the keyboard."""
     divider, split = job.locator(".divider"), job.locator(".split")
+    expect(split).to_be_visible(timeout=PATIENCE)  # once both pictures have come
     box = split.bounding_box()
     assert box
     middle, quarter = ({"x": box["width"] / parts, "y": 60} for parts in (2, 4))
