@@ -103,7 +103,7 @@ def journals(jobs: Jobs, *conditions: object) -> Iterator[tuple[Job, list[dict[s
 def seconds_of_end(lines: list[dict[str, Any]]) -> dict[str, float] | None:
     """Return the seconds of each activity after the last step of an attempt; None for one that did not train or end.
 
-    lines: see `attempt_of`. What is fitted later, in an attempt of its own, is no measure.
+    lines: see `attempt_of`. An attempt that only fits what was missing does not count.
     """
     seconds: dict[str, float] | None = None
     activity, since = "", 0.0

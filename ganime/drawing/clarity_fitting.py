@@ -75,7 +75,7 @@ def fit_clarity(
         )
     config, prepared = checkpoint.generator.config, checkpoint.prepared
     z = latents(range(FIRST_SEED, FIRST_SEED + faces), config.latent_dim)
-    parts, maps = [], torch.empty(faces, *early_maps(prepared, z[:1]).shape[1:])  # (N, C, 8, 8), 131 MB for anime-128
+    parts, maps = [], torch.empty(faces, *early_maps(prepared, z[:1]).shape[1:])  # (N, C, 8, 8), 66 MB for anime-128
     for start in range(0, faces, DRAWN_AT_ONCE):
         yield DRAWN * start / faces
         rows = z[start : start + DRAWN_AT_ONCE]

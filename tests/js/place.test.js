@@ -47,7 +47,7 @@ test("only numbers that a slider can show are amounts", () => {
   }
 });
 
-/** A page of its own at an address; returns the addresses it then has. `heard`: its listeners to events, by type. */
+/** Opens a page at an address; returns the addresses that it then has. heard: gets its event listeners, by type. */
 function openPage(context, hash = "", search = "", heard = {}) {
   context.mock.timers.enable({ apis: ["setTimeout"] });
   const addresses = [];

@@ -27,6 +27,7 @@ export function createReel(core, arrived) {
     return picture ? [{ picture }, { picture }, 0] : null;
   }
 
+  /** The number of the leg at a place, -1 where there is none. */
   const legAt = (place) => Math.min(route.legs.length - 1, Math.floor(place / route.steps));
 
   /** The frames of the leg at a place, and the place among them; null where they were not drawn yet. */
@@ -63,7 +64,7 @@ export function createReel(core, arrived) {
     placeOf: (slot) => (route.slots.includes(slot) ? route.slots.indexOf(slot) * route.steps : -1),
     /** Has the film drawn, beginning at a place; returns a promise of whether all of it is. */
     want(place) {
-      const first = Math.max(0, Math.min(route.legs.length - 1, Math.floor(place / route.steps)));
+      const first = Math.max(0, legAt(place));
       return drawn.want([...route.legs.slice(first), ...route.legs.slice(0, first)]);
     },
   };
